@@ -1,0 +1,49 @@
+import nx from '@nx/eslint-plugin';
+import tseslint from 'typescript-eslint';
+
+const lib = (name, ...on) => ({
+  sourceTag: `scope:${name}`,
+  onlyDependOnLibsWithTags: on.map((other) => `scope:${other}`),
+});
+
+/** Who may import whom. A room that is not named here may import nothing. */
+const depConstraints = [
+  lib('core'),
+  lib('engine', 'core'),
+  lib('store', 'core'),
+  lib('sinks', 'core'),
+  lib('metrics', 'core'),
+  lib('service', 'core'),
+  lib('lifecycle', 'core', 'store'),
+  lib('worker', 'core', 'engine', 'store', 'sinks', 'metrics', 'service', 'lifecycle'),
+  lib('testing', 'core', 'sinks'),
+  { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:lib'] },
+];
+
+export default tseslint.config(
+  { ignores: ['**/node_modules', 'dist', '.nx', '.planasonix', '**/*.js', '**/*.mjs'] },
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    languageOptions: { parserOptions: { project: ['./tsconfig.json'], tsconfigRootDir: import.meta.dirname } },
+    plugins: { '@nx': nx },
+    rules: {
+      '@nx/enforce-module-boundaries': ['error', { enforceBuildableLibDependency: false, allow: [], depConstraints }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-explicit-any': 'error',
+      'no-restricted-syntax': ['error', { selector: 'TSEnumDeclaration', message: 'String-literal unions, not enums.' }],
+    },
+  },
+  {
+    files: ['**/*.spec.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
+    rules: {
+      // A spec may use the real servers of libs/testing from any room, and reads untyped JSON from outside.
+      '@nx/enforce-module-boundaries': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+);

@@ -1,0 +1,22 @@
+/** A finding of a preflight: what is so, how bad it is, and the exact thing that mends it. */
+export interface Check {
+  /** Stable, from the catalogue in `errors.ts` where the finding would stop the stream. */
+  readonly code: string;
+  readonly severity: 'error' | 'warning' | 'info';
+  /** One sentence for a person. Never a secret, never a row value. */
+  readonly message: string;
+  /** SQL or a setting that can be pasted; `null` where there is nothing to do. */
+  readonly fix: string | null;
+}
+
+/** What a connection test found (`POST /api/connections/test`). */
+export interface ConnectionReport {
+  readonly ok: boolean;
+  /** Milliseconds from dialling to the first answer, or `null` if there was none. */
+  readonly latencyMs: number | null;
+  readonly serverVersion: string | null;
+  readonly message: string;
+  readonly checks: readonly Check[];
+}
+
+export const passes = (checks: readonly Check[]): boolean => checks.every((check) => check.severity !== 'error');

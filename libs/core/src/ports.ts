@@ -1,0 +1,38 @@
+import type { Positions } from './event.js';
+import type { Owned } from './source.js';
+import type { DesiredStatus } from './stream-state.js';
+import type { StatusReport, StreamSpec } from './stream.js';
+
+/** What a renewed lease tells its holder about the row. */
+export interface LeaseView {
+  readonly generation: number;
+  readonly desired: DesiredStatus;
+}
+
+export interface Held {
+  readonly streamId: string;
+  readonly epoch: number;
+}
+
+/**
+ * The truth about streams, from a worker's side. Implemented over Postgres in `libs/store`; the database's clock
+ * decides when a lease has run out. Every write names the epoch and changes nothing when that is not the row's own
+ * (Invariant 3).
+ */
+export interface StreamLedger {
+  /** Takes the lease of one stream that should run (desired `running` or `paused`, not `error`, no live lease); epoch + 1. `null` if not to be had. */
+  claim(workerId: string, streamId: string): Promise<StreamSpec | null>;
+  /** Ids of streams of this type that should run and have no live lease, oldest first. */
+  orphans(sourceType: string, limit: number): Promise<readonly string[]>;
+  /** Extends the leases. A stream that is missing from the answer is no longer held. */
+  renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>>;
+  /**
+   * Writes an observation. With `generation`, only if the row still has it (`superseded` otherwise).
+   * `fenced`: the epoch is not ours any more.
+   */
+  report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'>;
+  positions(streamId: string): Promise<Positions>;
+  /** Second step of the order log, position, acknowledgement. `false`: fenced. */
+  commitPositions(held: Held, positions: Positions): Promise<boolean>;
+  remember(held: Held, owned: Owned): Promise<boolean>;
+}

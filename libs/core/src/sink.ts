@@ -1,0 +1,78 @@
+import type { Check } from './check.js';
+import type { ChangeBatch, Positions } from './event.js';
+
+/** What the log knows of a stream when a writer opens it. */
+export interface OpenedLog {
+  /** Positions that were stored together with the events; the truth about where to go on. */
+  readonly positions: Positions;
+  readonly totals: LogTotals;
+}
+
+/** Durable in the log since the stream's creation, each event once; survives every restart. */
+export interface LogTotals {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface Appended {
+  /** Events of this batch that were written. */
+  readonly events: number;
+  /** Bytes of their data. */
+  readonly bytes: number;
+  /** Events of this batch that the log held already. */
+  readonly duplicates: number;
+  readonly totals: LogTotals;
+}
+
+/**
+ * The writing end of a pipeline's log for one stream and one epoch.
+ *
+ * Contract, held by the conformance suite that every sink passes:
+ * - `open` raises the log's epoch to ours, or throws `fenced` when it is already higher.
+ * - `append` may be called again before the last call has resolved; batches land in call order, each atomically with
+ *   its position, and resolve in order, once durable. After one rejects, every later one rejects too.
+ * - An event whose `order` is not greater than the partition's last is dropped and counted in `duplicates`.
+ * - A full log makes `append` wait; `blocked` tells meanwhile.
+ * - A higher epoch in the log makes `append` throw `fenced` and write nothing. Invariant 3.
+ */
+export interface Sink {
+  /** Milliseconds after which an appended event may be taken as durable; 0 where `append` resolves durably. */
+  readonly settleDelayMs: number;
+  readonly blocked: { readonly reason: 'log_full' } | null;
+  /** `reset` forgets positions and orders (the user gave up a lost position); events stay. */
+  open(options?: { readonly reset?: boolean }): Promise<OpenedLog>;
+  append(batch: ChangeBatch, signal: AbortSignal): Promise<Appended>;
+  close(): Promise<void>;
+}
+
+/** One entry of a log as a reader sees it. */
+export interface LogEntry {
+  /** Opaque place in the log; `after` takes it. */
+  readonly cursor: string;
+  readonly id: string;
+  readonly type: string;
+  readonly source: string;
+  readonly subject: string;
+  readonly time: string;
+  readonly partitionkey: string;
+  /** JSON text. */
+  readonly data: string;
+}
+
+/** The log from the side of the control plane: fencing, looking, giving back. */
+export interface EventLog {
+  sink(streamId: string, epoch: number): Sink;
+  /** Bars every writer with a lower epoch. Durable when it resolves. @throws StreamError `log_unavailable`. */
+  fence(streamId: string, epoch: number): Promise<void>;
+  /** Up to `limit` entries, oldest first: those after `after`, or the newest ones. */
+  read(streamId: string, options: { readonly limit: number; readonly after?: string | null }): Promise<readonly LogEntry[]>;
+  /** Entries as they are appended, from now or from after a cursor, until `signal` is aborted. */
+  tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry>;
+  depth(streamId: string): Promise<number>;
+  totals(streamId: string): Promise<LogTotals>;
+  /** Removes the stream's log after `seconds` (0: now). */
+  expire(streamId: string, seconds: number): Promise<void>;
+  /** How safe and how full the log is: `log_not_durable`, `log_unavailable`, … */
+  check(): Promise<readonly Check[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,47 @@
+import type { ConnectionSettings, OnLostPosition, Owned, SnapshotProgress } from './source.js';
+import type { DesiredStatus, StreamStatus } from './stream-state.js';
+
+/** Where a pipeline's events go. */
+export type PipelineOutput =
+  | { readonly type: 'redis_stream'; readonly retention?: { readonly max_entries: number; readonly on_full: 'block' | 'trim' } }
+  | { readonly type: 'kafka'; readonly [key: string]: unknown };
+
+/** Why a stream is in `error`, or what its last retryable failure was. */
+export interface LastError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+  /** RFC 3339. */
+  readonly occurred_at: string;
+}
+
+/** Everything a worker needs to run a stream, as read in the transaction that gave it the lease. */
+export interface StreamSpec {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly name: string;
+  readonly sourceType: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly connection: ConnectionSettings | null;
+  readonly output: PipelineOutput;
+  readonly status: StreamStatus;
+  readonly desired: DesiredStatus;
+  /** Grows with every command. A confirmation names the generation that it fulfils. */
+  readonly generation: number;
+  /** The fencing token of this lease. */
+  readonly epoch: number;
+  readonly owned: Owned;
+  readonly onLostPosition: OnLostPosition | null;
+}
+
+/** What a worker tells about a stream. Fields that are absent stay as they are. */
+export interface StatusReport {
+  readonly status?: StreamStatus;
+  readonly lastError?: LastError | null;
+  readonly blocked?: { readonly reason: string } | null;
+  readonly snapshot?: SnapshotProgress | null;
+  /** Gives the lease back in the same statement. */
+  readonly releaseLease?: boolean;
+  /** The decision about a lost position has been carried out. */
+  readonly clearOnLostPosition?: boolean;
+}
