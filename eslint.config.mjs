@@ -14,8 +14,9 @@ const depConstraints = [
   lib('sinks', 'core'),
   lib('metrics', 'core'),
   lib('service', 'core'),
+  lib('outbound', 'core'),
   lib('lifecycle', 'core', 'store'),
-  lib('worker', 'core', 'engine', 'store', 'sinks', 'metrics', 'service', 'lifecycle'),
+  lib('worker', 'core', 'engine', 'store', 'sinks', 'metrics', 'service', 'outbound', 'lifecycle'),
   lib('testing', 'core', 'sinks'),
   { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:lib'] },
 ];
