@@ -40,12 +40,16 @@ export interface ChangeEvent {
  * What a source hands over and a log takes in one atomic write. One nullable field says which of three things it is:
  * events and a position are commits up to that place; events and `null` are part of something larger that is not
  * whole yet (a big transaction, a snapshot's chunk without progress); a position without events is a heartbeat.
+ * Neither events nor position means "connected": a source yields that once, as its first batch, when it reads.
  */
 export interface ChangeBatch {
   readonly partition: string;
   readonly events: readonly ChangeEvent[];
   readonly position: Position | null;
 }
+
+/** First batch of every read: connected, nothing to write. A stream is `running` from here on. Invariant 7. */
+export const CONNECTED: ChangeBatch = { partition: '', events: [], position: null };
 
 /** The `source.snapshot` marks and event types that every row source uses. */
 export const ROW_EVENT_TYPES = {

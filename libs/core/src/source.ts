@@ -46,6 +46,7 @@ export interface Source {
   /**
    * Changes after `from`; without a position for the partition: the snapshot first, as configured. The iterator is
    * the back-pressure: what is not asked for is not read, and the connection is kept alive meanwhile.
+   * The first batch is always `CONNECTED` (no events, no position): the source answered and reading began.
    * Ends by itself only where the configuration says so (`snapshot: "only"`); otherwise when `signal` is aborted or
    * by throwing a `StreamError`.
    */
