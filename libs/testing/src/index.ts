@@ -1,0 +1,10 @@
+export * from './eventually.js';
+export * from './proxy.js';
+export * from './temp-dir.js';
+export { guardFolder, guardProcess } from './servers/guard.js';
+export { freePort } from './servers/port.js';
+export { openTmp, postgresAccount, reachable, type Account } from './servers/account.js';
+export { type PostgresVersion } from './servers/postgres-files.js';
+export { startPostgres, type Postgres, type PostgresOptions, type StopMode } from './servers/postgres.js';
+export { redisServer } from './servers/redis-file.js';
+export { startRedis, type Redis, type RedisOptions } from './servers/redis.js';

@@ -1,0 +1,100 @@
+import { existsSync } from 'node:fs';
+import { eventually, freePort, startPostgres, startProxy, startRedis, type Postgres } from './index.js';
+
+const alive = (pid: number) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe('startPostgres', () => {
+  let server: Postgres;
+  beforeAll(async () => {
+    server = await startPostgres({ config: { work_mem: '5MB' } });
+  }, 60_000);
+  afterAll(() => server.stop());
+
+  it('gives a server that can do logical replication, with the settings asked for', async () => {
+    const client = await server.connect();
+    const setting = async (name: string) => (await client.query(`show ${name}`)).rows[0][name];
+    expect(await setting('wal_level')).toBe('logical');
+    expect(await setting('work_mem')).toBe('5MB');
+    expect(await setting('server_encoding')).toBe('UTF8');
+    expect(await setting('server_version')).toMatch(/^17\./);
+  });
+
+  it('comes back with its data on the same port after a restart and after a crash', async () => {
+    const { port } = server;
+    await (await server.connect()).query('create table kept(v int); insert into kept values (1)');
+    await server.restart('immediate');
+    await server.kill();
+    await server.start();
+    expect(server.port).toBe(port);
+    expect((await (await server.connect()).query('select v from kept')).rows).toEqual([{ v: 1 }]);
+  }, 30_000);
+
+  it.each([14, 15, 16, 18] as const)(
+    'runs version %i, and leaves neither process nor folder',
+    async (version) => {
+      const other = await startPostgres({ version });
+      const { rows } = await (await other.connect()).query('show server_version_num');
+      expect(Math.floor(Number(rows[0].server_version_num) / 10_000)).toBe(version);
+      const { pid, dir } = other;
+      await other.stop();
+      expect(alive(pid)).toBe(false);
+      expect(existsSync(dir)).toBe(false);
+    },
+    60_000,
+  );
+
+  it('can be cut off by a proxy', async () => {
+    const proxy = await startProxy({ targetPort: server.port });
+    const { Client } = await import('pg');
+    const client = new Client({
+      host: proxy.host,
+      port: proxy.port,
+      user: 'postgres',
+      password: server.password,
+      database: 'postgres',
+    });
+    const lost = new Promise<Error>((resolve) => client.on('error', resolve));
+    await client.connect();
+    proxy.stall();
+    let answered = false;
+    const query = client.query('select 1').then(() => (answered = true));
+    await server.connect().then((direct) => direct.query('select pg_sleep(0.1)'));
+    expect(answered).toBe(false);
+    proxy.resume();
+    await query;
+    proxy.cut();
+    expect((await lost).message).toMatch(/terminated|ECONNRESET/);
+    await eventually('no connection is left', () => proxy.connections === 0);
+    await proxy.stop();
+  }, 20_000);
+});
+
+describe('startRedis', () => {
+  it('keeps what it confirmed when it is killed', async () => {
+    const server = await startRedis();
+    const client = server.client();
+    await client.set('k', 'v');
+    await server.kill();
+    await server.start();
+    expect(await server.client().get('k')).toBe('v');
+    const { pid, dir } = server;
+    await server.stop();
+    expect(alive(pid)).toBe(false);
+    expect(existsSync(dir)).toBe(false);
+  }, 30_000);
+});
+
+describe('freePort', () => {
+  it('is free, and outside the range of outgoing connections', async () => {
+    const port = await freePort();
+    expect(port).toBeGreaterThanOrEqual(15_000);
+    expect(port).toBeLessThan(32_000);
+  });
+});

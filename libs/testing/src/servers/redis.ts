@@ -1,0 +1,131 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis as Client, type RedisOptions as ClientOptions } from 'ioredis';
+import { guardFolder } from './guard.js';
+import { freePort } from './port.js';
+import { type ServerProcess, spawnServer } from './process.js';
+import { redisServer } from './redis-file.js';
+
+export interface RedisOptions {
+  /** On top of the defaults: `['--appendfsync', 'everysec']`. */
+  readonly args?: readonly string[];
+  /** A folder that stays. Default: a temporary one that goes with the server. */
+  readonly dir?: string;
+  /** Default: any free one. */
+  readonly port?: number;
+}
+
+export interface Redis {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  readonly dir: string;
+  readonly pid: number;
+  /** A connection, ended by `stop` at the latest. */
+  client(options?: ClientOptions): Client;
+  /** Ends the server; a temporary folder goes with it. */
+  stop(): Promise<void>;
+  /** SIGKILL, as in a crash. `start` brings it back with what was on disk. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+const DEFAULTS = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction'];
+
+export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
+  const binary = redisServer();
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'planasonix-redis-'));
+  mkdirSync(dir, { recursive: true });
+  const release = options.dir ? () => undefined : guardFolder(dir);
+  let port = options.port ?? (await freePort());
+  let server: ServerProcess | null = null;
+  const clients = new Set<Client>();
+
+  function client(extra: ClientOptions = {}): Client {
+    const made = new Client({ host: '127.0.0.1', port, maxRetriesPerRequest: null, ...extra });
+    // A server that is killed under a client is what many tests are about.
+    made.on('error', () => undefined);
+    clients.add(made);
+    return made;
+  }
+
+  async function answers(): Promise<boolean> {
+    const probe = new Client({
+      host: '127.0.0.1',
+      port,
+      lazyConnect: true,
+      retryStrategy: () => null,
+      enableOfflineQueue: false,
+    });
+    probe.on('error', () => undefined);
+    try {
+      await probe.connect();
+      return (await probe.ping()) === 'PONG';
+    } catch {
+      return false;
+    } finally {
+      probe.disconnect();
+    }
+  }
+
+  async function start(): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const args = [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--dir',
+        dir,
+        '--daemonize',
+        'no',
+        ...DEFAULTS,
+        ...(options.args ?? []),
+      ];
+      const started = await spawnServer(binary, args, { logFile: join(dir, 'server.log'), cwd: dir, guard: 'TERM' });
+      const deadline = Date.now() + 60_000;
+      while (started.running && !(await answers())) {
+        if (Date.now() > deadline) {
+          await started.end('SIGKILL');
+          break;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      if (started.running) {
+        server = started;
+        return;
+      }
+      if (!/in use/.test(started.tail())) throw new Error(`redis-server did not start:\n${started.tail()}`);
+      if (options.port === undefined && !server) port = await freePort();
+      else await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`redis-server did not start: port ${port} is in use.`);
+  }
+
+  await start();
+  return {
+    host: '127.0.0.1',
+    get port() {
+      return port;
+    },
+    get url() {
+      return `redis://127.0.0.1:${port}`;
+    },
+    dir,
+    get pid() {
+      return server!.pid;
+    },
+    client,
+    async stop() {
+      for (const one of clients) one.disconnect();
+      clients.clear();
+      await server!.end('SIGTERM');
+      if (options.dir) return;
+      rmSync(dir, { recursive: true, force: true });
+      release();
+    },
+    kill: () => server!.end('SIGKILL'),
+    start,
+  };
+}
