@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis as Client, type RedisOptions as ClientOptions } from 'ioredis';
@@ -33,6 +34,20 @@ export interface Redis {
 
 const DEFAULTS = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction'];
 
+/** A plain socket: a client library would go on trying, or hold a timer. */
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    const say = (yes: boolean) => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.setTimeout(2000, () => say(false));
+    socket.once('error', () => say(false));
+    socket.once('data', (answer) => say(answer.toString().startsWith('+PONG')));
+    socket.write('PING\r\n');
+  });
+
 export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
   const binary = redisServer();
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'planasonix-redis-'));
@@ -48,25 +63,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
     made.on('error', () => undefined);
     clients.add(made);
     return made;
-  }
-
-  async function answers(): Promise<boolean> {
-    const probe = new Client({
-      host: '127.0.0.1',
-      port,
-      lazyConnect: true,
-      retryStrategy: () => null,
-      enableOfflineQueue: false,
-    });
-    probe.on('error', () => undefined);
-    try {
-      await probe.connect();
-      return (await probe.ping()) === 'PONG';
-    } catch {
-      return false;
-    } finally {
-      probe.disconnect();
-    }
   }
 
   async function start(): Promise<void> {
@@ -85,7 +81,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
       ];
       const started = await spawnServer(binary, args, { logFile: join(dir, 'server.log'), cwd: dir, guard: 'TERM' });
       const deadline = Date.now() + 60_000;
-      while (started.running && !(await answers())) {
+      while (started.running && !(await answers(port))) {
         if (Date.now() > deadline) {
           await started.end('SIGKILL');
           break;
