@@ -58,7 +58,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
   const clients = new Set<Client>();
 
   function client(extra: ClientOptions = {}): Client {
-    const made = new Client({ host: '127.0.0.1', port, maxRetriesPerRequest: null, ...extra });
+    const made = new Client({ host: '127.0.0.1', port, maxRetriesPerRequest: null, disconnectTimeout: 100, ...extra });
     // A server that is killed under a client is what many tests are about.
     made.on('error', () => undefined);
     clients.add(made);
