@@ -1,0 +1,49 @@
+/** What a process has used, read from /proc: CPU seconds and peak memory. */
+import { readFileSync } from 'node:fs';
+
+const TICKS_PER_SECOND = 100;
+
+/** User and system seconds of a process since it began, its threads included; 0 once it is gone. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return 0;
+  }
+}
+
+/** Highest resident set of a process so far, MiB. */
+export function peakMiB(pid: number): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+export interface Stopwatch {
+  /** Wall seconds, and CPU seconds per name, since the stopwatch was made. */
+  read(): { readonly seconds: number; readonly cpu: Readonly<Record<string, number>> };
+}
+
+export function stopwatch(pids: Readonly<Record<string, readonly number[]>>): Stopwatch {
+  const began = performance.now();
+  const used = (of: readonly number[]): number => of.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const before = Object.fromEntries(Object.entries(pids).map(([name, of]) => [name, used(of)]));
+  return {
+    read: () => ({
+      seconds: (performance.now() - began) / 1000,
+      cpu: Object.fromEntries(Object.entries(pids).map(([name, of]) => [name, round(used(of) - before[name]!, 2)])),
+    }),
+  };
+}
+
+export const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
+
+/** The value below which `quantile` of `sorted` lie. */
+export const quantile = (sorted: readonly number[], of: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * of) - 1))] ?? Number.NaN;
+
+export const sorted = (values: Iterable<number>): number[] => [...values].sort((a, b) => a - b);

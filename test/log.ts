@@ -1,0 +1,57 @@
+/** Reading a Redis log as a consumer would, and folding it by key into what the tables should hold. */
+import type { Redis } from 'ioredis';
+
+export interface LogEvent {
+  readonly entry: string;
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string;
+  readonly time: string;
+  readonly partitionkey: string;
+  readonly source: string;
+  readonly data: {
+    readonly op: 'c' | 'u' | 'd' | 'r' | 't';
+    readonly before: Record<string, unknown> | null;
+    readonly after: Record<string, unknown> | null;
+    readonly unchanged?: readonly string[];
+    readonly source: Record<string, unknown>;
+  };
+  /** The data as it stands in the log. */
+  readonly text: string;
+}
+
+export const logKey = (streamId: string): string => `plnx:events:{${streamId}}`;
+
+export async function readLog(redis: Redis, streamId: string): Promise<LogEvent[]> {
+  const events: LogEvent[] = [];
+  for (let from = '-'; ;) {
+    const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', 5000);
+    for (const [entry, fields] of page) {
+      const of: Record<string, string> = {};
+      for (let i = 0; i < fields.length; i += 2) of[fields[i]!] = fields[i + 1]!;
+      const { id = '', type = '', subject = '', time = '', partitionkey = '', source = '', data = 'null' } = of;
+      events.push({ entry, id, type, subject, time, partitionkey, source, text: data, data: JSON.parse(data) });
+    }
+    if (page.length < 5000) return events;
+    from = `(${page.at(-1)![0]}`;
+  }
+}
+
+/** `subject` + key → the newest row. A reader who does only this ends with what the source holds. */
+export function fold(events: readonly LogEvent[]): Map<string, Record<string, unknown>> {
+  const rows = new Map<string, Record<string, unknown>>();
+  for (const event of events) {
+    const at = `${event.subject} ${event.partitionkey}`;
+    if (event.data.op === 't') {
+      for (const key of [...rows.keys()]) if (key.startsWith(`${event.subject} `)) rows.delete(key);
+    } else if (event.data.op === 'd') rows.delete(at);
+    else {
+      const kept = Object.fromEntries((event.data.unchanged ?? []).map((name) => [name, rows.get(at)?.[name]]));
+      rows.set(at, { ...kept, ...event.data.after });
+    }
+  }
+  return rows;
+}
+
+export const repeatedIds = (events: readonly LogEvent[]): number =>
+  events.length - new Set(events.map((e) => e.id)).size;

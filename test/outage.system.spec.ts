@@ -1,0 +1,105 @@
+import { eventually } from '@planasonix/testing';
+import { readLog } from './log.js';
+import { makeStream, start, status, until } from './shop.js';
+import { makeWorld, type World } from './world.js';
+
+jest.setTimeout(180_000);
+
+describe('a store that is down', () => {
+  let world: World;
+  let id: string;
+
+  beforeAll(async () => {
+    world = await makeWorld();
+    await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text)');
+    id = await makeStream(world.stack, {
+      name: 'orders',
+      connectionId: world.connectionId,
+      pipelineId: world.pipelineId,
+      config: { tables: ['public.orders'] },
+    });
+    await start(world.stack, id);
+  });
+  afterAll(() => world?.end());
+
+  it('Postgres down: 503 with Retry-After within 2 s, liveness stays, and recovery without a restart', async () => {
+    const before = world.stack.pids('api-gateway');
+    await world.postgres.stop('immediate');
+    for (const [method, route] of [
+      ['GET', '/api/streams'],
+      ['GET', `/api/streams/${id}`],
+      ['POST', `/api/streams/${id}/stop`],
+    ] as const) {
+      const began = Date.now();
+      const answer = await world.stack.api(method, route);
+      expect(Date.now() - began).toBeLessThan(2500);
+      expect([answer.status, /^\d+$/.test(answer.headers.get('retry-after') ?? '')]).toEqual([503, true]);
+      expect(answer.json.error).toMatchObject({
+        code: expect.any(String),
+        message: expect.any(String),
+        request_id: expect.any(String),
+      });
+    }
+    expect((await fetch(`${world.stack.base}/health/live`)).status).toBe(200);
+    expect((await fetch(`${world.stack.base}/health/ready`)).status).toBe(503);
+    await world.postgres.start();
+    await eventually('it answers again', async () => (await world.stack.api('GET', '/api/streams')).status === 200, {
+      timeoutMs: 20_000,
+    });
+    expect(world.stack.pids('api-gateway')).toEqual(before);
+    await until(world.stack, id, 'running', 30_000);
+    await world.source.query("INSERT INTO orders VALUES (1, 'after the store')");
+    await eventually(
+      'rows flow',
+      async () => (await readLog(world.redis, id)).some((event) => event.text.includes('after the store')),
+      { timeoutMs: 30_000 },
+    );
+  });
+
+  it('Redis down: reads answer; a command is kept or refused, never lost', async () => {
+    world.redisServer.kill();
+    expect((await world.stack.api('GET', '/api/streams')).status).toBe(200);
+    expect((await world.stack.api('GET', `/api/streams/${id}`)).status).toBe(200);
+    expect((await world.stack.api('GET', `/api/streams/${id}/metrics`)).status).toBe(200);
+    const stop = await world.stack.api('POST', `/api/streams/${id}/stop`);
+    expect([200, 503]).toContain(stop.status);
+    const said = stop.status === 200 ? 'stopped' : 'running';
+    expect(await status(world.stack, id)).toBe(said);
+    const create = await world.stack.api('POST', '/api/pipelines', { name: 'closed while limits cannot be reached' });
+    expect(create.status).toBe(503);
+    await world.redisServer.start();
+    await eventually(
+      'creates are open again',
+      async () => (await world.stack.api('POST', '/api/pipelines', { name: 'open' })).status === 201,
+      { timeoutMs: 20_000 },
+    );
+    if (said === 'stopped') await world.stack.api('POST', `/api/streams/${id}/start`);
+    await until(world.stack, id, 'running', 30_000);
+    await world.source.query("INSERT INTO orders VALUES (2, 'after redis')");
+    await eventually(
+      'rows flow',
+      async () => (await readLog(world.redis, id)).some((event) => event.text.includes('after redis')),
+      { timeoutMs: 30_000 },
+    );
+  });
+
+  it('a wiped Redis is a gap, and a gap is never silent (Invariant 2)', async () => {
+    await world.redis.flushall();
+    await world.source.query("INSERT INTO orders VALUES (3, 'into the wiped log')");
+    await until(world.stack, id, 'error', 60_000);
+    const { a } = await world.stack.api('GET', `/api/streams/${id}`);
+    expect(a.last_error.code).toBe('offset_gap');
+    const refused = await world.stack.api('POST', `/api/streams/${id}/start`);
+    expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
+    expect((await world.stack.api('POST', `/api/streams/${id}/start`, { onLostPosition: 'resnapshot' })).a.status).toBe(
+      'starting',
+    );
+    await until(world.stack, id, 'running', 30_000);
+    await eventually(
+      'all rows are there again',
+      async () =>
+        new Set((await readLog(world.redis, id)).map((event) => event.partitionkey).filter(Boolean)).size === 3,
+      { timeoutMs: 30_000 },
+    );
+  });
+});

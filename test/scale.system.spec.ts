@@ -1,0 +1,155 @@
+import { eventually } from '@planasonix/testing';
+import { fold, readLog, repeatedIds } from './log.js';
+import { makeStream, start, status, until } from './shop.js';
+import { makeWorld, type World } from './world.js';
+
+jest.setTimeout(240_000);
+
+describe('two workers share the streams', () => {
+  let world: World;
+  const ids: string[] = [];
+
+  beforeAll(async () => {
+    world = await makeWorld({ WORKERS: '2' });
+    for (let i = 0; i < 4; i++) {
+      await world.source.query(`CREATE TABLE t${i}(id bigint PRIMARY KEY, v text)`);
+      ids.push(
+        await makeStream(world.stack, {
+          name: `t${i}`,
+          connectionId: world.connectionId,
+          pipelineId: world.pipelineId,
+          config: { tables: [`public.t${i}`] },
+        }),
+      );
+    }
+    for (const id of ids) await start(world.stack, id);
+  });
+  afterAll(() => world?.end());
+
+  const owners = async () => {
+    const store = await world.postgres.connect('meta');
+    const found = await store.query('SELECT id, lease_owner, epoch FROM streams');
+    await store.end();
+    return found.rows as { id: string; lease_owner: string | null; epoch: number }[];
+  };
+
+  /** Writes rows until told to stop; answers how many are committed per table. */
+  function writing(): () => Promise<number> {
+    let go = true;
+    let rows = 0;
+    const done = (async () => {
+      const session = await world.session();
+      while (go) {
+        rows++;
+        for (let i = 0; i < 4; i++)
+          await session.query(`INSERT INTO t${i} SELECT coalesce(max(id), 0) + 1, 'row' FROM t${i}`);
+      }
+      return rows;
+    })();
+    return () => {
+      go = false;
+      return done;
+    };
+  }
+
+  async function expectAllThere(): Promise<void> {
+    for (const [i, id] of ids.entries()) {
+      const truth = (await world.source.query(`SELECT id::int, v FROM t${i} ORDER BY id`)).rows;
+      const events = await eventually(
+        `t${i} is in the log`,
+        async () => {
+          const found = await readLog(world.redis, id);
+          return found.length >= truth.length && found;
+        },
+        { timeoutMs: 30_000 },
+      );
+      expect(repeatedIds(events as never)).toBe(0);
+      const rows = [...fold(events as never).values()].sort((a, b) => Number(a['id']) - Number(b['id']));
+      expect(rows).toEqual(truth);
+      expect((await world.stack.api('GET', `/api/streams/${id}/metrics`)).a.total_events).toBe(
+        (events as unknown[]).length,
+      );
+    }
+  }
+
+  it('SIGKILL of one: its streams run on the other within 15 s, nothing lost, nothing twice', async () => {
+    const stop = writing();
+    const before = await owners();
+    const [victim] = world.stack.pids('postgres-cdc');
+    const killed = Date.now();
+    process.kill(victim!, 'SIGKILL');
+    await eventually(
+      'every stream has moved on or stayed',
+      async () => {
+        const now = await owners();
+        const moved = now.filter((row) => row.epoch > before.find((b) => b.id === row.id)!.epoch);
+        const all = await Promise.all(ids.map((id) => status(world.stack, id)));
+        return moved.length > 0 && all.every((s) => s === 'running') && now.every((row) => row.lease_owner !== null);
+      },
+      { timeoutMs: 15_000 },
+    );
+    expect(Date.now() - killed).toBeLessThan(15_000);
+    await stop();
+    await expectAllThere();
+  });
+
+  it('a worker that is frozen past its lease and woken writes nothing (trap 27)', async () => {
+    await eventually('both workers are back', () => world.stack.pids('postgres-cdc').length === 2);
+    const stop = writing();
+    const before = await owners();
+    const frozen = world.stack.pids('postgres-cdc');
+    // Either may hold the streams: freeze both in turn, so that one of the turns meets an owner.
+    for (const pid of frozen) {
+      process.kill(pid, 'SIGSTOP');
+      try {
+        await eventually(
+          'its streams run elsewhere within 20 s',
+          async () => {
+            const all = await Promise.all(ids.map((id) => status(world.stack, id)));
+            const store = await world.postgres.connect('meta');
+            const live = await store.query(
+              'SELECT count(*)::int AS n FROM streams WHERE lease_expires_at > clock_timestamp()',
+            );
+            await store.end();
+            return all.every((s) => s === 'running') && live.rows[0].n === ids.length;
+          },
+          { timeoutMs: 20_000 },
+        );
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+    }
+    await stop();
+    expect((await owners()).some((row) => row.epoch > before.find((b) => b.id === row.id)!.epoch)).toBe(true);
+    await expectAllThere();
+  });
+
+  it('deleting every BullMQ key costs latency only (trap 27)', async () => {
+    const keys = (await world.redis.keys('plnx:*')).filter((key) => /commands|asks/.test(key));
+    expect(keys.length).toBeGreaterThan(0);
+    await world.redis.del(...keys);
+    for (const id of ids) {
+      expect((await world.stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
+      await world.redis.del(...(await world.redis.keys('plnx:*')).filter((key) => /commands|asks/.test(key)), 'none');
+      expect((await world.stack.api('POST', `/api/streams/${id}/start`)).a.status).toBe('starting');
+    }
+    for (const id of ids) await until(world.stack, id, 'running', 15_000);
+    await expectAllThere();
+  });
+
+  it('a gateway that dies right after it accepted a command loses nothing', async () => {
+    const id = ids[0]!;
+    expect((await world.stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
+    for (let round = 0; round < 3; round++) {
+      const [gateway] = world.stack.pids('api-gateway');
+      const answer = await world.stack.api('POST', `/api/streams/${id}/start`);
+      process.kill(gateway!, 'SIGKILL');
+      expect(answer.a.status).toBe('starting');
+      await eventually('the gateway is back', async () => (await fetch(`${world.stack.base}/health/ready`)).ok, {
+        timeoutMs: 30_000,
+      });
+      await until(world.stack, id, 'running', 15_000);
+      expect((await world.stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
+    }
+  });
+});

@@ -1,0 +1,103 @@
+import { makeWorld, type World } from './world.js';
+import { start, until } from './shop.js';
+
+jest.setTimeout(180_000);
+
+const CANARY = 'c4n4ry-7f3e-s3cret';
+
+describe('a secret stays secret (trap 35)', () => {
+  let world: World;
+  const answers: string[] = [];
+  beforeAll(async () => {
+    world = await makeWorld();
+    await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text, hidden text)');
+  });
+  afterAll(() => world?.end());
+
+  async function api(method: string, route: string, body?: unknown) {
+    const answer = await world.stack.api(method, route, body);
+    answers.push(answer.text);
+    return answer;
+  }
+
+  it('in no answer, log line, Redis key, table or error', async () => {
+    const config = {
+      host: '127.0.0.1',
+      port: world.sourceServer.port,
+      database: 'src',
+      user: 'postgres',
+      password: CANARY,
+      sslMode: 'disable',
+    };
+    const good = await api('POST', '/api/connections', { name: 'good', type: 'postgres', config });
+    const bad = await api('POST', '/api/connections', {
+      name: 'bad',
+      type: 'postgres',
+      config: { ...config, port: 1 },
+    });
+    const wrong = await api('POST', '/api/connections', {
+      name: 'wrong',
+      type: 'postgres',
+      config: { ...config, user: 'nobody-here' },
+    });
+    await api('POST', '/api/connections/test', { name: 'test', type: 'postgres', config });
+    for (const made of [good, bad, wrong]) {
+      expect(made.status).toBe(201);
+      await api('GET', `/api/connections/${made.id}`);
+      await api('POST', `/api/connections/${made.id}/test`);
+      const stream = await api('POST', '/api/streams', {
+        name: `over ${made.json.name}`,
+        sourceType: 'postgres_cdc',
+        connectionId: made.id,
+        pipelineId: world.pipelineId,
+        config: { tables: ['public.orders'], exclude_columns: { 'public.orders': ['hidden'] } },
+      });
+      await api('POST', `/api/streams/${stream.id}/check`);
+      if (made === good) {
+        await start(world.stack, stream.id);
+        await world.source.query('INSERT INTO orders VALUES (1, $1, $2)', ['v', CANARY]);
+        await world.source.query('UPDATE orders SET hidden = $1', [`${CANARY}!`]);
+        await until(world.stack, stream.id, 'running');
+      } else await api('POST', `/api/streams/${stream.id}/start`);
+      await api('GET', `/api/streams/${stream.id}`);
+      await api('GET', `/api/streams/${stream.id}/events`);
+    }
+    await api('PUT', `/api/connections/${good.id}`, {
+      name: 'good',
+      type: 'postgres',
+      config: { ...config, password: `${CANARY}-2` },
+    });
+    await api('GET', '/api/audit-log');
+    await api('GET', '/api/connections');
+
+    expect(answers.filter((text) => text.includes(CANARY))).toEqual([]);
+    expect(world.stack.log()).not.toContain(CANARY);
+    expect(world.stack.log()).not.toContain(world.stack.key);
+
+    for (const key of await world.redis.keys('*')) {
+      const type = await world.redis.type(key);
+      const held =
+        type === 'hash'
+          ? await world.redis.hgetall(key)
+          : type === 'stream'
+            ? await world.redis.xrange(key, '-', '+')
+            : type === 'string'
+              ? await world.redis.get(key)
+              : type === 'list'
+                ? await world.redis.lrange(key, 0, -1)
+                : type === 'zset'
+                  ? await world.redis.zrange(key, 0, -1)
+                  : await world.redis.smembers(key);
+      expect(`${key} ${JSON.stringify(held)}`).not.toContain(CANARY);
+    }
+    const store = await world.postgres.connect('meta');
+    const tables = await store.query(
+      "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname = 'public'",
+    );
+    for (const { name } of tables.rows as { name: string }[]) {
+      const rows = await store.query(`SELECT to_jsonb(t)::text AS row FROM ${name} t`);
+      for (const { row } of rows.rows as { row: string }[]) expect(`${name} ${row}`).not.toContain(CANARY);
+    }
+    await store.end();
+  });
+});
