@@ -36,7 +36,7 @@ export async function makeWorld(env: Readonly<Record<string, string>> = {}): Pro
   const source = await sourceServer.connect('src');
   const stack = await startStack({ databaseUrl: postgres.url('meta'), redisUrl: redisServer.url, env });
   const sessions: Client[] = [];
-  return {
+  const world: World = {
     postgres,
     sourceServer,
     redisServer,
@@ -51,11 +51,12 @@ export async function makeWorld(env: Readonly<Record<string, string>> = {}): Pro
       sessions.push(session);
       return session;
     },
-    async end() {
-      await this.stack.stop();
+    end: async () => {
+      await world.stack.stop();
       await Promise.all([...sessions, source].map((session) => session.end().catch(() => {})));
       await redisServer.stop();
       await Promise.all([postgres.stop('immediate'), sourceServer.stop('immediate')]);
     },
   };
+  return world;
 }
