@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/**
+ * The way in for a fresh clone: needs Node and npm, nothing else. Installs what is missing, bundles, and runs the
+ * TypeScript of `apps/standalone/src` with the command and its arguments.
+ *
+ *   node apps/standalone/run.mjs start | demo | test | bench | serve <app>
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const COMMANDS = ['start', 'demo', 'test', 'bench', 'serve'];
+const say = (line) => process.stderr.write(`${line}\n`);
+
+function fail(line, code = 1) {
+  say(line);
+  process.exit(code);
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  fail(`Node ${process.versions.node} is too old: install Node 20.19 or newer.`);
+}
+
+const STAMP = path.join(ROOT, 'node_modules/.planasonix-lock');
+
+/** Whether `node_modules` is there and not older than the lock. */
+function isInstalled(lockHash) {
+  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === lockHash) return true;
+  const installed = statSync(path.join(ROOT, 'node_modules/.package-lock.json'), { throwIfNoEntry: false });
+  // npm writes both within moments of each other, in either order.
+  return (
+    installed !== undefined && installed.mtimeMs + 10_000 >= statSync(path.join(ROOT, 'package-lock.json')).mtimeMs
+  );
+}
+
+function install() {
+  const lockHash = createHash('sha256')
+    .update(readFileSync(path.join(ROOT, 'package-lock.json')))
+    .digest('hex');
+  if (isInstalled(lockHash)) return;
+  say('Installing dependencies (npm ci) …');
+  const started = Date.now();
+  // Under NODE_ENV=production npm would leave out what builds and tests.
+  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
+  const { status, signal, error } = spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  if (signal) process.kill(process.pid, signal);
+  if (status !== 0) fail(`npm ci failed${error ? `: ${error.message}` : ''}; the lines above say why.`);
+  writeFileSync(STAMP, lockHash);
+  say(`Dependencies are installed (${Math.round((Date.now() - started) / 1000)} s).`);
+}
+
+checkNode();
+const [command, ...args] = process.argv.slice(2);
+if (!COMMANDS.includes(command)) fail(`Usage: node apps/standalone/run.mjs ${COMMANDS.join(' | ')}`, 2);
+process.chdir(ROOT);
+install();
+
+const { buildApps, bundle, endBuilder } = await import('./build.mjs');
+try {
+  if (command === 'bench') await Promise.all([buildApps(), bundle('bench', 'test/bench/main.ts')]);
+  else if (command === 'serve' && args[0]) await buildApps(['standalone', args[0]]);
+  else await buildApps();
+  await endBuilder();
+} catch (error) {
+  fail(`The build failed: ${error.message.split('\n')[0]}`);
+}
+if (command === 'bench') process.argv = [process.execPath, path.join(ROOT, 'dist/bench/main.cjs'), ...args];
+createRequire(import.meta.url)(path.join(ROOT, 'dist', command === 'bench' ? 'bench' : 'standalone', 'main.cjs'));
