@@ -5,7 +5,7 @@
  *
  *   node apps/standalone/run.mjs start | demo | test | bench | serve <app>
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -39,7 +39,24 @@ function isInstalled(lockHash) {
   );
 }
 
-function install() {
+/** Runs npm with its output on our stderr; ends with us. */
+function npm(...args) {
+  return new Promise((resolve) => {
+    const child = spawn('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    const pass = (signal) => child.kill(signal);
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    for (const signal of signals) process.on(signal, pass);
+    const done = (status, signal) => {
+      for (const each of signals) process.off(each, pass);
+      if (signal) fail(`npm ci was ended by ${signal}.`, 130);
+      resolve(status);
+    };
+    child.once('error', ({ message }) => fail(`npm does not run: ${message}`));
+    child.once('exit', done);
+  });
+}
+
+async function install() {
   const lockHash = createHash('sha256')
     .update(readFileSync(path.join(ROOT, 'package-lock.json')))
     .digest('hex');
@@ -47,10 +64,8 @@ function install() {
   say('Installing dependencies (npm ci) …');
   const started = Date.now();
   // Under NODE_ENV=production npm would leave out what builds and tests.
-  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
-  const { status, signal, error } = spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
-  if (signal) process.kill(process.pid, signal);
-  if (status !== 0) fail(`npm ci failed${error ? `: ${error.message}` : ''}; the lines above say why.`);
+  const status = await npm('ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund');
+  if (status !== 0) fail('npm ci failed; the lines above say why.');
   writeFileSync(STAMP, lockHash);
   say(`Dependencies are installed (${Math.round((Date.now() - started) / 1000)} s).`);
 }
@@ -59,7 +74,7 @@ checkNode();
 const [command, ...args] = process.argv.slice(2);
 if (!COMMANDS.includes(command)) fail(`Usage: node apps/standalone/run.mjs ${COMMANDS.join(' | ')}`, 2);
 process.chdir(ROOT);
-install();
+await install();
 
 const { buildApps, bundle, endBuilder } = await import('./build.mjs');
 try {
@@ -70,5 +85,9 @@ try {
 } catch (error) {
   fail(`The build failed: ${error.message.split('\n')[0]}`);
 }
-if (command === 'bench') process.argv = [process.execPath, path.join(ROOT, 'dist/bench/main.cjs'), ...args];
+if (command === 'bench') {
+  process.argv = [process.execPath, path.join(ROOT, 'dist/bench/main.cjs'), ...args];
+  // Its servers and the system under test end in exit hooks, which a signal alone would skip.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
+}
 createRequire(import.meta.url)(path.join(ROOT, 'dist', command === 'bench' ? 'bench' : 'standalone', 'main.cjs'));

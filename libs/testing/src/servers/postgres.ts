@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -82,30 +82,25 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const data = join(folder, 'data');
   const password = options.password ?? 'postgres';
 
-  if (!existsSync(join(data, 'PG_VERSION'))) {
+  if (!existsSync(data)) {
+    // Made under another name and renamed: a folder that is there is whole, whenever we were ended.
+    const fresh = join(folder, 'data.new');
     const secret = join(folder, 'password');
+    rmSync(fresh, { recursive: true, force: true });
+    rmSync(secret, { force: true });
     writeFileSync(secret, password, { mode: 0o600 });
     own(secret);
-    const args = [
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-E',
-      'UTF8',
-      '--locale=C',
-      '-A',
-      'scram-sha-256',
-      '--pwfile',
-      secret,
-      '--no-sync',
-      '--no-instructions',
-    ];
+    const args = ['-D', fresh, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', secret, '--no-instructions'];
+    const initdb = join(files, 'bin/initdb');
     try {
-      await run(join(files, 'bin/initdb'), args, { cwd: '/', ...(process.getuid?.() === 0 ? account : {}) });
+      await run(initdb, [...args, '-E', 'UTF8', '--locale=C', '--no-sync'], {
+        cwd: '/',
+        ...(process.getuid?.() === 0 ? account : {}),
+      });
     } finally {
       rmSync(secret, { force: true });
     }
+    renameSync(fresh, data);
   }
 
   let config = { ...DEFAULTS, ...options.config };

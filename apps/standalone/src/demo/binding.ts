@@ -1,0 +1,45 @@
+import { eventually } from '@planasonix/testing';
+import type { Api, StreamAnswer } from './api.js';
+
+interface Made {
+  readonly id: string;
+}
+
+/** Connection, pipeline and stream, as a user makes them. @returns the stream's id. */
+export async function bindStream(api: Api, source: Readonly<Record<string, string | number>>): Promise<string> {
+  const connection = await api.call<Made>('POST', '/connections', {
+    name: 'shop',
+    type: 'postgres',
+    config: { ...source, sslMode: 'disable' },
+  });
+  const pipeline = await api.call<Made>('POST', '/pipelines', {
+    name: 'shop',
+    // High enough that nothing waits for room: nobody reads this log but the demo itself.
+    output: { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } },
+  });
+  const create = () =>
+    api.call<StreamAnswer>('POST', '/streams', {
+      name: 'shop',
+      sourceType: 'postgres_cdc',
+      pipelineId: pipeline.id,
+      connectionId: connection.id,
+      config: { tables: ['shop.*'] },
+    });
+  // The type is known once its first worker has announced itself.
+  return (await eventually('the stream can be made', create, { timeoutMs: 30_000, everyMs: 200 })).data.id;
+}
+
+/** @throws with the stream's own reason when it goes to `error`. */
+export async function waitUntilRunning(api: Api, streamId: string, signal: AbortSignal): Promise<void> {
+  const failed = await eventually(
+    'the stream runs',
+    async () => {
+      const { status, last_error: error } = (await api.call<StreamAnswer>('GET', `/streams/${streamId}`)).data
+        .attributes;
+      if (status === 'error') return `The stream is in error: ${error?.code}: ${error?.message}`;
+      return status === 'running' || signal.aborted ? 'no' : null;
+    },
+    { timeoutMs: 60_000, everyMs: 100 },
+  );
+  if (failed !== 'no') throw new Error(failed);
+}

@@ -1,0 +1,175 @@
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { freePort, redisServer, startPostgres, startRedis } from '@planasonix/testing';
+import { readLaunchEnv } from '../env.js';
+import { portIsFree } from '../port.js';
+import { endAsked } from '../signals.js';
+import { startStack, type Stack } from '../stack.js';
+import { newApiKey, newEncryptionKey } from '../state.js';
+import { openApi } from './api.js';
+import { bindStream, waitUntilRunning } from './binding.js';
+import type { Figures } from './figures.js';
+import { openScreen, type Screen } from './screen.js';
+import { openShop } from './shop.js';
+import { verify, waitForMark } from './verify.js';
+import { openWatch, type Watch } from './watch.js';
+
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+const SESSIONS = 4;
+
+/** @returns seconds, or `null` for a demo without an end. */
+function readSeconds(args: readonly string[]): number | null {
+  if (args.length === 0) return null;
+  const text =
+    args[0] === '--seconds' && args.length === 2 ? args[1]! : (/^--seconds=(\d+)$/.exec(args[0]!)?.[1] ?? '');
+  if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= 86_400) return Number(text);
+  throw new Error('Usage: npm run demo [-- --seconds N]');
+}
+
+/** Things to end, newest first. */
+class Endings {
+  private readonly list: (() => Promise<unknown>)[] = [];
+  add<T>(thing: T, end: (thing: T) => Promise<unknown>): T {
+    this.list.unshift(() => end(thing));
+    return thing;
+  }
+  async all(): Promise<void> {
+    for (const end of this.list.splice(0)) await end().catch(() => undefined);
+  }
+}
+
+/** `npm run demo`: a shop, the whole system, a live screen. @returns the exit code. */
+export async function runDemo(root: string, args: readonly string[]): Promise<number> {
+  const seconds = readSeconds(args);
+  const env = readLaunchEnv();
+  const stop = new AbortController();
+  void endAsked(env.underNpm).then(() => stop.abort());
+  const endings = new Endings();
+  try {
+    return await play(root, seconds, stop.signal, endings);
+  } catch (error) {
+    // Whatever failed because it was ended has not failed.
+    if (stop.signal.aborted) return seconds === null ? 0 : 130;
+    throw error;
+  } finally {
+    await endings.all();
+  }
+}
+
+async function play(root: string, seconds: number | null, signal: AbortSignal, endings: Endings): Promise<number> {
+  const env = readLaunchEnv();
+  redisServer(say);
+  say('Starting Postgres (store), Postgres (source) and Redis …');
+  const durable = { fsync: 'on' };
+  const [store, sourceServer, redisServerOfDemo] = await Promise.all([
+    startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
+    startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
+    startRedis().then((server) => endings.add(server, (each) => each.stop())),
+  ]);
+  const redis = redisServerOfDemo.client();
+
+  const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => sourceServer.connect()));
+  const shop = await openShop(sessions);
+  if (signal.aborted) return 0;
+
+  const key = newApiKey();
+  const logFile = path.join(root, '.planasonix/demo.log');
+  mkdirSync(path.dirname(logFile), { recursive: true });
+  const log = createWriteStream(logFile, { flags: 'w' });
+  say(`Starting the apps (their log: .planasonix/demo.log) …`);
+  const { PORT: _port, ...inherited } = env.inherited;
+  const stack = endings.add(
+    await startStack({
+      root,
+      databaseUrl: store.adminUrl,
+      redisUrl: redisServerOfDemo.url,
+      apiKey: key,
+      encryptionKey: newEncryptionKey(),
+      port: (await portIsFree(env.port, env.host)) ? env.port : await freePort(),
+      workers: env.workers,
+      env: { ...inherited, OUTBOUND_POLICY: 'allow-private', RATE_LIMIT_PER_MINUTE: '100000' },
+      write: (line) => void log.write(`${line}\n`),
+    }),
+    (each) => each.stop(),
+  );
+  await waitUntilReady(stack, signal, logFile);
+
+  const api = openApi(stack.url, key);
+  say('Making connection, pipeline and stream through the API …');
+  const { port, password } = sourceServer;
+  const streamId = await bindStream(api, { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password });
+
+  // The shop is open before the stream starts: its snapshot is taken under writes.
+  const closing = new AbortController();
+  const trading = shop.trade(closing.signal);
+  trading.catch(() => undefined);
+  endings.add(closing, async () => {
+    closing.abort();
+    await trading;
+  });
+  await api.call('POST', `/streams/${streamId}/start`);
+  await waitUntilRunning(api, streamId, signal);
+
+  const watch = openWatch(api, redis, streamId, shop);
+  const screen = openScreen(process.stdout, { url: stack.url, key, streamId, redisPort: redisServerOfDemo.port });
+  let figures: Figures;
+  try {
+    figures = await show(watch, screen, trading, seconds, signal);
+  } finally {
+    screen.close();
+  }
+  if (signal.aborted || seconds === null) {
+    say(`Ended after ${figures.seconds} s with ${figures.logDepth.toLocaleString('en-US')} entries in the log.`);
+    return seconds === null ? 0 : 130;
+  }
+
+  say('The shop closes; waiting until everything is in the log …');
+  closing.abort();
+  await trading;
+  await waitForMark(redis, streamId, await shop.mark());
+  const equal = await verify(redis, await sourceServer.connect(), streamId, await settled(watch), say);
+  return equal ? 0 : 1;
+}
+
+async function waitUntilReady(stack: Stack, signal: AbortSignal, logFile: string): Promise<void> {
+  const late = AbortSignal.timeout(120_000);
+  const over = new Promise<boolean>((resolve) =>
+    AbortSignal.any([signal, late]).addEventListener('abort', () => resolve(false)),
+  );
+  if (await Promise.race([stack.ready(), over])) return;
+  if (signal.aborted) throw new Error('ended');
+  throw new Error(
+    `The apps are not ready after 120 s:\n${readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n')}`,
+  );
+}
+
+/** A look each second until time is up or the demo is ended. */
+async function show(
+  watch: Watch,
+  screen: Screen,
+  trading: Promise<void>,
+  seconds: number | null,
+  signal: AbortSignal,
+): Promise<Figures> {
+  const failed = trading.then(() => undefined);
+  const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  const until = seconds === null ? Infinity : performance.now() + seconds * 1000;
+  for (let next = performance.now(); ;) {
+    const figures = await watch.look();
+    screen.show(figures);
+    next += 1000;
+    if (signal.aborted || performance.now() >= until) return figures;
+    const wait = Math.max(0, Math.min(next, until) - performance.now());
+    // A shop that fails ends the demo: what it tells would not be true any more.
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, wait)), ended, failed]);
+  }
+}
+
+/** The figures once the aggregator has seen the last events (it reports each second). */
+async function settled(watch: Watch): Promise<Figures> {
+  for (let tries = 0; ; tries++) {
+    const figures = await watch.look();
+    if (tries >= 10 || (figures.totalEvents >= figures.logDepth && figures.lagSeconds === 0)) return figures;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

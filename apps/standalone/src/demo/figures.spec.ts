@@ -1,0 +1,18 @@
+import { bytes, millis, sparkline, whole } from './figures.js';
+
+describe('figures', () => {
+  it('draws the highest value tallest', () => {
+    expect(sparkline([0, 5, 10])).toBe('▁▅█');
+    expect(sparkline([])).toBe('');
+    expect(sparkline([0, 0])).toBe('▁▁');
+  });
+
+  it('writes numbers for people', () => {
+    expect(whole(12345.6)).toBe('12,346');
+    expect(millis(null)).toBe('–');
+    expect(millis(3.14159)).toBe('3.1 ms');
+    expect(millis(120.4)).toBe('120 ms');
+    expect(bytes(500)).toBe('500 B');
+    expect(bytes(1536)).toBe('1.5 KiB');
+  });
+});

@@ -1,0 +1,38 @@
+/** What the screen shows, once a second. */
+export interface Figures {
+  readonly seconds: number;
+  readonly status: string;
+  /** Durable in the log during the last second. */
+  readonly eventsPerSecond: number;
+  readonly lagSeconds: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
+  readonly logDepth: number;
+  readonly totalEvents: number;
+  readonly totalBytes: number;
+  readonly committed: number;
+  readonly rolledBack: number;
+  readonly snapshotRows: number | null;
+  /** Newest last: subject, op, key, age. */
+  readonly lastEvents: readonly string[];
+}
+
+const BARS = '▁▂▃▄▅▆▇█';
+
+/** One sign per value, the highest is the tallest. */
+export function sparkline(values: readonly number[]): string {
+  const top = Math.max(...values, 1);
+  return values.map((value) => BARS[Math.min(BARS.length - 1, Math.floor((value / top) * BARS.length))]).join('');
+}
+
+export const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+
+export const millis = (value: number | null): string =>
+  value === null ? '–' : value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB'];
+  let step = 0;
+  for (; value >= 1024 && step < units.length - 1; step++) value /= 1024;
+  return `${value.toFixed(step === 0 ? 0 : 1)} ${units[step]}`;
+}

@@ -1,0 +1,87 @@
+import { membersOf, objectOf } from './json-text.js';
+
+/** The fields of a log entry that a fold needs. */
+export interface FoldEntry {
+  readonly id: string;
+  readonly subject: string;
+  readonly partitionkey: string;
+  /** JSON text. */
+  readonly data: string;
+}
+
+/** Column → the text of its value. */
+type Row = ReadonlyMap<string, string>;
+
+/**
+ * What a consumer does who keeps the newest version of each row: the log folded by key. Reads, inserts and updates
+ * replace a row, deletes remove it, a truncate clears the table. A value that the source did not send (`unchanged`)
+ * is the one of the version before; where the key changed, that of the row deleted just before.
+ */
+export class Fold {
+  private readonly tables = new Map<string, Map<string, Row>>();
+  private readonly ids = new Set<string>();
+  private deleted: { readonly subject: string; readonly row: Row } | null = null;
+  readonly counts = { r: 0, c: 0, u: 0, d: 0, t: 0 };
+  /** Entries whose id was there before. */
+  repeated = 0;
+  /** Values that were named in `unchanged` and taken from an older version. */
+  carried = 0;
+  readonly problems: string[] = [];
+
+  get entries(): number {
+    return this.counts.r + this.counts.c + this.counts.u + this.counts.d + this.counts.t;
+  }
+
+  add(entry: FoldEntry): void {
+    if (this.ids.has(entry.id)) this.repeated++;
+    this.ids.add(entry.id);
+    const data = membersOf(entry.data);
+    const op = JSON.parse(data.get('op') ?? 'null') as keyof Fold['counts'];
+    if (!(op in this.counts)) {
+      this.problems.push(`${entry.id}: unknown op ${op}`);
+      return;
+    }
+    this.counts[op]++;
+    const table = this.table(entry.subject);
+    if (op === 't') {
+      table.clear();
+      this.deleted = null;
+    } else if (op === 'd') {
+      const row = table.get(entry.partitionkey);
+      this.deleted = row ? { subject: entry.subject, row } : null;
+      table.delete(entry.partitionkey);
+    } else {
+      table.set(entry.partitionkey, this.version(entry, data, table));
+      this.deleted = null;
+    }
+  }
+
+  /** Row texts by table. */
+  rows(): Map<string, string[]> {
+    return new Map([...this.tables].map(([subject, rows]) => [subject, [...rows.values()].map(objectOf)]));
+  }
+
+  private version(entry: FoldEntry, data: Map<string, string>, table: Map<string, Row>): Row {
+    const row = membersOf(data.get('after') ?? 'null');
+    const unchanged = JSON.parse(data.get('unchanged') ?? '[]') as string[];
+    if (unchanged.length === 0) return row;
+    const moved = this.deleted?.subject === entry.subject ? this.deleted.row : undefined;
+    const before = table.get(entry.partitionkey) ?? moved;
+    for (const column of unchanged) {
+      const value = before?.get(column);
+      if (value === undefined)
+        this.problems.push(`${entry.id}: "${column}" is unchanged, and nothing was there before`);
+      else row.set(column, value);
+      this.carried++;
+    }
+    return row;
+  }
+
+  private table(subject: string): Map<string, Row> {
+    const known = this.tables.get(subject);
+    if (known) return known;
+    const made = new Map<string, Row>();
+    this.tables.set(subject, made);
+    return made;
+  }
+}

@@ -1,0 +1,79 @@
+import type { Redis as RedisClient } from 'ioredis';
+import type { Client } from 'pg';
+import { eventually } from '@planasonix/testing';
+import { compareWithSource, isEqual, type TableComparison } from './compare.js';
+import { bytes, type Figures, millis, whole } from './figures.js';
+import { Fold, type FoldEntry } from './fold.js';
+import { SHOP_TABLES } from './shop-tables.js';
+import { logKey } from './watch.js';
+
+const PAGE = 1000;
+
+function entryOf(fields: readonly string[]): FoldEntry {
+  const entry: Record<string, string> = {};
+  for (let at = 0; at < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
+  return entry as unknown as FoldEntry;
+}
+
+/** Every entry of the log, oldest first. */
+async function foldLog(redis: RedisClient, streamId: string): Promise<Fold> {
+  const fold = new Fold();
+  for (let from = '-'; ;) {
+    const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', PAGE);
+    for (const [, fields] of page) fold.add(entryOf(fields));
+    if (page.length < PAGE) return fold;
+    from = `(${page.at(-1)![0]}`;
+  }
+}
+
+/** Waits until the row that was written last is in the log: order is the source's, so all before it is there too. */
+export const waitForMark = (redis: RedisClient, streamId: string, mark: number): Promise<unknown> =>
+  eventually(
+    `mark ${mark} is in the log`,
+    async () => {
+      const newest = await redis.xrevrange(logKey(streamId), '+', '-', 'COUNT', 200);
+      return newest.some(([, fields]) => {
+        const { subject, partitionkey } = entryOf(fields);
+        return subject === 'shop.marks' && partitionkey.replaceAll(' ', '') === `{"id":${mark}}`;
+      });
+    },
+    { timeoutMs: 120_000, everyMs: 50 },
+  );
+
+/** Folds the log, compares it with the source and prints what was compared. @returns whether all is equal. */
+export async function verify(
+  redis: RedisClient,
+  source: Client,
+  streamId: string,
+  figures: Figures,
+  say: (line: string) => void,
+): Promise<boolean> {
+  const fold = await foldLog(redis, streamId);
+  const tables = await compareWithSource(source, SHOP_TABLES, fold.rows());
+  const { counts } = fold;
+  const foreign = [...fold.rows().keys()].filter((table) => !SHOP_TABLES.includes(table));
+  say('');
+  say(
+    `Folded ${whole(fold.entries)} entries of the log by key: ${whole(counts.r)} reads, ${whole(counts.c)} inserts, ` +
+      `${whole(counts.u)} updates, ${whole(counts.d)} deletes, ${counts.t} truncates; ` +
+      `${whole(fold.carried)} unchanged big values carried over, ${fold.repeated} repeated ids.`,
+  );
+  say('Compared with the tables of the source, row by row, every digit:');
+  for (const table of tables) say(`  ${tableLine(table)}`);
+  for (const problem of [...fold.problems.slice(0, 10), ...foreign.map((name) => `the log has a table ${name}`)])
+    say(`  ! ${problem}`);
+  const equal = tables.every(isEqual) && fold.problems.length === 0 && foreign.length === 0 && fold.repeated === 0;
+  const rows = tables.reduce((sum, { inSource }) => sum + inSource, 0);
+  say(
+    `Figures: ${whole(fold.entries)} events, ${bytes(figures.totalBytes)}, ` +
+      `${whole(figures.committed)} commits and ${whole(figures.rolledBack)} rollbacks in the shop, ` +
+      `commit to durable p50 ${millis(figures.p50)}, p99 ${millis(figures.p99)}, lag ${figures.lagSeconds.toFixed(1)} s at the end.`,
+  );
+  say(equal ? `EQUAL: ${whole(rows)} rows in ${tables.length} tables.` : 'NOT EQUAL: see the lines above.');
+  return equal;
+}
+
+const tableLine = (table: TableComparison): string =>
+  `${isEqual(table) ? 'equal ' : 'DIFFER'}  ${table.table.padEnd(17)} ${whole(table.inSource).padStart(8)} rows, ` +
+  `${whole(table.inLog).padStart(8)} from the log` +
+  (isEqual(table) ? '' : `; ${whole(table.missing)} missing, ${whole(table.extra)} too many`);

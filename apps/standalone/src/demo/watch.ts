@@ -1,0 +1,53 @@
+import type { Redis as RedisClient } from 'ioredis';
+import type { Api, MetricsAnswer, StreamAnswer } from './api.js';
+import type { Figures } from './figures.js';
+import type { Shop } from './shop.js';
+
+/** Looks at a stream from outside, once a second. */
+export interface Watch {
+  look(): Promise<Figures>;
+}
+
+export const logKey = (streamId: string): string => `plnx:events:{${streamId}}`;
+
+export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: Shop): Watch {
+  const startedAt = performance.now();
+  let before: { readonly at: number; readonly events: number } | null = null;
+  return {
+    async look() {
+      const [stream, metrics, depth, newest] = await Promise.all([
+        api.call<StreamAnswer>('GET', `/streams/${streamId}`),
+        api.call<MetricsAnswer>('GET', `/streams/${streamId}/metrics?window=1m`),
+        redis.xlen(logKey(streamId)),
+        redis.xrevrange(logKey(streamId), '+', '-', 'COUNT', 8),
+      ]);
+      const { status, snapshot } = stream.data.attributes;
+      const totals = metrics.data.attributes;
+      const at = performance.now();
+      const rate = before ? ((depth - before.events) * 1000) / (at - before.at) : 0;
+      before = { at, events: depth };
+      return {
+        seconds: Math.round((at - startedAt) / 1000),
+        status,
+        eventsPerSecond: Math.max(0, rate),
+        lagSeconds: totals.lag_seconds,
+        p50: totals.latency_ms?.p50 ?? null,
+        p99: totals.latency_ms?.p99 ?? null,
+        logDepth: depth,
+        totalEvents: totals.total_events,
+        totalBytes: totals.total_bytes,
+        committed: shop.committed,
+        rolledBack: shop.rolledBack,
+        snapshotRows: snapshot?.rows_done ?? null,
+        lastEvents: newest.reverse().map(([, fields]) => eventLine(fields)),
+      };
+    },
+  };
+}
+
+/** One entry of the log on one line: operation, table, key. */
+function eventLine(fields: readonly string[]): string {
+  const field = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
+  const what = field('type').split('.').at(-1) ?? '';
+  return `${field('time').slice(11, 23)}  ${what.padEnd(8)}  ${field('subject').padEnd(17)}  ${field('partitionkey')}  ${field('data').length} B`;
+}

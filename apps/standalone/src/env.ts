@@ -1,0 +1,47 @@
+/** What the launcher itself reads of the environment; everything else passes through to the apps as it is. */
+export interface LaunchEnv {
+  readonly databaseUrl: string | null;
+  readonly redisUrl: string | null;
+  /** Where the gateway listens. */
+  readonly host: string;
+  readonly port: number;
+  readonly apiKey: string | null;
+  readonly encryptionKey: string | null;
+  /** Processes per connector. */
+  readonly workers: number;
+  /** Started by npm: when npm is gone, so are we. */
+  readonly underNpm: boolean;
+  readonly inherited: Readonly<Record<string, string>>;
+}
+
+const LIMITS = { PORT: [1, 65_535, 3000], WORKERS: [1, 64, 1] } as const;
+
+/** @throws Error naming every variable that is wrong. */
+export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEnv {
+  const problems: string[] = [];
+  const text = (name: string): string | null => source[name]?.trim() || null;
+  const whole = (name: keyof typeof LIMITS): number => {
+    const [least, most, usual] = LIMITS[name];
+    const given = text(name);
+    if (given === null) return usual;
+    const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
+    if (!(value >= least && value <= most)) problems.push(`${name} must be a whole number from ${least} to ${most}`);
+    return value;
+  };
+  const encryptionKey = text('ENCRYPTION_KEY');
+  if (encryptionKey !== null && Buffer.from(encryptionKey, 'base64').length !== 32)
+    problems.push('ENCRYPTION_KEY must be 32 bytes in base64 (openssl rand -base64 32)');
+  const env: LaunchEnv = {
+    databaseUrl: text('DATABASE_URL'),
+    redisUrl: text('REDIS_URL'),
+    host: text('HOST') ?? (source.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1'),
+    port: whole('PORT'),
+    apiKey: text('PLANASONIX_API_KEY'),
+    encryptionKey,
+    workers: whole('WORKERS'),
+    underNpm: source.npm_lifecycle_event !== undefined,
+    inherited: Object.fromEntries(Object.entries(source).filter((entry): entry is [string, string] => !!entry[1])),
+  };
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  return env;
+}

@@ -1,0 +1,30 @@
+import path from 'node:path';
+import { runDemo } from './demo/demo.js';
+import { serve, start } from './start.js';
+import { runTests } from './test/run-tests.js';
+
+/** The top of the checkout: this file runs as `dist/standalone/main.cjs`. */
+const ROOT = path.resolve(__dirname, '../..');
+
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'start':
+      return start(ROOT);
+    case 'serve':
+      return serve(ROOT, args[0]);
+    case 'demo':
+      return runDemo(ROOT, args);
+    case 'test':
+      return runTests(ROOT);
+    default:
+      throw new Error(`There is no command "${command}".`);
+  }
+}
+
+void main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,62 @@
+import { freePort } from '@planasonix/testing';
+import { readLaunchEnv } from './env.js';
+import { portIsFree } from './port.js';
+import { openServers } from './servers.js';
+import { endAsked } from './signals.js';
+import { builtApps, launch, startStack, type StackOptions } from './stack.js';
+import { newApiKey, newEncryptionKey, openState } from './state.js';
+
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+
+/** `npm start`: the whole system on this machine. @returns the exit code. */
+export async function start(root: string): Promise<number> {
+  const env = readLaunchEnv();
+  const asked = endAsked(env.underNpm);
+  if (!(await portIsFree(env.port, env.host))) throw new Error(`Port ${env.port} is in use: set PORT to another one.`);
+  const { options, stop, key } = await prepare(root, env);
+  const stack = await startStack(options);
+  const ready = stack.ready().then((up) => {
+    if (!up) return;
+    say(`Planasonix Streams is ready: ${stack.url} (documentation: ${stack.url}/api/docs)`);
+    if (key.made) say(`API key, shown this once and kept in .planasonix/api-key: ${key.value}`);
+  });
+  say(`standalone | ending (${await asked}) …`);
+  await stack.stop();
+  await ready;
+  await stop();
+  return 0;
+}
+
+/** `npx nx serve <app>`: one app, over the servers of a running `start` or `serve`, or its own. */
+export async function serve(root: string, app: string | undefined): Promise<number> {
+  const apps = builtApps(root);
+  if (!app || !apps.includes(app)) throw new Error(`serve: name an app: ${apps.join(', ')}.`);
+  const env = readLaunchEnv();
+  const asked = endAsked(env.underNpm);
+  const { options, stop, key } = await prepare(root, env);
+  if (key.made) say(`API key, shown this once and kept in .planasonix/api-key: ${key.value}`);
+  const given = Number(env.inherited.HEALTH_PORT ?? 0);
+  const process = launch(app, app, options, given || (await freePort()), false);
+  const code = await Promise.race([asked.then(() => null), process.ended]);
+  if (code === null) await process.stop(11_000);
+  await stop();
+  return code ?? 0;
+}
+
+async function prepare(root: string, env: ReturnType<typeof readLaunchEnv>) {
+  const state = openState(root);
+  const key = env.apiKey ? { value: env.apiKey, made: false } : state.secret('api-key', newApiKey);
+  const servers = await openServers(state, env, (line) => say(`standalone | ${line}`));
+  const options: StackOptions = {
+    root,
+    databaseUrl: servers.databaseUrl,
+    redisUrl: servers.redisUrl,
+    apiKey: key.value,
+    encryptionKey: env.encryptionKey ?? state.secret('encryption-key', newEncryptionKey).value,
+    port: env.port,
+    workers: env.workers,
+    env: env.inherited,
+    write: say,
+  };
+  return { options, key, stop: () => servers.stop() };
+}

@@ -1,0 +1,92 @@
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { redisServer } from '@planasonix/testing';
+import { readLaunchEnv } from '../env.js';
+import { endAsked } from '../signals.js';
+import { moduleBoundaryCanary } from './canary.js';
+import { runCommand } from './commands.js';
+import { type Counted, readJestReport } from './jest-report.js';
+
+const say = (line: string) => void process.stdout.write(`${line}\n`);
+
+/** A step counts as one test where it is not made of tests. */
+interface Step {
+  readonly name: string;
+  run(): Promise<Counted>;
+}
+
+const one = (problem: string | null): Counted =>
+  problem === null ? { passed: 1, failed: 0, failures: [] } : { passed: 0, failed: 1, failures: [problem] };
+
+function steps(root: string, reports: string): Step[] {
+  const command = (name: string, program: string, ...args: string[]): Step => ({
+    name,
+    async run() {
+      const { code, output } = await runCommand(root, program, args);
+      return one(code === 0 ? null : output);
+    },
+  });
+  const jest = (project: string, ...args: string[]): Step => ({
+    name: `${project} tests`,
+    async run() {
+      const report = path.join(reports, `${project}.json`);
+      const base = ['jest', '--selectProjects', project, '--json', `--outputFile=${report}`, '--passWithNoTests'];
+      const { code, output } = await runCommand(root, 'npx', [...base, ...args]);
+      if (!existsSync(report)) return one(output);
+      const counted = readJestReport(report);
+      // Jest also fails for reasons that no test has, such as a coverage limit or a crash.
+      return code !== 0 && counted.failed === 0 ? { ...counted, failed: 1, failures: [output] } : counted;
+    },
+  });
+  return [
+    // First: the rule of module boundaries needs the graph.
+    command('nx graph', 'npx', 'nx', 'graph', `--file=${path.join(reports, 'graph.json')}`),
+    command('lint', 'npx', 'eslint', '.', '--max-warnings', '0'),
+    { name: 'module boundaries (canary)', run: async () => one(await moduleBoundaryCanary(root)) },
+    command('format', 'npx', 'prettier', '--check', '.'),
+    command('types', 'npm', 'run', '-s', 'typecheck'),
+    command('nx test core', 'npx', 'nx', 'test', 'core', '--skip-nx-cache'),
+    jest('unit'),
+    // Each integration spec runs servers of its own: more at once than cores only makes them wait.
+    jest('integration', '--maxWorkers=2'),
+    jest('system', '--runInBand'),
+    ...(existsSync(path.join(root, 'docker/image-check.mjs'))
+      ? [command('image steps', process.execPath, 'docker/image-check.mjs')]
+      : []),
+  ];
+}
+
+/** `npm test`: everything that the product promises. @returns the exit code. */
+export async function runTests(root: string): Promise<number> {
+  const interrupted = endAsked(readLaunchEnv().underNpm).then((reason) => {
+    say(`ended by ${reason}`);
+    process.exit(130);
+  });
+  redisServer(say);
+  const reports = path.join(root, '.planasonix/test');
+  rmSync(reports, { recursive: true, force: true });
+  mkdirSync(reports, { recursive: true });
+
+  const summary: string[] = [];
+  let passed = 0;
+  let failed = 0;
+  const list = steps(root, reports);
+  for (const [index, step] of list.entries()) {
+    say(`[${index + 1}/${list.length}] ${step.name} …`);
+    const started = performance.now();
+    const counted = await Promise.race([step.run(), interrupted.then(() => one('interrupted'))]);
+    passed += counted.passed;
+    failed += counted.failed;
+    for (const failure of counted.failures) say(indent(failure));
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const mark = counted.failed > 0 ? 'FAILED' : 'ok';
+    const line = `${mark.padEnd(6)}  ${step.name.padEnd(28)} ${String(counted.passed).padStart(5)} passed ${String(counted.failed).padStart(4)} failed ${seconds.padStart(8)} s`;
+    summary.push(line);
+    say(line);
+  }
+  say(['', ...summary, ''].join('\n'));
+  say(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+const indent = (text: string): string => text.trimEnd().replaceAll(/^/gm, '    ');
