@@ -21,6 +21,8 @@ export interface Appended {
   readonly bytes: number;
   /** Events of this batch that the log held already. */
   readonly duplicates: number;
+  /** Unread events that retention removed to make room (only where the user chose `trim`). Absent: 0. */
+  readonly dropped?: number;
   readonly totals: LogTotals;
 }
 

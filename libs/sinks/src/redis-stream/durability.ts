@@ -1,0 +1,69 @@
+import type { Check } from '@planasonix/core';
+import type { Redis } from 'ioredis';
+
+/** How this Redis keeps what it was told. */
+export interface Durability {
+  readonly fsync: 'always' | 'everysec' | 'none' | 'unknown';
+  readonly mayEvict: boolean;
+}
+
+/** fsync runs each second and may be one late. */
+const EVERYSEC_MS = 2_000;
+
+export const settleDelayMs = (found: Durability): number => (found.fsync === 'always' ? 0 : EVERYSEC_MS);
+
+/** CONFIG may be forbidden (managed Redis): then nothing better than `everysec` is assumed. */
+export async function readDurability(redis: Redis): Promise<Durability> {
+  const settings = new Map<string, string>();
+  try {
+    for (const pattern of ['*append*', 'maxmemory*']) {
+      const flat = (await redis.config('GET', pattern)) as string[];
+      for (let i = 0; i + 1 < flat.length; i += 2) settings.set(flat[i]!, flat[i + 1]!);
+    }
+  } catch (error) {
+    if (!(error instanceof Error) || !/^(ERR|NOPERM)/.test(error.message)) throw error;
+  }
+  const mayEvict = (settings.get('maxmemory') ?? '0') !== '0' && (settings.get('maxmemory-policy') ?? 'noeviction') !== 'noeviction';
+  return { fsync: fsyncOf(settings), mayEvict };
+}
+
+function fsyncOf(settings: ReadonlyMap<string, string>): Durability['fsync'] {
+  if (!settings.has('appendonly')) return 'unknown';
+  if (settings.get('appendonly') !== 'yes' || settings.get('appendfsync') === 'no') return 'none';
+  // With this setting "always" pauses while the AOF is rewritten.
+  if (settings.get('appendfsync') === 'always' && settings.get('no-appendfsync-on-rewrite') !== 'yes') return 'always';
+  return 'everysec';
+}
+
+export function durabilityChecks(found: Durability): Check[] {
+  const checks: Check[] = [];
+  if (found.fsync === 'none')
+    checks.push({
+      code: 'log_not_durable',
+      severity: 'warning',
+      message: 'The Redis of the log does not write to disk: a crash loses events that the source has been told to forget.',
+      fix: 'CONFIG SET appendonly yes; CONFIG SET appendfsync always',
+    });
+  if (found.fsync === 'everysec')
+    checks.push({
+      code: 'log_fsync_everysec',
+      severity: 'info',
+      message: 'The Redis of the log syncs once a second: sources are acknowledged 2 s late.',
+      fix: 'CONFIG SET appendfsync always',
+    });
+  if (found.fsync === 'unknown')
+    checks.push({
+      code: 'log_settings_unknown',
+      severity: 'info',
+      message: 'CONFIG GET is forbidden at the Redis of the log: sync once a second is assumed.',
+      fix: null,
+    });
+  if (found.mayEvict)
+    checks.push({
+      code: 'log_may_evict',
+      severity: 'warning',
+      message: 'The Redis of the log drops keys when its memory is full, and events with them.',
+      fix: 'CONFIG SET maxmemory-policy noeviction',
+    });
+  return checks;
+}

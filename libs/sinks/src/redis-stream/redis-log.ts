@@ -1,0 +1,116 @@
+import type { Check, Clock, EventLog, LogEntry, LogTotals, PipelineOutput, Sink } from '@planasonix/core';
+import type { Redis } from 'ioredis';
+import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
+import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
+import { checkedCursor, toEntry, type RawEntry } from './entries.js';
+import { eventsKey, logKey } from './keys.js';
+import { RedisSink, type Retention } from './redis-sink.js';
+import { EXPIRE, FENCE } from './scripts.js';
+
+export type RedisOutput = Extract<PipelineOutput, { type: 'redis_stream' }>;
+
+const DEFAULT_RETENTION: Retention = { maxEntries: 1_000_000, onFull: 'block' };
+
+/** XREAD BLOCK comes back this often, in ms, to see whether anybody still listens. */
+const TAIL_BLOCK_MS = 2_000;
+
+/** The Redis log of one pipeline: one Redis stream per stream, beside it a hash with what the writer must know. */
+export class RedisLog implements EventLog {
+  readonly #retention: Retention;
+  #control: Redis | null = null;
+  #closed = false;
+
+  constructor(
+    output: RedisOutput,
+    private readonly connect: RedisFactory,
+    private readonly clock: Clock,
+  ) {
+    const { retention } = output;
+    this.#retention = retention ? { maxEntries: retention.max_entries, onFull: retention.on_full } : DEFAULT_RETENTION;
+  }
+
+  sink(streamId: string, epoch: number): Sink {
+    return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock);
+  }
+
+  async fence(streamId: string, epoch: number): Promise<void> {
+    const delay = await this.#run(async (redis) => {
+      await redis.eval(FENCE, 1, logKey(streamId), epoch);
+      return settleDelayMs(await readDurability(redis));
+    });
+    // A fence that a crash forgets is none.
+    if (delay > 0) await this.clock.sleep(delay);
+  }
+
+  async read(streamId: string, { limit, after }: { readonly limit: number; readonly after?: string | null }): Promise<readonly LogEntry[]> {
+    const key = eventsKey(streamId);
+    const from = after ? `(${checkedCursor(after)}` : null;
+    const found = await this.#run((redis) => (from ? redis.xrange(key, from, '+', 'COUNT', limit) : redis.xrevrange(key, '+', '-', 'COUNT', limit)));
+    const entries = (found as RawEntry[]).map(toEntry);
+    return from ? entries : entries.reverse();
+  }
+
+  async *tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry> {
+    const key = eventsKey(streamId);
+    let last: string = after === null ? '' : checkedCursor(after);
+    const redis = tailConnection(this.connect);
+    const stop = () => redis.disconnect();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      if (signal.aborted) return;
+      await redis.connect();
+      // Not `$`: between two reads of `$` entries would be missed.
+      if (last === '') last = (await redis.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0';
+      while (!signal.aborted) {
+        const answer = (await redis.xread('COUNT', 200, 'BLOCK', TAIL_BLOCK_MS, 'STREAMS', key, last)) as [string, RawEntry[]][] | null;
+        for (const raw of answer?.[0]?.[1] ?? []) {
+          if (signal.aborted) return;
+          last = raw[0];
+          yield toEntry(raw);
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) throw logUnavailable(error);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      redis.disconnect();
+    }
+  }
+
+  depth(streamId: string): Promise<number> {
+    return this.#run((redis) => redis.xlen(eventsKey(streamId)));
+  }
+
+  async totals(streamId: string): Promise<LogTotals> {
+    const [events, bytes] = await this.#run((redis) => redis.hmget(logKey(streamId), 'events', 'bytes'));
+    return { events: Number(events ?? 0), bytes: Number(bytes ?? 0) };
+  }
+
+  async expire(streamId: string, seconds: number): Promise<void> {
+    await this.#run((redis) => redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), Math.max(0, Math.ceil(seconds))));
+  }
+
+  async check(): Promise<readonly Check[]> {
+    try {
+      return durabilityChecks(await this.#run(readDurability));
+    } catch (error) {
+      return [{ code: 'log_unavailable', severity: 'error', message: logUnavailable(error).message, fix: null }];
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#control?.disconnect();
+    this.#control = null;
+    return Promise.resolve();
+  }
+
+  async #run<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
+    try {
+      if (this.#closed) throw new Error('The log was closed');
+      return await use((this.#control ??= controlConnection(this.connect)));
+    } catch (error) {
+      throw logUnavailable(error);
+    }
+  }
+}

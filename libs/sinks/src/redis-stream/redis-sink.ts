@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto';
+import { StreamError, type Appended, type ChangeBatch, type ChangeEvent, type Clock, type LogTotals, type OpenedLog, type Sink } from '@planasonix/core';
+import type { Redis } from 'ioredis';
+import { AppendCommand, encodeAppend } from './append-command.js';
+import { BufferPool } from './buffer-pool.js';
+import { logUnavailable, writerConnection, type RedisFactory } from './connection.js';
+import { readDurability, settleDelayMs } from './durability.js';
+import { eventsKey, logKey } from './keys.js';
+import { ANSWER, APPEND, OPEN, ROOM } from './scripts.js';
+
+export interface Retention {
+  readonly maxEntries: number;
+  readonly onFull: 'block' | 'trim';
+}
+
+interface Flight {
+  /** `null`: there is nothing to write (all of it was there already); it only keeps its place in the order. */
+  wire: Buffer | null;
+  readonly events: number;
+  readonly bytes: number;
+  readonly duplicates: number;
+  sent: boolean;
+  resolve(appended: Appended): void;
+  reject(error: unknown): void;
+}
+
+const fenced = () => new StreamError('fenced', 'The log has a newer owner of this stream');
+
+/**
+ * One stream's writing end, on a connection of its own. One connection is one session: the log knows the session and
+ * the number of its appends, so a write of an older connection that is still on its way, or one whose predecessor was
+ * refused, changes nothing. A lost connection ends the sink; `open` of a new one reads how far the log got.
+ */
+export class RedisSink implements Sink {
+  settleDelayMs = 2_000;
+  blocked: { readonly reason: 'log_full' } | null = null;
+
+  readonly #redis: Redis;
+  readonly #keys: readonly [string, string];
+  readonly #orders = new Map<string, string>();
+  readonly #flights: Flight[] = [];
+  readonly #pool = new BufferPool();
+  readonly #closing = new AbortController();
+  readonly #take = (bytes: number) => this.#pool.take(bytes);
+  #session = '';
+  #sequence = 0;
+  #sha = '';
+  #totals: LogTotals = { events: 0, bytes: 0 };
+  #dropped = 0;
+  #failure: unknown = null;
+  /** A batch was refused for want of room; those behind it wait with it. */
+  #stalled = false;
+  #onTheWire = 0;
+
+  constructor(
+    private readonly streamId: string,
+    private readonly epoch: number,
+    private readonly retention: Retention,
+    connect: RedisFactory,
+    private readonly clock: Clock,
+  ) {
+    this.#redis = writerConnection(connect);
+    this.#keys = [eventsKey(streamId), logKey(streamId)];
+  }
+
+  async open(options: { readonly reset?: boolean } = {}): Promise<OpenedLog> {
+    if (this.#session) throw new Error('a sink is opened once');
+    this.#session = randomBytes(9).toString('base64url');
+    let found: unknown;
+    try {
+      await this.#redis.connect();
+      this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
+      this.#sha = String(await this.#redis.script('LOAD', APPEND));
+      found = await this.#redis.eval(OPEN, 1, this.#keys[1], this.epoch, this.#session, options.reset ? '1' : '0');
+    } catch (error) {
+      throw this.#fail(logUnavailable(error));
+    }
+    if (!Array.isArray(found)) throw this.#fail(fenced()); // Invariant 3
+    const flat = found as string[];
+    const positions = new Map<string, string>();
+    const totals = { events: 0, bytes: 0 };
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      const name = flat[i]!;
+      const value = flat[i + 1]!;
+      if (name.startsWith('pos:')) positions.set(name.slice(4), value);
+      else if (name.startsWith('ord:')) this.#orders.set(name.slice(4), value);
+      else if (name === 'events' || name === 'bytes') totals[name] = Number(value);
+    }
+    this.#totals = totals;
+    return { positions, totals };
+  }
+
+  append(batch: ChangeBatch, signal: AbortSignal): Promise<Appended> {
+    if (this.#failure !== null) return rejected(this.#failure);
+    if (signal.aborted) return rejected(this.#fail(signal.reason));
+    const events = this.#unseen(batch);
+    const duplicates = batch.events.length - events.length;
+    let bytes = 0;
+    for (const event of events) bytes += event.data.length;
+    // A batch that the log holds already does not take the position back.
+    const writes = events.length > 0 || (batch.position !== null && batch.events.length === 0);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => this.#fail(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const settled =
+        <T>(then: (value: T) => void) =>
+        (value: T) => {
+          signal.removeEventListener('abort', onAbort);
+          then(value);
+        };
+      const wire = writes ? this.#encode(batch, events, bytes) : null;
+      this.#flights.push({ wire, events: events.length, bytes, duplicates, sent: false, resolve: settled(resolve), reject: settled(reject) });
+      if (wire === null) this.#landNothing();
+      else if (!this.#stalled) this.#send(this.#flights.at(-1)!);
+    });
+  }
+
+  close(): Promise<void> {
+    this.#fail(new StreamError('log_unavailable', 'The log was closed'));
+    return Promise.resolve();
+  }
+
+  /** Drops what the partition holds already and moves its last order on. Invariant 4. */
+  #unseen(batch: ChangeBatch): readonly ChangeEvent[] {
+    let last = this.#orders.get(batch.partition) ?? '';
+    let kept: ChangeEvent[] | null = null;
+    for (let i = 0; i < batch.events.length; i++) {
+      const event = batch.events[i]!;
+      if (event.order === null || event.order > last) {
+        last = event.order ?? last;
+        kept?.push(event);
+      } else kept ??= batch.events.slice(0, i);
+    }
+    if (last !== '') this.#orders.set(batch.partition, last);
+    return kept ?? batch.events;
+  }
+
+  #encode(batch: ChangeBatch, events: readonly ChangeEvent[], bytes: number): Buffer {
+    const order = this.#orders.get(batch.partition) ?? '';
+    const args = [
+      String(this.epoch),
+      `${this.#session}:${this.#sequence}`,
+      `${this.#session}:${++this.#sequence}`,
+      String(events.length),
+      String(bytes),
+      String(this.retention.maxEntries),
+      this.retention.onFull,
+      batch.position === null ? '' : `pos:${batch.partition}`,
+      batch.position ?? '',
+      order === '' || events.length === 0 ? '' : `ord:${batch.partition}`,
+      order,
+      `/streams/${this.streamId}`,
+    ];
+    return encodeAppend({ sha: this.#sha, eventsKey: this.#keys[0], logKey: this.#keys[1], args }, events, this.#take);
+  }
+
+  #send(flight: Flight): void {
+    flight.sent = true;
+    this.#onTheWire++;
+    (this.#redis.sendCommand(new AppendCommand(flight.wire!)) as Promise<number[]>).then(
+      (answer) => this.#answered(flight, answer),
+      (error: unknown) => this.#fail(logUnavailable(error)),
+    );
+  }
+
+  #answered(flight: Flight, [code, events = 0, bytes = 0, dropped = 0]: number[]): void {
+    if (this.#failure !== null) return;
+    this.#onTheWire--;
+    this.#dropped += dropped;
+    switch (code) {
+      case ANSWER.ok:
+        if (flight !== this.#flights[0]) break;
+        this.#totals = { events, bytes };
+        return this.#land();
+      case ANSWER.full:
+      case ANSWER.outOfTurn:
+        flight.sent = false;
+        if (code === ANSWER.outOfTurn && !this.#stalled) break;
+        this.#stalled = true;
+        if (this.#onTheWire === 0) void this.#awaitRoom();
+        return;
+      case ANSWER.fenced:
+        this.#fail(fenced()); // Invariant 3
+        return;
+      case ANSWER.lost:
+        this.#fail(new StreamError('log_unavailable', 'The log of this stream has gone from Redis'));
+        return;
+    }
+    this.#fail(new StreamError('log_unavailable', 'The log went back to an older state'));
+  }
+
+  #land(): void {
+    const flight = this.#flights.shift()!;
+    if (flight.wire) this.#pool.give(flight.wire);
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    flight.resolve({ events: flight.events, bytes: flight.bytes, duplicates: flight.duplicates, dropped, totals: this.#totals });
+    this.#landNothing();
+  }
+
+  #landNothing(): void {
+    if (this.#flights[0]?.wire === null) this.#land();
+  }
+
+  /** Waits until the first batch has room, then sends all that wait, in order. */
+  async #awaitRoom(): Promise<void> {
+    this.blocked = { reason: 'log_full' };
+    const { maxEntries, onFull } = this.retention;
+    for (let wait = 50; this.#failure === null; wait = Math.min(wait * 1.5, 500)) {
+      await this.clock.sleep(wait, this.#closing.signal);
+      if (this.#failure !== null) return;
+      const first = this.#flights[0]!;
+      // The writer of the first batch's turn: nothing of ours after it was written.
+      const turn = this.#sequence - this.#flights.filter((flight) => flight.wire !== null).length;
+      let answer: number[];
+      try {
+        answer = (await this.#redis.eval(ROOM, 2, ...this.#keys, this.epoch, `${this.#session}:${turn}`, first.events, maxEntries, onFull)) as number[];
+      } catch (error) {
+        this.#fail(logUnavailable(error));
+        return;
+      }
+      this.#dropped += answer[1] ?? 0;
+      if (answer[0] === ANSWER.full) continue;
+      if (answer[0] === ANSWER.fenced) this.#fail(fenced());
+      else if (answer[0] !== ANSWER.ok) this.#fail(new StreamError('log_unavailable', 'The log of this stream has gone from Redis'));
+      else break;
+    }
+    if (this.#failure !== null) return;
+    this.#stalled = false;
+    this.blocked = null;
+    for (const flight of this.#flights) if (flight.wire !== null) this.#send(flight);
+  }
+
+  /** Ends the sink: everything under way and everything after it rejects with the first failure. */
+  #fail(failure: unknown): unknown {
+    if (this.#failure !== null) return this.#failure;
+    this.#failure = failure;
+    this.blocked = null;
+    this.#closing.abort();
+    this.#redis.disconnect();
+    for (const flight of this.#flights.splice(0)) flight.reject(failure);
+    return failure;
+  }
+}
+
+// The reason is a StreamError or the signal's own.
+// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+const rejected = (reason: unknown): Promise<never> => Promise.reject(reason);

@@ -1,0 +1,160 @@
+/**
+ * The four Lua scripts of the log. Each is one atomic step in Redis, and one entry (MULTI … EXEC) in its AOF: after a
+ * crash a batch is there as a whole, with its position, or not at all.
+ *
+ * Hash `plnx:log:{id}`: `epoch` (the fence), `writer` (`<session>:<sequence>`: who appended last, and how often),
+ * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`.
+ */
+
+/**
+ * make_room(key, n, max, mode) → enough, dropped. Removes what may go so that n entries fit: what every consumer group
+ * has acknowledged; in mode `trim`, without a group, the oldest. `dropped` counts what nobody had read. A batch larger
+ * than the whole log fits when the log is empty. It works in steps of at most 20,000 entries: a long trim would hold
+ * up every other stream of this Redis.
+ */
+const MAKE_ROOM = `
+local function parts(id) local a, b = string.match(id, '^(%d+)-(%d+)$') return tonumber(a), tonumber(b) end
+local function field(info, name) for i = 1, #info, 2 do if info[i] == name then return info[i + 1] end end end
+local function unread(key, groups)
+  local least, least_ms, least_seq
+  for _, info in ipairs(groups) do
+    local id
+    if field(info, 'pending') > 0 then
+      id = redis.call('XPENDING', key, field(info, 'name'))[2]
+    else
+      local ms, seq = parts(field(info, 'last-delivered-id'))
+      id = string.format('%.0f-%.0f', ms, seq + 1)
+    end
+    local ms, seq = parts(id)
+    if not least or ms < least_ms or (ms == least_ms and seq < least_seq) then least, least_ms, least_seq = id, ms, seq end
+  end
+  return least
+end
+local function make_room(key, n, max, mode)
+  local length = redis.call('XLEN', key)
+  local over = length + n - max
+  if over <= 0 or length == 0 then return true, 0 end
+  local step = math.min(over + math.min(math.floor(max / 20), 10000), 20000)
+  local groups = redis.call('XINFO', 'GROUPS', key)
+  local removed, dropped = 0, 0
+  if #groups > 0 then
+    local keep = unread(key, groups)
+    removed = redis.call('XTRIM', key, 'MINID', '~', keep, 'LIMIT', math.max(step, 1000) + 100)
+    if removed < math.min(over, 1000) then removed = removed + redis.call('XTRIM', key, 'MINID', '=', keep) end
+  elseif mode == 'trim' then
+    removed = redis.call('XTRIM', key, 'MAXLEN', '=', math.max(length - step, 0))
+    dropped = removed
+  end
+  return removed >= over or removed == length, dropped
+end
+`;
+
+/** Answers of APPEND and ROOM; the first number of the reply. */
+export const ANSWER = { ok: 0, full: 1, fenced: 2, lost: 3, outOfTurn: 4 } as const;
+
+/**
+ * check_writer(hash, epoch, writer): nil when the writer is the one that appended last. `outOfTurn` is our own session
+ * with another sequence: a batch before this one was not written, so this one must not be either.
+ */
+const CHECK_WRITER = `
+local function check_writer(state, epoch, writer)
+  if not state[1] then return ${ANSWER.lost} end
+  if tonumber(state[1]) > tonumber(epoch) then return ${ANSWER.fenced} end
+  if state[2] == writer then return nil end
+  local session = string.match(writer, '^[^:]*')
+  if state[2] and string.match(state[2], '^[^:]*') == session then return ${ANSWER.outOfTurn} end
+  return ${ANSWER.fenced}
+end
+`;
+
+/**
+ * KEYS: entries, hash. ARGV: epoch, last writer, new writer, n, bytes, max, mode, position field, position, order
+ * field, order, source; then for each run of events with equal type, subject and time: n, type, subject, time and
+ * n × (id, partitionkey, data). Field names of `''` are left out.
+ * @returns [answer, total events, total bytes, dropped]
+ */
+export const APPEND = `${MAKE_ROOM}${CHECK_WRITER}
+local A, key, hash, call = ARGV, KEYS[1], KEYS[2], redis.call
+local state = call('HMGET', hash, 'epoch', 'writer', 'events', 'bytes')
+local refused = check_writer(state, A[1], A[2])
+local events, bytes = tonumber(state[3] or 0), tonumber(state[4] or 0)
+if refused then return { refused, events, bytes, 0 } end
+local n, max, dropped = tonumber(A[4]), tonumber(A[6]), 0
+if n > 0 then
+  local enough
+  enough, dropped = make_room(key, n, max, A[7])
+  if not enough then return { ${ANSWER.full}, events, bytes, dropped } end
+end
+local source, i, last = A[12], 13, #A
+while i <= last do
+  local stop, kind, subject, time = i + 3 + tonumber(A[i]) * 3, A[i + 1], A[i + 2], A[i + 3]
+  for j = i + 4, stop, 3 do
+    call('XADD', key, '*', 'id', A[j], 'type', kind, 'source', source, 'subject', subject, 'time', time, 'partitionkey', A[j + 1], 'data', A[j + 2])
+  end
+  i = stop + 1
+end
+events, bytes = events + n, bytes + tonumber(A[5])
+local set = { 'writer', A[3] }
+if n > 0 then
+  set[3], set[4], set[5], set[6] = 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes)
+end
+if A[8] ~= '' then set[#set + 1] = A[8]; set[#set + 1] = A[9] end
+if A[10] ~= '' then set[#set + 1] = A[10]; set[#set + 1] = A[11] end
+call('HSET', hash, unpack(set))
+return { ${ANSWER.ok}, events, bytes, dropped }
+`;
+
+/** KEYS: entries, hash. ARGV: epoch, last writer, n, max, mode. @returns [answer, dropped] */
+export const ROOM = `${MAKE_ROOM}${CHECK_WRITER}
+local refused = check_writer(redis.call('HMGET', KEYS[2], 'epoch', 'writer'), ARGV[1], ARGV[2])
+if refused then return { refused, 0 } end
+local enough, dropped = make_room(KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5])
+return { enough and ${ANSWER.ok} or ${ANSWER.full}, dropped }
+`;
+
+/**
+ * KEYS: hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session.
+ * @returns the hash, flat; or the higher epoch as a number
+ */
+export const OPEN = `
+local hash = KEYS[1]
+local epoch = tonumber(redis.call('HGET', hash, 'epoch') or 0)
+if epoch > tonumber(ARGV[1]) then return epoch end
+if ARGV[3] == '1' then
+  for _, name in ipairs(redis.call('HKEYS', hash)) do
+    local prefix = string.sub(name, 1, 4)
+    if prefix == 'pos:' or prefix == 'ord:' then redis.call('HDEL', hash, name) end
+  end
+end
+redis.call('HSET', hash, 'epoch', ARGV[1], 'writer', ARGV[2] .. ':0')
+return redis.call('HGETALL', hash)
+`;
+
+/** KEYS: hash. ARGV: epoch. Bars lower epochs; never lowers the epoch. */
+export const FENCE = `
+if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
+  redis.call('HDEL', KEYS[1], 'writer')
+end
+return 1
+`;
+
+/**
+ * KEYS: entries, hash. ARGV: seconds. With 0 the entries go now; the epoch alone stays for a minute, so that a writer
+ * that was fenced off in this moment does not find an empty place to begin in.
+ */
+export const EXPIRE = `
+local seconds = tonumber(ARGV[1])
+if seconds > 0 then
+  redis.call('EXPIRE', KEYS[1], seconds)
+  redis.call('EXPIRE', KEYS[2], seconds)
+  return 1
+end
+local epoch = redis.call('HGET', KEYS[2], 'epoch')
+redis.call('UNLINK', KEYS[1], KEYS[2])
+if epoch then
+  redis.call('HSET', KEYS[2], 'epoch', epoch)
+  redis.call('EXPIRE', KEYS[2], 60)
+end
+return 1
+`;
