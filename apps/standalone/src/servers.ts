@@ -109,7 +109,7 @@ export async function openServers(state: LocalState, env: LaunchEnv, say: (line:
   ]);
   const held = opened.map((result) => (result.status === 'fulfilled' ? result.value : null));
   const stop = async () => {
-    await Promise.allSettled(held.map((server) => server?.stop()));
+    await Promise.allSettled(held.map(async (server) => server?.stop()));
   };
   for (const result of opened)
     if (result.status === 'rejected') {

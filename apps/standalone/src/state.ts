@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -73,7 +74,9 @@ export function openState(root: string): LocalState {
  * that is closed to it: then the data lies in /var/tmp, and `.planasonix/postgres` is a link to it.
  */
 function postgresDir(root: string, wanted: string): string {
-  if (existsSync(wanted) || reachable(path.dirname(wanted), postgresAccount())) return wanted;
+  // The path behind the link: the link itself may lie where the account can't go.
+  if (existsSync(wanted)) return realpathSync(wanted);
+  if (reachable(path.dirname(wanted), postgresAccount())) return wanted;
   if (lstatSync(wanted, { throwIfNoEntry: false })) rmSync(wanted);
   const prefix = `planasonix-${createHash('sha256').update(root).digest('hex').slice(0, 12)}-`;
   const home = '/var/tmp';
@@ -83,7 +86,8 @@ function postgresDir(root: string, wanted: string): string {
       rmSync(path.join(home, name), { recursive: true, force: true });
   const outer = mkdtempSync(path.join(home, prefix));
   chmodSync(outer, 0o755);
-  symlinkSync(path.join(outer, 'postgres'), wanted);
-  mkdirSync(path.join(outer, 'postgres'));
-  return wanted;
+  const data = path.join(outer, 'postgres');
+  mkdirSync(data);
+  symlinkSync(data, wanted);
+  return data;
 }
