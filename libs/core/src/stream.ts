@@ -36,6 +36,7 @@ export interface StreamSpec {
 
 /** What a worker tells about a stream. Fields that are absent stay as they are. */
 export interface StatusReport {
+  /** `stopped` makes the desired status `stopped` too: a source that came to its end (`snapshot: "only"`) stays ended. */
   readonly status?: StreamStatus;
   readonly lastError?: LastError | null;
   readonly blocked?: { readonly reason: string } | null;

@@ -4,6 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { systemClock, type ChangeBatch, type ChangeEvent } from '@planasonix/core';
+// A bench, like a spec, may use the real servers.
+// eslint-disable-next-line @nx/enforce-module-boundaries
 import { startRedis } from '@planasonix/testing';
 import { redisFactory } from './connection.js';
 import { RedisLog } from './redis-log.js';

@@ -62,7 +62,7 @@ export class RedisLog implements EventLog {
       // Not `$`: between two reads of `$` entries would be missed.
       if (last === '') last = (await redis.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0';
       while (!signal.aborted) {
-        const answer = (await redis.xread('COUNT', 200, 'BLOCK', TAIL_BLOCK_MS, 'STREAMS', key, last)) as [string, RawEntry[]][] | null;
+        const answer: [string, RawEntry[]][] | null = await redis.xread('COUNT', 200, 'BLOCK', TAIL_BLOCK_MS, 'STREAMS', key, last);
         for (const raw of answer?.[0]?.[1] ?? []) {
           if (signal.aborted) return;
           last = raw[0];

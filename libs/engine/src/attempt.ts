@@ -1,0 +1,206 @@
+import { StreamError, type Held, type Position, type Positions, type Sink, type SnapshotProgress, type Source, type StreamSpec } from '@planasonix/core';
+import type { Counters } from './counters.js';
+import type { EngineDeps, SourceExtras } from './deps.js';
+import { failureOf, failureOfChecks, type Failure } from './failure.js';
+import { Pump } from './pump.js';
+import { within } from './within.js';
+
+export type AttemptEnd = { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly failure: Failure };
+
+export interface AttemptDeps {
+  readonly engine: EngineDeps;
+  readonly spec: StreamSpec;
+  readonly held: Held;
+  readonly counters: Counters;
+  readonly extras: SourceExtras;
+  /** `false`: look only (log opened, lag known, nothing read): a paused stream that was taken over. */
+  readonly reads: boolean;
+  /** Ask the source first whether it can run. */
+  readonly preflight: boolean;
+  mayWrite(): boolean;
+  /** Something to look at: connected, or over. */
+  onChange(): void;
+  onSettled(): void;
+}
+
+const CHECK_MS = 15_000;
+const CLOSE_MS = 1_500;
+const LAG_MS = { reading: 1_000, looking: 10_000, late: 5_000 } as const;
+
+/** One connection to a log and a source, from opening to closing. Never throws: `end` says what became of it. */
+export class Attempt {
+  #end: AttemptEnd | null = null;
+  #sink: Sink | null = null;
+  #source: Source | null = null;
+  #pump: Pump | null = null;
+  #progressed = false;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(private readonly deps: AttemptDeps) {
+    this.#done = this.#run();
+  }
+
+  get end(): AttemptEnd | null {
+    return this.#end;
+  }
+
+  get reads(): boolean {
+    return this.deps.reads;
+  }
+
+  get connected(): boolean {
+    return this.#pump?.connected ?? false;
+  }
+
+  /** Something became durable. */
+  get progressed(): boolean {
+    return this.#progressed;
+  }
+
+  get blocked(): { readonly reason: string } | null {
+    return this.#sink?.blocked ?? null;
+  }
+
+  snapshot(): SnapshotProgress | null {
+    return this.#source?.snapshot() ?? null;
+  }
+
+  oldestHeld(): number | null {
+    return this.#pump?.oldestHeld() ?? null;
+  }
+
+  /** @returns `false` when there is nothing that could be kept: end it instead. */
+  async pause(withinMs: number): Promise<boolean> {
+    return this.#pump !== null && this.#end === null && (await this.#pump.pause(withinMs));
+  }
+
+  resume(): void {
+    this.#pump?.resume();
+  }
+
+  /** Lets what was read land within the time, then closes. Resolves when everything is closed. */
+  async stop(withinMs: number): Promise<void> {
+    if (this.#pump && withinMs > 0) await this.#pump.stop(withinMs);
+    this.#abort.abort(new StreamError('internal', 'The attempt was ended'));
+    await within(this.deps.engine.clock, CLOSE_MS * 2, this.#done);
+  }
+
+  async #run(): Promise<void> {
+    const { engine, spec } = this.deps;
+    try {
+      const positions = await this.#open();
+      const source = (this.#source = engine.createSource(spec, this.deps.extras));
+      if (this.deps.reads) await this.#read(source, positions);
+      else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
+      this.#end = { kind: 'ended' };
+    } catch (error) {
+      this.#end = { kind: 'failed', failure: this.#abort.signal.aborted && error === this.#abort.signal.reason ? ABORTED : this.#failure(error) };
+    }
+    await this.#close();
+    this.deps.onChange();
+  }
+
+  /** The log's position is the truth about where to go on. */
+  async #open(): Promise<Positions> {
+    const { engine, spec, held, counters, extras } = this.deps;
+    const sink = (this.#sink = engine.openSink(spec));
+    const reset = extras.onLostPosition !== null && this.deps.reads;
+    const opened = await sink.open({ reset });
+    counters.opened(opened.totals);
+    this.#abort.signal.throwIfAborted();
+    if (opened.positions.size > 0 || reset) return opened.positions;
+    const committed = await this.#committed(held.streamId);
+    if (!this.deps.reads) return committed;
+    if (committed.size > 0)
+      // Invariant 2: the source has forgotten what the log no longer holds.
+      throw new StreamError('offset_gap', 'The log is empty, but the source was acknowledged before: the log was lost');
+    return opened.positions;
+  }
+
+  async #committed(streamId: string): Promise<Positions> {
+    try {
+      return await this.deps.engine.ledger.positions(streamId);
+    } catch (error) {
+      throw error instanceof StreamError ? error : new StreamError('store_unavailable', "The positions can't be read from the store", { cause: error });
+    }
+  }
+
+  async #read(source: Source, from: Positions): Promise<void> {
+    const { engine, held, counters } = this.deps;
+    const { clock, log, ledger } = engine;
+    if (this.deps.preflight) await this.#check(source);
+    const pump = new Pump({
+      source,
+      sink: this.#sink!,
+      ledger,
+      held,
+      clock,
+      log,
+      counters,
+      limits: engine.pump,
+      mayWrite: () => this.deps.mayWrite(),
+      onConnected: () => this.deps.onChange(),
+      onSettled: () => {
+        this.#progressed = true;
+        this.deps.onSettled();
+      },
+    });
+    const over = new AbortController();
+    this.#pump = pump;
+    const positions = (): ReadonlyMap<string, Position> => pump.positions;
+    void this.#watchLag(source, positions, LAG_MS.reading, over.signal);
+    try {
+      await pump.run(from, this.#abort.signal);
+    } finally {
+      over.abort();
+    }
+  }
+
+  async #check(source: Source): Promise<void> {
+    const { clock } = this.deps.engine;
+    const limit = new AbortController();
+    const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
+    const found = await within(clock, CHECK_MS, source.check(signal), signal);
+    limit.abort();
+    this.#abort.signal.throwIfAborted();
+    if (found === 'late') throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
+    const failure = failureOfChecks(found);
+    if (failure) throw new PreflightFailed(failure);
+  }
+
+  async #watchLag(source: Source, positions: () => Positions, everyMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.deps.engine;
+    do {
+      const limit = new AbortController();
+      try {
+        const lag = await within(clock, LAG_MS.late, source.lag(positions(), AbortSignal.any([limit.signal, signal])), signal);
+        if (signal.aborted) return;
+        if (lag === 'late') this.deps.counters.lagUnknown();
+        else this.deps.counters.lagged(lag);
+      } catch {
+        this.deps.counters.lagUnknown();
+      }
+      limit.abort();
+    } while (await clock.sleep(everyMs, signal));
+  }
+
+  #failure(error: unknown): Failure {
+    return error instanceof PreflightFailed ? error.failure : failureOf(error, this.deps.engine.log, this.deps.held.streamId);
+  }
+
+  async #close(): Promise<void> {
+    const { clock } = this.deps.engine;
+    this.#abort.abort(new StreamError('internal', 'The attempt is over'));
+    // The log first: nothing may be written any more once somebody hears that this is over.
+    await within(clock, CLOSE_MS, Promise.allSettled([this.#sink?.close(), this.#source?.close()]));
+  }
+}
+
+const ABORTED: Failure = { code: 'internal', recourse: 'retry', message: 'ended', hint: null };
+
+class PreflightFailed extends Error {
+  constructor(readonly failure: Failure) {
+    super(failure.message);
+  }
+}

@@ -1,0 +1,82 @@
+import { latencyBucket, type Appended, type ChangeEvent, type CounterReport, type Lag, type LogTotals } from '@planasonix/core';
+
+/**
+ * What one lease of a stream has counted. Absolute within the epoch; totals are the log's own and span epochs.
+ */
+export class Counters {
+  #sequence = 0;
+  #errors = 0;
+  #dropped = 0;
+  #totals: LogTotals | null = null;
+  #lastEventAt: number | null = null;
+  #lag: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+  readonly #latency = new Map<number, number>();
+
+  constructor(
+    private readonly streamId: string,
+    private readonly sourceType: string,
+    private readonly epoch: number,
+  ) {}
+
+  failed(): void {
+    this.#errors++;
+  }
+
+  opened(totals: LogTotals): void {
+    this.#totals = totals;
+  }
+
+  /** @param now wall clock at which the batch was durable */
+  durable(events: readonly ChangeEvent[], appended: Appended, now: number): void {
+    this.#totals = appended.totals;
+    this.#dropped += appended.dropped ?? 0;
+    // What the log held already was counted when it was written.
+    for (let i = appended.duplicates; i < events.length; ) {
+      const { timeMs } = events[i]!;
+      let next = i + 1;
+      while (next < events.length && events[next]!.timeMs === timeMs) next++;
+      const bucket = latencyBucket(now - timeMs);
+      this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + next - i);
+      if (this.#lastEventAt === null || timeMs > this.#lastEventAt) this.#lastEventAt = timeMs;
+      i = next;
+    }
+    // The head that the source told of has been handed over and is durable.
+    const head = this.#lag.oldestPendingMs;
+    if (head !== null && this.#lastEventAt !== null && this.#lastEventAt >= head) this.#lag = { ...this.#lag, oldestPendingMs: null };
+  }
+
+  lagged(lag: Lag): void {
+    this.#lag = lag;
+  }
+
+  /** The source can't be asked: what it last told of stays, and grows older. */
+  lagUnknown(): void {
+    this.#lag = { ...this.#lag, backlogBytes: null };
+  }
+
+  /**
+   * The next report, or `null` while the log's totals are not known: a zero would be a lie that is subtracted from.
+   * @param oldestHeld commit time of the oldest event that was handed over and is not durable, ms
+   */
+  report(now: number, oldestHeld: number | null): CounterReport | null {
+    if (!this.#totals) return null;
+    const pending = [oldestHeld, this.#lag.oldestPendingMs].filter((ms) => ms !== null);
+    return {
+      stream_id: this.streamId,
+      source_type: this.sourceType,
+      epoch: this.epoch,
+      sequence: ++this.#sequence,
+      at: now,
+      total_events: this.#totals.events,
+      total_bytes: this.#totals.bytes,
+      errors: this.#errors,
+      rejected_events: 0,
+      dropped_events: this.#dropped,
+      latency: [...this.#latency],
+      oldest_pending_at: pending.length > 0 ? Math.min(...pending) : null,
+      lag_proved_at: this.#lag.provedAtMs,
+      last_event_at: this.#lastEventAt,
+      backlog_bytes: this.#lag.backlogBytes,
+    };
+  }
+}

@@ -1,0 +1,27 @@
+import type { Clock, CounterReport, Log, OnLostPosition, Owned, Sink, Source, StreamLedger, StreamSpec } from '@planasonix/core';
+import type { PumpLimits } from './pump.js';
+
+/** What a source is made with besides the stream's own data. */
+export interface SourceExtras {
+  readonly owned: Owned;
+  readonly onLostPosition: OnLostPosition | null;
+  /** Durable when it resolves. @throws StreamError `fenced` */
+  remember(owned: Owned): Promise<void>;
+}
+
+/** What the engine needs from outside; an app wires it once. */
+export interface EngineDeps {
+  readonly ledger: StreamLedger;
+  /** The writing end of the stream's log, not yet opened. One for each attempt. */
+  openSink(spec: StreamSpec): Sink;
+  /** One for each attempt; closed by the engine. */
+  createSource(spec: StreamSpec, extras: SourceExtras): Source;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 to 1; for jitter. */
+  readonly random?: () => number;
+  readonly pump?: Partial<PumpLimits>;
+}
+
+/** Where counters go each second. Lossy: totals are absolute. */
+export type ReportCounters = (reports: readonly CounterReport[]) => void;

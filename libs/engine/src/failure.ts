@@ -1,0 +1,44 @@
+import { STREAM_ERRORS, StreamError, type Check, type Clock, type LastError, type Log, type Recourse } from '@planasonix/core';
+
+/** A failure as the runner acts on it: from a `StreamError`, from a finding of a preflight, or from a fault of ours. */
+export interface Failure {
+  readonly code: string;
+  readonly recourse: Recourse;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+/** Failures that wait for somebody else to come back: retried for as long as it takes. */
+const PATIENT = new Set<string>(['source_unreachable', 'log_unavailable', 'store_unavailable', 'too_many_connections']);
+/** Others that a retry may mend are given up after so many in a row. */
+const MOST_RETRIES = 20;
+
+export function failureOf(error: unknown, log: Log, streamId: string): Failure {
+  if (error instanceof StreamError) return { code: error.code, recourse: error.recourse, message: error.message, hint: error.hint };
+  // Not a StreamError: a fault of this system. Its text may hold anything, so it stays in the log.
+  log.error({ streamId, err: error }, 'unexpected failure of a stream');
+  const name = error instanceof Error ? error.name : typeof error;
+  return { code: 'internal', recourse: STREAM_ERRORS.internal.recourse, message: `Unexpected failure (${name})`, hint: STREAM_ERRORS.internal.hint };
+}
+
+/** The first finding that stops the stream, or `null`. A code that the catalogue does not know is fatal. */
+export function failureOfChecks(checks: readonly Check[]): Failure | null {
+  const found = checks.find((check) => check.severity === 'error');
+  if (!found) return null;
+  const known = found.code in STREAM_ERRORS ? STREAM_ERRORS[found.code as keyof typeof STREAM_ERRORS] : null;
+  return { code: found.code, recourse: known?.recourse ?? 'fatal', message: found.message, hint: found.fix ?? known?.hint ?? null };
+}
+
+/** What becomes of the stream after `failures` failures in a row, this one included. */
+export function verdict(failure: Failure, failures: number): 'retry' | 'error' | 'fenced' {
+  if (failure.recourse === 'fenced') return 'fenced';
+  if (failure.recourse !== 'retry') return 'error';
+  return PATIENT.has(failure.code) || failures <= MOST_RETRIES ? 'retry' : 'error';
+}
+
+export const lastError = (failure: Failure, clock: Clock): LastError => ({
+  code: failure.code,
+  message: failure.message,
+  hint: failure.hint,
+  occurred_at: new Date(clock.now()).toISOString(),
+});

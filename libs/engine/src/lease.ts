@@ -1,0 +1,17 @@
+/**
+ * When a lease holds, by its holder's monotonic clock. The database decides by its own clock when the lease has run
+ * out; the holder counts from before it asked and gives up early, so it never believes in a lease that is gone.
+ */
+export const LEASE = {
+  durationMs: 9_000,
+  renewEveryMs: 3_000,
+  /** After a renewal that failed. */
+  retryEveryMs: 1_000,
+  /** The holder stops this long before the end. */
+  marginMs: 1_500,
+} as const;
+
+/** @param askedAt monotonic time before the claim or renewal was sent. @returns monotonic time until which it may write. */
+export const holdsUntil = (askedAt: number): number => askedAt + LEASE.durationMs - LEASE.marginMs;
+
+export const holds = (until: number, now: number): boolean => now < until;

@@ -1,0 +1,271 @@
+import type { Appended, ChangeBatch, Position, Positions, Sink, Source } from '@planasonix/core';
+import { Batcher, type BatchLimits, type Group } from './batcher.js';
+import { Bell } from './bell.js';
+import { lapsed, Settler, type SettlerDeps } from './settler.js';
+
+export interface PumpLimits extends BatchLimits {
+  readonly inFlight: number;
+  readonly inFlightBytes: number;
+  /** So many appends go out with whatever there is; beyond them only full batches do. */
+  readonly eager: number;
+  readonly settleEveryMs: number;
+}
+
+export const PUMP_LIMITS: PumpLimits = {
+  batchEvents: 1_000,
+  batchBytes: 1_500_000,
+  inFlight: 6,
+  inFlightBytes: 8_000_000,
+  eager: 2,
+  settleEveryMs: 250,
+};
+
+export interface PumpDeps extends SettlerDeps {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly limits?: Partial<PumpLimits>;
+  /** The source answered and reading began. */
+  onConnected(): void;
+  /** Positions were committed. */
+  onSettled(): void;
+}
+
+type State = 'running' | 'draining' | 'paused' | 'stopping' | 'over';
+
+/**
+ * From a source to a log. Low rate: each batch goes out as it comes. High rate: while the log is busy, batches merge.
+ * It never waits for a batch to fill. Used once.
+ */
+export class Pump {
+  readonly #limits: PumpLimits;
+  readonly #batcher: Batcher;
+  readonly #settler: Settler;
+  readonly #changed = new Bell();
+  readonly #abort = new AbortController();
+  readonly #flights: Group[] = [];
+  readonly #positions = new Map<string, Position>();
+  #flightBytes = 0;
+  #state: State = 'running';
+  #connected = false;
+  #sendSoon = false;
+  #heartbeatAt = Number.NEGATIVE_INFINITY;
+  /** What a pull brought after the pump was told to pause. */
+  #parked: ChangeBatch | null = null;
+  #sourceEnded = false;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(private readonly deps: PumpDeps) {
+    this.#limits = { ...PUMP_LIMITS, ...deps.limits };
+    this.#batcher = new Batcher(this.#limits);
+    this.#settler = new Settler(deps);
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Where the log stands, by partition. */
+  get positions(): Positions {
+    return this.#positions;
+  }
+
+  /** Commit time of the oldest event that was handed over and is not in the log, ms. */
+  oldestHeld(): number | null {
+    let oldest = this.#batcher.oldestMs();
+    for (const { oldestMs } of this.#flights) if (oldestMs !== null && (oldest === null || oldestMs < oldest)) oldest = oldestMs;
+    for (const { timeMs } of this.#parked?.events ?? []) if (oldest === null || timeMs < oldest) oldest = timeMs;
+    return oldest;
+  }
+
+  /**
+   * Reads from `from` until the source ends by itself or `stop` has drained (resolves), or until something fails or
+   * `signal` is aborted (rejects). What it leaves behind it has ended: nothing is written after it has settled.
+   */
+  async run(from: Positions, signal: AbortSignal): Promise<void> {
+    const onAbort = () => this.#fail(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    for (const [partition, position] of from) this.#positions.set(partition, position);
+    const iterator = this.deps.source.read(from, this.#abort.signal)[Symbol.asyncIterator]();
+    void this.#read(iterator);
+    void this.#tick();
+    try {
+      for (;;) {
+        const seen = this.#changed.count;
+        if (this.#failure) throw this.#failure.error;
+        if (this.#state === 'over') return;
+        if (this.#sourceEnded && this.#state === 'running') {
+          await this.stop(Number.POSITIVE_INFINITY);
+          continue;
+        }
+        await this.#changed.wait(seen);
+      }
+    } finally {
+      this.#state = 'over';
+      this.#settler.close();
+      signal.removeEventListener('abort', onAbort);
+      this.#abort.abort();
+      void Promise.resolve(iterator.return?.()).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Stops pulling and lets what was pulled land; the source's connection stays.
+   * @returns `false` when that took longer than `withinMs` (a log that is full): the pump must be given up then.
+   */
+  async pause(withinMs: number): Promise<boolean> {
+    if (this.#state === 'paused') return true;
+    if (this.#state !== 'running') return false;
+    this.#state = 'draining';
+    const landed = await this.#landAll(withinMs);
+    if (!landed || this.#state !== 'draining') return false;
+    this.#state = 'paused';
+    return true;
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'running';
+    const parked = this.#parked;
+    this.#parked = null;
+    if (parked) this.#add(parked);
+    this.#changed.ring();
+  }
+
+  /** Stops pulling, lets what was pulled land within the time, settles, ends. */
+  async stop(withinMs: number): Promise<void> {
+    if (this.#state === 'over') return;
+    this.#state = 'stopping';
+    await this.#landAll(withinMs);
+    this.#state = 'over';
+    this.#changed.ring();
+  }
+
+  async #landAll(withinMs: number): Promise<boolean> {
+    const { clock } = this.deps;
+    const until = clock.monotonic() + withinMs;
+    const timer = new AbortController();
+    if (Number.isFinite(withinMs)) void clock.sleep(withinMs, timer.signal).then(() => this.#changed.ring());
+    const settled = () => {
+      this.#changed.ring();
+      return true;
+    };
+    this.#send();
+    const busy = () => this.#flights.length > 0 || !this.#batcher.empty;
+    while (busy() && !this.#failure && clock.monotonic() < until) await this.#changed.wait();
+    if (!busy() && !this.#failure) {
+      let done = false;
+      void this.#settle().then(() => (done = settled()));
+      // The store may be slow: what is not committed in time is found in the log by the next reader.
+      while (!done && !this.#failure && clock.monotonic() < until) await this.#changed.wait();
+    }
+    timer.abort();
+    return !busy() && !this.#failure;
+  }
+
+  async #read(iterator: AsyncIterator<ChangeBatch>): Promise<void> {
+    try {
+      for (;;) {
+        while (this.#state !== 'over' && (this.#state !== 'running' || this.#batcher.full || this.#parked)) await this.#changed.wait();
+        if (this.#state === 'over') return;
+        const pulled = await iterator.next();
+        if (this.#over()) return;
+        if (pulled.done) break;
+        this.#take(pulled.value);
+      }
+      this.#sourceEnded = true;
+      this.#changed.ring();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #over(): boolean {
+    return this.#state === 'over';
+  }
+
+  #take(batch: ChangeBatch): void {
+    if (!this.#connected) {
+      this.#connected = true;
+      this.deps.onConnected();
+    }
+    if (batch.events.length === 0 && batch.position === null) return;
+    if (this.#state === 'running') this.#add(batch);
+    else this.#parked = batch; // Invariant 7: nothing enters the log once it says paused
+  }
+
+  #add(batch: ChangeBatch): void {
+    this.#batcher.add(batch);
+    if (this.#batcher.full || this.#batcher.head?.closed) this.#send();
+    if (this.#sendSoon) return;
+    // What the source can give at once comes before this; what it must wait for does not.
+    this.#sendSoon = true;
+    setImmediate(() => {
+      this.#sendSoon = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    for (let group = this.#batcher.head; group && this.#maySend(group); group = this.#batcher.head) {
+      if (!this.deps.mayWrite()) return this.#fail(lapsed()); // Invariant 3
+      this.#batcher.take();
+      this.#flights.push(group);
+      this.#flightBytes += group.bytes;
+      if (group.events.length === 0) this.#heartbeatAt = this.deps.clock.monotonic();
+      this.deps.sink.append({ partition: group.partition, events: group.events, position: group.position }, this.#abort.signal).then(
+        (appended) => this.#landed(group, appended),
+        (error: unknown) => this.#fail(error),
+      );
+      this.#changed.ring();
+    }
+  }
+
+  #maySend(group: Group): boolean {
+    if (this.#state === 'paused' || this.#state === 'over') return false;
+    const flights = this.#flights.length;
+    if (flights >= this.#limits.inFlight) return false; // Invariant 6
+    if (flights > 0 && this.#flightBytes + group.bytes > this.#limits.inFlightBytes) return false;
+    if (this.#state !== 'running' || group.closed || this.#batcher.full) return true;
+    if (flights >= this.#limits.eager) return false;
+    // A position alone (a heartbeat, a commit that we don't care for) is not worth an fsync of its own.
+    const alone = group.events.length === 0 && this.#batcher.length === 1;
+    return !alone || this.deps.clock.monotonic() - this.#heartbeatAt >= this.#limits.settleEveryMs;
+  }
+
+  #landed(group: Group, appended: Appended): void {
+    if (this.#state === 'over') return;
+    if (this.#flights.shift() !== group) return this.#fail(new Error('the sink resolved appends out of order'));
+    this.#flightBytes -= group.bytes;
+    const { clock, counters, sink } = this.deps;
+    counters.durable(group.events, appended, clock.now());
+    if (group.position !== null) {
+      this.#positions.set(group.partition, group.position);
+      this.#settler.landed(group.partition, group.position, sink.settleDelayMs);
+    }
+    this.#send();
+    this.#changed.ring();
+  }
+
+  async #tick(): Promise<void> {
+    while (await this.deps.clock.sleep(this.#limits.settleEveryMs, this.#abort.signal)) {
+      this.#send();
+      await this.#settle();
+    }
+  }
+
+  async #settle(): Promise<void> {
+    try {
+      if (await this.#settler.settle()) this.deps.onSettled();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure || this.#state === 'over') return;
+    this.#failure = { error };
+    this.#abort.abort();
+    this.#changed.ring();
+  }
+}

@@ -1,0 +1,292 @@
+import { StreamError, type Held, type LeaseView, type Owned, type StatusReport, type StreamSpec } from '@planasonix/core';
+import { Attempt } from './attempt.js';
+import { backoffMs } from './backoff.js';
+import { Bell } from './bell.js';
+import { Counters } from './counters.js';
+import type { EngineDeps } from './deps.js';
+import { lastError, verdict, type Failure } from './failure.js';
+
+export interface RunnerDeps {
+  readonly engine: EngineDeps;
+  readonly spec: StreamSpec;
+  /** Does the lease hold, by the monotonic clock? */
+  mayWrite(): boolean;
+  /** The row has moved on: fetch the new view and `apply` it. */
+  refresh(): void;
+}
+
+/** Why a runner ended. `lost`: somebody else has the stream, or may have it; nothing was written. */
+export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost';
+
+/** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
+const DRAIN = { stop: 2_000, pause: 2_000 } as const;
+const REPORT_RETRY_MS = 500;
+const WATCH_MS = 1_000;
+
+/**
+ * Makes one stream what its row says it should be, for as long as the lease holds. Level-triggered: each step compares
+ * what is wanted with what is, and does one thing about it; so a lost, repeated or overtaken command does no harm.
+ */
+export class StreamRunner {
+  readonly counters: Counters;
+  readonly done: Promise<RunnerEnd>;
+  readonly #held: Held;
+  readonly #bell = new Bell();
+  readonly #over = new AbortController();
+  #want: LeaseView;
+  #owned: Owned;
+  #onLost: StreamSpec['onLostPosition'];
+  #attempt: Attempt | null = null;
+  #paused = false;
+  /** The last failure that is still to be acted upon. */
+  #failure: Failure | null = null;
+  #failures = 0;
+  #retryAt = 0;
+  /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
+  #connectedOnce = false;
+  #confirmed: { readonly generation: number; readonly status: string } | null = null;
+  #shown = { blocked: 'null', snapshot: 'null' };
+  #halt: { readonly kind: 'release'; readonly withinMs: number } | { readonly kind: 'abandon' } | null = null;
+
+  constructor(private readonly deps: RunnerDeps) {
+    const { spec } = deps;
+    this.#held = { streamId: spec.id, epoch: spec.epoch };
+    this.#want = { generation: spec.generation, desired: spec.desired };
+    this.#owned = spec.owned;
+    this.#onLost = spec.onLostPosition;
+    this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
+    this.done = this.#main();
+    void this.#watch();
+  }
+
+  get held(): Held {
+    return this.#held;
+  }
+
+  oldestHeld(): number | null {
+    return this.#attempt?.oldestHeld() ?? null;
+  }
+
+  /** What the row says now. */
+  apply(view: LeaseView): void {
+    if (view.generation < this.#want.generation) return;
+    if (view.generation > this.#want.generation) {
+      this.#failures = 0;
+      this.#retryAt = 0;
+      this.#connectedOnce &&= this.#attempt?.connected ?? false;
+    }
+    const changed = view.generation !== this.#want.generation || view.desired !== this.#want.desired;
+    this.#want = view;
+    if (changed) this.#bell.ring();
+  }
+
+  /** Ends it as it is, for another worker to take over: what was read lands within the time, the lease is given back. */
+  release(withinMs: number): Promise<RunnerEnd> {
+    this.#halt ??= { kind: 'release', withinMs };
+    this.#bell.ring();
+    return this.done;
+  }
+
+  /** The lease is gone: ends it at once and writes nothing. Invariant 3. */
+  abandon(): Promise<RunnerEnd> {
+    this.#halt = { kind: 'abandon' };
+    void this.#attempt?.stop(0);
+    this.#bell.ring();
+    return this.done;
+  }
+
+  async #main(): Promise<RunnerEnd> {
+    try {
+      for (;;) {
+        const seen = this.#bell.count;
+        const end = await this.#step();
+        if (end) return end;
+        await this.#bell.wait(seen);
+      }
+    } catch (error) {
+      // A fault of ours: let go; the lease runs out and the stream is taken up anew.
+      this.deps.engine.log.error({ streamId: this.#held.streamId, err: error }, 'the runner of a stream failed');
+      return this.#lose();
+    } finally {
+      this.#over.abort();
+      this.#bell.ring();
+    }
+  }
+
+  async #step(): Promise<RunnerEnd | null> {
+    if (this.#halt?.kind === 'abandon' || !this.deps.mayWrite()) return this.#lose();
+    if (this.#halt) return this.#release(this.#halt.withinMs);
+    const { desired } = this.#want;
+    if (desired === 'stopped' || desired === 'idle') {
+      await this.#endAttempt(DRAIN.stop);
+      return this.#finish('stopped', {});
+    }
+    if (this.#attempt?.end) {
+      const ended = this.#attempt;
+      this.#attempt = null;
+      if (ended.end!.kind === 'ended') {
+        if (ended.reads) return this.#finish('stopped', { snapshot: ended.snapshot(), blocked: null });
+      } else this.#fail(ended.end!.failure, ended.progressed);
+    }
+    if (this.#failure) {
+      const end = await this.#actOnFailure(this.#failure);
+      if (end || this.#failure) return end;
+    }
+    return desired === 'paused' ? this.#pause() : this.#run();
+  }
+
+  async #run(): Promise<RunnerEnd | null> {
+    if (this.#attempt && !this.#attempt.reads) await this.#endAttempt(0);
+    if (this.#paused) {
+      this.#paused = false;
+      this.#attempt?.resume();
+    }
+    if (!this.#attempt) this.#begin(true);
+    // Invariant 7: `running` is said when the source has answered, not before.
+    if (!this.#attempt?.connected) return null;
+    this.#connectedOnce = true;
+    const fresh = this.#confirmed?.generation !== this.#want.generation;
+    return this.#confirm('running', fresh ? { lastError: null } : {});
+  }
+
+  async #pause(): Promise<RunnerEnd | null> {
+    if (this.#attempt?.reads && !this.#paused) {
+      this.#paused = await this.#attempt.pause(DRAIN.pause);
+      if (!this.#paused) await this.#endAttempt(0);
+    }
+    if (!this.#attempt) this.#begin(false);
+    return this.#confirm('paused', {});
+  }
+
+  #begin(reads: boolean): void {
+    const { engine, spec } = this.deps;
+    const { clock } = engine;
+    if (clock.monotonic() < this.#retryAt) return;
+    this.#paused = false;
+    this.#attempt = new Attempt({
+      engine,
+      spec: { ...spec, owned: this.#owned, onLostPosition: this.#onLost, generation: this.#want.generation, desired: this.#want.desired },
+      held: this.#held,
+      counters: this.counters,
+      extras: { owned: this.#owned, onLostPosition: this.#onLost, remember: (owned) => this.#remember(owned) },
+      reads,
+      preflight: !this.#connectedOnce,
+      mayWrite: () => this.deps.mayWrite(),
+      onChange: () => this.#bell.ring(),
+      onSettled: () => void this.#settled(),
+    });
+  }
+
+  async #endAttempt(drainMs: number): Promise<void> {
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    this.#paused = false;
+    await attempt?.stop(drainMs);
+  }
+
+  #fail(failure: Failure, progressed: boolean): void {
+    this.counters.failed();
+    this.#paused = false;
+    this.#failures = progressed ? 1 : this.#failures + 1;
+    this.#failure = failure;
+  }
+
+  /** @returns an end, or `null` with `#failure` cleared when the stream goes on (later). */
+  async #actOnFailure(failure: Failure): Promise<RunnerEnd | null> {
+    const { clock, random = Math.random, log } = this.deps.engine;
+    const found = lastError(failure, clock);
+    switch (verdict(failure, this.#failures)) {
+      case 'fenced':
+        return this.#lose();
+      case 'error': {
+        log.warn({ streamId: this.#held.streamId, code: failure.code }, 'stream failed');
+        return this.#finish('error', { lastError: found, blocked: null });
+      }
+      case 'retry': {
+        const wait = backoffMs(this.#failures, random());
+        this.#failure = null;
+        this.#retryAt = clock.monotonic() + wait;
+        this.#later(wait);
+        log.info({ streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) }, 'stream retries');
+        return (await this.#tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
+      }
+    }
+  }
+
+  /** Says a status for the generation that is wanted now. */
+  async #confirm(status: 'running' | 'paused', extra: StatusReport): Promise<RunnerEnd | null> {
+    const { generation } = this.#want;
+    if (this.#confirmed?.generation === generation && this.#confirmed.status === status) return null;
+    const answer = await this.#tell({ status, ...extra }, generation);
+    if (answer === 'fenced') return this.#lose();
+    if (answer === 'written') this.#confirmed = { generation, status };
+    else this.#askAgain(answer);
+    return null;
+  }
+
+  /** Says the last status and gives the lease back in one write. */
+  async #finish(status: 'stopped' | 'error', extra: StatusReport): Promise<RunnerEnd | null> {
+    const answer = await this.#tell({ status, releaseLease: true, ...extra }, this.#want.generation);
+    if (answer === 'written') return status;
+    if (answer === 'fenced') return this.#lose();
+    if (answer === 'superseded') this.#failure = null; // a newer command decides
+    this.#askAgain(answer);
+    return null;
+  }
+
+  #askAgain(answer: 'superseded' | 'unknown'): void {
+    if (answer === 'superseded') this.deps.refresh();
+    this.#later(REPORT_RETRY_MS);
+  }
+
+  async #tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
+    if (!this.deps.mayWrite()) return 'fenced'; // Invariant 3
+    try {
+      return await this.deps.engine.ledger.report(this.#held, report, generation);
+    } catch (error) {
+      if (error instanceof StreamError && error.recourse === 'fenced') return 'fenced';
+      this.deps.engine.log.warn({ streamId: this.#held.streamId, err: error }, 'a status could not be written');
+      return 'unknown';
+    }
+  }
+
+  async #remember(owned: Owned): Promise<void> {
+    if (!(await this.deps.engine.ledger.remember(this.#held, owned))) throw new StreamError('fenced', 'Another worker has taken over this stream');
+    this.#owned = owned;
+  }
+
+  async #settled(): Promise<void> {
+    this.#failures = 0;
+    if (this.#onLost === null) return;
+    if ((await this.#tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
+  }
+
+  async #lose(): Promise<RunnerEnd> {
+    await this.#endAttempt(0);
+    return 'lost';
+  }
+
+  async #release(withinMs: number): Promise<RunnerEnd> {
+    await this.#endAttempt(withinMs);
+    await this.#tell({ releaseLease: true, blocked: null });
+    return 'released';
+  }
+
+  /** Shows progress and what it waits for, each second, when that changes. */
+  async #watch(): Promise<void> {
+    while (await this.deps.engine.clock.sleep(WATCH_MS, this.#over.signal)) {
+      if (!this.#attempt || this.#attempt.end) continue;
+      const [blocked, snapshot] = [this.#attempt.blocked, this.#attempt.snapshot()];
+      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot) };
+      const report: StatusReport = {
+        ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
+        ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
+      };
+      if (Object.keys(report).length > 0 && (await this.#tell(report)) === 'written') this.#shown = now;
+    }
+  }
+
+  #later(ms: number): void {
+    void this.deps.engine.clock.sleep(ms, this.#over.signal).then(() => this.#bell.ring());
+  }
+}

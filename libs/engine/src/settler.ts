@@ -1,0 +1,79 @@
+import { StreamError, type Clock, type Held, type Log, type Position, type Source, type StreamLedger } from '@planasonix/core';
+import type { Counters } from './counters.js';
+
+interface Landed {
+  readonly partition: string;
+  readonly position: Position;
+  /** Monotonic time from which it may be taken as durable. */
+  readonly ripeAt: number;
+}
+
+export interface SettlerDeps {
+  readonly ledger: Pick<StreamLedger, 'commitPositions'>;
+  readonly source: Pick<Source, 'ack'>;
+  readonly held: Held;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  /** Does the lease hold? Asked before every write. */
+  mayWrite(): boolean;
+}
+
+export const lapsed = () => new StreamError('fenced', 'The lease has run out');
+
+/** The order log, position, acknowledgement; and the only file that knows it. */
+export class Settler {
+  readonly #landed: Landed[] = [];
+  #running: Promise<boolean> | null = null;
+  #closed = false;
+
+  constructor(private readonly deps: SettlerDeps) {}
+
+  /** These events are in the log together with `position`. `delayMs`: until that may be taken as durable. */
+  landed(partition: string, position: Position, delayMs: number): void {
+    this.#landed.push({ partition, position, ripeAt: this.deps.clock.monotonic() + delayMs });
+  }
+
+  /**
+   * Commits the positions that are durable in the log, then lets the source forget. One at a time.
+   * @returns whether anything was committed; `false` too when the store is down: the next call tries again
+   * @throws StreamError `fenced`, or what the source throws
+   */
+  settle(): Promise<boolean> {
+    return (this.#running ??= this.#settle().finally(() => (this.#running = null)));
+  }
+
+  /** The source is about to be closed: it is told nothing more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #settle(): Promise<boolean> {
+    const { ledger, source, held, clock, log, counters } = this.deps;
+    const now = clock.monotonic();
+    const positions = new Map<string, Position>();
+    let count = 0;
+    for (; count < this.#landed.length && this.#landed[count]!.ripeAt <= now; count++) {
+      const { partition, position } = this.#landed[count]!;
+      positions.set(partition, position);
+    }
+    if (count === 0) return false;
+    if (!this.deps.mayWrite()) throw lapsed(); // Invariant 3
+    let committed: boolean;
+    try {
+      committed = await ledger.commitPositions(held, positions); // Invariant 1: durable in the log, then here …
+    } catch (error) {
+      if (error instanceof StreamError && error.recourse === 'fenced') throw error;
+      counters.failed();
+      log.warn({ streamId: held.streamId, err: error }, 'positions could not be committed; the source waits');
+      return false;
+    }
+    if (!committed) throw new StreamError('fenced', 'Another worker has taken over this stream'); // Invariant 3
+    this.#landed.splice(0, count);
+    for (const [partition, position] of positions) {
+      if (this.#closed) break;
+      await source.ack(partition, position); // … then the source may forget
+    }
+    return true;
+  }
+}
