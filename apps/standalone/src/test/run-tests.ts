@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { redisServer } from '@planasonix/testing';
+import { redisServer, startPostgres, startRedis } from '@planasonix/testing';
 import { readLaunchEnv } from '../env.js';
 import { endAsked } from '../signals.js';
 import { moduleBoundaryCanary } from './canary.js';
@@ -50,10 +50,20 @@ function steps(root: string, reports: string): Step[] {
     // Each integration spec runs servers of its own: more at once than cores only makes them wait.
     jest('integration', '--maxWorkers=2'),
     jest('system', '--runInBand'),
-    ...(existsSync(path.join(root, 'docker/image-check.mjs'))
-      ? [command('image steps', process.execPath, 'docker/image-check.mjs')]
-      : []),
+    { name: 'image steps', run: async () => one(await checkImage(root)) },
   ];
+}
+
+/** The steps of the image, with servers for the apps to come up against. */
+async function checkImage(root: string): Promise<string | null> {
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  try {
+    const env = { DATABASE_URL: postgres.adminUrl, REDIS_URL: redis.url };
+    const { code, output } = await runCommand(root, process.execPath, ['docker/image-check.mjs'], env);
+    return code === 0 ? null : output;
+  } finally {
+    await Promise.all([postgres.stop('immediate'), redis.stop()]);
+  }
 }
 
 /** `npm test`: everything that the product promises. @returns the exit code. */
