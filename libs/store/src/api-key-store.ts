@@ -1,0 +1,136 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { ApiKey } from './entities.js';
+import { newId } from './id.js';
+import { sql } from './sql.js';
+
+/** Keys begin with this, so that scanners for leaked secrets can know them. */
+const PREFIX = 'plnx_live_';
+
+const digest = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+/** 256 random bits; only their SHA-256 is stored. */
+const makeKey = (): string => PREFIX + randomBytes(32).toString('base64url');
+
+export interface NewKey {
+  readonly key: ApiKey;
+  /** The key itself: shown once, stored nowhere. */
+  readonly clear: string;
+}
+
+export class ApiKeyStore {
+  constructor(private readonly store: DataSource) {}
+
+  async create(
+    of: { workspaceId: string; name: string; scopes: readonly string[]; expiresAt: Date | null; first?: boolean },
+    clear = makeKey(),
+  ): Promise<NewKey> {
+    const rows = await sql<ApiKey>(
+      this.store,
+      `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
+      [
+        newId('key'),
+        of.workspaceId,
+        of.name,
+        clear.slice(0, PREFIX.length + 4),
+        digest(clear),
+        of.scopes,
+        of.expiresAt,
+        of.first ?? false,
+      ],
+    );
+    return { key: rows[0]!, clear };
+  }
+
+  /** The live key, or `null` when it is unknown, revoked or expired: one answer for all of them. */
+  async find(clear: string): Promise<ApiKey | null> {
+    const hash = digest(clear);
+    const [row] = await sql<ApiKey & { live: boolean; stale: boolean }>(
+      this.store,
+      `SELECT *, (revoked_at IS NULL OR revoked_at > clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS live,
+              last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
+       FROM api_keys WHERE hash = $1`,
+      [hash],
+    );
+    if (row === undefined || !timingSafeEqual(Buffer.from(row.hash), Buffer.from(hash)) || !row.live) return null;
+    if (row.stale)
+      await sql(this.store, 'UPDATE api_keys SET last_used_at = clock_timestamp() WHERE id = $1', [row.id]);
+    return row;
+  }
+
+  list(workspaceId: string, limit: number, before: string | null): Promise<ApiKey[]> {
+    return sql<ApiKey>(
+      this.store,
+      `SELECT * FROM api_keys WHERE workspace_id = $1 AND ($2::text IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
+      [workspaceId, before, limit],
+    );
+  }
+
+  /** `false`: no such live key in the workspace. */
+  async revoke(workspaceId: string, id: string): Promise<ApiKey | null> {
+    const rows = await sql<ApiKey>(
+      this.store,
+      `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING *`,
+      [workspaceId, id],
+    );
+    return rows[0] ?? null;
+  }
+
+  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. */
+  async rotate(workspaceId: string, id: string, graceSeconds: number): Promise<NewKey | null> {
+    return this.store.transaction(async (tx) => {
+      const [old] = await sql<ApiKey>(
+        tx,
+        `UPDATE api_keys SET revoked_at = clock_timestamp() + make_interval(secs => $3)
+         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *`,
+        [workspaceId, id, graceSeconds],
+      );
+      if (old === undefined) return null;
+      const clear = makeKey();
+      const [key] = await sql<ApiKey>(
+        tx,
+        `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
+        [
+          newId('key'),
+          workspaceId,
+          old.name,
+          clear.slice(0, PREFIX.length + 4),
+          digest(clear),
+          old.scopes,
+          old.expires_at,
+          old.first,
+        ],
+      );
+      return { key: key!, clear };
+    });
+  }
+
+  /**
+   * The installation's first key. Idempotent, also over several gateways that boot at once.
+   * @returns the key itself when one had to be made, else `null`.
+   */
+  async ensureFirst(given: string | null): Promise<string | null> {
+    return this.store.transaction(async (tx) => {
+      await sql(tx, `SELECT pg_advisory_xact_lock(7205760)`);
+      const [found] = await sql<{ workspace_id: string }>(
+        tx,
+        `SELECT workspace_id FROM api_keys WHERE first ORDER BY id LIMIT 1`,
+      );
+      if (given === null && found !== undefined) return null;
+      if (given !== null && (await sql(tx, 'SELECT 1 FROM api_keys WHERE hash = $1', [digest(given)])).length > 0)
+        return null;
+      let workspaceId = found?.workspace_id;
+      if (workspaceId === undefined) {
+        workspaceId = newId('ws');
+        await sql(tx, `INSERT INTO workspaces (id, name) VALUES ($1, 'default')`, [workspaceId]);
+      }
+      const clear = given ?? makeKey();
+      await sql(
+        tx,
+        `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, first) VALUES ($1, $2, 'first key', $3, $4, '{admin:organization}', true)`,
+        [newId('key'), workspaceId, clear.slice(0, PREFIX.length + 4), digest(clear)],
+      );
+      return given === null ? clear : null;
+    });
+  }
+}

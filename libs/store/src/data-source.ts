@@ -1,0 +1,104 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { DataSource, QueryFailedError } from 'typeorm';
+import type { Log } from '@planasonix/core';
+import { ENTITIES } from './entities.js';
+import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
+import { sql } from './sql.js';
+
+/** What a request waits for at the most before the store counts as down. */
+const CONNECT_MS = 1200;
+const QUERY_MS = 1900;
+const MIGRATION_LOCK = 7_205_759;
+
+export interface OpenStoreOptions {
+  readonly log: Log;
+  /** Connections at the most; default 10. */
+  readonly poolSize?: number;
+  /** How long to go on trying at boot, milliseconds; default 60 s. */
+  readonly patienceMs?: number;
+}
+
+/** Connects (and goes on trying for a while), brings the schema up to date, and answers the data source. */
+export async function openStore(url: string, options: OpenStoreOptions): Promise<DataSource> {
+  const store = new DataSource({
+    type: 'postgres',
+    url,
+    entities: ENTITIES,
+    migrations: [Initial1763900000000],
+    migrationsTransactionMode: 'each',
+    connectTimeoutMS: CONNECT_MS,
+    // A connection that breaks while it is idle is replaced by the next query; without a handler it would end us.
+    poolErrorHandler: () => options.log.warn({}, 'a connection to the store broke'),
+    extra: {
+      max: options.poolSize ?? 10,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: QUERY_MS,
+      statement_timeout: 10_000,
+      keepAlive: true,
+    },
+  });
+  const deadline = performance.now() + (options.patienceMs ?? 60_000);
+  for (let told = false; ;) {
+    try {
+      if (!store.isInitialized) await store.initialize();
+      await migrate(store);
+      return store;
+    } catch (error) {
+      if (!isStoreDown(error) || performance.now() > deadline) throw error;
+      if (!told) options.log.warn({}, 'waiting for the Postgres of DATABASE_URL');
+      told = true;
+      await wait(250);
+    }
+  }
+}
+
+/** Several apps boot at once: one of them migrates, the others wait for it. */
+async function migrate(store: DataSource): Promise<void> {
+  const runner = store.createQueryRunner();
+  try {
+    for (;;) {
+      const [row] = await sql<{ got: boolean }>(runner.manager, 'SELECT pg_try_advisory_lock($1) AS got', [
+        MIGRATION_LOCK,
+      ]);
+      if (row?.got) break;
+      await wait(50);
+    }
+    await store.runMigrations();
+    await sql(runner.manager, 'SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+  } finally {
+    await runner.release();
+  }
+}
+
+/** SQLSTATE classes and driver codes that mean "no answer from the store", as against "the store said no". */
+const DOWN_STATES = /^(08|57P0|53300|25006)/;
+const DOWN_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'EAI_AGAIN',
+]);
+const DOWN_WORDS =
+  /timeout|Connection terminated|Client has encountered a connection error|not queryable|Driver not Connected|the database system is/i;
+
+/** Whether an error means that the store can't be reached, so that the answer is 503 and not a fault of ours. */
+export function isStoreDown(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const inner = (error instanceof QueryFailedError ? error.driverError : error) as {
+    code?: string;
+    message?: string;
+    errors?: unknown[];
+  };
+  if (inner.code !== undefined && (DOWN_STATES.test(inner.code) || DOWN_CODES.has(inner.code))) return true;
+  if (inner.errors?.some((one) => isStoreDown(one))) return true;
+  // node-postgres gives these no code: the one adapter that has to read words.
+  return inner.code === undefined && DOWN_WORDS.test(inner.message ?? '');
+}
+
+/** Whether an error is the violation of a constraint, by SQLSTATE. */
+export const violates = (error: unknown, kind: 'unique' | 'foreign_key'): boolean =>
+  error instanceof QueryFailedError &&
+  (error.driverError as { code?: string }).code === (kind === 'unique' ? '23505' : '23503');

@@ -1,0 +1,255 @@
+import { systemClock, type Log } from '@planasonix/core';
+import { eventually, startPostgres } from '@planasonix/testing';
+import type { DataSource } from 'typeorm';
+import {
+  ApiKeyStore,
+  ConnectionStore,
+  IdempotencyStore,
+  InUse,
+  isStoreDown,
+  NameTaken,
+  openStore,
+  OutboxStore,
+  PgStreamLedger,
+  PipelineStore,
+  SecretBox,
+  splitSecrets,
+  StreamCommands,
+  StreamStore,
+  WorkspaceStore,
+  type Actor,
+} from './index.js';
+
+jest.setTimeout(60_000);
+
+const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const KEY = Buffer.alloc(32, 1).toString('base64');
+const schema = {
+  type: 'object',
+  properties: { password: { type: 'string', writeOnly: true }, host: { type: 'string' } },
+};
+
+describe('the store', () => {
+  let server: Awaited<ReturnType<typeof startPostgres>>;
+  let store: DataSource;
+  let actor: Actor;
+  let streams: StreamStore;
+  let commands: StreamCommands;
+  let ledger: PgStreamLedger;
+  let connections: ConnectionStore;
+  let pipelines: PipelineStore;
+  const box = new SecretBox(KEY);
+  let n = 0;
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    // Two apps that boot at once on an empty database.
+    const [first, second] = await Promise.all([
+      openStore(server.url(), { log: quiet }),
+      openStore(server.url(), { log: quiet }),
+    ]);
+    await second.destroy();
+    store = first;
+    streams = new StreamStore(store, box);
+    commands = new StreamCommands(store);
+    ledger = new PgStreamLedger(store, box);
+    connections = new ConnectionStore(store, box);
+    pipelines = new PipelineStore(store);
+    actor = {
+      workspaceId: (await new WorkspaceStore(store).create('w')).id,
+      keyId: null,
+      address: null,
+      requestId: null,
+    };
+  });
+  afterAll(async () => {
+    await store?.destroy();
+    await server?.stop('immediate');
+  });
+
+  async function makeStream() {
+    const pipeline = await pipelines.create(actor.workspaceId, { name: `p${++n}`, output: { type: 'redis_stream' } });
+    const { shown, secrets } = splitSecrets(schema, { host: 'h', password: 'canary' });
+    const connection = await connections.create(actor.workspaceId, {
+      name: `c${n}`,
+      type: 'postgres',
+      config: shown,
+      secrets,
+    });
+    return streams.create(actor, {
+      name: `s${n}`,
+      sourceType: 'postgres_cdc',
+      pipelineId: pipeline.id,
+      connectionId: connection.id,
+      config: {},
+      secrets: null,
+    });
+  }
+
+  it('seals secrets, bound to their row, and keys can be rotated (trap 35)', async () => {
+    const { connection_id: id } = await makeStream();
+    const row = (await connections.get(actor.workspaceId, id!))!;
+    expect(JSON.stringify(row)).not.toContain('canary');
+    expect(connections.settings(row).config).toEqual({ host: 'h', password: 'canary' });
+    expect(() => connections.settings({ ...row, id: 'conn_other' })).toThrow();
+    const next = new SecretBox(Buffer.alloc(32, 2).toString('base64'), [KEY]);
+    expect(next.open(row.secrets!, `connections:${id}`)).toContain('canary');
+    expect(() => new SecretBox(Buffer.alloc(32, 2).toString('base64')).open(row.secrets!, `connections:${id}`)).toThrow(
+      /ENCRYPTION_KEYS_OLD/,
+    );
+  });
+
+  it('gives one lease among twenty who claim, and raises the epoch with it', async () => {
+    const { id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const got = (await Promise.all(Array.from({ length: 20 }, (_, i) => ledger.claim(`w${i}`, id)))).filter(Boolean);
+    expect(got).toHaveLength(1);
+    expect(got[0]).toMatchObject({ epoch: 1, desired: 'running', connection: { config: { password: 'canary' } } });
+    expect((await ledger.renew('somebody', [{ streamId: id, epoch: 1 }])).size).toBe(0);
+  });
+
+  it('lets an owner whose epoch has passed change nothing (trap 32, Invariant 3)', async () => {
+    const { id } = await makeStream();
+    const { stream } = (await commands.accept(actor, id, 'start')) as { stream: { generation: number } };
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    expect(await ledger.report(held, { status: 'running' }, stream.generation)).toBe('written');
+    expect(await ledger.commitPositions(held, new Map([['', '1']]))).toBe(true);
+    expect(await commands.fence(id, { generation: stream.generation, epoch: held.epoch, status: 'running' })).toBe(
+      true,
+    );
+    expect(await ledger.report(held, { status: 'error' }, stream.generation)).toBe('fenced');
+    expect(await ledger.commitPositions(held, new Map([['', '2']]))).toBe(false);
+    expect(await ledger.remember(held, { slot: 'x' })).toBe(false);
+    expect((await ledger.renew('w', [held])).size).toBe(0);
+    expect(await ledger.positions(id)).toEqual(new Map([['', '1']]));
+  });
+
+  it('does not let an observation overwrite a newer command', async () => {
+    const { id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    await commands.accept(actor, id, 'stop');
+    expect(await ledger.report(held, { status: 'running' }, 1)).toBe('superseded');
+    expect(await commands.view(id)).toMatchObject({
+      status: 'starting',
+      desired: 'stopped',
+      generation: 2,
+      observedGeneration: 0,
+      leased: true,
+    });
+    expect(await ledger.report(held, { status: 'stopped', releaseLease: true }, 2)).toBe('written');
+    expect(await commands.view(id)).toMatchObject({ status: 'stopped', observedGeneration: 2, leased: false });
+  });
+
+  it('counts each of 200 racing commands once, with its outbox row', async () => {
+    const { id } = await makeStream();
+    const verbs = ['start', 'stop', 'pause', 'resume'] as const;
+    const outcomes = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => commands.accept(actor, id, verbs[(i * 7) % 4]!)),
+    );
+    const accepted = outcomes.filter((one) => one.kind === 'accepted').length;
+    expect(accepted).toBeGreaterThan(0);
+    expect((await commands.view(id))!.generation).toBe(accepted);
+    const rows = await store.query('SELECT count(*)::int AS n FROM outbox WHERE stream_id = $1', [id]);
+    expect(rows[0].n).toBe(accepted);
+  });
+
+  it('hands outbox rows to one relay only, and keeps them when it fails', async () => {
+    await store.query('DELETE FROM outbox');
+    const { id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const outbox = new OutboxStore(store);
+    await expect(outbox.relay(10, () => Promise.reject(new Error('redis is down')))).rejects.toThrow('redis is down');
+    const seen: string[] = [];
+    const take = () => outbox.relay(10, async (rows) => void seen.push(...rows.map((row) => row.stream_id)));
+    await Promise.all([take(), take(), take()]);
+    expect(seen).toEqual([id]);
+  });
+
+  it('pages stably while rows are added, and names are unique in a workspace', async () => {
+    const other = { ...actor, workspaceId: (await new WorkspaceStore(store).create('paging')).id };
+    const make = async (i: number) =>
+      pipelines.create(other.workspaceId, { name: `page${i}`, output: { type: 'redis_stream' } });
+    for (let i = 0; i < 7; i++) await make(i);
+    const seen: string[] = [];
+    for (let before: string | null = null; ;) {
+      const page = await pipelines.list(other.workspaceId, 3, before);
+      seen.push(...page.map((row) => row.name));
+      if (page.length < 3) break;
+      before = page.at(-1)!.id;
+      await make(100 + seen.length);
+    }
+    expect(seen).toEqual(['page6', 'page5', 'page4', 'page3', 'page2', 'page1', 'page0']);
+    await expect(make(0)).rejects.toBeInstanceOf(NameTaken);
+    expect(await pipelines.list(actor.workspaceId, 100, null)).not.toContainEqual(
+      expect.objectContaining({ name: 'page0' }),
+    );
+  });
+
+  it('refuses to remove what a stream uses', async () => {
+    const stream = await makeStream();
+    await expect(connections.remove(actor.workspaceId, stream.connection_id!)).rejects.toBeInstanceOf(InUse);
+    await expect(pipelines.remove(actor.workspaceId, stream.pipeline_id)).rejects.toBeInstanceOf(InUse);
+  });
+
+  it('keeps the audit log append-only', async () => {
+    await makeStream();
+    await expect(store.query("UPDATE audit_log SET action = 'x'")).rejects.toThrow('append-only');
+    await expect(store.query('DELETE FROM audit_log')).rejects.toThrow('append-only');
+  });
+
+  it('knows a key by its digest, until it is revoked or expired', async () => {
+    const keys = new ApiKeyStore(store);
+    const made = await keys.create({
+      workspaceId: actor.workspaceId,
+      name: 'k',
+      scopes: ['streams:read'],
+      expiresAt: null,
+    });
+    expect(made.clear).toMatch(/^plnx_live_[\w-]{43}$/);
+    expect(await keys.find(made.clear)).toMatchObject({ id: made.key.id });
+    expect(await keys.find(`${made.clear}x`)).toBeNull();
+    const rotated = (await keys.rotate(actor.workspaceId, made.key.id, 60))!;
+    expect(await keys.find(made.clear)).not.toBeNull();
+    await keys.revoke(actor.workspaceId, made.key.id);
+    expect(await keys.find(made.clear)).toBeNull();
+    expect(await keys.find(rotated.clear)).not.toBeNull();
+    const old = await keys.create({
+      workspaceId: actor.workspaceId,
+      name: 'old',
+      scopes: [],
+      expiresAt: new Date(Date.now() - 1000),
+    });
+    expect(await keys.find(old.clear)).toBeNull();
+  });
+
+  it('makes the first key once over gateways that boot at once, and takes a given one as it is', async () => {
+    const keys = new ApiKeyStore(store);
+    const made = (await Promise.all([1, 2, 3].map(() => keys.ensureFirst(null)))).filter(Boolean);
+    expect(made).toHaveLength(1);
+    const given = `plnx_live_${'g'.repeat(43)}`;
+    await keys.ensureFirst(given);
+    await keys.ensureFirst(given);
+    expect(await keys.find(given)).toMatchObject({ first: true, scopes: ['admin:organization'] });
+  });
+
+  it('answers a repeated Idempotency-Key once', async () => {
+    const idempotency = new IdempotencyStore(store);
+    const of = { workspaceId: actor.workspaceId, keyId: 'key_1', key: 'k', route: 'POST /x', bodyHash: 'h' };
+    const kinds = (await Promise.all([1, 2, 3].map(() => idempotency.begin(of)))).map((one) => one.kind).sort();
+    expect(kinds).toEqual(['in_progress', 'in_progress', 'new']);
+    await idempotency.finish('key_1', 'k', 201, '{}');
+    expect(await idempotency.begin(of)).toEqual({ kind: 'stored', status: 201, answer: '{}' });
+    expect(await idempotency.begin({ ...of, bodyHash: 'other' })).toEqual({ kind: 'conflict' });
+  });
+
+  it('says within 2 s that it is down, and is back without a restart', async () => {
+    await server.stop('immediate');
+    const began = systemClock.monotonic();
+    const error = await pipelines.list(actor.workspaceId, 1, null).catch((e: unknown) => e);
+    expect(isStoreDown(error)).toBe(true);
+    expect(systemClock.monotonic() - began).toBeLessThan(2000);
+    await server.start();
+    await eventually('it answers', async () => (await pipelines.list(actor.workspaceId, 1, null)).length === 1);
+  });
+});

@@ -1,0 +1,208 @@
+import {
+  losesPosition,
+  transition,
+  type DesiredStatus,
+  type OnLostPosition,
+  type StreamCommand,
+  type StreamStatus,
+  type Transition,
+} from '@planasonix/core';
+import type { DataSource } from 'typeorm';
+import { writeAudit, type Actor } from './audit-store.js';
+import type { Stream } from './entities.js';
+import { sql } from './sql.js';
+
+export type CommandOutcome =
+  | { readonly kind: 'accepted'; readonly transition: Transition; readonly stream: Stream }
+  /** There already (or on its way: then `stream.generation` is the one to wait for). */
+  | { readonly kind: 'noop'; readonly transition: Transition; readonly stream: Stream }
+  | { readonly kind: 'invalid'; readonly from: StreamStatus; readonly stream: Stream }
+  | { readonly kind: 'position_lost'; readonly stream: Stream }
+  | { readonly kind: 'deleting' }
+  | { readonly kind: 'missing' };
+
+/**
+ * The state that a command meets: what was last asked for, if a worker has yet to confirm it, else what is. So the
+ * last accepted command wins also over one that is still waiting.
+ */
+export function effectiveStatus(
+  row: Pick<Stream, 'status' | 'desired_status' | 'generation' | 'observed_generation'>,
+): StreamStatus {
+  const status = row.status as StreamStatus;
+  if (row.generation === row.observed_generation) return status;
+  const desired = row.desired_status as DesiredStatus;
+  if (desired === 'running') return status === 'starting' ? 'starting' : 'running';
+  return desired === 'idle' ? status : desired;
+}
+
+/** What the waiting side of a command looks at. */
+export interface CommandView {
+  readonly id: string;
+  readonly status: StreamStatus;
+  readonly desired: DesiredStatus;
+  readonly generation: number;
+  readonly observedGeneration: number;
+  readonly epoch: number;
+  /** A worker holds the lease and it has not run out, by the database's clock. */
+  readonly leased: boolean;
+  readonly updatedAt: Date;
+}
+
+/** Accepting commands: what a stream should be, each in one transaction with its outbox row and its audit entry. */
+export class StreamCommands {
+  constructor(private readonly store: DataSource) {}
+
+  async accept(
+    actor: Actor,
+    id: string,
+    command: StreamCommand,
+    onLostPosition: OnLostPosition | null = null,
+  ): Promise<CommandOutcome> {
+    return this.store.transaction(async (tx): Promise<CommandOutcome> => {
+      const [stream] = await sql<Stream>(tx, `SELECT * FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`, [
+        actor.workspaceId,
+        id,
+      ]);
+      if (stream === undefined) return { kind: 'missing' };
+      if (stream.deleting_at !== null) return { kind: 'deleting' };
+      const from = effectiveStatus(stream);
+      const to = transition(from, command);
+      if (to === null) return { kind: 'invalid', from, stream };
+      if (to.noop) return { kind: 'noop', transition: to, stream };
+      const lost = to.to === 'starting' && losesPosition(String(stream.last_error?.['code'] ?? ''));
+      if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
+      const [after] = await sql<Stream>(
+        tx,
+        `UPDATE streams SET desired_status = $2, generation = generation + 1, status = CASE WHEN $3 THEN 'starting' ELSE status END,
+           last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
+           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, updated_at = clock_timestamp()
+         WHERE id = $1 RETURNING *`,
+        [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position],
+      );
+      await sql(tx, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
+        id,
+        stream.source_type,
+        after!.generation,
+      ]);
+      await writeAudit(tx, actor, {
+        action: `stream.${command}`,
+        resourceType: 'stream',
+        resourceId: id,
+        before: { status: stream.status },
+        after: { status: to.to, ...(lost ? { on_lost_position: onLostPosition } : {}) },
+      });
+      return { kind: 'accepted', transition: to, stream: after! };
+    });
+  }
+
+  async view(id: string): Promise<CommandView | null> {
+    const [row] = await sql<{
+      id: string;
+      status: StreamStatus;
+      desired_status: DesiredStatus;
+      generation: number;
+      observed_generation: number;
+      epoch: number;
+      leased: boolean;
+      updated_at: Date;
+    }>(
+      this.store,
+      `SELECT id, status, desired_status, generation, observed_generation, epoch, updated_at,
+              lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
+      [id],
+    );
+    if (row === undefined) return null;
+    return {
+      id: row.id,
+      status: row.status,
+      desired: row.desired_status,
+      generation: row.generation,
+      observedGeneration: row.observed_generation,
+      epoch: row.epoch,
+      leased: row.leased,
+      updatedAt: row.updated_at,
+    };
+  }
+
+  /**
+   * Bars the present owner: epoch + 1, no lease, and the status that is now true. Call it after the log has been
+   * fenced to `epoch + 1` (Invariant 3). `false`: the row has moved on meanwhile; nothing was changed.
+   */
+  async fence(id: string, of: { generation: number; epoch: number; status: StreamStatus }): Promise<boolean> {
+    const rows = await sql(
+      this.store,
+      `UPDATE streams SET epoch = epoch + 1, lease_owner = NULL, lease_expires_at = NULL, status = $4, observed_generation = generation,
+         blocked = NULL, updated_at = clock_timestamp() WHERE id = $1 AND generation = $2 AND epoch = $3 RETURNING 1`,
+      [id, of.generation, of.epoch, of.status],
+    );
+    return rows.length > 0;
+  }
+
+  /** Takes back a command that could not be carried out, if nothing has happened to the stream since. */
+  async takeBack(id: string, generation: number, before: { status: string; desired: string }): Promise<boolean> {
+    const rows = await sql(
+      this.store,
+      `UPDATE streams SET generation = generation + 1, observed_generation = generation + 1, desired_status = $3, status = $4, updated_at = clock_timestamp()
+       WHERE id = $1 AND generation = $2 AND observed_generation < generation RETURNING 1`,
+      [id, generation, before.desired, before.status],
+    );
+    return rows.length > 0;
+  }
+
+  /** From here on no worker takes it up and no command is accepted. `null`: no such stream. */
+  async beginDelete(actor: Actor, id: string): Promise<Stream | null> {
+    const [row] = await sql<Stream>(
+      this.store,
+      `UPDATE streams SET deleting_at = clock_timestamp(), desired_status = 'stopped', generation = generation + 1 WHERE workspace_id = $1 AND id = $2 RETURNING *`,
+      [actor.workspaceId, id],
+    );
+    if (row === undefined) return null;
+    await sql(this.store, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
+      id,
+      row.source_type,
+      row.generation,
+    ]);
+    return row;
+  }
+
+  async abortDelete(id: string): Promise<void> {
+    await sql(this.store, `UPDATE streams SET deleting_at = NULL WHERE id = $1`, [id]);
+  }
+
+  /** Removes the metadata. `forgotten` is what could not be given back: it is left to the janitor in the same transaction. */
+  async finishDelete(
+    actor: Actor,
+    id: string,
+    forgotten: { id: string; sourceType: string; spec: string; remaining: unknown } | null,
+  ): Promise<boolean> {
+    return this.store.transaction(async (tx) => {
+      const [gone] = await sql<Stream>(tx, `DELETE FROM streams WHERE workspace_id = $1 AND id = $2 RETURNING *`, [
+        actor.workspaceId,
+        id,
+      ]);
+      if (gone === undefined) return false;
+      await sql(tx, `DELETE FROM outbox WHERE stream_id = $1`, [id]);
+      if (forgotten !== null)
+        await sql(
+          tx,
+          `INSERT INTO forgotten (id, workspace_id, stream_id, source_type, spec, remaining) VALUES ($1, $2, $3, $4, $5, $6)`,
+          [
+            forgotten.id,
+            actor.workspaceId,
+            id,
+            forgotten.sourceType,
+            forgotten.spec,
+            JSON.stringify(forgotten.remaining),
+          ],
+        );
+      await writeAudit(tx, actor, {
+        action: 'stream.delete',
+        resourceType: 'stream',
+        resourceId: id,
+        before: { name: gone.name, status: gone.status, config: gone.config },
+        after: forgotten === null ? null : { not_given_back: forgotten.remaining },
+      });
+      return true;
+    });
+  }
+}

@@ -1,0 +1,187 @@
+import type {
+  Held,
+  LeaseView,
+  OnLostPosition,
+  Owned,
+  PipelineOutput,
+  Positions,
+  StatusReport,
+  StreamLedger,
+  StreamSpec,
+} from '@planasonix/core';
+import type { DesiredStatus, StreamStatus } from '@planasonix/core';
+import type { DataSource } from 'typeorm';
+import type { Connection, Stream } from './entities.js';
+import { joinSecrets } from './secrets.js';
+import type { SecretBox } from './secret-box.js';
+import { sql } from './sql.js';
+import { streamSecretPlace } from './stream-store.js';
+
+/** How long a lease lives without being renewed. Its holder renews it at a third of that. */
+export const LEASE_MS = 9000;
+const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
+
+const DUE = `desired_status IN ('running', 'paused') AND status <> 'error' AND deleting_at IS NULL
+  AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+
+/** The truth about streams, from a worker's side. Every write names the epoch (Invariant 3). */
+export class PgStreamLedger implements StreamLedger {
+  constructor(
+    private readonly store: DataSource,
+    private readonly box: SecretBox,
+  ) {}
+
+  async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
+    const [row] = await sql<Stream>(
+      this.store,
+      `UPDATE streams SET lease_owner = $1, lease_expires_at = clock_timestamp() + ${LEASE}, epoch = epoch + 1 WHERE id = $2 AND ${DUE} RETURNING *`,
+      [workerId, streamId],
+    );
+    return row === undefined ? null : this.specOf(row);
+  }
+
+  async orphans(sourceType: string, limit: number): Promise<readonly string[]> {
+    const rows = await sql<{ id: string }>(
+      this.store,
+      `SELECT id FROM streams WHERE source_type = $1 AND ${DUE} ORDER BY coalesce(lease_expires_at, updated_at) LIMIT $2`,
+      [sourceType, limit],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
+    if (held.length === 0) return new Map();
+    const rows = await sql<{ id: string; generation: number; desired_status: DesiredStatus }>(
+      this.store,
+      `UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE}
+       FROM unnest($2::text[], $3::int[]) AS h(id, epoch) WHERE s.id = h.id AND s.epoch = h.epoch AND s.lease_owner = $1
+       RETURNING s.id, s.generation, s.desired_status`,
+      [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch)],
+    );
+    return new Map(rows.map((row) => [row.id, { generation: row.generation, desired: row.desired_status }]));
+  }
+
+  async report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'> {
+    const release = report.releaseLease === true;
+    const rows = await sql(
+      this.store,
+      `UPDATE streams SET
+         status = coalesce($4, status),
+         observed_generation = CASE WHEN $4::text IS NULL OR $3::int IS NULL THEN observed_generation ELSE generation END,
+         last_error = CASE WHEN $5 THEN $6::jsonb ELSE last_error END,
+         blocked = CASE WHEN $7 THEN $8::jsonb ELSE blocked END,
+         snapshot = CASE WHEN $9 THEN $10::jsonb ELSE snapshot END,
+         on_lost_position = CASE WHEN $11 THEN NULL ELSE on_lost_position END,
+         lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END,
+         lease_expires_at = CASE WHEN $12 THEN NULL ELSE lease_expires_at END,
+         desired_status = CASE WHEN $4 = 'stopped' THEN 'stopped' ELSE desired_status END,
+         updated_at = CASE WHEN $4 IS DISTINCT FROM status AND $4 IS NOT NULL THEN clock_timestamp() ELSE updated_at END
+       WHERE id = $1 AND epoch = $2 AND ($3::int IS NULL OR generation = $3) RETURNING 1`,
+      [
+        held.streamId,
+        held.epoch,
+        generation ?? null,
+        report.status ?? null,
+        report.lastError !== undefined,
+        json(report.lastError),
+        report.blocked !== undefined,
+        json(report.blocked),
+        report.snapshot !== undefined,
+        json(report.snapshot),
+        report.clearOnLostPosition === true,
+        release,
+      ],
+    );
+    if (rows.length > 0) return 'written';
+    const [row] = await sql(this.store, `SELECT 1 FROM streams WHERE id = $1 AND epoch = $2`, [
+      held.streamId,
+      held.epoch,
+    ]);
+    return row === undefined ? 'fenced' : 'superseded';
+  }
+
+  async positions(streamId: string): Promise<Positions> {
+    const rows = await sql<{ partition: string; position: string }>(
+      this.store,
+      `SELECT partition, position FROM stream_positions WHERE stream_id = $1`,
+      [streamId],
+    );
+    return new Map(rows.map((row) => [row.partition, row.position]));
+  }
+
+  async commitPositions(held: Held, positions: Positions): Promise<boolean> {
+    if (positions.size === 0) return true;
+    // The row is locked for the length of the statement, so that a fence comes before or after it, never within.
+    const rows = await sql(
+      this.store,
+      `WITH owner AS (SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE)
+       INSERT INTO stream_positions (stream_id, partition, position, epoch)
+       SELECT owner.id, p.partition, p.position, owner.epoch FROM owner, unnest($3::text[], $4::text[]) AS p(partition, position)
+       ON CONFLICT (stream_id, partition) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, updated_at = clock_timestamp()
+       RETURNING 1`,
+      [held.streamId, held.epoch, [...positions.keys()], [...positions.values()]],
+    );
+    return rows.length > 0;
+  }
+
+  async remember(held: Held, owned: Owned): Promise<boolean> {
+    const rows = await sql(this.store, `UPDATE streams SET owned = $3 WHERE id = $1 AND epoch = $2 RETURNING 1`, [
+      held.streamId,
+      held.epoch,
+      JSON.stringify(owned),
+    ]);
+    return rows.length > 0;
+  }
+
+  /** A stream without taking its lease: for checks, for giving back, for a look at the lag. */
+  async spec(streamId: string): Promise<StreamSpec | null> {
+    const [row] = await sql<Stream>(this.store, `SELECT * FROM streams WHERE id = $1`, [streamId]);
+    return row === undefined ? null : this.specOf(row);
+  }
+
+  /** Streams of a type that nobody reads and that have a position: their lag grows all the same. */
+  async resting(sourceType: string): Promise<readonly string[]> {
+    const rows = await sql<{ id: string }>(
+      this.store,
+      `SELECT id FROM streams s WHERE source_type = $1 AND status IN ('stopped', 'error') AND lease_owner IS NULL AND deleting_at IS NULL
+         AND EXISTS (SELECT 1 FROM stream_positions p WHERE p.stream_id = s.id) ORDER BY id`,
+      [sourceType],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  private async specOf(row: Stream): Promise<StreamSpec> {
+    const [pipeline] = await sql<{ output: PipelineOutput }>(this.store, `SELECT output FROM pipelines WHERE id = $1`, [
+      row.pipeline_id,
+    ]);
+    const [connection] =
+      row.connection_id === null
+        ? []
+        : await sql<Connection>(this.store, `SELECT * FROM connections WHERE id = $1`, [row.connection_id]);
+    const open = (sealed: string | null, place: string) => (sealed === null ? null : this.box.open(sealed, place));
+    return {
+      id: row.id,
+      workspaceId: row.workspace_id,
+      name: row.name,
+      sourceType: row.source_type,
+      config: joinSecrets(row.config, open(row.secrets, streamSecretPlace(row.id))),
+      connection:
+        connection === undefined
+          ? null
+          : {
+              id: connection.id,
+              type: connection.type,
+              config: joinSecrets(connection.config, open(connection.secrets, `connections:${connection.id}`)),
+            },
+      output: pipeline!.output,
+      status: row.status as StreamStatus,
+      desired: row.desired_status as DesiredStatus,
+      generation: row.generation,
+      epoch: row.epoch,
+      owned: row.owned,
+      onLostPosition: row.on_lost_position as OnLostPosition | null,
+    };
+  }
+}
+
+const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));

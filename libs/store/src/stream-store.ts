@@ -1,0 +1,171 @@
+import type { StreamStatus } from '@planasonix/core';
+import type { DataSource } from 'typeorm';
+import { writeAudit, type Actor } from './audit-store.js';
+import { NameTaken } from './conflicts.js';
+import { violates } from './data-source.js';
+import type { Stream } from './entities.js';
+import { newId } from './id.js';
+import { joinSecrets } from './secrets.js';
+import type { SecretBox } from './secret-box.js';
+import { sql } from './sql.js';
+
+export interface StreamInput {
+  readonly name: string;
+  readonly sourceType: string;
+  readonly pipelineId: string;
+  readonly connectionId: string | null;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly secrets: string | null;
+  readonly ingestToken?: string | null;
+}
+
+export interface StreamFilter {
+  readonly status?: string | undefined;
+  readonly source_type?: string | undefined;
+  readonly pipeline_id?: string | undefined;
+}
+
+export const streamSecretPlace = (id: string): string => `streams:${id}`;
+
+/** Streams as the gateway sees them: rows, filtered by workspace in every statement (trap 36). */
+export class StreamStore {
+  constructor(
+    private readonly store: DataSource,
+    private readonly box: SecretBox,
+  ) {}
+
+  async create(actor: Actor, of: StreamInput): Promise<Stream> {
+    const id = newId('str');
+    return this.store.transaction(async (tx) => {
+      const rows = await sql<Stream>(
+        tx,
+        `INSERT INTO streams (id, workspace_id, name, source_type, pipeline_id, connection_id, config, secrets, ingest_token)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *`,
+        [
+          id,
+          actor.workspaceId,
+          of.name,
+          of.sourceType,
+          of.pipelineId,
+          of.connectionId,
+          JSON.stringify(of.config),
+          this.seal(id, of.secrets),
+          of.ingestToken ?? null,
+        ],
+      ).catch(taken);
+      await writeAudit(tx, actor, {
+        action: 'stream.create',
+        resourceType: 'stream',
+        resourceId: id,
+        after: { name: of.name, source_type: of.sourceType, config: of.config },
+      });
+      return rows[0]!;
+    });
+  }
+
+  async get(workspaceId: string, id: string): Promise<Stream | null> {
+    const rows = await sql<Stream>(this.store, `SELECT * FROM streams WHERE workspace_id = $1 AND id = $2`, [
+      workspaceId,
+      id,
+    ]);
+    return rows[0] ?? null;
+  }
+
+  /** Newest first, those before `before`. */
+  list(workspaceId: string, filter: StreamFilter, limit: number, before: string | null): Promise<Stream[]> {
+    return sql<Stream>(
+      this.store,
+      `SELECT * FROM streams WHERE workspace_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR source_type = $3)
+         AND ($4::text IS NULL OR pipeline_id = $4) AND ($5::text IS NULL OR id < $5) ORDER BY id DESC LIMIT $6`,
+      [workspaceId, filter.status ?? null, filter.source_type ?? null, filter.pipeline_id ?? null, before, limit],
+    );
+  }
+
+  async countByStatus(workspaceId: string): Promise<Map<StreamStatus, number>> {
+    const rows = await sql<{ status: StreamStatus; n: number }>(
+      this.store,
+      `SELECT status, count(*)::int AS n FROM streams WHERE workspace_id = $1 GROUP BY status`,
+      [workspaceId],
+    );
+    return new Map(rows.map((row) => [row.status, row.n]));
+  }
+
+  async ids(workspaceId: string): Promise<string[]> {
+    return (await sql<{ id: string }>(this.store, `SELECT id FROM streams WHERE workspace_id = $1`, [workspaceId])).map(
+      (row) => row.id,
+    );
+  }
+
+  /** The config with its secrets in the clear. */
+  settings(row: Stream): Record<string, unknown> {
+    return joinSecrets(row.config, row.secrets === null ? null : this.box.open(row.secrets, streamSecretPlace(row.id)));
+  }
+
+  /**
+   * Name and config, the latter only while nothing reads (checked in the statement itself).
+   * @returns the row, `'busy'` when the config can't be changed now, or `null` when there is no such stream.
+   */
+  async patch(
+    actor: Actor,
+    id: string,
+    of: { name?: string; config?: Readonly<Record<string, unknown>>; secrets?: string | null },
+  ): Promise<Stream | 'busy' | null> {
+    return this.store.transaction(async (tx) => {
+      const [before] = await sql<Stream>(tx, `SELECT * FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`, [
+        actor.workspaceId,
+        id,
+      ]);
+      if (before === undefined) return null;
+      const settled =
+        before.generation === before.observed_generation && before.status !== 'starting' && before.status !== 'running';
+      if (of.config !== undefined && !settled && before.status !== 'created') return 'busy';
+      const [after] = await sql<Stream>(
+        tx,
+        `UPDATE streams SET name = coalesce($2, name), config = coalesce($3::jsonb, config), secrets = CASE WHEN $3::jsonb IS NULL THEN secrets ELSE $4 END,
+           updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,
+        [
+          id,
+          of.name ?? null,
+          of.config === undefined ? null : JSON.stringify(of.config),
+          of.secrets ? this.seal(id, of.secrets) : null,
+        ],
+      ).catch(taken);
+      await writeAudit(tx, actor, {
+        action: 'stream.update',
+        resourceType: 'stream',
+        resourceId: id,
+        before: { name: before.name, config: before.config },
+        after: { name: after!.name, config: after!.config },
+      });
+      return after!;
+    });
+  }
+
+  /** Position per partition, as the worker last committed it. */
+  async positions(id: string): Promise<ReadonlyMap<string, string>> {
+    const rows = await sql<{ partition: string; position: string }>(
+      this.store,
+      `SELECT partition, position FROM stream_positions WHERE stream_id = $1`,
+      [id],
+    );
+    return new Map(rows.map((row) => [row.partition, row.position]));
+  }
+
+  /** id → epoch and age of all streams there are, for those who check reports. */
+  async epochs(ids: readonly string[]): Promise<Map<string, { epoch: number; createdAt: Date }>> {
+    const rows = await sql<{ id: string; epoch: number; created_at: Date }>(
+      this.store,
+      `SELECT id, epoch, created_at FROM streams WHERE id = ANY($1)`,
+      [ids],
+    );
+    return new Map(rows.map((row) => [row.id, { epoch: row.epoch, createdAt: row.created_at }]));
+  }
+
+  private seal(id: string, secrets: string | null): string | null {
+    return secrets === null ? null : this.box.seal(secrets, streamSecretPlace(id));
+  }
+}
+
+function taken(error: unknown): never {
+  throw violates(error, 'unique') ? new NameTaken('stream') : error;
+}
