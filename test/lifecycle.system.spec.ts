@@ -160,7 +160,7 @@ describe('the lifecycle from outside', () => {
   it('delete with the source out of reach loses nothing: 409, and with force it is left to the janitor (trap 33)', async () => {
     const id = await streamIn('running');
     await command(id, 'stop');
-    await world.sourceServer.stop('fast');
+    await world.sourceServer.halt('fast');
     const refused = await world.stack.api('DELETE', `/api/streams/${id}`);
     expect([refused.status, refused.json.error.code]).toEqual([409, 'source_unreachable']);
     expect(await status(world.stack, id)).toBe('stopped');

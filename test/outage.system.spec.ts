@@ -24,7 +24,7 @@ describe('a store that is down', () => {
 
   it('Postgres down: 503 with Retry-After within 2 s, liveness stays, and recovery without a restart', async () => {
     const before = world.stack.pids('api-gateway');
-    await world.postgres.stop('immediate');
+    await world.postgres.halt();
     for (const [method, route] of [
       ['GET', '/api/streams'],
       ['GET', `/api/streams/${id}`],

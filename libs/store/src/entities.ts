@@ -1,3 +1,4 @@
+import type { LastError } from '@planasonix/core';
 import { Column, Entity, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 
 /** One class per table that is read as a whole. The columns' meaning is told in the first migration and in README. */
@@ -64,7 +65,7 @@ export class Stream {
   @Column('integer') epoch!: number;
   @Column('text', { nullable: true }) lease_owner!: string | null;
   @Column('timestamptz', { nullable: true }) lease_expires_at!: Date | null;
-  @Column('jsonb', { nullable: true }) last_error!: Record<string, unknown> | null;
+  @Column('jsonb', { nullable: true }) last_error!: LastError | null;
   @Column('jsonb', { nullable: true }) blocked!: Record<string, unknown> | null;
   @Column('jsonb', { nullable: true }) snapshot!: Record<string, unknown> | null;
   @Column('jsonb') owned!: Record<string, string>;

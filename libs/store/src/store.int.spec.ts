@@ -244,7 +244,7 @@ describe('the store', () => {
   });
 
   it('says within 2 s that it is down, and is back without a restart', async () => {
-    await server.stop('immediate');
+    await server.halt();
     const began = systemClock.monotonic();
     const error = await pipelines.list(actor.workspaceId, 1, null).catch((e: unknown) => e);
     expect(isStoreDown(error)).toBe(true);

@@ -69,7 +69,7 @@ export class StreamCommands {
       const to = transition(from, command);
       if (to === null) return { kind: 'invalid', from, stream };
       if (to.noop) return { kind: 'noop', transition: to, stream };
-      const lost = to.to === 'starting' && losesPosition(String(stream.last_error?.['code'] ?? ''));
+      const lost = to.to === 'starting' && losesPosition(stream.last_error?.code ?? '');
       if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
       const [after] = await sql<Stream>(
         tx,

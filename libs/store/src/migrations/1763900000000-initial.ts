@@ -8,8 +8,8 @@ export class Initial1763900000000 implements MigrationInterface {
     for (const statement of STATEMENTS) await runner.query(statement);
   }
 
-  async down(): Promise<void> {
-    throw new Error('The first schema is not taken back: drop the database instead.');
+  down(): Promise<void> {
+    return Promise.reject(new Error('The first schema is not taken back: drop the database instead.'));
   }
 }
 

@@ -44,6 +44,8 @@ export interface Postgres {
   connect(database?: string): Promise<pg.Client>;
   /** Ends the server (default `fast`); a temporary data folder goes with it. */
   stop(mode?: StopMode): Promise<void>;
+  /** Ends the server and keeps its data: `start()` brings it back. */
+  halt(mode?: StopMode): Promise<void>;
   /** Ends and starts it on the same port with the same data, optionally with other settings. */
   restart(mode?: StopMode, config?: Readonly<Record<string, string>>): Promise<void>;
   /** SIGKILL, as in a crash. `start` brings it back. */
@@ -194,6 +196,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       rmSync(folder, { recursive: true, force: true });
       release();
     },
+    halt: (mode = 'immediate') => end(mode),
     async restart(mode = 'fast', changed = {}) {
       await end(mode);
       config = { ...config, ...changed };
