@@ -8,3 +8,4 @@ export { type PostgresVersion } from './servers/postgres-files.js';
 export { startPostgres, type Postgres, type PostgresOptions, type StopMode } from './servers/postgres.js';
 export { redisServer } from './servers/redis-file.js';
 export { startRedis, type Redis, type RedisOptions } from './servers/redis.js';
+export * from './sink-conformance/index.js';

@@ -9,7 +9,7 @@ export const redisFactory =
   (options) =>
     new Redis(url, options);
 
-const SHARED: RedisOptions = { lazyConnect: true, connectTimeout: 1_500, autoResubscribe: false, enableAutoPipelining: false, noDelay: true };
+const SHARED: RedisOptions = { lazyConnect: true, connectTimeout: 1_500, autoResubscribe: false, enableAutoPipelining: false, noDelay: true, disconnectTimeout: 100 };
 
 /**
  * For appending: never reconnects and never repeats a command, because the fate of a write that was under way is
@@ -19,6 +19,12 @@ export function writerConnection(connect: RedisFactory): Redis {
   const redis = connect({ ...SHARED, retryStrategy: () => null, maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, enableReadyCheck: false, commandTimeout: 10_000 });
   redis.on('error', () => undefined); // the command that met it rejects
   return redis;
+}
+
+/** Ends it without sending what is still in its buffer: nothing may be written after a sink has said that it is over. */
+export function cut(redis: Redis): void {
+  redis.disconnect();
+  (redis.stream as Redis['stream'] | undefined)?.destroy();
 }
 
 /** For everything that may be repeated. Fails within about 2 s and recovers by itself. */

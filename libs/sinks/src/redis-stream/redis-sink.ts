@@ -3,7 +3,7 @@ import { StreamError, type Appended, type ChangeBatch, type ChangeEvent, type Cl
 import type { Redis } from 'ioredis';
 import { AppendCommand, encodeAppend } from './append-command.js';
 import { BufferPool } from './buffer-pool.js';
-import { logUnavailable, writerConnection, type RedisFactory } from './connection.js';
+import { cut, logUnavailable, writerConnection, type RedisFactory } from './connection.js';
 import { readDurability, settleDelayMs } from './durability.js';
 import { eventsKey, logKey } from './keys.js';
 import { ANSWER, APPEND, OPEN, ROOM } from './scripts.js';
@@ -15,11 +15,10 @@ export interface Retention {
 
 interface Flight {
   /** `null`: there is nothing to write (all of it was there already); it only keeps its place in the order. */
-  wire: Buffer | null;
+  readonly wire: Buffer | null;
   readonly events: number;
   readonly bytes: number;
   readonly duplicates: number;
-  sent: boolean;
   resolve(appended: Appended): void;
   reject(error: unknown): void;
 }
@@ -42,6 +41,7 @@ export class RedisSink implements Sink {
   readonly #pool = new BufferPool();
   readonly #closing = new AbortController();
   readonly #take = (bytes: number) => this.#pool.take(bytes);
+  #signal: AbortSignal | null = null;
   #session = '';
   #sequence = 0;
   #sha = '';
@@ -99,17 +99,10 @@ export class RedisSink implements Sink {
     for (const event of events) bytes += event.data.length;
     // A batch that the log holds already does not take the position back.
     const writes = events.length > 0 || (batch.position !== null && batch.events.length === 0);
+    this.#listen(signal);
     return new Promise((resolve, reject) => {
-      const onAbort = () => this.#fail(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const settled =
-        <T>(then: (value: T) => void) =>
-        (value: T) => {
-          signal.removeEventListener('abort', onAbort);
-          then(value);
-        };
       const wire = writes ? this.#encode(batch, events, bytes) : null;
-      this.#flights.push({ wire, events: events.length, bytes, duplicates, sent: false, resolve: settled(resolve), reject: settled(reject) });
+      this.#flights.push({ wire, events: events.length, bytes, duplicates, resolve, reject });
       if (wire === null) this.#landNothing();
       else if (!this.#stalled) this.#send(this.#flights.at(-1)!);
     });
@@ -118,6 +111,13 @@ export class RedisSink implements Sink {
   close(): Promise<void> {
     this.#fail(new StreamError('log_unavailable', 'The log was closed'));
     return Promise.resolve();
+  }
+
+  /** A writer gives the same signal each time: one listener is enough. */
+  #listen(signal: AbortSignal): void {
+    if (signal === this.#signal) return;
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#fail(signal.reason), { once: true, signal: this.#closing.signal });
   }
 
   /** Drops what the partition holds already and moves its last order on. Invariant 4. */
@@ -155,7 +155,6 @@ export class RedisSink implements Sink {
   }
 
   #send(flight: Flight): void {
-    flight.sent = true;
     this.#onTheWire++;
     (this.#redis.sendCommand(new AppendCommand(flight.wire!)) as Promise<number[]>).then(
       (answer) => this.#answered(flight, answer),
@@ -174,7 +173,6 @@ export class RedisSink implements Sink {
         return this.#land();
       case ANSWER.full:
       case ANSWER.outOfTurn:
-        flight.sent = false;
         if (code === ANSWER.outOfTurn && !this.#stalled) break;
         this.#stalled = true;
         if (this.#onTheWire === 0) void this.#awaitRoom();
@@ -237,7 +235,7 @@ export class RedisSink implements Sink {
     this.#failure = failure;
     this.blocked = null;
     this.#closing.abort();
-    this.#redis.disconnect();
+    cut(this.#redis);
     for (const flight of this.#flights.splice(0)) flight.reject(failure);
     return failure;
   }

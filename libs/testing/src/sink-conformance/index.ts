@@ -1,0 +1,2 @@
+export { sinkConformance, type SinkUnderTest } from './sink-conformance.js';
+export { commit, eventOf } from './events.js';

@@ -1,0 +1,314 @@
+import { StreamError, type ChangeBatch, type EventLog, type LogEntry, type Sink } from '@planasonix/core';
+import { eventually } from '../eventually.js';
+import { commit, eventOf } from './events.js';
+
+/** What a kind of log brings to be held against the contract in `core/sink.ts`. */
+export interface SinkUnderTest {
+  /** The control plane's end; made once. */
+  readonly log: EventLog;
+  /** A log whose streams take no more than `max` entries, and how a reader makes room in it. Absent: it is never full. */
+  readonly bounded?: { readonly log: EventLog; readonly max: number; makeRoom(streamId: string): Promise<void> };
+  stop(): Promise<void>;
+}
+
+const never = new AbortController().signal;
+let streams = 0;
+
+/** The contract of `Sink` and `EventLog`, sentence by sentence. Every kind of log passes it. */
+export function sinkConformance(name: string, start: () => Promise<SinkUnderTest>): void {
+  describe(`${name}: the contract of a log`, () => {
+    let under: SinkUnderTest;
+    let log: EventLog;
+    let id: string;
+    let opened: Sink[] = [];
+
+    beforeAll(async () => {
+      under = await start();
+      log = under.log;
+    }, 120_000);
+    afterAll(() => under?.stop(), 60_000);
+    beforeEach(() => (id = `str_conformance${process.pid}x${++streams}`));
+    afterEach(async () => {
+      for (const sink of opened) await sink.close();
+      opened = [];
+    });
+
+    function sinkOf(epoch: number, of: EventLog = log): Sink {
+      const sink = of.sink(id, epoch);
+      opened.push(sink);
+      return sink;
+    }
+    async function openSink(epoch: number, options?: { reset?: boolean }, of: EventLog = log) {
+      const sink = sinkOf(epoch, of);
+      return { sink, found: await sink.open(options) };
+    }
+    const everything = (of: EventLog = log): Promise<readonly LogEntry[]> => of.read(id, { limit: 100_000 });
+    const ids = async (of: EventLog = log) => (await everything(of)).map((entry) => entry.id);
+    const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
+    const fails = (promise: Promise<unknown>, code: string) => expect(promise).rejects.toMatchObject({ code });
+
+    it('begins empty: no positions, no totals, no entries', async () => {
+      const { found } = await openSink(1);
+      expect([...found.positions]).toEqual([]);
+      expect(found.totals).toEqual({ events: 0, bytes: 0 });
+      expect(await everything()).toEqual([]);
+      expect(await log.depth(id)).toBe(0);
+    });
+
+    it('keeps every field as it was given, whatever the characters', async () => {
+      const { sink } = await openSink(1);
+      const odd = { partitionkey: '{"name":"Zoë \u{1f600} \\u0000\\r\\n"}', subject: 'public."Große Tabelle"', data: Buffer.from('{"t":"\u{1f600}\\n","n":12345678901234567890.0001000}') };
+      const long = { partitionkey: 'k'.repeat(5_000), subject: 's'.repeat(200), data: Buffer.from(`{"x":"${'ä'.repeat(200_000)}"}`) };
+      await sink.append({ partition: '', events: [eventOf(1, odd), eventOf(2, { partitionkey: '' }), eventOf(3, long)], position: 'p' }, never);
+      const [first, second, third] = await everything();
+      const { cursor: _, ...fields } = first!;
+      expect(fields).toEqual({ id: 'e-1', type: 'com.planasonix.row.insert', source: `/streams/${id}`, subject: odd.subject, time: eventOf(1).time, partitionkey: odd.partitionkey, data: odd.data.toString() });
+      expect(second).toMatchObject({ id: 'e-2', partitionkey: '' });
+      expect(third).toMatchObject({ partitionkey: long.partitionkey, subject: long.subject, data: long.data.toString() });
+    });
+
+    it('lands batches in call order while earlier ones are under way, and resolves in that order', async () => {
+      const { sink } = await openSink(1);
+      const resolved: number[] = [];
+      await Promise.all(Array.from({ length: 20 }, (_, i) => sink.append(commit(i * 10 + 1, i * 10 + 10), never).then(() => resolved.push(i))));
+      expect(resolved).toEqual(Array.from({ length: 20 }, (_, i) => i));
+      expect(await ids()).toEqual(numbers(1, 200));
+    });
+
+    it('takes kinds of events in one batch, in their order', async () => {
+      const { sink } = await openSink(1);
+      const mixed = [eventOf(1), eventOf(2, { type: 'com.planasonix.row.update' }), eventOf(3), eventOf(4, { subject: 'public.items' }), eventOf(5, { subject: 'public.items' })];
+      await sink.append({ partition: '', events: mixed, position: null }, never);
+      expect((await everything()).map(({ id: event, type, subject }) => [event, type, subject])).toEqual(mixed.map((event) => [event.id, event.type, event.subject]));
+    });
+
+    it('takes a batch of 5,000 events', async () => {
+      const { sink } = await openSink(1);
+      expect(await sink.append(commit(1, 5_000), never)).toMatchObject({ events: 5_000, duplicates: 0 });
+      expect(await log.depth(id)).toBe(5_000);
+    });
+
+    it('stores the position with the events, and gives both back when it is opened again', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      await sink.append(commit(4, 6, { position: null }), never);
+      await sink.append({ partition: 'orders/1', events: [], position: 'elsewhere' }, never);
+      const { found } = await openSink(2);
+      expect(Object.fromEntries(found.positions)).toEqual({ '': 'at-3', 'orders/1': 'elsewhere' });
+      expect(found.totals).toEqual({ events: 6, bytes: commit(1, 6).events.reduce((sum, event) => sum + event.data.length, 0) });
+      expect(await log.totals(id)).toEqual(found.totals);
+    });
+
+    it('drops what it holds already and counts it, within a batch, between batches and after a restart (trap 5)', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      expect(await sink.append(commit(2, 5), never)).toMatchObject({ events: 2, duplicates: 2, totals: { events: 5 } });
+      expect(await sink.append({ partition: '', events: [eventOf(6), eventOf(6), eventOf(4)], position: 'at-6' }, never)).toMatchObject({ events: 1, duplicates: 2 });
+      const { sink: next } = await openSink(2);
+      expect(await next.append(commit(1, 6), never)).toMatchObject({ events: 0, duplicates: 6, totals: { events: 6 } });
+      expect(await next.append(commit(5, 8), never)).toMatchObject({ events: 2, duplicates: 2, totals: { events: 8 } });
+      expect(await ids()).toEqual(numbers(1, 8));
+    });
+
+    it('does not take the position back for a batch that it holds already', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 5), never);
+      await sink.append(commit(1, 3), never);
+      expect((await openSink(2)).found.positions.get('')).toBe('at-5');
+    });
+
+    it('knows orders by partition', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 5, { partition: 'a' }), never);
+      expect(await sink.append(commit(1, 5, { partition: 'b' }), never)).toMatchObject({ events: 5, duplicates: 0 });
+    });
+
+    it('always appends what has no order: rows of a snapshot', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 5), never);
+      const row = eventOf(9, { order: null });
+      expect(await sink.append({ partition: '', events: [row, row], position: null }, never)).toMatchObject({ events: 2, duplicates: 0 });
+    });
+
+    it('forgets positions and orders on reset, and keeps events', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      const { sink: next, found } = await openSink(2, { reset: true });
+      expect([...found.positions]).toEqual([]);
+      expect(found.totals.events).toBe(3);
+      expect(await next.append(commit(1, 2), never)).toMatchObject({ events: 2, totals: { events: 5 } });
+      expect(await ids()).toEqual([...numbers(1, 3), ...numbers(1, 2)]);
+    });
+
+    it('refuses to open below its epoch, and opens again at the same (trap 32)', async () => {
+      await openSink(5);
+      await fails(sinkOf(4).open(), 'fenced');
+      await openSink(5);
+      await openSink(6);
+    });
+
+    it('bars a writer once a later one has opened: fenced, and nothing written (traps 27, 32)', async () => {
+      const { sink: zombie } = await openSink(1);
+      await zombie.append(commit(1, 3), never);
+      const { sink: owner } = await openSink(2);
+      const late = [zombie.append(commit(4, 6), never), zombie.append(commit(7, 9), never)];
+      for (const one of late) await fails(one, 'fenced');
+      await owner.append(commit(4, 5), never);
+      expect(await ids()).toEqual(numbers(1, 5));
+      expect((await openSink(2)).found.positions.get('')).toBe('at-5');
+    });
+
+    it('bars a writer by a fence alone, also one that has not opened yet (trap 32)', async () => {
+      const { sink } = await openSink(3);
+      await log.fence(id, 4);
+      await log.fence(id, 2); // never lowers it
+      await fails(sink.append(commit(1, 1), never), 'fenced');
+      await fails(sinkOf(3).open(), 'fenced');
+      const { sink: next } = await openSink(4);
+      await next.append(commit(1, 1), never);
+      expect(await ids()).toEqual(['e-1']);
+    });
+
+    it('bars an older session of the same epoch: what was under way writes nothing after the new one has opened', async () => {
+      const { sink: before } = await openSink(1);
+      await before.append(commit(1, 2), never);
+      const { sink: after } = await openSink(1);
+      await expect(before.append(commit(3, 4), never)).rejects.toBeInstanceOf(StreamError);
+      await after.append(commit(3, 5), never);
+      expect(await ids()).toEqual(numbers(1, 5));
+    });
+
+    it('rejects every append after one that was rejected', async () => {
+      const { sink } = await openSink(1);
+      await log.fence(id, 2);
+      const results = await Promise.allSettled([sink.append(commit(1, 1), never), sink.append(commit(2, 2), never)]);
+      expect(results.map((result) => result.status)).toEqual(['rejected', 'rejected']);
+      await expect(sink.append(commit(3, 3), never)).rejects.toMatchObject({ code: 'fenced' });
+    });
+
+    it('rejects what is given an aborted signal, or a closed sink', async () => {
+      const { sink } = await openSink(1);
+      const abort = new AbortController();
+      abort.abort(new Error('enough'));
+      await expect(sink.append(commit(1, 1), abort.signal)).rejects.toThrow('enough');
+      const { sink: closed } = await openSink(1);
+      await closed.close();
+      await closed.close();
+      await fails(closed.append(commit(1, 1), never), 'log_unavailable');
+      expect(await everything()).toEqual([]);
+    });
+
+    it('reads the newest, and what follows a cursor', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 10), never);
+      const newest = await log.read(id, { limit: 3 });
+      expect(newest.map((entry) => entry.id)).toEqual(numbers(8, 10));
+      const first = (await log.read(id, { limit: 10 }))[0]!;
+      expect((await log.read(id, { limit: 4, after: first.cursor })).map((entry) => entry.id)).toEqual(numbers(2, 5));
+      expect(await log.read(id, { limit: 4, after: newest.at(-1)!.cursor })).toEqual([]);
+      await fails(log.read(id, { limit: 4, after: 'nonsense' }), 'config_invalid');
+    });
+
+    it('tails from now and from a cursor, until it is told to end', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      const first = (await log.read(id, { limit: 3 }))[0]!;
+      const ended = new AbortController();
+      const seen = { now: [] as string[], after: [] as string[] };
+      const follow = async (into: string[], after: string | null) => {
+        for await (const entry of log.tail(id, after, ended.signal)) into.push(entry.id);
+      };
+      const tails = Promise.all([follow(seen.now, null), follow(seen.after, first.cursor)]);
+      await eventually('the tail from a cursor', () => seen.after.length === 2);
+      let next = 4;
+      await eventually('the tail from now', async () => {
+        await sink.append(commit(next, next), never);
+        next++;
+        return seen.now.length >= 3;
+      });
+      ended.abort();
+      await tails;
+      expect(seen.now).toEqual(numbers(Number(seen.now[0]!.slice(2)), next).slice(0, seen.now.length));
+      expect(seen.after.slice(0, 3)).toEqual(numbers(2, 4));
+    });
+
+    it('is gone at once when it expires now, and bars old writers still', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      await log.fence(id, 2);
+      await log.expire(id, 0);
+      expect(await everything()).toEqual([]);
+      await fails(sinkOf(1).open(), 'fenced');
+    });
+
+    it('stays readable when it expires later', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 3), never);
+      await log.expire(id, 86_400);
+      expect(await log.depth(id)).toBe(3);
+    });
+
+    it('gives back one sequence, without gap or double, whatever is delivered again and whoever writes', async () => {
+      let seed = 7;
+      const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
+      let epoch = 1;
+      let { sink, found } = await openSink(epoch);
+      const zombies: Sink[] = [];
+      for (let round = 0; round < 25; round++) {
+        // A source goes on from the log's position, or from before it.
+        let from = Math.max(1, Number(found.positions.get('')?.slice(3) ?? 0) + 1 - random(8));
+        const pending: Promise<unknown>[] = [];
+        for (let n = 0; n < 1 + random(6); n++) {
+          const to = from + random(12);
+          pending.push(sink.append(commit(from, to, random(4) === 0 ? { position: null } : {}), never));
+          from = to + 1;
+        }
+        if (random(3) > 0) await Promise.all(pending);
+        else for (const one of pending) one.catch(() => undefined);
+        for (const zombie of zombies) void zombie.append(commit(9_000, 9_010), never).catch(() => undefined);
+        zombies.push(sink);
+        ({ sink, found } = await openSink(random(2) ? ++epoch : epoch));
+      }
+      const all = await ids();
+      expect(all).toEqual(numbers(1, all.length));
+      expect((await log.totals(id)).events).toBe(all.length);
+    });
+
+    it('waits while it is full, says so, and goes on in order when there is room', async () => {
+      if (!under.bounded) return;
+      const { log: small, max, makeRoom } = under.bounded;
+      const { sink } = await openSink(1, {}, small);
+      await sink.append(commit(1, max), never);
+      expect(sink.blocked).toBeNull();
+      const waiting: ChangeBatch[] = [commit(max + 1, max + 2), commit(max + 3, max + 3, { position: null, events: [eventOf(max + 3, { order: null })] }), commit(max + 4, max + 4)];
+      let landed = 0;
+      const all = Promise.all(waiting.map((batch) => sink.append(batch, never).then(() => landed++)));
+      await eventually('the sink says that it is full', () => sink.blocked?.reason === 'log_full');
+      expect(landed).toBe(0);
+      await makeRoom(id);
+      await all;
+      await eventually('it is full no more', () => sink.blocked === null);
+      expect((await ids(small)).slice(-4)).toEqual(numbers(max + 1, max + 4));
+    });
+
+    it('ends its waiting for room when it is aborted or fenced', async () => {
+      if (!under.bounded) return;
+      const { log: small, max } = under.bounded;
+      const { sink } = await openSink(1, {}, small);
+      await sink.append(commit(1, max), never);
+      const abort = new AbortController();
+      const aborted = sink.append(commit(max + 1, max + 1), abort.signal);
+      const outcome = expect(aborted).rejects.toThrow('stopped');
+      await eventually('full', () => sink.blocked);
+      abort.abort(new Error('stopped'));
+      await outcome;
+      const { sink: second } = await openSink(2, {}, small);
+      const fencedOff = second.append(commit(max + 1, max + 1), never);
+      const fencing = expect(fencedOff).rejects.toMatchObject({ code: 'fenced' });
+      await eventually('full', () => second.blocked);
+      await log.fence(id, 3);
+      await fencing;
+      expect(await ids(small)).toEqual(numbers(1, max));
+    });
+  });
+}
