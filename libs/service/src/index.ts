@@ -1,0 +1,5 @@
+export * from './boot.js';
+export * from './env.js';
+export type * from './health.js';
+export * from './logger.js';
+export * from './redis-transport.js';
