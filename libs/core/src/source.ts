@@ -73,7 +73,7 @@ export interface ConnectionSettings {
 /** Resolves a host that a user named, checks every address against the policy, and returns the one to dial. */
 export interface Outbound {
   /** @returns an IP address literal. @throws StreamError `host_forbidden` or `source_unreachable`. */
-  resolve(host: string): Promise<string>;
+  resolve(host: string, port?: number): Promise<string>;
 }
 
 export interface Log {

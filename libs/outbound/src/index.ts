@@ -1,0 +1,3 @@
+export type { OutboundPolicy } from './address.js';
+export * from './host.js';
+export * from './outbound.js';
