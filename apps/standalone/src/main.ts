@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { guardEnded } from '@planasonix/testing';
 import { runDemo } from './demo/demo.js';
 import { serve, start } from './start.js';
 import { runTests } from './test/run-tests.js';
@@ -21,10 +22,15 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   }
 }
 
+async function end(code: number): Promise<void> {
+  await guardEnded();
+  process.exit(code);
+}
+
 void main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
+  (code) => end(code),
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(1);
+    return end(1);
   },
 );

@@ -5,11 +5,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
  * closes (exit, crash, SIGKILL of us or of our process group) it signals what is still on the list, waits, kills what
  * is left, and removes the folders.
  */
-const SCRIPT = `
+export const GUARD_SCRIPT = `
 trap '' INT HUP
 nl='
 '
 all=
+# A zombie that nobody has fetched yet has ended too.
+lives() {
+  kill -0 "$1" 2>/dev/null || return 1
+  ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
 while read -r verb item; do
   if [ "$verb" = keep ]; then
     all="$all$item$nl"
@@ -29,7 +34,7 @@ tries=0
 while [ $tries -lt 100 ]; do
   left=
   for one in $all; do
-    case $one in dir*) ;; *) kill -0 "\${one#* }" 2>/dev/null && left="$left\${one#* }$nl" ;; esac
+    case $one in dir*) ;; *) lives "\${one#* }" && left="$left\${one#* }$nl" ;; esac
   done
   [ -n "$left" ] || break
   tries=$((tries + 1))
@@ -44,12 +49,13 @@ done
 type EndSignal = 'TERM' | 'INT' | 'QUIT' | 'KILL';
 
 let shell: ChildProcess | null = null;
+let ending: ChildProcess | null = null;
 let hooked = false;
 const items = new Set<string>();
 
 function keep(item: string): () => void {
   if (!shell) {
-    shell = spawn('sh', ['-c', SCRIPT], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' });
+    shell = spawn('sh', ['-c', GUARD_SCRIPT], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' });
     shell.stdin!.on('error', () => undefined);
     shell.on('error', () => undefined);
     shell.unref();
@@ -67,8 +73,20 @@ function keep(item: string): () => void {
     shell.stdin!.write(`drop ${item}\n`);
     if (items.size > 0) return;
     shell.stdin!.end();
+    ending = shell;
     shell = null;
   };
+}
+
+/** Resolves when the shell has ended too. To be awaited before the process exits, once nothing is guarded any more. */
+export async function guardEnded(): Promise<void> {
+  const last = shell ?? ending;
+  if (items.size > 0 || !last || last.exitCode !== null || last.signalCode !== null) return;
+  last.ref();
+  await new Promise<void>((resolve) => {
+    last.once('exit', () => resolve());
+    setTimeout(resolve, 1000).unref();
+  });
 }
 
 /** The shell would do it too, a moment after us; whoever looks right after our exit finds nothing. */

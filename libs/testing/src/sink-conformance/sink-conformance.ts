@@ -44,7 +44,8 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     }
     const everything = (of: EventLog = log): Promise<readonly LogEntry[]> => of.read(id, { limit: 100_000 });
     const ids = async (of: EventLog = log) => (await everything(of)).map((entry) => entry.id);
-    const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
+    const numbers = (first: number, last: number) =>
+      Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
     const fails = (promise: Promise<unknown>, code: string) => expect(promise).rejects.toMatchObject({ code });
 
     it('begins empty: no positions, no totals, no entries', async () => {
@@ -57,29 +58,64 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
 
     it('keeps every field as it was given, whatever the characters', async () => {
       const { sink } = await openSink(1);
-      const odd = { partitionkey: '{"name":"Zoë \u{1f600} \\u0000\\r\\n"}', subject: 'public."Große Tabelle"', data: Buffer.from('{"t":"\u{1f600}\\n","n":12345678901234567890.0001000}') };
-      const long = { partitionkey: 'k'.repeat(5_000), subject: 's'.repeat(200), data: Buffer.from(`{"x":"${'ä'.repeat(200_000)}"}`) };
-      await sink.append({ partition: '', events: [eventOf(1, odd), eventOf(2, { partitionkey: '' }), eventOf(3, long)], position: 'p' }, never);
+      const odd = {
+        partitionkey: '{"name":"Zoë \u{1f600} \\u0000\\r\\n"}',
+        subject: 'public."Große Tabelle"',
+        data: Buffer.from('{"t":"\u{1f600}\\n","n":12345678901234567890.0001000}'),
+      };
+      const long = {
+        partitionkey: 'k'.repeat(5_000),
+        subject: 's'.repeat(200),
+        data: Buffer.from(`{"x":"${'ä'.repeat(200_000)}"}`),
+      };
+      await sink.append(
+        { partition: '', events: [eventOf(1, odd), eventOf(2, { partitionkey: '' }), eventOf(3, long)], position: 'p' },
+        never,
+      );
       const [first, second, third] = await everything();
       const { cursor: _, ...fields } = first!;
-      expect(fields).toEqual({ id: 'e-1', type: 'com.planasonix.row.insert', source: `/streams/${id}`, subject: odd.subject, time: eventOf(1).time, partitionkey: odd.partitionkey, data: odd.data.toString() });
+      expect(fields).toEqual({
+        id: 'e-1',
+        type: 'com.planasonix.row.insert',
+        source: `/streams/${id}`,
+        subject: odd.subject,
+        time: eventOf(1).time,
+        partitionkey: odd.partitionkey,
+        data: odd.data.toString(),
+      });
       expect(second).toMatchObject({ id: 'e-2', partitionkey: '' });
-      expect(third).toMatchObject({ partitionkey: long.partitionkey, subject: long.subject, data: long.data.toString() });
+      expect(third).toMatchObject({
+        partitionkey: long.partitionkey,
+        subject: long.subject,
+        data: long.data.toString(),
+      });
     });
 
     it('lands batches in call order while earlier ones are under way, and resolves in that order', async () => {
       const { sink } = await openSink(1);
       const resolved: number[] = [];
-      await Promise.all(Array.from({ length: 20 }, (_, i) => sink.append(commit(i * 10 + 1, i * 10 + 10), never).then(() => resolved.push(i))));
+      await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          sink.append(commit(i * 10 + 1, i * 10 + 10), never).then(() => resolved.push(i)),
+        ),
+      );
       expect(resolved).toEqual(Array.from({ length: 20 }, (_, i) => i));
       expect(await ids()).toEqual(numbers(1, 200));
     });
 
     it('takes kinds of events in one batch, in their order', async () => {
       const { sink } = await openSink(1);
-      const mixed = [eventOf(1), eventOf(2, { type: 'com.planasonix.row.update' }), eventOf(3), eventOf(4, { subject: 'public.items' }), eventOf(5, { subject: 'public.items' })];
+      const mixed = [
+        eventOf(1),
+        eventOf(2, { type: 'com.planasonix.row.update' }),
+        eventOf(3),
+        eventOf(4, { subject: 'public.items' }),
+        eventOf(5, { subject: 'public.items' }),
+      ];
       await sink.append({ partition: '', events: mixed, position: null }, never);
-      expect((await everything()).map(({ id: event, type, subject }) => [event, type, subject])).toEqual(mixed.map((event) => [event.id, event.type, event.subject]));
+      expect((await everything()).map(({ id: event, type, subject }) => [event, type, subject])).toEqual(
+        mixed.map((event) => [event.id, event.type, event.subject]),
+      );
     });
 
     it('takes a batch of 5,000 events', async () => {
@@ -95,7 +131,10 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       await sink.append({ partition: 'orders/1', events: [], position: 'elsewhere' }, never);
       const { found } = await openSink(2);
       expect(Object.fromEntries(found.positions)).toEqual({ '': 'at-3', 'orders/1': 'elsewhere' });
-      expect(found.totals).toEqual({ events: 6, bytes: commit(1, 6).events.reduce((sum, event) => sum + event.data.length, 0) });
+      expect(found.totals).toEqual({
+        events: 6,
+        bytes: commit(1, 6).events.reduce((sum, event) => sum + event.data.length, 0),
+      });
       expect(await log.totals(id)).toEqual(found.totals);
     });
 
@@ -103,7 +142,9 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       const { sink } = await openSink(1);
       await sink.append(commit(1, 3), never);
       expect(await sink.append(commit(2, 5), never)).toMatchObject({ events: 2, duplicates: 2, totals: { events: 5 } });
-      expect(await sink.append({ partition: '', events: [eventOf(6), eventOf(6), eventOf(4)], position: 'at-6' }, never)).toMatchObject({ events: 1, duplicates: 2 });
+      expect(
+        await sink.append({ partition: '', events: [eventOf(6), eventOf(6), eventOf(4)], position: 'at-6' }, never),
+      ).toMatchObject({ events: 1, duplicates: 2 });
       const { sink: next } = await openSink(2);
       expect(await next.append(commit(1, 6), never)).toMatchObject({ events: 0, duplicates: 6, totals: { events: 6 } });
       expect(await next.append(commit(5, 8), never)).toMatchObject({ events: 2, duplicates: 2, totals: { events: 8 } });
@@ -127,7 +168,10 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       const { sink } = await openSink(1);
       await sink.append(commit(1, 5), never);
       const row = eventOf(9, { order: null });
-      expect(await sink.append({ partition: '', events: [row, row], position: null }, never)).toMatchObject({ events: 2, duplicates: 0 });
+      expect(await sink.append({ partition: '', events: [row, row], position: null }, never)).toMatchObject({
+        events: 2,
+        duplicates: 0,
+      });
     });
 
     it('forgets positions and orders on reset, and keeps events', async () => {
@@ -280,7 +324,11 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       const { sink } = await openSink(1, {}, small);
       await sink.append(commit(1, max), never);
       expect(sink.blocked).toBeNull();
-      const waiting: ChangeBatch[] = [commit(max + 1, max + 2), commit(max + 3, max + 3, { position: null, events: [eventOf(max + 3, { order: null })] }), commit(max + 4, max + 4)];
+      const waiting: ChangeBatch[] = [
+        commit(max + 1, max + 2),
+        commit(max + 3, max + 3, { position: null, events: [eventOf(max + 3, { order: null })] }),
+        commit(max + 4, max + 4),
+      ];
       let landed = 0;
       const all = Promise.all(waiting.map((batch) => sink.append(batch, never).then(() => landed++)));
       await eventually('the sink says that it is full', () => sink.blocked?.reason === 'log_full');
