@@ -68,5 +68,5 @@ export function readEnv<Shape extends z.ZodRawShape>(
     ...env,
     OUTBOUND_POLICY: env.OUTBOUND_POLICY ?? (production ? 'public-only' : 'allow-private'),
     HOST: env.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
-  } as ServiceEnv & z.infer<z.ZodObject<Shape>>;
+  } as unknown as ServiceEnv & z.infer<z.ZodObject<Shape>>;
 }

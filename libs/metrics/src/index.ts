@@ -1,0 +1,2 @@
+export { SPANS, WINDOWS, type MetricsWindow } from './keys.js';
+export * from './metrics-store.js';

@@ -1,0 +1,135 @@
+import type { CounterReport } from '@planasonix/core';
+import { latencyBucket } from '@planasonix/core';
+import { startRedis } from '@planasonix/testing';
+import fc from 'fast-check';
+import { MetricsStore } from './metrics-store.js';
+
+jest.setTimeout(60_000);
+
+const report = (of: Partial<CounterReport>): CounterReport => ({
+  stream_id: 'str_a',
+  source_type: 'postgres_cdc',
+  epoch: 1,
+  sequence: 1,
+  at: 0,
+  total_events: 0,
+  total_bytes: 0,
+  errors: 0,
+  rejected_events: 0,
+  dropped_events: 0,
+  latency: [],
+  oldest_pending_at: null,
+  lag_proved_at: null,
+  last_event_at: null,
+  backlog_bytes: null,
+  ...of,
+});
+
+describe('windows over absolute counters', () => {
+  let server: Awaited<ReturnType<typeof startRedis>>;
+  let one: MetricsStore;
+  let two: MetricsStore;
+  let n = 0;
+  const fresh = () => `str_${++n}`;
+  beforeAll(async () => {
+    server = await startRedis();
+    one = new MetricsStore(server.client());
+    two = new MetricsStore(server.client());
+  });
+  afterAll(() => server?.stop());
+
+  const counted = async (id: string) => {
+    const created = new Date(Date.now() - 60_000);
+    const of = await one.window(id, '1m', created);
+    return { events: Math.round(of.events_per_second * 60), total: of.total_events };
+  };
+
+  it('counts each event once, whatever is lost, repeated, late or reordered, at two aggregators at once (trap 37)', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ gain: fc.nat(50), restart: fc.boolean(), lost: fc.boolean() }), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+        fc.infiniteStream(fc.nat(1000)),
+        async (steps, random) => {
+          const id = fresh();
+          let [total, epoch, sequence] = [0, 1, 0];
+          const sent: CounterReport[] = [];
+          for (const { gain, restart, lost } of steps) {
+            if (restart) [epoch, sequence] = [epoch + 1, 0];
+            total += gain;
+            sequence++;
+            if (!lost)
+              sent.push(report({ stream_id: id, epoch, sequence, total_events: total, total_bytes: total * 10 }));
+          }
+          sent.push(
+            report({ stream_id: id, epoch, sequence: sequence + 1, total_events: total, total_bytes: total * 10 }),
+          );
+          for (const of of sent) {
+            await Promise.all([one.apply([of]), two.apply([of])]);
+            const again = sent[random.next().value! % sent.length]!;
+            if (sent.indexOf(again) <= sent.indexOf(of)) await two.apply([again]);
+          }
+          expect(await counted(id)).toEqual({ events: total, total });
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  it('errors, rejected and latency count within an epoch and add up over epochs', async () => {
+    const id = fresh();
+    const fast = latencyBucket(2);
+    await one.apply([
+      report({ stream_id: id, errors: 3, rejected_events: 1, total_events: 10, latency: [[fast, 10]] }),
+    ]);
+    await one.apply([
+      report({
+        stream_id: id,
+        epoch: 2,
+        errors: 2,
+        rejected_events: 1,
+        total_events: 12,
+        latency: [
+          [fast, 2],
+          [latencyBucket(500), 1],
+        ],
+      }),
+    ]);
+    const of = await one.window(id, '1m', new Date(Date.now() - 60_000));
+    expect(of.error_rate_per_minute).toBeCloseTo(7, 5);
+    expect(of.rejected_events).toBe(2);
+    expect(of.latency_ms.p50! / 2).toBeCloseTo(1, 1);
+    expect(of.latency_ms.p99! / 500).toBeCloseTo(1, 1);
+  });
+
+  it('divides a young stream by its age, and forgets what has left the window', async () => {
+    const id = fresh();
+    const at = Date.now();
+    await one.apply([report({ stream_id: id, total_events: 100 })]);
+    expect((await one.window(id, '24h', new Date(at - 10_000))).events_per_second).toBeCloseTo(10, 0);
+    const later = new MetricsStore(server.client(), () => at + 70_000);
+    expect((await later.window(id, '1m', new Date(at - 3_600_000))).events_per_second).toBe(0);
+    expect((await later.window(id, '5m', new Date(at - 3_600_000))).events_per_second).toBeCloseTo(100 / 300, 1);
+  });
+
+  it('lag grows at reading, also when nobody reports any more, and says when it is not certain', async () => {
+    const id = fresh();
+    const at = Date.now();
+    await one.apply([report({ stream_id: id, oldest_pending_at: at - 5000, lag_proved_at: at })]);
+    expect(await one.window(id, '1m', new Date(0))).toMatchObject({ lag_certain: true });
+    const later = new MetricsStore(server.client(), () => at + 60_000);
+    const of = await later.window(id, '1m', new Date(0));
+    expect(of.lag_seconds).toBeCloseTo(65, 0);
+    expect(of.lag_certain).toBe(false);
+    await one.apply([report({ stream_id: id, sequence: 2, oldest_pending_at: null, lag_proved_at: at })]);
+    expect((await later.window(id, '1m', new Date(0))).lag_seconds).toBe(0);
+  });
+
+  it('sums the last minute over streams', async () => {
+    const [a, b] = [fresh(), fresh()];
+    await one.apply([report({ stream_id: a, total_events: 7 }), report({ stream_id: b, total_events: 5 })]);
+    expect(await one.eventsPerMinute([a, b, 'str_none'])).toBe(12);
+  });
+});
