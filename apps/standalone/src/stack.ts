@@ -7,8 +7,8 @@ import { supervise, type Supervised } from './supervised.js';
 /** Apps that run once; every other app is a connector and runs `workers` times. */
 const SINGLE = ['api-gateway', 'metrics-aggregator'];
 const GATEWAY = 'api-gateway';
-/** SIGTERM ends all within 15 s: the apps take 10 s at most to drain, the servers follow. */
-const APP_STOP_MS = 11_000;
+/** SIGTERM ends all within 15 s: the apps take 12 s at most to drain, the servers follow. */
+const APP_STOP_MS = 12_500;
 
 export interface StackOptions {
   readonly root: string;

@@ -38,7 +38,7 @@ export async function serve(root: string, app: string | undefined): Promise<numb
   const given = Number(env.inherited.HEALTH_PORT ?? 0);
   const process = launch(app, app, options, given || (await freePort()), false);
   const code = await Promise.race([asked.then(() => null), process.ended]);
-  if (code === null) await process.stop(11_000);
+  if (code === null) await process.stop(12_500);
   await stop();
   return code ?? 0;
 }
