@@ -1,5 +1,5 @@
 import type { CounterReport } from '@planasonix/core';
-import type { Redis } from 'ioredis';
+import type { Redis, Result } from 'ioredis';
 import { APPLY } from './apply-script.js';
 import { bucketKey, gaugesKey, SPANS, type MetricsWindow } from './keys.js';
 import { sumWindow, type Bucket } from './window-sum.js';

@@ -1,0 +1,4 @@
+import { readEnv } from '@planasonix/service';
+
+export const readAggregatorEnv = () => readEnv({});
+export type AggregatorEnv = ReturnType<typeof readAggregatorEnv>;
