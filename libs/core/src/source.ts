@@ -37,8 +37,8 @@ export type Owned = Readonly<Record<string, string>>;
 /**
  * One stream's view of its source. Made by a `SourceType`, used by one runner, closed once.
  *
- * Order of calls: `check` and `lag` at any time; `read` once; `ack` only with positions that `read` yielded and that
- * are durable in the log and committed (Invariant 1), oldest first; `release` when nothing reads; `close` last.
+ * Order of calls: `check` and `lag` at any time; `read` once; `ack` only with positions that `read` yielded (or
+ * began from, once it said `CONNECTED`) and that are durable in the log and committed (Invariant 1), oldest first; `release` when nothing reads; `close` last.
  */
 export interface Source {
   /** Can it run? Every finding with a code and the exact fix. Resolves also when the source can't be reached. */

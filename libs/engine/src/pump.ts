@@ -26,7 +26,7 @@ export interface PumpDeps extends SettlerDeps {
   readonly limits?: Partial<PumpLimits>;
   /** The source answered and reading began. */
   onConnected(): void;
-  /** Positions were committed. */
+  /** Positions that were read here were committed. */
   onSettled(): void;
 }
 
@@ -187,6 +187,8 @@ export class Pump {
   #take(batch: ChangeBatch): void {
     if (!this.#connected) {
       this.#connected = true;
+      // What the last reader wrote to the log, and perhaps did not live to settle.
+      for (const [partition, position] of this.#positions) this.#settler.landed(partition, position, this.deps.sink.settleDelayMs, false);
       this.deps.onConnected();
     }
     if (batch.events.length === 0 && batch.position === null) return;

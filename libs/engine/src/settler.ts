@@ -6,6 +6,8 @@ interface Landed {
   readonly position: Position;
   /** Monotonic time from which it may be taken as durable. */
   readonly ripeAt: number;
+  /** Read just now, not found in the log at the start. */
+  readonly fresh: boolean;
 }
 
 export interface SettlerDeps {
@@ -30,13 +32,13 @@ export class Settler {
   constructor(private readonly deps: SettlerDeps) {}
 
   /** These events are in the log together with `position`. `delayMs`: until that may be taken as durable. */
-  landed(partition: string, position: Position, delayMs: number): void {
-    this.#landed.push({ partition, position, ripeAt: this.deps.clock.monotonic() + delayMs });
+  landed(partition: string, position: Position, delayMs: number, fresh = true): void {
+    this.#landed.push({ partition, position, ripeAt: this.deps.clock.monotonic() + delayMs, fresh });
   }
 
   /**
    * Commits the positions that are durable in the log, then lets the source forget. One at a time.
-   * @returns whether anything was committed; `false` too when the store is down: the next call tries again
+   * @returns whether anything new was committed; `false` too when the store is down: the next call tries again
    * @throws StreamError `fenced`, or what the source throws
    */
   settle(): Promise<boolean> {
@@ -53,9 +55,11 @@ export class Settler {
     const now = clock.monotonic();
     const positions = new Map<string, Position>();
     let count = 0;
+    let fresh = false;
     for (; count < this.#landed.length && this.#landed[count]!.ripeAt <= now; count++) {
-      const { partition, position } = this.#landed[count]!;
-      positions.set(partition, position);
+      const one = this.#landed[count]!;
+      positions.set(one.partition, one.position);
+      fresh ||= one.fresh;
     }
     if (count === 0) return false;
     if (!this.deps.mayWrite()) throw lapsed(); // Invariant 3
@@ -74,6 +78,6 @@ export class Settler {
       if (this.#closed) break;
       await source.ack(partition, position); // … then the source may forget
     }
-    return true;
+    return fresh;
   }
 }

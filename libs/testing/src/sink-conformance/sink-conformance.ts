@@ -7,7 +7,11 @@ export interface SinkUnderTest {
   /** The control plane's end; made once. */
   readonly log: EventLog;
   /** A log whose streams take no more than `max` entries, and how a reader makes room in it. Absent: it is never full. */
-  readonly bounded?: { readonly log: EventLog; readonly max: number; makeRoom(streamId: string): Promise<void> };
+  readonly bounded?: {
+    readonly log: EventLog;
+    readonly max: number;
+    readonly makeRoom: (streamId: string) => Promise<void>;
+  };
   stop(): Promise<void>;
 }
 

@@ -1,0 +1,126 @@
+import { StreamError, type Clock, type DesiredStatus, type Held, type LastError, type LeaseView, type Positions, type StatusReport, type StreamLedger, type StreamSpec } from '@planasonix/core';
+
+export interface Row {
+  status: StreamSpec['status'];
+  desired: DesiredStatus;
+  generation: number;
+  observed: number;
+  epoch: number;
+  owner: string | null;
+  leaseUntil: number;
+  lastError: LastError | null;
+  blocked: unknown;
+  snapshot: unknown;
+  onLost: StreamSpec['onLostPosition'];
+  positions: Map<string, string>;
+  /** Every status that was written, in order. */
+  readonly history: string[];
+}
+
+/** The truth in memory, with a lease clock of its own (the database's). */
+export class FakeLedger implements StreamLedger {
+  readonly rows = new Map<string, Row>();
+  down = false;
+  writes = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly sourceType = 'fake',
+  ) {}
+
+  row(streamId: string): Row {
+    return this.rows.get(streamId)!;
+  }
+
+  add(streamId: string, over: Partial<Row> = {}): Row {
+    const row: Row = { status: 'starting', desired: 'running', generation: 1, observed: 0, epoch: 0, owner: null, leaseUntil: 0, lastError: null, blocked: null, snapshot: null, onLost: null, positions: new Map(), history: [], ...over };
+    this.rows.set(streamId, row);
+    return row;
+  }
+
+  /** What the gateway does: one transaction. */
+  command(streamId: string, desired: DesiredStatus): void {
+    const row = this.row(streamId);
+    row.desired = desired;
+    row.generation++;
+    if (desired === 'running' && row.status !== 'paused') row.status = 'starting';
+  }
+
+  async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
+    await this.#answer();
+    const row = this.rows.get(streamId);
+    if (!row || !this.#wanted(row)) return null;
+    row.epoch++;
+    row.owner = workerId;
+    row.leaseUntil = this.clock.monotonic() + 9_000;
+    return { id: streamId, workspaceId: 'w', name: streamId, sourceType: this.sourceType, config: {}, connection: null, output: { type: 'redis_stream' }, status: row.status, desired: row.desired, generation: row.generation, epoch: row.epoch, owned: {}, onLostPosition: row.onLost };
+  }
+
+  async orphans(_sourceType: string, limit: number): Promise<readonly string[]> {
+    await this.#answer();
+    return [...this.rows].filter(([, row]) => this.#wanted(row)).map(([id]) => id).slice(0, limit);
+  }
+
+  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
+    await this.#answer();
+    const views = new Map<string, LeaseView>();
+    for (const one of held) {
+      const row = this.rows.get(one.streamId);
+      if (!row || row.epoch !== one.epoch || row.owner !== workerId || row.leaseUntil <= this.clock.monotonic()) continue;
+      row.leaseUntil = this.clock.monotonic() + 9_000;
+      views.set(one.streamId, { generation: row.generation, desired: row.desired });
+    }
+    return views;
+  }
+
+  async report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'> {
+    await this.#answer();
+    const row = this.rows.get(held.streamId);
+    if (!row || row.epoch !== held.epoch) return 'fenced';
+    if (generation !== undefined && row.generation !== generation) return 'superseded';
+    this.writes++;
+    if (report.status) {
+      row.status = report.status;
+      row.history.push(report.status);
+      if (report.status === 'stopped') row.desired = 'stopped';
+      row.observed = generation ?? row.observed;
+    }
+    if (report.lastError !== undefined) row.lastError = report.lastError;
+    if (report.blocked !== undefined) row.blocked = report.blocked;
+    if (report.snapshot !== undefined) row.snapshot = report.snapshot;
+    if (report.clearOnLostPosition) row.onLost = null;
+    if (report.releaseLease) {
+      row.owner = null;
+      row.leaseUntil = 0;
+    }
+    return 'written';
+  }
+
+  async positions(streamId: string): Promise<Positions> {
+    await this.#answer();
+    return new Map(this.row(streamId).positions);
+  }
+
+  async commitPositions(held: Held, positions: Positions): Promise<boolean> {
+    await this.#answer();
+    const row = this.rows.get(held.streamId);
+    if (!row || row.epoch !== held.epoch) return false;
+    this.writes++;
+    for (const [partition, position] of positions) row.positions.set(partition, position);
+    return true;
+  }
+
+  async remember(held: Held): Promise<boolean> {
+    await this.#answer();
+    return this.row(held.streamId).epoch === held.epoch;
+  }
+
+  async #answer(): Promise<void> {
+    await Promise.resolve();
+    if (this.down) throw new StreamError('store_unavailable', 'down');
+  }
+
+  #wanted(row: Row): boolean {
+    return (row.desired === 'running' || row.desired === 'paused') && row.status !== 'error' && row.leaseUntil <= this.clock.monotonic();
+  }
+}

@@ -1,0 +1,134 @@
+import { StreamError, type Appended, type ChangeBatch, type OpenedLog, type Sink } from '@planasonix/core';
+
+interface Waiting {
+  readonly batch: ChangeBatch;
+  resolve(appended: Appended): void;
+  reject(error: unknown): void;
+}
+
+/** A log in memory that keeps the contract; a test says when its appends land. */
+export class FakeLog {
+  epoch = 0;
+  session = 0;
+  ids: string[] = [];
+  readonly positions = new Map<string, string>();
+  readonly orders = new Map<string, string>();
+  events = 0;
+  bytes = 0;
+  /** Appends land by themselves; otherwise by `land`. */
+  auto = true;
+  full = false;
+  failure: StreamError | null = null;
+  opens = 0;
+  settleDelayMs = 0;
+  mostInFlight = 0;
+  readonly sizes: number[] = [];
+  readonly #waiting: Waiting[] = [];
+
+  wipe(): void {
+    this.epoch = this.events = this.bytes = 0;
+    this.ids = [];
+    this.positions.clear();
+    this.orders.clear();
+  }
+
+  /** The oldest `count` appends become durable. */
+  land(count = Number.POSITIVE_INFINITY): void {
+    while (!this.full && count-- > 0 && this.#waiting.length > 0) this.#landOne(this.#waiting.shift()!);
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Everything under way is refused. */
+  fail(error: StreamError): void {
+    for (const one of this.#waiting.splice(0)) one.reject(error);
+  }
+
+  sink(epoch: number): Sink {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the sink is a view of this log
+    const log = this;
+    let session = -1;
+    let over: unknown = null;
+    let heard: AbortSignal | null = null;
+    const mine: Waiting[] = [];
+    const end = (error: unknown) => {
+      over ??= error;
+      for (const one of mine.splice(0)) {
+        const at = log.#waiting.indexOf(one);
+        if (at >= 0) log.#waiting.splice(at, 1);
+        one.reject(over);
+      }
+    };
+    return {
+      get settleDelayMs() {
+        return log.settleDelayMs;
+      },
+      get blocked() {
+        return log.full && mine.length > 0 ? ({ reason: 'log_full' } as const) : null;
+      },
+      open(options = {}): Promise<OpenedLog> {
+        log.opens++;
+        if (log.failure) return Promise.reject(log.failure);
+        if (log.epoch > epoch) return Promise.reject(new StreamError('fenced', 'newer owner'));
+        log.epoch = epoch;
+        session = ++log.session;
+        if (options.reset) {
+          log.positions.clear();
+          log.orders.clear();
+        }
+        return Promise.resolve({ positions: new Map(log.positions), totals: { events: log.events, bytes: log.bytes } });
+      },
+      append(batch, signal) {
+        if (over !== null) return Promise.reject(over as Error);
+        return new Promise((resolve, reject) => {
+          const check = (then: () => void) => {
+            if (log.epoch > epoch || session !== log.session) end(new StreamError('fenced', 'newer owner'));
+            else if (log.failure) end(log.failure);
+            else then();
+          };
+          const one: Waiting = {
+            batch,
+            resolve: (appended) => {
+              mine.splice(mine.indexOf(one), 1);
+              resolve(appended);
+            },
+            reject: (error) => {
+              over ??= error;
+              reject(error as Error);
+            },
+          };
+          if (heard !== signal) signal.addEventListener('abort', () => end(signal.reason), { once: true });
+          heard = signal;
+          mine.push(one);
+          log.#waiting.push(one);
+          log.mostInFlight = Math.max(log.mostInFlight, log.#waiting.length);
+          check(() => undefined);
+          if (log.auto && !log.full) queueMicrotask(() => log.land());
+        });
+      },
+      close() {
+        end(new StreamError('log_unavailable', 'closed'));
+        return Promise.resolve();
+      },
+    };
+  }
+
+  #landOne({ batch, resolve }: Waiting): void {
+    let last = this.orders.get(batch.partition) ?? '';
+    const fresh = batch.events.filter((event) => {
+      if (event.order !== null && event.order <= last) return false;
+      last = event.order ?? last;
+      return true;
+    });
+    this.orders.set(batch.partition, last);
+    this.ids.push(...fresh.map((event) => event.id));
+    this.sizes.push(batch.events.length);
+    this.events += fresh.length;
+    const bytes = fresh.reduce((sum, event) => sum + event.data.length, 0);
+    this.bytes += bytes;
+    if (batch.position !== null) this.positions.set(batch.partition, batch.position);
+    resolve({ events: fresh.length, bytes, duplicates: batch.events.length - fresh.length, totals: { events: this.events, bytes: this.bytes } });
+  }
+}
