@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { freePort } from '@planasonix/testing';
 import { masked, type WriteLine } from './log-lines.js';
@@ -31,12 +31,10 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** Apps that have been bundled, by name. */
+/** Every app but this one, by name: a folder of `apps/` with a `src/main.ts`. */
 export const builtApps = (root: string): string[] =>
-  readdirSync(path.join(root, 'apps'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== 'standalone')
-    .map((entry) => entry.name)
-    .filter((name) => readdirSync(path.join(root, 'apps', name, 'src')).includes('main.ts'))
+  readdirSync(path.join(root, 'apps'))
+    .filter((name) => name !== 'standalone' && existsSync(path.join(root, 'apps', name, 'src/main.ts')))
     .sort();
 
 /** The environment of one app. The first key is for the gateway alone. */

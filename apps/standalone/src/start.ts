@@ -8,23 +8,39 @@ import { newApiKey, newEncryptionKey, openState } from './state.js';
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 
+interface FirstKey {
+  readonly value: string;
+  readonly made: boolean;
+  /** By the user, in the environment. */
+  readonly given: boolean;
+}
+
 /** `npm start`: the whole system on this machine. @returns the exit code. */
 export async function start(root: string): Promise<number> {
   const env = readLaunchEnv();
   const asked = endAsked(env.underNpm);
   if (!(await portIsFree(env.port, env.host))) throw new Error(`Port ${env.port} is in use: set PORT to another one.`);
   const { options, stop, key } = await prepare(root, env);
-  const stack = await startStack(options);
-  const ready = stack.ready().then((up) => {
-    if (!up) return;
-    say(`Planasonix Streams is ready: ${stack.url} (documentation: ${stack.url}/api/docs)`);
-    if (key.made) say(`API key, shown this once and kept in .planasonix/api-key: ${key.value}`);
-  });
-  say(`standalone | ending (${await asked}) …`);
-  await stack.stop();
-  await ready;
-  await stop();
+  try {
+    const stack = await startStack(options);
+    const ready = stack.ready().then((up) => {
+      if (!up) return;
+      say(`Planasonix Streams is ready: ${stack.url} (documentation: ${stack.url}/api/docs)`);
+      showKey(key);
+    });
+    say(`standalone | ending (${await asked}) …`);
+    await stack.stop();
+    await ready;
+  } finally {
+    await stop();
+  }
   return 0;
+}
+
+/** The first key is printed once, when it is made; one that the user has given never. */
+function showKey({ value, made, given }: FirstKey): void {
+  if (made) say(`API key, shown this once: ${value} (kept in .planasonix/api-key)`);
+  else if (!given) say('The API key is in .planasonix/api-key.');
 }
 
 /** `npx nx serve <app>`: one app, over the servers of a running `start` or `serve`, or its own. */
@@ -34,7 +50,7 @@ export async function serve(root: string, app: string | undefined): Promise<numb
   const env = readLaunchEnv();
   const asked = endAsked(env.underNpm);
   const { options, stop, key } = await prepare(root, env);
-  if (key.made) say(`API key, shown this once and kept in .planasonix/api-key: ${key.value}`);
+  showKey(key);
   const given = Number(env.inherited.HEALTH_PORT ?? 0);
   const process = launch(app, app, options, given || (await freePort()), false);
   const code = await Promise.race([asked.then(() => null), process.ended]);
@@ -45,7 +61,9 @@ export async function serve(root: string, app: string | undefined): Promise<numb
 
 async function prepare(root: string, env: ReturnType<typeof readLaunchEnv>) {
   const state = openState(root);
-  const key = env.apiKey ? { value: env.apiKey, made: false } : state.secret('api-key', newApiKey);
+  const key: FirstKey = env.apiKey
+    ? { value: env.apiKey, made: false, given: true }
+    : { ...state.secret('api-key', newApiKey), given: false };
   const servers = await openServers(state, env, (line) => say(`standalone | ${line}`));
   const options: StackOptions = {
     root,
