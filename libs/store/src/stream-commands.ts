@@ -45,6 +45,8 @@ export interface CommandView {
   readonly epoch: number;
   /** A worker holds the lease and it has not run out, by the database's clock. */
   readonly leased: boolean;
+  /** Somebody took the lease and has not given it back, so may still be writing; also when it has run out. */
+  readonly owned: boolean;
   readonly updatedAt: Date;
 }
 
@@ -104,11 +106,12 @@ export class StreamCommands {
       observed_generation: number;
       epoch: number;
       leased: boolean;
+      owned: boolean;
       updated_at: Date;
     }>(
       this.store,
       `SELECT id, status, desired_status, generation, observed_generation, epoch, updated_at,
-              lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
+              lease_owner IS NOT NULL AS owned, lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
       [id],
     );
     if (row === undefined) return null;
@@ -120,6 +123,7 @@ export class StreamCommands {
       observedGeneration: row.observed_generation,
       epoch: row.epoch,
       leased: row.leased,
+      owned: row.owned,
       updatedAt: row.updated_at,
     };
   }

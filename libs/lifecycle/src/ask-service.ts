@@ -1,0 +1,42 @@
+import type { Clock } from '@planasonix/core';
+import type { WorkerStore } from '@planasonix/store';
+import { LifecycleError } from './lifecycle-error.js';
+import type { AskJob, QueueProducer } from './queues.js';
+
+/** Questions that only a worker of the type can answer, for the driver of a source is in its app alone. */
+export class AskService {
+  constructor(
+    private readonly workers: Pick<WorkerStore, 'live'>,
+    private readonly queues: Pick<QueueProducer, 'ask' | 'ping'>,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws LifecycleError 409 `no_worker`, 503 `queue_unavailable` or `worker_busy`. */
+  async ask(sourceType: string, question: Omit<AskJob, 'deadline'>, timeoutMs: number): Promise<unknown> {
+    if ((await this.workers.live(sourceType)) === 0)
+      throw new LifecycleError(
+        409,
+        'no_worker',
+        `No worker of type ${sourceType} is running.`,
+        `Start one: npx nx serve ${sourceType.replaceAll('_', '-')}`,
+      );
+    await this.queues.ping().catch(() => {
+      throw new LifecycleError(
+        503,
+        'queue_unavailable',
+        'The queues (Redis) can not be reached.',
+        'Check that the Redis of REDIS_URL is up.',
+      );
+    });
+    try {
+      return await this.queues.ask(sourceType, { ...question, deadline: this.clock.now() + timeoutMs }, timeoutMs);
+    } catch {
+      throw new LifecycleError(
+        503,
+        'worker_busy',
+        `No worker of type ${sourceType} answered within ${Math.round(timeoutMs / 1000)} s.`,
+        'Try again.',
+      );
+    }
+  }
+}

@@ -1,0 +1,6 @@
+export * from './ask-service.js';
+export * from './command-service.js';
+export * from './delete-service.js';
+export * from './lifecycle-error.js';
+export * from './outbox-relay.js';
+export * from './queues.js';

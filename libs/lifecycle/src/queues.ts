@@ -1,0 +1,143 @@
+import { Queue, QueueEvents, Worker, type Job } from 'bullmq';
+import { Redis } from 'ioredis';
+
+/** All keys of the queues begin with this. They may be deleted at any time: that costs latency, never a command. */
+const PREFIX = 'plnx';
+
+const commandsOf = (sourceType: string): string => `commands-${sourceType}`;
+const asksOf = (sourceType: string): string => `asks-${sourceType}`;
+
+/** A bell: look at this stream's row. It carries ids only. */
+export interface CommandJob {
+  readonly streamId: string;
+  readonly generation: number;
+}
+
+export type AskKind = 'check' | 'connection_test' | 'tables' | 'release';
+
+/** A question to any one worker of a type. Ids only: what is secret lies in the store, sealed. */
+export interface AskJob {
+  readonly kind: AskKind;
+  readonly streamId?: string;
+  readonly connectionId?: string;
+  readonly draftId?: string;
+  readonly force?: boolean;
+  /** Wall clock, ms: after it nobody waits for the answer any more. */
+  readonly deadline: number;
+}
+
+/** Connections that fail at once while Redis is away: a request must not hang on them. */
+function producing(url: string): Redis {
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    connectTimeout: 1000,
+    retryStrategy: () => 250,
+  });
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+/** Connections that wait for Redis as long as it takes (BullMQ's workers ask for that). */
+function consuming(url: string): Redis {
+  const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 250 });
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+/** The gateway's end of the queues. */
+export class QueueProducer {
+  private readonly redis: Redis;
+  private readonly queues = new Map<string, Queue>();
+  private readonly events = new Map<string, QueueEvents>();
+
+  constructor(private readonly url: string) {
+    this.redis = producing(url);
+  }
+
+  /** A job whose id is there already is swallowed (trap 27): harmless, for the row decides and workers look by themselves. */
+  async ring(sourceType: string, job: CommandJob): Promise<void> {
+    await this.queue(commandsOf(sourceType)).add('look', job, {
+      jobId: `${job.streamId}-${job.generation}`,
+      removeOnComplete: true,
+      removeOnFail: true,
+    });
+  }
+
+  /** @returns the worker's answer. @throws Error when it takes longer than `timeoutMs`, or the worker failed. */
+  async ask(sourceType: string, job: AskJob, timeoutMs: number): Promise<unknown> {
+    const name = asksOf(sourceType);
+    const events = this.listen(name);
+    await events.waitUntilReady();
+    const added = await this.queue(name).add(job.kind, job, {
+      removeOnComplete: { age: 60 },
+      removeOnFail: { age: 60 },
+    });
+    return added.waitUntilFinished(events, timeoutMs);
+  }
+
+  /** Whether Redis answers. */
+  async ping(): Promise<void> {
+    await this.redis.ping();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.events.values(), ...this.queues.values()].map((one) => one.close()));
+    this.redis.disconnect();
+  }
+
+  private queue(name: string): Queue {
+    let queue = this.queues.get(name);
+    if (queue === undefined) {
+      queue = new Queue(name, { connection: this.redis, prefix: PREFIX, skipVersionCheck: true });
+      queue.on('error', () => undefined);
+      this.queues.set(name, queue);
+    }
+    return queue;
+  }
+
+  private listen(name: string): QueueEvents {
+    let events = this.events.get(name);
+    if (events === undefined) {
+      events = new QueueEvents(name, { connection: consuming(this.url), prefix: PREFIX, skipVersionCheck: true });
+      events.on('error', () => undefined);
+      this.events.set(name, events);
+    }
+    return events;
+  }
+}
+
+export interface QueueConsumer {
+  close(): Promise<void>;
+}
+
+/** The worker's end: `look` for each bell, `answer` for each question. */
+export function consumeQueues(
+  url: string,
+  sourceType: string,
+  handlers: { look(job: CommandJob): Promise<void>; answer(job: AskJob): Promise<unknown> },
+): QueueConsumer {
+  const options = { prefix: PREFIX, skipVersionCheck: true, maxStalledCount: 5 };
+  const workers = [
+    new Worker<CommandJob>(commandsOf(sourceType), (job: Job<CommandJob>) => handlers.look(job.data), {
+      ...options,
+      connection: consuming(url),
+      concurrency: 20,
+    }),
+    new Worker<AskJob>(
+      asksOf(sourceType),
+      (job: Job<AskJob>) => (job.data.deadline < Date.now() ? Promise.resolve(null) : handlers.answer(job.data)),
+      {
+        ...options,
+        connection: consuming(url),
+        concurrency: 8,
+      },
+    ),
+  ];
+  for (const worker of workers) worker.on('error', () => undefined);
+  return {
+    close: async () => {
+      await Promise.allSettled(workers.map((worker) => worker.close(true)));
+    },
+  };
+}
