@@ -1,4 +1,13 @@
-import { StreamError, type Held, type Position, type Positions, type Sink, type SnapshotProgress, type Source, type StreamSpec } from '@planasonix/core';
+import {
+  StreamError,
+  type Held,
+  type Position,
+  type Positions,
+  type Sink,
+  type SnapshotProgress,
+  type Source,
+  type StreamSpec,
+} from '@planasonix/core';
 import type { Counters } from './counters.js';
 import type { EngineDeps, SourceExtras } from './deps.js';
 import { failureOf, failureOfChecks, type Failure } from './failure.js';
@@ -95,7 +104,10 @@ export class Attempt {
       else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
       this.#end = { kind: 'ended' };
     } catch (error) {
-      this.#end = { kind: 'failed', failure: this.#abort.signal.aborted && error === this.#abort.signal.reason ? ABORTED : this.#failure(error) };
+      this.#end = {
+        kind: 'failed',
+        failure: this.#abort.signal.aborted && error === this.#abort.signal.reason ? ABORTED : this.#failure(error),
+      };
     }
     await this.#close();
     this.deps.onChange();
@@ -122,7 +134,9 @@ export class Attempt {
     try {
       return await this.deps.engine.ledger.positions(streamId);
     } catch (error) {
-      throw error instanceof StreamError ? error : new StreamError('store_unavailable', "The positions can't be read from the store", { cause: error });
+      throw error instanceof StreamError
+        ? error
+        : new StreamError('store_unavailable', "The positions can't be read from the store", { cause: error });
     }
   }
 
@@ -164,7 +178,8 @@ export class Attempt {
     const found = await within(clock, CHECK_MS, source.check(signal), signal);
     limit.abort();
     this.#abort.signal.throwIfAborted();
-    if (found === 'late') throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
+    if (found === 'late')
+      throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
     const failure = failureOfChecks(found);
     if (failure) throw new PreflightFailed(failure);
   }
@@ -174,7 +189,12 @@ export class Attempt {
     do {
       const limit = new AbortController();
       try {
-        const lag = await within(clock, LAG_MS.late, source.lag(positions(), AbortSignal.any([limit.signal, signal])), signal);
+        const lag = await within(
+          clock,
+          LAG_MS.late,
+          source.lag(positions(), AbortSignal.any([limit.signal, signal])),
+          signal,
+        );
         if (signal.aborted) return;
         if (lag === 'late') this.deps.counters.lagUnknown();
         else this.deps.counters.lagged(lag);
@@ -186,7 +206,9 @@ export class Attempt {
   }
 
   #failure(error: unknown): Failure {
-    return error instanceof PreflightFailed ? error.failure : failureOf(error, this.deps.engine.log, this.deps.held.streamId);
+    return error instanceof PreflightFailed
+      ? error.failure
+      : failureOf(error, this.deps.engine.log, this.deps.held.streamId);
   }
 
   async #close(): Promise<void> {

@@ -51,7 +51,8 @@ export class Batcher {
 
   oldestMs(): number | null {
     let oldest: number | null = null;
-    for (const group of this.#queue) if (group.oldestMs !== null && (oldest === null || group.oldestMs < oldest)) oldest = group.oldestMs;
+    for (const group of this.#queue)
+      if (group.oldestMs !== null && (oldest === null || group.oldestMs < oldest)) oldest = group.oldestMs;
     return oldest;
   }
 
@@ -66,7 +67,9 @@ export class Batcher {
     this.#bytes += bytes;
     const group = this.#open.get(batch.partition);
     if (group && this.#fits(group, batch, bytes)) {
-      if (batch.events.length > 0) group.events = group.events.length > 0 ? append(group.events as ChangeEvent[], batch.events) : [...batch.events];
+      if (batch.events.length > 0)
+        group.events =
+          group.events.length > 0 ? append(group.events as ChangeEvent[], batch.events) : [...batch.events];
       group.position = batch.position ?? group.position;
       group.bytes += bytes;
       group.oldestMs ??= oldestMs;
@@ -75,7 +78,14 @@ export class Batcher {
     }
     if (group) group.closed = true;
     const { partition, position } = batch;
-    const made = { partition, events: [...batch.events], position, bytes, oldestMs, closed: this.#atLimit(batch.events.length, bytes) };
+    const made = {
+      partition,
+      events: [...batch.events],
+      position,
+      bytes,
+      oldestMs,
+      closed: this.#atLimit(batch.events.length, bytes),
+    };
     this.#queue.push(made);
     this.#open.set(partition, made);
   }
@@ -91,7 +101,10 @@ export class Batcher {
   #fits(group: Group, batch: ChangeBatch, bytes: number): boolean {
     if (group.closed) return false;
     if (group.position !== null && batch.position === null) return false; // Invariant 5: no commit with a part of the next
-    return group.events.length + batch.events.length <= this.limits.batchEvents && group.bytes + bytes <= this.limits.batchBytes;
+    return (
+      group.events.length + batch.events.length <= this.limits.batchEvents &&
+      group.bytes + bytes <= this.limits.batchBytes
+    );
   }
 
   #atLimit(events: number, bytes: number): boolean {

@@ -1,4 +1,11 @@
-import { latencyBucket, type Appended, type ChangeEvent, type CounterReport, type Lag, type LogTotals } from '@planasonix/core';
+import {
+  latencyBucket,
+  type Appended,
+  type ChangeEvent,
+  type CounterReport,
+  type Lag,
+  type LogTotals,
+} from '@planasonix/core';
 
 /**
  * What one lease of a stream has counted. Absolute within the epoch; totals are the log's own and span epochs.
@@ -31,7 +38,7 @@ export class Counters {
     this.#totals = appended.totals;
     this.#dropped += appended.dropped ?? 0;
     // What the log held already was counted when it was written.
-    for (let i = appended.duplicates; i < events.length; ) {
+    for (let i = appended.duplicates; i < events.length;) {
       const { timeMs } = events[i]!;
       let next = i + 1;
       while (next < events.length && events[next]!.timeMs === timeMs) next++;
@@ -42,7 +49,8 @@ export class Counters {
     }
     // The head that the source told of has been handed over and is durable.
     const head = this.#lag.oldestPendingMs;
-    if (head !== null && this.#lastEventAt !== null && this.#lastEventAt >= head) this.#lag = { ...this.#lag, oldestPendingMs: null };
+    if (head !== null && this.#lastEventAt !== null && this.#lastEventAt >= head)
+      this.#lag = { ...this.#lag, oldestPendingMs: null };
   }
 
   lagged(lag: Lag): void {

@@ -1,4 +1,14 @@
-import type { Clock, CounterReport, Log, OnLostPosition, Owned, Sink, Source, StreamLedger, StreamSpec } from '@planasonix/core';
+import type {
+  Clock,
+  CounterReport,
+  Log,
+  OnLostPosition,
+  Owned,
+  Sink,
+  Source,
+  StreamLedger,
+  StreamSpec,
+} from '@planasonix/core';
 import type { PumpLimits } from './pump.js';
 
 /** What a source is made with besides the stream's own data. */

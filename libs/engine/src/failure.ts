@@ -1,4 +1,12 @@
-import { STREAM_ERRORS, StreamError, type Check, type Clock, type LastError, type Log, type Recourse } from '@planasonix/core';
+import {
+  STREAM_ERRORS,
+  StreamError,
+  type Check,
+  type Clock,
+  type LastError,
+  type Log,
+  type Recourse,
+} from '@planasonix/core';
 
 /** A failure as the runner acts on it: from a `StreamError`, from a finding of a preflight, or from a fault of ours. */
 export interface Failure {
@@ -14,11 +22,17 @@ const PATIENT = new Set<string>(['source_unreachable', 'log_unavailable', 'store
 const MOST_RETRIES = 20;
 
 export function failureOf(error: unknown, log: Log, streamId: string): Failure {
-  if (error instanceof StreamError) return { code: error.code, recourse: error.recourse, message: error.message, hint: error.hint };
+  if (error instanceof StreamError)
+    return { code: error.code, recourse: error.recourse, message: error.message, hint: error.hint };
   // Not a StreamError: a fault of this system. Its text may hold anything, so it stays in the log.
   log.error({ streamId, err: error }, 'unexpected failure of a stream');
   const name = error instanceof Error ? error.name : typeof error;
-  return { code: 'internal', recourse: STREAM_ERRORS.internal.recourse, message: `Unexpected failure (${name})`, hint: STREAM_ERRORS.internal.hint };
+  return {
+    code: 'internal',
+    recourse: STREAM_ERRORS.internal.recourse,
+    message: `Unexpected failure (${name})`,
+    hint: STREAM_ERRORS.internal.hint,
+  };
 }
 
 /** The first finding that stops the stream, or `null`. A code that the catalogue does not know is fatal. */
@@ -26,7 +40,12 @@ export function failureOfChecks(checks: readonly Check[]): Failure | null {
   const found = checks.find((check) => check.severity === 'error');
   if (!found) return null;
   const known = found.code in STREAM_ERRORS ? STREAM_ERRORS[found.code as keyof typeof STREAM_ERRORS] : null;
-  return { code: found.code, recourse: known?.recourse ?? 'fatal', message: found.message, hint: found.fix ?? known?.hint ?? null };
+  return {
+    code: found.code,
+    recourse: known?.recourse ?? 'fatal',
+    message: found.message,
+    hint: found.fix ?? known?.hint ?? null,
+  };
 }
 
 /** What becomes of the stream after `failures` failures in a row, this one included. */

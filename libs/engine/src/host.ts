@@ -62,7 +62,9 @@ export class WorkerHost {
   }
 
   #lookSoon(streamId: string): void {
-    this.look(streamId).catch((error: unknown) => this.options.log.warn({ streamId, err: error }, 'a stream could not be looked at; the next renewal does'));
+    this.look(streamId).catch((error: unknown) =>
+      this.options.log.warn({ streamId, err: error }, 'a stream could not be looked at; the next renewal does'),
+    );
   }
 
   isHeld(streamId: string): boolean {
@@ -100,9 +102,16 @@ export class WorkerHost {
   async #reconcile(): Promise<void> {
     const free = this.#capacity - this.#tenants.size - this.#claiming.size;
     if (free <= 0) return;
-    const ids = await this.options.ledger.orphans(this.options.sourceType, Math.min(free, CLAIMS_AT_ONCE));
-    this.#storeAt = this.options.clock.monotonic();
-    await Promise.all(ids.map((id) => this.#claim(id)));
+    const { clock, ledger, log, sourceType } = this.options;
+    const ids = await ledger.orphans(sourceType, Math.min(free, CLAIMS_AT_ONCE));
+    this.#storeAt = clock.monotonic();
+    await Promise.all(
+      ids.map((id) =>
+        this.#claim(id).catch((error: unknown) =>
+          log.warn({ streamId: id, err: error }, 'a stream could not be taken up'),
+        ),
+      ),
+    );
   }
 
   async #claim(streamId: string): Promise<void> {
@@ -170,7 +179,8 @@ export class WorkerHost {
     this.#storeAt = clock.monotonic();
     for (const [streamId, tenant] of asked) {
       const view = views.get(streamId);
-      if (!view) void tenant.runner.abandon(); // Invariant 3
+      if (!view)
+        void tenant.runner.abandon(); // Invariant 3
       else {
         tenant.lease.until = Math.max(tenant.lease.until, holdsUntil(askedAt));
         tenant.runner.apply(view);

@@ -72,7 +72,8 @@ export class Pump {
   /** Commit time of the oldest event that was handed over and is not in the log, ms. */
   oldestHeld(): number | null {
     let oldest = this.#batcher.oldestMs();
-    for (const { oldestMs } of this.#flights) if (oldestMs !== null && (oldest === null || oldestMs < oldest)) oldest = oldestMs;
+    for (const { oldestMs } of this.#flights)
+      if (oldestMs !== null && (oldest === null || oldestMs < oldest)) oldest = oldestMs;
     for (const { timeMs } of this.#parked?.events ?? []) if (oldest === null || timeMs < oldest) oldest = timeMs;
     return oldest;
   }
@@ -166,7 +167,8 @@ export class Pump {
   async #read(iterator: AsyncIterator<ChangeBatch>): Promise<void> {
     try {
       for (;;) {
-        while (this.#state !== 'over' && (this.#state !== 'running' || this.#batcher.full || this.#parked)) await this.#changed.wait();
+        while (this.#state !== 'over' && (this.#state !== 'running' || this.#batcher.full || this.#parked))
+          await this.#changed.wait();
         if (this.#state === 'over') return;
         const pulled = await iterator.next();
         if (this.#over()) return;
@@ -188,7 +190,8 @@ export class Pump {
     if (!this.#connected) {
       this.#connected = true;
       // What the last reader wrote to the log, and perhaps did not live to settle.
-      for (const [partition, position] of this.#positions) this.#settler.landed(partition, position, this.deps.sink.settleDelayMs, false);
+      for (const [partition, position] of this.#positions)
+        this.#settler.landed(partition, position, this.deps.sink.settleDelayMs, false);
       this.deps.onConnected();
     }
     if (batch.events.length === 0 && batch.position === null) return;
@@ -215,10 +218,12 @@ export class Pump {
       this.#flights.push(group);
       this.#flightBytes += group.bytes;
       if (group.events.length === 0) this.#heartbeatAt = this.deps.clock.monotonic();
-      this.deps.sink.append({ partition: group.partition, events: group.events, position: group.position }, this.#abort.signal).then(
-        (appended) => this.#landed(group, appended),
-        (error: unknown) => this.#fail(error),
-      );
+      this.deps.sink
+        .append({ partition: group.partition, events: group.events, position: group.position }, this.#abort.signal)
+        .then(
+          (appended) => this.#landed(group, appended),
+          (error: unknown) => this.#fail(error),
+        );
       this.#changed.ring();
     }
   }

@@ -1,4 +1,11 @@
-import { StreamError, type Held, type LeaseView, type Owned, type StatusReport, type StreamSpec } from '@planasonix/core';
+import {
+  StreamError,
+  type Held,
+  type LeaseView,
+  type Owned,
+  type StatusReport,
+  type StreamSpec,
+} from '@planasonix/core';
 import { Attempt } from './attempt.js';
 import { backoffMs } from './backoff.js';
 import { Bell } from './bell.js';
@@ -165,7 +172,13 @@ export class StreamRunner {
     this.#paused = false;
     this.#attempt = new Attempt({
       engine,
-      spec: { ...spec, owned: this.#owned, onLostPosition: this.#onLost, generation: this.#want.generation, desired: this.#want.desired },
+      spec: {
+        ...spec,
+        owned: this.#owned,
+        onLostPosition: this.#onLost,
+        generation: this.#want.generation,
+        desired: this.#want.desired,
+      },
       held: this.#held,
       counters: this.counters,
       extras: { owned: this.#owned, onLostPosition: this.#onLost, remember: (owned) => this.#remember(owned) },
@@ -207,7 +220,10 @@ export class StreamRunner {
         this.#failure = null;
         this.#retryAt = clock.monotonic() + wait;
         this.#later(wait);
-        log.info({ streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) }, 'stream retries');
+        log.info(
+          { streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) },
+          'stream retries',
+        );
         return (await this.#tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
       }
     }
@@ -251,7 +267,8 @@ export class StreamRunner {
   }
 
   async #remember(owned: Owned): Promise<void> {
-    if (!(await this.deps.engine.ledger.remember(this.#held, owned))) throw new StreamError('fenced', 'Another worker has taken over this stream');
+    if (!(await this.deps.engine.ledger.remember(this.#held, owned)))
+      throw new StreamError('fenced', 'Another worker has taken over this stream');
     this.#owned = owned;
   }
 

@@ -1,4 +1,12 @@
-import { StreamError, type Clock, type Held, type Log, type Position, type Source, type StreamLedger } from '@planasonix/core';
+import {
+  StreamError,
+  type Clock,
+  type Held,
+  type Log,
+  type Position,
+  type Source,
+  type StreamLedger,
+} from '@planasonix/core';
 import type { Counters } from './counters.js';
 
 interface Landed {

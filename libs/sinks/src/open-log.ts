@@ -8,11 +8,19 @@ export interface LogDeps {
   readonly clock?: Clock;
 }
 
-type Opener<T extends PipelineOutput['type']> = (output: Extract<PipelineOutput, { type: T }>, deps: LogDeps) => EventLog;
+type Opener<T extends PipelineOutput['type']> = (
+  output: Extract<PipelineOutput, { type: T }>,
+  deps: LogDeps,
+) => EventLog;
 
 /** One line per kind of log. */
 const OPENERS: { readonly [T in PipelineOutput['type']]?: Opener<T> } = {
-  redis_stream: (output, deps) => new RedisLog(output, typeof deps.redisUrl === 'string' ? redisFactory(deps.redisUrl) : deps.redisUrl, deps.clock ?? systemClock),
+  redis_stream: (output, deps) =>
+    new RedisLog(
+      output,
+      typeof deps.redisUrl === 'string' ? redisFactory(deps.redisUrl) : deps.redisUrl,
+      deps.clock ?? systemClock,
+    ),
 };
 
 /**
@@ -21,6 +29,9 @@ const OPENERS: { readonly [T in PipelineOutput['type']]?: Opener<T> } = {
  */
 export function openLog(output: PipelineOutput, deps: LogDeps): EventLog {
   const open = OPENERS[output.type] as ((output: PipelineOutput, deps: LogDeps) => EventLog) | undefined;
-  if (!open) throw new StreamError('config_invalid', `There is no log of type "${output.type}"`, { hint: `Known: ${Object.keys(OPENERS).join(', ')}.` });
+  if (!open)
+    throw new StreamError('config_invalid', `There is no log of type "${output.type}"`, {
+      hint: `Known: ${Object.keys(OPENERS).join(', ')}.`,
+    });
   return open(output, deps);
 }

@@ -1,4 +1,15 @@
-import { StreamError, type Clock, type DesiredStatus, type Held, type LastError, type LeaseView, type Positions, type StatusReport, type StreamLedger, type StreamSpec } from '@planasonix/core';
+import {
+  StreamError,
+  type Clock,
+  type DesiredStatus,
+  type Held,
+  type LastError,
+  type LeaseView,
+  type Positions,
+  type StatusReport,
+  type StreamLedger,
+  type StreamSpec,
+} from '@planasonix/core';
 
 export interface Row {
   status: StreamSpec['status'];
@@ -33,7 +44,22 @@ export class FakeLedger implements StreamLedger {
   }
 
   add(streamId: string, over: Partial<Row> = {}): Row {
-    const row: Row = { status: 'starting', desired: 'running', generation: 1, observed: 0, epoch: 0, owner: null, leaseUntil: 0, lastError: null, blocked: null, snapshot: null, onLost: null, positions: new Map(), history: [], ...over };
+    const row: Row = {
+      status: 'starting',
+      desired: 'running',
+      generation: 1,
+      observed: 0,
+      epoch: 0,
+      owner: null,
+      leaseUntil: 0,
+      lastError: null,
+      blocked: null,
+      snapshot: null,
+      onLost: null,
+      positions: new Map(),
+      history: [],
+      ...over,
+    };
     this.rows.set(streamId, row);
     return row;
   }
@@ -53,12 +79,29 @@ export class FakeLedger implements StreamLedger {
     row.epoch++;
     row.owner = workerId;
     row.leaseUntil = this.clock.monotonic() + 9_000;
-    return { id: streamId, workspaceId: 'w', name: streamId, sourceType: this.sourceType, config: {}, connection: null, output: { type: 'redis_stream' }, status: row.status, desired: row.desired, generation: row.generation, epoch: row.epoch, owned: {}, onLostPosition: row.onLost };
+    return {
+      id: streamId,
+      workspaceId: 'w',
+      name: streamId,
+      sourceType: this.sourceType,
+      config: {},
+      connection: null,
+      output: { type: 'redis_stream' },
+      status: row.status,
+      desired: row.desired,
+      generation: row.generation,
+      epoch: row.epoch,
+      owned: {},
+      onLostPosition: row.onLost,
+    };
   }
 
   async orphans(_sourceType: string, limit: number): Promise<readonly string[]> {
     await this.#answer();
-    return [...this.rows].filter(([, row]) => this.#wanted(row)).map(([id]) => id).slice(0, limit);
+    return [...this.rows]
+      .filter(([, row]) => this.#wanted(row))
+      .map(([id]) => id)
+      .slice(0, limit);
   }
 
   async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
@@ -66,7 +109,8 @@ export class FakeLedger implements StreamLedger {
     const views = new Map<string, LeaseView>();
     for (const one of held) {
       const row = this.rows.get(one.streamId);
-      if (!row || row.epoch !== one.epoch || row.owner !== workerId || row.leaseUntil <= this.clock.monotonic()) continue;
+      if (!row || row.epoch !== one.epoch || row.owner !== workerId || row.leaseUntil <= this.clock.monotonic())
+        continue;
       row.leaseUntil = this.clock.monotonic() + 9_000;
       views.set(one.streamId, { generation: row.generation, desired: row.desired });
     }
@@ -121,6 +165,10 @@ export class FakeLedger implements StreamLedger {
   }
 
   #wanted(row: Row): boolean {
-    return (row.desired === 'running' || row.desired === 'paused') && row.status !== 'error' && row.leaseUntil <= this.clock.monotonic();
+    return (
+      (row.desired === 'running' || row.desired === 'paused') &&
+      row.status !== 'error' &&
+      row.leaseUntil <= this.clock.monotonic()
+    );
   }
 }

@@ -2,8 +2,8 @@ import { StreamError, type Appended, type ChangeBatch, type OpenedLog, type Sink
 
 interface Waiting {
   readonly batch: ChangeBatch;
-  resolve(appended: Appended): void;
-  reject(error: unknown): void;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** A log in memory that keeps the contract; a test says when its appends land. */
@@ -50,10 +50,10 @@ export class FakeLog {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the sink is a view of this log
     const log = this;
     let session = -1;
-    let over: unknown = null;
+    let over: Error | null = null;
     let heard: AbortSignal | null = null;
     const mine: Waiting[] = [];
-    const end = (error: unknown) => {
+    const end = (error: Error) => {
       over ??= error;
       for (const one of mine.splice(0)) {
         const at = log.#waiting.indexOf(one);
@@ -81,7 +81,7 @@ export class FakeLog {
         return Promise.resolve({ positions: new Map(log.positions), totals: { events: log.events, bytes: log.bytes } });
       },
       append(batch, signal) {
-        if (over !== null) return Promise.reject(over as Error);
+        if (over !== null) return Promise.reject(over);
         return new Promise((resolve, reject) => {
           const check = (then: () => void) => {
             if (log.epoch > epoch || session !== log.session) end(new StreamError('fenced', 'newer owner'));
@@ -96,10 +96,10 @@ export class FakeLog {
             },
             reject: (error) => {
               over ??= error;
-              reject(error as Error);
+              reject(error);
             },
           };
-          if (heard !== signal) signal.addEventListener('abort', () => end(signal.reason), { once: true });
+          if (heard !== signal) signal.addEventListener('abort', () => end(signal.reason as Error), { once: true });
           heard = signal;
           mine.push(one);
           log.#waiting.push(one);
@@ -129,6 +129,11 @@ export class FakeLog {
     const bytes = fresh.reduce((sum, event) => sum + event.data.length, 0);
     this.bytes += bytes;
     if (batch.position !== null) this.positions.set(batch.partition, batch.position);
-    resolve({ events: fresh.length, bytes, duplicates: batch.events.length - fresh.length, totals: { events: this.events, bytes: this.bytes } });
+    resolve({
+      events: fresh.length,
+      bytes,
+      duplicates: batch.events.length - fresh.length,
+      totals: { events: this.events, bytes: this.bytes },
+    });
   }
 }

@@ -1,4 +1,13 @@
-import { CONNECTED, type ChangeBatch, type ChangeEvent, type Check, type Lag, type Positions, type SnapshotProgress, type Source } from '@planasonix/core';
+import {
+  CONNECTED,
+  type ChangeBatch,
+  type ChangeEvent,
+  type Check,
+  type Lag,
+  type Positions,
+  type SnapshotProgress,
+  type Source,
+} from '@planasonix/core';
 import { Bell } from '../bell.js';
 
 const order = (n: number) => String(n).padStart(8, '0');
@@ -14,6 +23,7 @@ export class FakeServer {
   /** Called with each acknowledged event's number: the place for a test's invariants. */
   onAck: (upTo: number) => void = () => undefined;
   checks: readonly Check[] = [];
+  checkHangs = false;
   /** Thrown by the next read. */
   failure: Error | null = null;
   /** Answers a read: before it, nothing is connected. */
@@ -46,7 +56,16 @@ export class FakeServer {
 
   event(n: number): ChangeEvent {
     const timeMs = this.now();
-    return { id: `e-${n}`, type: 't', subject: 's', time: new Date(timeMs).toISOString(), timeMs, partitionkey: '', data: Buffer.from(`{"n":${n}}`), order: order(n) };
+    return {
+      id: `e-${n}`,
+      type: 't',
+      subject: 's',
+      time: new Date(timeMs).toISOString(),
+      timeMs,
+      partitionkey: '',
+      data: Buffer.from(`{"n":${n}}`),
+      order: order(n),
+    };
   }
 
   batch({ first, last }: { first: number; last: number }, position = true): ChangeBatch {
@@ -60,7 +79,7 @@ export class FakeServer {
     const server = this;
     let closed = false;
     return {
-      check: () => Promise.resolve(server.checks),
+      check: () => (server.checkHangs ? new Promise(() => undefined) : Promise.resolve(server.checks)),
       async *read(from, signal) {
         server.reads.push(from);
         server.mostReaders = Math.max(server.mostReaders, ++server.readers);
@@ -69,7 +88,10 @@ export class FakeServer {
           if (server.failure) throw take(server);
           yield CONNECTED;
           const at = Number(from.get('') ?? 0);
-          let next = Math.max(0, server.commits.findIndex((commit) => commit.last > at));
+          let next = Math.max(
+            0,
+            server.commits.findIndex((commit) => commit.last > at),
+          );
           if (server.commits.every((commit) => commit.last <= at)) next = server.commits.length;
           next = Math.max(0, next - overlap);
           while (!signal.aborted) {
@@ -117,6 +139,11 @@ async function changedOr(changed: Bell, signal: AbortSignal): Promise<void> {
   const seen = changed.count;
   if (signal.aborted) return;
   const over = new AbortController();
-  await Promise.race([changed.wait(seen), new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal }))]);
+  await Promise.race([
+    changed.wait(seen),
+    new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal }),
+    ),
+  ]);
   over.abort();
 }

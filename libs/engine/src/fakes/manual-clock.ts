@@ -47,7 +47,10 @@ export class ManualClock implements Clock {
     await settleAll();
     const until = this.#monotonic + ms;
     for (;;) {
-      const next = this.#sleepers.reduce<Sleeper | null>((first, one) => (one.at <= until && (!first || one.at < first.at) ? one : first), null);
+      const next = this.#sleepers.reduce<Sleeper | null>(
+        (first, one) => (one.at <= until && (!first || one.at < first.at) ? one : first),
+        null,
+      );
       if (!next) break;
       this.#monotonic = Math.max(this.#monotonic, next.at);
       this.#sleepers = this.#sleepers.filter((one) => one !== next);

@@ -82,7 +82,10 @@ function bound(head: AppendHead, events: readonly ChangeEvent[]): number {
   let size = 512 + 3 * (head.eventsKey.length + head.logKey.length);
   for (const arg of head.args) size += 3 * arg.length + 16;
   for (const event of events)
-    size += 3 * (event.id.length + event.partitionkey.length + event.type.length + event.subject.length + event.time.length) + event.data.length + 112;
+    size +=
+      3 * (event.id.length + event.partitionkey.length + event.type.length + event.subject.length + event.time.length) +
+      event.data.length +
+      112;
   return size;
 }
 
@@ -91,7 +94,11 @@ function bound(head: AppendHead, events: readonly ChangeEvent[]): number {
  * @param take gives a buffer of at least that many bytes
  * @returns the part of that buffer that was written
  */
-export function encodeAppend(head: AppendHead, events: readonly ChangeEvent[], take: (bytes: number) => Buffer): Buffer {
+export function encodeAppend(
+  head: AppendHead,
+  events: readonly ChangeEvent[],
+  take: (bytes: number) => Buffer,
+): Buffer {
   const runs: number[] = [];
   for (let i = 0, from = 0; i < events.length; i++)
     if (i + 1 === events.length || !sameRun(events[i]!, events[i + 1]!)) {

@@ -16,7 +16,9 @@ const IN_FLIGHT = Number(process.argv[4] ?? 6);
 const ROWS_A_TRANSACTION = 100;
 
 /** Made once: making them is the decoder's work, not the sink's. */
-const DATA = Array.from({ length: 1_000 }, (_, i) => Buffer.from(`{"op":"c","before":null,"after":{"id":${100_000 + i},"note":"${'x'.repeat(682)}"}}`));
+const DATA = Array.from({ length: 1_000 }, (_, i) =>
+  Buffer.from(`{"op":"c","before":null,"after":{"id":${100_000 + i},"note":"${'x'.repeat(682)}"}}`),
+);
 const KEYS = Array.from({ length: 1_000 }, (_, i) => `{"id":${100_000 + i}}`);
 
 function batchOf(first: number): ChangeBatch {
@@ -30,7 +32,16 @@ function batchOf(first: number): ChangeBatch {
       time = new Date(timeMs).toISOString();
     }
     const order = prefix + String(1_000 + (i % ROWS_A_TRANSACTION));
-    events.push({ id: order, type: 'com.planasonix.row.insert', subject: 'public.orders', time, timeMs, partitionkey: KEYS[i % 1_000]!, data: DATA[i % 1_000]!, order });
+    events.push({
+      id: order,
+      type: 'com.planasonix.row.insert',
+      subject: 'public.orders',
+      time,
+      timeMs,
+      partitionkey: KEYS[i % 1_000]!,
+      data: DATA[i % 1_000]!,
+      order,
+    });
   }
   return { partition: '', events, position: `{"lsn":"${first + SIZE}","system":"7435"}` };
 }

@@ -7,7 +7,10 @@ sinkConformance('redis-stream', async () => {
   const client = redis.client();
   const log = openLog({ type: 'redis_stream' }, { redisUrl: redis.url });
   const max = 50;
-  const bounded = openLog({ type: 'redis_stream', retention: { max_entries: max, on_full: 'block' } }, { redisUrl: redis.url });
+  const bounded = openLog(
+    { type: 'redis_stream', retention: { max_entries: max, on_full: 'block' } },
+    { redisUrl: redis.url },
+  );
   return {
     log,
     bounded: {
@@ -16,7 +19,16 @@ sinkConformance('redis-stream', async () => {
       async makeRoom(streamId) {
         const key = eventsKey(streamId);
         await client.xgroup('CREATE', key, 'readers', '0');
-        const [[, entries]] = (await client.xreadgroup('GROUP', 'readers', 'one', 'COUNT', 20, 'STREAMS', key, '>')) as [[string, [string, string[]][]]];
+        const [[, entries]] = (await client.xreadgroup(
+          'GROUP',
+          'readers',
+          'one',
+          'COUNT',
+          20,
+          'STREAMS',
+          key,
+          '>',
+        )) as [[string, [string, string[]][]]];
         await client.xack(key, 'readers', ...entries.map(([id]) => id));
       },
     },

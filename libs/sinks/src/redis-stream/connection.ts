@@ -9,14 +9,28 @@ export const redisFactory =
   (options) =>
     new Redis(url, options);
 
-const SHARED: RedisOptions = { lazyConnect: true, connectTimeout: 1_500, autoResubscribe: false, enableAutoPipelining: false, noDelay: true, disconnectTimeout: 100 };
+const SHARED: RedisOptions = {
+  lazyConnect: true,
+  connectTimeout: 1_500,
+  autoResubscribe: false,
+  enableAutoPipelining: false,
+  noDelay: true,
+  disconnectTimeout: 100,
+};
 
 /**
  * For appending: never reconnects and never repeats a command, because the fate of a write that was under way is
  * unknown. Whoever holds it opens a new one, which reads from the log how far it got.
  */
 export function writerConnection(connect: RedisFactory): Redis {
-  const redis = connect({ ...SHARED, retryStrategy: () => null, maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, enableReadyCheck: false, commandTimeout: 10_000 });
+  const redis = connect({
+    ...SHARED,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    enableReadyCheck: false,
+    commandTimeout: 10_000,
+  });
   redis.on('error', () => undefined); // the command that met it rejects
   return redis;
 }
@@ -29,7 +43,12 @@ export function cut(redis: Redis): void {
 
 /** For everything that may be repeated. Fails within about 2 s and recovers by itself. */
 export function controlConnection(connect: RedisFactory): Redis {
-  const redis = connect({ ...SHARED, retryStrategy: (times) => Math.min(50 * 2 ** times, 1_000), maxRetriesPerRequest: 1, commandTimeout: 2_000 });
+  const redis = connect({
+    ...SHARED,
+    retryStrategy: (times) => Math.min(50 * 2 ** times, 1_000),
+    maxRetriesPerRequest: 1,
+    commandTimeout: 2_000,
+  });
   redis.on('error', () => undefined);
   return redis;
 }
@@ -48,9 +67,19 @@ export function logUnavailable(error: unknown): StreamError {
   if (error instanceof StreamError) return error;
   const text = error instanceof Error ? error.message : String(error);
   if (text.startsWith('OOM '))
-    return new StreamError('log_unavailable', MEMORY, { hint: 'Raise maxmemory, or lower retention.max_entries of the pipeline.', cause: error });
+    return new StreamError('log_unavailable', MEMORY, {
+      hint: 'Raise maxmemory, or lower retention.max_entries of the pipeline.',
+      cause: error,
+    });
   if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(text))
-    return new StreamError('log_unavailable', 'Redis refuses the user or password of its URL', { hint: 'Correct REDIS_URL, or the ACL of its user.', cause: error });
+    return new StreamError('log_unavailable', 'Redis refuses the user or password of its URL', {
+      hint: 'Correct REDIS_URL, or the ACL of its user.',
+      cause: error,
+    });
   const code = /^[A-Z]{4,16}(?= )/.exec(text)?.[0];
-  return new StreamError('log_unavailable', code ? `Redis refuses to write: ${code}` : `Redis can't be reached: ${text.slice(0, 120)}`, { cause: error });
+  return new StreamError(
+    'log_unavailable',
+    code ? `Redis refuses to write: ${code}` : `Redis can't be reached: ${text.slice(0, 120)}`,
+    { cause: error },
+  );
 }

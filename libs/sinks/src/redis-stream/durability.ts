@@ -23,7 +23,8 @@ export async function readDurability(redis: Redis): Promise<Durability> {
   } catch (error) {
     if (!(error instanceof Error) || !/^(ERR|NOPERM)/.test(error.message)) throw error;
   }
-  const mayEvict = (settings.get('maxmemory') ?? '0') !== '0' && (settings.get('maxmemory-policy') ?? 'noeviction') !== 'noeviction';
+  const mayEvict =
+    (settings.get('maxmemory') ?? '0') !== '0' && (settings.get('maxmemory-policy') ?? 'noeviction') !== 'noeviction';
   return { fsync: fsyncOf(settings), mayEvict };
 }
 
@@ -41,7 +42,8 @@ export function durabilityChecks(found: Durability): Check[] {
     checks.push({
       code: 'log_not_durable',
       severity: 'warning',
-      message: 'The Redis of the log does not write to disk: a crash loses events that the source has been told to forget.',
+      message:
+        'The Redis of the log does not write to disk: a crash loses events that the source has been told to forget.',
       fix: 'CONFIG SET appendonly yes; CONFIG SET appendfsync always',
     });
   if (found.fsync === 'everysec')

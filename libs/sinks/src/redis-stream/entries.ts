@@ -18,6 +18,8 @@ const MAX = 2n ** 64n;
 export function checkedCursor(cursor: string): string {
   const found = /^(\d{1,20})-(\d{1,20})$/.exec(cursor);
   if (!found || BigInt(found[1]!) >= MAX || BigInt(found[2]!) >= MAX)
-    throw new StreamError('config_invalid', 'The cursor is not one of this log', { hint: 'Take it from an entry that was read before.' });
+    throw new StreamError('config_invalid', 'The cursor is not one of this log', {
+      hint: 'Take it from an entry that was read before.',
+    });
   return cursor;
 }

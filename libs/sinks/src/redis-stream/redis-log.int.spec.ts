@@ -43,7 +43,15 @@ describe('the log in Redis', () => {
     const client = redis.client();
     expect((await client.keys('*')).sort()).toEqual([`plnx:events:{${id}}`, `plnx:log:{${id}}`]);
     const [[, fields]] = (await client.xrange(eventsKey(id), '-', '+')) as [[string, string[]]];
-    expect(fields.filter((_, i) => i % 2 === 0)).toEqual(['id', 'type', 'source', 'subject', 'time', 'partitionkey', 'data']);
+    expect(fields.filter((_, i) => i % 2 === 0)).toEqual([
+      'id',
+      'type',
+      'source',
+      'subject',
+      'time',
+      'partitionkey',
+      'data',
+    ]);
   });
 
   it('runs in Redis Cluster: both keys lie in one slot', async () => {
@@ -103,7 +111,8 @@ describe('the log in Redis', () => {
     const under = Promise.allSettled([1, 2, 3].map((n) => sink.append(commit(n, n), never)));
     await redis.kill();
     const started = performance.now();
-    for (const result of await under) expect(result).toMatchObject({ status: 'rejected', reason: { code: 'log_unavailable' } });
+    for (const result of await under)
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'log_unavailable' } });
     await expect(sink.append(commit(4, 4), never)).rejects.toMatchObject({ code: 'log_unavailable' });
     await expect(open(2)).rejects.toMatchObject({ code: 'log_unavailable' });
     await expect(log.fence(id, 2)).rejects.toMatchObject({ code: 'log_unavailable' });
@@ -119,7 +128,10 @@ describe('the log in Redis', () => {
     const { sink } = await open(1);
     await sink.append(commit(1, 3), never);
     await redis.client().flushall();
-    await expect(sink.append(commit(4, 5), never)).rejects.toMatchObject({ code: 'log_unavailable', message: expect.stringContaining('gone') });
+    await expect(sink.append(commit(4, 5), never)).rejects.toMatchObject({
+      code: 'log_unavailable',
+      message: expect.stringContaining('gone'),
+    });
     expect(await everything()).toEqual([]);
     expect([...(await open(1)).found.positions]).toEqual([]);
   });
@@ -132,14 +144,19 @@ describe('the log in Redis', () => {
     await sink.append(commit(4, 5), never);
     const writer = await client.hget(logKey(id), 'writer');
     await client.hset(logKey(id), 'writer', writer!.replace(/:2$/, ':1'));
-    await expect(sink.append(commit(6, 6), never)).rejects.toMatchObject({ code: 'log_unavailable', message: expect.stringContaining('older state') });
+    await expect(sink.append(commit(6, 6), never)).rejects.toMatchObject({
+      code: 'log_unavailable',
+      message: expect.stringContaining('older state'),
+    });
   });
 
   it('lets a hundred zombies write at once and takes nothing from them (traps 27, 32)', async () => {
     await begin();
     const zombies = await Promise.all(Array.from({ length: 20 }, (_, i) => open(i + 1).catch(() => null)));
     const { sink: owner } = await open(50);
-    const attempts = zombies.flatMap((zombie) => (zombie ? Array.from({ length: 5 }, (_, n) => zombie.sink.append(commit(9_000 + n, 9_000 + n), never)) : []));
+    const attempts = zombies.flatMap((zombie) =>
+      zombie ? Array.from({ length: 5 }, (_, n) => zombie.sink.append(commit(9_000 + n, 9_000 + n), never)) : [],
+    );
     const mine = Promise.all(Array.from({ length: 20 }, (_, n) => owner.append(commit(n * 5 + 1, n * 5 + 5), never)));
     for (const result of await Promise.allSettled(attempts)) expect(result.status).toBe('rejected');
     await mine;
@@ -150,7 +167,9 @@ describe('the log in Redis', () => {
     const key = eventsKey(id);
     const read = async (group: string, count: number, ack = true) => {
       const client = redis.client();
-      const answer = (await client.xreadgroup('GROUP', group, 'c', 'COUNT', count, 'STREAMS', key, '>')) as [[string, [string, string[]][]]];
+      const answer = (await client.xreadgroup('GROUP', group, 'c', 'COUNT', count, 'STREAMS', key, '>')) as [
+        [string, [string, string[]][]],
+      ];
       const ids = answer[0][1].map(([entry]) => entry);
       if (ack) await client.xack(key, group, ...ids);
       return ids;
@@ -172,7 +191,11 @@ describe('the log in Redis', () => {
       expect((await everything()).map((entry) => entry.id).slice(-900)).toEqual(numbers(301, 1_200));
       const blocked = sink.append(commit(1_201, 1_400), never);
       await eventually('full again', () => sink.blocked);
-      await client.xack(key, 'slow', ...((await client.xpending(key, 'slow', '-', '+', 1_000)) as [string][]).map(([entry]) => entry));
+      await client.xack(
+        key,
+        'slow',
+        ...((await client.xpending(key, 'slow', '-', '+', 1_000)) as [string][]).map(([entry]) => entry),
+      );
       await read('slow', 500);
       await blocked;
       expect((await everything()).at(-1)!.id).toBe('e-1400');
@@ -259,7 +282,11 @@ describe('the log in Redis', () => {
     let last = 0;
     const failure = await (async () => {
       for (;;) {
-        const batch = { partition: '', events: Array.from({ length: 200 }, (_, i) => eventOf(last + i + 1, { data })), position: `at-${last + 200}` };
+        const batch = {
+          partition: '',
+          events: Array.from({ length: 200 }, (_, i) => eventOf(last + i + 1, { data })),
+          position: `at-${last + 200}`,
+        };
         try {
           await sink.append(batch, never);
           last += 200;
@@ -268,7 +295,11 @@ describe('the log in Redis', () => {
         }
       }
     })();
-    expect(failure).toMatchObject({ code: 'log_unavailable', message: expect.stringContaining('maxmemory'), hint: expect.stringContaining('maxmemory') });
+    expect(failure).toMatchObject({
+      code: 'log_unavailable',
+      message: expect.stringContaining('maxmemory'),
+      hint: expect.stringContaining('maxmemory'),
+    });
     expect(await log.depth(id)).toBe(last);
     await redis.client().config('SET', 'maxmemory', '0');
     ({ sink } = await open(1));
@@ -285,6 +316,8 @@ describe('the log in Redis', () => {
   });
 
   it('says that a log of a kind it does not know is a mistake in the config', () => {
-    expect(() => openLog({ type: 'kafka' }, { redisUrl: 'redis://127.0.0.1:1' })).toThrow(expect.objectContaining({ code: 'config_invalid' }));
+    expect(() => openLog({ type: 'kafka' }, { redisUrl: 'redis://127.0.0.1:1' })).toThrow(
+      expect.objectContaining({ code: 'config_invalid' }),
+    );
   });
 });

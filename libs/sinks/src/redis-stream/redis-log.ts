@@ -42,10 +42,15 @@ export class RedisLog implements EventLog {
     if (delay > 0) await this.clock.sleep(delay);
   }
 
-  async read(streamId: string, { limit, after }: { readonly limit: number; readonly after?: string | null }): Promise<readonly LogEntry[]> {
+  async read(
+    streamId: string,
+    { limit, after }: { readonly limit: number; readonly after?: string | null },
+  ): Promise<readonly LogEntry[]> {
     const key = eventsKey(streamId);
     const from = after ? `(${checkedCursor(after)}` : null;
-    const found = await this.#run((redis) => (from ? redis.xrange(key, from, '+', 'COUNT', limit) : redis.xrevrange(key, '+', '-', 'COUNT', limit)));
+    const found = await this.#run((redis) =>
+      from ? redis.xrange(key, from, '+', 'COUNT', limit) : redis.xrevrange(key, '+', '-', 'COUNT', limit),
+    );
     const entries = (found as RawEntry[]).map(toEntry);
     return from ? entries : entries.reverse();
   }
@@ -62,7 +67,15 @@ export class RedisLog implements EventLog {
       // Not `$`: between two reads of `$` entries would be missed.
       if (last === '') last = (await redis.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0';
       while (!signal.aborted) {
-        const answer: [string, RawEntry[]][] | null = await redis.xread('COUNT', 200, 'BLOCK', TAIL_BLOCK_MS, 'STREAMS', key, last);
+        const answer: [string, RawEntry[]][] | null = await redis.xread(
+          'COUNT',
+          200,
+          'BLOCK',
+          TAIL_BLOCK_MS,
+          'STREAMS',
+          key,
+          last,
+        );
         for (const raw of answer?.[0]?.[1] ?? []) {
           if (signal.aborted) return;
           last = raw[0];
@@ -87,7 +100,9 @@ export class RedisLog implements EventLog {
   }
 
   async expire(streamId: string, seconds: number): Promise<void> {
-    await this.#run((redis) => redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), Math.max(0, Math.ceil(seconds))));
+    await this.#run((redis) =>
+      redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), Math.max(0, Math.ceil(seconds))),
+    );
   }
 
   async check(): Promise<readonly Check[]> {

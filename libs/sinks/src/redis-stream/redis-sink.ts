@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { StreamError, type Appended, type ChangeBatch, type ChangeEvent, type Clock, type LogTotals, type OpenedLog, type Sink } from '@planasonix/core';
+import {
+  StreamError,
+  type Appended,
+  type ChangeBatch,
+  type ChangeEvent,
+  type Clock,
+  type LogTotals,
+  type OpenedLog,
+  type Sink,
+} from '@planasonix/core';
 import type { Redis } from 'ioredis';
 import { AppendCommand, encodeAppend } from './append-command.js';
 import { BufferPool } from './buffer-pool.js';
@@ -192,7 +201,13 @@ export class RedisSink implements Sink {
     if (flight.wire) this.#pool.give(flight.wire);
     const dropped = this.#dropped;
     this.#dropped = 0;
-    flight.resolve({ events: flight.events, bytes: flight.bytes, duplicates: flight.duplicates, dropped, totals: this.#totals });
+    flight.resolve({
+      events: flight.events,
+      bytes: flight.bytes,
+      duplicates: flight.duplicates,
+      dropped,
+      totals: this.#totals,
+    });
     this.#landNothing();
   }
 
@@ -212,7 +227,16 @@ export class RedisSink implements Sink {
       const turn = this.#sequence - this.#flights.filter((flight) => flight.wire !== null).length;
       let answer: number[];
       try {
-        answer = (await this.#redis.eval(ROOM, 2, ...this.#keys, this.epoch, `${this.#session}:${turn}`, first.events, maxEntries, onFull)) as number[];
+        answer = (await this.#redis.eval(
+          ROOM,
+          2,
+          ...this.#keys,
+          this.epoch,
+          `${this.#session}:${turn}`,
+          first.events,
+          maxEntries,
+          onFull,
+        )) as number[];
       } catch (error) {
         this.#fail(logUnavailable(error));
         return;
@@ -220,7 +244,8 @@ export class RedisSink implements Sink {
       this.#dropped += answer[1] ?? 0;
       if (answer[0] === ANSWER.full) continue;
       if (answer[0] === ANSWER.fenced) this.#fail(fenced());
-      else if (answer[0] !== ANSWER.ok) this.#fail(new StreamError('log_unavailable', 'The log of this stream has gone from Redis'));
+      else if (answer[0] !== ANSWER.ok)
+        this.#fail(new StreamError('log_unavailable', 'The log of this stream has gone from Redis'));
       else break;
     }
     if (this.#failure !== null) return;

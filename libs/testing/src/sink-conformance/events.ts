@@ -21,3 +21,7 @@ export function commit(first: number, last: number, over: Partial<ChangeBatch> =
   const events = Array.from({ length: last - first + 1 }, (_, i) => eventOf(first + i));
   return { partition: '', events, position: `at-${last}`, ...over };
 }
+
+/** Ids of the events `first` to `last`. */
+export const numbers = (first: number, last: number): string[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);

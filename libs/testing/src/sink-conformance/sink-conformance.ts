@@ -1,6 +1,7 @@
 import { StreamError, type ChangeBatch, type EventLog, type LogEntry, type Sink } from '@planasonix/core';
 import { eventually } from '../eventually.js';
-import { commit, eventOf } from './events.js';
+import { commit, eventOf, numbers } from './events.js';
+import { fullLogConformance } from './full-log.js';
 
 /** What a kind of log brings to be held against the contract in `core/sink.ts`. */
 export interface SinkUnderTest {
@@ -48,8 +49,6 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     }
     const everything = (of: EventLog = log): Promise<readonly LogEntry[]> => of.read(id, { limit: 100_000 });
     const ids = async (of: EventLog = log) => (await everything(of)).map((entry) => entry.id);
-    const numbers = (first: number, last: number) =>
-      Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
     const fails = (promise: Promise<unknown>, code: string) => expect(promise).rejects.toMatchObject({ code });
 
     it('begins empty: no positions, no totals, no entries', async () => {
@@ -322,45 +321,6 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       expect((await log.totals(id)).events).toBe(all.length);
     });
 
-    it('waits while it is full, says so, and goes on in order when there is room', async () => {
-      if (!under.bounded) return;
-      const { log: small, max, makeRoom } = under.bounded;
-      const { sink } = await openSink(1, {}, small);
-      await sink.append(commit(1, max), never);
-      expect(sink.blocked).toBeNull();
-      const waiting: ChangeBatch[] = [
-        commit(max + 1, max + 2),
-        commit(max + 3, max + 3, { position: null, events: [eventOf(max + 3, { order: null })] }),
-        commit(max + 4, max + 4),
-      ];
-      let landed = 0;
-      const all = Promise.all(waiting.map((batch) => sink.append(batch, never).then(() => landed++)));
-      await eventually('the sink says that it is full', () => sink.blocked?.reason === 'log_full');
-      expect(landed).toBe(0);
-      await makeRoom(id);
-      await all;
-      await eventually('it is full no more', () => sink.blocked === null);
-      expect((await ids(small)).slice(-4)).toEqual(numbers(max + 1, max + 4));
-    });
-
-    it('ends its waiting for room when it is aborted or fenced', async () => {
-      if (!under.bounded) return;
-      const { log: small, max } = under.bounded;
-      const { sink } = await openSink(1, {}, small);
-      await sink.append(commit(1, max), never);
-      const abort = new AbortController();
-      const aborted = sink.append(commit(max + 1, max + 1), abort.signal);
-      const outcome = expect(aborted).rejects.toThrow('stopped');
-      await eventually('full', () => sink.blocked);
-      abort.abort(new Error('stopped'));
-      await outcome;
-      const { sink: second } = await openSink(2, {}, small);
-      const fencedOff = second.append(commit(max + 1, max + 1), never);
-      const fencing = expect(fencedOff).rejects.toMatchObject({ code: 'fenced' });
-      await eventually('full', () => second.blocked);
-      await log.fence(id, 3);
-      await fencing;
-      expect(await ids(small)).toEqual(numbers(1, max));
-    });
+    fullLogConformance({ under: () => under, id: () => id, openSink, ids });
   });
 }

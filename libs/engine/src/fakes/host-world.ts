@@ -1,0 +1,39 @@
+import type { CounterReport, Source, StreamSpec } from '@planasonix/core';
+import { WorkerHost } from '../host.js';
+import { FakeLedger } from './fake-ledger.js';
+import { FakeLog } from './fake-log.js';
+import { FakeServer } from './fake-source.js';
+import { ManualClock } from './manual-clock.js';
+import { SilentLog } from './silent-log.js';
+
+/** A server, a log and a ledger, and workers that share them. */
+export function hostWorld() {
+  const clock = new ManualClock();
+  const log = new FakeLog();
+  const server = new FakeServer(() => clock.now());
+  const ledger = new FakeLedger(clock);
+  const lines = new SilentLog();
+  const reports: CounterReport[] = [];
+  const made: { spec: StreamSpec; source: Source }[] = [];
+  function worker(workerId = 'w1', capacity = 10) {
+    const host = new WorkerHost({
+      workerId,
+      sourceType: 'fake',
+      ledger,
+      openSink: (spec) => log.sink(spec.epoch),
+      createSource(spec) {
+        const source = server.source(1);
+        made.push({ spec, source });
+        return source;
+      },
+      clock,
+      log: lines,
+      random: () => 0.5,
+      reportCounters: (some) => void reports.push(...some),
+      capacity,
+    });
+    host.start();
+    return host;
+  }
+  return { clock, log, server, ledger, lines, reports, made, worker };
+}

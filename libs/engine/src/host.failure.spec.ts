@@ -1,0 +1,208 @@
+import { StreamError } from '@planasonix/core';
+import { hostWorld, ID, ids } from './fakes/index.js';
+
+describe('a worker, when things fail', () => {
+  it('retries with back-off what a retry may mend, stays running, counts and says why', async () => {
+    const { clock, ledger, server, log, reports, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.commit(1);
+    worker();
+    await clock.advance(100);
+    for (let n = 0; n < 5; n++) {
+      server.fail(new StreamError('source_unreachable', 'cut'));
+      await clock.advance(40);
+      expect(row.lastError).toMatchObject({ code: 'source_unreachable', message: 'cut' });
+      expect(row.status).toBe('running');
+      await clock.advance(31_000);
+    }
+    server.commit(1);
+    await clock.advance(1_100);
+    expect(log.ids).toEqual(ids(2));
+    expect(server.mostReaders).toBe(1);
+    expect(reports.at(-1)!.errors).toBe(5);
+    expect(row.history.every((status) => status === 'running')).toBe(true);
+  });
+
+  it('never says running while the source can not be reached', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.checks = [{ code: 'source_unreachable', severity: 'error', message: 'no answer', fix: null }];
+    worker();
+    await clock.advance(120_000);
+    expect(row).toMatchObject({ status: 'starting', lastError: { code: 'source_unreachable' } });
+    server.checks = [];
+    await clock.advance(31_000);
+    expect(row.status).toBe('running');
+  });
+
+  it('goes to error with the first finding of the preflight and its fix, and gives the lease back', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.checks = [
+      { code: 'note', severity: 'warning', message: 'fine', fix: null },
+      { code: 'wal_level', severity: 'error', message: 'wal_level is replica', fix: 'ALTER SYSTEM …' },
+      { code: 'auth_failed', severity: 'error', message: 'no', fix: null },
+    ];
+    worker();
+    await clock.advance(5_000);
+    expect(row).toMatchObject({
+      status: 'error',
+      owner: null,
+      observed: 1,
+      lastError: { code: 'wal_level', message: 'wal_level is replica', hint: 'ALTER SYSTEM …' },
+    });
+    expect(server.reads).toEqual([]);
+    server.checks = [];
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'running', lastError: null });
+  });
+
+  it('goes to error at once on what a retry can not mend, and after 20 retries of a fault of ours; no text of it is shown', async () => {
+    const { clock, ledger, server, lines, worker } = hostWorld();
+    const row = ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    server.fail(new StreamError('slot_lost', 'the slot is gone'));
+    await clock.advance(100);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'slot_lost' } });
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    for (let n = 0; n < 21; n++) {
+      server.fail(new TypeError('row value 4711'));
+      await clock.advance(31_000);
+    }
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'internal' } });
+    expect(JSON.stringify(row.lastError)).not.toContain('4711');
+    expect(lines.lines.some(({ level }) => level === 'error')).toBe(true);
+  });
+
+  it('refuses to go on when the log was wiped under it (Invariant 2)', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.commit(3);
+    worker();
+    await clock.advance(1_000);
+    log.wipe();
+    server.fail(new StreamError('log_unavailable', 'gone'));
+    await clock.advance(1_000);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'offset_gap' } });
+    expect(server.reads.length).toBe(1);
+  });
+
+  it('goes by the log when the store is behind it', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.commit(3);
+    server.commit(2);
+    log.positions.set('', '3');
+    log.orders.set('', '00000003');
+    log.ids = ids(3);
+    row.positions.set('', '1');
+    worker();
+    await clock.advance(1_000);
+    expect(server.reads[0]!.get('')).toBe('3');
+    expect(log.ids).toEqual(ids(5));
+    expect(row.positions.get('')).toBe('5');
+  });
+
+  it('begins anew when the user gave up the position, and forgets the decision once something is durable', async () => {
+    const { clock, ledger, server, log, made, worker } = hostWorld();
+    const row = ledger.add(ID, { onLost: 'resnapshot' });
+    log.positions.set('', '40');
+    log.orders.set('', '00000040');
+    row.positions.set('', '40');
+    worker();
+    await clock.advance(1_000);
+    expect(made[0]!.spec.onLostPosition).toBe('resnapshot');
+    expect([...server.reads[0]!]).toEqual([]);
+    expect(row.onLost).toBe('resnapshot');
+    server.fail(new StreamError('source_unreachable', 'cut'));
+    await clock.advance(1_000);
+    expect(made[1]!.spec.onLostPosition).toBe('resnapshot');
+    server.commit(2);
+    await clock.advance(1_000);
+    expect(log.ids).toEqual(ids(2));
+    expect(row.onLost).toBeNull();
+    server.fail(new StreamError('source_unreachable', 'cut'));
+    await clock.advance(1_000);
+    expect(made.at(-1)!.spec.onLostPosition).toBeNull();
+    expect(server.reads.at(-1)!.get('')).toBe('2');
+  });
+
+  it('takes over from a dead worker once its lease has run out', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    row.owner = 'dead';
+    row.epoch = 4;
+    row.leaseUntil = clock.monotonic() + 9_000;
+    server.commit(1);
+    worker('w2');
+    await clock.advance(8_500);
+    expect(log.ids).toEqual([]);
+    await clock.advance(3_500);
+    expect(row).toMatchObject({ owner: 'w2', epoch: 5 });
+    expect(log.ids).toEqual(ids(1));
+  });
+
+  it('stops by its own clock while the store is down, before its lease is over; and takes the stream up again', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(100);
+    ledger.down = true;
+    server.commit(1);
+    await clock.advance(5_000);
+    expect(log.ids).toEqual(ids(1));
+    expect(row.leaseUntil).toBeGreaterThan(clock.monotonic());
+    await clock.advance(3_800);
+    expect(server.readers).toBe(0);
+    expect(host.health()).toMatchObject({ held: 0 });
+    const { writes } = ledger;
+    await clock.advance(10_000);
+    expect(host.health().ok).toBe(false);
+    expect(ledger.writes).toBe(writes);
+    ledger.down = false;
+    await clock.advance(2_500);
+    expect(server.readers).toBe(1);
+    expect(server.acked).toBe(1);
+  });
+
+  it('changes nothing when it wakes up from a freeze beside its successor (traps 27, 32)', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    worker('frozen', 1);
+    server.commit(1);
+    await clock.advance(600);
+    // Frozen: its timers do not run. Another worker has the stream meanwhile.
+    clock.freeze(20_000);
+    row.epoch = 2;
+    row.owner = 'w2';
+    row.leaseUntil = clock.monotonic() + 9_000;
+    row.positions.set('', '1');
+    const { writes } = ledger;
+    const { acked } = server;
+    server.commit(5);
+    await clock.advance(3_000);
+    expect(ledger.writes).toBe(writes);
+    expect(log.ids).toEqual(ids(1));
+    expect(server.acked).toBe(acked);
+    expect(row).toMatchObject({ owner: 'w2', epoch: 2, status: 'running' });
+    expect(server.readers).toBe(0);
+  });
+
+  it('lets go when the log says that there is a newer owner', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(100);
+    log.epoch = 9;
+    row.leaseUntil = clock.monotonic() + 60_000;
+    server.commit(1);
+    await clock.advance(100);
+    expect(host.health().held).toBe(0);
+    expect(row.status).toBe('running');
+    expect(row.lastError).toBeNull();
+    expect(log.ids).toEqual([]);
+  });
+});

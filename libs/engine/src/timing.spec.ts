@@ -1,0 +1,50 @@
+import { StreamError } from '@planasonix/core';
+import { backoffMs } from './backoff.js';
+import { SilentLog } from './fakes/index.js';
+import { failureOf, failureOfChecks, verdict } from './failure.js';
+import { holds, holdsUntil, LEASE } from './lease.js';
+
+describe('back-off', () => {
+  it('grows from 0.2 to 30 s, with full jitter', () => {
+    expect(backoffMs(1, 0)).toBe(200);
+    expect(backoffMs(1, 1)).toBe(400);
+    expect(backoffMs(4, 1)).toBe(3_200);
+    expect(backoffMs(50, 1)).toBe(30_000);
+    expect(backoffMs(50, 0)).toBe(200);
+    expect(backoffMs(50, 0.5)).toBeCloseTo(15_100);
+  });
+});
+
+describe('the lease', () => {
+  it('is given up before it ends, counted from before it was asked for', () => {
+    const until = holdsUntil(1_000);
+    expect(until).toBeLessThan(1_000 + LEASE.durationMs);
+    expect(holds(until, until - 1)).toBe(true);
+    expect(holds(until, until)).toBe(false);
+    expect(LEASE.renewEveryMs * 2).toBeLessThan(LEASE.durationMs - LEASE.marginMs);
+  });
+});
+
+describe('what becomes of a failure', () => {
+  const of = (code: ConstructorParameters<typeof StreamError>[0]) =>
+    failureOf(new StreamError(code, 'x'), new SilentLog(), 'str');
+
+  it('is patient with what others must bring back, and not for ever with the rest', () => {
+    for (const code of ['source_unreachable', 'log_unavailable', 'store_unavailable'] as const)
+      expect(verdict(of(code), 10_000)).toBe('retry');
+    expect(verdict(of('slot_active'), 20)).toBe('retry');
+    expect(verdict(of('slot_active'), 21)).toBe('error');
+    expect(verdict(of('auth_failed'), 1)).toBe('error');
+    expect(verdict(of('slot_lost'), 1)).toBe('error');
+    expect(verdict(of('fenced'), 1)).toBe('fenced');
+  });
+
+  it('takes a finding that it does not know for fatal', () => {
+    expect(failureOfChecks([{ code: 'topic_missing', severity: 'error', message: 'm', fix: null }])).toMatchObject({
+      code: 'topic_missing',
+      recourse: 'fatal',
+      hint: null,
+    });
+    expect(failureOfChecks([{ code: 'x', severity: 'warning', message: 'm', fix: null }])).toBeNull();
+  });
+});
