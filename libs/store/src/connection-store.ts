@@ -81,6 +81,12 @@ export class ConnectionStore {
     };
   }
 
+  /** For a worker, which is told an id by the gateway; `null`: gone meanwhile. */
+  async settingsOf(id: string): Promise<ConnectionSettings | null> {
+    const [row] = await sql<Connection>(this.store, `SELECT * FROM connections WHERE id = $1`, [id]);
+    return row === undefined ? null : this.settings(row);
+  }
+
   private seal(id: string, secrets: string | null): string | null {
     return secrets === null ? null : this.box.seal(secrets, place(id));
   }

@@ -1,0 +1,95 @@
+import {
+  passes,
+  type Check,
+  type ConnectionReport,
+  type ConnectionSettings,
+  type ReleaseReport,
+} from '@planasonix/core';
+import type { AskJob } from '@planasonix/lifecycle';
+import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
+import type { LogBook } from './log-book.js';
+import type { Sources } from './sources.js';
+
+/** Findings about the config itself: a stream that has them is not created. */
+const CONFIG_FINDINGS = new Set(['no_tables', 'config_invalid']);
+
+export interface CheckAnswer {
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+}
+
+/** What a `tables` or `connection_test` question finds in its draft. */
+export interface Draft {
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly connectionId?: string;
+  readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
+}
+
+export interface AnswerDeps {
+  readonly sources: Sources;
+  readonly ledger: Pick<PgStreamLedger, 'spec'>;
+  readonly connections: Pick<ConnectionStore, 'settingsOf'>;
+  readonly drafts: Pick<DraftStore, 'take'>;
+  readonly logs: LogBook;
+}
+
+/** Answers the gateway's questions about sources. An answer is plain JSON without a secret. */
+export class Answers {
+  constructor(private readonly deps: AnswerDeps) {}
+
+  answer(job: AskJob): Promise<unknown> {
+    const within = AbortSignal.timeout(Math.max(1, job.deadline - Date.now() - 100));
+    switch (job.kind) {
+      case 'check':
+        return this.check(job.streamId ?? '', within);
+      case 'connection_test':
+        return this.testConnection(job, within);
+      case 'tables':
+        return this.tables(job.draftId ?? '', within);
+      case 'release':
+        return this.release(job.streamId ?? '', job.force === true, within);
+    }
+  }
+
+  private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
+    const spec = await this.deps.ledger.spec(streamId);
+    if (spec === null) return null;
+    const [source, log] = await Promise.all([
+      this.deps.sources.look(spec, (one) => one.check(signal)),
+      this.deps.logs.of(spec.output).check(),
+    ]);
+    const checks = [...source, ...log];
+    return { ok: passes(checks), checks };
+  }
+
+  private async tables(draftId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
+    const draft = (await this.deps.drafts.take(draftId)) as Draft | null;
+    if (draft === null) return null;
+    const connection =
+      draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
+    const checks = await this.deps.sources.look(
+      { id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} },
+      (source) => source.check(signal),
+    );
+    const about = checks.filter((check) => CONFIG_FINDINGS.has(check.code));
+    return { ok: passes(about), checks: about };
+  }
+
+  private async testConnection(job: AskJob, signal: AbortSignal): Promise<ConnectionReport | null> {
+    const { type, outbound } = this.deps.sources;
+    const settings = await this.settings(job);
+    return settings === null ? null : type.testConnection(settings, outbound, signal);
+  }
+
+  private async settings(job: AskJob): Promise<ConnectionSettings | null> {
+    if (job.connectionId !== undefined) return this.deps.connections.settingsOf(job.connectionId);
+    const draft = (await this.deps.drafts.take(job.draftId ?? '')) as Draft | null;
+    return draft?.connection === undefined ? null : { id: 'conn_draft', ...draft.connection };
+  }
+
+  private async release(streamId: string, force: boolean, signal: AbortSignal): Promise<ReleaseReport> {
+    const spec = await this.deps.ledger.spec(streamId);
+    if (spec === null) return { released: [], remaining: [] };
+    return this.deps.sources.look(spec, (source) => source.release({ force }, signal));
+  }
+}

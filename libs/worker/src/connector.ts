@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } from '@planasonix/core';
+import { WorkerHost } from '@planasonix/engine';
+import { consumeQueues, type QueueConsumer } from '@planasonix/lifecycle';
+import { createOutbound } from '@planasonix/outbound';
+import { RedisEmitter } from '@planasonix/service';
+import {
+  ConnectionStore,
+  DraftStore,
+  ForgottenStore,
+  PgStreamLedger,
+  SecretBox,
+  WorkerStore,
+  type Announcement,
+} from '@planasonix/store';
+import type { DataSource } from 'typeorm';
+import { Answers } from './answers.js';
+import type { WorkerEnv } from './env.js';
+import { Janitor } from './janitor.js';
+import { LagProbe } from './lag-probe.js';
+import { LogBook } from './log-book.js';
+import { Sources } from './sources.js';
+
+const HEARTBEAT_MS = 2000;
+/** What is being read gets this long to land at SIGTERM (trap 38). */
+const DRAIN_MS = 8000;
+
+/** One connector process: the worker host of its type, and everything around it that talks to the rest of the system. */
+export class Connector {
+  readonly workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  readonly host: WorkerHost;
+  private readonly stopping = new AbortController();
+  private readonly logs: LogBook;
+  private readonly emitter: RedisEmitter;
+  private readonly workers: WorkerStore;
+  private readonly announcement: Announcement;
+  private readonly answers: Answers;
+  private readonly background: readonly { run(signal: AbortSignal): Promise<void> }[];
+  private queues: QueueConsumer | null = null;
+
+  constructor(
+    type: SourceType,
+    private readonly env: WorkerEnv,
+    store: DataSource,
+    private readonly log: Log,
+  ) {
+    const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
+    const ledger = new PgStreamLedger(store, box);
+    const endpoint = (url: string, port: number) => ({
+      host: new URL(url).hostname,
+      port: Number(new URL(url).port || port),
+    });
+    const outbound = createOutbound({
+      policy: env.OUTBOUND_POLICY,
+      reserved: [endpoint(env.DATABASE_URL, 5432), endpoint(env.REDIS_URL, 6379)],
+    });
+    const sources = new Sources(type, outbound, log);
+    this.workers = new WorkerStore(store);
+    this.logs = new LogBook(env.REDIS_URL);
+    this.emitter = new RedisEmitter(env.REDIS_URL, log);
+    this.announcement = {
+      id: this.workerId,
+      sourceType: type.type,
+      connectionTypes: type.connectionTypes,
+      configSchema: type.configSchema,
+      host: hostname(),
+      pid: process.pid,
+    };
+    const report = (reports: readonly CounterReport[]): void => void this.emitter.emit(PATTERNS.counters, reports);
+    this.host = new WorkerHost({
+      workerId: this.workerId,
+      sourceType: type.type,
+      ledger,
+      openSink: (spec) => this.logs.of(spec.output).sink(spec.id, spec.epoch),
+      createSource: (spec, wishes) => sources.owned(spec, wishes),
+      clock: systemClock,
+      log,
+      reportCounters: report,
+      capacity: env.CAPACITY,
+    });
+    this.answers = new Answers({
+      sources,
+      ledger,
+      connections: new ConnectionStore(store, box),
+      drafts: new DraftStore(store, box),
+      logs: this.logs,
+    });
+    this.background = [
+      new LagProbe({
+        workerId: this.workerId,
+        sources,
+        ledger,
+        workers: this.workers,
+        logs: this.logs,
+        report,
+        clock: systemClock,
+        log,
+      }),
+      new Janitor(new ForgottenStore(store, box), sources, systemClock, log),
+    ];
+  }
+
+  async start(): Promise<void> {
+    await this.workers.announce(this.announcement);
+    this.host.start();
+    this.queues = consumeQueues(this.env.REDIS_URL, this.announcement.sourceType, {
+      look: (job) => this.host.look(job.streamId),
+      answer: (job) => this.answers.answer(job),
+    });
+    void this.heartbeat();
+    for (const one of this.background) void one.run(this.stopping.signal);
+  }
+
+  /** The owner is told that its row has changed; everybody else has nothing to do with it. */
+  async nudged(streamId: string): Promise<void> {
+    if (this.host.isHeld(streamId)) await this.host.look(streamId);
+  }
+
+  /** Stop reading, let what was read land, commit, acknowledge, give the leases back. */
+  async stop(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    this.stopping.abort();
+    await Promise.allSettled([this.queues?.close(), this.host.stop(DRAIN_MS)]);
+    await this.workers.forget(this.workerId).catch(() => undefined);
+    await Promise.allSettled([this.logs.close(), this.emitter.close()]);
+  }
+
+  private async heartbeat(): Promise<void> {
+    while (await systemClock.sleep(HEARTBEAT_MS, this.stopping.signal))
+      await this.workers
+        .heartbeat(this.announcement)
+        .catch((error: unknown) => this.log.debug({ err: error }, 'the store did not hear that this worker lives'));
+  }
+}

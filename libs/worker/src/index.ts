@@ -1,0 +1,2 @@
+export type { CheckAnswer, Draft } from './answers.js';
+export { runConnector } from './run-connector.js';

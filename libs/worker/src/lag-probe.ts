@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import type { Clock, CounterReport, Log } from '@planasonix/core';
+import type { PgStreamLedger, WorkerStore } from '@planasonix/store';
+import type { LogBook } from './log-book.js';
+import type { Sources } from './sources.js';
+
+const EVERY_MS = 10_000;
+const WITHIN_MS = 8_000;
+const AT_ONCE = 4;
+
+export interface LagProbeDeps {
+  readonly workerId: string;
+  readonly sources: Sources;
+  readonly ledger: PgStreamLedger;
+  readonly workers: Pick<WorkerStore, 'liveIds'>;
+  readonly logs: LogBook;
+  readonly report: (reports: readonly CounterReport[]) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Which of `workers` looks at a stream: the same one at every worker, without asking. */
+export function looksAfter(workerId: string, workers: readonly string[], streamId: string): boolean {
+  const at = workers.indexOf(workerId);
+  return at >= 0 && createHash('sha1').update(streamId).digest().readUInt32BE(0) % workers.length === at;
+}
+
+/** Lag of streams that nobody reads (stopped, in error): it grows all the same, so somebody looks each 10 s. */
+export class LagProbe {
+  constructor(private readonly deps: LagProbeDeps) {}
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (await this.deps.clock.sleep(EVERY_MS, signal))
+      await this.round().catch((error: unknown) => this.deps.log.debug({ err: error }, 'lag could not be looked at'));
+  }
+
+  async round(): Promise<void> {
+    const { ledger, workers, sources, workerId } = this.deps;
+    const [ids, live] = [await ledger.resting(sources.type.type), await workers.liveIds(sources.type.type)];
+    const mine = ids.filter((id) => looksAfter(workerId, live, id));
+    const reports: CounterReport[] = [];
+    const next = async (): Promise<void> => {
+      for (let id = mine.pop(); id !== undefined; id = mine.pop()) {
+        // A source that can't be reached now: the last commit that is known of goes on ageing.
+        const report = await this.look(id).catch(() => null);
+        if (report !== null) reports.push(report);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
+    if (reports.length > 0) this.deps.report(reports);
+  }
+
+  private async look(streamId: string): Promise<CounterReport | null> {
+    const { ledger, logs, sources, clock } = this.deps;
+    const spec = await ledger.spec(streamId);
+    if (spec === null) return null;
+    const [positions, totals] = [await ledger.positions(streamId), await logs.of(spec.output).totals(streamId)];
+    const lag = await sources.look(spec, (source) => source.lag(positions, AbortSignal.timeout(WITHIN_MS)));
+    return {
+      stream_id: streamId,
+      source_type: spec.sourceType,
+      epoch: spec.epoch,
+      // Beyond every number that the last owner of this epoch has used.
+      sequence: clock.now(),
+      at: clock.now(),
+      total_events: totals.events,
+      total_bytes: totals.bytes,
+      errors: 0,
+      rejected_events: 0,
+      dropped_events: 0,
+      latency: [],
+      oldest_pending_at: lag.oldestPendingMs,
+      lag_proved_at: lag.provedAtMs,
+      last_event_at: null,
+      backlog_bytes: lag.backlogBytes,
+    };
+  }
+}

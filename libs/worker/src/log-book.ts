@@ -1,0 +1,24 @@
+import type { EventLog, PipelineOutput } from '@planasonix/core';
+import { openLog } from '@planasonix/sinks';
+
+/** One open log per kind of output, shared by all streams that write to it. */
+export class LogBook {
+  private readonly logs = new Map<string, EventLog>();
+
+  constructor(private readonly redisUrl: string) {}
+
+  of(output: PipelineOutput): EventLog {
+    const key = JSON.stringify(output);
+    let log = this.logs.get(key);
+    if (log === undefined) {
+      log = openLog(output, { redisUrl: this.redisUrl });
+      this.logs.set(key, log);
+    }
+    return log;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.logs.values()].map((log) => log.close()));
+    this.logs.clear();
+  }
+}

@@ -1,0 +1,43 @@
+import type { SourceType } from '@planasonix/core';
+import { asLog, bootApp, createLogger, run } from '@planasonix/service';
+import { openStore } from '@planasonix/store';
+import { Gauge } from 'prom-client';
+import { Connector } from './connector.js';
+import { ConnectorModule } from './connector.module.js';
+import { readWorkerEnv } from './env.js';
+
+/** A connector app: all that its `main.ts` has to call. */
+export function runConnector(sourceType: SourceType): void {
+  const name = sourceType.type.replaceAll('_', '-');
+  run(async () => {
+    const env = readWorkerEnv();
+    const logger = createLogger(name, env.LOG_LEVEL);
+    const boot = { name, env, port: env.HEALTH_PORT, logger, redisEvents: true };
+    if (process.argv.includes('--check')) return bootApp({ ...boot, module: ConnectorModule });
+    const log = asLog(logger);
+    const store = await openStore(env.DATABASE_URL, { log, poolSize: 6 });
+    const connector = new Connector(sourceType, env, store, log);
+    new Gauge({
+      name: 'planasonix_streams_held',
+      help: 'Streams that this worker holds',
+      collect() {
+        this.set(connector.host.health().held);
+      },
+    });
+    const app = await bootApp({
+      ...boot,
+      module: ConnectorModule.of(connector),
+      dependencies: () => [
+        {
+          name: 'store',
+          check: () =>
+            connector.host.health().ok
+              ? store.query('SELECT 1')
+              : Promise.reject(new Error('leases can not be renewed')),
+        },
+      ],
+    });
+    await connector.start();
+    return app;
+  });
+}

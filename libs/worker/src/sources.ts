@@ -1,0 +1,59 @@
+import {
+  systemClock,
+  type Log,
+  type OnLostPosition,
+  type Outbound,
+  type Owned,
+  type Source,
+  type SourceType,
+  type StreamSpec,
+} from '@planasonix/core';
+
+export interface SourceWishes {
+  readonly owned: Owned;
+  readonly onLostPosition: OnLostPosition | null;
+  remember(owned: Owned): Promise<void>;
+}
+
+/** Without a lease nothing may be made at the source. */
+const barred: Pick<SourceWishes, 'remember'> = {
+  remember: () => Promise.reject(new Error('only the owner of a stream makes things at its source')),
+};
+
+/** Makes sources of one type from what the store says of a stream. */
+export class Sources {
+  constructor(
+    readonly type: SourceType,
+    readonly outbound: Outbound,
+    private readonly log: Log,
+  ) {}
+
+  /** For the owner of the stream. */
+  owned(spec: StreamSpec, wishes: SourceWishes): Source {
+    return this.type.create({
+      streamId: spec.id,
+      streamName: spec.name,
+      config: spec.config,
+      connection: spec.connection,
+      outbound: this.outbound,
+      owned: wishes.owned,
+      remember: wishes.remember,
+      onLostPosition: wishes.onLostPosition,
+      clock: systemClock,
+      log: this.log,
+    });
+  }
+
+  /** For a look: preflight, lag, giving back. Closed when `use` is done. */
+  async look<T>(
+    spec: Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'owned'>,
+    use: (source: Source) => Promise<T>,
+  ): Promise<T> {
+    const source = this.owned({ ...spec } as StreamSpec, { owned: spec.owned, onLostPosition: null, ...barred });
+    try {
+      return await use(source);
+    } finally {
+      await source.close();
+    }
+  }
+}
