@@ -4,11 +4,15 @@ import { commit, eventOf, numbers } from './events.js';
 import type { SinkUnderTest } from './sink-conformance.js';
 
 export interface FullLogContext {
-  under(): SinkUnderTest;
+  readonly under: () => SinkUnderTest;
   /** The stream of this test. */
-  id(): string;
-  openSink(epoch: number, options: { reset?: boolean }, of: EventLog): Promise<{ sink: Sink; found: OpenedLog }>;
-  ids(of?: EventLog): Promise<string[]>;
+  readonly id: () => string;
+  readonly openSink: (
+    epoch: number,
+    options: { reset?: boolean },
+    of: EventLog,
+  ) => Promise<{ sink: Sink; found: OpenedLog }>;
+  readonly ids: (of?: EventLog) => Promise<string[]>;
 }
 
 const never = new AbortController().signal;
@@ -16,8 +20,9 @@ const never = new AbortController().signal;
 /** "A full log makes `append` wait; `blocked` tells meanwhile." */
 export function fullLogConformance({ under, id, openSink, ids }: FullLogContext): void {
   it('waits while it is full, says so, and goes on in order when there is room', async () => {
-    if (!under().bounded) return;
-    const { log: small, max, makeRoom } = under().bounded;
+    const { bounded } = under();
+    if (!bounded) return;
+    const { log: small, max, makeRoom } = bounded;
     const { sink } = await openSink(1, {}, small);
     await sink.append(commit(1, max), never);
     expect(sink.blocked).toBeNull();
@@ -37,8 +42,9 @@ export function fullLogConformance({ under, id, openSink, ids }: FullLogContext)
   });
 
   it('ends its waiting for room when it is aborted or fenced', async () => {
-    if (!under().bounded) return;
-    const { log: small, max } = under().bounded;
+    const { bounded } = under();
+    if (!bounded) return;
+    const { log: small, max } = bounded;
     const { sink } = await openSink(1, {}, small);
     await sink.append(commit(1, max), never);
     const abort = new AbortController();

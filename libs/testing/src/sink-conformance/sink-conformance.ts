@@ -1,4 +1,4 @@
-import { StreamError, type ChangeBatch, type EventLog, type LogEntry, type Sink } from '@planasonix/core';
+import { StreamError, type EventLog, type LogEntry, type Sink } from '@planasonix/core';
 import { eventually } from '../eventually.js';
 import { commit, eventOf, numbers } from './events.js';
 import { fullLogConformance } from './full-log.js';
