@@ -12,7 +12,7 @@ import {
 export interface SourceWishes {
   readonly owned: Owned;
   readonly onLostPosition: OnLostPosition | null;
-  remember(owned: Owned): Promise<void>;
+  readonly remember: (owned: Owned) => Promise<void>;
 }
 
 /** Without a lease nothing may be made at the source. */
