@@ -1,0 +1,126 @@
+const CHUNK = 256 * 1024;
+
+/**
+ * Where JSON is written, byte by byte, without a string in between. Memory comes in chunks; a finished piece is a view
+ * into its chunk, so nothing is copied and a chunk lives as long as its youngest event.
+ */
+export class JsonBuffer {
+  bytes: Buffer = Buffer.allocUnsafeSlow(CHUNK);
+  /** Next byte to write. */
+  at = 0;
+  private from = 0;
+
+  /** Begins a piece. */
+  begin(): void {
+    this.from = this.at;
+  }
+
+  /** Makes room for `n` more bytes; the piece that is being written moves to a new chunk if it has to. */
+  need(n: number): void {
+    if (this.at + n <= this.bytes.length) return;
+    const written = this.at - this.from;
+    const next = Buffer.allocUnsafeSlow(Math.max(CHUNK, (written + n) * 2));
+    this.bytes.copy(next, 0, this.from, this.at);
+    this.bytes = next;
+    this.from = 0;
+    this.at = written;
+  }
+
+  /** The piece since `begin`. */
+  take(): Buffer {
+    return this.bytes.subarray(this.from, this.at);
+  }
+
+  /** Bytes written since `begin`: a place to come back to with `slice`. */
+  get written(): number {
+    return this.at - this.from;
+  }
+
+  /** Text of the piece from a `written` of before to here. */
+  text(since: number): string {
+    return this.bytes.toString('utf8', this.from + since, this.at);
+  }
+
+  /** Takes back everything since a `written` of before. */
+  rewind(to: number): void {
+    this.at = this.from + to;
+  }
+
+  put(piece: Buffer): void {
+    this.need(piece.length);
+    if (piece.length > 24) piece.copy(this.bytes, this.at);
+    else for (let i = 0; i < piece.length; i++) this.bytes[this.at + i] = piece[i]!;
+    this.at += piece.length;
+  }
+
+  /** Text of which every character is one byte. */
+  ascii(text: string): void {
+    this.need(text.length);
+    const { bytes } = this;
+    let { at } = this;
+    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
+    this.at = at;
+  }
+
+  /** Bytes as they are. */
+  raw(source: Buffer, start: number, end: number): void {
+    const length = end - start;
+    this.need(length);
+    if (length > 32) source.copy(this.bytes, this.at, start, end);
+    else {
+      const { bytes, at } = this;
+      for (let i = 0; i < length; i++) bytes[at + i] = source[start + i]!;
+    }
+    this.at += length;
+  }
+
+  byte(code: number): void {
+    this.need(1);
+    this.bytes[this.at++] = code;
+  }
+
+  /** UTF-8 bytes as a JSON string. */
+  string(source: Buffer, start: number, end: number): void {
+    this.need(end - start + 2);
+    const { bytes } = this;
+    let { at } = this;
+    bytes[at++] = 0x22;
+    for (let i = start; i < end; i++) {
+      const code = source[i]!;
+      if (code < 0x20 || code === 0x22 || code === 0x5c) {
+        this.at = at;
+        return this.escaped(source, i, end);
+      }
+      bytes[at++] = code;
+    }
+    bytes[at++] = 0x22;
+    this.at = at;
+  }
+
+  private escaped(source: Buffer, start: number, end: number): void {
+    for (let i = start; i < end; i++) {
+      // Room for the longest escape and for what is certainly left.
+      this.need(end - i + 7);
+      const code = source[i]!;
+      const short = code < 0x60 ? SHORT[code] : undefined;
+      if (short !== undefined) {
+        this.bytes[this.at++] = 0x5c;
+        this.bytes[this.at++] = short;
+      } else if (code < 0x20) {
+        for (const digit of `\\u00${code < 16 ? '0' : ''}${code.toString(16)}`)
+          this.bytes[this.at++] = digit.charCodeAt(0);
+      } else this.bytes[this.at++] = code;
+    }
+    this.bytes[this.at++] = 0x22;
+  }
+}
+
+const SHORT: Readonly<Record<number, number>> = {
+  0x08: 0x62,
+  0x09: 0x74,
+  0x0a: 0x6e,
+  0x0c: 0x66,
+  0x0d: 0x72,
+  0x22: 0x22,
+  0x5c: 0x5c,
+};

@@ -1,0 +1,99 @@
+import type { RowOp } from '@planasonix/core';
+import type { TypeCatalog } from './type-catalog.js';
+import type { ValueWriter } from './value-writers.js';
+
+export interface RelationColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  /** The wire says that the column belongs to the replica identity. With FULL it says so of every column (trap 14). */
+  readonly identity: boolean;
+}
+
+/** A table as a Relation message, or the catalog, tells it. */
+export interface RelationInfo {
+  readonly oid: number;
+  readonly schema: string;
+  readonly table: string;
+  readonly replicaIdentity: 'd' | 'n' | 'f' | 'i';
+  readonly columns: readonly RelationColumn[];
+}
+
+/** A table made ready: everything about its rows that is the same for each of them is encoded once. */
+export interface Relation extends RelationInfo {
+  readonly subject: string;
+  readonly writers: readonly ValueWriter[];
+  /** `"name":` with a comma before it and without. */
+  readonly labels: readonly Buffer[];
+  readonly firstLabels: readonly Buffer[];
+  /** Columns that never leave the worker. */
+  readonly hidden: readonly boolean[];
+  /** Key columns by index, in the key's order. */
+  readonly key: readonly number[];
+  readonly isKey: readonly boolean[];
+  /** `{"op":"c","before":` … up to the row, per operation. */
+  readonly heads: Readonly<Record<RowOp, Buffer>>;
+  /** `,"source":{"connector":…` up to what differs by row. */
+  readonly sourceHead: Buffer;
+}
+
+/**
+ * @param keyNames the key's columns in its order, from the catalog; used where it names the same columns as the wire
+ *   does, or where the wire can't tell (FULL).
+ */
+export function prepareRelation(
+  info: RelationInfo,
+  keyNames: readonly string[],
+  excluded: ReadonlySet<string>,
+  database: string,
+  catalog: TypeCatalog,
+): Relation {
+  const index = new Map(info.columns.map((column, i) => [column.name, i]));
+  const flagged = info.columns.flatMap((column, i) => (column.identity ? [i] : []));
+  const fromCatalog = keyNames.flatMap((name) => index.get(name) ?? []);
+  const sameColumns = fromCatalog.length === flagged.length && fromCatalog.every((i) => flagged.includes(i));
+  const all = info.replicaIdentity === 'f' || sameColumns ? fromCatalog : flagged;
+  const hidden = info.columns.map((column) => excluded.has(column.name));
+  const key = all.filter((i) => !hidden[i]);
+  const label = (name: string, comma: string): Buffer => Buffer.from(`${comma}${JSON.stringify(name)}:`);
+  const head = (op: RowOp): Buffer => Buffer.from(`{"op":"${op}","before":`);
+  return {
+    ...info,
+    subject: `${info.schema}.${info.table}`,
+    writers: info.columns.map((column) => catalog.writer(column.typeOid)),
+    labels: info.columns.map((column) => label(column.name, ',')),
+    firstLabels: info.columns.map((column) => label(column.name, '')),
+    hidden,
+    key,
+    isKey: info.columns.map((_, i) => key.includes(i)),
+    heads: { c: head('c'), u: head('u'), d: head('d'), r: head('r'), t: head('t') },
+    sourceHead: Buffer.from(
+      `,"source":{"connector":"postgres","db":${JSON.stringify(database)},"schema":${JSON.stringify(info.schema)},"table":${JSON.stringify(info.table)},"snapshot":`,
+    ),
+  };
+}
+
+/** Reads a Relation message (`R`) of pgoutput, protocol 1. */
+export function parseRelation(message: Buffer): RelationInfo {
+  let at = 5;
+  const text = (): string => {
+    const end = message.indexOf(0, at);
+    const value = message.toString('utf8', at, end);
+    at = end + 1;
+    return value;
+  };
+  const oid = message.readUInt32BE(1);
+  const schema = text() || 'pg_catalog';
+  const table = text();
+  const replicaIdentity = String.fromCharCode(message[at]!) as RelationInfo['replicaIdentity'];
+  const count = message.readUInt16BE(at + 1);
+  at += 3;
+  const columns: RelationColumn[] = [];
+  for (let i = 0; i < count; i++) {
+    const identity = (message[at]! & 1) === 1;
+    at += 1;
+    const name = text();
+    columns.push({ name, typeOid: message.readUInt32BE(at), identity });
+    at += 8;
+  }
+  return { oid, schema, table, replicaIdentity, columns };
+}

@@ -1,0 +1,116 @@
+import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
+import { JsonBuffer } from './json-buffer.js';
+import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
+import { Tuple, keyText, writeRow } from './tuple.js';
+import type { TypeCatalog } from './type-catalog.js';
+
+const [TAB, NEWLINE, BACKSLASH, LETTER_N] = [0x09, 0x0a, 0x5c, 0x4e];
+
+export interface SnapshotEncoderOptions {
+  readonly catalog: TypeCatalog;
+  readonly relation: RelationInfo;
+  readonly key: readonly string[];
+  readonly excluded: ReadonlySet<string>;
+  readonly database: string;
+  /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`: begins every id; the key, or the row's number, follows. */
+  readonly idPrefix: string;
+  /** What the snapshot saw: everything that was committed before this place. */
+  readonly lsn: string;
+  readonly takenAtMs: number;
+}
+
+/** Rows of `COPY … TO STDOUT` in text form, to `op:"r"` events, by the same writers that the stream uses. */
+export class SnapshotEncoder {
+  private readonly out = new JsonBuffer();
+  private readonly relation: Relation;
+  private readonly tuple = new Tuple();
+  private readonly time: string;
+  private readonly tail: Buffer;
+  private scratch = Buffer.allocUnsafe(64 * 1024);
+  private rows = 0;
+
+  constructor(private readonly options: SnapshotEncoderOptions) {
+    const { relation, key, excluded, database, catalog, takenAtMs, lsn } = options;
+    this.relation = prepareRelation({ ...relation, replicaIdentity: 'f' }, key, excluded, database, catalog);
+    this.time = new Date(takenAtMs).toISOString();
+    this.tail = Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`);
+  }
+
+  /** One row: a CopyData message, with its newline. */
+  row(line: Buffer): ChangeEvent {
+    this.split(line);
+    const { out, relation, tuple } = this;
+    const n = this.rows++;
+    out.begin();
+    const key = keyText(out, relation, tuple, null);
+    out.put(relation.heads.r);
+    out.put(NO_BEFORE);
+    writeRow(out, relation, tuple, null, false);
+    out.put(UNCHANGED_NONE);
+    out.put(relation.sourceHead);
+    out.put(this.tail);
+    out.ascii(`${n}},"ts_ms":${Date.now()}}`);
+    return {
+      id: this.options.idPrefix + (key === '' ? String(n) : key),
+      type: ROW_EVENT_TYPES.r,
+      subject: relation.subject,
+      time: this.time,
+      timeMs: this.options.takenAtMs,
+      partitionkey: key,
+      data: out.take(),
+      order: null,
+    };
+  }
+
+  /** Lays the row out: fields are parted by tabs, `\N` is null, a backslash escapes. Escaped fields go to the scratch. */
+  private split(line: Buffer): void {
+    const { tuple } = this;
+    const end = line[line.length - 1] === NEWLINE ? line.length - 1 : line.length;
+    if (line.indexOf(BACKSLASH) < 0) {
+      tuple.source = line;
+      let field = 0;
+      let start = 0;
+      for (let i = 0; i <= end; i++)
+        if (i === end || line[i] === TAB) {
+          tuple.starts[field] = start;
+          tuple.ends[field++] = i;
+          start = i + 1;
+        }
+      tuple.count = end === 0 && this.relation.columns.length === 0 ? 0 : field;
+      return;
+    }
+    if (this.scratch.length < line.length) this.scratch = Buffer.allocUnsafe(line.length * 2);
+    const { scratch } = this;
+    tuple.source = scratch;
+    let field = 0;
+    let at = 0;
+    let start = 0;
+    let isNull = false;
+    for (let i = 0; i <= end; i++) {
+      const code = line[i]!;
+      if (i === end || code === TAB) {
+        tuple.starts[field] = isNull ? -1 : start;
+        tuple.ends[field++] = at;
+        start = at;
+        isNull = false;
+      } else if (code !== BACKSLASH) scratch[at++] = code;
+      else {
+        const escaped = line[++i]!;
+        if (escaped === LETTER_N) isNull = true;
+        else scratch[at++] = ESCAPES[escaped] ?? escaped;
+      }
+    }
+    tuple.count = field;
+  }
+}
+
+const NO_BEFORE = Buffer.from('null,"after":');
+const UNCHANGED_NONE = Buffer.from(',"unchanged":[]');
+const ESCAPES: Readonly<Record<number, number>> = {
+  0x62: 0x08,
+  0x66: 0x0c,
+  0x6e: 0x0a,
+  0x72: 0x0d,
+  0x74: 0x09,
+  0x76: 0x0b,
+};
