@@ -18,7 +18,7 @@ export const integerWriter: ValueWriter = (out, source, start, end) => out.raw(s
 export const numberWriter: ValueWriter = (out, source, start, end) => {
   for (let i = start; i < end; i++) {
     const code = source[i]!;
-    if (code === LETTER_E) return exponent(out, source.latin1Slice(start, end));
+    if (code === LETTER_E) return exponent(out, source.toString('latin1', start, end));
     if (code > NINE) return out.string(source, start, end);
   }
   // A float's negative zero is a zero to numeric.
