@@ -1,0 +1,114 @@
+import { Inject } from '@nestjs/common';
+import type { JsonSchema } from '@planasonix/core';
+import { AuditStore, ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
+import { actorOf } from '../audit/actor.js';
+import { ApiError, badField } from '../contract/api-error.js';
+import { Api, Route, type Input } from '../contract/route.js';
+import { Validated } from '../input/input.pipe.js';
+import { refusal } from '../input/issues.js';
+import { jsonSchema } from '../input/validate.js';
+import { Cursors, pageThrough } from '../paging/cursor.js';
+import { refuseMasks } from '../sources/config.js';
+import { CONNECTION_CONFIGS, endpointsOf, type ConnectionType } from './connection-config.js';
+import * as routes from './connection-routes.js';
+import { HostRules } from './host-rules.js';
+
+type Json = Record<string, unknown>;
+
+const SCHEMAS = Object.fromEntries(
+  Object.entries(CONNECTION_CONFIGS).map(([type, schema]) => [type, jsonSchema(schema)]),
+) as Record<ConnectionType, JsonSchema>;
+
+const shown = (row: Connection) => ({
+  id: row.id,
+  name: row.name,
+  type: row.type,
+  config: row.config,
+  createdAt: row.created_at.toISOString(),
+  updatedAt: row.updated_at.toISOString(),
+});
+const told = (row: Connection) => ({ name: row.name, type: row.type, config: row.config });
+
+@Api()
+export class ConnectionController {
+  constructor(
+    @Inject(ConnectionStore) private readonly connections: ConnectionStore,
+    @Inject(AuditStore) private readonly audit: AuditStore,
+    @Inject(Cursors) private readonly cursors: Cursors,
+    @Inject(HostRules) private readonly hosts: HostRules,
+  ) {}
+
+  @Route(routes.listConnections)
+  async list(@Validated() { query, call }: Input<typeof routes.listConnections>) {
+    const { workspaceId } = call.caller;
+    const { rows, cursor } = await pageThrough(this.cursors, { list: 'connections', workspaceId }, query, (limit, before) =>
+      this.connections.list(workspaceId, limit, before),
+    );
+    return { data: rows.map(shown), meta: { cursor } };
+  }
+
+  @Route(routes.createConnection)
+  async create(@Validated() { body, call }: Input<typeof routes.createConnection>) {
+    const split = splitSecrets(SCHEMAS[body.type], body.config);
+    refuseMasks(split, 'config');
+    await this.hosts.check(body.config);
+    const row = await this.connections.create(call.caller.workspaceId, input(body, split));
+    await this.audit.append(actorOf(call), { action: 'connection.create', resourceType: 'connection', resourceId: row.id, after: told(row) });
+    return shown(row);
+  }
+
+  @Route(routes.getConnection)
+  async get(@Validated() { params, call }: Input<typeof routes.getConnection>) {
+    return shown(await this.existing(call.caller.workspaceId, params.id));
+  }
+
+  @Route(routes.putConnection)
+  async put(@Validated() { params, body, call }: Input<typeof routes.putConnection>) {
+    const { workspaceId } = call.caller;
+    const before = await this.existing(workspaceId, params.id);
+    if (before.type !== body.type) throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
+    const earlier = this.connections.settings(before).config;
+    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewHosts(before.config, body.config);
+    const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
+    refuseMasks(split, 'config');
+    await this.hosts.check(body.config);
+    const row = await this.connections.update(workspaceId, params.id, input(body, split));
+    if (row === null) throw new ApiError('not_found');
+    await this.audit.append(actorOf(call), {
+      action: 'connection.update',
+      resourceType: 'connection',
+      resourceId: row.id,
+      before: told(before),
+      after: { ...told(row), secrets_changed: secretsChanged(SCHEMAS[body.type], earlier, split) },
+    });
+    return shown(row);
+  }
+
+  @Route(routes.deleteConnection)
+  async remove(@Validated() { params, call }: Input<typeof routes.deleteConnection>) {
+    const row = await this.connections.remove(call.caller.workspaceId, params.id);
+    if (row === null) throw new ApiError('not_found');
+    await this.audit.append(actorOf(call), { action: 'connection.delete', resourceType: 'connection', resourceId: row.id, before: told(row) });
+    return { id: row.id, deleted: true };
+  }
+
+  private async existing(workspaceId: string, id: string): Promise<Connection> {
+    const row = await this.connections.get(workspaceId, id);
+    if (row === null) throw new ApiError('not_found');
+    return row;
+  }
+}
+
+const input = (body: { name: string; type: string }, split: SplitConfig) => ({ name: body.name, type: body.type, config: split.shown, secrets: split.secrets });
+
+/** Whoever may change a connection but not read its password must not be able to have it sent to a host of theirs. */
+function refuseNewHosts(before: Json, after: Json): void {
+  const known = new Set(endpointsOf(before).map((one) => one.host.toLowerCase()));
+  const foreign = endpointsOf(after).find((one) => !known.has(one.host.toLowerCase()));
+  if (foreign === undefined) return;
+  throw refusal([
+    { field: foreign.field, issue: 'is another host, and a masked secret is not sent to it', hint: 'Give the secrets again together with the new host.' },
+  ]);
+}
+
+const secretsChanged = (schema: JsonSchema, earlier: Json, split: SplitConfig): boolean => splitSecrets(schema, earlier).secrets !== split.secrets;

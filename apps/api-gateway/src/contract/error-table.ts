@@ -1,0 +1,121 @@
+/**
+ * Every error code that an answer of this API can carry. The text here is the documentation: `openapi/` copies it.
+ * The codes of a stream's `last_error` are in `STREAM_ERRORS` of `@planasonix/core`.
+ */
+interface TableEntry {
+  readonly status: number;
+  /** When it is answered. Also the message where nobody has said more. */
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export const API_ERRORS = {
+  invalid_request: { status: 400, message: 'The request is not as documented; `details` says what is wrong.' },
+  invalid_json: { status: 400, message: 'The body is not valid JSON.', hint: 'Send one JSON object in UTF-8.' },
+  invalid_url: { status: 400, message: 'The URL is not well formed.', hint: 'Percent-encode the path and the query.' },
+  invalid_cursor: {
+    status: 400,
+    message: 'The cursor is not one of this list.',
+    hint: 'Use the cursor of the last answer, with the same filters and key; or none, to begin anew.',
+  },
+  source_type_unavailable: { status: 400, message: 'No worker has announced this source type.' },
+  no_tables: { status: 400, message: 'No table of the source matches.', hint: 'Use exact names or schema.*.' },
+  host_forbidden: {
+    status: 400,
+    message: 'The outbound policy does not allow this host.',
+    hint: 'Use a public address, or set OUTBOUND_POLICY to allow private ones.',
+  },
+  unauthorized: {
+    status: 401,
+    message: 'A valid API key is required.',
+    hint: 'Send it as "Authorization: Bearer plnx_live_…".',
+  },
+  forbidden: { status: 403, message: 'The API key lacks the scope that this route asks for.' },
+  not_found: { status: 404, message: 'There is nothing under this address in your workspace.' },
+  method_not_allowed: { status: 405, message: 'This address does not take that method; `Allow` names those it takes.' },
+  name_taken: { status: 409, message: 'The name is in use in this workspace.', hint: 'Choose another name.' },
+  invalid_transition: { status: 409, message: 'The state of the stream does not allow this command.' },
+  superseded: {
+    status: 409,
+    message: 'A later command overtook this one.',
+    hint: 'Read the stream: it shows what holds now.',
+  },
+  position_lost: {
+    status: 409,
+    message: 'The position of the stream is lost; the start has to say what to do about it.',
+    hint: 'Start with {"onLostPosition":"resnapshot"} to read all rows again, or "skip" to go on from now.',
+  },
+  stream_active: {
+    status: 409,
+    message: 'The config can change while a stream is created, paused, stopped or in error.',
+    hint: 'Pause or stop the stream first.',
+  },
+  in_use: { status: 409, message: 'A stream uses it.', hint: 'Delete those streams first.' },
+  active_consumers: {
+    status: 409,
+    message: 'The source reports that somebody else reads what the stream holds there. Nothing was deleted.',
+    hint: 'End that reader, or delete with force=true.',
+  },
+  source_unreachable: {
+    status: 409,
+    message: 'The source can not be reached to give back what the stream holds there. Nothing was deleted.',
+    hint: 'Try again when it answers, or delete with force=true.',
+  },
+  no_worker: {
+    status: 409,
+    message: 'No live worker of the source type has answered.',
+    hint: 'Start a worker of this source type.',
+  },
+  deleting: { status: 409, message: 'The stream is being deleted.' },
+  stream_error: {
+    status: 409,
+    message: 'The stream failed while the command waited; `last_error` says why.',
+    hint: 'Mend the cause, then start it.',
+  },
+  last_admin_key: {
+    status: 409,
+    message: 'This is the last live key of the workspace that may administer it.',
+    hint: 'Make another key with admin:organization first.',
+  },
+  idempotency_conflict: {
+    status: 409,
+    message: 'This Idempotency-Key was used with another request.',
+    hint: 'Use a new key for a new request.',
+  },
+  idempotency_in_progress: {
+    status: 409,
+    message: 'A request with this Idempotency-Key is under way.',
+    hint: 'Try again in a moment.',
+  },
+  payload_too_large: { status: 413, message: 'The body is over 1 MiB.' },
+  unsupported_media_type: {
+    status: 415,
+    message: 'The body has to be JSON.',
+    hint: 'Send "Content-Type: application/json".',
+  },
+  rate_limited: { status: 429, message: 'Too many requests.', hint: 'Wait as long as Retry-After says (seconds).' },
+  too_many_tails: {
+    status: 429,
+    message: 'Too many live tails are open.',
+    hint: 'Close one; for a steady consumer read the log itself.',
+  },
+  headers_too_large: { status: 431, message: 'The headers are too large.' },
+  internal: {
+    status: 500,
+    message: 'A fault of this system. Its log has the details under request_id.',
+  },
+  store_unavailable: { status: 503, message: 'The store can not be reached.', hint: 'Try again in a moment.' },
+  limits_unavailable: {
+    status: 503,
+    message: 'The rate limits can not be read, and nothing is created without them.',
+    hint: 'Try again in a moment.',
+  },
+  log_unavailable: { status: 503, message: 'The log of the pipeline can not be reached. Nothing changed.', hint: 'Try again in a moment.' },
+  queue_unavailable: { status: 503, message: 'The workers can not be asked.', hint: 'Try again in a moment.' },
+  worker_busy: { status: 503, message: 'No worker answered in time.', hint: 'Try again in a moment.' },
+  shutting_down: { status: 503, message: 'This gateway is shutting down.', hint: 'Try again in a moment.' },
+} as const satisfies Record<string, TableEntry>;
+
+export type ApiErrorCode = keyof typeof API_ERRORS;
+
+export const statusOf = (code: ApiErrorCode): number => API_ERRORS[code].status;

@@ -1,0 +1,34 @@
+import { allRoutes, PREFIXES, type Method, type RouteSpec } from './route.js';
+
+interface Entry {
+  readonly spec: RouteSpec;
+  readonly pattern: RegExp;
+}
+
+/** Finds routes by what the router matched, and what an address that matched nothing would have taken. */
+export class RouteTable {
+  private readonly byUrl = new Map<string, RouteSpec>();
+  private readonly entries: readonly Entry[];
+
+  constructor(routes: readonly RouteSpec[] = allRoutes()) {
+    this.entries = routes.map((spec) => ({
+      spec,
+      pattern: new RegExp(`^/(?:v1/)?api${spec.path.replace(/\{\w+\}/g, '[^/]+')}$`),
+    }));
+    for (const spec of routes)
+      for (const prefix of PREFIXES)
+        this.byUrl.set(`${spec.method} /${prefix}${spec.path.replace(/\{(\w+)\}/g, ':$1')}`, spec);
+  }
+
+  /** @param url the pattern that the router matched, such as `/api/streams/:id`. */
+  find(method: string, url: string | undefined): RouteSpec | null {
+    return this.byUrl.get(`${method === 'HEAD' ? 'GET' : method} ${url}`) ?? null;
+  }
+
+  /** Methods that an address takes; empty for an unknown one. A literal segment wins over a parameter, as in the router. */
+  allowed(path: string): readonly Method[] {
+    const matching = this.entries.filter(({ pattern }) => pattern.test(path));
+    const literal = matching.filter(({ spec }) => path.endsWith(spec.path));
+    return (literal.length > 0 ? literal : matching).map(({ spec }) => spec.method);
+  }
+}

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import type { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { Log } from '@planasonix/core';
+import type { FastifyRequest } from 'fastify';
+import { parseBody } from '../input/json-text.js';
+import type { Admission } from './admission.js';
+import { findPass, PASS_PROPERTY } from './pass.js';
+import { logAction, withRequest } from './request-log.js';
+
+export const MAX_BODY_BYTES = 1024 * 1024;
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json(?:\s*;|$)/i;
+
+/** What stands before Nest: admission, and the one body parser. Failures go to the exception filter like all others. */
+export function guardInput(adapter: FastifyAdapter, admission: Admission, log: Log): void {
+  const instance = adapter.getInstance();
+  instance.decorateRequest(PASS_PROPERTY, null);
+  instance.addHook('onRequest', (_request, _reply, done) => withRequest(done));
+  instance.addHook('onRequest', (request, reply) => admission.admit(request, reply));
+  instance.addHook('onSend', (_request, reply, payload, done) => {
+    if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
+    done(null, payload);
+  });
+  instance.addHook('onResponse', (request, reply, done) => {
+    logAction(log, request, reply);
+    done();
+  });
+  // Forms and plain text are not taken: 415.
+  instance.removeAllContentTypeParsers();
+  adapter.useBodyParser(JSON_TYPE as never, false, { bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
+    try {
+      const value = parseBody(body as Buffer);
+      const pass = findPass(request as unknown as FastifyRequest);
+      if (pass !== null && value !== undefined && request.headers['idempotency-key'] !== undefined)
+        pass.bodyHash = createHash('sha256')
+          .update(body as Buffer)
+          .digest('base64url');
+      done(null, value);
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}

@@ -1,0 +1,55 @@
+import type { Socket } from 'node:net';
+import helmet from '@fastify/helmet';
+import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Gateway } from '../composition.js';
+import { ApiError, errorBody } from '../contract/api-error.js';
+import { RouteTable } from '../contract/route-table.js';
+import { Admission } from './admission.js';
+import { ApiErrorFilter } from './api-error.filter.js';
+import { guardInput, MAX_BODY_BYTES } from './fastify-input.js';
+import { requestIdFrom } from './request-id.js';
+
+/** Headers and body have to be here by then: nobody holds a connection by sending slowly. */
+const REQUEST_MS = 15_000;
+
+/** Options of Fastify, for what it meets before there is a route. */
+export const fastifyOptions = (filter: ApiErrorFilter) => ({
+  bodyLimit: MAX_BODY_BYTES,
+  requestTimeout: REQUEST_MS,
+  http: { headersTimeout: 10_000 },
+  // Admission makes the id; Fastify's own counter would only be a second name.
+  genReqId: () => '',
+  routerOptions: { maxParamLength: 500 },
+  frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
+  clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    const answer = error.code === 'HPE_HEADER_OVERFLOW' ? new ApiError('headers_too_large') : new ApiError('invalid_request', { message: 'This is not HTTP.' });
+    const body = JSON.stringify(errorBody(answer, requestIdFrom(undefined)));
+    const phrase = answer.status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
+    socket.end(
+      `HTTP/1.1 ${answer.status} ${phrase}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+  },
+});
+
+/** Strict enough for the API, and the page at `/api/docs` works: it loads nothing from elsewhere. */
+const CSP = {
+  useDefaults: false,
+  directives: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", 'data:'],
+    connectSrc: ["'self'"],
+    baseUri: ["'none'"],
+    formAction: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+};
+
+/** Everything between the socket and the controllers. */
+export async function serve(app: NestFastifyApplication, gateway: Gateway, routes: RouteTable): Promise<void> {
+  await app.register(helmet as never, { contentSecurityPolicy: CSP, crossOriginEmbedderPolicy: false });
+  guardInput(app.getHttpAdapter() as unknown as FastifyAdapter, new Admission(routes, gateway.keys, gateway.limits), gateway.log);
+}

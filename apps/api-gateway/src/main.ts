@@ -1,0 +1,5 @@
+import { run } from '@planasonix/service';
+import { boot } from './boot.js';
+import { gatewayEnv } from './env.js';
+
+run(() => boot(gatewayEnv()));

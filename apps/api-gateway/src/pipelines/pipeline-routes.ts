@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { bareListOf, deletedBare, id, time } from '../contract/answers.js';
+import { name, paging, pathId } from '../contract/fields.js';
+import { route } from '../contract/route.js';
+
+const tag = 'Pipelines';
+const params = pathId('Pipeline ID.');
+
+/** Grows by one alternative with each kind of log that `@planasonix/sinks` has a file for. */
+const output = z
+  .strictObject({
+    type: z.literal('redis_stream', 'must be redis_stream: no other kind of log is to be had yet'),
+    retention: z
+      .strictObject({
+        max_entries: z.int().min(1).max(1_000_000_000).default(1_000_000),
+        on_full: z
+          .enum(['block', 'trim'])
+          .default('block')
+          .meta({ description: '`block` pushes back and drops nothing; `trim` drops the oldest, but nothing that a consumer group has yet to acknowledge.' }),
+      })
+      .optional(),
+  })
+  .meta({ description: 'Where the events go.' });
+
+const body = z.strictObject({ name, output: output.optional() });
+const bodyExample = { name: 'orders', output: { type: 'redis_stream', retention: { max_entries: 1_000_000, on_full: 'block' } } };
+
+export const pipeline = z.object({
+  id: id('pl', 'Pipeline ID.'),
+  name: z.string(),
+  output: z.looseObject({ type: z.string() }),
+  createdAt: time,
+  updatedAt: time,
+});
+
+export const listPipelines = route({
+  method: 'GET',
+  path: '/pipelines',
+  id: 'listPipelines',
+  tag,
+  summary: 'List pipelines',
+  scope: 'pipelines:read',
+  query: paging,
+  status: 200,
+  answer: bareListOf(pipeline),
+  answerDescription: 'A page of pipelines, newest first.',
+  errors: ['invalid_cursor'],
+});
+
+export const createPipeline = route({
+  method: 'POST',
+  path: '/pipelines',
+  id: 'createPipeline',
+  tag,
+  summary: 'Create a pipeline',
+  scope: 'pipelines:write',
+  creates: true,
+  body,
+  bodyExample,
+  status: 201,
+  answer: pipeline,
+  answerDescription: 'The pipeline.',
+  errors: ['name_taken'],
+});
+
+export const getPipeline = route({
+  method: 'GET',
+  path: '/pipelines/{id}',
+  id: 'getPipeline',
+  tag,
+  summary: 'Read a pipeline',
+  scope: 'pipelines:read',
+  params,
+  status: 200,
+  answer: pipeline,
+  answerDescription: 'The pipeline.',
+});
+
+export const putPipeline = route({
+  method: 'PUT',
+  path: '/pipelines/{id}',
+  id: 'putPipeline',
+  tag,
+  summary: 'Replace a pipeline',
+  description: 'Streams take a new retention up when they are next started.',
+  scope: 'pipelines:write',
+  params,
+  body,
+  bodyExample,
+  status: 200,
+  answer: pipeline,
+  answerDescription: 'The pipeline as it is now.',
+  errors: ['name_taken'],
+});
+
+export const deletePipeline = route({
+  method: 'DELETE',
+  path: '/pipelines/{id}',
+  id: 'deletePipeline',
+  tag,
+  summary: 'Delete a pipeline',
+  scope: 'pipelines:write',
+  params,
+  status: 200,
+  answer: deletedBare,
+  answerDescription: 'It is gone.',
+  errors: ['in_use'],
+});

@@ -1,0 +1,103 @@
+import type { Check, ConnectionReport } from '@planasonix/core';
+import { LifecycleError, type AskService } from '@planasonix/lifecycle';
+import type { DraftStore } from '@planasonix/store';
+import { ApiError, badField } from '../contract/api-error.js';
+import { isObject } from '../input/casing.js';
+import type { SourceCatalog } from './source-catalog.js';
+
+const CHECK_MS = 10_000;
+const TABLES_MS = 3000;
+
+/** What only a worker can tell: it has the driver. What it needs for that lies sealed in the store, never in a job. */
+export class WorkerQuestions {
+  constructor(
+    private readonly asks: Pick<AskService, 'ask'>,
+    private readonly drafts: Pick<DraftStore, 'put' | 'remove'>,
+    private readonly catalog: Pick<SourceCatalog, 'testerOf'>,
+  ) {}
+
+  /** Preflight of a stream. @throws LifecycleError `no_worker`, `queue_unavailable`. */
+  async check(sourceType: string, streamId: string): Promise<readonly Check[]> {
+    try {
+      return checks(await this.asks.ask(sourceType, { kind: 'check', streamId }, CHECK_MS));
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      return [silent(error.message)];
+    }
+  }
+
+  testStored(type: string, connectionId: string): Promise<ConnectionReport> {
+    return this.test(type, { connectionId });
+  }
+
+  async testDraft(workspaceId: string, type: string, config: Readonly<Record<string, unknown>>): Promise<ConnectionReport> {
+    const draftId = await this.drafts.put(workspaceId, 'connection_test', { connection: { type, config } });
+    return this.test(type, { draftId }).finally(() => this.forget(draftId));
+  }
+
+  /**
+   * Whether any table matches, as far as a worker can say within 3 s; a source that can't be reached proves nothing.
+   * @throws ApiError `no_tables`
+   */
+  async expectTables(workspaceId: string, sourceType: string, of: { connectionId: string | null; config: Readonly<Record<string, unknown>> }): Promise<void> {
+    const draftId = await this.drafts.put(workspaceId, 'tables', { config: of.config, ...(of.connectionId === null ? {} : { connectionId: of.connectionId }) });
+    const answer = await this.asks
+      .ask(sourceType, { kind: 'tables', draftId }, TABLES_MS)
+      .catch((error: unknown) => {
+        if (error instanceof LifecycleError) return null;
+        throw error;
+      })
+      .finally(() => this.forget(draftId));
+    const findings = checks(answer).filter(({ severity }) => severity === 'error');
+    const wrong = findings.find(({ code }) => code === 'config_invalid');
+    if (wrong !== undefined) throw badField('config', wrong.message, wrong.fix ?? undefined);
+    const missing = findings.find(({ code }) => code === 'no_tables');
+    if (missing === undefined) return;
+    throw new ApiError('no_tables', {
+      message: missing.message,
+      hint: missing.fix ?? undefined,
+      details: [{ field: 'config.tables', issue: 'matches no table of the source' }],
+    });
+  }
+
+  private async test(type: string, of: { connectionId?: string; draftId?: string }): Promise<ConnectionReport> {
+    const tester = await this.catalog.testerOf(type);
+    if (tester === null)
+      throw new ApiError('no_worker', { message: `No worker that reads from ${type} has ever announced itself.`, hint: 'Start a worker that does.' });
+    try {
+      const answer = await this.asks.ask(tester.type, { kind: 'connection_test', ...of }, CHECK_MS);
+      if (isReport(answer)) return answer;
+      throw new ApiError('no_worker', { message: 'The worker gave no answer.' });
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      return { ok: false, latencyMs: null, serverVersion: null, message: error.message, checks: [silent(error.message)] };
+    }
+  }
+
+  /** Drafts end by themselves after a minute; this only makes it sooner. */
+  private forget(draftId: string): void {
+    void this.drafts.remove(draftId).catch(() => undefined);
+  }
+}
+
+const isBusy = (error: unknown): error is LifecycleError => error instanceof LifecycleError && error.code === 'worker_busy';
+
+const silent = (message: string): Check => ({
+  code: 'source_unreachable',
+  severity: 'error',
+  message,
+  fix: 'Check that the source answers from the workers, and try again.',
+});
+
+/** `{ok, checks}`. It comes over a queue: its form is looked at, not believed. */
+const checks = (answer: unknown): readonly Check[] => {
+  const found = isObject(answer) ? answer['checks'] : null;
+  return Array.isArray(found)
+    ? (found as Partial<Check>[])
+        .filter((one) => typeof one?.code === 'string' && typeof one.message === 'string')
+        .map(({ code, severity, message, fix }) => ({ code: code!, severity: severity ?? 'error', message: message!, fix: fix ?? null }))
+    : [];
+};
+
+const isReport = (answer: unknown): answer is ConnectionReport =>
+  typeof answer === 'object' && answer !== null && typeof (answer as ConnectionReport).ok === 'boolean' && Array.isArray((answer as ConnectionReport).checks);
