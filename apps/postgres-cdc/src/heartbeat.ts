@@ -1,0 +1,48 @@
+import type { Log } from '@planasonix/core';
+import type { Client } from 'pg';
+
+/**
+ * A logical message now and then. A quiet database on a busy server would never send anything of its own, and its slot
+ * would hold back the WAL of all the others (trap 7). Where it is not allowed to write, it is silent.
+ */
+export class Heartbeat {
+  private timer: NodeJS.Timeout | undefined;
+  private session: Client | null = null;
+  private busy = false;
+
+  constructor(
+    private readonly open: () => Promise<Client>,
+    private readonly everyMs: number,
+    private readonly log: Log,
+  ) {}
+
+  start(): void {
+    this.timer = setInterval(() => void this.beat(), this.everyMs);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    await this.session?.end().catch(() => undefined);
+    this.session = null;
+  }
+
+  private async beat(): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      this.session ??= await this.open();
+      await this.session.query("SELECT pg_catalog.pg_logical_emit_message(false, 'planasonix', '')");
+    } catch (error) {
+      const code = (error as { code?: string }).code;
+      // Read-only (a standby) or not permitted: keepalives have to do.
+      if (code === '25006' || code === '42501' || code === '55000') {
+        clearInterval(this.timer);
+        this.log.info({ code }, 'the source takes no heartbeats; an idle slot moves with keepalives only');
+      }
+      await this.session?.end().catch(() => undefined);
+      this.session = null;
+    } finally {
+      this.busy = false;
+    }
+  }
+}

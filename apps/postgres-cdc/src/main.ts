@@ -1,0 +1,4 @@
+import { runConnector } from '@planasonix/worker';
+import { postgresCdc } from './source-type.js';
+
+runConnector(postgresCdc);

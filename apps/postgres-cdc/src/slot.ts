@@ -1,0 +1,113 @@
+import { StreamError } from '@planasonix/core';
+import type { Client } from 'pg';
+import { parseLsn } from './decode/index.js';
+import { quoteIdent } from './identifier.js';
+import type { PgPosition, ServerIdentity } from './position.js';
+
+export interface SlotState {
+  readonly plugin: string | null;
+  readonly database: string | null;
+  readonly active_pid: string | null;
+  readonly confirmed_flush_lsn: string | null;
+  readonly wal_status: string | null;
+}
+
+/** Every value as text, `null` where there is no such slot. */
+export async function slotState(client: Client, slot: string): Promise<SlotState | null> {
+  const { rows } = await client.query<SlotState>(
+    'SELECT plugin, database, active_pid, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  return rows[0] ?? null;
+}
+
+/** Identity of the server; `client` speaks the replication protocol. */
+export async function identify(client: Client): Promise<ServerIdentity> {
+  const { rows } = await client.query<{ systemid: string; timeline: string }>('IDENTIFY_SYSTEM');
+  return { system_id: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
+}
+
+/**
+ * Whether the slot still has everything after `position`. A slot that is ahead gives no error by itself, only missing
+ * rows: so it is compared before anything is read (Invariant 2, traps 5, 6, 9).
+ */
+export function holds(slot: SlotState | null, name: string, position: PgPosition): void {
+  if (slot === null) throw new StreamError('slot_lost', `The replication slot ${name} is gone.`);
+  if (slot.wal_status === 'lost')
+    throw new StreamError(
+      'slot_lost',
+      `The replication slot ${name} was invalidated: the server has removed WAL that it needed.`,
+    );
+  usable(slot, name);
+  if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
+    throw new StreamError(
+      'offset_gap',
+      `The replication slot ${name} is at ${slot.confirmed_flush_lsn}, ahead of the log at ${position.lsn}: what lies between is not in the log.`,
+    );
+}
+
+/** A slot that was found, whoever made it. */
+export function usable(slot: SlotState, name: string): void {
+  if (slot.plugin !== 'pgoutput')
+    throw new StreamError('config_invalid', `The replication slot ${name} is of plugin ${slot.plugin}, not pgoutput.`, {
+      hint: 'Name another slot in slot_name.',
+    });
+}
+
+/** Creating a slot waits for every transaction that is open; this long, then it says who blocks (trap 10). */
+const CREATE_MS = 30_000;
+
+export interface CreatedSlot {
+  readonly consistentPoint: bigint;
+  /** Name of the exported snapshot; valid while `replication` runs nothing else. */
+  readonly snapshot: string;
+}
+
+/** Creates the slot, exporting the snapshot that belongs to its beginning. */
+export async function createSlot(replication: Client, control: Client, name: string): Promise<CreatedSlot> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      blockers(control).then(
+        (who) =>
+          reject(
+            new StreamError('source_unreachable', `Creating the slot ${name} waits for open transactions: ${who}.`, {
+              hint: 'End those transactions; the stream tries again by itself.',
+            }),
+          ),
+        reject,
+      );
+    }, CREATE_MS);
+  });
+  const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+  );
+  created.catch(() => undefined);
+  try {
+    const { rows } = await Promise.race([created, late]);
+    return { consistentPoint: parseLsn(rows[0]!.consistent_point), snapshot: rows[0]!.snapshot_name };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function blockers(control: Client): Promise<string> {
+  const { rows } = await control.query<{ pid: string; age: string; who: string }>(
+    `SELECT pid, extract(epoch FROM clock_timestamp() - xact_start)::int AS age, coalesce(nullif(application_name, ''), usename::text, 'unknown') AS who
+     FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() ORDER BY xact_start LIMIT 5`,
+  );
+  const prepared = await control.query<{ gid: string }>('SELECT gid FROM pg_catalog.pg_prepared_xacts LIMIT 5');
+  const named = [
+    ...rows.map((row) => `pid ${row.pid} (${row.who}, open for ${row.age} s)`),
+    ...prepared.rows.map((row) => `prepared transaction ${row.gid}`),
+  ];
+  return named.length === 0 ? 'none that this user may see' : named.join(', ');
+}
+
+/** Drops a slot of ours; one that is gone is dropped. */
+export async function dropSlot(control: Client, name: string): Promise<void> {
+  await control.query(
+    'SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
+    [name],
+  );
+}

@@ -1,0 +1,118 @@
+import { StreamError } from '@planasonix/core';
+import { AbstractPlugin, LogicalReplicationService } from 'pg-logical-replication';
+import type { Client, ClientConfig } from 'pg';
+import { lsnText } from './decode/index.js';
+import { quoteIdent, quoteLiteral } from './identifier.js';
+
+/** What `pg` keeps to itself: the protocol connection under a client. */
+interface WireConnection {
+  removeAllListeners(event: string): void;
+  on(event: 'copyData', listener: (message: { readonly chunk: Buffer }) => void): void;
+  readonly stream: { pause(): void; resume(): void; destroy(): void };
+}
+
+export interface WalHandlers {
+  /** A change. The bytes are valid during the call only: the driver uses them again. */
+  data(message: Buffer, lsnHigh: number, lsnLow: number): void;
+  /** The server's WAL goes up to `walEnd`. */
+  keepalive(walEnd: bigint, mustAnswer: boolean): void;
+  /** The connection is over. */
+  failed(error: Error): void;
+}
+
+const [XLOG_DATA, KEEPALIVE] = [0x77, 0x6b];
+
+/** pgoutput through the library, with a start of ours: quoted names (trap 16), and its per-row event taken out of the path. */
+class PgoutputStart extends AbstractPlugin<{
+  publication: string;
+  messages: boolean;
+  handlers: WalHandlers;
+  opened: (wire: WireConnection) => void;
+}> {
+  get name(): string {
+    return 'pgoutput';
+  }
+
+  start(client: Client, slotName: string, lsn: string): Promise<unknown> {
+    const { publication, messages, handlers, opened } = this.options;
+    const wire = (client as unknown as { connection: WireConnection }).connection;
+    wire.removeAllListeners('copyData');
+    wire.on('copyData', ({ chunk }) => {
+      if (chunk[0] === XLOG_DATA) handlers.data(chunk.subarray(25), chunk.readUInt32BE(1), chunk.readUInt32BE(5));
+      else if (chunk[0] === KEEPALIVE) handlers.keepalive(chunk.readBigUInt64BE(1), chunk[17] === 1);
+    });
+    opened(wire);
+    const options = `proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${messages ? ", messages 'true'" : ''}`;
+    return client.query(`START_REPLICATION SLOT ${quoteIdent(slotName)} LOGICAL ${lsn} (${options})`);
+  }
+
+  parse(buffer: Buffer): Buffer {
+    return buffer;
+  }
+}
+
+/** The replication connection of one read: opened once, closed once. */
+export class WalConnection {
+  readonly service: LogicalReplicationService;
+  private wire: WireConnection | null = null;
+  private closed = false;
+  private paused = false;
+
+  constructor(
+    config: ClientConfig,
+    private readonly handlers: WalHandlers,
+  ) {
+    // Its own acknowledging is off, all of it: it confirms what was merely received (trap 2).
+    this.service = new LogicalReplicationService(config, {
+      acknowledge: { auto: false, timeoutSeconds: 0 },
+      flowControl: { enabled: false },
+    });
+  }
+
+  /** Resolves when the server has begun to send. @throws the driver's error otherwise. */
+  async open(of: { slot: string; publication: string; from: bigint; messages: boolean }): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const end = (error: Error): void => {
+        reject(error);
+        if (!this.closed) this.handlers.failed(error);
+      };
+      this.service.on('start', () => resolve());
+      this.service.on('error', end);
+      const plugin = new PgoutputStart({
+        publication: of.publication,
+        messages: of.messages,
+        handlers: this.handlers,
+        opened: (wire) => (this.wire = wire),
+      });
+      this.service.subscribe(plugin, of.slot, lsnText(of.from)).then(
+        // The server ends the copy only when it shuts down or the connection is cut.
+        () => end(new StreamError('source_unreachable', 'The server ended the replication connection.')),
+        (error: unknown) => end(error instanceof Error ? error : new Error(String(error))),
+      );
+    });
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.wire?.stream.pause();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.wire?.stream.resume();
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.resume();
+    // A server that does not answer any more must not keep us: the socket goes with the farewell, or without.
+    const wire = this.wire;
+    const timer = setTimeout(() => wire?.stream.destroy(), 1000);
+    await this.service.destroy().catch(() => undefined);
+    clearTimeout(timer);
+    wire?.stream.destroy();
+  }
+}
