@@ -34,6 +34,9 @@ export async function boot(env: GatewayEnv): Promise<NestFastifyApplication> {
     dependencies: () => [
       { name: 'postgres', check: () => gateway.store.query('SELECT 1') },
     ],
+  }).catch(async (error: unknown) => {
+    await gateway.close();
+    throw error;
   });
   gateway.start();
   return app;

@@ -1,5 +1,7 @@
 import { allRoutes, PREFIXES, type Method, type RouteSpec } from './route.js';
 
+const METHODS: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
 interface Entry {
   readonly spec: RouteSpec;
   readonly pattern: RegExp;
@@ -29,6 +31,7 @@ export class RouteTable {
   allowed(path: string): readonly Method[] {
     const matching = this.entries.filter(({ pattern }) => pattern.test(path));
     const literal = matching.filter(({ spec }) => path.endsWith(spec.path));
-    return (literal.length > 0 ? literal : matching).map(({ spec }) => spec.method);
+    const methods = new Set((literal.length > 0 ? literal : matching).map(({ spec }) => spec.method));
+    return METHODS.filter((method) => methods.has(method));
   }
 }

@@ -55,7 +55,7 @@ export class ApiErrorFilter implements ExceptionFilter {
     const path = request.url.split('?', 1)[0]!;
     const allowed = this.routes.allowed(path);
     if (allowed.length === 0) return new ApiError('not_found', { message: 'There is no such route.', hint: 'GET /api/openapi.json lists the routes.' });
-    return new ApiError('method_not_allowed', { headers: { allow: [...new Set(allowed)].join(', ') } });
+    return new ApiError('method_not_allowed', { headers: { allow: allowed.join(', ') } });
   }
 }
 

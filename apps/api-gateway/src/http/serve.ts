@@ -20,7 +20,8 @@ export const fastifyOptions = (filter: ApiErrorFilter) => ({
   http: { headersTimeout: 10_000 },
   // Admission makes the id; Fastify's own counter would only be a second name.
   genReqId: () => '',
-  routerOptions: { maxParamLength: 500 },
+  // Ids and queries are judged by the input pipe, with our own answers.
+  routerOptions: { maxParamLength: 65_536, querystringParser: () => ({}) },
   frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
   clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { ApiError, badField } from '../contract/api-error.js';
 import type { Input, RouteSpec } from '../contract/route.js';
 import { passOf } from '../http/pass.js';
+import { parseQuery } from './query-text.js';
 import { textProblem } from './json-text.js';
 import { validator, type Validator } from './validate.js';
 
@@ -20,7 +21,8 @@ export class InputPipe implements PipeTransform<FastifyRequest, Input<RouteSpec>
     const { route, caller, requestId, address } = passOf(request);
     if (route === null || (caller === null && route.scope !== 'public')) throw new ApiError('not_found');
     const { query, body } = this.validatorsOf(route);
-    const given = (request.query ?? {}) as Record<string, string>;
+    const at = request.url.indexOf('?');
+    const given = at === -1 ? {} : parseQuery(request.url.slice(at + 1));
     if (query === null) refuseAny(given);
     const params = (request.params ?? {}) as Record<string, string>;
     // A silly id is as unknown as any other: it never reaches a query.

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Controller, Get, Param, Redirect, Res } from '@nestjs/common';
+import { Controller, Get, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { ApiError } from '../contract/api-error.js';
 import { PREFIXES } from '../contract/route.js';
@@ -38,13 +38,6 @@ export class DocsController {
   @Get('docs')
   page(@Res() reply: FastifyReply): void {
     void reply.type('text/html; charset=utf-8').send(PAGE);
-  }
-
-  /** Relative addresses in the page count from `/api/`. */
-  @Get('docs/')
-  @Redirect('../docs', 301)
-  slash(): void {
-    return;
   }
 
   @Get('docs/:file')
