@@ -1,5 +1,5 @@
 import { StreamError } from '@planasonix/core';
-import { AbstractPlugin, LogicalReplicationService } from 'pg-logical-replication';
+import { LogicalReplicationService, PgoutputPlugin } from 'pg-logical-replication';
 import type { Client, ClientConfig } from 'pg';
 import { lsnText } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
@@ -23,32 +23,26 @@ export interface WalHandlers {
 const [XLOG_DATA, KEEPALIVE] = [0x77, 0x6b];
 
 /** pgoutput through the library, with a start of ours: quoted names (trap 16), and its per-row event taken out of the path. */
-class PgoutputStart extends AbstractPlugin<{
-  publication: string;
-  messages: boolean;
-  handlers: WalHandlers;
-  opened: (wire: WireConnection) => void;
-}> {
-  get name(): string {
-    return 'pgoutput';
+class PgoutputStart extends PgoutputPlugin {
+  constructor(
+    private readonly of: { readonly publication: string; readonly messages: boolean; readonly handlers: WalHandlers; opened(wire: WireConnection): void },
+  ) {
+    super({ protoVersion: 1, publicationNames: [of.publication] });
   }
 
-  start(client: Client, slotName: string, lsn: string): Promise<unknown> {
-    const { publication, messages, handlers, opened } = this.options;
+  override start(client: Client, slotName: string, lsn: string): Promise<unknown> {
+    const { publication, messages, handlers } = this.of;
     const wire = (client as unknown as { connection: WireConnection }).connection;
     wire.removeAllListeners('copyData');
     wire.on('copyData', ({ chunk }) => {
       if (chunk[0] === XLOG_DATA) handlers.data(chunk.subarray(25), chunk.readUInt32BE(1), chunk.readUInt32BE(5));
       else if (chunk[0] === KEEPALIVE) handlers.keepalive(chunk.readBigUInt64BE(1), chunk[17] === 1);
     });
-    opened(wire);
+    this.of.opened(wire);
     const options = `proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${messages ? ", messages 'true'" : ''}`;
     return client.query(`START_REPLICATION SLOT ${quoteIdent(slotName)} LOGICAL ${lsn} (${options})`);
   }
 
-  parse(buffer: Buffer): Buffer {
-    return buffer;
-  }
 }
 
 /** The replication connection of one read: opened once, closed once. */
