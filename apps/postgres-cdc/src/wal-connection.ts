@@ -25,7 +25,12 @@ const [XLOG_DATA, KEEPALIVE] = [0x77, 0x6b];
 /** pgoutput through the library, with a start of ours: quoted names (trap 16), and its per-row event taken out of the path. */
 class PgoutputStart extends PgoutputPlugin {
   constructor(
-    private readonly of: { readonly publication: string; readonly messages: boolean; readonly handlers: WalHandlers; opened(wire: WireConnection): void },
+    private readonly of: {
+      readonly publication: string;
+      readonly messages: boolean;
+      readonly handlers: WalHandlers;
+      opened(wire: WireConnection): void;
+    },
   ) {
     super({ protoVersion: 1, publicationNames: [of.publication] });
   }
@@ -42,7 +47,6 @@ class PgoutputStart extends PgoutputPlugin {
     const options = `proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${messages ? ", messages 'true'" : ''}`;
     return client.query(`START_REPLICATION SLOT ${quoteIdent(slotName)} LOGICAL ${lsn} (${options})`);
   }
-
 }
 
 /** The replication connection of one read: opened once, closed once. */

@@ -47,7 +47,7 @@ export function createOutbound(
     if (options.policy === 'public-only' && port !== undefined)
       for (const own of options.reserved ?? []) {
         if (own.port !== port) continue;
-        const theirs = await addresses(own.host).catch(() => []);
+        const theirs = await addresses(own.host).catch((): readonly string[] => []);
         if (found.some((address) => theirs.includes(address))) return "is one of this system's own stores";
       }
     return null;
@@ -57,7 +57,7 @@ export function createOutbound(
     async check(host, port) {
       const malformed = malformedHost(host);
       if (malformed !== null) return malformed;
-      const found = await addresses(host).catch(() => []);
+      const found = await addresses(host).catch((): readonly string[] => []);
       return refusal(host, found, port);
     },
 
