@@ -2,16 +2,19 @@ import 'reflect-metadata';
 import { setTimeout as wait } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Redis } from 'ioredis';
 import type { Logger as Pino } from 'pino';
 import { EnvError, type ServiceEnv } from './env.js';
 import { mountHealth, type Dependency } from './health.js';
+import { watchRequests } from './http-log.js';
 import { createLogger } from './logger.js';
 import { NestLog } from './nest-log.js';
+import { plainText } from './redaction.js';
 import { redisMicroservice } from './redis-transport.js';
 
 /** Time that open work gets at SIGTERM before the process ends all the same. */
 const SHUTDOWN_MS = 12_000;
+/** Requests that are being answered get this much of it: a command waits 5 s for its worker. */
+const ANSWERS_MS = 5500;
 
 export interface BootOptions {
   readonly name: string;
@@ -21,7 +24,7 @@ export interface BootOptions {
   readonly port: number;
   /** Options of Fastify itself (body limit, request ids). */
   readonly fastify?: ConstructorParameters<typeof FastifyAdapter>[0];
-  /** Also listens to events over Nest's Redis transport. */
+  /** Also listens to events over Nest's Redis transport. Redis may be down: it is listened to once it comes. */
   readonly redisEvents?: boolean;
   readonly logger?: Pino;
   configure?(app: NestFastifyApplication): void | Promise<void>;
@@ -29,21 +32,22 @@ export interface BootOptions {
   dependencies?(app: NestFastifyApplication): readonly Dependency[];
 }
 
-/**
- * Starts an app: HTTP with health and metrics, its own routes, optionally the event transport; and ends it in order.
- * `--check` on the command line only checks the configuration (the caller has read the environment by then).
- */
+/** `--check` on the command line: the environment has been read and is right; say so and end. Connects to nothing. */
+export function endAfterCheck(name: string): void {
+  if (!process.argv.includes('--check')) return;
+  process.stdout.write(`${name}: the configuration is right\n`);
+  process.exit(0);
+}
+
+/** Starts an app: HTTP with health and metrics, its own routes, optionally the event transport; and ends it in order. */
 export async function bootApp(options: BootOptions): Promise<NestFastifyApplication> {
   const { name, env } = options;
+  endAfterCheck(name);
   const logger = options.logger ?? createLogger(name, env.LOG_LEVEL);
-  if (process.argv.includes('--check')) {
-    process.stdout.write(`${name}: the configuration is right\n`);
-    process.exit(0);
-  }
   endOnFault(logger);
   const app = await NestFactory.create<NestFastifyApplication>(
     options.module,
-    new FastifyAdapter({ forceCloseConnections: true, ...(options.fastify as object) }),
+    new FastifyAdapter({ forceCloseConnections: 'idle', ...(options.fastify as object) }),
     {
       logger: new NestLog(logger),
       abortOnError: false,
@@ -52,39 +56,49 @@ export async function bootApp(options: BootOptions): Promise<NestFastifyApplicat
     },
   );
   app.flushLogs();
+  boundAnswers(app);
+  watchRequests(app, name, logger);
   mountHealth(app, name, options.dependencies?.(app) ?? []);
   await options.configure?.(app);
   endOnSignal(app, logger);
+  if (options.redisEvents) {
+    app.connectMicroservice(redisMicroservice(env.REDIS_URL), { inheritAppConfig: false });
+    await app.startAllMicroservices();
+  }
   await app.listen(options.port, env.HOST);
-  if (options.redisEvents) void listenForEvents(app, env.REDIS_URL, logger);
   logger.info({ url: await app.getUrl() }, 'listening');
   return app;
 }
 
-/** Nest's transport needs a server that is there when it begins; from then on it reconnects by itself. */
-async function listenForEvents(app: NestFastifyApplication, url: string, logger: Pino): Promise<void> {
-  const probe = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 500 });
-  probe.on('error', () => undefined);
-  await probe.ping();
-  probe.disconnect();
-  app.connectMicroservice(redisMicroservice(url), { inheritAppConfig: false });
-  await app
-    .startAllMicroservices()
-    .catch((error: unknown) => logger.error({ err: error }, 'the event transport did not start'));
+/** At the end, requests that are under way are answered, but not waited for without a bound. */
+function boundAnswers(app: NestFastifyApplication): void {
+  const http = app.getHttpAdapter().getInstance();
+  http.addHook('preClose', (done) => {
+    // A connection that a client keeps alive would be waited for, though its answer has been given.
+    const tidy = setInterval(() => http.server.closeIdleConnections(), 50).unref();
+    const last = setTimeout(() => http.server.closeAllConnections(), ANSWERS_MS).unref();
+    http.server.once('close', () => {
+      clearInterval(tidy);
+      clearTimeout(last);
+    });
+    done();
+  });
 }
 
 function endOnSignal(app: NestFastifyApplication, logger: Pino): void {
   let ending = false;
   const end = (signal: string) => {
+    // The terminal and the supervisor may both say it; once is enough.
     if (ending) return;
     ending = true;
     logger.info({ signal }, 'ending');
-    void Promise.race([app.close(), wait(SHUTDOWN_MS, undefined, { ref: false })])
+    void Promise.race([app.close().then(() => 'ended'), wait(SHUTDOWN_MS, 'late')])
+      .then((how) => how === 'late' && logger.error({ ms: SHUTDOWN_MS }, 'not everything ended in time'))
       .catch((error: unknown) => logger.error({ err: error }, 'ending met a fault'))
       .finally(() => process.exit(0));
   };
-  process.once('SIGTERM', () => end('SIGTERM'));
-  process.once('SIGINT', () => end('SIGINT'));
+  process.on('SIGTERM', () => end('SIGTERM'));
+  process.on('SIGINT', () => end('SIGINT'));
 }
 
 /** An error that nobody handles leaves a state that nobody knows: end, and let the supervisor start anew. */
@@ -99,9 +113,13 @@ function endOnFault(logger: Pino): void {
 /** Runs `main`; a configuration that is not right is told in plain words. */
 export function run(main: () => Promise<unknown>): void {
   main().catch((error: unknown) => {
-    process.stderr.write(
-      `${error instanceof EnvError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
+    const text =
+      error instanceof EnvError
+        ? error.message
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error);
+    process.stderr.write(`${plainText(text)}\n`);
     process.exit(1);
   });
 }

@@ -1,18 +1,39 @@
 import { z } from 'zod';
 
+const isUrl = (text: string, protocol: RegExp): boolean => {
+  try {
+    const { protocol: found, hostname } = new URL(text);
+    return protocol.test(found) && hostname !== '';
+  } catch {
+    return false;
+  }
+};
+
+const isKey = (text: string): boolean => /^[A-Za-z0-9+/_-]+=*$/.test(text) && Buffer.from(text, 'base64').length === 32;
+
+/** A port as text; 0 is any free one. */
+export const port = (fallback: number) =>
+  z
+    .string()
+    .regex(/^\d{1,5}$/, 'has to be a port number')
+    .transform(Number)
+    .refine((number) => number <= 65_535, 'has to be a port number')
+    .default(fallback);
+
+const POSTGRES = 'has to look like postgres://user:password@host:port/database';
+const REDIS = 'has to look like redis://host:port';
+const KEY = 'has to be 32 bytes in base64 (openssl rand -base64 32)';
+
 /** What every app reads of its environment. The only place that looks at `process.env`. */
 const base = {
-  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  NODE_ENV: z
+    .enum(['development', 'production', 'test'], 'has to be development, production or test')
+    .default('development'),
   DATABASE_URL: z
     .string('is needed: the Postgres of the system, postgres://user:password@host:port/database')
-    .regex(/^postgres(ql)?:\/\//, 'has to begin with postgres://'),
-  REDIS_URL: z.string('is needed: redis://host:port').regex(/^rediss?:\/\//, 'has to begin with redis://'),
-  ENCRYPTION_KEY: z
-    .string('is needed: 32 bytes in base64 (openssl rand -base64 32)')
-    .refine(
-      (text) => Buffer.from(text, 'base64').length === 32,
-      'has to be 32 bytes in base64 (openssl rand -base64 32)',
-    ),
+    .refine((text) => isUrl(text, /^postgres(ql)?:$/), POSTGRES),
+  REDIS_URL: z.string('is needed: redis://host:port').refine((text) => isUrl(text, /^rediss?:$/), REDIS),
+  ENCRYPTION_KEY: z.string('is needed: 32 bytes in base64 (openssl rand -base64 32)').refine(isKey, KEY),
   /** Earlier keys that still open: base64, or `id:base64`, separated by commas. */
   ENCRYPTION_KEYS_OLD: z
     .string()
@@ -22,18 +43,19 @@ const base = {
         .split(',')
         .map((key) => key.trim().replace(/^[0-9a-f]{8}:/, ''))
         .filter(Boolean),
-    ),
-  OUTBOUND_POLICY: z.enum(['allow-private', 'public-only']).optional(),
+    )
+    .refine((keys) => keys.every(isKey), 'has to be keys of 32 bytes in base64, separated by commas'),
+  OUTBOUND_POLICY: z.enum(['allow-private', 'public-only'], 'has to be allow-private or public-only').optional(),
   HOST: z.string().optional(),
   HEALTH_PORT: port(0),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  METRICS_TRANSPORT: z.enum(['redis'], 'can be "redis" in this version').default('redis'),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'has to be fatal, error, warn, info, debug, trace or silent',
+    )
+    .default('info'),
+  METRICS_TRANSPORT: z.enum(['redis'], 'can only be redis in this version').default('redis'),
 };
-
-/** A port as text; 0 is any free one. */
-export function port(fallback: number) {
-  return z.coerce.number('has to be a port number').int().min(0).max(65_535).default(fallback);
-}
 
 type BaseShape = typeof base;
 export type ServiceEnv = Omit<z.infer<z.ZodObject<BaseShape>>, 'OUTBOUND_POLICY' | 'HOST'> & {
@@ -49,7 +71,8 @@ export class EnvError extends Error {
 }
 
 /**
- * Reads and checks the environment: the shared part and what the app adds. All problems are reported at once.
+ * Reads and checks the environment: the shared part and what the app adds. All problems are reported at once, none
+ * with the value that was given.
  * @throws EnvError
  */
 export function readEnv<Shape extends z.ZodRawShape>(

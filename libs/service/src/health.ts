@@ -25,7 +25,9 @@ async function state(dependency: Dependency): Promise<readonly [string, 'up' | '
 /** `/health/live`: the process answers. `/health/ready`: so does what it depends on. `/metrics`: Prometheus. No key needed. */
 export function mountHealth(app: NestFastifyApplication, name: string, dependencies: readonly Dependency[]): void {
   const http = app.getHttpAdapter().getInstance();
-  collectDefaultMetrics({ labels: { app: name } });
+  // Once per process: tests start several apps in one.
+  if (register.getSingleMetric('process_cpu_user_seconds_total') === undefined)
+    collectDefaultMetrics({ labels: { app: name } });
   http.get('/health/live', (_request, reply) => reply.send({ status: 'up', app: name }));
   http.get('/health/ready', async (_request, reply) => {
     const states = Object.fromEntries(await Promise.all(dependencies.map(state)));

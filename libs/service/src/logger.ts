@@ -1,33 +1,29 @@
 import type { Log } from '@planasonix/core';
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
+import { plainText, withoutSecrets } from './redaction.js';
 
-/** Names under which secrets travel. Their values never reach a log line, however deep they lie. */
-const SECRET = [
-  'authorization',
-  'cookie',
-  'password',
-  'secret',
-  'secrets',
-  'token',
-  'key',
-  'apiKey',
-  'x-planasonix-api-key',
-  'sasl',
-  'connectionString',
-];
-const PATHS = SECRET.flatMap((name) =>
-  name.includes('-') ? [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`] : [name, `*.${name}`, `*.*.${name}`],
-);
-
-/** One JSON line per event on standard output. Normal things are counted, abnormal ones are logged. */
-export const createLogger = (app: string, level: string): Logger =>
-  pino({
-    name: app,
-    level,
-    redact: { paths: PATHS, censor: '[redacted]' },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  });
+/**
+ * One JSON line per event on standard output. Normal things are counted, abnormal ones are logged; secrets and the
+ * values that drivers hang onto their errors never are.
+ */
+export const createLogger = (app: string, level: string, to?: DestinationStream): Logger =>
+  pino(
+    {
+      name: app,
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }), log: withoutSecrets },
+      // `formatters.log` has made it plain already; pino's own serializer would copy every field of an error.
+      serializers: { err: (error: unknown) => error },
+      hooks: {
+        logMethod(args, method) {
+          const plain = args.map((one: unknown) => (typeof one === 'string' ? plainText(one) : one));
+          method.apply(this, plain as Parameters<typeof method>);
+        },
+      },
+    },
+    to as DestinationStream,
+  );
 
 /** The same logger behind core's interface. */
 export const asLog = (logger: Logger): Log => ({

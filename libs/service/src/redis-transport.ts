@@ -1,16 +1,19 @@
-import { ClientProxyFactory, Transport, type ClientProxy, type MicroserviceOptions } from '@nestjs/microservices';
+import {
+  ClientProxyFactory,
+  ServerRedis,
+  Transport,
+  type ClientProxy,
+  type MicroserviceOptions,
+  type RedisOptions,
+} from '@nestjs/microservices';
 import type { Log } from '@planasonix/core';
+import type { Redis } from 'ioredis';
 import { lastValueFrom, timeout } from 'rxjs';
 
+type TransportOptions = NonNullable<RedisOptions['options']>;
+
 /** A Redis URL as the options that Nest's transport takes. */
-function redisOptions(url: string): {
-  host: string;
-  port: number;
-  username?: string;
-  password?: string;
-  db?: number;
-  tls?: object;
-} {
+export function redisOptions(url: string): TransportOptions {
   const { hostname, port, username, password, pathname, protocol } = new URL(url);
   return {
     host: hostname.replace(/^\[|\]$/g, ''),
@@ -22,10 +25,38 @@ function redisOptions(url: string): {
   };
 }
 
-/** Nest's transport gives up reconnecting unless it is told not to. */
+const RETRY_MS = 500;
+
+/**
+ * Nest's Redis transport, patient: its own fails the boot when Redis is down at that moment, and waits for Redis at
+ * shutdown. This one subscribes whenever Redis comes, again each time it comes back, and closes at once.
+ */
+class PatientServerRedis extends ServerRedis {
+  override start(callback?: () => void): void {
+    for (const client of this.clients()) void client.connect().catch(() => undefined);
+    this.bindEvents(this.subClient, this.pubClient);
+    callback?.();
+  }
+
+  override close(): Promise<void> {
+    this.isManuallyClosed = true;
+    for (const client of this.clients()) client.disconnect();
+    return Promise.resolve();
+  }
+
+  private clients(): Redis[] {
+    return ([this.subClient, this.pubClient] as (Redis | undefined)[]).filter((client) => client !== undefined);
+  }
+}
+
 export const redisMicroservice = (url: string): MicroserviceOptions => ({
-  transport: Transport.REDIS,
-  options: { ...redisOptions(url), retryAttempts: Number.MAX_SAFE_INTEGER, retryDelay: 500 },
+  strategy: new PatientServerRedis({
+    ...redisOptions(url),
+    // For ever: subscriptions wait in the client until Redis is there.
+    maxRetriesPerRequest: null,
+    retryAttempts: Number.MAX_SAFE_INTEGER,
+    retryDelay: RETRY_MS,
+  }),
 });
 
 const SEND_MS = 1000;
@@ -36,6 +67,7 @@ const SEND_MS = 1000;
  */
 export class RedisEmitter {
   private client: ClientProxy | null = null;
+  private closed = false;
 
   constructor(
     private readonly url: string,
@@ -44,7 +76,31 @@ export class RedisEmitter {
 
   /** `false`: it was not sent. */
   async emit(pattern: string, payload: unknown): Promise<boolean> {
-    this.client ??= ClientProxyFactory.create({
+    if (this.closed) return false;
+    const client = (this.client ??= this.create());
+    try {
+      await lastValueFrom(client.emit(pattern, payload).pipe(timeout(SEND_MS)), { defaultValue: undefined });
+      return true;
+    } catch {
+      this.log.debug({ pattern }, 'an event could not be sent');
+      // The first of several that fail together ends the client; the others find it ended.
+      if (this.client === client) {
+        this.client = null;
+        drop(client);
+      }
+      return false;
+    }
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    if (this.client !== null) drop(this.client);
+    this.client = null;
+    return Promise.resolve();
+  }
+
+  private create(): ClientProxy {
+    return ClientProxyFactory.create({
       transport: Transport.REDIS,
       options: {
         ...redisOptions(this.url),
@@ -53,20 +109,16 @@ export class RedisEmitter {
         connectTimeout: SEND_MS,
       },
     });
-    try {
-      await this.client.connect();
-      await lastValueFrom(this.client.emit(pattern, payload).pipe(timeout(SEND_MS)), { defaultValue: undefined });
-      return true;
-    } catch {
-      this.log.debug({ pattern }, 'an event could not be sent');
-      await this.close();
-      return false;
-    }
   }
+}
 
-  async close(): Promise<void> {
-    const client = this.client;
-    this.client = null;
-    await Promise.resolve(client?.close()).catch(() => undefined);
+/** Ends its connections without a farewell: a Redis that hangs would never answer one. */
+function drop(client: ClientProxy): void {
+  let connections: readonly Redis[] = [];
+  try {
+    connections = client.unwrap();
+  } catch {
+    // It never got as far as having any.
   }
+  for (const connection of connections) connection.disconnect();
 }
