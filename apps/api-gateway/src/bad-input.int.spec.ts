@@ -1,19 +1,7 @@
-import { openStore, WorkerStore } from '@planasonix/store';
 import { startGateway, type UnderTest } from './gateway-under-test.js';
+import { startWorker } from './worker-under-test.js';
 
 jest.setTimeout(120_000);
-
-const SCHEMA = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['tables'],
-  properties: {
-    tables: { type: 'array', minItems: 1, items: { type: 'string' } },
-    exclude_tables: { type: 'array', items: { type: 'string' } },
-    slot_name: { type: 'string', pattern: '^[a-z_][a-z0-9_]{0,62}$', description: 'Lower-case letters, digits and _.' },
-    signing: { type: 'object', additionalProperties: false, properties: { secret: { type: 'string', writeOnly: true, minLength: 4 } } },
-  },
-};
 
 describe('bad input gets a clear 4xx and changes nothing', () => {
   let gateway: UnderTest;
@@ -22,10 +10,10 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
 
   beforeAll(async () => {
     gateway = await startGateway();
-    const store = await openStore(gateway.postgres.url(), { log: { debug() {}, info() {}, warn() {}, error() {} } });
-    await new WorkerStore(store).announce({ id: 'w', sourceType: 'postgres_cdc', connectionTypes: ['postgres'], configSchema: SCHEMA, host: 'h', pid: 1 });
-    await new WorkerStore(store).forget('w');
-    await store.destroy();
+    const worker = await startWorker(gateway.postgres.url(), gateway.redis.url);
+    // Its schema stays known; what follows needs no worker.
+    await worker.leave();
+    await worker.end();
     pipelineId = (await gateway.api('POST', '/api/pipelines', { name: 'p' })).json.id;
     const config = { host: '127.0.0.1', port: 1, database: 'd', user: 'u', password: 'pw-canary' };
     connectionId = (await gateway.api('POST', '/api/connections', { name: 'c', type: 'postgres', config })).json.id;
@@ -143,7 +131,7 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
     expect(made.json.data.attributes.config).toEqual({ tables: ['public.t'], exclude_tables: ['public.u'], slot_name: 'slot_a', signing: { secret: '********' } });
     const patched = await gateway.api('PATCH', `/api/streams/${made.json.data.id}`, { config: { slotName: null, signing: { secret: '********' } } });
     expect(patched.json.data.attributes.config).toEqual({ tables: ['public.t'], exclude_tables: ['public.u'], signing: { secret: '********' } });
-    const gone = await gateway.api('DELETE', `/api/streams/${made.json.data.id}`);
+    const gone = await gateway.api('DELETE', `/api/streams/${made.json.data.id}?force=true`);
     expect([gone.status, gone.text]).toEqual([200, expect.any(String)]);
   });
 });

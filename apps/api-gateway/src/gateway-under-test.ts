@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { freePort, startPostgres, startRedis } from '@planasonix/testing';
+import { register } from 'prom-client';
 import { boot } from './boot.js';
 import { gatewayEnv } from './env.js';
 
@@ -29,6 +30,8 @@ export interface UnderTest {
 export async function startGateway(extra: Record<string, string> = {}): Promise<UnderTest> {
   const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
   const port = await freePort();
+  // A process has one set of Prometheus counters; a test process boots several gateways.
+  register.clear();
   const app = await boot(
     gatewayEnv({
       NODE_ENV: 'test',

@@ -1,0 +1,54 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { API_ERRORS } from '../contract/error-table.js';
+import { allRoutes } from '../contract/route.js';
+import { GatewayModule } from '../gateway.module.js';
+import { openApi } from './document.js';
+
+void GatewayModule;
+type Json = Record<string, unknown>;
+const source = { type: 'demo_cdc', config_schema: { type: 'object', properties: { tables: { $ref: '#/$defs/tables' } }, $defs: { tables: { type: 'array' } } } };
+const document = openApi(allRoutes(), [source]);
+const operations = Object.entries(document['paths'] as Record<string, Record<string, Json>>).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, of]) => ({ path, method, of })),
+);
+
+describe('the OpenAPI document', () => {
+  it('has an operation for every route, each with an id of its own', () => {
+    expect(document['openapi']).toBe('3.1.0');
+    expect(operations).toHaveLength(allRoutes().length);
+    expect(new Set(operations.map(({ of }) => of['operationId'])).size).toBe(operations.length);
+  });
+
+  it('every schema in it compiles', () => {
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    ajv.addSchema({ $id: 'doc', ...document });
+    for (const { path, method, of } of operations) {
+      const answers = of['responses'] as Record<string, { content: Record<string, unknown> }>;
+      for (const status of Object.keys(answers)) {
+        const at = `doc#/paths/${path.replaceAll('/', '~1')}/${method}/responses/${status}/content/application~1json/schema`;
+        expect(ajv.getSchema(encodeURI(at))).toBeDefined();
+      }
+      if (of['requestBody']) expect(ajv.getSchema(encodeURI(`doc#/paths/${path.replaceAll('/', '~1')}/${method}/requestBody/content/application~1json/schema`))).toBeDefined();
+    }
+  });
+
+  it('every operation has its parameters, and the answers that any route may give', () => {
+    for (const { path, of } of operations) {
+      const named = (of['parameters'] as { name: string; in: string }[]).filter((one) => one.in === 'path').map((one) => one.name);
+      expect(named).toEqual([...path.matchAll(/\{(\w+)\}/g)].map((found) => found[1]));
+      expect(Object.keys(of['responses'] as object)).toEqual(expect.arrayContaining(['400', '404', '405', '429', '500', '503']));
+    }
+  });
+
+  it('the table of error codes is in it, from the one table in the code', () => {
+    const { description } = document['info'] as { description: string };
+    for (const code of Object.keys(API_ERRORS)) expect(description).toContain(`| \`${code}\` |`);
+  });
+
+  it('announced configs stand in the body of a create; nothing of how it is made leaks', () => {
+    const text = JSON.stringify(document);
+    expect(text).toContain('"$ref":"#/components/schemas/Config_demo_cdc"');
+    expect(text).not.toContain('x-stream-config');
+    expect(text).not.toContain('"override"');
+  });
+});

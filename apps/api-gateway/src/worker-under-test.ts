@@ -1,0 +1,62 @@
+import { consumeQueues, type AskJob } from '@planasonix/lifecycle';
+import { openStore, WorkerStore } from '@planasonix/store';
+
+const SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['tables'],
+  properties: {
+    tables: { type: 'array', minItems: 1, items: { type: 'string' } },
+    exclude_tables: { type: 'array', items: { type: 'string' } },
+    slot_name: { type: 'string', pattern: '^[a-z_][a-z0-9_]{0,62}$', description: 'Lower-case letters, digits and _.' },
+    signing: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { secret: { type: 'string', writeOnly: true, minLength: 4 } },
+    },
+  },
+};
+
+export interface FakeWorker {
+  /** Every job that came over the queues, as text. */
+  readonly jobs: string[];
+  answer: (job: AskJob) => Promise<unknown>;
+  /** Announced, but no longer live. */
+  leave(): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** A worker that only announces itself and answers questions: what the gateway sees of one. */
+export async function startWorker(databaseUrl: string, redisUrl: string): Promise<FakeWorker> {
+  const silent = { debug() {}, info() {}, warn() {}, error() {} };
+  const store = await openStore(databaseUrl, { log: silent, poolSize: 2 });
+  const workers = new WorkerStore(store);
+  const announcement = { id: 'w1', sourceType: 'postgres_cdc', connectionTypes: ['postgres'], configSchema: SCHEMA, host: 'h', pid: 1 };
+  await workers.announce(announcement);
+  const beat = setInterval(() => void workers.heartbeat(announcement).catch(() => undefined), 1000);
+  const jobs: string[] = [];
+  const worker: FakeWorker = {
+    jobs,
+    answer: () => Promise.resolve({ ok: true, checks: [] }),
+    leave: async () => {
+      clearInterval(beat);
+      await workers.forget('w1');
+    },
+    end: async () => {
+      clearInterval(beat);
+      await queues.close();
+      await store.destroy().catch(() => undefined);
+    },
+  };
+  const queues = consumeQueues(redisUrl, 'postgres_cdc', {
+    look: (job) => {
+      jobs.push(JSON.stringify(job));
+      return Promise.resolve();
+    },
+    answer: (job) => {
+      jobs.push(JSON.stringify(job));
+      return worker.answer(job);
+    },
+  });
+  return worker;
+}
