@@ -1,5 +1,9 @@
-import { run } from '@planasonix/service';
+import { endAfterCheck, run } from '@planasonix/service';
 import { boot } from './boot.js';
 import { gatewayEnv } from './env.js';
 
-run(() => boot(gatewayEnv()));
+run(() => {
+  const env = gatewayEnv();
+  endAfterCheck('api-gateway');
+  return boot(env);
+});
