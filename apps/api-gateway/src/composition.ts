@@ -1,7 +1,7 @@
 import { systemClock, PATTERNS, type Log } from '@planasonix/core';
 import { AskService, CommandService, DeleteService, OutboxRelay, QueueProducer } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
-import { createOutbound } from '@planasonix/outbound';
+import { createOutbound, endpointOf } from '@planasonix/outbound';
 import { RedisEmitter } from '@planasonix/service';
 import {
   ApiKeyStore,
@@ -48,11 +48,6 @@ function counterRedis(url: string): Redis {
   return redis;
 }
 
-const endpoint = (url: string, port: number) => {
-  const { hostname, port: given } = new URL(url);
-  return { host: hostname, port: Number(given || port) };
-};
-
 export type Gateway = Awaited<ReturnType<typeof composeGateway>>;
 
 /** Everything that the gateway is made of, connected. Waits for Postgres; Redis may come later. */
@@ -92,7 +87,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const retention = new Retention(idempotency, clock, log);
   const outbound = createOutbound({
     policy: env.OUTBOUND_POLICY,
-    reserved: [endpoint(env.DATABASE_URL, 5432), endpoint(env.REDIS_URL, 6379)],
+    reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
   });
 
   return {

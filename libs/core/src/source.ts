@@ -72,8 +72,12 @@ export interface ConnectionSettings {
 
 /** Resolves a host that a user named, checks every address against the policy, and returns the one to dial. */
 export interface Outbound {
-  /** @returns an IP address literal. @throws StreamError `host_forbidden` or `source_unreachable`. */
-  resolve(host: string, port?: number): Promise<string>;
+  /**
+   * @param port and `database`, where there is one: they tell the system's own stores from a source beside them.
+   * @returns an IP address literal.
+   * @throws StreamError `host_forbidden` or `source_unreachable`.
+   */
+  resolve(host: string, port?: number, database?: string): Promise<string>;
 }
 
 export interface Log {

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } from '@planasonix/core';
 import { WorkerHost } from '@planasonix/engine';
 import { consumeQueues, type QueueConsumer } from '@planasonix/lifecycle';
-import { createOutbound } from '@planasonix/outbound';
+import { createOutbound, endpointOf } from '@planasonix/outbound';
 import { RedisEmitter } from '@planasonix/service';
 import {
   ConnectionStore,
@@ -47,13 +47,9 @@ export class Connector {
   ) {
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
     const ledger = new PgStreamLedger(store, box);
-    const endpoint = (url: string, port: number) => ({
-      host: new URL(url).hostname,
-      port: Number(new URL(url).port || port),
-    });
     const outbound = createOutbound({
       policy: env.OUTBOUND_POLICY,
-      reserved: [endpoint(env.DATABASE_URL, 5432), endpoint(env.REDIS_URL, 6379)],
+      reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
     });
     const sources = new Sources(type, outbound, log);
     this.workers = new WorkerStore(store);

@@ -66,11 +66,13 @@ export const CONNECTION_TYPES = Object.keys(CONNECTION_CONFIGS) as (keyof typeof
 export type ConnectionType = keyof typeof CONNECTION_CONFIGS;
 
 /** Where a config dials to, with the field that says so. */
-export function endpointsOf(config: Readonly<Record<string, unknown>>): { field: string; host: string; port: number }[] {
+export function endpointsOf(config: Readonly<Record<string, unknown>>): { field: string; host: string; port: number; database?: string }[] {
   if (Array.isArray(config['brokers']))
     return (config['brokers'] as string[]).map((broker, i) => {
       const at = broker.lastIndexOf(':');
       return { field: `config.brokers.${i}`, host: broker.slice(0, at), port: Number(broker.slice(at + 1)) };
     });
-  return [{ field: 'config.host', host: String(config['host']), port: Number(config['port']) }];
+  const { database } = config;
+  const place = { field: 'config.host', host: String(config['host']), port: Number(config['port']) };
+  return [typeof database === 'string' ? { ...place, database } : place];
 }
