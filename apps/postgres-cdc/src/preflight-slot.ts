@@ -1,0 +1,75 @@
+import type { Check } from '@planasonix/core';
+import type { ServerFacts } from './preflight-server.js';
+import type { PreflightInput } from './preflight.js';
+import { quoteLiteral } from './identifier.js';
+
+/** Columns that a version lacks are absent. */
+interface SlotRow {
+  readonly plugin: string | null;
+  readonly slot_type: string;
+  readonly database: string | null;
+  readonly active_pid: number | null;
+  readonly wal_status: string | null;
+  readonly conflicting?: boolean | null;
+  readonly invalidation_reason?: string | null;
+}
+
+/** The reader's own name is the first word of this session's: other sessions of a stream have a word more. */
+const ACTIVE = `
+  SELECT application_name = split_part(current_setting('application_name'), ' ', 1) AS ours,
+    coalesce(nullif(application_name, ''), usename::text, 'unknown') AS who
+  FROM pg_stat_activity WHERE pid = $1`;
+
+/** The slot, where it is there already. */
+export async function checkSlot(
+  { client, config, slotName, ownsSlot }: PreflightInput,
+  server: ServerFacts,
+): Promise<Check[]> {
+  if (config.snapshot === 'only') return [];
+  const { rows } = await client.query<{ slot: string }>(
+    'SELECT to_jsonb(s)::text AS slot FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1',
+    [slotName],
+  );
+  const [row] = rows;
+  if (row === undefined) return [];
+  const slot = JSON.parse(row.slot) as SlotRow;
+  const error = (code: string, message: string, fix: string): Check => ({ code, severity: 'error', message, fix });
+  const another = ownsSlot ? 'Delete the stream and create it again.' : 'Name another slot in slot_name.';
+
+  if (slot.plugin !== 'pgoutput')
+    return [
+      error('config_invalid', `The slot ${slotName} is of ${slot.plugin ?? slot.slot_type}, not pgoutput.`, another),
+    ];
+  if (slot.database !== server.database)
+    return [error('config_invalid', `The slot ${slotName} belongs to the database ${slot.database}.`, another)];
+  const why = slot.invalidation_reason ?? (slot.conflicting === true ? 'conflict with recovery' : null);
+  if (slot.wal_status === 'lost' || why !== null)
+    return [
+      error(
+        'slot_lost',
+        `The slot ${slotName} was invalidated${why === null ? '' : ` (${why})`}: changes after its position are gone.`,
+        ownsSlot
+          ? 'Start with {"onLostPosition":"resnapshot"} or {"onLostPosition":"skip"}.'
+          : `SELECT pg_drop_replication_slot(${quoteLiteral(slotName)});`,
+      ),
+    ];
+  const checks: Check[] = [];
+  if (slot.wal_status === 'unreserved')
+    checks.push({
+      code: 'slot_may_be_lost',
+      severity: 'warning',
+      message: `The slot ${slotName} is about to lose its WAL.`,
+      fix: 'Start the stream soon, or raise max_slot_wal_keep_size.',
+    });
+  if (slot.active_pid !== null) {
+    const active = (await client.query<{ ours: string; who: string }>(ACTIVE, [slot.active_pid])).rows[0];
+    if (active !== undefined && active.ours !== 't')
+      checks.push({
+        code: 'slot_active',
+        severity: 'warning',
+        message: `The slot ${slotName} is being read by pid ${slot.active_pid} (${active.who}).`,
+        fix: `SELECT pg_terminate_backend(${slot.active_pid});`,
+      });
+  }
+  return checks;
+}

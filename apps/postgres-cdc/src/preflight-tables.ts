@@ -1,0 +1,111 @@
+import type { Check } from '@planasonix/core';
+import { qualified, quoteIdent } from './identifier.js';
+import type { ServerFacts } from './preflight-server.js';
+import type { PreflightInput } from './preflight.js';
+import { identitySql } from './publication.js';
+import { missingTables, type SourceTable } from './tables.js';
+
+/** Relations whose rows a snapshot reads: a table, or the partitions of one. Only columns that are read need to be granted. */
+const UNREADABLE = `
+  SELECT t.oid AS root, n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
+    row_security_active(c.oid) AS secured,
+    has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+      AND NOT a.attisdropped AND a.attname = ANY (SELECT jsonb_array_elements_text($2::jsonb -> t.oid::text)) AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
+  FROM unnest($1::oid[]) AS t(oid)
+  CROSS JOIN LATERAL (SELECT relid::oid FROM pg_partition_tree(t.oid) WHERE isleaf UNION SELECT t.oid) AS l(relid)
+  JOIN pg_class c ON c.oid = l.relid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
+
+const error = (code: string, message: string, fix: string): Check => ({ code, severity: 'error', message, fix });
+const sqlName = ({ schema, table }: { schema: string; table: string }): string => qualified(schema, table);
+
+/** The tables by themselves: there, readable, and fit to be published. */
+export async function checkTables(
+  input: PreflightInput,
+  tables: readonly SourceTable[],
+  server: ServerFacts,
+): Promise<Check[]> {
+  const { config } = input;
+  const missing = missingTables(config, tables);
+  const checks: Check[] = [];
+  if (missing.length > 0)
+    checks.push(
+      error('tables_missing', `There is no table ${missing.join(', ')}.`, 'Create it, or take it out of `tables`.'),
+    );
+  else if (tables.length === 0)
+    checks.push(error('no_tables', `No table matches ${config.tables.join(', ')}.`, 'Use exact names or schema.*.'));
+  const unidentified = tables.filter((table) => table.unidentified.length > 0);
+  if (unidentified.length > 0 && config.snapshot !== 'only')
+    checks.push(
+      error(
+        'no_replica_identity',
+        `No replica identity: ${unidentified.map(sqlName).join(', ')}. Publishing would break their UPDATE and DELETE.`,
+        identitySql(unidentified),
+      ),
+    );
+  return [...checks, ...excludedColumns(input, tables), ...(await privileges(input, tables, server))];
+}
+
+function excludedColumns({ config }: PreflightInput, tables: readonly SourceTable[]): Check[] {
+  const checks: Check[] = [];
+  for (const table of tables) {
+    const keys = table.key.filter((column) => table.excluded.has(column));
+    if (keys.length > 0)
+      checks.push(
+        error(
+          'config_invalid',
+          `exclude_columns leaves out ${keys.join(', ')} of ${sqlName(table)}, which is part of its key.`,
+          'Take it out of exclude_columns.',
+        ),
+      );
+  }
+  const known = new Set(tables.map(({ schema, table }) => `${schema}.${table}`));
+  const strangers = Object.keys(config.exclude_columns).filter((name) => !known.has(name));
+  if (strangers.length > 0)
+    checks.push({
+      code: 'exclude_columns_unused',
+      severity: 'warning',
+      message: `exclude_columns names ${strangers.join(', ')}, which the stream does not read.`,
+      fix: 'Correct the name, or take it out.',
+    });
+  return checks;
+}
+
+async function privileges(
+  { client, config }: PreflightInput,
+  tables: readonly SourceTable[],
+  server: ServerFacts,
+): Promise<Check[]> {
+  if (config.snapshot === 'never' || tables.length === 0) return [];
+  const columns = Object.fromEntries(tables.map(({ oid, columns }) => [oid, columns.map((column) => column.name)]));
+  const { rows } = await client.query<Record<'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
+    UNREADABLE,
+    [tables.map((table) => table.oid), JSON.stringify(columns)],
+  );
+  const checks: Check[] = [];
+  const user = quoteIdent(server.user);
+  const refused = rows.filter((row) => row.usage !== 't' || row.readable !== 't');
+  if (refused.length > 0) {
+    const schemas = new Set(refused.filter((row) => row.usage !== 't').map((row) => row.schema));
+    const grants = refused.filter((row) => row.readable !== 't').map(sqlName);
+    checks.push(
+      error(
+        'permission_denied',
+        `The user ${server.user} may not read ${refused.map(sqlName).join(', ')}.`,
+        [
+          ...[...schemas].map((schema) => `GRANT USAGE ON SCHEMA ${quoteIdent(schema)} TO ${user};`),
+          ...(grants.length > 0 ? [`GRANT SELECT ON ${grants.join(', ')} TO ${user};`] : []),
+        ].join(' '),
+      ),
+    );
+  }
+  const secured = rows.filter((row) => row.secured === 't');
+  if (secured.length > 0)
+    checks.push(
+      error(
+        'permission_denied',
+        `Row security would hide rows of ${secured.map(sqlName).join(', ')} from ${server.user}.`,
+        `ALTER ROLE ${user} BYPASSRLS;`,
+      ),
+    );
+  return checks;
+}

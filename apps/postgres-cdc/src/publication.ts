@@ -1,0 +1,116 @@
+import { StreamError } from '@planasonix/core';
+import type { Client } from 'pg';
+import { qualified, quoteIdent } from './identifier.js';
+import { toStreamError } from './stream-error.js';
+import type { SourceTable } from './tables.js';
+
+type Name = { readonly schema: string; readonly table: string };
+
+const sqlName = ({ schema, table }: Name): string => qualified(schema, table);
+const sqlNames = (tables: readonly Name[]): string => tables.map(sqlName).join(', ');
+
+/** What a publication lets through. Every value as text. */
+export interface PublicationState {
+  readonly viaRoot: boolean;
+  /** Operations that it holds back. */
+  readonly withheld: readonly string[];
+}
+
+export async function publicationState(client: Client, name: string): Promise<PublicationState | null> {
+  const { rows } = await client.query<Record<string, string>>(
+    'SELECT pubviaroot, pubinsert AS insert, pubupdate AS update, pubdelete AS delete, pubtruncate AS truncate FROM pg_catalog.pg_publication WHERE pubname = $1',
+    [name],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  return {
+    viaRoot: row['pubviaroot'] === 't',
+    withheld: ['insert', 'update', 'delete', 'truncate'].filter((operation) => row[operation] !== 't'),
+  };
+}
+
+/** The tables that it publishes, under the names that they are published by. */
+export async function publicationTables(client: Client, name: string): Promise<readonly Name[]> {
+  const { rows } = await client.query<{ schema: string; table: string }>(
+    'SELECT schemaname AS schema, tablename AS table FROM pg_catalog.pg_publication_tables WHERE pubname = $1',
+    [name],
+  );
+  return rows;
+}
+
+/** Tables of `wanted` that `published` lacks. */
+export function uncovered(published: readonly Name[], wanted: readonly SourceTable[]): readonly SourceTable[] {
+  const names = new Set(published.map(sqlName));
+  return wanted.filter((table) => !names.has(sqlName(table)));
+}
+
+/** SQL that makes a found publication cover the tables. */
+export function coveringSql(name: string, state: PublicationState, lacking: readonly SourceTable[]): string {
+  const pub = quoteIdent(name);
+  const roots = !state.viaRoot && lacking.some((table) => table.partitioned);
+  return `${roots ? `ALTER PUBLICATION ${pub} SET (publish_via_partition_root = true); ` : ''}ALTER PUBLICATION ${pub} ADD TABLE ${sqlNames(lacking)};`;
+}
+
+/** Tables come as their root; on 18, generated columns too, as `to_jsonb(row)` has them. */
+export const creatingSql = (name: string, tables: readonly Name[], version: number): string =>
+  `CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${sqlNames(tables)} WITH (publish_via_partition_root = true${
+    version >= 180_000 ? ', publish_generated_columns = stored' : ''
+  })`;
+
+/** What would give each of the tables a replica identity. */
+export const identitySql = (tables: readonly SourceTable[]): string =>
+  tables
+    .flatMap((table) => table.unidentified)
+    .map((name) => `ALTER TABLE ${sqlName(name)} REPLICA IDENTITY FULL;`)
+    .join(' ');
+
+/** Publishing a table without replica identity breaks its owner's UPDATE and DELETE (trap 11). */
+function refuseUnidentified(tables: readonly SourceTable[]): void {
+  const without = tables.filter((table) => table.unidentified.length > 0);
+  if (without.length === 0) return;
+  throw new StreamError(
+    'no_replica_identity',
+    `No replica identity: ${sqlNames(without)}. Publishing would break their UPDATE and DELETE.`,
+    { hint: `Add a primary key, or: ${identitySql(without)}` },
+  );
+}
+
+export interface PublicationWish {
+  readonly name: string;
+  readonly tables: readonly SourceTable[];
+  /** The stream made it, or began to. */
+  readonly owned: boolean;
+  /** Records that the stream is about to make it, durably. */
+  remember(): Promise<void>;
+}
+
+/**
+ * Sees to it that the publication is there and covers the tables. One that was found is never changed.
+ *
+ * @throws StreamError `no_replica_identity`, `publication_incomplete`, `permission_denied`.
+ */
+export async function ensurePublication(client: Client, wish: PublicationWish): Promise<'made' | 'found'> {
+  const { name, tables, owned } = wish;
+  refuseUnidentified(tables);
+  try {
+    const state = await publicationState(client, name);
+    if (state === null) {
+      const { rows } = await client.query<{ version: string }>(
+        "SELECT pg_catalog.current_setting('server_version_num') AS version",
+      );
+      await wish.remember();
+      await client.query(creatingSql(name, tables, Number(rows[0]!.version)));
+      return 'made';
+    }
+    const lacking = uncovered(await publicationTables(client, name), tables);
+    if (lacking.length === 0) return owned ? 'made' : 'found';
+    if (!owned)
+      throw new StreamError('publication_incomplete', `The publication ${name} does not cover ${sqlNames(lacking)}.`, {
+        hint: coveringSql(name, state, lacking),
+      });
+    await client.query(`ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${sqlNames(lacking)}`);
+    return 'made';
+  } catch (error) {
+    throw toStreamError(error, `making the publication ${name}`);
+  }
+}

@@ -1,0 +1,121 @@
+import { StreamError, type StreamErrorCode } from '@planasonix/core';
+
+/** What the driver and the server put on their errors. */
+interface Fault {
+  readonly code: string;
+  readonly routine: string;
+  readonly message: string;
+}
+
+type Verdict = readonly [code: StreamErrorCode, hint?: string];
+
+const POOLER =
+  'A connection pooler stands in between; it carries no replication. Give the host and port of the server itself.';
+
+/** SQLSTATEs that say all by themselves. */
+const STATES: Readonly<Record<string, Verdict>> = {
+  '28P01': ['auth_failed'],
+  '28000': ['auth_failed', 'Correct the user of the connection, or let it in with a line in pg_hba.conf.'],
+  '3D000': ['config_invalid', 'Correct the database of the connection.'],
+  '42501': ['permission_denied'],
+  '42P01': ['tables_missing'],
+  '53300': ['too_many_connections'],
+  '53400': ['too_many_connections', 'Raise max_replication_slots at the source, or drop slots that nobody needs.'],
+  '55006': ['slot_active'],
+  '57014': ['source_unreachable', 'The server broke a query off because it took too long; it is tried again.'],
+  '58P01': ['slot_lost'],
+  // Only a pooler refuses what the driver says at the start.
+  '08P01': ['config_invalid', POOLER],
+};
+
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ERR_SOCKET_CLOSED',
+]);
+const TLS =
+  /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
+
+/** Texts of the driver, which has no codes for these, in English always. */
+const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
+  [/does not support SSL connections|establishing an SSL connection/, ['tls_failed']],
+  [/^SASL|client password must be/, ['auth_failed']],
+  [
+    /Connection terminated|timeout expired|Query read timeout|not queryable|Client was closed|Client has encountered/,
+    ['source_unreachable'],
+  ],
+];
+
+/** 42704 and 55000 mean several things; the routine of the server that said so, or what was being done, tells. */
+function byContext({ code, routine, message }: Fault, doing: string): Verdict | null {
+  const where = `${routine} ${doing}`;
+  if (code === '42704') {
+    if (/publication/i.test(routine) || /publication "/.test(message)) return ['publication_missing'];
+    if (/slot/i.test(routine) || /replication slot "/.test(message)) return ['slot_lost'];
+    return /publication/i.test(doing) ? ['publication_missing'] : /slot/i.test(doing) ? ['slot_lost'] : null;
+  }
+  if (code !== '55000') return null;
+  if (/recovery|standby/i.test(message))
+    return [
+      'config_invalid',
+      'The connection leads to a standby. Give the primary, or a standby of Postgres 16 or later.',
+    ];
+  if (/wal_level/.test(message) || /CheckLogicalDecodingRequirements/.test(routine)) return ['wal_level'];
+  if (/not created in this database|physical replication slot/.test(message))
+    return ['config_invalid', 'Name another slot in slot_name.'];
+  return /slot|decoding/i.test(where) ? ['slot_lost'] : null;
+}
+
+function judge(fault: Fault, doing: string): Verdict | null {
+  const { code, message } = fault;
+  const named = STATES[code] ?? byContext(fault, doing);
+  if (named) return named;
+  if (NETWORK.has(code) || /^(08|57P)...?$/.test(code)) return ['source_unreachable'];
+  if (TLS.test(code)) return ['tls_failed'];
+  return TEXTS.find(([text]) => text.test(message))?.[1] ?? null;
+}
+
+const textOf = (error: object, key: string): string => {
+  const value: unknown = Reflect.get(error, key);
+  return typeof value === 'string' ? value : '';
+};
+
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+
+/**
+ * The one place that knows the driver's and the server's errors. The server's text is passed on where it speaks of
+ * names and settings alone; of an unknown failure only the SQLSTATE, for its text could hold a row's value.
+ *
+ * @param doing what was tried, for the message: `reading`, `creating the publication`.
+ */
+export function toStreamError(error: unknown, doing: string): StreamError {
+  if (error instanceof StreamError) return error;
+  if (typeof error !== 'object' || error === null) return new StreamError('internal', `Failed while ${doing}.`);
+  const fault: Fault = {
+    code: textOf(error, 'code'),
+    routine: textOf(error, 'routine'),
+    message: textOf(error, 'message'),
+  };
+  const verdict = judge(fault, doing);
+  if (verdict !== null) {
+    const [code, hint] = verdict;
+    return new StreamError(code, `Failed while ${doing}: ${fault.message}.`.replace(/\.\.$/, '.'), {
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
+  }
+  const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : textOf(error, 'name') || 'unknown';
+  return new StreamError('internal', `Failed while ${doing} (${what}).`, { cause: error });
+}

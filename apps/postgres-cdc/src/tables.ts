@@ -1,0 +1,168 @@
+import type { Client } from 'pg';
+import type { PostgresConfig } from './config.js';
+import { parsePattern, qualified } from './identifier.js';
+
+export interface SourceColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  readonly generated: boolean;
+}
+
+/** A table that a stream reads, as the catalog has it now. */
+export interface SourceTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly table: string;
+  /** In the table's order, without dropped and excluded ones. */
+  readonly columns: readonly SourceColumn[];
+  readonly excluded: ReadonlySet<string>;
+  /** Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). */
+  readonly key: readonly string[];
+  readonly identity: 'd' | 'n' | 'f' | 'i';
+  /** One that can be a replica identity: a deferrable one can't. */
+  readonly hasPrimaryKey: boolean;
+  /** Tables, itself or its partitions, that could not be updated any more if they were published (trap 11). */
+  readonly unidentified: readonly { readonly schema: string; readonly table: string }[];
+  /** The server's own guess; `null` where it has none. */
+  readonly estimatedRows: number | null;
+  readonly bytes: number;
+  readonly partitioned: boolean;
+  /** What comes under its name. */
+  readonly partitions: readonly { readonly schema: string; readonly table: string }[];
+}
+
+type Wanted = Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
+type Name = { readonly schema: string; readonly table: string };
+
+interface Candidate extends Name {
+  readonly oid: number;
+  readonly ancestors: readonly Name[];
+}
+
+const CANDIDATES = `
+  SELECT c.oid, n.nspname AS schema, c.relname AS table, CASE WHEN c.relispartition THEN (
+    SELECT json_agg(json_build_object('schema', an.nspname, 'table', ac.relname))
+    FROM pg_partition_ancestors(c.oid) anc JOIN pg_class ac ON ac.oid = anc.relid JOIN pg_namespace an ON an.oid = ac.relnamespace
+    WHERE anc.relid <> c.oid) END AS ancestors
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY ($1) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+  ORDER BY c.oid`;
+
+const COLUMNS_OF = (index: string) => `
+  SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(${index}.indkey) WITH ORDINALITY AS k(attnum, n)
+  JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
+
+/** Whether the server could tell an updated row of relation `l` apart. */
+const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
+  AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
+
+const DETAILS = `
+  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, r.columns AS identity_key,
+    (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
+     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+    CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM pg_partition_tree(c.oid) t
+      JOIN pg_class tc ON tc.oid = t.relid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.relid <> c.oid) END AS partitions,
+    leaves.tuples, leaves.bytes, leaves.unidentified
+  FROM pg_class c
+  LEFT JOIN LATERAL (SELECT i.indimmediate, (${COLUMNS_OF('i')}) AS columns FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) p ON true
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(pg_relation_size(l.oid)), 0) AS bytes,
+      json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
+    FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace
+    WHERE l.relkind = 'r' AND (l.oid = c.oid OR c.relkind = 'p' AND l.oid IN (SELECT t.relid FROM pg_partition_tree(c.oid) t WHERE t.isleaf))) leaves
+  WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid`;
+
+/** Every value as text, as sessions give it. */
+interface Detail {
+  readonly oid: string;
+  readonly kind: string;
+  readonly identity: SourceTable['identity'];
+  readonly primary_key: string | null;
+  readonly immediate: string;
+  readonly identity_key: string | null;
+  readonly columns: string | null;
+  readonly tuples: string | null;
+  readonly bytes: string;
+  readonly unidentified: string | null;
+  readonly partitions: string | null;
+}
+
+const list = <T>(json: string | null): readonly T[] => (json === null ? [] : (JSON.parse(json) as T[]));
+
+/** Whether a config asks for a table: by its exact name, or by its schema and not excluded. */
+export function tableMatcher(config: Wanted): (schema: string, table: string) => 'exact' | 'schema' | null {
+  const read = (texts: readonly string[]) => {
+    const patterns = texts.map(parsePattern).filter((one) => one !== null);
+    const exact = new Set(patterns.flatMap(({ schema, table }) => (table === null ? [] : [qualified(schema, table)])));
+    const schemas = new Set(patterns.flatMap(({ schema, table }) => (table === null ? [schema] : [])));
+    return { exact, schemas };
+  };
+  const [wanted, excluded] = [read(config.tables), read(config.exclude_tables)];
+  return (schema, table) => {
+    const name = qualified(schema, table);
+    if (excluded.exact.has(name) || excluded.schemas.has(schema)) return null;
+    if (wanted.exact.has(name)) return 'exact';
+    return wanted.schemas.has(schema) ? 'schema' : null;
+  };
+}
+
+/** A partition is left out when its root comes, or was excluded and the partition is not named itself. */
+function chosen(candidates: readonly Candidate[], config: Wanted): readonly Candidate[] {
+  const match = tableMatcher(config);
+  const asked = tableMatcher({ ...config, exclude_tables: [] });
+  return candidates.filter(({ schema, table, ancestors }) => {
+    const how = match(schema, table);
+    if (how === null || ancestors.some((root) => match(root.schema, root.table) !== null)) return false;
+    return how === 'exact' || !ancestors.some((root) => asked(root.schema, root.table) !== null);
+  });
+}
+
+/** The tables that the config asks for, in the order of their making. */
+export async function resolveTables(client: Client, config: Wanted): Promise<readonly SourceTable[]> {
+  const schemas = new Set(config.tables.flatMap((text) => parsePattern(text)?.schema ?? []));
+  const found = await client.query<Name & { oid: string; ancestors: string | null }>(CANDIDATES, [[...schemas]]);
+  const candidates = found.rows.map((row) => ({ ...row, oid: Number(row.oid), ancestors: list<Name>(row.ancestors) }));
+  const names = new Map(chosen(candidates, config).map((one) => [one.oid, one]));
+  if (names.size === 0) return [];
+  const { rows } = await client.query<Detail>(DETAILS, [[...names.keys()]]);
+  return rows.map((row) => describe(row, names.get(Number(row.oid))!, config));
+}
+
+function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted): SourceTable {
+  const excluded = new Set(config.exclude_columns[`${schema}.${table}`] ?? []);
+  const hasPrimaryKey = row.primary_key !== null && row.immediate === 't';
+  const partitioned = row.kind === 'p';
+  const unidentified = list<Name>(row.unidentified);
+  return {
+    ...{ oid, schema, table, excluded, hasPrimaryKey, partitioned, identity: row.identity },
+    columns: list<SourceColumn>(row.columns).filter((column) => !excluded.has(column.name)),
+    partitions: list<Name>(row.partitions),
+    key: list<string>(row.identity_key ?? row.primary_key),
+    // Partitions to come take the root's primary key and nothing else from it.
+    unidentified:
+      partitioned && !hasPrimaryKey && row.partitions === null && unidentified.length === 0
+        ? [{ schema, table }]
+        : unidentified,
+    estimatedRows: row.tuples === null ? null : Number(row.tuples),
+    bytes: Number(row.bytes),
+  };
+}
+
+/** Exact names that no table answers to. */
+export function missingTables(
+  config: Pick<PostgresConfig, 'tables' | 'exclude_tables'>,
+  tables: readonly SourceTable[],
+): string[] {
+  const found = new Set(
+    tables.flatMap((one) => [one, ...one.partitions]).map(({ schema, table }) => qualified(schema, table)),
+  );
+  const match = tableMatcher({ ...config, exclude_columns: {} });
+  return config.tables.filter((text) => {
+    const pattern = parsePattern(text);
+    if (pattern === null || pattern.table === null) return false;
+    const { schema, table } = pattern;
+    return match(schema, table) !== null && !found.has(qualified(schema, table));
+  });
+}
