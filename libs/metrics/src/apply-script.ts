@@ -1,46 +1,87 @@
-import { BUCKETS } from './keys.js';
+import { BUCKETS, KEPT_SECONDS } from './keys.js';
+
+/** A stream that is older than the longest window and of which nothing is known: its past is not made up. */
+const LONGEST_SECONDS = 86_400;
 
 /**
  * Takes one report in. What is not newer than the last one by (epoch, sequence) changes nothing (trap 37): so any
- * number of aggregators may get the same report, late, twice or out of order. Differences to the last totals go into
- * the buckets of now, by this server's clock.
+ * number of aggregators may get the same report, late, twice or out of order.
+ *
+ * What was gained since the last report is spread evenly over the time since then, by this server's clock: after an
+ * outage of the aggregator the rates are those of the stream, not a spike. An epoch began no earlier than its sequence
+ * tells (a report each second), so a stream that was down does not have its first events spread over that time.
  *
  * Events and bytes are totals over the stream's life, taken from the log: the difference spans epochs. Errors,
- * rejected, dropped and latency counts begin at zero with each epoch. Without a last report the base is zero: the
- * log's totals lie in this same Redis, so both begin anew together.
+ * rejected, dropped and latency counts begin at zero with each epoch. A total that went back is a log that began anew.
+ *
+ * With no last report the base is zero, at the stream's creation, so that a new stream misses nothing. Only where
+ * earlier epochs have counted too and the stream is older than every window is the report a base and no more.
  *
  * KEYS[1] gauges. ARGV: epoch, sequence, events, bytes, errors, rejected, dropped, oldest pending, lag proved, last
- * event, backlog, then pairs of latency bucket and count.
+ * event, backlog, created (s or empty), now (s; empty: this server's), then pairs of latency bucket and count.
  */
 export const APPLY = `
-local last = redis.call('HMGET', KEYS[1], 'epoch', 'sequence', 'events', 'bytes', 'errors', 'rejected', 'dropped')
+local key = KEYS[1]
+local last = redis.call('HMGET', key, 'epoch', 'sequence', 'events', 'bytes', 'errors', 'rejected', 'dropped', 'seen_at', 'last_event_at')
 local epoch, sequence = tonumber(ARGV[1]), tonumber(ARGV[2])
-local had = last[1] and tonumber(last[1]) or -1
+local had = tonumber(last[1] or -1)
 if epoch < had or (epoch == had and sequence <= tonumber(last[2])) then return 0 end
-local same = epoch == had
-local function gained(now, before) local d = tonumber(now) - tonumber(before or 0) if d < 0 then return tonumber(now) end return d end
-local function within(now, before) if same then return gained(now, before) end return tonumber(now) end
+local now = tonumber(ARGV[13])
+if not now then local t = redis.call('TIME') now = tonumber(t[1]) + tonumber(t[2]) / 1000000 end
+local same, first = epoch == had, had < 0
+local function gained(total, before) local d = tonumber(total) - tonumber(before or 0) if d < 0 then return tonumber(total) end return d end
+local function within(total, before) if same then return gained(total, before) end return tonumber(total) end
 local events, bytes = gained(ARGV[3], last[3]), gained(ARGV[4], last[4])
 local errors, rejected, dropped = within(ARGV[5], last[5]), within(ARGV[6], last[6]), within(ARGV[7], last[7])
-local now = tonumber(redis.call('TIME')[1])
-local counts = {}
-local latency = KEYS[1] .. ':latency'
+local since = math.min(now, tonumber(last[8] or ARGV[12]) or now)
+local inEpoch = since
+if not same then inEpoch = math.min(now, math.max(since, now - sequence)) end
+local alive = inEpoch
+if first and epoch > 1 then
+  alive = since
+  if now - since > ${LONGEST_SECONDS} then events, bytes = 0, 0 end
+end
+local kinds = {${BUCKETS.map(([seconds, keep]) => `{${seconds},${keep}}`).join(',')}}
+local touched = {}
+local function put(kind, i, field, amount)
+  local bucket = key .. ':' .. kind[1] .. ':' .. string.format('%.0f', i)
+  redis.call('HINCRBY', bucket, field, string.format('%.0f', amount))
+  touched[bucket] = kind[2]
+end
+local function spread(field, amount, from)
+  if amount <= 0 then return end
+  for _, kind in ipairs(kinds) do
+    local width, newest = kind[1], math.floor(now / kind[1])
+    local function upto(time) if time >= now then return amount end return math.floor(amount * (time - from) / (now - from) + 0.5) end
+    local i, before = math.floor(from / width), 0
+    local oldest = math.floor((now - kind[2]) / width)
+    if i < oldest then i = oldest before = upto(i * width) end
+    while i <= newest do
+      local reached = upto((i + 1) * width)
+      if reached > before then put(kind, i, field, reached - before) end
+      before = reached
+      i = i + 1
+    end
+  end
+end
+spread('e', events, alive)
+spread('b', bytes, alive)
+spread('f', errors + rejected, inEpoch)
+local latency = key .. ':latency'
 if not same then redis.call('DEL', latency) end
-for i = 12, #ARGV, 2 do
+for i = 14, #ARGV, 2 do
   local d = gained(ARGV[i + 1], redis.call('HGET', latency, ARGV[i]))
-  if d > 0 then counts[#counts + 1] = { 'l' .. ARGV[i], d } redis.call('HSET', latency, ARGV[i], ARGV[i + 1]) end
+  if d > 0 then
+    redis.call('HSET', latency, ARGV[i], ARGV[i + 1])
+    for _, kind in ipairs(kinds) do put(kind, math.floor(now / kind[1]), 'l' .. ARGV[i], d) end
+  end
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'sequence', ARGV[2], 'events', ARGV[3], 'bytes', ARGV[4], 'errors', ARGV[5], 'rejected', ARGV[6],
-  'dropped', ARGV[7], 'oldest_pending_at', ARGV[8], 'lag_proved_at', ARGV[9], 'backlog_bytes', ARGV[11], 'seen_at', now)
-if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'last_event_at', ARGV[10]) end
-if rejected > 0 then redis.call('HINCRBY', KEYS[1], 'rejected_total', rejected) end
-if dropped > 0 then redis.call('HINCRBY', KEYS[1], 'dropped_total', dropped) end
-if events == 0 and errors == 0 and rejected == 0 and #counts == 0 then return 1 end
-for _, kind in ipairs({${BUCKETS.map(([seconds, keep]) => `{${seconds},${keep}}`).join(',')}}) do
-  local key = KEYS[1] .. ':' .. kind[1] .. ':' .. math.floor(now / kind[1])
-  if events > 0 then redis.call('HINCRBY', key, 'e', events) redis.call('HINCRBY', key, 'b', bytes) end
-  if errors + rejected > 0 then redis.call('HINCRBY', key, 'f', errors + rejected) end
-  for _, count in ipairs(counts) do redis.call('HINCRBY', key, count[1], count[2]) end
-  redis.call('EXPIRE', key, kind[2])
-end
+redis.call('HSET', key, 'epoch', ARGV[1], 'sequence', ARGV[2], 'events', ARGV[3], 'bytes', ARGV[4], 'errors', ARGV[5], 'rejected', ARGV[6],
+  'dropped', ARGV[7], 'oldest_pending_at', ARGV[8], 'lag_proved_at', ARGV[9], 'backlog_bytes', ARGV[11], 'seen_at', string.format('%.6f', now))
+if (tonumber(ARGV[10]) or -1) > tonumber(last[9] or -1) then redis.call('HSET', key, 'last_event_at', ARGV[10]) end
+if rejected > 0 then redis.call('HINCRBY', key, 'rejected_total', rejected) end
+if dropped > 0 then redis.call('HINCRBY', key, 'dropped_total', dropped) end
+for bucket, seconds in pairs(touched) do redis.call('EXPIRE', bucket, seconds) end
+redis.call('EXPIRE', key, ${KEPT_SECONDS})
+redis.call('EXPIRE', latency, ${KEPT_SECONDS})
 return 1`;

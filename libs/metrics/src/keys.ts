@@ -1,5 +1,6 @@
 /** Keys of one stream share a hash tag, so that they lie on one node of a Redis Cluster. */
 export const gaugesKey = (streamId: string): string => `plnx:metrics:{${streamId}}`;
+export const latencyKey = (streamId: string): string => `${gaugesKey(streamId)}:latency`;
 export const bucketKey = (streamId: string, seconds: number, index: number): string =>
   `${gaugesKey(streamId)}:${seconds}:${index}`;
 
@@ -20,3 +21,6 @@ export const BUCKETS: readonly (readonly [number, number])[] = [
   [60, 4000],
   [1200, 90_000],
 ];
+
+/** A stream of which nobody has reported for so long (90 days) leaves nothing behind. Invariant 6. */
+export const KEPT_SECONDS = 90 * 86_400;

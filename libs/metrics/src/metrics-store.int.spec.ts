@@ -132,4 +132,99 @@ describe('windows over absolute counters', () => {
     await one.apply([report({ stream_id: a, total_events: 7 }), report({ stream_id: b, total_events: 5 })]);
     expect(await one.eventsPerMinute([a, b, 'str_none'])).toBe(12);
   });
+
+  it('an outage of the aggregator is no spike: what was gained is spread over the time since the last report', async () => {
+    const id = fresh();
+    let at = 1_900_000_000_000;
+    const store = new MetricsStore(server.client(), () => at);
+    await store.apply([report({ stream_id: id, sequence: 1, total_events: 0 })]);
+    at += 600_000;
+    await store.apply([report({ stream_id: id, sequence: 601, total_events: 60_000 })]);
+    const created = new Date(at - 3_600_000);
+    expect((await store.window(id, '1m', created)).events_per_second).toBeCloseTo(100, 0);
+    expect((await store.window(id, '5m', created)).events_per_second).toBeCloseTo(100, 0);
+    expect((await store.window(id, '1h', created)).events_per_second * 3600).toBeCloseTo(60_000, 0);
+  });
+
+  it('a stream that was down has its first events where they were: in the new epoch, not over the time it was down', async () => {
+    const id = fresh();
+    let at = 1_900_000_000_000;
+    const store = new MetricsStore(server.client(), () => at);
+    await store.apply([report({ stream_id: id, sequence: 1, total_events: 10 })]);
+    at += 600_000;
+    await store.apply([report({ stream_id: id, epoch: 2, sequence: 2, total_events: 6010, errors: 2 })]);
+    const of = await store.window(id, '1m', new Date(at - 3_600_000));
+    expect(of.events_per_second * 60).toBeCloseTo(6000, 0);
+    expect(of.error_rate_per_minute).toBeCloseTo(2, 5);
+  });
+
+  describe('without a last report', () => {
+    const at = 1_900_000_000_000;
+    const events = async (of: Partial<CounterReport>, ageSeconds: number, window: '1m' | '24h') => {
+      const id = fresh();
+      const created = new Date(at - ageSeconds * 1000);
+      const store = new MetricsStore(server.client(), () => at);
+      await store.apply([report({ stream_id: id, total_events: 1000, ...of })], () => created);
+      const got = await store.window(id, window, created);
+      expect(got.total_events).toBe(1000);
+      return Math.round(got.events_per_second * Math.min(ageSeconds, window === '1m' ? 60 : 86_400));
+    };
+    it('a new stream misses nothing, however late its first report is', async () => {
+      expect(await events({ sequence: 2 }, 10, '1m')).toBe(1000);
+      expect(await events({ sequence: 2 }, 100_000, '1m')).toBe(1000);
+      expect(await events({ sequence: 500 }, 600, '24h')).toBe(1000);
+      expect(await events({ sequence: 600 }, 600, '1m')).toBe(100);
+    });
+    it('a young stream with earlier epochs has all of its life in the day', async () => {
+      expect(await events({ epoch: 5, sequence: 2 }, 7200, '24h')).toBe(1000);
+    });
+    it('the past of an old stream is not made up: the report is a base', async () => {
+      expect(await events({ epoch: 5, sequence: 2 }, 1_000_000, '24h')).toBe(0);
+    });
+  });
+
+  it('a log that began anew counts from there', async () => {
+    const id = fresh();
+    await one.apply([report({ stream_id: id, total_events: 100 })]);
+    await one.apply([report({ stream_id: id, epoch: 2, total_events: 3 })]);
+    expect(await counted(id)).toEqual({ events: 103, total: 3 });
+  });
+
+  it('the newest event stays the newest, and a proof from the future proves nothing', async () => {
+    const id = fresh();
+    const ahead = Date.now() + 600_000;
+    await one.apply([report({ stream_id: id, last_event_at: 2000, lag_proved_at: ahead })]);
+    await one.apply([report({ stream_id: id, epoch: 2, last_event_at: null, lag_proved_at: ahead })]);
+    await one.apply([report({ stream_id: id, epoch: 2, sequence: 2, last_event_at: 1000, lag_proved_at: ahead })]);
+    expect(await one.window(id, '1m', new Date(0))).toMatchObject({
+      last_event_at: '1970-01-01T00:00:02.000Z',
+      lag_certain: false,
+    });
+  });
+
+  it('everything has an end, and nothing is left of a stream that is forgotten', async () => {
+    const id = fresh();
+    const redis = server.client();
+    const created = new Date(Date.now() - 3_000_000);
+    await one.apply(
+      [report({ stream_id: id, sequence: 9_999_999, total_events: 1e6, errors: 9, latency: [[3, 4]] })],
+      () => created,
+    );
+    const keys = await redis.keys(`*{${id}}*`);
+    expect(keys.length).toBeGreaterThan(100);
+    for (const key of keys) expect(await redis.ttl(key)).toBeGreaterThan(0);
+    await one.forget(id);
+    expect(await redis.keys(`*{${id}}*`)).toEqual([]);
+  });
+
+  it('windows outlive a crash of Redis, and counting goes on (SIGKILL)', async () => {
+    const id = fresh();
+    await one.apply([report({ stream_id: id, total_events: 40 })]);
+    await server.kill();
+    const lost = one.apply([report({ stream_id: id, sequence: 2, total_events: 45 })]).catch(() => 0);
+    await server.start();
+    await lost;
+    await one.apply([report({ stream_id: id, sequence: 3, total_events: 50 })]);
+    expect(await counted(id)).toEqual({ events: 50, total: 50 });
+  });
 });

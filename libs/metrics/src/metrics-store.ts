@@ -1,7 +1,7 @@
 import type { CounterReport } from '@planasonix/core';
 import type { Redis, Result } from 'ioredis';
 import { APPLY } from './apply-script.js';
-import { bucketKey, gaugesKey, SPANS, type MetricsWindow } from './keys.js';
+import { bucketKey, BUCKETS, gaugesKey, latencyKey, SPANS, type MetricsWindow } from './keys.js';
 import { sumWindow, type Bucket } from './window-sum.js';
 
 /** A lag that nothing has proved for this long is not certain. */
@@ -33,18 +33,28 @@ declare module 'ioredis' {
 
 /** Counters in, windows out. Stateless over Redis: any number of writers and readers. */
 export class MetricsStore {
-  /** @param redis a client of the caller's; a script is defined on it. */
+  /**
+   * @param redis a client of the caller's; a script is defined on it.
+   * @param clock milliseconds since the Unix epoch; absent: that of the Redis server, which every instance shares.
+   */
   constructor(
     private readonly redis: Redis,
-    private readonly now: () => number = Date.now,
+    private readonly clock: (() => number) | null = null,
   ) {
     redis.defineCommand('plnxApply', { numberOfKeys: 1, lua: APPLY });
   }
 
-  /** @returns how many of the reports were new. */
-  async apply(reports: readonly CounterReport[]): Promise<number> {
+  /**
+   * @param createdAt when a stream was created, as far as it is known: the base of the first report.
+   * @returns how many of the reports were new.
+   */
+  async apply(
+    reports: readonly CounterReport[],
+    createdAt: (streamId: string) => Date | null = () => null,
+  ): Promise<number> {
     if (reports.length === 0) return 0;
     const text = (value: number | null): string | number => value ?? '';
+    const seconds = (ms: number | undefined): string | number => (ms === undefined ? '' : ms / 1000);
     const calls = reports.map((r) =>
       this.redis.plnxApply(
         gaugesKey(r.stream_id),
@@ -59,6 +69,8 @@ export class MetricsStore {
         text(r.lag_proved_at),
         text(r.last_event_at),
         text(r.backlog_bytes),
+        seconds(createdAt(r.stream_id)?.getTime()),
+        seconds(this.clock?.()),
         ...r.latency.flat(),
       ),
     );
@@ -67,7 +79,7 @@ export class MetricsStore {
 
   /** @param createdAt of the stream: one that is younger than the window is divided by its age. */
   async window(streamId: string, window: MetricsWindow, createdAt: Date): Promise<WindowMetrics> {
-    const now = this.now();
+    const now = await this.now();
     const { seconds, bucket } = SPANS[window];
     const [gauges, ...buckets] = await this.hashes([gaugesKey(streamId), ...this.bucketKeys(streamId, window, now)]);
     const sum = sumWindow(buckets, now / 1000, seconds, bucket);
@@ -78,11 +90,12 @@ export class MetricsStore {
     const proved = number('lag_proved_at');
     const last = number('last_event_at');
     return {
-      events_per_second: round(sum.events / age, 2),
-      bytes_per_second: round(sum.bytes / age, 2),
+      events_per_second: round(sum.events / age, 6),
+      bytes_per_second: round(sum.bytes / age, 6),
       lag_seconds: pending === null ? 0 : Math.max(0, round((now - pending) / 1000, 3)),
-      lag_certain: proved !== null && now - proved < CERTAIN_MS,
-      error_rate_per_minute: round((sum.failures / age) * 60, 3),
+      // A proof from the future is a clock that is wrong.
+      lag_certain: proved !== null && Math.abs(now - proved) < CERTAIN_MS,
+      error_rate_per_minute: round((sum.failures / age) * 60, 6),
       last_event_at: last === null ? null : new Date(last).toISOString(),
       latency_ms: sum.latency,
       total_events: number('events') ?? 0,
@@ -98,7 +111,7 @@ export class MetricsStore {
   /** Events of the last minute over many streams. */
   async eventsPerMinute(streamIds: readonly string[]): Promise<number> {
     if (streamIds.length === 0) return 0;
-    const now = this.now();
+    const now = await this.now();
     const pipeline = this.redis.pipeline();
     const per = this.bucketKeys('', '1m', now).length;
     for (const id of streamIds) for (const key of this.bucketKeys(id, '1m', now)) pipeline.hget(key, 'e');
@@ -114,9 +127,21 @@ export class MetricsStore {
     return Math.round(events);
   }
 
-  /** Removes what is kept of a stream; buckets run out by themselves. */
+  /** Removes what is kept of a stream. */
   async forget(streamId: string): Promise<void> {
-    await this.redis.del(gaugesKey(streamId), `${gaugesKey(streamId)}:latency`);
+    const now = await this.now();
+    const buckets = BUCKETS.flatMap(([width, kept]) => {
+      const newest = Math.floor(now / 1000 / width);
+      const count = Math.ceil(kept / width) + 2;
+      return Array.from({ length: count }, (_, i) => bucketKey(streamId, width, newest + 1 - i));
+    });
+    await this.redis.unlink(gaugesKey(streamId), latencyKey(streamId), ...buckets);
+  }
+
+  private async now(): Promise<number> {
+    if (this.clock !== null) return this.clock();
+    const [seconds, micros] = (await this.redis.time()).map(Number);
+    return seconds! * 1000 + micros! / 1000;
   }
 
   private bucketKeys(streamId: string, window: MetricsWindow, now: number): string[] {
