@@ -46,7 +46,7 @@ const NETWORK = new Set([
   'ERR_SOCKET_CLOSED',
 ]);
 const TLS =
-  /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
+  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
 
 /** Texts of the driver, which has no codes for these, in English always. */
 const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
@@ -60,7 +60,7 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
 
 /** 42704 and 55000 mean several things; the routine of the server that said so, or what was being done, tells. */
 function byContext({ code, routine, message }: Fault, doing: string): Verdict | null {
-  const where = `${routine} ${doing}`;
+  const where = `${routine} ${message} ${doing}`;
   if (code === '42704') {
     if (/publication/i.test(routine) || /publication "/.test(message)) return ['publication_missing'];
     if (/slot/i.test(routine) || /replication slot "/.test(message)) return ['slot_lost'];

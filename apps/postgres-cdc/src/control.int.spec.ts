@@ -1,0 +1,364 @@
+import type { ConnectionSettings, Outbound } from '@planasonix/core';
+import { eventually, startPostgres, startProxy, type Postgres, type PostgresVersion } from '@planasonix/testing';
+import pg, { type Client } from 'pg';
+import { parseConfig } from './config.js';
+import { testConnection } from './connection-test.js';
+import { preflight } from './preflight.js';
+import { ensurePublication, publicationTables } from './publication.js';
+import { releaseAtSource } from './release.js';
+import { clientConfig, openSession } from './session.js';
+import { missingTables, resolveTables } from './tables.js';
+
+const outbound: Outbound = { resolve: (host) => Promise.resolve(host === 'db.test' ? '127.0.0.1' : host) };
+const SETUP = `
+  CREATE SCHEMA shop; CREATE SCHEMA "Odd Name";
+  CREATE TABLE shop.orders (id bigint, region text, gone int, total numeric, secret text, PRIMARY KEY (region, id));
+  ALTER TABLE shop.orders DROP COLUMN gone;
+  CREATE TABLE shop.audit (at timestamptz);
+  CREATE TABLE shop.full (v text); ALTER TABLE shop.full REPLICA IDENTITY FULL;
+  CREATE TABLE shop.indexed (id int PRIMARY KEY, code text NOT NULL); CREATE UNIQUE INDEX by_code ON shop.indexed (code);
+  ALTER TABLE shop.indexed REPLICA IDENTITY USING INDEX by_code;
+  CREATE TABLE shop.late (id int PRIMARY KEY DEFERRABLE);
+  CREATE TABLE "Odd Name"."T""x" (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED);
+  CREATE TABLE shop.log (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+  CREATE TABLE shop.log_1 PARTITION OF shop.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+  CREATE TABLE shop.loose (id int) PARTITION BY RANGE (id);
+  CREATE TABLE shop.loose_1 PARTITION OF shop.loose FOR VALUES FROM (0) TO (10);
+  CREATE UNLOGGED TABLE shop.unlogged (id int PRIMARY KEY);
+  CREATE VIEW shop.looks AS SELECT 1 AS one;
+  CREATE ROLE plain LOGIN PASSWORD 'plain'`;
+
+describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
+  let server: Postgres;
+  let client: Client;
+  const sessions: Client[] = [];
+  const connection = (more: object = {}): ConnectionSettings => ({
+    id: 'conn_1',
+    type: 'postgres',
+    config: {
+      host: 'db.test',
+      port: server.port,
+      database: 'postgres',
+      user: 'postgres',
+      password: 'postgres',
+      ...more,
+    },
+  });
+  const open = async (name: string, more: object = {}, replication = false): Promise<Client> => {
+    const session = await openSession(connection(more), outbound, { name, replication });
+    sessions.push(session);
+    return session;
+  };
+  const config = (more: object) => parseConfig({ tables: ['shop.orders'], ...more });
+  const input = (more: object, by: Partial<Parameters<typeof preflight>[0]> = {}) => ({
+    client,
+    config: config(more),
+    slotName: 'planasonix_s',
+    publicationName: 'planasonix_p',
+    ownsSlot: false,
+    ownsPublication: false,
+    ...by,
+  });
+  const findings = async (...args: Parameters<typeof input>) =>
+    (await preflight(input(...args))).filter((check) => check.severity !== 'info');
+
+  beforeAll(async () => {
+    server = await startPostgres({ version });
+    const admin = await server.connect();
+    await admin.query(SETUP);
+    client = await open('planasonix_s control');
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.allSettled(sessions.map((session) => session.end()));
+    await server.stop();
+  });
+
+  describe('sessions', () => {
+    it('give the text that the server sent, under settings that no role can change (trap 15)', async () => {
+      const admin = await server.connect();
+      await admin.query(
+        `ALTER ROLE postgres SET datestyle = 'German'; ALTER ROLE postgres SET timezone = 'Asia/Tokyo'; ALTER ROLE postgres SET bytea_output = 'escape';
+         ALTER ROLE postgres SET statement_timeout = '7s'; ALTER ROLE postgres SET search_path = 'shop'; ALTER ROLE postgres SET idle_session_timeout = '9s'`,
+      );
+      const session = await open('pinned');
+      const { rows } = await session.query(
+        `SELECT '2024-01-02 03:04:05.678901+00'::timestamptz AS t, '\\x00ff'::bytea AS b, 0.1::float8 + 0.2 AS f, true AS y, '[1.10]'::json AS j, current_setting('search_path') AS path,
+         current_setting('statement_timeout') AS timeout, current_setting('idle_session_timeout') AS idle`,
+      );
+      expect(rows).toEqual([
+        {
+          ...{ t: '2024-01-02 03:04:05.678901+00', b: '\\x00ff', f: '0.30000000000000004', y: 't', j: '[1.10]' },
+          ...{ path: '', timeout: '0', idle: '0' },
+        },
+      ]);
+      await admin.query('ALTER ROLE postgres RESET ALL');
+    });
+
+    it('speak the replication protocol, also by the data for the replication library', async () => {
+      const replication = await open('r', {}, true);
+      expect((await replication.query('IDENTIFY_SYSTEM')).rows[0].dbname).toBe('postgres');
+      const other = new pg.Client(await clientConfig(connection(), outbound, { name: 'planasonix_x' }));
+      await other.connect();
+      expect((await other.query('SHOW datestyle')).rows[0].DateStyle).toMatch(/^ISO/);
+      await other.end();
+    });
+
+    it('say what is wrong, and never the password', async () => {
+      const failure = (more: object) => open('x', more).then(String, (error: unknown) => error);
+      for (const [more, code] of [
+        [{ password: 'canary-7' }, 'auth_failed'],
+        [{ password: undefined }, 'auth_failed'],
+        [{ database: 'nowhere' }, 'config_invalid'],
+        [{ sslMode: 'require' }, 'tls_failed'],
+        [{ ssl_mode: 'verify-full' }, 'tls_failed'],
+        [{ sslMode: 'bogus' }, 'config_invalid'],
+        [{ port: 1 }, 'source_unreachable'],
+      ] as const) {
+        const error = await failure(more);
+        expect(error).toMatchObject({ code });
+        expect(JSON.stringify([error, String(error)])).not.toContain('canary-7');
+      }
+    });
+
+    it('outlive a server that goes away: the next query says so', async () => {
+      const proxy = await startProxy({ targetPort: server.port });
+      const session = await open('x', { port: proxy.port });
+      proxy.cut();
+      await expect(session.query('SELECT 1')).rejects.toThrow();
+      await proxy.stop();
+    }, 30_000);
+  });
+
+  describe('tables', () => {
+    const names = async (more: object) =>
+      (await resolveTables(client, config(more))).map(({ schema, table }) => `${schema}.${table}`);
+
+    it('are found by exact name and by schema, partitions as their root (trap 17)', async () => {
+      expect(await names({ tables: ['shop.*'], exclude_tables: ['shop.audit', 'shop.late'] })).toEqual([
+        ...['shop.orders', 'shop.full', 'shop.indexed', 'shop.log', 'shop.loose'],
+      ]);
+      expect(await names({ tables: ['"Odd Name"."T""x"', 'SHOP.Orders'] })).toEqual(['shop.orders', 'Odd Name.T"x']);
+      expect(await names({ tables: ['shop.log_1'] })).toEqual(['shop.log_1']);
+      expect(await names({ tables: ['shop.*', 'shop.log_1'] })).not.toContain('shop.log_1');
+      expect(await names({ tables: ['shop.*'], exclude_tables: ['shop.log'] })).not.toContain('shop.log_1');
+      expect(await names({ tables: ['pg_catalog.*', 'information_schema.*', 'pg_catalog.pg_class'] })).toEqual([]);
+    });
+
+    it('have their key from the catalog, in its order, and no dropped or excluded column (trap 14)', async () => {
+      const asked = config({ tables: ['shop.*', '"Odd Name".*'], exclude_columns: { 'shop.orders': ['secret'] } });
+      const tables = new Map((await resolveTables(client, asked)).map((table) => [table.table, table]));
+      const orders = tables.get('orders')!;
+      expect(orders.columns.map((column) => column.name)).toEqual(['id', 'region', 'total']);
+      expect(orders).toMatchObject({ key: ['region', 'id'], identity: 'd', hasPrimaryKey: true, estimatedRows: null });
+      expect(tables.get('full')).toMatchObject({ key: [], identity: 'f', unidentified: [] });
+      expect(tables.get('indexed')).toMatchObject({ key: ['code'], identity: 'i', unidentified: [] });
+      expect(tables.get('T"x')!.columns[1]).toEqual({ name: 'twice', typeOid: 23, generated: true });
+      expect(tables.get('log')).toMatchObject({ partitioned: true, unidentified: [] });
+      const without = [...tables.values()].flatMap((table) => table.unidentified.map((one) => one.table));
+      expect(without).toEqual(['audit', 'late', 'loose_1']);
+    });
+
+    it('that are missing are named; a partition whose root comes is not missing', async () => {
+      const asked = config({ tables: ['shop.*', 'shop.log_1', 'shop.nope', 'shop.unlogged', 'void.*'] });
+      expect(missingTables(asked, await resolveTables(client, asked))).toEqual(['shop.nope', 'shop.unlogged']);
+    });
+  });
+
+  describe('the publication', () => {
+    const wish = async (tables: string[], more: object = {}) => ({
+      ...{ name: 'planasonix_"p', tables: await resolveTables(client, config({ tables })), owned: false },
+      ...{ remember: () => Promise.resolve(), ...more },
+    });
+    afterEach(() => client.query('DROP PUBLICATION IF EXISTS "planasonix_""p"'));
+
+    it('is remembered before it is made, and grows only where it is ours', async () => {
+      const seen: number[] = [];
+      const remember = async () => {
+        seen.push((await client.query(`SELECT FROM pg_publication`)).rowCount!);
+      };
+      expect(await ensurePublication(client, await wish(['shop.orders', 'shop.log'], { remember }))).toBe('made');
+      expect(seen).toEqual([0]);
+      expect(await publicationTables(client, 'planasonix_"p')).toEqual(
+        expect.arrayContaining([
+          { schema: 'shop', table: 'orders' },
+          { schema: 'shop', table: 'log' },
+        ]),
+      );
+      expect(await ensurePublication(client, await wish(['shop.orders']))).toBe('found');
+      await expect(ensurePublication(client, await wish(['"Odd Name".*']))).rejects.toMatchObject({
+        code: 'publication_incomplete',
+        hint: 'ALTER PUBLICATION "planasonix_""p" ADD TABLE "Odd Name"."T""x";',
+      });
+      expect(await ensurePublication(client, await wish(['"Odd Name".*'], { owned: true }))).toBe('made');
+      expect(await publicationTables(client, 'planasonix_"p')).toHaveLength(3);
+    });
+
+    it('refuses tables without replica identity before anything is published (trap 11)', async () => {
+      await expect(ensurePublication(client, await wish(['shop.audit', 'shop.loose']))).rejects.toMatchObject({
+        code: 'no_replica_identity',
+        hint: expect.stringContaining('ALTER TABLE "shop"."loose_1" REPLICA IDENTITY FULL;'),
+      });
+      expect((await client.query('SELECT FROM pg_publication')).rowCount).toBe(0);
+    });
+  });
+
+  describe('the preflight', () => {
+    it('finds nothing but the version where all is well, and changes nothing', async () => {
+      const checks = await preflight(input({ tables: ['shop.orders', 'shop.log'] }));
+      expect(checks).toEqual([
+        {
+          code: 'server_version',
+          severity: 'info',
+          message: expect.stringContaining(`Postgres ${version}`),
+          fix: null,
+        },
+      ]);
+      expect((await client.query('SELECT FROM pg_publication')).rowCount).toBe(0);
+    });
+
+    it('names missing tables, excluded keys and tables without identity', async () => {
+      const checks = await findings({
+        tables: ['shop.orders', 'shop.nope', 'shop.audit'],
+        exclude_columns: { 'shop.orders': ['region'], 'shop.typo': ['x'] },
+      });
+      expect(checks.map((check) => check.code)).toEqual([
+        ...['tables_missing', 'no_replica_identity', 'config_invalid', 'exclude_columns_unused'],
+      ]);
+      expect(await findings({ tables: ['void.*'] })).toMatchObject([{ code: 'no_tables', severity: 'error' }]);
+      expect(checks[1]!.fix).toBe('ALTER TABLE "shop"."audit" REPLICA IDENTITY FULL;');
+    });
+
+    it('gives SQL that mends every lack of rights', async () => {
+      const plain = await open('planasonix_s control', { user: 'plain', password: 'plain' });
+      const checks = await findings({}, { client: plain });
+      expect(checks.map((check) => [check.code, check.severity])).toEqual([
+        ...[1, 2, 3].map(() => ['permission_denied', 'error']),
+      ]);
+      const admin = await server.connect();
+      for (const { fix } of checks) await admin.query(fix!);
+      expect(await findings({}, { client: plain })).toEqual([]);
+      await admin.query('DROP PUBLICATION planasonix_p; ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY');
+      const named = await findings({ publication: 'planasonix_p' }, { client: plain });
+      expect(named.map((check) => check.code).sort()).toEqual(['permission_denied', 'publication_missing']);
+      await admin.query('ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY');
+    });
+
+    it('looks at a publication and a slot that were there before', async () => {
+      await client.query("CREATE PUBLICATION planasonix_p FOR TABLE shop.full WITH (publish = 'insert')");
+      await client.query("SELECT pg_create_logical_replication_slot('planasonix_s', 'test_decoding')");
+      const checks = await findings({});
+      expect(checks.map((check) => check.code)).toEqual(['config_invalid', 'publication_incomplete']);
+      await client.query(checks[1]!.fix!);
+      await client.query(`SELECT pg_drop_replication_slot('planasonix_s')`);
+      expect(await findings({})).toMatchObject([{ code: 'publication_filters', severity: 'warning' }]);
+      await client.query('DROP PUBLICATION planasonix_p');
+    });
+
+    it('asks for the slot of another database to be named otherwise', async () => {
+      await client.query('CREATE DATABASE other');
+      const other = await open('o', { database: 'other' });
+      await other.query("SELECT pg_create_logical_replication_slot('planasonix_s', 'pgoutput')");
+      expect(await findings({})).toMatchObject([{ code: 'config_invalid', fix: 'Name another slot in slot_name.' }]);
+      await other.query("SELECT pg_drop_replication_slot('planasonix_s')");
+    });
+
+    it('knows a slot whose WAL is gone (trap 9)', async () => {
+      const admin = await server.connect();
+      await admin.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+      await admin.query('SELECT pg_reload_conf()');
+      await admin.query("SELECT pg_create_logical_replication_slot('planasonix_s', 'pgoutput')");
+      const checks = await eventually('lost', async () => {
+        await admin.query("SELECT pg_logical_emit_message(false, 'x', 'x')");
+        await admin.query('SELECT pg_switch_wal()');
+        await admin.query('CHECKPOINT');
+        const seen = await findings({}, { ownsSlot: true });
+        return seen.some((check) => check.code === 'slot_lost') ? seen : null;
+      });
+      expect(checks[0]).toMatchObject({ severity: 'error', fix: expect.stringContaining('onLostPosition') });
+      await admin.query("SELECT pg_drop_replication_slot('planasonix_s')");
+      await admin.query('ALTER SYSTEM RESET max_slot_wal_keep_size');
+      await admin.query('SELECT pg_reload_conf()');
+    }, 30_000);
+
+    it('names who reads the slot, unless it is ourselves; release ends ourselves alone (trap 33)', async () => {
+      await client.query('CREATE PUBLICATION planasonix_p FOR TABLE shop.orders');
+      await client.query("SELECT pg_create_logical_replication_slot('planasonix_s', 'pgoutput')");
+      const reads = async (name: string) => {
+        const reader = await open(name, {}, true);
+        reader
+          .query(
+            "START_REPLICATION SLOT planasonix_s LOGICAL 0/0 (proto_version '1', publication_names 'planasonix_p')",
+          )
+          .catch(() => undefined);
+        await eventually('active', async () => {
+          const { rows } = await client.query('SELECT active FROM pg_replication_slots');
+          return rows[0].active === 't';
+        });
+        return reader;
+      };
+      const release = () =>
+        releaseAtSource(
+          { client, slot: 'planasonix_s', publication: 'planasonix_p', applicationName: 'planasonix_s' },
+          AbortSignal.timeout(10_000),
+        );
+      const theirs = await reads('their reader');
+      expect(await findings({})).toMatchObject([
+        { code: 'slot_active', severity: 'warning', message: expect.stringContaining('their reader') },
+      ]);
+      expect(await release()).toMatchObject({
+        released: [],
+        remaining: [
+          { what: 'slot planasonix_s', code: 'active_consumers', why: expect.stringMatching(/^Pid \d+/) },
+          { what: 'publication planasonix_p' },
+        ],
+      });
+      await theirs.end();
+      await eventually('quiet', async () => {
+        const { rows } = await client.query('SELECT active FROM pg_replication_slots');
+        return rows[0].active === 'f';
+      });
+      await reads('planasonix_s');
+      expect(await findings({})).toEqual([]);
+      const both = ['slot planasonix_s', 'publication planasonix_p'];
+      expect(await release()).toEqual({ released: both, remaining: [] });
+      expect((await client.query('SELECT FROM pg_replication_slots')).rowCount).toBe(0);
+      expect((await client.query('SELECT FROM pg_publication')).rowCount).toBe(0);
+      // What is gone is given back.
+      expect(await release()).toEqual({ released: both, remaining: [] });
+    }, 30_000);
+  });
+
+  it('release says so when the source went away', async () => {
+    const proxy = await startProxy({ targetPort: server.port });
+    const session = await open('x', { port: proxy.port });
+    proxy.cut();
+    const report = await releaseAtSource(
+      { client: session, slot: 's', publication: 'p', applicationName: 'x' },
+      AbortSignal.timeout(5000),
+    );
+    expect(report.remaining.map((one) => one.code)).toEqual(['source_unreachable', 'source_unreachable']);
+    await proxy.stop();
+  });
+
+  it('a connection test tells what it found, or why it could not', async () => {
+    const report = await testConnection(connection(), outbound, AbortSignal.timeout(8000));
+    expect(report).toMatchObject({ ok: true, serverVersion: expect.stringMatching(new RegExp(`^${version}\\.`)) });
+    expect(report.checks.find((check) => check.code === 'tls')).toMatchObject({ severity: 'warning' });
+    const refused = await testConnection(connection({ password: 'canary-8' }), outbound, AbortSignal.timeout(8000));
+    expect(refused).toMatchObject({ ok: false, latencyMs: null, checks: [{ code: 'auth_failed' }] });
+    expect(JSON.stringify(refused)).not.toContain('canary-8');
+  });
+
+  it('a server without logical WAL, and slots that are all taken, are named with the setting', async () => {
+    await server.restart('fast', { wal_level: 'replica', max_replication_slots: '1', max_slot_wal_keep_size: '64MB' });
+    client = await open('planasonix_s control');
+    await client.query("SELECT pg_create_physical_replication_slot('taken')");
+    const checks = await findings({});
+    expect(checks.map((check) => [check.code, check.severity])).toEqual([
+      ['wal_level', 'error'],
+      ['too_many_connections', 'error'],
+      ['slot_may_be_lost', 'warning'],
+    ]);
+    expect(await findings({ snapshot: 'only' })).toEqual([]);
+  }, 30_000);
+});
