@@ -31,9 +31,7 @@ export async function boot(env: GatewayEnv): Promise<NestFastifyApplication> {
     fastify: fastifyOptions(filter) as never,
     configure: (nest) => serve(nest, gateway, routes),
     // Without Redis reads answer and commands are kept: that is no reason to take this gateway out of service.
-    dependencies: () => [
-      { name: 'postgres', check: () => gateway.store.query('SELECT 1') },
-    ],
+    dependencies: () => [{ name: 'postgres', check: () => gateway.store.query('SELECT 1') }],
   }).catch(async (error: unknown) => {
     await gateway.close();
     throw error;

@@ -76,7 +76,12 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   };
   const asks = new AskService(workers, queues, clock);
   const commands = new CommandService(lifecycle);
-  const deletes = new DeleteService({ ...lifecycle, service: commands, asks, forgotten: new ForgottenStore(store, box) });
+  const deletes = new DeleteService({
+    ...lifecycle,
+    service: commands,
+    asks,
+    forgotten: new ForgottenStore(store, box),
+  });
 
   const redis = counterRedis(env.REDIS_URL);
   const counters = new MetricsStore(redis);

@@ -19,4 +19,7 @@ export const gatewayEnv = (source?: NodeJS.ProcessEnv): GatewayEnv => readEnv(GA
 
 /** What users are shown as the base of their ingest addresses. */
 export const ingestBase = (env: GatewayEnv): string =>
-  (env.INGEST_URL ?? `http://${env.HOST === '0.0.0.0' ? '127.0.0.1' : env.HOST}:${env.INGEST_PORT}`).replace(/\/+$/, '');
+  (env.INGEST_URL ?? `http://${env.HOST === '0.0.0.0' ? '127.0.0.1' : env.HOST}:${env.INGEST_PORT}`).replace(
+    /\/+$/,
+    '',
+  );

@@ -23,6 +23,8 @@ export interface UnderTest {
   readonly postgres: Awaited<ReturnType<typeof startPostgres>>;
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   api(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** A live tail: the response as it comes. */
+  tail(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response>;
   end(): Promise<void>;
 }
 
@@ -53,6 +55,11 @@ export async function startGateway(extra: Record<string, string> = {}): Promise<
     postgres,
     redis,
     api: (method, path, body, headers = {}) => ask(base, method, path, body, headers),
+    tail: (path, headers, signal) =>
+      fetch(base + path, {
+        headers: { authorization: `Bearer ${KEY}`, accept: 'text/event-stream', ...headers },
+        signal,
+      }),
     end: async () => {
       await app.close();
       await Promise.all([postgres.stop('immediate'), redis.stop()]);
@@ -60,10 +67,20 @@ export async function startGateway(extra: Record<string, string> = {}): Promise<
   };
 }
 
-async function ask(base: string, method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Answer> {
+async function ask(
+  base: string,
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Record<string, string>,
+): Promise<Answer> {
   const response = await fetch(base + path, {
     method,
-    headers: { authorization: `Bearer ${KEY}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    headers: {
+      authorization: `Bearer ${KEY}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
     body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
   });
   const text = await response.text();

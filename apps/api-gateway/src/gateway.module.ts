@@ -1,8 +1,21 @@
-import { Module, type DynamicModule, type OnApplicationShutdown, type BeforeApplicationShutdown, Inject } from '@nestjs/common';
+import {
+  Module,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type BeforeApplicationShutdown,
+  Inject,
+} from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR } from '@nestjs/core';
 import { CommandService, DeleteService } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
-import { ApiKeyStore, AuditStore, ConnectionStore, PipelineStore, StreamStore, WorkspaceStore } from '@planasonix/store';
+import {
+  ApiKeyStore,
+  AuditStore,
+  ConnectionStore,
+  PipelineStore,
+  StreamStore,
+  WorkspaceStore,
+} from '@planasonix/store';
 import { AuditController } from './audit/audit.controller.js';
 import type { Gateway } from './composition.js';
 import { ConnectionTestController } from './connections/connection-test.controller.js';

@@ -31,7 +31,14 @@ export async function startWorker(databaseUrl: string, redisUrl: string): Promis
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
   const store = await openStore(databaseUrl, { log: silent, poolSize: 2 });
   const workers = new WorkerStore(store);
-  const announcement = { id: 'w1', sourceType: 'postgres_cdc', connectionTypes: ['postgres'], configSchema: SCHEMA, host: 'h', pid: 1 };
+  const announcement = {
+    id: 'w1',
+    sourceType: 'postgres_cdc',
+    connectionTypes: ['postgres'],
+    configSchema: SCHEMA,
+    host: 'h',
+    pid: 1,
+  };
   await workers.announce(announcement);
   const beat = setInterval(() => void workers.heartbeat(announcement).catch(() => undefined), 1000);
   const jobs: string[] = [];

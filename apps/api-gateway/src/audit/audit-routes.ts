@@ -22,7 +22,8 @@ export const listAudit = route({
   id: 'listAuditLog',
   tag: 'System',
   summary: 'Audit log',
-  description: 'Every operator action of the workspace: who, with which key, what, before, after, from where. Append-only; secrets are masked.',
+  description:
+    'Every operator action of the workspace: who, with which key, what, before, after, from where. Append-only; secrets are masked.',
   scope: 'admin:organization',
   query: paging,
   status: 200,

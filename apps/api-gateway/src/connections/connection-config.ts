@@ -3,9 +3,18 @@ import { z } from 'zod';
 /** Config of each connection type, as users write it: camelCase, secrets `writeOnly`. Hosts are judged by the outbound policy. */
 const text = (description: string, max = 1000) => z.string().min(1).max(max).meta({ description });
 const secret = (description: string) => z.string().max(10_000).meta({ description, writeOnly: true });
-const host = z.string().min(1).max(255).meta({ description: 'Host name or address; checked against the outbound policy.', example: 'db.example.com' });
+const host = z
+  .string()
+  .min(1)
+  .max(255)
+  .meta({ description: 'Host name or address; checked against the outbound policy.', example: 'db.example.com' });
 const port = (preset: number) => z.int().min(1).max(65_535).default(preset);
-const pem = (what: string) => z.string().max(100_000).optional().meta({ description: `${what}, PEM.` });
+const pem = (what: string) =>
+  z
+    .string()
+    .max(100_000)
+    .optional()
+    .meta({ description: `${what}, PEM.` });
 const secretPem = z.string().max(100_000).optional().meta({ description: 'Client key, PEM.', writeOnly: true });
 
 const tls = {
@@ -66,7 +75,9 @@ export const CONNECTION_TYPES = Object.keys(CONNECTION_CONFIGS) as (keyof typeof
 export type ConnectionType = keyof typeof CONNECTION_CONFIGS;
 
 /** Where a config dials to, with the field that says so. */
-export function endpointsOf(config: Readonly<Record<string, unknown>>): { field: string; host: string; port: number; database?: string }[] {
+export function endpointsOf(
+  config: Readonly<Record<string, unknown>>,
+): { field: string; host: string; port: number; database?: string }[] {
   if (Array.isArray(config['brokers']))
     return (config['brokers'] as string[]).map((broker, i) => {
       const at = broker.lastIndexOf(':');

@@ -9,7 +9,13 @@ import { WorkerQuestions } from '../sources/worker-questions.js';
 import * as routes from './connection-routes.js';
 import { HostRules } from './host-rules.js';
 
-const answer = ({ ok, latencyMs, serverVersion, message, checks }: ConnectionReport) => ({ ok, latencyMs, serverVersion, message, checks });
+const answer = ({ ok, latencyMs, serverVersion, message, checks }: ConnectionReport) => ({
+  ok,
+  latencyMs,
+  serverVersion,
+  message,
+  checks,
+});
 
 @Api()
 export class ConnectionTestController {
@@ -23,10 +29,19 @@ export class ConnectionTestController {
   @Route(routes.testNewConnection)
   async testNew(@Validated() { body, call }: Input<typeof routes.testNewConnection>) {
     if (JSON.stringify(body.config).includes(`"${MASK}"`))
-      throw badField('config', 'must have the secrets themselves', 'POST /api/connections/{id}/test tests a stored connection.');
+      throw badField(
+        'config',
+        'must have the secrets themselves',
+        'POST /api/connections/{id}/test tests a stored connection.',
+      );
     await this.hosts.check(body.config);
     const report = await this.workers.testDraft(call.caller.workspaceId, body.type, body.config);
-    await this.audit.append(actorOf(call), { action: 'connection.test', resourceType: 'connection', resourceId: null, after: { type: body.type, ok: report.ok } });
+    await this.audit.append(actorOf(call), {
+      action: 'connection.test',
+      resourceType: 'connection',
+      resourceId: null,
+      after: { type: body.type, ok: report.ok },
+    });
     return answer(report);
   }
 
@@ -36,7 +51,12 @@ export class ConnectionTestController {
     const row = await this.connections.get(workspaceId, params.id);
     if (row === null) throw new ApiError('not_found');
     const report = await this.workers.testStored(row.type, row.id);
-    await this.audit.append(actorOf(call), { action: 'connection.test', resourceType: 'connection', resourceId: row.id, after: { ok: report.ok } });
+    await this.audit.append(actorOf(call), {
+      action: 'connection.test',
+      resourceType: 'connection',
+      resourceId: row.id,
+      after: { ok: report.ok },
+    });
     return answer(report);
   }
 }

@@ -41,8 +41,11 @@ export class ConnectionController {
   @Route(routes.listConnections)
   async list(@Validated() { query, call }: Input<typeof routes.listConnections>) {
     const { workspaceId } = call.caller;
-    const { rows, cursor } = await pageThrough(this.cursors, { list: 'connections', workspaceId }, query, (limit, before) =>
-      this.connections.list(workspaceId, limit, before),
+    const { rows, cursor } = await pageThrough(
+      this.cursors,
+      { list: 'connections', workspaceId },
+      query,
+      (limit, before) => this.connections.list(workspaceId, limit, before),
     );
     return { data: rows.map(shown), meta: { cursor } };
   }
@@ -53,7 +56,12 @@ export class ConnectionController {
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
     const row = await this.connections.create(call.caller.workspaceId, input(body, split));
-    await this.audit.append(actorOf(call), { action: 'connection.create', resourceType: 'connection', resourceId: row.id, after: told(row) });
+    await this.audit.append(actorOf(call), {
+      action: 'connection.create',
+      resourceType: 'connection',
+      resourceId: row.id,
+      after: told(row),
+    });
     return shown(row);
   }
 
@@ -66,7 +74,8 @@ export class ConnectionController {
   async put(@Validated() { params, body, call }: Input<typeof routes.putConnection>) {
     const { workspaceId } = call.caller;
     const before = await this.existing(workspaceId, params.id);
-    if (before.type !== body.type) throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
+    if (before.type !== body.type)
+      throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
     const earlier = this.connections.settings(before).config;
     if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewHosts(before.config, body.config);
     const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
@@ -88,7 +97,12 @@ export class ConnectionController {
   async remove(@Validated() { params, call }: Input<typeof routes.deleteConnection>) {
     const row = await this.connections.remove(call.caller.workspaceId, params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), { action: 'connection.delete', resourceType: 'connection', resourceId: row.id, before: told(row) });
+    await this.audit.append(actorOf(call), {
+      action: 'connection.delete',
+      resourceType: 'connection',
+      resourceId: row.id,
+      before: told(row),
+    });
     return { id: row.id, deleted: true };
   }
 
@@ -99,7 +113,12 @@ export class ConnectionController {
   }
 }
 
-const input = (body: { name: string; type: string }, split: SplitConfig) => ({ name: body.name, type: body.type, config: split.shown, secrets: split.secrets });
+const input = (body: { name: string; type: string }, split: SplitConfig) => ({
+  name: body.name,
+  type: body.type,
+  config: split.shown,
+  secrets: split.secrets,
+});
 
 /** Whoever may change a connection but not read its password must not be able to have it sent to a host of theirs. */
 function refuseNewHosts(before: Json, after: Json): void {
@@ -107,8 +126,13 @@ function refuseNewHosts(before: Json, after: Json): void {
   const foreign = endpointsOf(after).find((one) => !known.has(one.host.toLowerCase()));
   if (foreign === undefined) return;
   throw refusal([
-    { field: foreign.field, issue: 'is another host, and a masked secret is not sent to it', hint: 'Give the secrets again together with the new host.' },
+    {
+      field: foreign.field,
+      issue: 'is another host, and a masked secret is not sent to it',
+      hint: 'Give the secrets again together with the new host.',
+    },
   ]);
 }
 
-const secretsChanged = (schema: JsonSchema, earlier: Json, split: SplitConfig): boolean => splitSecrets(schema, earlier).secrets !== split.secrets;
+const secretsChanged = (schema: JsonSchema, earlier: Json, split: SplitConfig): boolean =>
+  splitSecrets(schema, earlier).secrets !== split.secrets;

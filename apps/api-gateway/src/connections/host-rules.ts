@@ -12,9 +12,12 @@ export class HostRules {
   /** @throws ApiError `host_forbidden`, with the field. */
   async check(config: Readonly<Record<string, unknown>>): Promise<void> {
     const endpoints = endpointsOf(config);
-    const verdicts = await Promise.all(endpoints.map(({ host, port, database }) => this.within(this.policy.check(host, port, database))));
+    const verdicts = await Promise.all(
+      endpoints.map(({ host, port, database }) => this.within(this.policy.check(host, port, database))),
+    );
     const details = endpoints.flatMap(({ field }, i) => (verdicts[i] === null ? [] : [{ field, issue: verdicts[i]! }]));
-    if (details.length > 0) throw new ApiError('host_forbidden', { message: `The host ${details[0]!.issue}.`, details });
+    if (details.length > 0)
+      throw new ApiError('host_forbidden', { message: `The host ${details[0]!.issue}.`, details });
   }
 
   private async within(check: Promise<string | null>): Promise<string | null> {

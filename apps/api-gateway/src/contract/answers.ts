@@ -22,7 +22,8 @@ export const page = z.object({
 export const pageOf = (item: z.ZodType) => z.object({ data: z.array(item), meta: z.object({ page }) });
 
 /** Lists of bare camelCase objects: `meta.cursor`. */
-export const bareListOf = (item: z.ZodType) => z.object({ data: z.array(item), meta: z.object({ cursor: page.shape.cursor }) });
+export const bareListOf = (item: z.ZodType) =>
+  z.object({ data: z.array(item), meta: z.object({ cursor: page.shape.cursor }) });
 
 /** A finding of a preflight or a connection test. */
 export const check = z.object({

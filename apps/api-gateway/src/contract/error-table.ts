@@ -110,7 +110,11 @@ export const API_ERRORS = {
     message: 'The rate limits can not be read, and nothing is created without them.',
     hint: 'Try again in a moment.',
   },
-  log_unavailable: { status: 503, message: 'The log of the pipeline can not be reached. Nothing changed.', hint: 'Try again in a moment.' },
+  log_unavailable: {
+    status: 503,
+    message: 'The log of the pipeline can not be reached. Nothing changed.',
+    hint: 'Try again in a moment.',
+  },
   queue_unavailable: { status: 503, message: 'The workers can not be asked.', hint: 'Try again in a moment.' },
   worker_busy: { status: 503, message: 'No worker answered in time.', hint: 'Try again in a moment.' },
   shutting_down: { status: 503, message: 'This gateway is shutting down.', hint: 'Try again in a moment.' },

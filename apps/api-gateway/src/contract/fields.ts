@@ -10,12 +10,19 @@ export const name = z
   .meta({ description: 'Unique within the workspace.', example: 'prod_pg_orders_cdc' });
 
 /** A reference in a body: what it points to is looked up, so its form is not judged. */
-export const reference = (what: string, example: string) => z.string().min(1).max(100).meta({ description: what, example });
+export const reference = (what: string, example: string) =>
+  z.string().min(1).max(100).meta({ description: what, example });
 
 /** Text in a query that has to be a whole number without sign, exponent or spaces. */
 export const digits = (min: number, max: number, preset: number) =>
   z
-    .union([z.int(), z.string().regex(/^[0-9]{1,9}$/, `must be an integer from ${min} to ${max}`).transform(Number)])
+    .union([
+      z.int(),
+      z
+        .string()
+        .regex(/^[0-9]{1,9}$/, `must be an integer from ${min} to ${max}`)
+        .transform(Number),
+    ])
     .pipe(z.int().min(min).max(max))
     .default(preset)
     .meta({ override: { type: 'integer', minimum: min, maximum: max, default: preset } });

@@ -61,7 +61,11 @@ export interface Call {
   readonly caller: Caller;
 }
 
-export const route = <P extends z.ZodObject | undefined, Q extends z.ZodObject | undefined, B extends z.ZodType | undefined>(
+export const route = <
+  P extends z.ZodObject | undefined,
+  Q extends z.ZodObject | undefined,
+  B extends z.ZodType | undefined,
+>(
   spec: RouteSpec<P, Q, B>,
 ): RouteSpec<P, Q, B> => spec;
 

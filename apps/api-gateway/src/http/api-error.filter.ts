@@ -27,7 +27,10 @@ export class ApiErrorFilter implements ExceptionFilter {
     const requestId = pass?.requestId ?? requestIdFrom(request.headers['x-request-id']);
     const error = this.asApiError(thrown, request);
     if (error.code === 'internal')
-      this.log.error({ request_id: requestId, route: pass?.route?.id, err: told(thrown) }, 'a request failed by a fault of ours');
+      this.log.error(
+        { request_id: requestId, route: pass?.route?.id, err: told(thrown) },
+        'a request failed by a fault of ours',
+      );
     if (reply.sent) return;
     for (const [name, value] of Object.entries(error.headers)) void reply.header(name, value);
     if (pass?.limits) void reply.headers(pass.limits);
@@ -41,7 +44,8 @@ export class ApiErrorFilter implements ExceptionFilter {
 
   private asApiError(thrown: unknown, request: FastifyRequest): ApiError {
     if (thrown instanceof ApiError) return thrown;
-    if (thrown instanceof NameTaken) return new ApiError('name_taken', { details: [{ field: 'name', issue: 'is in use' }] });
+    if (thrown instanceof NameTaken)
+      return new ApiError('name_taken', { details: [{ field: 'name', issue: 'is in use' }] });
     if (thrown instanceof InUse) return new ApiError('in_use', { message: `A stream uses this ${thrown.resource}.` });
     if (isStoreDown(thrown)) return new ApiError('store_unavailable', { cause: thrown });
     if (thrown instanceof LifecycleError) return ofLifecycle(thrown);
@@ -54,7 +58,11 @@ export class ApiErrorFilter implements ExceptionFilter {
   private unknownAddress(request: FastifyRequest): ApiError {
     const path = request.url.split('?', 1)[0]!;
     const allowed = this.routes.allowed(path);
-    if (allowed.length === 0) return new ApiError('not_found', { message: 'There is no such route.', hint: 'GET /api/openapi.json lists the routes.' });
+    if (allowed.length === 0)
+      return new ApiError('not_found', {
+        message: 'There is no such route.',
+        hint: 'GET /api/openapi.json lists the routes.',
+      });
     return new ApiError('method_not_allowed', { headers: { allow: allowed.join(', ') } });
   }
 }
@@ -62,7 +70,8 @@ export class ApiErrorFilter implements ExceptionFilter {
 /** Codes of the lifecycle are codes of the contract; one that the table does not know would be undocumented. */
 function ofLifecycle({ code, httpStatus, message, hint, details }: LifecycleError): ApiError {
   const known = Object.hasOwn(API_ERRORS, code) && statusOf(code as ApiErrorCode) === httpStatus;
-  const fallback: ApiErrorCode = httpStatus === 404 ? 'not_found' : httpStatus === 503 ? 'queue_unavailable' : 'stream_error';
+  const fallback: ApiErrorCode =
+    httpStatus === 404 ? 'not_found' : httpStatus === 503 ? 'queue_unavailable' : 'stream_error';
   return new ApiError(known ? (code as ApiErrorCode) : fallback, { message, hint: hint ?? undefined, details });
 }
 
@@ -91,12 +100,20 @@ function ofFramework(thrown: unknown): ApiError {
   if (statusCode === 415) return new ApiError('unsupported_media_type');
   if (statusCode === 404 || statusCode === 414) return new ApiError('not_found');
   if (statusCode === 503) return new ApiError('shutting_down');
-  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return new ApiError('invalid_request', { message: 'The request can not be read.' });
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return new ApiError('invalid_request', { message: 'The request can not be read.' });
   return new ApiError('internal', { cause: thrown });
 }
 
 /** Name, place and code of a fault. Messages of drivers may quote values: they stay out. */
 const told = (thrown: unknown): object =>
   thrown instanceof Error
-    ? { type: thrown.name, code: (thrown as { code?: unknown }).code, stack: thrown.stack?.split('\n').filter((line) => /^\s+at /.test(line)).slice(0, 8) }
+    ? {
+        type: thrown.name,
+        code: (thrown as { code?: unknown }).code,
+        stack: thrown.stack
+          ?.split('\n')
+          .filter((line) => /^\s+at /.test(line))
+          .slice(0, 8),
+      }
     : { type: typeof thrown };

@@ -26,14 +26,12 @@ export function guardInput(adapter: FastifyAdapter, admission: Admission, log: L
   });
   // Forms and plain text are not taken: 415.
   instance.removeAllContentTypeParsers();
-  adapter.useBodyParser(JSON_TYPE as never, false, { bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
+  adapter.useBodyParser(JSON_TYPE, false, { bodyLimit: MAX_BODY_BYTES }, (request, body, done) => {
     try {
-      const value = parseBody(body as Buffer);
-      const pass = findPass(request as unknown as FastifyRequest);
+      const value = parseBody(body);
+      const pass = findPass(request);
       if (pass !== null && value !== undefined && request.headers['idempotency-key'] !== undefined)
-        pass.bodyHash = createHash('sha256')
-          .update(body as Buffer)
-          .digest('base64url');
+        pass.bodyHash = createHash('sha256').update(body).digest('base64url');
       done(null, value);
     } catch (error) {
       done(error as Error);

@@ -15,11 +15,16 @@ describe('what every request meets', () => {
     const echoed = await gateway.api('GET', '/api/streams', undefined, { 'x-request-id': 'abc-123' });
     expect(echoed.headers.get('x-request-id')).toBe('abc-123');
     for (const given of ['x'.repeat(129), 'a b', 'a"b', '<script>'])
-      expect((await gateway.api('GET', '/api/streams', undefined, { 'x-request-id': given })).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+      expect(
+        (await gateway.api('GET', '/api/streams', undefined, { 'x-request-id': given })).headers.get('x-request-id'),
+      ).toMatch(/^[0-9a-f-]{36}$/);
   });
 
   it('both prefixes answer alike, without ETag and with the headers of a careful server', async () => {
-    const [one, two] = await Promise.all([gateway.api('GET', '/api/pipelines'), gateway.api('GET', '/v1/api/pipelines')]);
+    const [one, two] = await Promise.all([
+      gateway.api('GET', '/api/pipelines'),
+      gateway.api('GET', '/v1/api/pipelines'),
+    ]);
     expect(one.text).toBe(two.text);
     for (const { headers } of [one, two]) {
       expect(headers.get('etag')).toBeNull();
@@ -42,12 +47,16 @@ describe('what every request meets', () => {
 
   it('twenty at once with one Idempotency-Key make one thing', async () => {
     const answers = await Promise.all(
-      Array.from({ length: 20 }, () => gateway.api('POST', '/api/pipelines', { name: 'at once' }, { 'idempotency-key': 'at-once' })),
+      Array.from({ length: 20 }, () =>
+        gateway.api('POST', '/api/pipelines', { name: 'at once' }, { 'idempotency-key': 'at-once' }),
+      ),
     );
     const made = answers.filter((one) => one.status === 201);
     expect(new Set(made.map((one) => one.json.id)).size).toBe(1);
     for (const one of answers) expect([201, 409]).toContain(one.status);
-    expect(answers.filter((one) => one.status === 409).every((one) => one.json.error.code === 'idempotency_in_progress')).toBe(true);
+    expect(
+      answers.filter((one) => one.status === 409).every((one) => one.json.error.code === 'idempotency_in_progress'),
+    ).toBe(true);
   });
 
   it('what was refused may be sent again under the same Idempotency-Key', async () => {
@@ -95,13 +104,31 @@ describe('what every request meets', () => {
 
   it('every operator action stands in the audit log: who, what, before, after, from where, request id; no secret', async () => {
     const config = { host: '127.0.0.1', port: 5432, database: 'd', user: 'u', password: 'pw-canary-1' };
-    const made = await gateway.api('POST', '/api/connections', { name: 'audited', type: 'postgres', config }, { 'x-request-id': 'req-audit' });
-    await gateway.api('PUT', `/api/connections/${made.json.id}`, { name: 'audited 2', type: 'postgres', config: { ...config, password: 'pw-canary-2' } });
+    const made = await gateway.api(
+      'POST',
+      '/api/connections',
+      { name: 'audited', type: 'postgres', config },
+      { 'x-request-id': 'req-audit' },
+    );
+    await gateway.api('PUT', `/api/connections/${made.json.id}`, {
+      name: 'audited 2',
+      type: 'postgres',
+      config: { ...config, password: 'pw-canary-2' },
+    });
     await gateway.api('DELETE', `/api/connections/${made.json.id}`);
     const { json, text } = await gateway.api('GET', '/api/audit-log');
     const of = json.data.filter((one: { resourceId: string }) => one.resourceId === made.json.id);
-    expect(of.map((one: { action: string }) => one.action)).toEqual(['connection.delete', 'connection.update', 'connection.create']);
-    expect(of[1]).toMatchObject({ before: { name: 'audited' }, after: { name: 'audited 2', secrets_changed: true }, keyId: expect.stringMatching(/^key_/), address: '127.0.0.1' });
+    expect(of.map((one: { action: string }) => one.action)).toEqual([
+      'connection.delete',
+      'connection.update',
+      'connection.create',
+    ]);
+    expect(of[1]).toMatchObject({
+      before: { name: 'audited' },
+      after: { name: 'audited 2', secrets_changed: true },
+      keyId: expect.stringMatching(/^key_/),
+      address: '127.0.0.1',
+    });
     expect(of[2].requestId).toBe('req-audit');
     expect(text).not.toContain('pw-canary');
     const client = await gateway.postgres.connect();
@@ -113,11 +140,19 @@ describe('what every request meets', () => {
     const config = { host: '127.0.0.1', port: 5432, database: 'd', user: 'u', password: 'pw-canary-3' };
     const { json: made } = await gateway.api('POST', '/api/connections', { name: 'masked', type: 'postgres', config });
     expect(made.config.password).toBe('********');
-    const kept = await gateway.api('PUT', `/api/connections/${made.id}`, { name: 'masked', type: 'postgres', config: { ...made.config, database: 'e' } });
+    const kept = await gateway.api('PUT', `/api/connections/${made.id}`, {
+      name: 'masked',
+      type: 'postgres',
+      config: { ...made.config, database: 'e' },
+    });
     expect([kept.status, kept.json.config.database]).toEqual([200, 'e']);
     const { json } = await gateway.api('GET', '/api/audit-log?limit=1');
     expect(json.data[0].after.secrets_changed).toBe(false);
-    const moved = await gateway.api('PUT', `/api/connections/${made.id}`, { name: 'masked', type: 'postgres', config: { ...made.config, host: '127.0.0.2' } });
+    const moved = await gateway.api('PUT', `/api/connections/${made.id}`, {
+      name: 'masked',
+      type: 'postgres',
+      config: { ...made.config, host: '127.0.0.2' },
+    });
     expect([moved.status, moved.json.error.details[0].field]).toEqual([400, 'config.host']);
   });
 });
@@ -140,13 +175,20 @@ describe('rate limits', () => {
     }
     expect(seen).toEqual(['4', '3', '2', '1', '0']);
     const refused = await gateway.api('GET', '/api/streams');
-    expect([refused.status, refused.json.error.code, refused.headers.get('x-ratelimit-remaining')]).toEqual([429, 'rate_limited', '0']);
+    expect([refused.status, refused.json.error.code, refused.headers.get('x-ratelimit-remaining')]).toEqual([
+      429,
+      'rate_limited',
+      '0',
+    ]);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 
   it('those without a key are limited by address, others go on', async () => {
     const statuses: number[] = [];
-    for (let i = 0; i < 7; i++) statuses.push((await gateway.api('GET', '/api/streams', undefined, { authorization: 'Bearer plnx_live_guess' })).status);
+    for (let i = 0; i < 7; i++)
+      statuses.push(
+        (await gateway.api('GET', '/api/streams', undefined, { authorization: 'Bearer plnx_live_guess' })).status,
+      );
     expect(statuses.slice(0, 5)).toEqual([401, 401, 401, 401, 401]);
     expect(statuses.slice(5)).toEqual([429, 429]);
   });
@@ -163,19 +205,30 @@ describe('stores that are down', () => {
     await gateway.redis.kill();
     await eventually('creates are closed', async () => {
       const answer = await gateway.api('POST', '/api/pipelines', { name: 'closed' });
-      return answer.status === 503 && answer.json.error.code === 'limits_unavailable' && Number(answer.headers.get('retry-after')) > 0;
+      return (
+        answer.status === 503 &&
+        answer.json.error.code === 'limits_unavailable' &&
+        Number(answer.headers.get('retry-after')) > 0
+      );
     });
     const read = await gateway.api('GET', '/api/streams');
     expect([read.status, read.headers.get('x-ratelimit-limit')]).toEqual([200, '1000000']);
     const { json } = await gateway.api('GET', '/api/streams/summary');
     expect(json.data.attributes).toMatchObject({ total: 0, approx_events_per_minute: 0 });
     await gateway.redis.start();
-    await eventually('creates are open', async () => (await gateway.api('POST', '/api/pipelines', { name: 'open' })).status === 201);
+    await eventually(
+      'creates are open',
+      async () => (await gateway.api('POST', '/api/pipelines', { name: 'open' })).status === 201,
+    );
   });
 
   it('Postgres down: 503 with Retry-After within 2 s, and recovery without a restart', async () => {
     await gateway.postgres.kill();
-    for (const [method, path] of [['GET', '/api/streams'], ['POST', '/api/pipelines'], ['GET', '/api/audit-log']] as const) {
+    for (const [method, path] of [
+      ['GET', '/api/streams'],
+      ['POST', '/api/pipelines'],
+      ['GET', '/api/audit-log'],
+    ] as const) {
       const began = performance.now();
       const answer = await gateway.api(method, path, method === 'POST' ? { name: 'x' } : undefined);
       expect(performance.now() - began).toBeLessThan(2000);
@@ -187,6 +240,10 @@ describe('stores that are down', () => {
     expect((await fetch(`${gateway.base}/health/ready`)).status).toBe(503);
     expect((await gateway.api('GET', '/api/openapi.json', undefined, { authorization: '' })).status).toBe(200);
     await gateway.postgres.start();
-    await eventually('it answers again', async () => (await gateway.api('GET', '/api/streams', undefined, { authorization: `Bearer ${KEY}` })).status === 200);
+    await eventually(
+      'it answers again',
+      async () =>
+        (await gateway.api('GET', '/api/streams', undefined, { authorization: `Bearer ${KEY}` })).status === 200,
+    );
   });
 });

@@ -26,7 +26,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return from(this.once(given, passOf(request), request, http.getResponse<FastifyReply>(), next));
   }
 
-  private async once(given: string | string[], pass: Pass, request: FastifyRequest, reply: FastifyReply, next: CallHandler): Promise<unknown> {
+  private async once(
+    given: string | string[],
+    pass: Pass,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    next: CallHandler,
+  ): Promise<unknown> {
     const { caller, route } = pass;
     if (caller === null || route === null) return lastValueFrom(next.handle());
     if (typeof given !== 'string' || !KEY.test(given))
@@ -34,7 +40,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { keyId, workspaceId } = caller;
     const place = `idempotency:${keyId}:${given}`;
     const path = request.url.replace(/^\/v1(?=\/api)/, '');
-    const state = await this.store.begin({ workspaceId, keyId, key: given, route: `POST ${path}`, bodyHash: pass.bodyHash });
+    const state = await this.store.begin({
+      workspaceId,
+      keyId,
+      key: given,
+      route: `POST ${path}`,
+      bodyHash: pass.bodyHash,
+    });
     switch (state.kind) {
       case 'conflict':
         throw new ApiError('idempotency_conflict');

@@ -15,7 +15,9 @@ export interface Pass {
   bodyHash: string;
 }
 
-export type LimitHeaders = Readonly<Record<'x-ratelimit-limit' | 'x-ratelimit-remaining' | 'x-ratelimit-reset', string>>;
+export type LimitHeaders = Readonly<
+  Record<'x-ratelimit-limit' | 'x-ratelimit-remaining' | 'x-ratelimit-reset', string>
+>;
 
 const PASS = 'planasonixPass';
 

@@ -89,7 +89,11 @@ export class RateLimits {
         return this.open();
       }
       const limit = asked[i]![0].points;
-      const seen = { limit, left: Math.max(0, answer.result.remainingPoints), ms: Math.max(0, answer.result.msBeforeNext) };
+      const seen = {
+        limit,
+        left: Math.max(0, answer.result.remainingPoints),
+        ms: Math.max(0, answer.result.msBeforeNext),
+      };
       if (!answer.within) waitMs = Math.max(waitMs ?? 0, seen.ms);
       if (tightest === null || (answer.within ? seen.left < tightest.left : seen.ms >= (waitMs ?? 0))) tightest = seen;
     }
@@ -114,7 +118,10 @@ export class RateLimits {
 }
 
 /** `null`: Redis gave no answer. */
-async function ask(limiter: RateLimiterRedis, subject: string): Promise<{ within: boolean; result: RateLimiterRes } | null> {
+async function ask(
+  limiter: RateLimiterRedis,
+  subject: string,
+): Promise<{ within: boolean; result: RateLimiterRes } | null> {
   try {
     return { within: true, result: await limiter.consume(subject) };
   } catch (refused) {

@@ -25,7 +25,10 @@ export const fastifyOptions = (filter: ApiErrorFilter) => ({
   frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
   clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    const answer = error.code === 'HPE_HEADER_OVERFLOW' ? new ApiError('headers_too_large') : new ApiError('invalid_request', { message: 'This is not HTTP.' });
+    const answer =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? new ApiError('headers_too_large')
+        : new ApiError('invalid_request', { message: 'This is not HTTP.' });
     const body = JSON.stringify(errorBody(answer, requestIdFrom(undefined)));
     const phrase = answer.status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
     socket.end(
@@ -51,6 +54,10 @@ const CSP = {
 
 /** Everything between the socket and the controllers. */
 export async function serve(app: NestFastifyApplication, gateway: Gateway, routes: RouteTable): Promise<void> {
-  await app.register(helmet as never, { contentSecurityPolicy: CSP, crossOriginEmbedderPolicy: false });
-  guardInput(app.getHttpAdapter() as unknown as FastifyAdapter, new Admission(routes, gateway.keys, gateway.limits), gateway.log);
+  await app.register(helmet, { contentSecurityPolicy: CSP, crossOriginEmbedderPolicy: false });
+  guardInput(
+    app.getHttpAdapter() as unknown as FastifyAdapter,
+    new Admission(routes, gateway.keys, gateway.limits),
+    gateway.log,
+  );
 }

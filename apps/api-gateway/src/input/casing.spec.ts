@@ -6,14 +6,23 @@ const SCHEMA = {
   properties: {
     slot_name: { type: 'string' },
     exclude_columns: { type: 'object', additionalProperties: { type: 'array' } },
-    auth: { oneOf: [{ type: 'object', properties: { signature_header: {} } }, { type: 'object', properties: { user_name: {} } }] },
+    auth: {
+      oneOf: [
+        { type: 'object', properties: { signature_header: {} } },
+        { type: 'object', properties: { user_name: {} } },
+      ],
+    },
     users: { type: 'array', items: { type: 'object', properties: { user_name: {} } } },
   },
 };
 
 describe('both casings', () => {
   it('known keys are brought to the casing of the schema, at every level that it describes', () => {
-    const given = { slotName: 'a', auth: { signatureHeader: 'X', userName: 'u' }, users: [{ userName: 'v' }, { user_name: 'w' }] };
+    const given = {
+      slotName: 'a',
+      auth: { signatureHeader: 'X', userName: 'u' },
+      users: [{ userName: 'v' }, { user_name: 'w' }],
+    };
     expect(canonicalKeys(SCHEMA, given).value).toEqual({
       slot_name: 'a',
       auth: { signature_header: 'X', user_name: 'u' },
@@ -27,7 +36,11 @@ describe('both casings', () => {
   });
 
   it('unknown keys stay, to be refused by their own name', () => {
-    expect(canonicalKeys(SCHEMA, { SLOT_NAME: 1, Slot_Name: 2, bogusKey: 3 }).value).toEqual({ SLOT_NAME: 1, Slot_Name: 2, bogusKey: 3 });
+    expect(canonicalKeys(SCHEMA, { SLOT_NAME: 1, Slot_Name: 2, bogusKey: 3 }).value).toEqual({
+      SLOT_NAME: 1,
+      Slot_Name: 2,
+      bogusKey: 3,
+    });
   });
 
   it('a key in both casings is told, and none wins in silence', () => {
@@ -51,6 +64,10 @@ describe('both casings', () => {
   });
 
   it('paths are shown in snake_case', () => {
-    expect([snake('pipelineId'), snake('ssl_mode'), snakePath(['config', 'excludeTables', 0])]).toEqual(['pipeline_id', 'ssl_mode', 'config.exclude_tables.0']);
+    expect([snake('pipelineId'), snake('ssl_mode'), snakePath(['config', 'excludeTables', 0])]).toEqual([
+      'pipeline_id',
+      'ssl_mode',
+      'config.exclude_tables.0',
+    ]);
   });
 });

@@ -9,9 +9,7 @@ export const snake = (name: string): string => name.replace(/(?<=[a-z0-9])([A-Z]
 
 /** A path for people: dotted, in snake_case, short. */
 export const snakePath = (path: readonly PropertyKey[]): string =>
-  path
-    .map((part) => snake(String(part)).slice(0, 100).toWellFormed())
-    .join('.');
+  path.map((part) => snake(String(part)).slice(0, 100).toWellFormed()).join('.');
 
 /** What a JSON Schema says of the object at hand, over all its alternatives. */
 function propertiesOf(schema: unknown): Map<string, unknown[]> {
@@ -29,7 +27,9 @@ function propertiesOf(schema: unknown): Map<string, unknown[]> {
 
 const itemsOf = (schema: unknown): unknown[] => {
   if (!isObject(schema)) return [];
-  const alternatives = (['oneOf', 'anyOf', 'allOf'] as const).flatMap((word) => (Array.isArray(schema[word]) ? (schema[word] as unknown[]) : []));
+  const alternatives = (['oneOf', 'anyOf', 'allOf'] as const).flatMap((word) =>
+    Array.isArray(schema[word]) ? (schema[word] as unknown[]) : [],
+  );
   return [...(isObject(schema['items']) ? [schema['items']] : []), ...alternatives.flatMap(itemsOf)];
 };
 

@@ -26,11 +26,12 @@ export class InputPipe implements PipeTransform<FastifyRequest, Input<RouteSpec>
     if (query === null) refuseAny(given);
     const params = (request.params ?? {}) as Record<string, string>;
     // A silly id is as unknown as any other: it never reaches a query.
-    for (const value of Object.values(params)) if (value.length > 64 || textProblem(value) !== null) throw new ApiError('not_found');
+    for (const value of Object.values(params))
+      if (value.length > 64 || textProblem(value) !== null) throw new ApiError('not_found');
     return {
-      params: params as never,
+      params: params,
       query: query?.parse(given) as never,
-      body: this.body(route, body, request.body) as never,
+      body: this.body(route, body, request.body),
       // A public route has no caller, and its handlers ask for none.
       call: { requestId, address, caller: caller as never },
     };
@@ -57,14 +58,18 @@ export class InputPipe implements PipeTransform<FastifyRequest, Input<RouteSpec>
   }
 }
 
-const isEmpty = (value: unknown): boolean => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 
 function refuseAny(query: Record<string, string>): void {
   const [name] = Object.keys(query);
-  if (name !== undefined) throw badField(name.slice(0, 60), 'is not a known parameter', 'This route takes no query parameters.');
+  if (name !== undefined)
+    throw badField(name.slice(0, 60), 'is not a known parameter', 'This route takes no query parameters.');
 }
 
-const request = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<FastifyRequest>());
+const request = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  context.switchToHttp().getRequest<FastifyRequest>(),
+);
 
 /** The handler's one argument: params, query and body as the route's schemas give them, and who asked. */
 export const Validated = (): ParameterDecorator => request(InputPipe);

@@ -11,21 +11,31 @@ interface Finding extends Detail {
   readonly hint?: string;
 }
 
-const shown = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text).replace(/\p{Cc}/gu, ' ').toWellFormed();
+const shown = (text: string): string =>
+  (text.length > 60 ? `${text.slice(0, 60)}…` : text).replace(/\p{Cc}/gu, ' ').toWellFormed();
 
 /** 400 from what is wrong, message and hint from the first. Values are never repeated: one of them may be a secret. */
 export function refusal(findings: readonly Finding[]): ApiError {
   const details = findings.slice(0, MAX_DETAILS).map(({ field, issue }) => ({ field, issue }));
   const first = findings[0];
   return new ApiError('invalid_request', {
-    message: first === undefined ? undefined : first.field === '' ? `The body ${first.issue}.` : `${first.field}: ${first.issue}.`,
+    message:
+      first === undefined
+        ? undefined
+        : first.field === ''
+          ? `The body ${first.issue}.`
+          : `${first.field}: ${first.issue}.`,
     hint: findings.find(({ hint }) => hint !== undefined)?.hint,
     details,
   });
 }
 
 /** @param schema the same as JSON Schema, for the names that it knows. */
-export function zodFindings(issues: readonly z.core.$ZodIssue[], schema: unknown, at: readonly string[] = []): Finding[] {
+export function zodFindings(
+  issues: readonly z.core.$ZodIssue[],
+  schema: unknown,
+  at: readonly string[] = [],
+): Finding[] {
   return issues.flatMap((issue): Finding[] => {
     const path = [...at, ...issue.path];
     const field = snakePath(path);
@@ -37,9 +47,16 @@ export function zodFindings(issues: readonly z.core.$ZodIssue[], schema: unknown
           hint: unknownKeyHint(key, knownKeys(schema, issue.path)),
         }));
       case 'invalid_type':
-        return [{ field, issue: /received undefined/.test(issue.message) ? 'is required' : `must be ${article(issue.expected)}` }];
+        return [
+          {
+            field,
+            issue: /received undefined/.test(issue.message) ? 'is required' : `must be ${article(issue.expected)}`,
+          },
+        ];
       case 'invalid_value':
-        return [issue.message.startsWith('must') ? { field, issue: issue.message } : oneOf(field, issue.values.map(String))];
+        return [
+          issue.message.startsWith('must') ? { field, issue: issue.message } : oneOf(field, issue.values.map(String)),
+        ];
       case 'invalid_union':
         return unionFindings(issue, field, schema, path);
       case 'too_big':
@@ -54,7 +71,12 @@ export function zodFindings(issues: readonly z.core.$ZodIssue[], schema: unknown
   });
 }
 
-function unionFindings(issue: z.core.$ZodIssueInvalidUnion, field: string, schema: unknown, path: readonly PropertyKey[]): Finding[] {
+function unionFindings(
+  issue: z.core.$ZodIssueInvalidUnion,
+  field: string,
+  schema: unknown,
+  path: readonly PropertyKey[],
+): Finding[] {
   const options = (issue as { options?: readonly unknown[] }).options;
   if (options !== undefined) return [oneOf(field, options.map(String))];
   // The alternative that came nearest says the most.
@@ -65,30 +87,55 @@ function unionFindings(issue: z.core.$ZodIssueInvalidUnion, field: string, schem
 }
 
 const reach = (issues: readonly z.core.$ZodIssue[]): number =>
-  Math.max(0, ...issues.map((issue) => issue.path.length + (issue.code === 'invalid_type' && issue.path.length === 0 ? -1 : 0)));
+  Math.max(
+    0,
+    ...issues.map((issue) => issue.path.length + (issue.code === 'invalid_type' && issue.path.length === 0 ? -1 : 0)),
+  );
 
-const oneOf = (field: string, values: readonly string[]): Finding => ({ field, issue: `must be ${values.length > 1 ? 'one of ' : ''}${values.join(', ')}` });
+const oneOf = (field: string, values: readonly string[]): Finding => ({
+  field,
+  issue: `must be ${values.length > 1 ? 'one of ' : ''}${values.join(', ')}`,
+});
 
 const article = (type: string): string =>
-  ({ int: 'an integer', object: 'an object', array: 'an array', record: 'an object', boolean: 'true or false', null: 'null' })[type] ?? `a ${type}`;
+  ({
+    int: 'an integer',
+    object: 'an object',
+    array: 'an array',
+    record: 'an object',
+    boolean: 'true or false',
+    null: 'null',
+  })[type] ?? `a ${type}`;
 
 const unit = (origin: string, bound: string, value: number): string =>
-  origin === 'string' ? `${bound} ${value} character${value === 1 ? '' : 's'} long` : origin === 'array' ? `a list of ${bound} ${value}` : `${bound} ${value}`;
+  origin === 'string'
+    ? `${bound} ${value} character${value === 1 ? '' : 's'} long`
+    : origin === 'array'
+      ? `a list of ${bound} ${value}`
+      : `${bound} ${value}`;
 
 /** The same for the config of a stream, which is checked by JSON Schema. @param prefix where the config lies. */
 export function ajvFindings(errors: readonly ErrorObject[], schema: unknown, prefix: string): Finding[] {
   // An alternative's own complaints come with "must match one of": where there is more to say than that, say it.
   const telling = errors.filter(({ keyword }) => !['oneOf', 'anyOf', 'if', 'not'].includes(keyword));
   return (telling.length > 0 ? telling : errors).map((error): Finding => {
-    const path = error.instancePath.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const path = error.instancePath
+      .split('/')
+      .slice(1)
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     const params = error.params as Record<string, unknown>;
     const field = snakePath([prefix, ...path.map(shown)]);
     if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
       const key = String(params['additionalProperty'] ?? params['unevaluatedProperty']);
       const steps = path.map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-      return { field: `${field}.${snake(shown(key))}`, issue: 'is not a known key', hint: unknownKeyHint(key, knownKeys(schema, steps)) };
+      return {
+        field: `${field}.${snake(shown(key))}`,
+        issue: 'is not a known key',
+        hint: unknownKeyHint(key, knownKeys(schema, steps)),
+      };
     }
-    if (error.keyword === 'required') return { field: `${field}.${snake(String(params['missingProperty']))}`, issue: 'is required' };
+    if (error.keyword === 'required')
+      return { field: `${field}.${snake(String(params['missingProperty']))}`, issue: 'is required' };
     if (error.keyword === 'enum') return oneOf(field, (params['allowedValues'] as unknown[]).map(String));
     if (error.keyword === 'pattern') return { field, issue: 'is not in the documented form', hint: described(error) };
     return { field, issue: error.message ?? 'is not as documented' };

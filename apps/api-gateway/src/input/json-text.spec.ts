@@ -45,14 +45,20 @@ describe('a request body', () => {
 
   it('any bytes give a value or a 4xx, never another error, and the message never quotes them', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.json().map((text) => new Uint8Array(bytes(text)))), (input) => {
-        try {
-          parseBody(input);
-        } catch (error) {
-          if (!(error instanceof ApiError)) throw error;
-          expect(error.status).toBe(400);
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.uint8Array({ maxLength: 200 }),
+          fc.json().map((text) => new Uint8Array(bytes(text))),
+        ),
+        (input) => {
+          try {
+            parseBody(input);
+          } catch (error) {
+            if (!(error instanceof ApiError)) throw error;
+            expect(error.status).toBe(400);
+          }
+        },
+      ),
     );
   });
 

@@ -34,7 +34,8 @@ function inspect(value: unknown, path: readonly (string | number)[]): void {
     return;
   }
   if (typeof value !== 'object' || value === null) return;
-  if (path.length >= MAX_DEPTH) throw badField(snakePath(path.slice(0, 3)), `must not be nested over ${MAX_DEPTH} levels deep`);
+  if (path.length >= MAX_DEPTH)
+    throw badField(snakePath(path.slice(0, 3)), `must not be nested over ${MAX_DEPTH} levels deep`);
   if (Array.isArray(value)) {
     value.forEach((item, i) => inspect(item, [...path, i]));
     return;

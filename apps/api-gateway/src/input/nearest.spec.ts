@@ -11,7 +11,9 @@ describe('the nearest known name', () => {
     ['pubication', 'publication'],
   ])('%s → %s', (given, known) => expect(nearest(given, KNOWN)).toBe(known));
 
-  it.each(['x', 'bogus_key', 'y'.repeat(5000)])('%s is near to none', (given) => expect(nearest(given, KNOWN)).toBeNull());
+  it.each(['x', 'bogus_key', 'y'.repeat(5000)])('%s is near to none', (given) =>
+    expect(nearest(given, KNOWN)).toBeNull(),
+  );
 
   it('without a near one, all that are known are named', () => {
     expect(unknownKeyHint('zzzzzz', KNOWN)).toBe('Known here: tables, exclude_tables, slot_name, publication.');

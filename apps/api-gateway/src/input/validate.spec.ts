@@ -19,7 +19,11 @@ const refused = (schema: z.ZodType, value: unknown) => {
 };
 
 describe('validation', () => {
-  const body = z.strictObject({ pipelineId: z.string().max(5), count: z.int().min(1).optional(), kind: z.enum(['a', 'b']).optional() });
+  const body = z.strictObject({
+    pipelineId: z.string().max(5),
+    count: z.int().min(1).optional(),
+    kind: z.enum(['a', 'b']).optional(),
+  });
 
   it('says for each field what is wrong, in snake_case and without the value', () => {
     expect(refused(body, { pipeline_id: 'secret-value', count: 0, kind: 'secret' })).toEqual({
@@ -30,7 +34,10 @@ describe('validation', () => {
       ],
       hint: null,
     });
-    expect(refused(body, { pipelineId: 5 })).toEqual({ details: [{ field: 'pipeline_id', issue: 'must be a string' }], hint: null });
+    expect(refused(body, { pipelineId: 5 })).toEqual({
+      details: [{ field: 'pipeline_id', issue: 'must be a string' }],
+      hint: null,
+    });
   });
 
   it('at most twenty things are told, however many are wrong', () => {
@@ -42,22 +49,44 @@ describe('validation', () => {
     const query = z.strictObject({ limit, force: flag('x') });
     expect(validator(query).parse({})).toEqual({ limit: 50, force: false });
     expect(validator(query).parse({ limit: '100', force: 'true' })).toEqual({ limit: 100, force: true });
-    for (const text of ['0', '101', '1e2', '-1', '1.0', '', ' 5', '0x5', 'NaN']) expect(refused(query, { limit: text })).not.toBe('taken');
+    for (const text of ['0', '101', '1e2', '-1', '1.0', '', ' 5', '0x5', 'NaN'])
+      expect(refused(query, { limit: text })).not.toBe('taken');
   });
 
   it('the document shows them as what they mean', () => {
     expect(jsonSchema(z.strictObject({ limit, force: flag('x') }))).toMatchObject({
-      properties: { limit: { type: 'integer', minimum: 1, maximum: 100, default: 50 }, force: { type: 'boolean', default: false, description: 'x' } },
+      properties: {
+        limit: { type: 'integer', minimum: 1, maximum: 100, default: 50 },
+        force: { type: 'boolean', default: false, description: 'x' },
+      },
     });
   });
 
   it('no route takes a hostile body with another error than a 4xx', () => {
     const hostile = fc.oneof(
       fc.jsonValue(),
-      fc.dictionary(fc.constantFrom('name', 'config', 'sourceType', 'source_type', 'type', 'output', 'scopes', 'expiresAt', 'toString', 'x'), fc.jsonValue()),
+      fc.dictionary(
+        fc.constantFrom(
+          'name',
+          'config',
+          'sourceType',
+          'source_type',
+          'type',
+          'output',
+          'scopes',
+          'expiresAt',
+          'toString',
+          'x',
+        ),
+        fc.jsonValue(),
+      ),
     );
     const bodies = allRoutes().flatMap((route) => (route.body ? [[route.id, route.body] as const] : []));
     expect(bodies.length).toBeGreaterThan(10);
-    for (const [, schema] of bodies) fc.assert(fc.property(hostile, (value) => void refused(schema, value)), { numRuns: 60 });
+    for (const [, schema] of bodies)
+      fc.assert(
+        fc.property(hostile, (value) => void refused(schema, value)),
+        { numRuns: 60 },
+      );
   });
 });

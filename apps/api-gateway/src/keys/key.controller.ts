@@ -34,8 +34,11 @@ export class KeyController {
   @Route(routes.listKeys)
   async list(@Validated() { query, call }: Input<typeof routes.listKeys>) {
     const { workspaceId } = call.caller;
-    const { rows, cursor } = await pageThrough(this.cursors, { list: 'api-keys', workspaceId }, query, (limit, before) =>
-      this.keys.list(workspaceId, limit, before),
+    const { rows, cursor } = await pageThrough(
+      this.cursors,
+      { list: 'api-keys', workspaceId },
+      query,
+      (limit, before) => this.keys.list(workspaceId, limit, before),
     );
     return { data: rows.map(shown), meta: { cursor } };
   }
@@ -48,7 +51,12 @@ export class KeyController {
       scopes: [...new Set(body.scopes)],
       expiresAt: body.expiresAt ? new Date(body.expiresAt) : null,
     });
-    await this.audit.append(actorOf(call), { action: 'api_key.create', resourceType: 'api_key', resourceId: key.id, after: told(key) });
+    await this.audit.append(actorOf(call), {
+      action: 'api_key.create',
+      resourceType: 'api_key',
+      resourceId: key.id,
+      after: told(key),
+    });
     return { ...shown(key), key: clear };
   }
 
@@ -58,7 +66,12 @@ export class KeyController {
     await this.keepOneAdmin(workspaceId, params.id);
     const row = await this.keys.revoke(workspaceId, params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), { action: 'api_key.revoke', resourceType: 'api_key', resourceId: row.id, before: told(row) });
+    await this.audit.append(actorOf(call), {
+      action: 'api_key.revoke',
+      resourceType: 'api_key',
+      resourceId: row.id,
+      before: told(row),
+    });
     return { id: row.id, deleted: true };
   }
 
@@ -78,7 +91,12 @@ export class KeyController {
   @Route(routes.createWorkspace)
   async createWorkspace(@Validated() { body, call }: Input<typeof routes.createWorkspace>) {
     const workspace = await this.workspaces.create(body.name);
-    const { key, clear } = await this.keys.create({ workspaceId: workspace.id, name: 'first key', scopes: [ADMIN], expiresAt: null });
+    const { key, clear } = await this.keys.create({
+      workspaceId: workspace.id,
+      name: 'first key',
+      scopes: [ADMIN],
+      expiresAt: null,
+    });
     await this.audit.append(actorOf(call), {
       action: 'workspace.create',
       resourceType: 'workspace',
@@ -93,15 +111,21 @@ export class KeyController {
     const now = Date.now();
     let target: ApiKey | null = null;
     let others = 0;
-    for (let before: string | null = null; ; ) {
+    for (let before: string | null = null; ;) {
       const rows: ApiKey[] = await this.keys.list(workspaceId, 100, before);
       for (const row of rows) {
         if (row.id === id) target = row;
-        else if (row.scopes.includes(ADMIN) && row.revoked_at === null && (row.expires_at === null || row.expires_at.getTime() > now)) others++;
+        else if (
+          row.scopes.includes(ADMIN) &&
+          row.revoked_at === null &&
+          (row.expires_at === null || row.expires_at.getTime() > now)
+        )
+          others++;
       }
       if (rows.length < 100 || (others > 0 && target !== null)) break;
       before = rows.at(-1)!.id;
     }
-    if (target?.scopes.includes(ADMIN) && target.revoked_at === null && others === 0) throw new ApiError('last_admin_key');
+    if (target?.scopes.includes(ADMIN) && target.revoked_at === null && others === 0)
+      throw new ApiError('last_admin_key');
   }
 }

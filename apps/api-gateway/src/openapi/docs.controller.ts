@@ -30,7 +30,11 @@ const PAGE = `<!doctype html>
 const START = `window.ui = SwaggerUIBundle({ url: 'openapi.json', dom_id: '#docs', deepLinking: true, tryItOutEnabled: true });\n`;
 
 const folder = (): string =>
-  path.dirname(require.resolve('swagger-ui-dist/package.json', { paths: [path.dirname(require.resolve('@nestjs/swagger/package.json'))] }));
+  path.dirname(
+    require.resolve('swagger-ui-dist/package.json', {
+      paths: [path.dirname(require.resolve('@nestjs/swagger/package.json'))],
+    }),
+  );
 
 /** The document for people, at `/api/docs`. */
 @Controller([...PREFIXES])

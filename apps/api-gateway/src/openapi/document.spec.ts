@@ -6,7 +6,14 @@ import { openApi } from './document.js';
 
 void GatewayModule;
 type Json = Record<string, unknown>;
-const source = { type: 'demo_cdc', config_schema: { type: 'object', properties: { tables: { $ref: '#/$defs/tables' } }, $defs: { tables: { type: 'array' } } } };
+const source = {
+  type: 'demo_cdc',
+  config_schema: {
+    type: 'object',
+    properties: { tables: { $ref: '#/$defs/tables' } },
+    $defs: { tables: { type: 'array' } },
+  },
+};
 const document = openApi(allRoutes(), [source]);
 const operations = Object.entries(document['paths'] as Record<string, Record<string, Json>>).flatMap(([path, item]) =>
   Object.entries(item).map(([method, of]) => ({ path, method, of })),
@@ -28,15 +35,26 @@ describe('the OpenAPI document', () => {
         const at = `doc#/paths/${path.replaceAll('/', '~1')}/${method}/responses/${status}/content/application~1json/schema`;
         expect(ajv.getSchema(encodeURI(at))).toBeDefined();
       }
-      if (of['requestBody']) expect(ajv.getSchema(encodeURI(`doc#/paths/${path.replaceAll('/', '~1')}/${method}/requestBody/content/application~1json/schema`))).toBeDefined();
+      if (of['requestBody'])
+        expect(
+          ajv.getSchema(
+            encodeURI(
+              `doc#/paths/${path.replaceAll('/', '~1')}/${method}/requestBody/content/application~1json/schema`,
+            ),
+          ),
+        ).toBeDefined();
     }
   });
 
   it('every operation has its parameters, and the answers that any route may give', () => {
     for (const { path, of } of operations) {
-      const named = (of['parameters'] as { name: string; in: string }[]).filter((one) => one.in === 'path').map((one) => one.name);
+      const named = (of['parameters'] as { name: string; in: string }[])
+        .filter((one) => one.in === 'path')
+        .map((one) => one.name);
       expect(named).toEqual([...path.matchAll(/\{(\w+)\}/g)].map((found) => found[1]));
-      expect(Object.keys(of['responses'] as object)).toEqual(expect.arrayContaining(['400', '404', '405', '429', '500', '503']));
+      expect(Object.keys(of['responses'] as object)).toEqual(
+        expect.arrayContaining(['400', '404', '405', '429', '500', '503']),
+      );
     }
   });
 

@@ -14,7 +14,15 @@ export interface DescribedSource {
 }
 
 /** What any route may answer, beside its own codes. */
-const EVERYWHERE: readonly ApiErrorCode[] = ['invalid_url', 'invalid_request', 'not_found', 'method_not_allowed', 'rate_limited', 'internal', 'store_unavailable'];
+const EVERYWHERE: readonly ApiErrorCode[] = [
+  'invalid_url',
+  'invalid_request',
+  'not_found',
+  'method_not_allowed',
+  'rate_limited',
+  'internal',
+  'store_unavailable',
+];
 const WITH_KEY: readonly ApiErrorCode[] = ['unauthorized', 'forbidden'];
 const WITH_BODY: readonly ApiErrorCode[] = ['invalid_json', 'payload_too_large', 'unsupported_media_type'];
 
@@ -29,7 +37,9 @@ const errorSchema = z.object({
   error: z.object({
     code: z.string().meta({ description: 'From the table of error codes.' }),
     message: z.string(),
-    details: z.array(z.object({ field: z.string().meta({ description: 'Dotted path in snake_case.' }), issue: z.string() })),
+    details: z.array(
+      z.object({ field: z.string().meta({ description: 'Dotted path in snake_case.' }), issue: z.string() }),
+    ),
     hint: z.string().optional().meta({ description: 'What to do, where that is known.' }),
     request_id: z.string(),
   }),
@@ -37,9 +47,12 @@ const errorSchema = z.object({
 
 /** The OpenAPI 3.1 document, from the same schemas that validate and the same table that errors are made of. */
 export function openApi(routes: readonly RouteSpec[], sources: readonly DescribedSource[]): Json {
-  const configs = Object.fromEntries(sources.map((source) => [`Config_${source.type.replace(/[^A-Za-z0-9._-]/g, '_')}`, standalone(source)]));
+  const configs = Object.fromEntries(
+    sources.map((source) => [`Config_${source.type.replace(/[^A-Za-z0-9._-]/g, '_')}`, standalone(source)]),
+  );
   const paths: Record<string, Json> = {};
-  for (const route of routes) (paths[`/api${route.path}`] ??= {})[route.method.toLowerCase()] = operation(route, Object.keys(configs));
+  for (const route of routes)
+    (paths[`/api${route.path}`] ??= {})[route.method.toLowerCase()] = operation(route, Object.keys(configs));
   return {
     openapi: '3.1.0',
     info: { title: 'Planasonix Streams', version: '1.0.0', description: description() },
@@ -81,7 +94,12 @@ function operation(route: RouteSpec, configs: readonly string[]): Json {
           requestBody: {
             required: !route.bodyOptional,
             description: 'Keys are taken in camelCase and snake_case.',
-            content: { 'application/json': { schema: withConfigs(jsonSchema(route.body), configs), ...example(route.bodyExample) } },
+            content: {
+              'application/json': {
+                schema: withConfigs(jsonSchema(route.body), configs),
+                ...example(route.bodyExample),
+              },
+            },
           },
         }
       : {}),
@@ -102,7 +120,11 @@ function operation(route: RouteSpec, configs: readonly string[]): Json {
 const example = (value: unknown): Json => (value === undefined ? {} : { example: value });
 
 const scopeText = ({ scope }: RouteSpec): string =>
-  scope === 'public' ? 'No key needed.' : scope === 'first' ? 'Only with the first key of the installation.' : `Scope: \`${scope}\`.`;
+  scope === 'public'
+    ? 'No key needed.'
+    : scope === 'first'
+      ? 'Only with the first key of the installation.'
+      : `Scope: \`${scope}\`.`;
 
 function parameters(place: 'path' | 'query', schema: z.ZodObject | undefined): Json[] {
   if (schema === undefined) return [];
@@ -133,13 +155,19 @@ const headers = (route: RouteSpec): Json[] =>
 /** One answer per status, which names the codes it can carry. */
 function errorAnswers(codes: readonly ApiErrorCode[]): Json {
   const byStatus = new Map<number, ApiErrorCode[]>();
-  for (const code of new Set(codes)) byStatus.set(API_ERRORS[code].status, [...(byStatus.get(API_ERRORS[code].status) ?? []), code]);
+  for (const code of new Set(codes))
+    byStatus.set(API_ERRORS[code].status, [...(byStatus.get(API_ERRORS[code].status) ?? []), code]);
   return Object.fromEntries(
     [...byStatus].map(([status, of]) => [
       status,
       {
         description: of.map((code) => `\`${code}\`: ${API_ERRORS[code].message}`).join(' '),
-        headers: { ...LIMIT_HEADERS, ...(status === 429 || status === 503 ? { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } } : {}) },
+        headers: {
+          ...LIMIT_HEADERS,
+          ...(status === 429 || status === 503
+            ? { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } }
+            : {}),
+        },
         content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
       },
     ]),
@@ -149,9 +177,13 @@ function errorAnswers(codes: readonly ApiErrorCode[]): Json {
 /** The `config` of a stream's body is one of the announced ones; a patch gives parts of one. */
 function withConfigs(schema: Json, configs: readonly string[]): Json {
   const properties = schema['properties'];
-  if (!isObject(properties) || !isObject(properties['config']) || !('x-stream-config' in properties['config'])) return schema;
+  if (!isObject(properties) || !isObject(properties['config']) || !('x-stream-config' in properties['config']))
+    return schema;
   const { 'x-stream-config': whole, description: text, ...open } = properties['config'];
-  const config = whole === 'whole' && configs.length > 0 ? { description: text, anyOf: configs.map((name) => ({ $ref: `#/components/schemas/${name}` })) } : { description: text, ...open };
+  const config =
+    whole === 'whole' && configs.length > 0
+      ? { description: text, anyOf: configs.map((name) => ({ $ref: `#/components/schemas/${name}` })) }
+      : { description: text, ...open };
   return { ...schema, properties: { ...properties, config } };
 }
 
@@ -170,9 +202,20 @@ function description(): string {
     'Every route answers under `/api` and, the same, under `/v1/api`. Times are RFC 3339 in UTC. Request bodies take camelCase and snake_case; unknown keys are refused.',
     '## Error codes',
     'Every failure is `{"error":{"code","message","details","hint","request_id"}}`.',
-    ['| code | status | when | what to do |', '|---|---|---|---|', ...Object.entries(API_ERRORS).map(([code, of]: [string, { status: number; message: string; hint?: string }]) => `| \`${code}\` | ${of.status} | ${cell(of.message)} | ${cell(of.hint ?? '')} |`)].join('\n'),
+    [
+      '| code | status | when | what to do |',
+      '|---|---|---|---|',
+      ...Object.entries(API_ERRORS).map(
+        ([code, of]: [string, { status: number; message: string; hint?: string }]) =>
+          `| \`${code}\` | ${of.status} | ${cell(of.message)} | ${cell(of.hint ?? '')} |`,
+      ),
+    ].join('\n'),
     '## Stream errors',
     '`last_error.code` of a stream. `retry`: it stays running and tries again; `fatal`: it is in `error`; `lost`: in `error`, and a start has to say `onLostPosition`.',
-    ['| code | becomes | what to do |', '|---|---|---|', ...Object.entries(STREAM_ERRORS).map(([code, of]) => `| \`${code}\` | ${of.recourse} | ${cell(of.hint)} |`)].join('\n'),
+    [
+      '| code | becomes | what to do |',
+      '|---|---|---|',
+      ...Object.entries(STREAM_ERRORS).map(([code, of]) => `| \`${code}\` | ${of.recourse} | ${cell(of.hint)} |`),
+    ].join('\n'),
   ].join('\n\n');
 }

@@ -16,14 +16,20 @@ const output = z
         on_full: z
           .enum(['block', 'trim'])
           .default('block')
-          .meta({ description: '`block` pushes back and drops nothing; `trim` drops the oldest, but nothing that a consumer group has yet to acknowledge.' }),
+          .meta({
+            description:
+              '`block` pushes back and drops nothing; `trim` drops the oldest, but nothing that a consumer group has yet to acknowledge.',
+          }),
       })
       .optional(),
   })
   .meta({ description: 'Where the events go.' });
 
 const body = z.strictObject({ name, output: output.optional() });
-const bodyExample = { name: 'orders', output: { type: 'redis_stream', retention: { max_entries: 1_000_000, on_full: 'block' } } };
+const bodyExample = {
+  name: 'orders',
+  output: { type: 'redis_stream', retention: { max_entries: 1_000_000, on_full: 'block' } },
+};
 
 export const pipeline = z.object({
   id: id('pl', 'Pipeline ID.'),

@@ -29,16 +29,27 @@ export class PipelineController {
   @Route(routes.listPipelines)
   async list(@Validated() { query, call }: Input<typeof routes.listPipelines>) {
     const { workspaceId } = call.caller;
-    const { rows, cursor } = await pageThrough(this.cursors, { list: 'pipelines', workspaceId }, query, (limit, before) =>
-      this.pipelines.list(workspaceId, limit, before),
+    const { rows, cursor } = await pageThrough(
+      this.cursors,
+      { list: 'pipelines', workspaceId },
+      query,
+      (limit, before) => this.pipelines.list(workspaceId, limit, before),
     );
     return { data: rows.map(shown), meta: { cursor } };
   }
 
   @Route(routes.createPipeline)
   async create(@Validated() { body, call }: Input<typeof routes.createPipeline>) {
-    const row = await this.pipelines.create(call.caller.workspaceId, { name: body.name, output: body.output ?? DEFAULT_OUTPUT });
-    await this.audit.append(actorOf(call), { action: 'pipeline.create', resourceType: 'pipeline', resourceId: row.id, after: told(row) });
+    const row = await this.pipelines.create(call.caller.workspaceId, {
+      name: body.name,
+      output: body.output ?? DEFAULT_OUTPUT,
+    });
+    await this.audit.append(actorOf(call), {
+      action: 'pipeline.create',
+      resourceType: 'pipeline',
+      resourceId: row.id,
+      after: told(row),
+    });
     return shown(row);
   }
 
@@ -51,7 +62,10 @@ export class PipelineController {
   async put(@Validated() { params, body, call }: Input<typeof routes.putPipeline>) {
     const { workspaceId } = call.caller;
     const before = await this.existing(workspaceId, params.id);
-    const row = await this.pipelines.update(workspaceId, params.id, { name: body.name, output: body.output ?? DEFAULT_OUTPUT });
+    const row = await this.pipelines.update(workspaceId, params.id, {
+      name: body.name,
+      output: body.output ?? DEFAULT_OUTPUT,
+    });
     if (row === null) throw new ApiError('not_found');
     await this.audit.append(actorOf(call), {
       action: 'pipeline.update',
@@ -67,7 +81,12 @@ export class PipelineController {
   async remove(@Validated() { params, call }: Input<typeof routes.deletePipeline>) {
     const row = await this.pipelines.remove(call.caller.workspaceId, params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), { action: 'pipeline.delete', resourceType: 'pipeline', resourceId: row.id, before: told(row) });
+    await this.audit.append(actorOf(call), {
+      action: 'pipeline.delete',
+      resourceType: 'pipeline',
+      resourceId: row.id,
+      before: told(row),
+    });
     return { id: row.id, deleted: true };
   }
 

@@ -11,7 +11,11 @@ const config_schema = {
   properties: {
     tables: { type: 'array', minItems: 1, items: { type: 'string' } },
     slot_name: { type: 'string', pattern: '^[a-z0-9_]{1,63}$', description: 'Lower-case letters, digits and _.' },
-    auth: { type: 'object', additionalProperties: false, properties: { secrets: { type: 'array', items: { type: 'string', minLength: 12, writeOnly: true } } } },
+    auth: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { secrets: { type: 'array', items: { type: 'string', minLength: 12, writeOnly: true } } },
+    },
   },
 };
 const source: KnownSource = {
@@ -46,7 +50,9 @@ describe('the config of a stream', () => {
 
   it('is taken in both casings, not in both at once', () => {
     expect(canonicalConfig(source, { slotName: 'a' })).toEqual({ slot_name: 'a' });
-    expect(failure(() => canonicalConfig(source, { slotName: 'a', slot_name: 'b' })).details).toEqual([{ field: 'config.slot_name', issue: 'is given in both casings' }]);
+    expect(failure(() => canonicalConfig(source, { slotName: 'a', slot_name: 'b' })).details).toEqual([
+      { field: 'config.slot_name', issue: 'is given in both casings' },
+    ]);
   });
 
   it('a mask keeps what it hid, a new secret replaces it, and a mask that hides nothing is refused', () => {
@@ -64,14 +70,18 @@ describe('the config of a stream', () => {
 
   it('a patch merges as RFC 7396 says of the top level: null removes, anything else replaces', () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.dictionary(fc.string(), fc.jsonValue()), (before, patch) => {
-        const after = mergePatch(before, patch);
-        for (const [key, value] of Object.entries(patch)) {
-          if (value === null) expect(Object.hasOwn(after, key)).toBe(false);
-          else expect(after[key]).toBe(value);
-        }
-        for (const key of Object.keys(before)) if (!Object.hasOwn(patch, key)) expect(after[key]).toBe(before[key]);
-      }),
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue()),
+        fc.dictionary(fc.string(), fc.jsonValue()),
+        (before, patch) => {
+          const after = mergePatch(before, patch);
+          for (const [key, value] of Object.entries(patch)) {
+            if (value === null) expect(Object.hasOwn(after, key)).toBe(false);
+            else expect(after[key]).toBe(value);
+          }
+          for (const key of Object.keys(before)) if (!Object.hasOwn(patch, key)) expect(after[key]).toBe(before[key]);
+        },
+      ),
     );
   });
 });

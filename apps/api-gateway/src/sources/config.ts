@@ -42,7 +42,13 @@ export function refuseMasks(split: SplitConfig, prefix: string): void {
   if (split.secrets === null) return;
   for (const [path, secret] of JSON.parse(split.secrets) as [string[], unknown][])
     if (secret === MASK || (Array.isArray(secret) && secret.includes(MASK)))
-      throw refusal([{ field: snakePath([prefix, ...path]), issue: 'must be the secret itself', hint: 'A mask keeps a secret only where one is stored already.' }]);
+      throw refusal([
+        {
+          field: snakePath([prefix, ...path]),
+          issue: 'must be the secret itself',
+          hint: 'A mask keeps a secret only where one is stored already.',
+        },
+      ]);
 }
 
 function withSecrets(config: Json, secrets: string): Json {

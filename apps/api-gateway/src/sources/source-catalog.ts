@@ -36,7 +36,10 @@ export class SourceCatalog {
     if (found !== undefined) return found;
     const names = [...types.keys()];
     throw new ApiError('source_type_unavailable', {
-      hint: names.length === 0 ? 'No worker has announced a source type yet: start one.' : `Source types that can be had: ${names.join(', ')}.`,
+      hint:
+        names.length === 0
+          ? 'No worker has announced a source type yet: start one.'
+          : `Source types that can be had: ${names.join(', ')}.`,
       details: [{ field: 'source_type', issue: `must be one of ${names.join(', ') || '(none yet)'}` }],
     });
   }

@@ -30,7 +30,11 @@ export class WorkerQuestions {
     return this.test(type, { connectionId });
   }
 
-  async testDraft(workspaceId: string, type: string, config: Readonly<Record<string, unknown>>): Promise<ConnectionReport> {
+  async testDraft(
+    workspaceId: string,
+    type: string,
+    config: Readonly<Record<string, unknown>>,
+  ): Promise<ConnectionReport> {
     const draftId = await this.drafts.put(workspaceId, 'connection_test', { connection: { type, config } });
     return this.test(type, { draftId }).finally(() => this.forget(draftId));
   }
@@ -39,8 +43,15 @@ export class WorkerQuestions {
    * Whether any table matches, as far as a worker can say within 3 s; a source that can't be reached proves nothing.
    * @throws ApiError `no_tables`
    */
-  async expectTables(workspaceId: string, sourceType: string, of: { connectionId: string | null; config: Readonly<Record<string, unknown>> }): Promise<void> {
-    const draftId = await this.drafts.put(workspaceId, 'tables', { config: of.config, ...(of.connectionId === null ? {} : { connectionId: of.connectionId }) });
+  async expectTables(
+    workspaceId: string,
+    sourceType: string,
+    of: { connectionId: string | null; config: Readonly<Record<string, unknown>> },
+  ): Promise<void> {
+    const draftId = await this.drafts.put(workspaceId, 'tables', {
+      config: of.config,
+      ...(of.connectionId === null ? {} : { connectionId: of.connectionId }),
+    });
     const answer = await this.asks
       .ask(sourceType, { kind: 'tables', draftId }, TABLES_MS)
       .catch((error: unknown) => {
@@ -63,14 +74,23 @@ export class WorkerQuestions {
   private async test(type: string, of: { connectionId?: string; draftId?: string }): Promise<ConnectionReport> {
     const tester = await this.catalog.testerOf(type);
     if (tester === null)
-      throw new ApiError('no_worker', { message: `No worker that reads from ${type} has ever announced itself.`, hint: 'Start a worker that does.' });
+      throw new ApiError('no_worker', {
+        message: `No worker that reads from ${type} has ever announced itself.`,
+        hint: 'Start a worker that does.',
+      });
     try {
       const answer = await this.asks.ask(tester.type, { kind: 'connection_test', ...of }, CHECK_MS);
       if (isReport(answer)) return answer;
       throw new ApiError('no_worker', { message: 'The worker gave no answer.' });
     } catch (error) {
       if (!isBusy(error)) throw error;
-      return { ok: false, latencyMs: null, serverVersion: null, message: error.message, checks: [silent(error.message)] };
+      return {
+        ok: false,
+        latencyMs: null,
+        serverVersion: null,
+        message: error.message,
+        checks: [silent(error.message)],
+      };
     }
   }
 
@@ -80,7 +100,8 @@ export class WorkerQuestions {
   }
 }
 
-const isBusy = (error: unknown): error is LifecycleError => error instanceof LifecycleError && error.code === 'worker_busy';
+const isBusy = (error: unknown): error is LifecycleError =>
+  error instanceof LifecycleError && error.code === 'worker_busy';
 
 const silent = (message: string): Check => ({
   code: 'source_unreachable',
@@ -95,9 +116,17 @@ const checks = (answer: unknown): readonly Check[] => {
   return Array.isArray(found)
     ? (found as Partial<Check>[])
         .filter((one) => typeof one?.code === 'string' && typeof one.message === 'string')
-        .map(({ code, severity, message, fix }) => ({ code: code!, severity: severity ?? 'error', message: message!, fix: fix ?? null }))
+        .map(({ code, severity, message, fix }) => ({
+          code: code!,
+          severity: severity ?? 'error',
+          message: message!,
+          fix: fix ?? null,
+        }))
     : [];
 };
 
 const isReport = (answer: unknown): answer is ConnectionReport =>
-  typeof answer === 'object' && answer !== null && typeof (answer as ConnectionReport).ok === 'boolean' && Array.isArray((answer as ConnectionReport).checks);
+  typeof answer === 'object' &&
+  answer !== null &&
+  typeof (answer as ConnectionReport).ok === 'boolean' &&
+  Array.isArray((answer as ConnectionReport).checks);

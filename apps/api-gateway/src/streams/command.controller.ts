@@ -47,7 +47,9 @@ export class CommandController {
   async remove(@Validated() { params, query, call }: Input<typeof routes.deleteStream>) {
     const deletedAt = await this.deletes.remove(actorOf(call), params.id, query);
     void this.counters.forget(params.id).catch(() => undefined);
-    return { data: { id: params.id, type: 'stream', attributes: { deleted: true, deleted_at: deletedAt.toISOString() } } };
+    return {
+      data: { id: params.id, type: 'stream', attributes: { deleted: true, deleted_at: deletedAt.toISOString() } },
+    };
   }
 
   @Route(routes.checkStream)
@@ -56,7 +58,12 @@ export class CommandController {
     if (row === null) throw new ApiError('not_found');
     const checks = await this.workers.check(row.source_type, row.id);
     const ok = passes(checks);
-    await this.audit.append(actorOf(call), { action: 'stream.check', resourceType: 'stream', resourceId: row.id, after: { ok } });
+    await this.audit.append(actorOf(call), {
+      action: 'stream.check',
+      resourceType: 'stream',
+      resourceId: row.id,
+      after: { ok },
+    });
     return { data: { id: row.id, type: 'stream_check', attributes: { ok, checks } } };
   }
 

@@ -14,11 +14,18 @@ const entry = {
 describe('an event in an answer', () => {
   it('keeps the text of its data: every digit, every key in its order', () => {
     expect(entryText(entry)).toContain('"data":{"after":{"n":123456789012345678901234567890.10,"b":1,"a":2}}');
-    expect(JSON.parse(entryText(entry))).toMatchObject({ id: 'a"b', type: 'event', attributes: { cursor: '1-0', partitionkey: '{"id":1}' } });
+    expect(JSON.parse(entryText(entry))).toMatchObject({
+      id: 'a"b',
+      type: 'event',
+      attributes: { cursor: '1-0', partitionkey: '{"id":1}' },
+    });
   });
 
   it('a page tells where it ended, and an empty one where it began', () => {
-    expect(JSON.parse(pageText([entry, { ...entry, cursor: '2-0' }], 5, null)).meta.page).toEqual({ limit: 5, cursor: '2-0' });
+    expect(JSON.parse(pageText([entry, { ...entry, cursor: '2-0' }], 5, null)).meta.page).toEqual({
+      limit: 5,
+      cursor: '2-0',
+    });
     expect(JSON.parse(pageText([], 5, '7-0'))).toEqual({ data: [], meta: { page: { limit: 5, cursor: '7-0' } } });
   });
 

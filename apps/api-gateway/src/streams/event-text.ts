@@ -14,4 +14,5 @@ export function pageText(entries: readonly LogEntry[], limit: number, after: str
 }
 
 /** One server-sent event; `id` is what `Last-Event-ID` brings back. */
-export const sseText = (entry: LogEntry): string => `id: ${entry.cursor}\nevent: event\ndata: ${entryText(entry).replace(/\r?\n/g, ' ')}\n\n`;
+export const sseText = (entry: LogEntry): string =>
+  `id: ${entry.cursor}\nevent: event\ndata: ${entryText(entry).replace(/\r?\n/g, ' ')}\n\n`;

@@ -45,7 +45,8 @@ export class EventController {
   }
 }
 
-const wantsStream = (request: FastifyRequest): boolean => /(?:^|,)\s*text\/event-stream\b/i.test(request.headers.accept ?? '');
+const wantsStream = (request: FastifyRequest): boolean =>
+  /(?:^|,)\s*text\/event-stream\b/i.test(request.headers.accept ?? '');
 
 function lastEventId(request: FastifyRequest): string | null {
   const given = request.headers['last-event-id'];
@@ -55,6 +56,10 @@ function lastEventId(request: FastifyRequest): string | null {
 /** The log knows its own cursors. */
 function badCursor(error: unknown): never {
   if (error instanceof StreamError && error.code === 'config_invalid')
-    throw new ApiError('invalid_cursor', { message: error.message, hint: error.hint, details: [{ field: 'after', issue: 'is not a cursor of this log' }] });
+    throw new ApiError('invalid_cursor', {
+      message: error.message,
+      hint: error.hint,
+      details: [{ field: 'after', issue: 'is not a cursor of this log' }],
+    });
   throw error;
 }

@@ -51,7 +51,12 @@ export class LiveTails {
     return stream;
   }
 
-  private async pour(entries: AsyncIterable<Parameters<typeof sseText>[0]>, stream: Readable, room: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  private async pour(
+    entries: AsyncIterable<Parameters<typeof sseText>[0]>,
+    stream: Readable,
+    room: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     stream.push('retry: 1000\n: connected\n\n');
     try {
       for await (const entry of entries) {

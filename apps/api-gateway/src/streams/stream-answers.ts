@@ -21,14 +21,21 @@ const brief = z.object({
   status,
   desired_status: desired,
   last_error: lastError.nullable().meta({ description: 'Why it is in `error`, or its last retryable failure.' }),
-  blocked: z.looseObject({ reason: z.string() }).nullable().meta({ description: 'Why a running stream waits, such as `log_full`.' }),
+  blocked: z
+    .looseObject({ reason: z.string() })
+    .nullable()
+    .meta({ description: 'Why a running stream waits, such as `log_full`.' }),
   created_at: time,
   updated_at: time,
 });
 
 export const streamAttributes = brief.extend({
   config: z.record(z.string(), z.unknown()).meta({ description: 'As configured, in snake_case; secrets are masked.' }),
-  position: z.unknown().meta({ description: 'The last committed place in the log of the source, in its own form; null before the first.' }),
+  position: z
+    .unknown()
+    .meta({
+      description: 'The last committed place in the log of the source, in its own form; null before the first.',
+    }),
   snapshot: z
     .looseObject({ state: z.string(), tables_done: z.int(), rows_done: z.int(), rows_estimated: z.number().nullable() })
     .nullable()
@@ -39,7 +46,11 @@ export const streamAttributes = brief.extend({
 export const stream = resource('stream', streamId, streamAttributes);
 export const streamPage = pageOf(z.object({ id: streamId, type: z.literal('stream'), attributes: brief }));
 export const commanded = resource('stream', streamId, z.object({ status, updated_at: time }));
-export const deleted = resource('stream', streamId, z.object({ deleted: z.literal(true), deleted_at: time, not_given_back: z.array(z.unknown()).optional() }));
+export const deleted = resource(
+  'stream',
+  streamId,
+  z.object({ deleted: z.literal(true), deleted_at: time, not_given_back: z.array(z.unknown()).optional() }),
+);
 
 export const summary = z.object({
   data: z.object({
@@ -78,7 +89,10 @@ export const metrics = resource(
     backlog_bytes: z.number().nullable(),
     window: z.enum(WINDOWS),
     computed_at: time,
-    stale: z.boolean().optional().meta({ description: 'True: the counters can not be reached; these are the last known ones.' }),
+    stale: z
+      .boolean()
+      .optional()
+      .meta({ description: 'True: the counters can not be reached; these are the last known ones.' }),
   }),
 );
 

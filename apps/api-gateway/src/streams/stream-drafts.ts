@@ -31,7 +31,8 @@ export class StreamDrafts {
       this.checkConnection(workspaceId, source, connectionId),
     ]);
     // Unknown and foreign are one answer: ids of other workspaces can't be guessed at.
-    if (pipeline === null) throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
+    if (pipeline === null)
+      throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const config = canonicalConfig(source, of.config ?? {});
     const split = checkedConfig(source, config);
     await this.workers.expectTables(workspaceId, source.type, { connectionId, config });
@@ -58,10 +59,16 @@ export class StreamDrafts {
       if (id !== null) throw badField('connection_id', `is not used by ${type}`, 'Leave it out.');
       return;
     }
-    if (id === null) throw badField('connection_id', 'is required', `${type} reads from a connection of type ${types.join(' or ')}.`);
+    if (id === null)
+      throw badField('connection_id', 'is required', `${type} reads from a connection of type ${types.join(' or ')}.`);
     const connection = await this.connections.get(workspaceId, id);
-    if (connection === null) throw badField('connection_id', 'is not a connection of this workspace', 'GET /api/connections lists them.');
+    if (connection === null)
+      throw badField('connection_id', 'is not a connection of this workspace', 'GET /api/connections lists them.');
     if (!types.includes(connection.type))
-      throw badField('connection_id', `is of type ${connection.type}`, `${type} reads from a connection of type ${types.join(' or ')}.`);
+      throw badField(
+        'connection_id',
+        `is of type ${connection.type}`,
+        `${type} reads from a connection of type ${types.join(' or ')}.`,
+      );
   }
 }

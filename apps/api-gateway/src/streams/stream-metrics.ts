@@ -28,7 +28,9 @@ export class StreamMetrics {
   ) {}
 
   async window(row: Stream, window: Window): Promise<object> {
-    const metrics = await this.counters.window(row.id, window, row.created_at).catch(() => this.lastKnown(row.id, window));
+    const metrics = await this.counters
+      .window(row.id, window, row.created_at)
+      .catch(() => this.lastKnown(row.id, window));
     return { stream_id: row.id, status: row.status, ...metrics };
   }
 
@@ -37,7 +39,8 @@ export class StreamMetrics {
     const ids = await this.streams.ids(workspaceId);
     try {
       let rate = 0;
-      for (let from = 0; from < ids.length; from += PIECE) rate += await this.counters.eventsPerMinute(ids.slice(from, from + PIECE));
+      for (let from = 0; from < ids.length; from += PIECE)
+        rate += await this.counters.eventsPerMinute(ids.slice(from, from + PIECE));
       return { rate, stale: false };
     } catch {
       return { rate: await this.lastKnownRate(ids), stale: true };
@@ -48,7 +51,14 @@ export class StreamMetrics {
     const kept = await this.snapshots.get(streamId);
     const known = kept?.windows[window];
     const at = (kept?.computed_at ?? new Date()).toISOString();
-    return { ...ZERO, ...(typeof known === 'object' ? known : {}), window, lag_certain: false, computed_at: at, stale: true };
+    return {
+      ...ZERO,
+      ...(typeof known === 'object' ? known : {}),
+      window,
+      lag_certain: false,
+      computed_at: at,
+      stale: true,
+    };
   }
 
   private async lastKnownRate(ids: readonly string[]): Promise<number> {

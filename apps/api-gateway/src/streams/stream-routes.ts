@@ -47,9 +47,15 @@ export const createStream = route({
   creates: true,
   body: z.strictObject({
     name,
-    sourceType: reference('postgres_cdc, mysql_cdc, kafka, webhook, or what else workers have announced.', 'postgres_cdc'),
+    sourceType: reference(
+      'postgres_cdc, mysql_cdc, kafka, webhook, or what else workers have announced.',
+      'postgres_cdc',
+    ),
     pipelineId: reference('Pipeline that takes the events.', 'pl_01j9k9z0a1b2c3d4e5f6g7h8j9'),
-    connectionId: reference('Source connection; required where the source type reads from one.', 'conn_01j9k9z0a1b2c3d4e5f6g7h8j9').optional(),
+    connectionId: reference(
+      'Source connection; required where the source type reads from one.',
+      'conn_01j9k9z0a1b2c3d4e5f6g7h8j9',
+    ).optional(),
     config: config('whole').optional(),
   }),
   bodyExample: {
@@ -130,17 +136,34 @@ export const deleteStream = route({
   answer: answers.deleted,
   answerDescription: 'It is gone.',
   answerExample: { data: { id: exampleId, type: 'stream', attributes: { deleted: true, deleted_at: stampedAt } } },
-  errors: ['active_consumers', 'source_unreachable', 'no_worker', 'superseded', 'log_unavailable', 'queue_unavailable', 'worker_busy'],
+  errors: [
+    'active_consumers',
+    'source_unreachable',
+    'no_worker',
+    'superseded',
+    'log_unavailable',
+    'queue_unavailable',
+    'worker_busy',
+  ],
 });
 
 const VERBS: Readonly<Record<StreamCommand, { summary: string; description: string; status: string }>> = {
   start: {
     summary: 'Start streaming',
-    description: 'Begins to read, or goes on from the last committed place. Answers `starting`; what fails shows as `error` on the stream.',
+    description:
+      'Begins to read, or goes on from the last committed place. Answers `starting`; what fails shows as `error` on the stream.',
     status: 'starting',
   },
-  stop: { summary: 'Stop streaming', description: 'Commits, gives the connection back and keeps the slot. `stopped` is true when it is answered.', status: 'stopped' },
-  pause: { summary: 'Pause streaming', description: 'Halts reading and keeps connection and place, for a quick resume.', status: 'paused' },
+  stop: {
+    summary: 'Stop streaming',
+    description: 'Commits, gives the connection back and keeps the slot. `stopped` is true when it is answered.',
+    status: 'stopped',
+  },
+  pause: {
+    summary: 'Pause streaming',
+    description: 'Halts reading and keeps connection and place, for a quick resume.',
+    status: 'paused',
+  },
   resume: { summary: 'Resume streaming', description: 'Resumes a paused stream.', status: 'running' },
 };
 
@@ -159,8 +182,17 @@ const commandRoute = <B extends z.ZodType>(verb: StreamCommand, body: B) =>
     status: 200,
     answer: answers.commanded,
     answerDescription: 'The state that now holds.',
-    answerExample: { data: { id: exampleId, type: 'stream', attributes: { status: VERBS[verb].status, updated_at: stampedAt } } },
-    errors: ['invalid_transition', 'superseded', 'deleting', 'stream_error', ...(verb === 'start' ? (['position_lost'] as const) : []), 'log_unavailable'],
+    answerExample: {
+      data: { id: exampleId, type: 'stream', attributes: { status: VERBS[verb].status, updated_at: stampedAt } },
+    },
+    errors: [
+      'invalid_transition',
+      'superseded',
+      'deleting',
+      'stream_error',
+      ...(verb === 'start' ? (['position_lost'] as const) : []),
+      'log_unavailable',
+    ],
   });
 
 const nothing = z.strictObject({});
@@ -203,7 +235,9 @@ export const streamMetrics = route({
   description: 'Rates over a rolling window, lag, latency and totals.',
   scope: 'streams:read',
   params,
-  query: z.strictObject({ window: z.enum(answers.WINDOWS).default('5m').meta({ description: 'Rolling window for rates.' }) }),
+  query: z.strictObject({
+    window: z.enum(answers.WINDOWS).default('5m').meta({ description: 'Rolling window for rates.' }),
+  }),
   status: 200,
   answer: answers.metrics,
   answerDescription: 'The metrics.',
@@ -219,7 +253,15 @@ export const streamEvents = route({
     'The newest events, newest last; with `after`, those that follow. With `Accept: text/event-stream` a live tail, which a `Last-Event-ID` continues.',
   scope: 'streams:read',
   params,
-  query: z.strictObject({ limit, after: z.string().min(1).max(100).optional().meta({ description: 'Cursor of an event; those after it are answered.' }) }),
+  query: z.strictObject({
+    limit,
+    after: z
+      .string()
+      .min(1)
+      .max(100)
+      .optional()
+      .meta({ description: 'Cursor of an event; those after it are answered.' }),
+  }),
   status: 200,
   answer: answers.eventPage,
   answerDescription: 'Events, oldest first; `meta.page.cursor` is the place of the last one, for `after`.',

@@ -14,7 +14,9 @@ const brief = (row: Stream) => ({
 });
 
 const lastError = ({ last_error: error }: Stream) =>
-  error === null ? null : { code: error.code, message: error.message, hint: error.hint ?? null, occurred_at: error.occurred_at };
+  error === null
+    ? null
+    : { code: error.code, message: error.message, hint: error.hint ?? null, occurred_at: error.occurred_at };
 
 /** A row of the list. */
 export const listed = (row: Stream) => ({ id: row.id, type: 'stream', attributes: brief(row) });
@@ -58,4 +60,3 @@ function parsed(text: string): unknown {
 export const commanded = (id: string, status: string, updatedAt: Date) => ({
   data: { id, type: 'stream', attributes: { status, updated_at: updatedAt.toISOString() } },
 });
-

@@ -29,8 +29,11 @@ export class StreamController {
     const { workspaceId } = call.caller;
     const { limit, cursor: _, ...filters } = query;
     if (filters.source_type !== undefined) await this.expectType(filters.source_type);
-    const { rows, cursor } = await pageThrough(this.cursors, { list: 'streams', workspaceId, filters }, query, (count, before) =>
-      this.streams.list(workspaceId, filters, count, before),
+    const { rows, cursor } = await pageThrough(
+      this.cursors,
+      { list: 'streams', workspaceId, filters },
+      query,
+      (count, before) => this.streams.list(workspaceId, filters, count, before),
     );
     return { data: rows.map(listed), meta: { page: { limit, cursor } } };
   }
@@ -57,13 +60,22 @@ export class StreamController {
   @Route(routes.streamsSummary)
   async summary(@Validated() { call }: Input<typeof routes.streamsSummary>) {
     const { workspaceId } = call.caller;
-    const [counts, { rate, stale }] = await Promise.all([this.streams.countByStatus(workspaceId), this.counters.eventsPerMinute(workspaceId)]);
+    const [counts, { rate, stale }] = await Promise.all([
+      this.streams.countByStatus(workspaceId),
+      this.counters.eventsPerMinute(workspaceId),
+    ]);
     const by_status = Object.fromEntries(STREAM_STATUSES.map((status) => [status, counts.get(status) ?? 0]));
     const total = Object.values(by_status).reduce((sum, n) => sum + n, 0);
     return {
       data: {
         type: 'streams_summary',
-        attributes: { total, by_status, approx_events_per_minute: rate, computed_at: new Date().toISOString(), ...(stale ? { stale } : {}) },
+        attributes: {
+          total,
+          by_status,
+          approx_events_per_minute: rate,
+          computed_at: new Date().toISOString(),
+          ...(stale ? { stale } : {}),
+        },
       },
     };
   }
@@ -78,8 +90,12 @@ export class StreamController {
   async patch(@Validated() { params, body, call }: Input<typeof routes.patchStream>) {
     const { workspaceId } = call.caller;
     const before = await this.existing(workspaceId, params.id);
-    if (body.config !== undefined && (before.status === 'running' || before.status === 'starting')) throw new ApiError('stream_active');
-    const split = body.config === undefined ? null : await this.drafts.forPatch(workspaceId, before, this.streams.settings(before), body.config);
+    if (body.config !== undefined && (before.status === 'running' || before.status === 'starting'))
+      throw new ApiError('stream_active');
+    const split =
+      body.config === undefined
+        ? null
+        : await this.drafts.forPatch(workspaceId, before, this.streams.settings(before), body.config);
     const row = await this.streams.patch(actorOf(call), params.id, {
       ...(body.name === undefined ? {} : { name: body.name }),
       ...(split === null ? {} : { config: split.shown, secrets: split.secrets }),
