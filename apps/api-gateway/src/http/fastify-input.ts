@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Log } from '@planasonix/core';
-import type { FastifyRequest } from 'fastify';
 import { parseBody } from '../input/json-text.js';
 import type { Admission } from './admission.js';
 import { findPass, PASS_PROPERTY } from './pass.js';
