@@ -1,4 +1,4 @@
 import { readEnv } from '@planasonix/service';
 
-export const readAggregatorEnv = () => readEnv({});
+export const readAggregatorEnv = (source?: NodeJS.ProcessEnv) => readEnv({}, source);
 export type AggregatorEnv = ReturnType<typeof readAggregatorEnv>;

@@ -4,13 +4,16 @@ import { z } from 'zod';
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const time = z.number().nonnegative().max(8.64e15).nullable();
+const DAY_MS = 86_400_000;
 
-const report = z.strictObject({
+/** Fields that it does not know are left out: a worker may be newer than this aggregator. */
+const report = z.object({
   stream_id: z.string().regex(/^str_[0-9a-z]{26}$/),
   source_type: z.string().max(64),
   epoch: count,
-  sequence: count,
-  at: z.number().nonnegative(),
+  // A number from the far future would bar every report that comes after it. Lag probes use the time, in ms.
+  sequence: count.refine((sequence) => sequence < Date.now() + DAY_MS),
+  at: z.number().nonnegative().max(8.64e15),
   total_events: count,
   total_bytes: count,
   errors: count,
@@ -31,7 +34,7 @@ const report = z.strictObject({
   oldest_pending_at: time,
   lag_proved_at: time,
   last_event_at: time,
-  backlog_bytes: z.number().nonnegative().nullable(),
+  backlog_bytes: z.number().nonnegative().nullable().catch(null),
 });
 
 const MOST_AT_ONCE = 10_000;

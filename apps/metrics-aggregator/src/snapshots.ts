@@ -1,4 +1,4 @@
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { WINDOWS, type MetricsStore } from '@planasonix/metrics';
 import type { MetricsSnapshotStore } from '@planasonix/store';
@@ -6,39 +6,48 @@ import type { StreamCensus } from './stream-census.js';
 
 /** Streams without a report for this long are left as they were last written. */
 const ACTIVE_MS = 120_000;
+const PER_STATEMENT = 200;
 
-/** Writes the last windows to the store each 10 s: the gateway answers from there while Redis is down. */
+/**
+ * Writes the last windows to the store each 10 s: the gateway answers from there while Redis is down. Several
+ * aggregators write the same; the newest computation stays.
+ */
 @Injectable()
-export class Snapshots implements OnApplicationShutdown {
+export class Snapshots {
   private running: Promise<void> | null = null;
 
   constructor(
-    private readonly metrics: MetricsStore,
-    private readonly census: StreamCensus,
-    private readonly store: MetricsSnapshotStore,
+    private readonly metrics: Pick<MetricsStore, 'window'>,
+    private readonly census: Pick<StreamCensus, 'streamsSince'>,
+    private readonly store: Pick<MetricsSnapshotStore, 'put'>,
+    private readonly now: () => number = Date.now,
   ) {}
 
+  /** A round that takes longer than the interval is not overtaken by the next. */
   @Interval(10_000)
-  write(): void {
+  write(): Promise<void> {
     this.running ??= this.writeAll()
       .catch(() => undefined)
       .finally(() => (this.running = null));
+    return this.running;
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  async ended(): Promise<void> {
     await this.running;
   }
 
   private async writeAll(): Promise<void> {
-    const rows = [];
-    for (const [streamId, known] of this.census.streamsSince(Date.now() - ACTIVE_MS)) {
-      const windows = Object.fromEntries(
-        await Promise.all(
-          WINDOWS.map(async (name) => [name, await this.metrics.window(streamId, name, known.createdAt)] as const),
-        ),
-      );
-      rows.push({ streamId, windows, computedAt: new Date() });
+    // In one order everywhere, so that two instances never wait for each other's rows crosswise.
+    const streams = [...this.census.streamsSince(this.now() - ACTIVE_MS)].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (let from = 0; from < streams.length; from += PER_STATEMENT) {
+      const rows = [];
+      for (const [streamId, { createdAt }] of streams.slice(from, from + PER_STATEMENT)) {
+        const windows = await Promise.all(
+          WINDOWS.map(async (name) => [name, await this.metrics.window(streamId, name, createdAt)] as const),
+        );
+        rows.push({ streamId, windows: Object.fromEntries(windows), computedAt: new Date(this.now()) });
+      }
+      await this.store.put(rows);
     }
-    await this.store.put(rows);
   }
 }

@@ -27,7 +27,11 @@ describe('which reports count (trap 37)', () => {
     ['a foreign id', [{ ...report(), stream_id: "str_'; DROP" }]],
     ['a negative total', [report({ total_events: -1 })]],
     ['NaN', [report({ total_bytes: Number.NaN })]],
-    ['an unknown field', [{ ...report(), extra: 1 }]],
+    ['a sequence from the far future', [report({ sequence: 8e15 })]],
+    ['a total beyond what a number can hold', [report({ total_events: 2 ** 60 })]],
+    ['a field that is missing', [{ ...report(), epoch: undefined }]],
+    ['prototypes', [JSON.parse('{"__proto__":{"stream_id":"x"}}')]],
+    ['more reports than there can be', Array.from({ length: 10_001 }, () => report())],
     ['a bucket that is none', [report({ latency: [[9999, 1]] })]],
     ['null', null],
   ])('%s is refused', (_what, payload) => {
@@ -38,18 +42,25 @@ describe('which reports count (trap 37)', () => {
     expect(readReports([report(), 7])).toEqual({ reports: [report()], refused: 1 });
   });
 
+  it('takes the report of a newer worker, without what it does not know', () => {
+    expect(readReports([{ ...report(), extra: 1 }]).reports).toEqual([report()]);
+  });
+
   it('admits streams of ours, not foreign ones and not an epoch that has not begun', async () => {
-    let epoch = 2;
+    let [epoch, now] = [2, 1_000_000];
     const asked: string[][] = [];
     const ours = report().stream_id;
-    const census = new StreamCensus({
-      epochs: (ids) => {
-        asked.push([...ids]);
-        return Promise.resolve(
-          new Map(ids.filter((id) => id === ours).map((id) => [id, { epoch, createdAt: new Date(0) }])),
-        );
+    const census = new StreamCensus(
+      {
+        epochs: (ids) => {
+          asked.push([...ids]);
+          return Promise.resolve(
+            new Map(ids.filter((id) => id === ours).map((id) => [id, { epoch, createdAt: new Date(0) }])),
+          );
+        },
       },
-    });
+      () => now,
+    );
     const foreign = report({ stream_id: `str_01${'z'.repeat(24)}` });
     expect(await census.admit([report(), report({ epoch: 2 }), report({ epoch: 3 }), foreign])).toEqual([
       report(),
@@ -59,20 +70,55 @@ describe('which reports count (trap 37)', () => {
     await census.admit([report(), foreign]);
     expect(asked.length).toBe(before);
     epoch = 3;
+    now += 500;
     expect(await census.admit([report({ epoch: 3 })])).toHaveLength(1);
+    expect(asked.length).toBe(before + 1);
+    for (let i = 0; i < 100; i++) await census.admit([report({ epoch: 4 }), foreign]);
+    expect(asked.length).toBe(before + 1);
   });
 
   it('goes on counting what it knows while the store is down', async () => {
-    let up = true;
-    const census = new StreamCensus({
-      epochs: (ids) =>
-        up
-          ? Promise.resolve(new Map(ids.map((id) => [id, { epoch: 1, createdAt: new Date(0) }])))
-          : Promise.reject(new Error('down')),
-    });
+    let [up, now, asked] = [true, 0, 0];
+    const census = new StreamCensus(
+      {
+        epochs: (ids) => {
+          asked++;
+          return up
+            ? Promise.resolve(new Map(ids.map((id) => [id, { epoch: 1, createdAt: new Date(7) }])))
+            : Promise.reject(new Error('down'));
+        },
+      },
+      () => now,
+    );
     await census.admit([report()]);
-    up = false;
+    expect(census.createdAt(report().stream_id)).toEqual(new Date(7));
+    [up, now, asked] = [false, 70_000, 0];
     expect(await census.admit([report({ sequence: 2 })])).toHaveLength(1);
     expect(await census.admit([report({ epoch: 9 })])).toHaveLength(0);
+    // One question in two seconds, not one per message: each would wait for a timeout.
+    expect(asked).toBe(1);
+    [up, now] = [true, 73_000];
+    expect(await census.admit([report({ epoch: 9 })])).toHaveLength(0);
+    expect(asked).toBe(2);
+  });
+
+  it('forgets streams that are gone or silent', async () => {
+    let [now, rows] = [0, 3];
+    const id = (i: number) => `str_01${String(i).padStart(24, '0')}`;
+    const census = new StreamCensus(
+      {
+        epochs: (ids) =>
+          Promise.resolve(new Map(ids.slice(0, rows).map((one) => [one, { epoch: 1, createdAt: new Date(0) }]))),
+      },
+      () => now,
+    );
+    await census.admit([1, 2, 3].map((i) => report({ stream_id: id(i) })));
+    expect(census.size).toBe(3);
+    expect(census.streamsSince(1)).toEqual([]);
+    now = 700_000;
+    rows = 1;
+    expect(await census.admit([report({ stream_id: id(2) }), report({ stream_id: id(3) })])).toHaveLength(1);
+    expect(census.streamsSince(1).map(([one]) => one)).toEqual([id(2)]);
+    expect(census.size).toBe(1);
   });
 });
