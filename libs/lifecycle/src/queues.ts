@@ -50,6 +50,8 @@ export class QueueProducer {
   private readonly redis: Redis;
   private readonly queues = new Map<string, Queue>();
   private readonly events = new Map<string, QueueEvents>();
+  /** BullMQ leaves connections that it was given to those who made them. */
+  private readonly listening: Redis[] = [];
 
   constructor(private readonly url: string) {
     this.redis = producing(url);
@@ -83,7 +85,7 @@ export class QueueProducer {
 
   async close(): Promise<void> {
     await Promise.allSettled([...this.events.values(), ...this.queues.values()].map((one) => one.close()));
-    this.redis.disconnect();
+    for (const redis of [this.redis, ...this.listening]) redis.disconnect();
   }
 
   private queue(name: string): Queue {
@@ -99,7 +101,9 @@ export class QueueProducer {
   private listen(name: string): QueueEvents {
     let events = this.events.get(name);
     if (events === undefined) {
-      events = new QueueEvents(name, { connection: consuming(this.url), prefix: PREFIX, skipVersionCheck: true });
+      const redis = consuming(this.url);
+      this.listening.push(redis);
+      events = new QueueEvents(name, { connection: redis, prefix: PREFIX, skipVersionCheck: true });
       events.on('error', () => undefined);
       this.events.set(name, events);
     }
@@ -117,11 +121,12 @@ export function consumeQueues(
   sourceType: string,
   handlers: { look(job: CommandJob): Promise<void>; answer(job: AskJob): Promise<unknown> },
 ): QueueConsumer {
+  const connections = [consuming(url), consuming(url)] as const;
   const options = { prefix: PREFIX, skipVersionCheck: true, maxStalledCount: 5 };
   const workers = [
     new Worker<CommandJob>(commandsOf(sourceType), (job: Job<CommandJob>) => handlers.look(job.data), {
       ...options,
-      connection: consuming(url),
+      connection: connections[0],
       concurrency: 20,
     }),
     new Worker<AskJob>(
@@ -129,7 +134,7 @@ export function consumeQueues(
       (job: Job<AskJob>) => (job.data.deadline < Date.now() ? Promise.resolve(null) : handlers.answer(job.data)),
       {
         ...options,
-        connection: consuming(url),
+        connection: connections[1],
         concurrency: 8,
       },
     ),
@@ -138,6 +143,7 @@ export function consumeQueues(
   return {
     close: async () => {
       await Promise.allSettled(workers.map((worker) => worker.close(true)));
+      for (const redis of connections) redis.disconnect();
     },
   };
 }
