@@ -152,7 +152,7 @@ describe('every committed change is in the log, once', () => {
   });
 
   it('Redis killed and started again', async () => {
-    world.redisServer.kill();
+    await world.redisServer.kill();
     await world.redisServer.start();
     await until(world.stack, id, 'running', 60_000);
   });

@@ -24,7 +24,12 @@ describe('the lifecycle from outside', () => {
     await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text)');
     await world.source.query('CREATE TABLE keyless(v text)');
     // Nothing listens there: a stream over it is `starting` and stays so.
-    unreachable = await makeConnection(world.stack, { host: '127.0.0.1', port: 1 }, 'src', 'unreachable');
+    unreachable = await makeConnection(
+      world.stack,
+      { host: '127.0.0.1', port: 1, password: 'x' },
+      'src',
+      'unreachable',
+    );
   });
   afterAll(() => world?.end());
 

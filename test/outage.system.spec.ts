@@ -57,7 +57,7 @@ describe('a store that is down', () => {
   });
 
   it('Redis down: reads answer; a command is kept or refused, never lost', async () => {
-    world.redisServer.kill();
+    await world.redisServer.kill();
     expect((await world.stack.api('GET', '/api/streams')).status).toBe(200);
     expect((await world.stack.api('GET', `/api/streams/${id}`)).status).toBe(200);
     expect((await world.stack.api('GET', `/api/streams/${id}/metrics`)).status).toBe(200);

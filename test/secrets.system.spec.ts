@@ -11,6 +11,8 @@ describe('a secret stays secret (trap 35)', () => {
   beforeAll(async () => {
     world = await makeWorld();
     await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text, hidden text)');
+    // The canary is the real password of the source.
+    await world.source.query(`ALTER USER postgres PASSWORD '${CANARY}'`);
   });
   afterAll(() => world?.end());
 

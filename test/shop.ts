@@ -5,6 +5,7 @@ import { eventually } from '@planasonix/testing';
 export interface SourceServer {
   readonly host: string;
   readonly port: number;
+  readonly password: string;
 }
 
 export async function makeConnection(
@@ -21,7 +22,7 @@ export async function makeConnection(
       port: server.port,
       database,
       user: 'postgres',
-      password: 'unused',
+      password: server.password,
       sslMode: 'disable',
     },
   });

@@ -13,7 +13,7 @@ const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () 
 
 /** The connector's own reader with nobody behind it: what reading and encoding cost alone. */
 async function intoNothing(scene: Scene): Promise<number> {
-  const { host, port } = scene.postgres;
+  const { host, port, password } = scene.postgres;
   const context: SourceContext = {
     streamId: 'str_bench',
     streamName: 'nothing',
@@ -21,7 +21,7 @@ async function intoNothing(scene: Scene): Promise<number> {
     connection: {
       id: 'conn_bench',
       type: 'postgres',
-      config: { host, port, database: 'bench', user: 'postgres', password: 'unused', sslMode: 'disable' },
+      config: { host, port, database: 'bench', user: 'postgres', password, sslMode: 'disable' },
     },
     outbound: { resolve: (name) => Promise.resolve(name) },
     owned: {},

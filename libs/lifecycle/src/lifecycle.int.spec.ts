@@ -165,7 +165,7 @@ describe('commands, from acceptance to truth', () => {
     const outbox = new OutboxStore(store);
     await store.query('DELETE FROM outbox');
     const relays = [1, 2].map(() => new OutboxRelay(outbox, queues, systemClock, quiet));
-    redis.kill();
+    await redis.kill();
     await eventually('Redis is gone', async () =>
       queues.ping().then(
         () => false,
