@@ -110,16 +110,13 @@ function endOnFault(logger: Pino): void {
     });
 }
 
-/** Runs `main`; a configuration that is not right is told in plain words. */
+/** Runs `main`; a configuration that is not right is told in plain words, anything else without secrets. */
 export function run(main: () => Promise<unknown>): void {
-  main().catch((error: unknown) => {
-    const text =
-      error instanceof EnvError
-        ? error.message
-        : error instanceof Error
-          ? (error.stack ?? error.message)
-          : String(error);
-    process.stderr.write(`${plainText(text)}\n`);
-    process.exit(1);
-  });
+  Promise.resolve()
+    .then(main)
+    .catch((error: unknown) => {
+      const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      process.stderr.write(`${error instanceof EnvError ? error.message : plainText(told)}\n`);
+      process.exit(1);
+    });
 }
