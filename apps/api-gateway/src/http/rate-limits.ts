@@ -6,9 +6,10 @@ import type { LimitHeaders } from './pass.js';
 /** A workspace has ten times what a key has. */
 const WORKSPACE_FACTOR = 10;
 const WINDOW_S = 60;
-/** A Redis that hangs must not make every request wait: after a failure it is left alone for this long. */
+/** A Redis that is away must not make every request wait: it is left alone for this long. */
 const REST_MS = 1000;
-const COMMAND_MS = 500;
+/** Longer than a slow fsync of the log on the same Redis. */
+const COMMAND_MS = 1500;
 
 export interface Verdict {
   readonly headers: LimitHeaders;
@@ -85,7 +86,7 @@ export class RateLimits {
     let waitMs: number | null = null;
     for (const [i, answer] of answers.entries()) {
       if (answer === null) {
-        this.restUntil = this.now() + REST_MS;
+        if (this.redis.status !== 'ready') this.restUntil = this.now() + REST_MS;
         return this.open();
       }
       const limit = asked[i]![0].points;
