@@ -41,7 +41,7 @@ async function work(session: Client, seed: number, until: () => boolean): Promis
         await session.query('ROLLBACK TO s');
         break;
       case 4:
-        await session.query('INSERT INTO pair VALUES ($1, $1), ($2, $1)', [`${id}a`, id]);
+        await session.query('INSERT INTO pair VALUES ($1, $2)', [`${id}a`, id]);
         break;
       default:
     }

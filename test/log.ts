@@ -37,16 +37,25 @@ export async function readLog(redis: Redis, streamId: string): Promise<LogEvent[
   }
 }
 
-/** `subject` + key → the newest row. A reader who does only this ends with what the source holds. */
+/**
+ * `subject` + key → the newest row. A reader who does only this ends with what the source holds. A changed key is a
+ * delete and, next in the same transaction, an insert: values that were not sent again are those of the deleted row.
+ */
 export function fold(events: readonly LogEvent[]): Map<string, Record<string, unknown>> {
   const rows = new Map<string, Record<string, unknown>>();
+  let gone: { place: string; row: Record<string, unknown> | undefined } | null = null;
   for (const event of events) {
     const at = `${event.subject} ${event.partitionkey}`;
+    const { commit_lsn: lsn, seq } = event.data.source as { commit_lsn: string; seq: number };
+    const moved = gone?.place === `${lsn} ${seq}` ? gone.row : undefined;
+    gone = event.data.op === 'd' ? { place: `${lsn} ${seq + 1}`, row: rows.get(at) } : null;
     if (event.data.op === 't') {
       for (const key of [...rows.keys()]) if (key.startsWith(`${event.subject} `)) rows.delete(key);
     } else if (event.data.op === 'd') rows.delete(at);
     else {
-      const kept = Object.fromEntries((event.data.unchanged ?? []).map((name) => [name, rows.get(at)?.[name]]));
+      const kept = Object.fromEntries(
+        (event.data.unchanged ?? []).map((name) => [name, (rows.get(at) ?? moved)?.[name]]),
+      );
       rows.set(at, { ...kept, ...event.data.after });
     }
   }
