@@ -70,6 +70,11 @@ describe('every committed change is in the log, once', () => {
     });
     writers = Promise.all([1, 2, 3].map(async (seed) => work(await world.session(), seed, () => !writing)));
     await start(world.stack, id, 30_000);
+    await eventually(
+      'the snapshot is in',
+      async () => (await world.stack.api('GET', `/api/streams/${id}`)).a.snapshot?.state === 'done',
+      { timeoutMs: 60_000 },
+    );
   });
   afterAll(async () => {
     writing = false;

@@ -1,5 +1,6 @@
 import type { Log } from '@planasonix/core';
 import type { Client } from 'pg';
+import { endSession } from './end-session.js';
 
 /**
  * A logical message now and then. A quiet database on a busy server would never send anything of its own, and its slot
@@ -22,7 +23,7 @@ export class Heartbeat {
 
   async close(): Promise<void> {
     clearInterval(this.timer);
-    await this.session?.end().catch(() => undefined);
+    if (this.session !== null) await endSession(this.session);
     this.session = null;
   }
 
@@ -39,7 +40,7 @@ export class Heartbeat {
         clearInterval(this.timer);
         this.log.info({ code }, 'the source takes no heartbeats; an idle slot moves with keepalives only');
       }
-      await this.session?.end().catch(() => undefined);
+      if (this.session !== null) await endSession(this.session);
       this.session = null;
     } finally {
       this.busy = false;

@@ -1,6 +1,7 @@
 import { ROW_EVENT_TYPES, type ChangeBatch, type ChangeEvent, type SnapshotProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import { CopyOut } from './copy-out.js';
+import { endSession } from './end-session.js';
 import { SnapshotEncoder, type TypeCatalog } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
 import { planSnapshot, type SnapshotPlan } from './snapshot-plan.js';
@@ -38,6 +39,7 @@ export class Snapshot {
   private tablesDone = 0;
   private rows = 0;
   private finished = false;
+  private closed = false;
   private wake: (() => void) | null = null;
 
   constructor(private readonly deps: SnapshotDeps) {}
@@ -135,9 +137,12 @@ export class Snapshot {
     this.finished = !signal.aborted;
   }
 
+  /** Ends the readers also in the middle of a chunk: what still comes is thrown away, and nothing pauses them again. */
   async close(): Promise<void> {
+    this.closed = true;
+    this.ready.length = 0;
     for (const copy of this.copies) copy.resume();
-    await Promise.all(this.sessions.splice(0).map((session) => session.end().catch(() => undefined)));
+    await Promise.all(this.sessions.splice(0).map((session) => endSession(session)));
   }
 
   private async copy(session: Client, sql: string, table: SourceTable, chunk: number): Promise<void> {
@@ -159,7 +164,7 @@ export class Snapshot {
     let events: ChangeEvent[] = [];
     let bytes = 0;
     const hand = (): void => {
-      if (events.length === 0) return;
+      if (events.length === 0 || this.closed) return;
       this.ready.push(events);
       events = [];
       bytes = 0;
@@ -167,6 +172,7 @@ export class Snapshot {
       this.stir();
     };
     const copy = CopyOut.run(session, sql, (line) => {
+      if (this.closed) return;
       const event = encoder.row(line);
       events.push(event);
       bytes += event.data.length;

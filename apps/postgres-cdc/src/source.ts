@@ -15,6 +15,7 @@ import {
 import type { Client } from 'pg';
 import { parseConfig } from './config.js';
 import { TypeCatalog, lsnText, parseLsn, type DecoderOptions } from './decode/index.js';
+import { endSession } from './end-session.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
@@ -152,7 +153,7 @@ export class PostgresSource implements Source {
       this.reader?.close(),
       this.heartbeat?.close(),
       this.shown?.close(),
-      ...sessions.map((session) => session.end()),
+      ...sessions.map((session) => endSession(session)),
     ]);
   }
 
@@ -366,6 +367,7 @@ export class PostgresSource implements Source {
     const client = await openSession(this.connection(), this.context.outbound, {
       name: `${this.name} ${role}`,
       replication,
+      ...(role === 'control' || role === 'heartbeat' ? { statementTimeoutMs: 30_000 } : {}),
     });
     this.sessions.add(client);
     client.once('end', () => this.sessions.delete(client));
@@ -374,6 +376,6 @@ export class PostgresSource implements Source {
 
   private async forget(client: Client): Promise<void> {
     this.sessions.delete(client);
-    await client.end().catch(() => undefined);
+    await endSession(client);
   }
 }

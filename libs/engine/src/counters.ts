@@ -42,8 +42,11 @@ export class Counters {
       const { timeMs } = events[i]!;
       let next = i + 1;
       while (next < events.length && events[next]!.timeMs === timeMs) next++;
-      const bucket = latencyBucket(now - timeMs);
-      this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + next - i);
+      // A snapshot's rows were committed at any time before: only changes have a latency.
+      if (events[i]!.order !== null) {
+        const bucket = latencyBucket(now - timeMs);
+        this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + next - i);
+      }
       if (this.#lastEventAt === null || timeMs > this.#lastEventAt) this.#lastEventAt = timeMs;
       i = next;
     }
