@@ -42,8 +42,7 @@ export async function latency(scene: Scene): Promise<object> {
   let done = false;
   const reading = (async () => {
     for (let after = '0-0'; !done && seen.length < total;) {
-      const answer = (await reader.xread('COUNT', 1000, 'BLOCK', 500, 'STREAMS', logKey(id), after)) as
-        [string, [string, string[]][]][] | null;
+      const answer = await reader.xread('COUNT', 1000, 'BLOCK', 500, 'STREAMS', logKey(id), after);
       const now = performance.timeOrigin + performance.now();
       for (const [entry, fields] of answer?.[0]?.[1] ?? []) {
         after = entry;

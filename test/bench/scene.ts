@@ -99,10 +99,11 @@ export function run(command: string, args: readonly string[], onPid?: (pid: numb
 }
 
 export async function slotOf(source: Client): Promise<string> {
-  return eventually('the stream has its slot', async () => {
+  const slot = await eventually('the stream has its slot', async () => {
     const found = await source.query<{ slot_name: string }>(
       "SELECT slot_name FROM pg_replication_slots WHERE slot_name NOT LIKE 'bench_ref%' ORDER BY slot_name DESC",
     );
     return found.rows[0]?.slot_name;
-  }) as Promise<string>;
+  });
+  return String(slot);
 }

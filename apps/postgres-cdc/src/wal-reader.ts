@@ -165,7 +165,7 @@ export class WalReader {
         this.held = null;
         held.forEach((one, i) => {
           // One of them may be the next table that is not known: the rest waits again.
-          const waiting = this.held as typeof held | null;
+          const waiting = this.held;
           if (waiting !== null) waiting.push(...held.slice(i, i + 1));
           else this.process(one.message, one.high, one.low);
         });

@@ -16,12 +16,21 @@ interface CatalogueEntry {
 
 export const STREAM_ERRORS = {
   fenced: { recourse: 'fenced', hint: 'Another worker has taken over this stream. Nothing is to be done.' },
-  source_unreachable: { recourse: 'retry', hint: 'Check that the host and port of the connection answer from the workers.' },
+  source_unreachable: {
+    recourse: 'retry',
+    hint: 'Check that the host and port of the connection answer from the workers.',
+  },
   log_unavailable: { recourse: 'retry', hint: 'Check that the log (Redis or Kafka) of the pipeline is up.' },
   store_unavailable: { recourse: 'retry', hint: 'Check that the Postgres of DATABASE_URL is up.' },
-  slot_active: { recourse: 'retry', hint: 'Another process reads the replication slot. End it: SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots.' },
+  slot_active: {
+    recourse: 'retry',
+    hint: 'Another process reads the replication slot. End it: SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots.',
+  },
   too_many_connections: { recourse: 'retry', hint: 'Raise max_connections or max_wal_senders at the source.' },
-  host_forbidden: { recourse: 'fatal', hint: 'OUTBOUND_POLICY does not allow this address. Use a public address, or allow private ones.' },
+  host_forbidden: {
+    recourse: 'fatal',
+    hint: 'OUTBOUND_POLICY does not allow this address. Use a public address, or allow private ones.',
+  },
   auth_failed: { recourse: 'fatal', hint: 'Correct user and password of the connection.' },
   tls_failed: { recourse: 'fatal', hint: 'Check sslMode and the certificate authority of the connection.' },
   permission_denied: { recourse: 'fatal', hint: 'Grant the missing privilege; POST …/check names the exact SQL.' },
@@ -29,18 +38,45 @@ export const STREAM_ERRORS = {
   tables_missing: { recourse: 'fatal', hint: 'Create the tables, or correct `tables` in the config.' },
   no_tables: { recourse: 'fatal', hint: 'No table matches `tables`. Use exact names or schema.*.' },
   no_replica_identity: { recourse: 'fatal', hint: 'ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key.' },
-  publication_missing: { recourse: 'fatal', hint: 'Create the publication, or leave `publication` out to have it made.' },
+  publication_missing: {
+    recourse: 'fatal',
+    hint: 'Create the publication, or leave `publication` out to have it made.',
+  },
   publication_incomplete: { recourse: 'fatal', hint: 'ALTER PUBLICATION … ADD TABLE …; or leave `publication` out.' },
   config_invalid: { recourse: 'fatal', hint: 'Correct the config of the stream.' },
-  event_unsupported: { recourse: 'fatal', hint: 'The source sent something that is not understood; nothing was skipped. Report it.' },
+  event_unsupported: {
+    recourse: 'fatal',
+    hint: 'The source sent something that is not understood; nothing was skipped. Report it.',
+  },
   snapshot_failed: { recourse: 'retry', hint: 'The snapshot was interrupted and starts over.' },
-  slot_lost: { recourse: 'lost', hint: 'The slot was dropped or invalidated. Start with {"onLostPosition":"resnapshot"} or "skip".' },
-  offset_gap: { recourse: 'lost', hint: 'The source is ahead of the log: changes are missing between them. Start with {"onLostPosition":"resnapshot"} or "skip".' },
-  log_purged: { recourse: 'lost', hint: 'The source no longer holds its log from our position. Start with {"onLostPosition":"resnapshot"} or "skip".' },
-  offset_out_of_range: { recourse: 'lost', hint: 'The broker no longer has our position. Start with {"onLostPosition":"resnapshot"} or "skip".' },
-  topic_recreated: { recourse: 'lost', hint: 'The topic was deleted and made anew. Start with {"onLostPosition":"resnapshot"} or "skip".' },
-  source_identity_changed: { recourse: 'lost', hint: 'Another server answers at this address. Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".' },
-  internal: { recourse: 'retry', hint: 'A fault of this system; the log of the worker has the details under the same request or stream id.' },
+  slot_lost: {
+    recourse: 'lost',
+    hint: 'The slot was dropped or invalidated. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  offset_gap: {
+    recourse: 'lost',
+    hint: 'The source is ahead of the log: changes are missing between them. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  log_purged: {
+    recourse: 'lost',
+    hint: 'The source no longer holds its log from our position. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  offset_out_of_range: {
+    recourse: 'lost',
+    hint: 'The broker no longer has our position. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  topic_recreated: {
+    recourse: 'lost',
+    hint: 'The topic was deleted and made anew. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  source_identity_changed: {
+    recourse: 'lost',
+    hint: 'Another server answers at this address. Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
+  internal: {
+    recourse: 'retry',
+    hint: 'A fault of this system; the log of the worker has the details under the same request or stream id.',
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type StreamErrorCode = keyof typeof STREAM_ERRORS;

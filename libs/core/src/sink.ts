@@ -67,7 +67,10 @@ export interface EventLog {
   /** Bars every writer with a lower epoch. Durable when it resolves. @throws StreamError `log_unavailable`. */
   fence(streamId: string, epoch: number): Promise<void>;
   /** Up to `limit` entries, oldest first: those after `after`, or the newest ones. */
-  read(streamId: string, options: { readonly limit: number; readonly after?: string | null }): Promise<readonly LogEntry[]>;
+  read(
+    streamId: string,
+    options: { readonly limit: number; readonly after?: string | null },
+  ): Promise<readonly LogEntry[]>;
   /** Entries as they are appended, from now or from after a cursor, until `signal` is aborted. */
   tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry>;
   depth(streamId: string): Promise<number>;

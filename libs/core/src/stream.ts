@@ -3,7 +3,10 @@ import type { DesiredStatus, StreamStatus } from './stream-state.js';
 
 /** Where a pipeline's events go. */
 export type PipelineOutput =
-  | { readonly type: 'redis_stream'; readonly retention?: { readonly max_entries: number; readonly on_full: 'block' | 'trim' } }
+  | {
+      readonly type: 'redis_stream';
+      readonly retention?: { readonly max_entries: number; readonly on_full: 'block' | 'trim' };
+    }
   | { readonly type: 'kafka'; readonly [key: string]: unknown };
 
 /** Why a stream is in `error`, or what its last retryable failure was. */

@@ -13,13 +13,10 @@ const output = z
     retention: z
       .strictObject({
         max_entries: z.int().min(1).max(1_000_000_000).default(1_000_000),
-        on_full: z
-          .enum(['block', 'trim'])
-          .default('block')
-          .meta({
-            description:
-              '`block` pushes back and drops nothing; `trim` drops the oldest, but nothing that a consumer group has yet to acknowledge.',
-          }),
+        on_full: z.enum(['block', 'trim']).default('block').meta({
+          description:
+            '`block` pushes back and drops nothing; `trim` drops the oldest, but nothing that a consumer group has yet to acknowledge.',
+        }),
       })
       .optional(),
   })

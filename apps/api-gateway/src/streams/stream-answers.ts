@@ -31,11 +31,9 @@ const brief = z.object({
 
 export const streamAttributes = brief.extend({
   config: z.record(z.string(), z.unknown()).meta({ description: 'As configured, in snake_case; secrets are masked.' }),
-  position: z
-    .unknown()
-    .meta({
-      description: 'The last committed place in the log of the source, in its own form; null before the first.',
-    }),
+  position: z.unknown().meta({
+    description: 'The last committed place in the log of the source, in its own form; null before the first.',
+  }),
   snapshot: z
     .looseObject({ state: z.string(), tables_done: z.int(), rows_done: z.int(), rows_estimated: z.number().nullable() })
     .nullable()

@@ -171,7 +171,7 @@ describe.each([14, 17, 18] as const)('Postgres %i: what leaves the decoder is wh
     server = await startPostgres({ version });
     client = new Client({
       connectionString: server.url(),
-      types: raw as never,
+      types: raw,
       options: '-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 -c bytea_output=hex',
     });
     await client.connect();
