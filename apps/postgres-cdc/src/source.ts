@@ -19,6 +19,7 @@ import { endSession } from './end-session.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
+import { endPredecessor } from './predecessor.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { releaseAtSource } from './release.js';
@@ -221,6 +222,7 @@ export class PostgresSource implements Source {
         owned: this.owned['publication'] === this.publication,
         remember: () => this.remember({ publication: this.publication }),
       });
+    await endPredecessor(control, this.slot, this.name, this.context.clock);
     const found = await slotState(control, this.slot);
     if (resumes) {
       holds(found, this.slot, position);

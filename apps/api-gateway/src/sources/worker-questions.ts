@@ -80,7 +80,7 @@ export class WorkerQuestions {
       });
     try {
       const answer = await this.asks.ask(tester.type, { kind: 'connection_test', ...of }, CHECK_MS);
-      if (isReport(answer)) return answer;
+      if (isReport(answer)) return whole(answer);
       throw new ApiError('no_worker', { message: 'The worker gave no answer.' });
     } catch (error) {
       if (!isBusy(error)) throw error;
@@ -124,6 +124,21 @@ const checks = (answer: unknown): readonly Check[] => {
         }))
     : [];
 };
+
+/** Every field is there, whichever version of a worker answered. */
+const whole = ({
+  ok,
+  latencyMs,
+  serverVersion,
+  message,
+  checks: found,
+}: Partial<ConnectionReport>): ConnectionReport => ({
+  ok: ok === true,
+  latencyMs: latencyMs ?? null,
+  serverVersion: serverVersion ?? null,
+  message: message ?? '',
+  checks: checks({ checks: found }),
+});
 
 const isReport = (answer: unknown): answer is ConnectionReport =>
   typeof answer === 'object' &&
