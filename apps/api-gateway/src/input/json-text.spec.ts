@@ -66,7 +66,7 @@ describe('a request body', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const text = JSON.stringify(value);
-        if (codeOf(text) === 'taken') expect(parseBody(bytes(text))).toEqual(value);
+        if (codeOf(text) === 'taken') expect(parseBody(bytes(text))).toEqual(JSON.parse(text));
       }),
     );
   });
