@@ -4,7 +4,7 @@ import { fold, readLog, repeatedIds, type LogEvent } from './log.js';
 import { makeStream, start, status, until } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(400_000);
 
 /** A small deterministic generator, so that a failure can be seen again. */
 function generator(seed: number): (below: number) => number {
@@ -108,7 +108,7 @@ describe('every committed change is in the log, once', () => {
         (await world.redis.xrevrange(`plnx:events:{${id}}`, '+', '-', 'COUNT', 50)).some(([, fields]) =>
           fields.join(' ').includes(last),
         ),
-      { timeoutMs: 60_000 },
+      { timeoutMs: 200_000 },
     );
     const events = await readLog(world.redis, id);
     expect(repeatedIds(events)).toBe(0);

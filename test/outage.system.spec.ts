@@ -82,24 +82,4 @@ describe('a store that is down', () => {
       { timeoutMs: 30_000 },
     );
   });
-
-  it('a wiped Redis is a gap, and a gap is never silent (Invariant 2)', async () => {
-    await world.redis.flushall();
-    await world.source.query("INSERT INTO orders VALUES (3, 'into the wiped log')");
-    await until(world.stack, id, 'error', 60_000);
-    const { a } = await world.stack.api('GET', `/api/streams/${id}`);
-    expect(a.last_error.code).toBe('offset_gap');
-    const refused = await world.stack.api('POST', `/api/streams/${id}/start`);
-    expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
-    expect((await world.stack.api('POST', `/api/streams/${id}/start`, { onLostPosition: 'resnapshot' })).a.status).toBe(
-      'starting',
-    );
-    await until(world.stack, id, 'running', 30_000);
-    await eventually(
-      'all rows are there again',
-      async () =>
-        new Set((await readLog(world.redis, id)).map((event) => event.partitionkey).filter(Boolean)).size === 3,
-      { timeoutMs: 30_000 },
-    );
-  });
 });
