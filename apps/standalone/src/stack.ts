@@ -9,6 +9,9 @@ const SINGLE = ['api-gateway', 'metrics-aggregator'];
 const GATEWAY = 'api-gateway';
 /** SIGTERM ends all within 15 s: the apps take 12 s at most to drain, the servers follow. */
 const APP_STOP_MS = 12_500;
+/** The door opens without a connector that takes longer than this: it may be the one that never comes up. */
+const CONNECTORS_MS = 20_000;
+const LOOK_MS = 100;
 
 export interface StackOptions {
   readonly root: string;
@@ -25,7 +28,6 @@ export interface StackOptions {
 
 export interface Stack {
   readonly url: string;
-  readonly processes: readonly Supervised[];
   /** Resolves when the gateway answers that it is ready, `false` when stopped before. */
   ready(): Promise<boolean>;
   stop(): Promise<void>;
@@ -63,28 +65,40 @@ export function launch(app: string, name: string, options: StackOptions, healthP
   });
 }
 
+/** @returns whether the app behind `url` said within `withinMs` that it is ready. */
+async function readyAt(url: string, stopped: AbortSignal, withinMs = Infinity): Promise<boolean> {
+  for (const until = performance.now() + withinMs; !stopped.aborted && performance.now() < until;) {
+    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    if (answer?.ok) return true;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+  return false;
+}
+
+/** Starts every app; the gateway once the connectors have announced their source types, so that its first answers know them. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const processes: Supervised[] = [];
-  for (const app of builtApps(options.root)) {
+  const connectors: string[] = [];
+  for (const app of builtApps(options.root).filter((one) => one !== GATEWAY)) {
     const count = SINGLE.includes(app) ? 1 : options.workers;
-    for (let number = 1; number <= count; number++)
-      processes.push(launch(app, count === 1 ? app : `${app}.${number}`, options, await freePort(), true));
+    for (let number = 1; number <= count; number++) {
+      const port = await freePort();
+      processes.push(launch(app, count === 1 ? app : `${app}.${number}`, options, port, true));
+      if (!SINGLE.includes(app)) connectors.push(`http://127.0.0.1:${port}`);
+    }
   }
+  const stopping = new AbortController();
+  const announced = Promise.all(connectors.map((url) => readyAt(url, stopping.signal, CONNECTORS_MS)));
+  const opened = announced.then(() => {
+    if (!stopping.signal.aborted) processes.push(launch(GATEWAY, GATEWAY, options, 0, true));
+  });
   const url = `http://127.0.0.1:${options.port}`;
-  let stopped = false;
   return {
     url,
-    processes,
-    async ready() {
-      while (!stopped) {
-        const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
-        if (answer?.ok) return true;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      return false;
-    },
+    ready: () => opened.then(() => readyAt(url, stopping.signal)),
     async stop() {
-      stopped = true;
+      stopping.abort();
+      await opened;
       await Promise.all(processes.map((process) => process.stop(APP_STOP_MS)));
     },
   };

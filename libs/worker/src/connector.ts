@@ -34,6 +34,8 @@ export class Connector {
   private readonly logs: LogBook;
   private readonly emitter: RedisEmitter;
   private readonly workers: WorkerStore;
+  /** The gateway knows this source type from here on. */
+  announced = false;
   private readonly announcement: Announcement;
   private readonly answers: Answers;
   private readonly background: readonly { run(signal: AbortSignal): Promise<void> }[];
@@ -99,6 +101,7 @@ export class Connector {
 
   async start(): Promise<void> {
     await this.workers.announce(this.announcement);
+    this.announced = true;
     this.host.start();
     this.queues = consumeQueues(this.env.REDIS_URL, this.announcement.sourceType, {
       look: (job) => this.host.look(job.streamId),

@@ -29,6 +29,13 @@ export function runConnector(sourceType: SourceType): void {
       module: ConnectorModule.of(connector),
       dependencies: () => [
         {
+          name: 'announced',
+          check: () =>
+            connector.announced
+              ? Promise.resolve()
+              : Promise.reject(new Error('the gateway does not know this type yet')),
+        },
+        {
           name: 'store',
           check: () =>
             connector.host.health().ok
