@@ -12,9 +12,9 @@ export interface PumpLimits extends BatchLimits {
 }
 
 export const PUMP_LIMITS: PumpLimits = {
-  batchEvents: 1_000,
-  batchBytes: 1_500_000,
-  inFlight: 6,
+  batchEvents: 500,
+  batchBytes: 600_000,
+  inFlight: 8,
   inFlightBytes: 8_000_000,
   eager: 2,
   settleEveryMs: 250,
