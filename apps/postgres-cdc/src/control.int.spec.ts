@@ -228,6 +228,20 @@ describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (versio
       expect(checks[1]!.fix).toBe('ALTER TABLE "shop"."audit" REPLICA IDENTITY FULL;');
     });
 
+    it('says which columns the changes will lack, before 18', async () => {
+      await client.query(`CREATE SCHEMA made; CREATE TABLE made.sums
+        (id int PRIMARY KEY, a int, b int, total int GENERATED ALWAYS AS (a + b) STORED)`);
+      const found = await findings({ tables: ['made.sums'] });
+      const warning = {
+        code: 'generated_columns_unpublished',
+        severity: 'warning',
+        message: expect.stringContaining('made.sums.total'),
+      };
+      expect(found).toMatchObject(version < 18 ? [warning] : []);
+      expect(await findings({ tables: ['made.sums'], exclude_columns: { 'made.sums': ['total'] } })).toEqual([]);
+      await client.query('DROP SCHEMA made CASCADE');
+    });
+
     it('gives SQL that mends every lack of rights', async () => {
       const plain = await open('planasonix_s control', { user: 'plain', password: 'plain' });
       const checks = await findings({}, { client: plain });

@@ -42,7 +42,30 @@ export async function checkTables(
         identitySql(unidentified),
       ),
     );
-  return [...checks, ...excludedColumns(input, tables), ...(await privileges(input, tables, server))];
+  return [
+    ...checks,
+    ...excludedColumns(input, tables),
+    ...generatedColumns(input, tables, server),
+    ...(await privileges(input, tables, server)),
+  ];
+}
+
+/** Before 18 a server publishes no generated columns: what rows have in the snapshot, changes lack. */
+function generatedColumns({ config }: PreflightInput, tables: readonly SourceTable[], server: ServerFacts): Check[] {
+  if (server.version >= 180_000 || config.snapshot === 'only') return [];
+  const without = tables.filter((table) => table.columns.some((column) => column.generated));
+  if (without.length === 0) return [];
+  const names = without.flatMap(({ schema, table, columns }) =>
+    columns.filter((column) => column.generated).map((column) => `${schema}.${table}.${column.name}`),
+  );
+  return [
+    {
+      code: 'generated_columns_unpublished',
+      severity: 'warning',
+      message: `Postgres ${server.versionText} publishes no generated columns: changes come without ${names.join(', ')}.`,
+      fix: 'Have the reader compute them, name them in exclude_columns so that rows and changes agree, or use Postgres 18.',
+    },
+  ];
 }
 
 function excludedColumns({ config }: PreflightInput, tables: readonly SourceTable[]): Check[] {
