@@ -2,9 +2,10 @@ import type { Redis as RedisClient } from 'ioredis';
 import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
 import { compareWithSource, isEqual, type TableComparison } from './compare.js';
-import { bytes, type Figures, millis, whole } from './figures.js';
+import { bytes, type Figures, whole } from './figures.js';
 import { Fold, type FoldEntry } from './fold.js';
 import { SHOP_TABLES } from './shop-tables.js';
+import { Waits } from './waits.js';
 import { logKey } from './watch.js';
 
 const PAGE = 1000;
@@ -15,13 +16,22 @@ function entryOf(fields: readonly string[]): FoldEntry {
   return entry as unknown as FoldEntry;
 }
 
+interface LoggedData {
+  readonly source: { readonly snapshot: boolean; readonly ts_ms: number };
+}
+
 /** Every entry of the log, oldest first. */
-async function foldLog(redis: RedisClient, streamId: string): Promise<Fold> {
+async function foldLog(redis: RedisClient, streamId: string): Promise<{ fold: Fold; waits: Waits }> {
   const fold = new Fold();
+  const waits = new Waits();
   for (let from = '-'; ;) {
     const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', PAGE);
-    for (const [, fields] of page) fold.add(entryOf(fields));
-    if (page.length < PAGE) return fold;
+    for (const [id, fields] of page) {
+      const entry = entryOf(fields);
+      fold.add(entry);
+      waits.add(Number(id.split('-')[0]), (JSON.parse(entry.data) as LoggedData).source);
+    }
+    if (page.length < PAGE) return { fold, waits };
     from = `(${page.at(-1)![0]}`;
   }
 }
@@ -48,7 +58,7 @@ export async function verify(
   figures: Figures,
   say: (line: string) => void,
 ): Promise<boolean> {
-  const fold = await foldLog(redis, streamId);
+  const { fold, waits } = await foldLog(redis, streamId);
   const tables = await compareWithSource(source, SHOP_TABLES, fold.rows());
   const { counts } = fold;
   const foreign = [...fold.rows().keys()].filter((table) => !SHOP_TABLES.includes(table));
@@ -67,7 +77,7 @@ export async function verify(
   say(
     `Figures: ${whole(fold.entries)} events, ${bytes(figures.totalBytes)}, ` +
       `${whole(figures.committed)} commits and ${whole(figures.rolledBack)} rollbacks in the shop, ` +
-      `commit to durable p50 ${millis(figures.p50)}, p99 ${millis(figures.p99)}, lag ${figures.lagSeconds.toFixed(1)} s at the end.`,
+      `${waits.summary()}, lag ${figures.lagSeconds.toFixed(1)} s at the end.`,
   );
   say(equal ? `EQUAL: ${whole(rows)} rows in ${tables.length} tables.` : 'NOT EQUAL: see the lines above.');
   return equal;
