@@ -127,6 +127,18 @@ describe('windows over absolute counters', () => {
     expect((await later.window(id, '1m', new Date(0))).lag_seconds).toBe(0);
   });
 
+  it('a busy stream has the lag of the report, not the age of the report on top of it', async () => {
+    const id = fresh();
+    const at = Date.now();
+    let now = at;
+    const store = new MetricsStore(server.client(), () => now);
+    await store.apply([report({ stream_id: id, oldest_pending_at: at - 4, lag_proved_at: at })]);
+    now = at + 900;
+    expect((await store.window(id, '1m', new Date(0))).lag_seconds).toBeCloseTo(0.004, 2);
+    now = at + 5000;
+    expect((await store.window(id, '1m', new Date(0))).lag_seconds).toBeCloseTo(5.004, 2);
+  });
+
   it('sums the last minute over streams', async () => {
     const [a, b] = [fresh(), fresh()];
     await one.apply([report({ stream_id: a, total_events: 7 }), report({ stream_id: b, total_events: 5 })]);

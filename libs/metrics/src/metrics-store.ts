@@ -6,6 +6,11 @@ import { sumWindow, type Bucket } from './window-sum.js';
 
 /** A lag that nothing has proved for this long is not certain. */
 const CERTAIN_MS = 30_000;
+/**
+ * Reports come each second. What was pending in one that is no older than this is most likely durable by now, and its
+ * age is that of the moment of the report; what an older one told of is taken as pending still.
+ */
+const FRESH_MS = 2_000;
 
 /** What `GET …/metrics` answers, less the stream's id and status. */
 export interface WindowMetrics {
@@ -89,10 +94,12 @@ export class MetricsStore {
     const pending = number('oldest_pending_at');
     const proved = number('lag_proved_at');
     const last = number('last_event_at');
+    const seen = (number('seen_at') ?? 0) * 1000;
+    const asOf = now - seen < FRESH_MS ? Math.min(now, seen) : now;
     return {
       events_per_second: round(sum.events / age, 6),
       bytes_per_second: round(sum.bytes / age, 6),
-      lag_seconds: pending === null ? 0 : Math.max(0, round((now - pending) / 1000, 3)),
+      lag_seconds: pending === null ? 0 : Math.max(0, round((asOf - pending) / 1000, 3)),
       // A proof from the future is a clock that is wrong.
       lag_certain: proved !== null && Math.abs(now - proved) < CERTAIN_MS,
       error_rate_per_minute: round((sum.failures / age) * 60, 6),
