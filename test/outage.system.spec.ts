@@ -82,4 +82,32 @@ describe('a store that is down', () => {
       { timeoutMs: 30_000 },
     );
   });
+
+  it('a wiped Redis is a gap, and a gap is never silent, also on an idle stream (Invariant 2)', async () => {
+    let lost: unknown = null;
+    for (const row of ["INSERT INTO orders VALUES (3, 'into the wiped log')", null]) {
+      // Nothing was acknowledged before a position is committed: until then a wiped log is begun anew, without a gap.
+      await eventually('a position is committed', async () => {
+        const { position } = (await world.stack.api('GET', `/api/streams/${id}`)).a;
+        return position?.phase === 'stream' && position.lsn !== lost;
+      });
+      await world.redis.flushall();
+      if (row) await world.source.query(row);
+      await until(world.stack, id, 'error', 20_000);
+      const { a } = await world.stack.api('GET', `/api/streams/${id}`);
+      expect(a.last_error.code).toBe('offset_gap');
+      lost = a.position.lsn;
+      const refused = await world.stack.api('POST', `/api/streams/${id}/start`);
+      expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
+      const again = await world.stack.api('POST', `/api/streams/${id}/start`, { onLostPosition: 'resnapshot' });
+      expect(again.a.status).toBe('starting');
+      await until(world.stack, id, 'running', 30_000);
+      await eventually(
+        'all rows are there again',
+        async () =>
+          new Set((await readLog(world.redis, id)).map((event) => event.partitionkey).filter(Boolean)).size === 3,
+        { timeoutMs: 30_000 },
+      );
+    }
+  });
 });

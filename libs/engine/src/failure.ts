@@ -17,7 +17,12 @@ export interface Failure {
 }
 
 /** Failures that wait for somebody else to come back: retried for as long as it takes. */
-const PATIENT = new Set<string>(['source_unreachable', 'log_unavailable', 'store_unavailable', 'too_many_connections']);
+export const PATIENT: ReadonlySet<string> = new Set<string>([
+  'source_unreachable',
+  'log_unavailable',
+  'store_unavailable',
+  'too_many_connections',
+]);
 /** Others that a retry may mend are given up after so many in a row. */
 const MOST_RETRIES = 20;
 

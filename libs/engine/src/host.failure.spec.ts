@@ -1,5 +1,5 @@
 import { StreamError } from '@planasonix/core';
-import { hostWorld, ID, ids } from './fakes/index.js';
+import { hostWorld, ID, ids, ManualClock } from './fakes/index.js';
 
 describe('a worker, when things fail', () => {
   it('retries with back-off what a retry may mend, stays running, counts and says why', async () => {
@@ -21,6 +21,23 @@ describe('a worker, when things fail', () => {
     expect(server.mostReaders).toBe(1);
     expect(reports.at(-1)!.errors).toBe(5);
     expect(row.history.every((status) => status === 'running')).toBe(true);
+  });
+
+  it('retries also where timers come a little early: a wake-up that comes too soon is not the only one', async () => {
+    class Hasty extends ManualClock {
+      override sleep(ms: number, signal?: AbortSignal): Promise<boolean> {
+        return super.sleep(ms > 1 ? ms - 0.5 : ms, signal);
+      }
+    }
+    const { clock, ledger, server, log, worker } = hostWorld(new Hasty());
+    ledger.add(ID);
+    server.commit(1);
+    worker();
+    await clock.advance(100);
+    server.fail(new StreamError('log_unavailable', 'cut'));
+    server.commit(1);
+    await clock.advance(1_000);
+    expect(log.ids).toEqual(ids(2));
   });
 
   it('never says running while the source can not be reached', async () => {

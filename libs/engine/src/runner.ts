@@ -168,7 +168,8 @@ export class StreamRunner {
   #begin(reads: boolean): void {
     const { engine, spec } = this.deps;
     const { clock } = engine;
-    if (clock.monotonic() < this.#retryAt) return;
+    const wait = this.#retryAt - clock.monotonic();
+    if (wait > 0) return this.#later(wait);
     this.#paused = false;
     this.#attempt = new Attempt({
       engine,
@@ -216,10 +217,9 @@ export class StreamRunner {
         return this.#finish('error', { lastError: found, blocked: null });
       }
       case 'retry': {
-        const wait = backoffMs(this.#failures, random());
+        const wait = backoffMs(failure, this.#failures, random());
         this.#failure = null;
-        this.#retryAt = clock.monotonic() + wait;
-        this.#later(wait);
+        this.#retryAt = clock.monotonic() + wait; // `#begin` waits for it
         log.info(
           { streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) },
           'stream retries',

@@ -6,12 +6,18 @@ import { holds, holdsUntil, LEASE } from './lease.js';
 
 describe('back-off', () => {
   it('grows from 0.2 to 30 s, with full jitter', () => {
-    expect(backoffMs(1, 0)).toBe(200);
-    expect(backoffMs(1, 1)).toBe(400);
-    expect(backoffMs(4, 1)).toBe(3_200);
-    expect(backoffMs(50, 1)).toBe(30_000);
-    expect(backoffMs(50, 0)).toBe(200);
-    expect(backoffMs(50, 0.5)).toBeCloseTo(15_100);
+    const of = (failures: number, random: number) => backoffMs({ code: 'slot_active' }, failures, random);
+    expect(of(1, 0)).toBe(200);
+    expect(of(1, 1)).toBe(400);
+    expect(of(4, 1)).toBe(3_200);
+    expect(of(50, 1)).toBe(30_000);
+    expect(of(50, 0)).toBe(200);
+    expect(of(50, 0.5)).toBeCloseTo(15_100);
+  });
+
+  it('stays below 5 s in an outage, so that the end of it is soon noticed', () => {
+    for (const code of ['log_unavailable', 'store_unavailable', 'source_unreachable'])
+      expect(backoffMs({ code }, 50, 1)).toBe(5_000);
   });
 });
 

@@ -7,8 +7,7 @@ import { ManualClock } from './manual-clock.js';
 import { SilentLog } from './silent-log.js';
 
 /** A server, a log and a ledger, and workers that share them. */
-export function hostWorld() {
-  const clock = new ManualClock();
+export function hostWorld(clock = new ManualClock()) {
   const log = new FakeLog();
   const server = new FakeServer(() => clock.now());
   const ledger = new FakeLedger(clock);
