@@ -37,7 +37,7 @@ async function work(session: Client, seed: number, until: () => boolean): Promis
         break;
       case 3:
         await session.query('SAVEPOINT s');
-        await session.query('DELETE FROM ledger WHERE id BETWEEN $1 AND $2', [base, id]);
+        await session.query('DELETE FROM ledger WHERE id BETWEEN $1 AND $2', [id - 50, id]);
         await session.query('ROLLBACK TO s');
         break;
       case 4:
@@ -46,6 +46,8 @@ async function work(session: Client, seed: number, until: () => boolean): Promis
       default:
     }
     await session.query(next(10) === 0 ? 'ROLLBACK' : 'COMMIT');
+    // Three writers without a breath take the two cores of a small machine from what is tested.
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
 
@@ -108,7 +110,7 @@ describe('every committed change is in the log, once', () => {
         (await world.redis.xrevrange(`plnx:events:{${id}}`, '+', '-', 'COUNT', 50)).some(([, fields]) =>
           fields.join(' ').includes(last),
         ),
-      { timeoutMs: 200_000 },
+      { timeoutMs: 30_000 },
     );
     const events = await readLog(world.redis, id);
     expect(repeatedIds(events)).toBe(0);
