@@ -1,5 +1,6 @@
 import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport } from '@planasonix/core';
 import type { Actor, ForgottenStore, PgStreamLedger, StreamCommands } from '@planasonix/store';
+import { z } from 'zod';
 import type { AskService } from './ask-service.js';
 import type { CommandService } from './command-service.js';
 import { LifecycleError } from './lifecycle-error.js';
@@ -7,6 +8,11 @@ import { LifecycleError } from './lifecycle-error.js';
 const RELEASE_MS = 20_000;
 /** The log of a deleted stream stays readable for a day. */
 const KEEP_LOG_SECONDS = 86_400;
+
+/** What a worker answers; it may be of another version. */
+const releaseAnswer: z.ZodType<Pick<ReleaseReport, 'remaining'>> = z.object({
+  remaining: z.array(z.object({ what: z.string(), why: z.string(), code: z.string() })),
+});
 
 export interface DeleteDeps {
   readonly commands: StreamCommands;
@@ -38,8 +44,9 @@ export class DeleteService {
       await service.confirmed(streamId, row.generation, 'stopped', null);
       const spec = await ledger.spec(streamId);
       if (spec === null) throw new LifecycleError(404, 'not_found', 'There is no such stream.');
-      // A stream that no worker ever took up holds nothing at its source.
-      const held = spec.epoch === 0 ? null : await this.release(spec.sourceType, streamId, options.force);
+      // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
+      const made = Object.keys(spec.owned).length > 0;
+      const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
       const log = this.deps.eventLog(spec.output);
       await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS).catch((error: unknown) => {
         if (options.force) return;
@@ -67,14 +74,15 @@ export class DeleteService {
     force: boolean,
   ): Promise<ReleaseReport['remaining'] | null> {
     try {
-      const report = (await this.deps.asks.ask(
-        sourceType,
-        { kind: 'release', streamId, force },
-        RELEASE_MS,
-      )) as ReleaseReport;
-      const [first] = report.remaining;
+      const answer = releaseAnswer.safeParse(
+        await this.deps.asks.ask(sourceType, { kind: 'release', streamId, force }, RELEASE_MS),
+      );
+      if (!answer.success)
+        throw new LifecycleError(503, 'worker_busy', 'The worker did not say what it gave back.', 'Try again.');
+      const { remaining } = answer.data;
+      const [first] = remaining;
       if (first === undefined) return null;
-      if (force) return report.remaining;
+      if (force) return remaining;
       const code = first.code === 'active_consumers' ? 'active_consumers' : 'source_unreachable';
       throw new LifecycleError(
         409,

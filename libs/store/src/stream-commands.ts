@@ -50,6 +50,9 @@ export interface CommandView {
   readonly updatedAt: Date;
 }
 
+/** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
+const DELETION = `interval '60 seconds'`;
+
 /** Accepting commands: what a stream should be, each in one transaction with its outbox row and its audit entry. */
 export class StreamCommands {
   constructor(private readonly store: DataSource) {}
@@ -61,12 +64,14 @@ export class StreamCommands {
     onLostPosition: OnLostPosition | null = null,
   ): Promise<CommandOutcome> {
     return this.store.transaction(async (tx): Promise<CommandOutcome> => {
-      const [stream] = await sql<Stream>(tx, `SELECT * FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`, [
-        actor.workspaceId,
-        id,
-      ]);
+      const [stream] = await sql<Stream & { being_deleted: boolean }>(
+        tx,
+        `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted
+         FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
+        [actor.workspaceId, id],
+      );
       if (stream === undefined) return { kind: 'missing' };
-      if (stream.deleting_at !== null) return { kind: 'deleting' };
+      if (stream.being_deleted) return { kind: 'deleting' };
       const from = effectiveStatus(stream);
       const to = transition(from, command);
       if (to === null) return { kind: 'invalid', from, stream };
@@ -75,7 +80,7 @@ export class StreamCommands {
       if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
       const [after] = await sql<Stream>(
         tx,
-        `UPDATE streams SET desired_status = $2, generation = generation + 1, status = CASE WHEN $3 THEN 'starting' ELSE status END,
+        `UPDATE streams SET desired_status = $2, generation = generation + 1, deleting_at = NULL, status = CASE WHEN $3 THEN 'starting' ELSE status END,
            last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
            on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING *`,
@@ -155,18 +160,20 @@ export class StreamCommands {
 
   /** From here on no worker takes it up and no command is accepted. `null`: no such stream. */
   async beginDelete(actor: Actor, id: string): Promise<Stream | null> {
-    const [row] = await sql<Stream>(
-      this.store,
-      `UPDATE streams SET deleting_at = clock_timestamp(), desired_status = 'stopped', generation = generation + 1 WHERE workspace_id = $1 AND id = $2 RETURNING *`,
-      [actor.workspaceId, id],
-    );
-    if (row === undefined) return null;
-    await sql(this.store, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
-      id,
-      row.source_type,
-      row.generation,
-    ]);
-    return row;
+    return this.store.transaction(async (tx) => {
+      const [row] = await sql<Stream>(
+        tx,
+        `UPDATE streams SET deleting_at = clock_timestamp(), desired_status = 'stopped', generation = generation + 1 WHERE workspace_id = $1 AND id = $2 RETURNING *`,
+        [actor.workspaceId, id],
+      );
+      if (row === undefined) return null;
+      await sql(tx, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
+        id,
+        row.source_type,
+        row.generation,
+      ]);
+      return row;
+    });
   }
 
   async abortDelete(id: string): Promise<void> {
