@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { ApiKeyStore } from '@planasonix/store';
+import type { ApiKey, ApiKeyStore } from '@planasonix/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../contract/api-error.js';
 import type { RouteTable } from '../contract/route-table.js';
 import type { RouteSpec } from '../contract/route.js';
 import { may, type Caller } from '../contract/scopes.js';
+import { Coalescer } from './coalescer.js';
 import { setPass, type Pass } from './pass.js';
 import type { RateLimits, Verdict } from './rate-limits.js';
 import { requestIdFrom } from './request-id.js';
@@ -19,11 +20,16 @@ export const NO_BODY = createHash('sha256').digest('base64url');
  * indexed select for the key, one round trip to Redis for the limits.
  */
 export class Admission {
+  /** Never kept: a key that is revoked is refused with the next request. */
+  private readonly keys: Coalescer<ApiKey | null>;
+
   constructor(
     private readonly routes: RouteTable,
-    private readonly keys: Pick<ApiKeyStore, 'find'>,
+    keys: Pick<ApiKeyStore, 'find'>,
     private readonly limits: RateLimits,
-  ) {}
+  ) {
+    this.keys = new Coalescer((key) => keys.find(key));
+  }
 
   /** @throws ApiError with the answer. */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -78,7 +84,7 @@ export class Admission {
   }
 
   private async callerOf(key: string, pass: Pass, reply: FastifyReply): Promise<Caller | null> {
-    const row = await this.keys.find(key).catch(async (error: unknown) => {
+    const { answer: row } = await this.keys.ask(key).catch(async (error: unknown) => {
       // Also an answer that says the store is down carries the limits.
       await this.limit(pass, reply);
       throw error;

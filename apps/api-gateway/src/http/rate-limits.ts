@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Caller } from '../contract/scopes.js';
+import { Coalescer } from './coalescer.js';
 import type { LimitHeaders } from './pass.js';
 
 /** A workspace has ten times what a key has. */
@@ -10,6 +11,7 @@ const WINDOW_S = 60;
 const REST_MS = 1000;
 /** Longer than a slow fsync of the log on the same Redis. */
 const COMMAND_MS = 1500;
+const MOST_REMEMBERED = 10_000;
 
 export interface Verdict {
   readonly headers: LimitHeaders;
@@ -22,9 +24,9 @@ export interface Verdict {
 /** Requests per minute of a key, its workspace, or an address without a key; counted in Redis for all gateways. */
 export class RateLimits {
   private readonly redis: Redis;
-  private readonly key: RateLimiterRedis;
-  private readonly workspace: RateLimiterRedis;
-  private readonly address: RateLimiterRedis;
+  private readonly key: Counter;
+  private readonly workspace: Counter;
+  private readonly address: Counter;
   private restUntil = 0;
 
   constructor(
@@ -43,19 +45,10 @@ export class RateLimits {
     });
     // The command that meets a failure rejects; this only keeps it from ending the process.
     this.redis.on('error', () => undefined);
-    const limiter = (kind: string, points: number) =>
-      new RateLimiterRedis({
-        storeClient: this.redis,
-        keyPrefix: `plnx:limit:${kind}`,
-        points,
-        duration: WINDOW_S,
-        rejectIfRedisNotReady: true,
-        // Over the limit: no question to Redis until the window ends.
-        inMemoryBlockOnConsumed: points + 1,
-      });
-    this.key = limiter('key', perMinute);
-    this.workspace = limiter('workspace', perMinute * WORKSPACE_FACTOR);
-    this.address = limiter('address', perMinute);
+    const counter = (kind: string, points: number) => new Counter(this.redis, kind, points, now);
+    this.key = counter('key', perMinute);
+    this.workspace = counter('workspace', perMinute * WORKSPACE_FACTOR);
+    this.address = counter('address', perMinute);
   }
 
   /** Resolves also when Redis is not there: it is connected to in the background. */
@@ -79,28 +72,28 @@ export class RateLimits {
   }
 
   /** Both questions travel together: one round trip. */
-  private async consume(asked: readonly (readonly [RateLimiterRedis, string])[]): Promise<Verdict> {
-    if (this.now() < this.restUntil) return this.open();
-    const answers = await Promise.all(asked.map(([limiter, subject]) => ask(limiter, subject)));
-    let tightest: { limit: number; left: number; ms: number } | null = null;
-    let waitMs: number | null = null;
-    for (const [i, answer] of answers.entries()) {
-      if (answer === null) {
-        if (this.redis.status !== 'ready') this.restUntil = this.now() + REST_MS;
-        return this.open();
-      }
-      const limit = asked[i]![0].points;
-      const seen = {
-        limit,
-        left: Math.max(0, answer.result.remainingPoints),
-        ms: Math.max(0, answer.result.msBeforeNext),
-      };
-      if (!answer.within) waitMs = Math.max(waitMs ?? 0, seen.ms);
-      if (tightest === null || (answer.within ? seen.left < tightest.left : seen.ms >= (waitMs ?? 0))) tightest = seen;
+  private async consume(asked: readonly (readonly [Counter, string])[]): Promise<Verdict> {
+    // A key over its limit does not use up what its workspace has.
+    for (const [counter, subject] of asked) {
+      const refused = counter.known(subject);
+      if (refused !== null) return this.verdict([refused]);
     }
+    if (this.now() < this.restUntil) return this.open();
+    try {
+      return this.verdict(await Promise.all(asked.map(([counter, subject]) => counter.count(subject))));
+    } catch {
+      if (this.redis.status !== 'ready') this.restUntil = this.now() + REST_MS;
+      return this.open();
+    }
+  }
+
+  /** What is told is the limit that refuses the longest, else the one with the least left. */
+  private verdict(counted: readonly Counted[]): Verdict {
+    const refused = counted.filter((one) => !one.within).sort((a, b) => b.ms - a.ms)[0];
+    const told = refused ?? [...counted].sort((a, b) => a.left - b.left)[0]!;
     return {
-      headers: this.headers(tightest!.limit, tightest!.left, tightest!.ms),
-      retryAfter: waitMs === null ? null : Math.max(1, Math.ceil(waitMs / 1000)),
+      headers: this.headers(told.limit, told.left, told.ms),
+      retryAfter: refused === undefined ? null : Math.max(1, Math.ceil(refused.ms / 1000)),
       unknown: false,
     };
   }
@@ -118,14 +111,62 @@ export class RateLimits {
   }
 }
 
-/** `null`: Redis gave no answer. */
-async function ask(
-  limiter: RateLimiterRedis,
-  subject: string,
-): Promise<{ within: boolean; result: RateLimiterRes } | null> {
-  try {
-    return { within: true, result: await limiter.consume(subject) };
-  } catch (refused) {
-    return refused instanceof RateLimiterRes ? { within: false, result: refused } : null;
+interface Counted {
+  readonly limit: number;
+  readonly within: boolean;
+  readonly left: number;
+  readonly ms: number;
+}
+
+/** Counts what one kind of subject has used. Requests that come together are counted together, each exactly. */
+class Counter {
+  private readonly shares: Coalescer<RateLimiterRes>;
+  /** Subjects over their limit, with the end of their window: no question to Redis until then. */
+  private readonly over = new Map<string, number>();
+
+  constructor(
+    redis: Redis,
+    kind: string,
+    private readonly points: number,
+    private readonly now: () => number,
+  ) {
+    const limiter = new RateLimiterRedis({
+      storeClient: redis,
+      keyPrefix: `plnx:limit:${kind}`,
+      points,
+      duration: WINDOW_S,
+      rejectIfRedisNotReady: true,
+    });
+    this.shares = new Coalescer((subject, count) =>
+      limiter.consume(subject, count).catch((refused: unknown) => {
+        if (refused instanceof RateLimiterRes) return refused;
+        throw refused;
+      }),
+    );
+  }
+
+  /** Refused without asking, or `null`. */
+  known(subject: string): Counted | null {
+    const until = this.over.get(subject);
+    if (until === undefined) return null;
+    const ms = until - this.now();
+    if (ms > 0) return { limit: this.points, within: false, left: 0, ms };
+    this.over.delete(subject);
+    return null;
+  }
+
+  /** @throws Error when Redis gives no answer. */
+  async count(subject: string): Promise<Counted> {
+    const { answer, place, count } = await this.shares.ask(subject);
+    const used = answer.consumedPoints - count + place;
+    const ms = Math.max(0, answer.msBeforeNext);
+    const within = used <= this.points;
+    if (!within) this.remember(subject, ms);
+    return { limit: this.points, within, left: Math.max(0, this.points - used), ms };
+  }
+
+  private remember(subject: string, ms: number): void {
+    if (this.over.size >= MOST_REMEMBERED) this.over.clear();
+    this.over.set(subject, this.now() + ms);
   }
 }
