@@ -1,5 +1,5 @@
 /** (d) A snapshot of 1,000,000 rows: into the log, and into nothing. */
-import { systemClock, type Log, type SourceContext } from '@planasonix/core';
+import { NO_ORDERS, systemClock, type Log, type SourceContext } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { postgresCdc } from '../../apps/postgres-cdc/src/source-type.js';
 import { logKey } from '../log.js';
@@ -26,6 +26,7 @@ async function intoNothing(scene: Scene): Promise<number> {
     outbound: { resolve: (name) => Promise.resolve(name) },
     owned: {},
     remember: () => Promise.resolve(),
+    orders: NO_ORDERS,
     onLostPosition: null,
     clock: systemClock,
     log: quiet,

@@ -6,7 +6,10 @@
 /** A place in a source's log: the source's own JSON text. Opaque to everything but the source that wrote it. */
 export type Position = string;
 
-/** Partition name → position. Sources that have one log (a database) use the partition `""`. */
+/**
+ * Partition name → position. Sources that have one log (a database) use the partition `""`. A name that begins with `#`
+ * is no place but the source's own notebook: kept and committed like a position, and not shown to users.
+ */
 export type Positions = ReadonlyMap<string, Position>;
 
 /**

@@ -13,9 +13,21 @@ export interface Lag {
   readonly provedAtMs: number | null;
   /** Bytes of the source's log between the acknowledged place and the head, where the source can tell. */
   readonly backlogBytes: number | null;
+  /** What the source keeps for this stream; absent where it can't tell. */
+  readonly retention?: Retention;
 }
 
-/** Progress of a snapshot, as `GET /api/streams/{id}` shows it. */
+/** How much of its log a source keeps for a stream, and how long it will go on doing so. */
+export interface Retention {
+  /** Bytes that the source would have thrown away but for this stream. */
+  readonly heldBytes: number;
+  /** Bytes that may still be written before the position is lost; `null`: no limit is set. */
+  readonly bytesToLoss: number | null;
+  /** The same in seconds, at the rate at which the source's log grew lately; `null`: no limit, or nothing grows. */
+  readonly secondsToLoss: number | null;
+}
+
+/** Progress of the reading of rows, as `GET /api/streams/{id}` shows it. */
 export interface SnapshotProgress {
   readonly state: 'running' | 'done';
   readonly tables_total: number;
@@ -23,6 +35,38 @@ export interface SnapshotProgress {
   readonly rows_done: number;
   /** The server's own estimate; `null` where it has none. */
   readonly rows_estimated: number | null;
+  /** Those that are waiting, being read, or refused; and the last ones that were done. */
+  readonly tables?: readonly TableProgress[];
+}
+
+export interface TableProgress {
+  readonly table: string;
+  /** `refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back. */
+  readonly state: 'waiting' | 'running' | 'done' | 'refused' | 'cancelled';
+  readonly rows_done: number;
+  readonly rows_estimated: number | null;
+  /** Id of the order that it belongs to (`POST …/snapshot`); `null`: the stream's own. */
+  readonly order: string | null;
+  /** What a person should know, such as what it waits for; `null`: nothing. */
+  readonly note: string | null;
+}
+
+/** Rows that somebody asked to be read again while the stream runs (`POST /api/streams/{id}/snapshot`). */
+export interface SnapshotOrder {
+  /** `snap_…`; part of the ids of its rows. */
+  readonly id: string;
+  /** As the user wrote them: exact names, or `schema.*`. */
+  readonly tables: readonly string[];
+  /** A condition of the source's own language, for each of the tables; `null`: all rows. */
+  readonly where: string | null;
+}
+
+/** The orders of one stream, durable elsewhere. */
+export interface SnapshotOrders {
+  /** Those that are neither done nor cancelled, oldest first. */
+  open(): Promise<readonly SnapshotOrder[]>;
+  /** Their rows are in the log and the position that says so is committed; or they can't be carried out: `failed` says why. */
+  close(id: string, outcome: { readonly failed: string | null }): Promise<void>;
 }
 
 /** What giving back achieved. `remaining` names what is still held at the source, for the janitor. */
@@ -53,6 +97,15 @@ export interface Source {
   read(from: Positions, signal: AbortSignal): AsyncIterable<ChangeBatch>;
   /** Durable elsewhere: the source may forget everything up to `position`. */
   ack(partition: string, position: Position): Promise<void>;
+  /** Orders have come or were cancelled: look at `context.orders` when convenient. Absent: the source takes none. */
+  ordersChanged?(): void;
+  /**
+   * What a position that a user wrote means, for a stream that does not run. Absent: positions can't be set.
+   * @param wanted JSON as the user wrote it
+   * @param from the positions as they are
+   * @throws StreamError with the reason where the source no longer holds that place, or never had it
+   */
+  settle?(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions>;
   /** Head against what was handed over. Works also when nothing is being read (paused, stopped). */
   lag(from: Positions, signal: AbortSignal): Promise<Lag>;
   /** Progress of a running or finished snapshot, or `null` where none was asked for. */
@@ -62,6 +115,9 @@ export interface Source {
   /** Ends every connection. Never throws, safe to repeat. */
   close(): Promise<void>;
 }
+
+/** For a look at a source: nobody has ordered anything. */
+export const NO_ORDERS: SnapshotOrders = { open: () => Promise.resolve([]), close: () => Promise.resolve() };
 
 /** A connection as its driver sees it: secrets in the clear, the host not yet resolved. */
 export interface ConnectionSettings {
@@ -100,6 +156,7 @@ export interface SourceContext {
   readonly owned: Owned;
   /** Records what the stream is about to make at the source, durably, before it is made. Replaces the whole set. */
   remember(owned: Owned): Promise<void>;
+  readonly orders: SnapshotOrders;
   /** Set for the first read after the user gave up a lost position; `null` otherwise. */
   readonly onLostPosition: OnLostPosition | null;
   readonly clock: Clock;

@@ -1,4 +1,5 @@
 import {
+  NO_ORDERS,
   systemClock,
   type Log,
   type OnLostPosition,
@@ -38,6 +39,7 @@ export class Sources {
       outbound: this.outbound,
       owned: wishes.owned,
       remember: wishes.remember,
+      orders: NO_ORDERS,
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,
       log: this.log,
