@@ -49,6 +49,31 @@ const schema = z.strictObject({
         '`initial`: rows first, as `op:"r"`, then changes. `never`: changes only. `only`: rows, then it stops.',
       examples: ['initial'],
     }),
+  snapshot_readers: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(3)
+    .meta({
+      description: 'Chunks of rows that are read at once: what the reading of rows may cost the source.',
+      examples: [3],
+    }),
+  snapshot_max_rows_per_second: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({
+      description: 'Rows of snapshots that are read in a second at the most. Default: no limit.',
+      examples: [20000],
+    }),
+  logical_messages: z
+    .boolean()
+    .default(true)
+    .meta({
+      description:
+        'Whether logical messages may be written into the WAL of the source: heartbeats for idle databases, marks for snapshots. Nothing else is ever written there.',
+      examples: [true],
+    }),
   heartbeat_interval: z
     .string()
     .regex(/^(?:[1-9][0-9]{2,6}ms|[1-9][0-9]{0,3}s|[1-9][0-9]?m)$/, 'is not a time such as 500ms, 10s or 1m')
