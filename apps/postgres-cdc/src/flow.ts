@@ -45,13 +45,11 @@ export class Flow {
         if (batch !== null) {
           rowsNext = rows === null;
           yield batch;
-          const note = work.note();
-          if (note !== null) yield note;
+          yield* this.notes();
           continue;
         }
-        const note = work.note();
-        if (note !== null) yield note;
-        else if (reader === null && work.feed.idle) return;
+        if (yield* this.notes()) continue;
+        if (reader === null && work.feed.idle) return;
         else {
           this.nudge();
           rowsNext = true;
@@ -62,6 +60,15 @@ export class Flow {
       clearInterval(tick);
       signal.removeEventListener('abort', stir);
     }
+  }
+
+  /** What is noted need not be carried by every position any more. */
+  private *notes(): Generator<ChangeBatch, boolean> {
+    const note = this.deps.work.note();
+    if (note === null) return false;
+    yield note;
+    yield { partition: '', events: [], position: this.position() };
+    return true;
   }
 
   private rows(): ChangeBatch | null {

@@ -31,6 +31,7 @@ export class RowWork {
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
   private rowsBefore = 0;
+  /** There was something to be read. */
   private any = false;
 
   constructor(
@@ -54,6 +55,7 @@ export class RowWork {
     }
     this.take(beginning.tables, beginning.restarts, beginning.resumes);
     await this.takeOrders();
+    this.any = feed.all.length > 0;
     feed.start(deps.config.snapshot_readers);
   }
 
