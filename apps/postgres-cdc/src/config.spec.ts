@@ -9,10 +9,16 @@ describe('the config of a Postgres stream', () => {
   it('has its defaults', () => {
     expect(parseConfig({ tables: ['public.orders'] })).toEqual({
       ...{ tables: ['public.orders'], exclude_tables: [], exclude_columns: {} },
-      ...{ snapshot: 'initial', heartbeat_interval: '10s', heartbeatMs: 10_000 },
+      ...{ snapshot: 'initial', heartbeat_interval: '10s', heartbeatMs: 10_000, walBudget: null, failover: false },
     });
     expect(parseConfig({ tables: ['a.b'], heartbeat_interval: '500ms' }).heartbeatMs).toBe(500);
     expect(parseConfig({ tables: ['a.b'], heartbeat_interval: '2m' }).heartbeatMs).toBe(120_000);
+  });
+
+  it('has a budget in bytes, with a warning where nothing else is said', () => {
+    const budget = (wal_budget: object) => parseConfig({ tables: ['a.b'], wal_budget }).walBudget;
+    expect(budget({ bytes: '10GB' })).toEqual({ bytes: 10 * 2 ** 30, on_exceeded: 'warn' });
+    expect(budget({ bytes: 1 << 20, on_exceeded: 'release' })).toEqual({ bytes: 1 << 20, on_exceeded: 'release' });
   });
 
   it('finds excluded columns by the name in the catalog, whatever the notation', () => {
@@ -44,6 +50,13 @@ describe('the config of a Postgres stream', () => {
     [{ tables: ['a.b'], heartbeat_interval: '1ms' }],
     [{ tables: ['a.b'], exclude_columns: { 'a.*': ['x'] } }],
     [{ tables: ['a.b'], unknown: 1 }],
+    [{ tables: ['a.b'], failover: 'yes' }],
+    [{ tables: ['a.b'], wal_budget: {} }],
+    [{ tables: ['a.b'], wal_budget: { bytes: '10' } }],
+    [{ tables: ['a.b'], wal_budget: { bytes: 1000 } }],
+    [{ tables: ['a.b'], wal_budget: { bytes: '1.5GB' } }],
+    [{ tables: ['a.b'], wal_budget: { bytes: '1GB', on_exceeded: 'explode' } }],
+    [{ tables: ['a.b'], wal_budget: { bytes: '1GB', more: 1 } }],
     [JSON.parse('{"tables":["a.b"],"__proto__":{}}')],
   ])('%j is refused, by the schema at the gateway too (trap 16)', (raw) => {
     expect(() => parseConfig(raw)).toThrow(StreamError);

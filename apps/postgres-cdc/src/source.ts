@@ -18,6 +18,7 @@ import { TypeCatalog, lsnText, parseLsn, type DecoderOptions } from './decode/in
 import { endSession } from './end-session.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
+import { letGoOfSlot } from './let-go.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { preflight } from './preflight.js';
@@ -25,6 +26,7 @@ import { ensurePublication } from './publication.js';
 import { releaseAtSource } from './release.js';
 import { clientConfig, openSession, toStreamError } from './session.js';
 import { createSlot, dropSlot, holds, identify, slotState, usable } from './slot.js';
+import { SlotCare, slotFacts } from './slot-care.js';
 import { Snapshot } from './snapshot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
 import { KnownTables } from './tables-known.js';
@@ -46,6 +48,9 @@ export class PostgresSource implements Source {
   private readonly name: string;
   private readonly catalog = new TypeCatalog();
   private readonly known: KnownTables;
+  private readonly care: SlotCare;
+  /** The slot is the one that is read from here on; before that, one whose loss was accepted may still be there. */
+  private begun = false;
   private readonly sessions = new Set<Client>();
   private owned: Owned;
   private shown: Snapshot | null = null;
@@ -60,6 +65,15 @@ export class PostgresSource implements Source {
     this.slot = this.config.slot_name ?? this.name;
     this.publication = this.config.publication ?? this.name;
     this.owned = context.owned;
+    this.care = new SlotCare({
+      streamId,
+      slot: this.slot,
+      budget: this.config.walBudget,
+      facts: async () => slotFacts(await this.session(), this.slot),
+      ours: () => this.owned['slot'] === this.slot,
+      clock: context.clock,
+      log: context.log,
+    });
     this.known = new KnownTables(this.catalog, () => this.session());
   }
 
@@ -96,6 +110,28 @@ export class PostgresSource implements Source {
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
+    // While rows flow nobody waits for the look: a server that does not answer is the reader's business.
+    if (this.reader !== null) this.care.stir();
+    else await this.care.look();
+    if (this.begun || this.context.onLostPosition === null) this.care.enforce();
+    const lag = await this.distance(from, signal);
+    return this.care.retention === null ? lag : { ...lag, retention: this.care.retention };
+  }
+
+  async letGo(): Promise<ReleaseReport> {
+    try {
+      const client = await this.session();
+      await this.care.look();
+      const { restart, toBeGivenUp } = this.care;
+      if (!toBeGivenUp || restart === null) return { released: [], remaining: [] };
+      const { clock } = this.context;
+      return await letGoOfSlot({ client, slot: this.slot, upTo: restart, applicationName: this.name, clock });
+    } catch (error) {
+      throw toStreamError(error, 'giving up the slot');
+    }
+  }
+
+  private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
     if (this.reader !== null) return this.reader.lag;
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
@@ -167,6 +203,8 @@ export class PostgresSource implements Source {
     const { version, database, walSenderTimeoutMs } = await this.server(control);
     await this.known.begin(tables);
     const beginning = await this.begin(control, tables, position, database);
+    this.care.forget();
+    this.begun = true;
     yield CONNECTED;
     if (beginning.position.phase === 'done') return;
     if (beginning.snapshot !== null) {
