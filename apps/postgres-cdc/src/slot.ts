@@ -64,7 +64,12 @@ export interface CreatedSlot {
 }
 
 /** Creates the slot, exporting the snapshot that belongs to its beginning. */
-export async function createSlot(replication: Client, control: Client, name: string): Promise<CreatedSlot> {
+export async function createSlot(
+  replication: Client,
+  control: Client,
+  name: string,
+  failover = false,
+): Promise<CreatedSlot> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -80,7 +85,7 @@ export async function createSlot(replication: Client, control: Client, name: str
     }, CREATE_MS);
   });
   const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
-    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'export', FAILOVER)" : 'EXPORT_SNAPSHOT'}`,
   );
   created.catch(() => undefined);
   try {

@@ -19,7 +19,7 @@ import { endSession } from './end-session.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
 import { letGoOfSlot } from './let-go.js';
-import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
+import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
@@ -30,6 +30,7 @@ import { SlotCare, slotFacts } from './slot-care.js';
 import { Snapshot } from './snapshot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
 import { KnownTables } from './tables-known.js';
+import { settleFailover, settleHistory } from './timeline.js';
 import { WalReader } from './wal-reader.js';
 
 /** Where reading begins, once slot and snapshot are settled. */
@@ -86,6 +87,8 @@ export class PostgresSource implements Source {
         publicationName: this.publication,
         ownsSlot: this.owned['slot'] === this.slot,
         ownsPublication: this.owned['publication'] === this.publication,
+        walBudget: this.config.walBudget,
+        givenUp: this.context.onLostPosition !== null,
       });
     } catch (error) {
       const { code, message, hint } = toStreamError(error, 'checking the source');
@@ -242,7 +245,7 @@ export class PostgresSource implements Source {
   private async begin(
     control: Client,
     tables: readonly SourceTable[],
-    position: PgPosition | null,
+    from: PgPosition | null,
     database: string,
   ): Promise<Beginning> {
     const replication = await this.open('slot', true);
@@ -250,9 +253,10 @@ export class PostgresSource implements Source {
     const given = this.context.onLostPosition;
     const lost = given !== null;
     const only = this.config.snapshot === 'only';
-    const resumes = position !== null && !lost && position.phase !== 'snapshot';
-    if (resumes) sameServer(position, server);
-    if (resumes && position.phase === 'done') return { position, snapshot: null, restarts: false };
+    const resumes = from !== null && !lost && from.phase !== 'snapshot';
+    const { failover } = this.config;
+    const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
+    if (resumes && position?.phase === 'done') return { position, snapshot: null, restarts: false };
     if (!only || resumes)
       await ensurePublication(control, {
         name: this.publication,
@@ -262,8 +266,9 @@ export class PostgresSource implements Source {
       });
     await endPredecessor(control, this.slot, this.name, this.context.clock);
     const found = await slotState(control, this.slot);
-    if (resumes) {
+    if (resumes && position !== null) {
       holds(found, this.slot, position);
+      if (this.owned['slot'] === this.slot) await settleFailover({ replication, control }, this.slot, failover);
       await this.forget(replication);
       return { position, snapshot: null, restarts: false };
     }
@@ -331,7 +336,7 @@ export class PostgresSource implements Source {
     // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
     if (found !== null) await dropSlot(control, this.slot);
     await this.remember({ slot: this.slot });
-    const made = await createSlot(replication, control, this.slot);
+    const made = await createSlot(replication, control, this.slot, this.config.failover);
     return { lsn: made.consistentPoint, exported: made.snapshot };
   }
 
