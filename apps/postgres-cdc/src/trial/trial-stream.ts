@@ -1,6 +1,7 @@
 import {
   NO_ORDERS,
   systemClock,
+  type Check,
   type ConnectionSettings,
   type Lag,
   type Log,
@@ -84,6 +85,12 @@ export class TrialStream {
     return this.source === null
       ? this.look((source) => source.lag(this.kept, AbortSignal.timeout(8000)))
       : this.source.lag(this.kept, AbortSignal.timeout(8000));
+  }
+
+  /** Of the reader; of a source for a look where there is none. */
+  check(): Promise<readonly Check[]> {
+    const within = AbortSignal.timeout(8000);
+    return this.source === null ? this.look((source) => source.check(within)) : this.source.check(within);
   }
 
   async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
