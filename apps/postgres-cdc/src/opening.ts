@@ -2,12 +2,13 @@ import { StreamError, type Owned, type SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
-import { sameServer, type PgPosition } from './position.js';
+import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { ensurePublication } from './publication.js';
 import type { Sessions } from './sessions.js';
 import { createSlot, dropSlot, holds, identify, slotState, usable, type SlotState } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
+import { settleFailover, settleHistory } from './timeline.js';
 
 export interface OpeningDeps {
   readonly config: PostgresConfig;
@@ -34,7 +35,7 @@ export interface Beginning {
 }
 
 /** Publication before slot (trap 10), slot before the first row. */
-export async function openStream(deps: OpeningDeps, position: PgPosition | null): Promise<Beginning> {
+export async function openStream(deps: OpeningDeps, from: PgPosition | null): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
   const tables = await resolveTables(control, config);
@@ -46,9 +47,10 @@ export async function openStream(deps: OpeningDeps, position: PgPosition | null)
     const server = await identify(replication);
     const given = context.onLostPosition;
     const only = config.snapshot === 'only';
-    const resumes = position !== null && given === null && resumable(position, only);
-    if (resumes) sameServer(position, server);
-    if (resumes && only) return { position, tables, resumes, rows: false, restarts: false };
+    const { failover } = config;
+    const resumes = from !== null && given === null && resumable(from, only);
+    const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
+    if (resumes && position !== null && only) return { position, tables, resumes, rows: false, restarts: false };
     if (!only) {
       await ensurePublication(control, {
         name: publication,
@@ -59,8 +61,9 @@ export async function openStream(deps: OpeningDeps, position: PgPosition | null)
       await endPredecessor(control, slot, deps.name, context.clock);
     }
     const found = only ? null : await slotState(control, slot);
-    if (resumes) {
+    if (resumes && position !== null) {
       holds(found, slot, position);
+      if (deps.owned()['slot'] === slot) await settleFailover({ replication, control }, slot, failover);
       return { position, tables, resumes, rows: false, restarts: false };
     }
     const attempt = (position?.attempt ?? 0) + 1;
@@ -110,5 +113,5 @@ async function placeOf(
   // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
   if (found !== null) await dropSlot(control, slot);
   await deps.remember({ slot });
-  return (await createSlot(replication, control, slot)).consistentPoint;
+  return (await createSlot(replication, control, slot, deps.config.failover)).consistentPoint;
 }

@@ -62,7 +62,12 @@ export interface CreatedSlot {
 }
 
 /** Creates the slot. Rows are read later, beside the stream, so no snapshot is exported with it. */
-export async function createSlot(replication: Client, control: Client, name: string): Promise<CreatedSlot> {
+export async function createSlot(
+  replication: Client,
+  control: Client,
+  name: string,
+  failover = false,
+): Promise<CreatedSlot> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -78,7 +83,7 @@ export async function createSlot(replication: Client, control: Client, name: str
     }, CREATE_MS);
   });
   const created = replication.query<{ consistent_point: string }>(
-    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput NOEXPORT_SNAPSHOT`,
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'nothing', FAILOVER)" : 'NOEXPORT_SNAPSHOT'}`,
   );
   created.catch(() => undefined);
   try {

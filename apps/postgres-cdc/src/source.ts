@@ -17,6 +17,7 @@ import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
 import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
+import { letGoOfSlot } from './let-go.js';
 import { openStream, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
@@ -27,6 +28,7 @@ import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
 import { Sessions } from './sessions.js';
 import { slotState } from './slot.js';
+import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { Waker } from './waker.js';
 import { WalReader } from './wal-reader.js';
@@ -41,6 +43,9 @@ export class PostgresSource implements Source {
   private readonly waker = new Waker();
   private readonly known: KnownTables;
   private readonly sessions: Sessions;
+  private readonly care: SlotCare;
+  /** The slot is the one that is read from here on; before that, one whose loss was accepted may still be there. */
+  private begun = false;
   private owned: Owned;
   private work: RowWork | null = null;
   private reader: WalReader | null = null;
@@ -54,6 +59,15 @@ export class PostgresSource implements Source {
     this.publication = this.config.publication ?? this.name;
     this.owned = context.owned;
     this.sessions = new Sessions(context, this.name);
+    this.care = new SlotCare({
+      streamId,
+      slot: this.slot,
+      budget: this.config.walBudget,
+      facts: async () => slotFacts(await this.sessions.control(), this.slot),
+      ours: () => this.owned['slot'] === this.slot,
+      clock: context.clock,
+      log: context.log,
+    });
     this.known = new KnownTables(
       this.config,
       this.catalog,
@@ -71,6 +85,8 @@ export class PostgresSource implements Source {
         publicationName: this.publication,
         ownsSlot: this.owned['slot'] === this.slot,
         ownsPublication: this.owned['publication'] === this.publication,
+        walBudget: this.config.walBudget,
+        givenUp: this.context.onLostPosition !== null,
       });
     } catch (error) {
       const { code, message, hint } = toStreamError(error, 'checking the source');
@@ -99,6 +115,28 @@ export class PostgresSource implements Source {
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
+    // While rows flow nobody waits for the look: a server that does not answer is the reader's business.
+    if (this.reader !== null) this.care.stir();
+    else await this.care.look();
+    if (this.begun || this.context.onLostPosition === null) this.care.enforce();
+    const lag = await this.distance(from, signal);
+    return this.care.retention === null ? lag : { ...lag, retention: this.care.retention };
+  }
+
+  async letGo(): Promise<ReleaseReport> {
+    try {
+      const client = await this.sessions.control();
+      await this.care.look();
+      const { restart, toBeGivenUp } = this.care;
+      if (!toBeGivenUp || restart === null) return { released: [], remaining: [] };
+      const { clock } = this.context;
+      return await letGoOfSlot({ client, slot: this.slot, upTo: restart, applicationName: this.name, clock });
+    } catch (error) {
+      throw toStreamError(error, 'giving up the slot');
+    }
+  }
+
+  private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
     if (this.reader !== null) return this.reader.lag;
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
@@ -179,6 +217,8 @@ export class PostgresSource implements Source {
     const control = await sessions.control();
     const { version, database, walSenderTimeoutMs } = await this.server(control);
     await this.known.add(beginning.tables);
+    this.care.forget();
+    this.begun = true;
     yield CONNECTED;
     if (position.phase === 'done') return;
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));

@@ -43,6 +43,8 @@ export class Attempt {
   #source: Source | null = null;
   #pump: Pump | null = null;
   #progressed = false;
+  /** Found lost by looking, while nothing was being read. */
+  #lost: StreamError | null = null;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
 
@@ -102,11 +104,15 @@ export class Attempt {
       const source = (this.#source = engine.createSource(spec, this.deps.extras));
       if (this.deps.reads) await this.#read(source, positions);
       else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
+      if (this.#lost) throw this.#lost;
       this.#end = { kind: 'ended' };
     } catch (error) {
       this.#end = {
         kind: 'failed',
-        failure: this.#abort.signal.aborted && error === this.#abort.signal.reason ? ABORTED : this.#failure(error),
+        failure:
+          this.#lost === null && this.#abort.signal.aborted && error === this.#abort.signal.reason
+            ? ABORTED
+            : this.#failure(this.#lost ?? error),
       };
     }
     await this.#close();
@@ -198,8 +204,13 @@ export class Attempt {
         if (signal.aborted) return;
         if (lag === 'late') this.deps.counters.lagUnknown();
         else this.deps.counters.lagged(lag);
-      } catch {
+      } catch (error) {
         this.deps.counters.lagUnknown();
+        // What is lost does not come back, and a paused stream has nobody else who would notice (trap 9).
+        if (error instanceof StreamError && error.recourse === 'lost' && !signal.aborted) {
+          this.#lost = error;
+          this.#abort.abort(error);
+        }
       }
       limit.abort();
     } while (await clock.sleep(everyMs, signal));

@@ -36,6 +36,7 @@ export class FakeServer {
   reads: Positions[] = [];
   closes = 0;
   lagged: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+  lagFailure: Error | null = null;
   readonly changed = new Bell();
 
   constructor(private readonly now: () => number) {}
@@ -117,7 +118,7 @@ export class FakeServer {
         server.acked = Math.max(server.acked, Number(position));
         return Promise.resolve();
       },
-      lag: () => Promise.resolve(server.lagged),
+      lag: () => (server.lagFailure === null ? Promise.resolve(server.lagged) : Promise.reject(server.lagFailure)),
       snapshot: () => server.progress,
       release: () => Promise.resolve({ released: [], remaining: [] }),
       close() {
