@@ -22,6 +22,7 @@ function oneByOne(client: Client): Client {
 export class Sessions {
   private readonly open_ = new Set<Client>();
   private shared: Promise<Client> | null = null;
+  private closed = false;
 
   /** @param name of the stream at the source: `application_name` begins with it. */
   constructor(
@@ -41,11 +42,14 @@ export class Sessions {
 
   async open(role: string, replication = false): Promise<Client> {
     const statementTimeoutMs = STATEMENT_MS[role];
+    this.refuse();
     const client = await openSession(this.connection(), this.context.outbound, {
       name: `${this.name} ${role}`,
       replication,
       ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
     });
+    if (this.closed) await endSession(client);
+    this.refuse();
     this.open_.add(client);
     client.once('end', () => this.open_.delete(client));
     return client;
@@ -62,10 +66,15 @@ export class Sessions {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     const sessions = [...this.open_];
     this.open_.clear();
     this.shared = null;
     await Promise.allSettled(sessions.map((session) => endSession(session)));
+  }
+
+  private refuse(): void {
+    if (this.closed) throw new StreamError('source_unreachable', 'The source is closed.');
   }
 
   private connection() {

@@ -223,12 +223,14 @@ export class PostgresSource implements Source {
     if (position.phase === 'done') return;
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
-    // From here on an interruption is known for what it is.
-    const note = beginning.resumes ? null : work.note();
-    if (note !== null) yield note;
-    if (!beginning.resumes) yield { partition: '', events: [], position: encodePosition(position) };
     if (position.phase === 'stream')
       this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database);
+    if (!beginning.resumes) {
+      // From here on an interruption is known for what it is.
+      const note = work.note();
+      if (note !== null) yield note;
+      yield { partition: '', events: [], position: encodePosition(position) };
+    }
     yield* new Flow({
       ...{ position, work, waker, reader: this.reader },
       monotonic: () => context.clock.monotonic(),

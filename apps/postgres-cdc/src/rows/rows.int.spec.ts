@@ -220,6 +220,20 @@ describe('rows beside the stream', () => {
     await expectEqual(one, db.client, 'public.ledger', "'id', id");
   });
 
+  it('rows wait until the stream has passed everything that they saw, however far it is behind (Invariant 5)', async () => {
+    const db = await fresh(LEDGER);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    for (let i = 0; i < 4; i++) await db.client.query("UPDATE ledger SET v = nextval('versions') WHERE id % 20 = 0");
+    one.orders.push({ id: 'snap_behind', tables: ['public.ledger'], where: 'id < 300000' });
+    one.start();
+    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 60_000 });
+    expectNeverBack(one, 'public.ledger');
+    await expectEqual(one, db.client, 'public.ledger', "'id', id");
+  });
+
   it('a row whose key moves behind the readers keeps its big value, though the stream does not say it (trap 14)', async () => {
     const db = await fresh(`${LEDGER}; UPDATE ledger SET big = repeat('B', 3000) WHERE id > 899000`);
     const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, snapshot_max_rows_per_second: 60_000 });
