@@ -36,6 +36,8 @@ export class FakeServer {
   reads: Positions[] = [];
   closes = 0;
   lagged: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+  /** How often a source was told of orders; `null`: its sources take none. */
+  ordersTold: number | null = 0;
   readonly changed = new Bell();
 
   constructor(private readonly now: () => number) {}
@@ -117,6 +119,7 @@ export class FakeServer {
         server.acked = Math.max(server.acked, Number(position));
         return Promise.resolve();
       },
+      ...(server.ordersTold === null ? {} : { ordersChanged: () => void (server.ordersTold! += 1) }),
       lag: () => Promise.resolve(server.lagged),
       snapshot: () => server.progress,
       release: () => Promise.resolve({ released: [], remaining: [] }),
