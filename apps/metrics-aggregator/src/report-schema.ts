@@ -4,6 +4,8 @@ import { z } from 'zod';
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const time = z.number().nonnegative().max(8.64e15).nullable();
+/** What a source could not tell is `null`; what no worker of ours would say is taken as that. */
+const amount = z.number().nonnegative().nullable().catch(null);
 const DAY_MS = 86_400_000;
 
 /** Fields that it does not know are left out: a worker may be newer than this aggregator. */
@@ -34,7 +36,11 @@ const report = z.object({
   oldest_pending_at: time,
   lag_proved_at: time,
   last_event_at: time,
-  backlog_bytes: z.number().nonnegative().nullable().catch(null),
+  backlog_bytes: amount,
+  held_bytes: amount.optional(),
+  bytes_to_loss: amount.optional(),
+  seconds_to_loss: amount.optional(),
+  budget_bytes: amount.optional(),
 });
 
 const MOST_AT_ONCE = 10_000;

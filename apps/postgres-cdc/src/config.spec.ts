@@ -10,6 +10,7 @@ describe('the config of a Postgres stream', () => {
     expect(parseConfig({ tables: ['public.orders'] })).toEqual({
       ...{ tables: ['public.orders'], exclude_tables: [], exclude_columns: {} },
       ...{ snapshot: 'initial', heartbeat_interval: '10s', heartbeatMs: 10_000 },
+      ...{ snapshot_readers: 3, logical_messages: true, walBudget: null, failover: false },
     });
     expect(parseConfig({ tables: ['a.b'], heartbeat_interval: '500ms' }).heartbeatMs).toBe(500);
     expect(parseConfig({ tables: ['a.b'], heartbeat_interval: '2m' }).heartbeatMs).toBe(120_000);

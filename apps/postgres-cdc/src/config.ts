@@ -49,6 +49,31 @@ const schema = z.strictObject({
         '`initial`: rows first, as `op:"r"`, then changes. `never`: changes only. `only`: rows, then it stops.',
       examples: ['initial'],
     }),
+  snapshot_readers: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(3)
+    .meta({
+      description: 'Chunks of rows that are read at once: what the reading of rows may cost the source.',
+      examples: [3],
+    }),
+  snapshot_max_rows_per_second: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({
+      description: 'Rows of snapshots that are read in a second at the most. Default: no limit.',
+      examples: [20000],
+    }),
+  logical_messages: z
+    .boolean()
+    .default(true)
+    .meta({
+      description:
+        'Whether logical messages may be written into the WAL of the source: heartbeats for idle databases, marks for snapshots. Nothing else is ever written there.',
+      examples: [true],
+    }),
   heartbeat_interval: z
     .string()
     .regex(/^(?:[1-9][0-9]{2,6}ms|[1-9][0-9]{0,3}s|[1-9][0-9]?m)$/, 'is not a time such as 500ms, 10s or 1m')
@@ -57,6 +82,35 @@ const schema = z.strictObject({
       description: 'How often an idle database is kept moving, so that its slot does not hold back WAL. From 100ms.',
       examples: ['10s'],
     }),
+  wal_budget: z
+    .strictObject({
+      bytes: z
+        .union([
+          z
+            .int()
+            .min(1 << 20)
+            .max(2 ** 50),
+          z.string().regex(/^[1-9][0-9]{0,5}(?:MB|GB|TB)$/, 'is not a size such as 500MB or 10GB'),
+        ])
+        .meta({ description: 'Bytes, or a size as Postgres writes it (1 GB is 1024 MB). From 1MB.' }),
+      on_exceeded: z.enum(['warn', 'release']).default('warn').meta({
+        description:
+          '`warn`: it shows in metrics and as the finding `wal_budget_exceeded`. `release`: also of a paused or stopped stream, the slot that the stream made is dropped and the stream goes to `error` `wal_budget_exceeded`; start it with `{"onLostPosition":"resnapshot"}`.',
+      }),
+    })
+    .optional()
+    .meta({
+      description: 'How much WAL the stream may hold back at the source, and what happens beyond that.',
+      examples: [{ bytes: '10GB', on_exceeded: 'release' }],
+    }),
+  failover: z
+    .boolean()
+    .default(false)
+    .meta({
+      description:
+        'Postgres 17 and later: the slot is kept in step on standbys that are set up for it, and the stream goes on there after a promotion where that is proved to lose nothing.',
+      examples: [true],
+    }),
 });
 
 /**
@@ -64,6 +118,12 @@ const schema = z.strictObject({
  * quotes, whatever notation the user chose; its names are those of the catalog.
  */
 export type PostgresConfig = z.output<typeof schema>;
+
+/** How much WAL the stream may hold back, and what happens beyond that. */
+export interface WalBudget {
+  readonly bytes: number;
+  readonly on_exceeded: 'warn' | 'release';
+}
 
 /** As announced to the gateway: what does not fit is refused there, injection in names included. */
 export const configJsonSchema: JsonSchema = z.toJSONSchema(schema, { target: 'draft-2020-12', io: 'input' });
@@ -75,12 +135,19 @@ const milliseconds = (text: string): number => {
   return Number(count) * UNITS[unit!]!;
 };
 
+const SIZES: Readonly<Record<string, number>> = { MB: 2 ** 20, GB: 2 ** 30, TB: 2 ** 40 };
+
+const sizeOf = (size: number | string): number =>
+  typeof size === 'number' ? size : Number(size.slice(0, -2)) * SIZES[size.slice(-2)]!;
+
 /** A column as written and as SQL reads it: what may be meant is left out, rather than let slip. */
 const columnNames = (text: string): readonly string[] =>
   /^".+"$/s.test(text) ? [unquote(text)] : [...new Set([text, unquote(text)])];
 
 /** @throws StreamError `config_invalid` with every problem. */
-export function parseConfig(raw: unknown): PostgresConfig & { readonly heartbeatMs: number } {
+export function parseConfig(
+  raw: unknown,
+): PostgresConfig & { readonly heartbeatMs: number; readonly walBudget: WalBudget | null } {
   const parsed = schema.safeParse(raw);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'config'}: ${issue.message}`);
@@ -96,5 +163,11 @@ export function parseConfig(raw: unknown): PostgresConfig & { readonly heartbeat
     const key = `${of}.${table}`;
     columns[key] = [...new Set([...(columns[key] ?? []), ...names.flatMap(columnNames)])];
   }
-  return { ...config, exclude_columns: columns, heartbeatMs: milliseconds(config.heartbeat_interval) };
+  return {
+    ...config,
+    exclude_columns: columns,
+    heartbeatMs: milliseconds(config.heartbeat_interval),
+    walBudget:
+      config.wal_budget === undefined ? null : { ...config.wal_budget, bytes: sizeOf(config.wal_budget.bytes) },
+  };
 }

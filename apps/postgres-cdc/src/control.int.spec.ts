@@ -57,6 +57,8 @@ describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (versio
     publicationName: 'planasonix_p',
     ownsSlot: false,
     ownsPublication: false,
+    walBudget: null,
+    givenUp: false,
     ...by,
   });
   const findings = async (...args: Parameters<typeof input>) =>

@@ -10,6 +10,7 @@ export class Heartbeat {
   private timer: NodeJS.Timeout | undefined;
   private session: Client | null = null;
   private busy = false;
+  private refused = false;
 
   constructor(
     private readonly open: () => Promise<Client>,
@@ -27,17 +28,30 @@ export class Heartbeat {
     this.session = null;
   }
 
-  private async beat(): Promise<void> {
-    if (this.busy) return;
+  /** A message now, in a transaction of its own: its commit flushes everything that was written before it. */
+  mark(): void {
+    void this.beat(true);
+  }
+
+  /** Flushed here is enough: a standby that is away must not hold up a mark. */
+  private async opened(): Promise<Client> {
+    const session = await this.open();
+    await session.query('SET synchronous_commit = local');
+    return session;
+  }
+
+  private async beat(transactional = false): Promise<void> {
+    if (this.busy || this.refused) return;
     this.busy = true;
     try {
-      this.session ??= await this.open();
-      await this.session.query("SELECT pg_catalog.pg_logical_emit_message(false, 'planasonix', '')");
+      this.session ??= await this.opened();
+      await this.session.query("SELECT pg_catalog.pg_logical_emit_message($1, 'planasonix', '')", [transactional]);
     } catch (error) {
       const code = (error as { code?: string }).code;
       // Read-only (a standby) or not permitted: keepalives have to do.
       if (code === '25006' || code === '42501' || code === '55000') {
         clearInterval(this.timer);
+        this.refused = true;
         this.log.info({ code }, 'the source takes no heartbeats; an idle slot moves with keepalives only');
       }
       if (this.session !== null) await endSession(this.session);

@@ -1,5 +1,6 @@
 import { StreamError, type Position } from '@planasonix/core';
 import { parseLsn } from './decode/index.js';
+import { rowsState, type RowsState } from './rows/rows-state.js';
 
 /** Which server it is. Two servers, or two histories of one, never share positions. */
 export interface ServerIdentity {
@@ -11,15 +12,18 @@ export interface ServerIdentity {
 /**
  * A place in the WAL of one server, for one slot.
  * - `stream`: everything that committed before `lsn` (the end of a commit record) is in the log.
- * - `snapshot`: rows are being read; nothing of the WAL was taken yet. Interrupted, it starts over as `attempt + 1`.
- * - `done`: a snapshot that was all that was asked for.
+ * - `rows`: rows are all that was asked for, and they are being read; `done`: they are all there.
+ * - `snapshot`: of an earlier version, whose snapshots start over when they are interrupted.
  */
 export interface PgPosition extends ServerIdentity {
-  readonly phase: 'stream' | 'snapshot' | 'done';
+  readonly phase: 'stream' | 'rows' | 'done' | 'snapshot';
   readonly slot: string;
   /** `16/B374D848` */
   readonly lsn: string;
+  /** How often reading has begun from nothing. */
   readonly attempt: number;
+  /** How far the rows of tables have come, where they are being read beside the stream. */
+  readonly rows?: RowsState;
 }
 
 export const encodePosition = (position: PgPosition): Position => JSON.stringify(position);
@@ -29,7 +33,8 @@ export function decodePosition(text: Position): PgPosition {
   try {
     const read = JSON.parse(text) as PgPosition;
     parseLsn(read.lsn);
-    if (typeof read.system_id === 'string' && ['stream', 'snapshot', 'done'].includes(read.phase)) return read;
+    if (read.rows !== undefined) rowsState.parse(read.rows);
+    if (typeof read.system_id === 'string' && ['stream', 'rows', 'done', 'snapshot'].includes(read.phase)) return read;
   } catch {
     // Told below.
   }

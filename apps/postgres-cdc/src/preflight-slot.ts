@@ -22,7 +22,7 @@ const ACTIVE = `
 
 /** The slot, where it is there already. */
 export async function checkSlot(
-  { client, config, slotName, ownsSlot }: PreflightInput,
+  { client, config, slotName, ownsSlot, givenUp }: PreflightInput,
   server: ServerFacts,
 ): Promise<Check[]> {
   if (config.snapshot === 'only') return [];
@@ -43,7 +43,8 @@ export async function checkSlot(
   if (slot.database !== server.database)
     return [error('config_invalid', `The slot ${slotName} belongs to the database ${slot.database}.`, another)];
   const why = slot.invalidation_reason ?? (slot.conflicting === true ? 'conflict with recovery' : null);
-  if (slot.wal_status === 'lost' || why !== null)
+  if (slot.wal_status === 'lost' || why !== null) {
+    if (ownsSlot && givenUp) return [];
     return [
       error(
         'slot_lost',
@@ -53,6 +54,7 @@ export async function checkSlot(
           : `SELECT pg_drop_replication_slot(${quoteLiteral(slotName)});`,
       ),
     ];
+  }
   const checks: Check[] = [];
   if (slot.wal_status === 'unreserved')
     checks.push({

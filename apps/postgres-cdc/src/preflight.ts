@@ -1,6 +1,8 @@
 import { passes, type Check } from '@planasonix/core';
 import type { Client } from 'pg';
-import type { PostgresConfig } from './config.js';
+import type { PostgresConfig, WalBudget } from './config.js';
+import { checkCare } from './preflight-care.js';
+import { checkFailover } from './preflight-failover.js';
 import { checkPublication } from './preflight-publication.js';
 import { checkServer, serverFacts } from './preflight-server.js';
 import { checkSlot } from './preflight-slot.js';
@@ -15,6 +17,9 @@ export interface PreflightInput {
   readonly publicationName: string;
   readonly ownsSlot: boolean;
   readonly ownsPublication: boolean;
+  readonly walBudget: WalBudget | null;
+  /** The user gave the position up: a slot of the stream's own that is lost is replaced. */
+  readonly givenUp: boolean;
 }
 
 const ORDER = ['error', 'warning', 'info'] as const;
@@ -31,6 +36,8 @@ export async function preflight(input: PreflightInput): Promise<readonly Check[]
   const found = [
     ...(await checkServer(input, server)),
     ...(await checkSlot(input, server)),
+    ...(await checkFailover(input, server)),
+    ...(await checkCare(input)),
     ...ofTables,
     // What to publish is known only when the tables are.
     ...(tables.length > 0 && passes(ofTables.filter((check) => check.code === 'tables_missing'))

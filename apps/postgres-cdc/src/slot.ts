@@ -59,12 +59,15 @@ const CREATE_MS = 30_000;
 
 export interface CreatedSlot {
   readonly consistentPoint: bigint;
-  /** Name of the exported snapshot; valid while `replication` runs nothing else. */
-  readonly snapshot: string;
 }
 
-/** Creates the slot, exporting the snapshot that belongs to its beginning. */
-export async function createSlot(replication: Client, control: Client, name: string): Promise<CreatedSlot> {
+/** Creates the slot. Rows are read later, beside the stream, so no snapshot is exported with it. */
+export async function createSlot(
+  replication: Client,
+  control: Client,
+  name: string,
+  failover = false,
+): Promise<CreatedSlot> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -79,13 +82,13 @@ export async function createSlot(replication: Client, control: Client, name: str
       );
     }, CREATE_MS);
   });
-  const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
-    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+  const created = replication.query<{ consistent_point: string }>(
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'nothing', FAILOVER)" : 'NOEXPORT_SNAPSHOT'}`,
   );
   created.catch(() => undefined);
   try {
     const { rows } = await Promise.race([created, late]);
-    return { consistentPoint: parseLsn(rows[0]!.consistent_point), snapshot: rows[0]!.snapshot_name };
+    return { consistentPoint: parseLsn(rows[0]!.consistent_point) };
   } finally {
     clearTimeout(timer);
   }

@@ -1,6 +1,5 @@
 import {
   CONNECTED,
-  StreamError,
   type ChangeBatch,
   type Check,
   type Lag,
@@ -14,29 +13,25 @@ import {
 } from '@planasonix/core';
 import type { Client } from 'pg';
 import { parseConfig } from './config.js';
-import { TypeCatalog, lsnText, parseLsn, type DecoderOptions } from './decode/index.js';
-import { endSession } from './end-session.js';
+import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
+import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
-import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
-import { endPredecessor } from './predecessor.js';
+import { letGoOfSlot } from './let-go.js';
+import { openStream, type Beginning } from './opening.js';
+import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { releaseAtSource } from './release.js';
-import { clientConfig, openSession, toStreamError } from './session.js';
-import { createSlot, dropSlot, holds, identify, slotState, usable } from './slot.js';
-import { Snapshot } from './snapshot.js';
-import { missingTables, resolveTables, type SourceTable } from './tables.js';
+import { RowWork } from './row-work.js';
+import { NOTEBOOK } from './rows/rows-state.js';
+import { toStreamError } from './session.js';
+import { Sessions } from './sessions.js';
+import { slotState } from './slot.js';
+import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
+import { Waker } from './waker.js';
 import { WalReader } from './wal-reader.js';
-
-/** Where reading begins, once slot and snapshot are settled. */
-interface Beginning {
-  readonly position: PgPosition;
-  readonly snapshot: Snapshot | null;
-  /** The snapshot's rows come after those of an earlier attempt, or after rows that were given up. */
-  readonly restarts: boolean;
-}
 
 /** One stream's view of a Postgres server. */
 export class PostgresSource implements Source {
@@ -45,13 +40,16 @@ export class PostgresSource implements Source {
   private readonly publication: string;
   private readonly name: string;
   private readonly catalog = new TypeCatalog();
+  private readonly waker = new Waker();
   private readonly known: KnownTables;
-  private readonly sessions = new Set<Client>();
+  private readonly sessions: Sessions;
+  private readonly care: SlotCare;
+  /** The slot is the one that is read from here on; before that, one whose loss was accepted may still be there. */
+  private begun = false;
   private owned: Owned;
-  private shown: Snapshot | null = null;
+  private work: RowWork | null = null;
   private reader: WalReader | null = null;
   private heartbeat: Heartbeat | null = null;
-  private control: Promise<Client> | null = null;
 
   constructor(private readonly context: SourceContext) {
     const { streamId, config } = context;
@@ -60,18 +58,35 @@ export class PostgresSource implements Source {
     this.slot = this.config.slot_name ?? this.name;
     this.publication = this.config.publication ?? this.name;
     this.owned = context.owned;
-    this.known = new KnownTables(this.catalog, () => this.session());
+    this.sessions = new Sessions(context, this.name);
+    this.care = new SlotCare({
+      streamId,
+      slot: this.slot,
+      budget: this.config.walBudget,
+      facts: async () => slotFacts(await this.sessions.control(), this.slot),
+      ours: () => this.owned['slot'] === this.slot,
+      clock: context.clock,
+      log: context.log,
+    });
+    this.known = new KnownTables(
+      this.config,
+      this.catalog,
+      () => this.sessions.control(),
+      () => this.work?.met(),
+    );
   }
 
   async check(): Promise<readonly Check[]> {
     try {
       return await preflight({
-        client: await this.session(),
+        client: await this.sessions.control(),
         config: this.config,
         slotName: this.slot,
         publicationName: this.publication,
         ownsSlot: this.owned['slot'] === this.slot,
         ownsPublication: this.owned['publication'] === this.publication,
+        walBudget: this.config.walBudget,
+        givenUp: this.context.onLostPosition !== null,
       });
     } catch (error) {
       const { code, message, hint } = toStreamError(error, 'checking the source');
@@ -81,21 +96,47 @@ export class PostgresSource implements Source {
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     try {
-      const text = from.get('');
-      yield* this.reading(text === undefined ? null : decodePosition(text), signal);
+      yield* this.reading(from, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw toStreamError(error, 'reading');
     }
   }
 
-  async ack(_partition: string, position: Position): Promise<void> {
-    const { phase, lsn } = decodePosition(position);
-    if (phase === 'stream') this.reader?.settle(parseLsn(lsn));
-    return Promise.resolve();
+  async ack(partition: string, position: Position): Promise<void> {
+    if (partition === NOTEBOOK) return;
+    const place = decodePosition(position);
+    if (place.phase === 'stream') this.reader?.settle(parseLsn(place.lsn));
+    await this.work?.committed(place);
+  }
+
+  ordersChanged(): void {
+    this.work?.ordersChanged();
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
+    // While rows flow nobody waits for the look: a server that does not answer is the reader's business.
+    if (this.reader !== null) this.care.stir();
+    else await this.care.look();
+    if (this.begun || this.context.onLostPosition === null) this.care.enforce();
+    const lag = await this.distance(from, signal);
+    return this.care.retention === null ? lag : { ...lag, retention: this.care.retention };
+  }
+
+  async letGo(): Promise<ReleaseReport> {
+    try {
+      const client = await this.sessions.control();
+      await this.care.look();
+      const { restart, toBeGivenUp } = this.care;
+      if (!toBeGivenUp || restart === null) return { released: [], remaining: [] };
+      const { clock } = this.context;
+      return await letGoOfSlot({ client, slot: this.slot, upTo: restart, applicationName: this.name, clock });
+    } catch (error) {
+      throw toStreamError(error, 'giving up the slot');
+    }
+  }
+
+  private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
     if (this.reader !== null) return this.reader.lag;
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
@@ -106,13 +147,13 @@ export class PostgresSource implements Source {
         backlogBytes: null,
       };
     try {
-      const control = await this.session();
+      const control = await this.sessions.control();
       const { version, database } = await this.server(control);
       const { slot, publication } = this;
       return await peekLag(
         {
           control,
-          config: await this.dialling(),
+          config: await this.sessions.dialling(),
           slot,
           publication,
           serverVersion: version,
@@ -128,7 +169,7 @@ export class PostgresSource implements Source {
   }
 
   snapshot(): SnapshotProgress | null {
-    return this.shown?.progress ?? null;
+    return this.work?.progress ?? null;
   }
 
   async release(options: { readonly force: boolean }, signal: AbortSignal): Promise<ReleaseReport> {
@@ -136,7 +177,13 @@ export class PostgresSource implements Source {
     if (slot === null && publication === null) return { released: [], remaining: [] };
     try {
       return await releaseAtSource(
-        { client: await this.session(), slot, publication, applicationName: this.name, force: options.force },
+        {
+          client: await this.sessions.control(),
+          slot,
+          publication,
+          applicationName: this.name,
+          force: options.force,
+        },
         signal,
       );
     } catch (error) {
@@ -147,175 +194,102 @@ export class PostgresSource implements Source {
   }
 
   async close(): Promise<void> {
-    const sessions = [...this.sessions];
-    this.sessions.clear();
-    this.control = null;
     await Promise.allSettled([
       this.reader?.close(),
       this.heartbeat?.close(),
-      this.shown?.close(),
-      ...sessions.map((session) => endSession(session)),
+      this.work?.feed.close(),
+      this.sessions.close(),
     ]);
   }
 
-  private async *reading(position: PgPosition | null, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    const control = await this.session();
-    const tables = await resolveTables(control, this.config);
-    const missing = missingTables(this.config, tables);
-    if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
-    if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${this.config.tables.join(', ')}.`);
+  private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const { config, context, sessions, slot, publication, name, waker } = this;
+    const text = from.get('');
+    const beginning = await openStream(
+      {
+        ...{ config, context, sessions, slot, publication, name },
+        owned: () => this.owned,
+        remember: (more) => this.remember(more),
+      },
+      text === undefined ? null : decodePosition(text),
+    );
+    const { position } = beginning;
+    const control = await sessions.control();
     const { version, database, walSenderTimeoutMs } = await this.server(control);
-    await this.known.begin(tables);
-    const beginning = await this.begin(control, tables, position, database);
+    await this.known.add(beginning.tables);
+    this.care.forget();
+    this.begun = true;
     yield CONNECTED;
-    if (beginning.position.phase === 'done') return;
-    if (beginning.snapshot !== null) {
-      yield* this.snapshotting(beginning, signal);
-      if (signal.aborted) return;
-      if (this.config.snapshot === 'only') return;
-    }
-    const at = { ...beginning.position, phase: 'stream' as const };
-    const from = parseLsn(at.lsn);
+    if (position.phase === 'done') return;
+    const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
+    await work.begin();
+    // From here on an interruption is known for what it is.
+    const note = beginning.resumes ? null : work.note();
+    if (note !== null) yield note;
+    if (!beginning.resumes) yield { partition: '', events: [], position: encodePosition(position) };
+    if (position.phase === 'stream')
+      this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database);
+    yield* new Flow({
+      ...{ position, work, waker, reader: this.reader },
+      monotonic: () => context.clock.monotonic(),
+      mark: () => this.heartbeat?.mark(),
+    }).batches(signal);
+    if (!signal.aborted && position.phase === 'rows')
+      yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
+  }
+
+  private rowWork(beginning: Beginning, database: string, notes: string | undefined): RowWork {
+    const { config, context, sessions, catalog, waker } = this;
+    return new RowWork(
+      {
+        ...{ config, context, database, catalog, waker, clock: context.clock, log: context.log },
+        open: () => sessions.open('rows'),
+        end: (session) => sessions.end(session),
+        control: () => sessions.control(),
+        slotOf: (oid) => this.known.slotOf(oid),
+        learn: (tables) => this.known.add(tables),
+        publish: async (client, tables) => {
+          await ensurePublication(client, {
+            ...{ name: this.publication, tables },
+            owned: this.owned['publication'] === this.publication,
+            remember: () => this.remember({ publication: this.publication }),
+          });
+        },
+      },
+      beginning,
+      notes,
+    );
+  }
+
+  private async openReader(
+    position: PgPosition,
+    control: Client,
+    serverVersion: number,
+    walSenderTimeoutMs: number,
+    database: string,
+  ): Promise<WalReader> {
+    const from = parseLsn(position.lsn);
     const confirmed = (await slotState(control, this.slot))?.confirmed_flush_lsn;
     const reader = new WalReader(
       {
-        config: await this.dialling(),
-        slot: this.slot,
-        publication: this.publication,
-        serverVersion: version,
-        walSenderTimeoutMs,
-        position: at,
+        ...{ slot: this.slot, publication: this.publication, serverVersion, walSenderTimeoutMs },
+        config: await this.sessions.dialling(),
         confirmed: parseLsn(confirmed ?? '0/0'),
-        decoder: this.decoding(database, at),
+        decoder: this.decoding(database, position),
         known: (relation) => this.known.has(relation),
         learn: (relation) => this.known.learn(relation),
         clock: this.context.clock,
+        waker: this.waker,
       },
       from,
     );
     this.reader = reader;
     await reader.open(from);
-    this.heartbeat = new Heartbeat(() => this.open('heartbeat'), this.config.heartbeatMs, this.context.log);
-    this.heartbeat.start();
-    yield* reader.batches(signal);
-  }
-
-  /** Publication before slot (trap 10), slot before snapshot, all before the first row. */
-  private async begin(
-    control: Client,
-    tables: readonly SourceTable[],
-    position: PgPosition | null,
-    database: string,
-  ): Promise<Beginning> {
-    const replication = await this.open('slot', true);
-    const server = await identify(replication);
-    const given = this.context.onLostPosition;
-    const lost = given !== null;
-    const only = this.config.snapshot === 'only';
-    const resumes = position !== null && !lost && position.phase !== 'snapshot';
-    if (resumes) sameServer(position, server);
-    if (resumes && position.phase === 'done') return { position, snapshot: null, restarts: false };
-    if (!only || resumes)
-      await ensurePublication(control, {
-        name: this.publication,
-        tables,
-        owned: this.owned['publication'] === this.publication,
-        remember: () => this.remember({ publication: this.publication }),
-      });
-    await endPredecessor(control, this.slot, this.name, this.context.clock);
-    const found = await slotState(control, this.slot);
-    if (resumes) {
-      holds(found, this.slot, position);
-      await this.forget(replication);
-      return { position, snapshot: null, restarts: false };
+    if (this.config.logical_messages) {
+      this.heartbeat = new Heartbeat(() => this.sessions.open('heartbeat'), this.config.heartbeatMs, this.context.log);
+      this.heartbeat.start();
     }
-    const rows =
-      only ||
-      (given === 'resnapshot'
-        ? this.config.snapshot !== 'never'
-        : given === null && this.config.snapshot === 'initial');
-    const attempt = (position?.attempt ?? 0) + 1;
-    const restarts = attempt > 1 || lost;
-    const place = await this.place(control, replication, found, only, lost);
-    const beginning = (phase: PgPosition['phase']): PgPosition => ({
-      ...server,
-      phase,
-      slot: this.slot,
-      lsn: lsnText(place.lsn),
-      attempt,
-    });
-    if (!rows) {
-      await this.forget(replication);
-      return { position: beginning('stream'), snapshot: null, restarts };
-    }
-    const snapshot = new Snapshot({
-      open: () => this.open('snapshot'),
-      tables,
-      catalog: this.catalog,
-      database,
-      exported: place.exported ?? (await this.exportSnapshot(control)),
-      lsn: lsnText(place.lsn),
-      takenAtMs: this.context.clock.now(),
-      id: place.lsn.toString(16),
-      attempt,
-    });
-    this.shown = snapshot;
-    await snapshot.begin();
-    // The readers hold the snapshot now; who exported it may go.
-    if (place.exported === null) await control.query('COMMIT');
-    await this.forget(replication);
-    return { position: beginning('snapshot'), snapshot, restarts };
-  }
-
-  /** The slot, made or found, and the place where its changes begin. */
-  private async place(
-    control: Client,
-    replication: Client,
-    found: Awaited<ReturnType<typeof slotState>>,
-    only: boolean,
-    lost: boolean,
-  ): Promise<{ lsn: bigint; exported: string | null }> {
-    if (only) {
-      const { rows } = await control.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
-      return { lsn: parseLsn(rows[0]!.lsn), exported: null };
-    }
-    const own = this.owned['slot'] === this.slot;
-    if (found !== null && !own) {
-      usable(found, this.slot);
-      if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), exported: null };
-      // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
-      const { rows } = await control.query<{ lsn: string }>(
-        'SELECT (pg_replication_slot_advance($1, pg_current_wal_lsn())).end_lsn::text AS lsn',
-        [this.slot],
-      );
-      return { lsn: parseLsn(rows[0]!.lsn), exported: null };
-    }
-    // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
-    if (found !== null) await dropSlot(control, this.slot);
-    await this.remember({ slot: this.slot });
-    const made = await createSlot(replication, control, this.slot);
-    return { lsn: made.consistentPoint, exported: made.snapshot };
-  }
-
-  private async exportSnapshot(control: Client): Promise<string> {
-    await control.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    return (await control.query<{ name: string }>('SELECT pg_export_snapshot() AS name')).rows[0]!.name;
-  }
-
-  private async *snapshotting(
-    { snapshot, restarts, position }: Beginning,
-    signal: AbortSignal,
-  ): AsyncGenerator<ChangeBatch> {
-    // From here on an interruption is known for what it is, and the next attempt says that it starts over.
-    yield { partition: '', events: restarts ? snapshot!.restarts() : [], position: encodePosition(position) };
-    yield* snapshot!.read(signal);
-    if (signal.aborted) return;
-    yield {
-      partition: '',
-      events: [],
-      position: encodePosition({ ...position, phase: this.config.snapshot === 'only' ? 'done' : 'stream' }),
-    };
-    await snapshot!.close();
+    return reader;
   }
 
   private decoding(database: string, server: ServerIdentity): DecoderOptions {
@@ -323,6 +297,7 @@ export class PostgresSource implements Source {
       catalog: this.catalog,
       keyOf: (relation) => this.known.keyOf(relation),
       excludedOf: (schema, table) => new Set(this.config.exclude_columns[`${schema}.${table}`] ?? []),
+      slotOf: (relation) => this.known.slotOf(relation.oid),
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
     };
@@ -343,41 +318,5 @@ export class PostgresSource implements Source {
       database: rows[0]!.database,
       walSenderTimeoutMs: Number(rows[0]!.timeout),
     };
-  }
-
-  private connection() {
-    const { connection } = this.context;
-    if (connection === null) throw new StreamError('config_invalid', 'A Postgres stream needs a connection.');
-    return connection;
-  }
-
-  private dialling() {
-    return clientConfig(this.connection(), this.context.outbound, { name: this.name });
-  }
-
-  /** The session for catalog questions; opened anew when it has broken. */
-  private session(): Promise<Client> {
-    this.control ??= this.open('control').then((client) => {
-      client.once('end', () => (this.control = null));
-      return client;
-    });
-    this.control.catch(() => (this.control = null));
-    return this.control;
-  }
-
-  private async open(role: string, replication = false): Promise<Client> {
-    const client = await openSession(this.connection(), this.context.outbound, {
-      name: `${this.name} ${role}`,
-      replication,
-      ...(role === 'control' || role === 'heartbeat' ? { statementTimeoutMs: 30_000 } : {}),
-    });
-    this.sessions.add(client);
-    client.once('end', () => this.sessions.delete(client));
-    return client;
-  }
-
-  private async forget(client: Client): Promise<void> {
-    this.sessions.delete(client);
-    await endSession(client);
   }
 }

@@ -1,24 +1,36 @@
 import type { Client } from 'pg';
-import type { RelationInfo, TypeCatalog } from './decode/index.js';
-import type { SourceTable } from './tables.js';
+import type { PostgresConfig } from './config.js';
+import type { GateSlot, RelationInfo, TypeCatalog } from './decode/index.js';
+import { SHUT } from './rows/table-watch.js';
+import { isAsked, type SourceTable } from './tables.js';
 
 const KEY = `
   SELECT a.attname AS name FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
   WHERE i.indrelid = $1::oid AND k.n <= i.indnkeyatts AND CASE WHEN $2 THEN i.indisreplident ELSE i.indisprimary END ORDER BY k.n`;
 
-/** Which tables the decoder can take rows of: their types are in the catalog, their keys are known. */
+const ANCESTORS = `
+  SELECT c.oid, n.nspname AS schema, c.relname AS table FROM pg_partition_ancestors($1::oid) a
+  JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.relid::oid <> $1::oid`;
+
+/** Which tables the decoder can take rows of: their types are in the catalog, their keys are known, and who stands at them. */
 export class KnownTables {
   private readonly keys = new Map<number, readonly string[]>();
   private readonly shapes = new Map<number, string>();
+  private readonly slots = new Map<number, GateSlot>();
+  /** Partitions that come under their own names → their root. */
+  private readonly roots = new Map<number, number>();
 
   constructor(
+    private readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>,
     private readonly catalog: TypeCatalog,
     private readonly control: () => Promise<Client>,
+    /** A table that is asked for and was not there before has sent its first change. */
+    private readonly met: (oid: number) => void,
   ) {}
 
-  /** What was resolved before reading began. */
-  async begin(tables: readonly SourceTable[]): Promise<void> {
+  /** Tables as the catalog has them. */
+  async add(tables: readonly SourceTable[]): Promise<void> {
     for (const table of tables) this.keys.set(table.oid, table.key);
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
   }
@@ -27,29 +39,49 @@ export class KnownTables {
     return this.keys.get(relation.oid) ?? [];
   }
 
+  /** Where somebody may stand at a table; a partition goes by its root. */
+  slotOf(oid: number): GateSlot {
+    const of = this.roots.get(oid) ?? oid;
+    let slot = this.slots.get(of);
+    if (slot === undefined) this.slots.set(of, (slot = { gate: null }));
+    return slot;
+  }
+
   /** A table that was seen with this very shape, or for the first time and just resolved. */
   has(relation: RelationInfo): boolean {
     const shape = shapeOf(relation);
     const seen = this.shapes.get(relation.oid);
-    const fits =
-      this.keys.has(relation.oid) &&
-      (seen === undefined || seen === shape) &&
-      this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length === 0;
-    if (fits) this.shapes.set(relation.oid, shape);
-    return fits;
+    if (seen !== undefined) return seen === shape;
+    // The first message of a table on this connection: the catalog is fresh, unless a type is new.
+    if (!this.keys.has(relation.oid)) return false;
+    if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
+    this.shapes.set(relation.oid, shape);
+    return true;
   }
 
-  /** Asks the catalog again: the table is new, or its shape or its types have changed. */
+  /** Its form has changed, or it is new: key, types and whether it is asked for are asked of the catalog. */
   async learn(relation: RelationInfo): Promise<void> {
     const control = await this.control();
-    this.catalog.forget();
-    await this.ensure(relation.columns.map((column) => column.typeOid));
+    await this.catalog.renew(
+      relation.columns.map((column) => column.typeOid),
+      async (sql, params) => (await control.query<Record<string, string | null>>(sql, [...params])).rows,
+    );
     const { rows } = await control.query<{ name: string }>(KEY, [relation.oid, relation.replicaIdentity === 'i']);
+    if (!this.keys.has(relation.oid)) await this.place(control, relation);
     this.keys.set(
       relation.oid,
       rows.map((row) => row.name),
     );
     this.shapes.set(relation.oid, shapeOf(relation));
+  }
+
+  /** A publication may cover more than was asked for, and may send partitions under their own names. */
+  private async place(control: Client, { oid, schema, table }: RelationInfo): Promise<void> {
+    const { rows } = await control.query<{ oid: string; schema: string; table: string }>(ANCESTORS, [oid]);
+    const root = rows.map((row) => Number(row.oid)).find((one) => this.keys.has(one));
+    if (root !== undefined) this.roots.set(oid, root);
+    else if (isAsked(this.config, { schema, table, ancestors: rows })) this.met(oid);
+    else this.slotOf(oid).gate = SHUT;
   }
 
   private async ensure(oids: readonly number[]): Promise<void> {
@@ -62,6 +94,10 @@ export class KnownTables {
   }
 }
 
-const shapeOf = (relation: RelationInfo): string =>
-  relation.replicaIdentity +
-  relation.columns.map((column) => `${column.name}:${column.typeOid}:${column.identity}`).join('\0');
+const shapeOf = ({ schema, table, replicaIdentity, columns }: RelationInfo): string =>
+  JSON.stringify([
+    schema,
+    table,
+    replicaIdentity,
+    columns.map((column) => [column.name, column.typeOid, column.identity]),
+  ]);

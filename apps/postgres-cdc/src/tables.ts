@@ -18,6 +18,8 @@ export interface SourceTable {
   readonly excluded: ReadonlySet<string>;
   /** Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). */
   readonly key: readonly string[];
+  /** Per key column: the collation of the index where that is not the column's own, ready for SQL; else `null`. */
+  readonly keyCollations: readonly (string | null)[];
   readonly identity: 'd' | 'n' | 'f' | 'i';
   /** One that can be a replica identity: a deferrable one can't. */
   readonly hasPrimaryKey: boolean;
@@ -34,7 +36,8 @@ export interface SourceTable {
 type Wanted = Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
 type Name = { readonly schema: string; readonly table: string };
 
-interface Candidate extends Name {
+/** A table by name; `ancestors`: of a partition, the tables that it is a part of. */
+export interface Candidate extends Name {
   readonly oid: number;
   readonly ancestors: readonly Name[];
 }
@@ -53,12 +56,19 @@ const COLUMNS_OF = (index: string) => `
   SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(${index}.indkey) WITH ORDINALITY AS k(attnum, n)
   JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
 
+/** An index may be ordered by another collation than its column: rows are asked for in the index's order, or it is of no use. */
+const COLLATIONS_OF = (index: string) => `
+  SELECT json_agg(CASE WHEN k.coll <> 0 AND k.coll <> a.attcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname)
+    FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = k.coll) END ORDER BY k.n)
+  FROM unnest(${index}.indkey::int2[], ${index}.indcollation::oid[]) WITH ORDINALITY AS k(attnum, coll, n)
+  JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
+
 /** Whether the server could tell an updated row of relation `l` apart. */
 const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
 
 const DETAILS = `
-  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, r.columns AS identity_key,
+  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, r.columns AS identity_key, r.collations AS identity_collations,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM pg_partition_tree(c.oid) t
@@ -66,7 +76,8 @@ const DETAILS = `
     leaves.tuples, leaves.bytes, leaves.unidentified
   FROM pg_class c
   LEFT JOIN LATERAL (SELECT i.indimmediate, (${COLUMNS_OF('i')}) AS columns FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) p ON true
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations
+    FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
     SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(pg_relation_size(l.oid)), 0) AS bytes,
       json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
@@ -82,6 +93,7 @@ interface Detail {
   readonly primary_key: string | null;
   readonly immediate: string;
   readonly identity_key: string | null;
+  readonly identity_collations: string | null;
   readonly columns: string | null;
   readonly tuples: string | null;
   readonly bytes: string;
@@ -119,15 +131,50 @@ function chosen(candidates: readonly Candidate[], config: Wanted): readonly Cand
   });
 }
 
-/** The tables that the config asks for, in the order of their making. */
-export async function resolveTables(client: Client, config: Wanted): Promise<readonly SourceTable[]> {
+/** Names of the tables that the config asks for, in the order of their making: one cheap query. */
+export async function askedTables(client: Client, config: Wanted): Promise<readonly Candidate[]> {
   const schemas = new Set(config.tables.flatMap((text) => parsePattern(text)?.schema ?? []));
   const found = await client.query<Name & { oid: string; ancestors: string | null }>(CANDIDATES, [[...schemas]]);
   const candidates = found.rows.map((row) => ({ ...row, oid: Number(row.oid), ancestors: list<Name>(row.ancestors) }));
-  const names = new Map(chosen(candidates, config).map((one) => [one.oid, one]));
-  if (names.size === 0) return [];
+  return chosen(candidates, config);
+}
+
+/** What the catalog knows of them; those that are gone by now are left out. */
+export async function describeTables(
+  client: Client,
+  asked: readonly Candidate[],
+  config: Wanted,
+): Promise<readonly SourceTable[]> {
+  if (asked.length === 0) return [];
+  const names = new Map(asked.map((one) => [one.oid, one]));
   const { rows } = await client.query<Detail>(DETAILS, [[...names.keys()]]);
   return rows.map((row) => describe(row, names.get(Number(row.oid))!, config));
+}
+
+/** The tables that the config asks for, in the order of their making. */
+export const resolveTables = async (client: Client, config: Wanted): Promise<readonly SourceTable[]> =>
+  describeTables(client, await askedTables(client, config), config);
+
+/** One table as it is now, under whatever name it has by now; `null`: it is gone. */
+export async function describeTable(client: Client, oid: number, config: Wanted): Promise<SourceTable | null> {
+  const { rows } = await client.query<Name>(
+    'SELECT n.nspname AS schema, c.relname AS table FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1',
+    [oid],
+  );
+  const [name] = rows;
+  return name === undefined
+    ? null
+    : ((await describeTables(client, [{ ...name, oid, ancestors: [] }], config))[0] ?? null);
+}
+
+/**
+ * Whether what comes under this name is asked for: the table itself, or, where a publication sends partitions under
+ * their own names, one of an asked root.
+ */
+export function isAsked(config: Wanted, { schema, table, ancestors }: Omit<Candidate, 'oid'>): boolean {
+  const match = tableMatcher(config);
+  if (ancestors.some((root) => match(root.schema, root.table) !== null)) return true;
+  return chosen([{ oid: 0, schema, table, ancestors }], config).length > 0;
 }
 
 function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted): SourceTable {
@@ -140,6 +187,7 @@ function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted
     columns: list<SourceColumn>(row.columns).filter((column) => !excluded.has(column.name)),
     partitions: list<Name>(row.partitions),
     key: list<string>(row.identity_key ?? row.primary_key),
+    keyCollations: list<string | null>(row.identity_collations),
     // Partitions to come take the root's primary key and nothing else from it.
     unidentified:
       partitioned && !hasPrimaryKey && row.partitions === null && unidentified.length === 0

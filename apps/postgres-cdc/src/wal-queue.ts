@@ -1,5 +1,6 @@
 import type { ChangeEvent } from '@planasonix/core';
 import type { StreamDecoder } from './decode/index.js';
+import { Waker } from './waker.js';
 
 /** What goes out at once at the most. */
 const EVENTS = 1000;
@@ -28,9 +29,11 @@ export class WalQueue {
   private committed = 0;
   private committedLsn: bigint | null = null;
   private oldestMs: number | null = null;
-  private wake: (() => void) | null = null;
 
-  constructor(private readonly decoder: StreamDecoder) {}
+  constructor(
+    private readonly decoder: StreamDecoder,
+    private readonly waker: Waker = new Waker(),
+  ) {}
 
   /** After a change was decoded. */
   changed(): void {
@@ -43,8 +46,7 @@ export class WalQueue {
   committedUpTo(endLsn: bigint): void {
     this.committed = this.decoder.events.length;
     this.committedLsn = endLsn;
-    this.wake?.();
-    this.wake = null;
+    this.waker.stir();
   }
 
   /** Nothing of what was received still has to be handed over. */
@@ -55,6 +57,11 @@ export class WalQueue {
       this.decoder.events.length === 0 &&
       !this.decoder.inTransaction
     );
+  }
+
+  /** Nothing of what was decoded still has to be handed over; a transaction may be open. */
+  get drained(): boolean {
+    return this.ready.length === 0 && this.committedLsn === null && this.decoder.events.length === 0;
   }
 
   get full(): boolean {
@@ -80,18 +87,8 @@ export class WalQueue {
     return this.committedLsn === null ? null : this.cutCommitted();
   }
 
-  /** Resolves when there may be something, or somebody called `stir`. */
-  async wait(): Promise<void> {
-    if (this.ready.length > 0 || this.committedLsn !== null) return;
-    await new Promise<void>((resolve) => (this.wake = resolve));
-  }
-
-  stir(): void {
-    this.wake?.();
-    this.wake = null;
-  }
-
-  private flush(): void {
+  /** Everything that was decoded becomes a batch, also what belongs to a transaction that is not whole yet. */
+  flush(): void {
     if (this.committedLsn !== null) this.push(this.cutCommitted());
     const events = this.decoder.events;
     if (events.length > 0) {
@@ -99,7 +96,7 @@ export class WalQueue {
       this.push({ events: this.decoder.take(), endLsn: null, bytes, oldestMs: this.decoder.commitMs });
       this.oldestMs = null;
     }
-    this.stir();
+    this.waker.stir();
   }
 
   private push(batch: WalBatch): void {

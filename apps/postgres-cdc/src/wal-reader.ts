@@ -1,10 +1,10 @@
-import { StreamError, type ChangeBatch, type Clock, type Lag } from '@planasonix/core';
+import { StreamError, type Clock, type Lag } from '@planasonix/core';
 import type { ClientConfig } from 'pg';
 import { Acker, statusInterval } from './acker.js';
-import { StreamDecoder, lsnText, type DecoderOptions, type RelationInfo } from './decode/index.js';
-import { encodePosition, type PgPosition } from './position.js';
+import { StreamDecoder, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import { WalConnection } from './wal-connection.js';
-import { WalQueue } from './wal-queue.js';
+import { WalQueue, type WalBatch } from './wal-queue.js';
+import type { Waker } from './waker.js';
 
 /** A server that says nothing for this long, though it was asked, is gone: a dead network is noticed within 60 s. */
 const SILENCE_MS = 45_000;
@@ -18,8 +18,6 @@ export interface WalReaderDeps {
   readonly publication: string;
   readonly serverVersion: number;
   readonly walSenderTimeoutMs: number;
-  /** Where to go on; becomes the position of what is read. */
-  readonly position: PgPosition;
   /** What the slot has been told so far. */
   readonly confirmed: bigint;
   readonly decoder: DecoderOptions;
@@ -27,6 +25,8 @@ export interface WalReaderDeps {
   known(relation: RelationInfo): boolean;
   learn(relation: RelationInfo): Promise<void>;
   readonly clock: Clock;
+  /** Stirred when there may be something to take. */
+  readonly waker: Waker;
 }
 
 /** Reads one slot from one place on: decodes what comes, hands it over in batches, keeps the server informed. */
@@ -38,12 +38,15 @@ export class WalReader {
   /** Messages that wait until a table is known; the driver uses its buffer again, so these are copies. */
   private held: { readonly message: Buffer; readonly high: number; readonly low: number }[] | null = null;
   private failure: Error | null = null;
+  /** The catalog is being asked about a table. */
+  private learning = false;
   private heardAt: number;
   private provedAtMs: number | null = null;
   private walEnd = 0n;
-  private handedOver: bigint;
+  private handedOver_: bigint;
   private idleAt = 0;
   private throttled = false;
+  private frozen = false;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -51,8 +54,8 @@ export class WalReader {
     from: bigint,
   ) {
     this.decoder = new StreamDecoder(deps.decoder);
-    this.queue = new WalQueue(this.decoder);
-    this.handedOver = from;
+    this.queue = new WalQueue(this.decoder, deps.waker);
+    this.handedOver_ = from;
     this.heardAt = deps.clock.monotonic();
     this.connection = new WalConnection(deps.config, {
       data: (message, high, low) => this.data(message, high, low),
@@ -83,34 +86,53 @@ export class WalReader {
     };
   }
 
-  async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    const stir = (): void => this.queue.stir();
-    signal.addEventListener('abort', stir);
-    try {
-      while (!signal.aborted) {
-        if (this.failure !== null) throw this.failure;
-        const batch = this.queue.next() ?? this.idle();
-        if (batch === null) {
-          await this.queue.wait();
-          continue;
-        }
-        if (this.throttled && this.queue.roomy) {
-          this.throttled = false;
-          this.connection.resume();
-        }
-        if (batch.endLsn !== null) this.handedOver = batch.endLsn;
-        yield {
-          partition: '',
-          events: batch.events,
-          position:
-            batch.endLsn === null
-              ? null
-              : encodePosition({ ...this.deps.position, phase: 'stream', lsn: lsnText(batch.endLsn) }),
-        };
-      }
-    } finally {
-      signal.removeEventListener('abort', stir);
+  /** End of the last commit that was taken. */
+  get handedOver(): bigint {
+    return this.handedOver_;
+  }
+
+  /** Every transaction that committed before this place has been taken. */
+  get reached(): bigint {
+    const clear = this.queue.empty && this.held === null && this.walEnd > this.handedOver_;
+    return clear ? this.walEnd : this.handedOver_;
+  }
+
+  /** What is ready to be handed over, or `null`. @throws what ended the reading. */
+  take(): WalBatch | null {
+    if (this.failure !== null) throw this.failure;
+    const batch = this.queue.next() ?? this.idle();
+    if (batch === null) return null;
+    if (this.throttled && this.queue.roomy) {
+      this.throttled = false;
+      if (this.held === null) this.connection.resume();
     }
+    if (batch.endLsn !== null) this.handedOver_ = batch.endLsn;
+    return batch;
+  }
+
+  /** Asks the server how far its WAL goes: the answer moves `reached` on where nothing else does. */
+  ask(): void {
+    this.acker.ask();
+  }
+
+  /** Decodes nothing more for now. What was decoded is there to be taken, also of a transaction that is not whole. */
+  freeze(): void {
+    if (this.frozen) return;
+    this.frozen = true;
+    this.held ??= [];
+    this.connection.pause();
+    this.queue.flush();
+  }
+
+  /** Everything that was decoded before it froze has been taken. */
+  get drained(): boolean {
+    return this.queue.drained;
+  }
+
+  thaw(): void {
+    if (!this.frozen) return;
+    this.frozen = false;
+    if (!this.learning) this.release();
   }
 
   async close(): Promise<void> {
@@ -119,12 +141,12 @@ export class WalReader {
   }
 
   /** WAL that holds nothing of ours may be forgotten too: outside a transaction and with nothing pending (trap 7). */
-  private idle(): { events: readonly []; endLsn: bigint } | null {
+  private idle(): WalBatch | null {
     const now = this.deps.clock.monotonic();
-    if (!this.queue.empty || this.held !== null || this.walEnd <= this.handedOver || now - this.idleAt < IDLE_MS)
+    if (!this.queue.empty || this.held !== null || this.walEnd <= this.handedOver_ || now - this.idleAt < IDLE_MS)
       return null;
     this.idleAt = now;
-    return { events: [], endLsn: this.walEnd };
+    return { events: [], endLsn: this.walEnd, bytes: 0, oldestMs: null };
   }
 
   private data(message: Buffer, high: number, low: number): void {
@@ -156,23 +178,36 @@ export class WalReader {
 
   /** The catalog has to be asked; what comes meanwhile waits, and the socket with it. */
   private hold(relation: RelationInfo): void {
-    this.held = [];
+    this.held ??= [];
+    this.learning = true;
     this.connection.pause();
     this.deps.learn(relation).then(
       () => {
         this.decoder.adopt();
-        const held = this.held ?? [];
-        this.held = null;
-        held.forEach((one, i) => {
-          // One of them may be the next table that is not known: the rest waits again.
-          const waiting = this.held;
-          if (waiting !== null) waiting.push(...held.slice(i, i + 1));
-          else this.process(one.message, one.high, one.low);
-        });
-        if (this.held === null && !this.throttled) this.connection.resume();
+        this.learning = false;
+        if (!this.frozen) this.release();
       },
       (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))),
     );
+  }
+
+  /** Decodes what was held back. One of these may be the next table that is not known: the rest waits again. */
+  private release(): void {
+    const held = this.held ?? [];
+    this.held = null;
+    for (let i = 0; i < held.length; i++) {
+      const { message, high, low } = held[i]!;
+      this.process(message, high, low);
+      if (this.pausedAgain()) {
+        (this.held ??= []).push(...held.slice(i + 1));
+        return;
+      }
+    }
+    if (!this.throttled) this.connection.resume();
+  }
+
+  private pausedAgain(): boolean {
+    return this.held !== null;
   }
 
   private keepalive(walEnd: bigint, mustAnswer: boolean): void {
@@ -181,7 +216,7 @@ export class WalReader {
     // Decoding may be behind what is held back here; then the place is not reached yet.
     if (this.held === null && walEnd > this.walEnd) this.walEnd = walEnd;
     if (mustAnswer) this.acker.answer();
-    this.queue.stir();
+    this.deps.waker.stir();
   }
 
   private tick(intervalMs: number): void {
@@ -189,11 +224,11 @@ export class WalReader {
     if (this.throttled || this.held !== null) this.heardAt = this.deps.clock.monotonic();
     else if (this.deps.clock.monotonic() - this.heardAt > SILENCE_MS)
       this.fail(new StreamError('source_unreachable', `The server has not answered for ${SILENCE_MS / 1000} s.`));
-    if (this.queue.empty) this.queue.stir();
+    this.deps.waker.stir();
   }
 
   private fail(error: Error): void {
     this.failure ??= error;
-    this.queue.stir();
+    this.deps.waker.stir();
   }
 }

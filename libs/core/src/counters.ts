@@ -1,3 +1,5 @@
+import type { Lag } from './source.js';
+
 /**
  * What a worker tells the aggregator each second: absolute totals, so that a lost, repeated or late report does no
  * harm. Keyed by (stream, epoch, sequence).
@@ -26,7 +28,22 @@ export interface CounterReport {
   /** Source time of the newest durable event, ms. */
   readonly last_event_at: number | null;
   readonly backlog_bytes: number | null;
+  /** `Retention` of the source; absent from older workers, `null` where the source can't tell. */
+  readonly held_bytes?: number | null;
+  readonly bytes_to_loss?: number | null;
+  readonly seconds_to_loss?: number | null;
+  readonly budget_bytes?: number | null;
 }
+
+/** The fields of a report that tell of what a source keeps for a stream. */
+export const retentionFields = ({
+  retention,
+}: Lag): Pick<CounterReport, 'held_bytes' | 'bytes_to_loss' | 'seconds_to_loss' | 'budget_bytes'> => ({
+  held_bytes: retention?.heldBytes ?? null,
+  bytes_to_loss: retention?.bytesToLoss ?? null,
+  seconds_to_loss: retention?.secondsToLoss ?? null,
+  budget_bytes: retention?.budgetBytes ?? null,
+});
 
 /** Message patterns over `@nestjs/microservices`. */
 export const PATTERNS = {

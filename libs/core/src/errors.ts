@@ -53,6 +53,10 @@ export const STREAM_ERRORS = {
     recourse: 'lost',
     hint: 'The slot was dropped or invalidated. Start with {"onLostPosition":"resnapshot"} or "skip".',
   },
+  wal_budget_exceeded: {
+    recourse: 'lost',
+    hint: 'The stream held back more of the source\'s log than wal_budget allows and has given up its slot. Start with {"onLostPosition":"resnapshot"} or "skip".',
+  },
   offset_gap: {
     recourse: 'lost',
     hint: 'The source is ahead of the log: changes are missing between them. Start with {"onLostPosition":"resnapshot"} or "skip".',

@@ -25,6 +25,8 @@ export interface Retention {
   readonly bytesToLoss: number | null;
   /** The same in seconds, at the rate at which the source's log grew lately; `null`: no limit, or nothing grows. */
   readonly secondsToLoss: number | null;
+  /** What the user allows it to hold; `null`: as much as it takes. */
+  readonly budgetBytes: number | null;
 }
 
 /** Progress of the reading of rows, as `GET /api/streams/{id}` shows it. */
@@ -111,8 +113,16 @@ export interface Source {
    * @throws StreamError with the reason where the source no longer holds that place, or never had it
    */
   settle?(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions>;
-  /** Head against what was handed over. Works also when nothing is being read (paused, stopped). */
+  /**
+   * Head against what was handed over. Works also when nothing is being read (paused, stopped). A failure of recourse
+   * `lost` is one of the stream: it goes to `error` with it, also while it is paused.
+   */
   lag(from: Positions, signal: AbortSignal): Promise<Lag>;
+  /**
+   * Gives up what makes the source keep its log for this stream, after `lag` threw `wal_budget_exceeded`: and only if
+   * that is still so. Called by the holder of the lease, when nothing reads. Absent: `lag` never throws that.
+   */
+  letGo?(signal: AbortSignal): Promise<ReleaseReport>;
   /** Progress of a running or finished snapshot, or `null` where none was asked for. */
   snapshot(): SnapshotProgress | null;
   /** Gives back what the stream made at the source (slot, publication, group) and checks that it is gone. */

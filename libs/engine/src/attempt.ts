@@ -44,6 +44,8 @@ export class Attempt {
   #pump: Pump | null = null;
   #progressed = false;
   #ordersRang = false;
+  /** Found lost by looking, while nothing was being read. */
+  #lost: StreamError | null = null;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
 
@@ -110,11 +112,15 @@ export class Attempt {
       if (this.#ordersRang) this.#tellOfOrders(source);
       if (this.deps.reads) await this.#read(source, positions);
       else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
+      if (this.#lost) throw this.#lost;
       this.#end = { kind: 'ended' };
     } catch (error) {
       this.#end = {
         kind: 'failed',
-        failure: this.#abort.signal.aborted && error === this.#abort.signal.reason ? ABORTED : this.#failure(error),
+        failure:
+          this.#lost === null && this.#abort.signal.aborted && error === this.#abort.signal.reason
+            ? ABORTED
+            : this.#failure(this.#lost ?? error),
       };
     }
     await this.#close();
@@ -222,8 +228,13 @@ export class Attempt {
         if (signal.aborted) return;
         if (lag === 'late') this.deps.counters.lagUnknown();
         else this.deps.counters.lagged(lag);
-      } catch {
+      } catch (error) {
         this.deps.counters.lagUnknown();
+        // What is lost does not come back, and a paused stream has nobody else who would notice (trap 9).
+        if (error instanceof StreamError && error.recourse === 'lost' && !signal.aborted) {
+          this.#lost = error;
+          this.#abort.abort(error);
+        }
       }
       limit.abort();
     } while (await clock.sleep(everyMs, signal));

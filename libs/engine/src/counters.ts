@@ -1,5 +1,6 @@
 import {
   latencyBucket,
+  retentionFields,
   type Appended,
   type ChangeEvent,
   type CounterReport,
@@ -62,7 +63,8 @@ export class Counters {
 
   /** The source can't be asked: what it last told of stays, and grows older. */
   lagUnknown(): void {
-    this.#lag = { ...this.#lag, backlogBytes: null };
+    const { oldestPendingMs, provedAtMs } = this.#lag;
+    this.#lag = { oldestPendingMs, provedAtMs, backlogBytes: null };
   }
 
   /**
@@ -88,6 +90,7 @@ export class Counters {
       lag_proved_at: this.#lag.provedAtMs,
       last_event_at: this.#lastEventAt,
       backlog_bytes: this.#lag.backlogBytes,
+      ...retentionFields(this.#lag),
     };
   }
 }

@@ -40,6 +40,34 @@ describe('a worker, when things fail', () => {
     expect(log.ids).toEqual(ids(2));
   });
 
+  it.each(['running', 'paused'] as const)(
+    'a look at the lag that finds the position lost ends a %s stream in error, also one that was taken over (trap 9)',
+    async (desired) => {
+      for (const takenOver of [false, true]) {
+        const { clock, ledger, server, worker } = hostWorld();
+        const row = ledger.add(ID, takenOver ? { desired, status: desired } : {});
+        server.commit(1);
+        const host = worker();
+        await clock.advance(100);
+        if (!takenOver && desired === 'paused') {
+          ledger.command(ID, 'paused');
+          await host.look(ID);
+          await clock.advance(3_000);
+        }
+        expect(row.status).toBe(desired);
+        for (const failure of [new Error('odd'), new StreamError('source_unreachable', 'cut')]) {
+          server.lagFailure = failure;
+          await clock.advance(11_000);
+          expect(row.status).toBe(desired);
+        }
+        server.lagFailure = new StreamError('wal_budget_exceeded', 'too much is held back');
+        await clock.advance(11_000);
+        expect(row).toMatchObject({ status: 'error', owner: null, lastError: { code: 'wal_budget_exceeded' } });
+        expect(server.closes).toBe(1);
+      }
+    },
+  );
+
   it('never says running while the source can not be reached', async () => {
     const { clock, ledger, server, worker } = hostWorld();
     const row = ledger.add(ID);

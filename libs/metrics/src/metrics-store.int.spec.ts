@@ -38,6 +38,27 @@ describe('windows over absolute counters', () => {
   });
   afterAll(() => server?.stop());
 
+  it('tells what the source keeps, as of the last report, and nothing that was seen long ago', async () => {
+    let now = Date.now();
+    const store = new MetricsStore(server.client(), () => now);
+    const id = fresh();
+    const kept = async () => (await store.window(id, '1m', new Date(now - 60_000))).source_retention;
+    const latency: [number, number][] = [[latencyBucket(5), 3]];
+    // As workers say it that do not know of this yet.
+    await store.apply([report({ stream_id: id, total_events: 3, latency })]);
+    expect(await kept()).toBeNull();
+    const of = { held_bytes: 700, bytes_to_loss: 300, seconds_to_loss: 30, budget_bytes: 699 };
+    await store.apply([report({ stream_id: id, sequence: 2, total_events: 3, latency, ...of })]);
+    expect(await kept()).toEqual({ ...of, over_budget: true });
+    const { latency_ms, total_events } = await store.window(id, '1m', new Date(now - 60_000));
+    expect([latency_ms.p50, total_events]).toEqual([expect.any(Number), 3]);
+    const unbound = { held_bytes: 0, bytes_to_loss: null, seconds_to_loss: null, budget_bytes: null };
+    await store.apply([report({ stream_id: id, sequence: 3, total_events: 3, ...unbound })]);
+    expect(await kept()).toEqual({ ...unbound, over_budget: false });
+    now += 61_000;
+    expect(await kept()).toBeNull();
+  });
+
   const counted = async (id: string) => {
     const created = new Date(Date.now() - 60_000);
     const of = await one.window(id, '1m', created);

@@ -11,6 +11,17 @@ const CERTAIN_MS = 30_000;
  * age is that of the moment of the report; what an older one told of is taken as pending still.
  */
 const FRESH_MS = 2_000;
+/** What a source keeps is looked at each 10 s; what was seen long ago is not told as if it were so. */
+const RETENTION_MS = 60_000;
+
+/** What a source keeps for the stream: WAL of Postgres, the binlog of MySQL. */
+export interface SourceRetention {
+  readonly held_bytes: number;
+  readonly bytes_to_loss: number | null;
+  readonly seconds_to_loss: number | null;
+  readonly budget_bytes: number | null;
+  readonly over_budget: boolean;
+}
 
 /** What `GET …/metrics` answers, less the stream's id and status. */
 export interface WindowMetrics {
@@ -26,6 +37,7 @@ export interface WindowMetrics {
   readonly rejected_events: number;
   readonly dropped_events: number;
   readonly backlog_bytes: number | null;
+  readonly source_retention: SourceRetention | null;
   readonly window: MetricsWindow;
   readonly computed_at: string;
 }
@@ -58,7 +70,7 @@ export class MetricsStore {
     createdAt: (streamId: string) => Date | null = () => null,
   ): Promise<number> {
     if (reports.length === 0) return 0;
-    const text = (value: number | null): string | number => value ?? '';
+    const text = (value: number | null | undefined): string | number => value ?? '';
     const seconds = (ms: number | undefined): string | number => (ms === undefined ? '' : ms / 1000);
     const calls = reports.map((r) =>
       this.redis.plnxApply(
@@ -76,6 +88,10 @@ export class MetricsStore {
         text(r.backlog_bytes),
         seconds(createdAt(r.stream_id)?.getTime()),
         seconds(this.clock?.()),
+        text(r.held_bytes),
+        text(r.bytes_to_loss),
+        text(r.seconds_to_loss),
+        text(r.budget_bytes),
         ...r.latency.flat(),
       ),
     );
@@ -110,6 +126,7 @@ export class MetricsStore {
       rejected_events: number('rejected_total') ?? 0,
       dropped_events: number('dropped_total') ?? 0,
       backlog_bytes: number('backlog_bytes'),
+      source_retention: now - seen < RETENTION_MS ? retained(number) : null,
       window,
       computed_at: new Date(now).toISOString(),
     };
@@ -170,6 +187,18 @@ async function results<T>(pipeline: { exec(): Promise<[Error | null, unknown][] 
     if (error) throw error;
     return value as T;
   });
+}
+
+function retained(number: (name: string) => number | null): SourceRetention | null {
+  const [held, budget] = [number('held_bytes'), number('budget_bytes')];
+  if (held === null) return null;
+  return {
+    held_bytes: held,
+    bytes_to_loss: number('bytes_to_loss'),
+    seconds_to_loss: number('seconds_to_loss'),
+    budget_bytes: budget,
+    over_budget: budget !== null && held > budget,
+  };
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));

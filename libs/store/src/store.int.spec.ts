@@ -124,6 +124,39 @@ describe('the store', () => {
     expect(await ledger.positions(id)).toEqual(new Map([['', '1']]));
   });
 
+  it('condemns a stream that nobody reads, once, and no other; a start has to say what comes then (Invariant 3)', async () => {
+    const { id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    await ledger.remember(held, { slot: 'x' });
+    const spec = async () => (await ledger.spec(id))!;
+    const why = {
+      code: 'wal_budget_exceeded',
+      message: 'too much',
+      hint: null,
+      occurred_at: new Date(0).toISOString(),
+    };
+    expect(await ledger.condemn('k', await spec(), why)).toBeNull();
+    expect(await ledger.resting('postgres_cdc')).not.toContain(id);
+    await commands.accept(actor, id, 'stop');
+    await ledger.report(held, { status: 'stopped', releaseLease: true }, 2);
+    // It has no position, but it made something at its source.
+    expect(await ledger.resting('postgres_cdc')).toContain(id);
+    const judged = await spec();
+    const won = await Promise.all(['k1', 'k2', 'k3'].map((keeper) => ledger.condemn(keeper, judged, why)));
+    const [mine] = won.filter((one) => one !== null);
+    expect(won.filter((one) => one !== null)).toHaveLength(1);
+    expect(mine).toEqual({ streamId: id, epoch: judged.epoch + 1 });
+    expect(await ledger.resting('postgres_cdc')).not.toContain(id);
+    expect(await commands.accept(actor, id, 'start')).toMatchObject({ kind: 'position_lost' });
+    expect(await commands.accept(actor, id, 'start', 'resnapshot')).toMatchObject({ kind: 'accepted' });
+    // Whoever would read it waits until the one who gives its slot up has let go.
+    expect(await ledger.claim('w', id)).toBeNull();
+    expect(await ledger.report(mine!, { releaseLease: true })).toBe('written');
+    expect(await ledger.claim('w', id)).toMatchObject({ onLostPosition: 'resnapshot', epoch: judged.epoch + 2 });
+    expect(await ledger.condemn('k', judged, why)).toBeNull();
+  });
+
   it('does not let an observation overwrite a newer command', async () => {
     const { id } = await makeStream();
     await commands.accept(actor, id, 'start');

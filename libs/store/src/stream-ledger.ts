@@ -1,5 +1,6 @@
 import type {
   Held,
+  LastError,
   LeaseView,
   OnLostPosition,
   Owned,
@@ -24,6 +25,10 @@ const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
 
 const DUE = `desired_status IN ('running', 'paused') AND status <> 'error' AND deleting_at IS NULL
   AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+
+const RESTING = `status IN ('stopped', 'error') AND deleting_at IS NULL AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+/** Long enough to give something up at a source; it is not renewed. */
+const CONDEMNED = `interval '30 seconds'`;
 
 /** The truth about streams, from a worker's side. Every write names the epoch (Invariant 3). */
 export class PgStreamLedger implements StreamLedger {
@@ -167,12 +172,35 @@ export class PgStreamLedger implements StreamLedger {
     return row === undefined ? null : this.specOf(row);
   }
 
-  /** Streams of a type that nobody reads and that have a position: their lag grows all the same. */
+  /**
+   * Takes the lease of a stream that nobody reads, to give up what it holds at its source, and says why in the same
+   * statement: from here on a start has to say what becomes of the position. `null`: it was started, or somebody else
+   * is at it (Invariant 3).
+   * @param of as the stream was when it was judged
+   */
+  async condemn(
+    workerId: string,
+    of: Pick<StreamSpec, 'id' | 'generation' | 'epoch'>,
+    why: LastError,
+  ): Promise<Held | null> {
+    const rows = await sql<{ epoch: number }>(
+      this.store,
+      `UPDATE streams SET epoch = epoch + 1, lease_owner = $1, lease_expires_at = clock_timestamp() + ${CONDEMNED}, status = 'error', blocked = NULL,
+         last_error = CASE WHEN status = 'error' AND last_error ->> 'code' = $5::jsonb ->> 'code' THEN last_error ELSE $5::jsonb END,
+         updated_at = CASE WHEN status = 'error' THEN updated_at ELSE clock_timestamp() END
+       WHERE id = $2 AND generation = $3 AND epoch = $4 AND ${RESTING} RETURNING epoch`,
+      [workerId, of.id, of.generation, of.epoch, JSON.stringify(why)],
+    );
+    const [row] = rows;
+    return row === undefined ? null : { streamId: of.id, epoch: row.epoch };
+  }
+
+  /** Streams of a type that nobody reads and that hold something at their source: their lag grows all the same. */
   async resting(sourceType: string): Promise<readonly string[]> {
     const rows = await sql<{ id: string }>(
       this.store,
-      `SELECT id FROM streams s WHERE source_type = $1 AND status IN ('stopped', 'error') AND lease_owner IS NULL AND deleting_at IS NULL
-         AND EXISTS (SELECT 1 FROM stream_positions p WHERE p.stream_id = s.id) ORDER BY id`,
+      `SELECT id FROM streams s WHERE source_type = $1 AND ${RESTING}
+         AND (owned <> '{}' OR EXISTS (SELECT 1 FROM stream_positions p WHERE p.stream_id = s.id)) ORDER BY id`,
       [sourceType],
     );
     return rows.map((row) => row.id);

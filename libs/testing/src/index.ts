@@ -6,6 +6,7 @@ export { freePort } from './servers/port.js';
 export { openTmp, postgresAccount, reachable, type Account } from './servers/account.js';
 export { type PostgresVersion } from './servers/postgres-files.js';
 export { startPostgres, type Postgres, type PostgresOptions, type StopMode } from './servers/postgres.js';
+export { startStandby, type Standby, type StandbyOptions } from './servers/standby.js';
 export { redisServer } from './servers/redis-file.js';
 export { startRedis, type Redis, type RedisOptions } from './servers/redis.js';
 export * from './sink-conformance/index.js';

@@ -16,6 +16,7 @@ import {
 } from '@planasonix/store';
 import type { DataSource } from 'typeorm';
 import { Answers } from './answers.js';
+import { BudgetKeeper } from './budget-keeper.js';
 import type { WorkerEnv } from './env.js';
 import { Janitor } from './janitor.js';
 import { LagProbe } from './lag-probe.js';
@@ -90,6 +91,7 @@ export class Connector {
         sources,
         ledger,
         workers: this.workers,
+        budgets: new BudgetKeeper(this.workerId, ledger, sources, systemClock, log),
         logs: this.logs,
         report,
         clock: systemClock,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Clock, CounterReport, Log } from '@planasonix/core';
+import { retentionFields, StreamError, type Clock, type CounterReport, type Lag, type Log } from '@planasonix/core';
 import type { PgStreamLedger, WorkerStore } from '@planasonix/store';
+import type { BudgetKeeper } from './budget-keeper.js';
 import type { LogBook } from './log-book.js';
 import type { Sources } from './sources.js';
 
@@ -15,6 +16,7 @@ export interface LagProbeDeps {
   readonly workers: Pick<WorkerStore, 'liveIds'>;
   readonly logs: LogBook;
   readonly report: (reports: readonly CounterReport[]) => void;
+  readonly budgets: Pick<BudgetKeeper, 'giveUp'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -55,7 +57,14 @@ export class LagProbe {
     const spec = await ledger.spec(streamId);
     if (spec === null) return null;
     const [positions, totals] = [await ledger.positions(streamId), await logs.of(spec.output).totals(streamId)];
-    const lag = await sources.look(spec, (source) => source.lag(positions, AbortSignal.timeout(WITHIN_MS)));
+    let lag: Lag;
+    try {
+      lag = await sources.look(spec, (source) => source.lag(positions, AbortSignal.timeout(WITHIN_MS)));
+    } catch (error) {
+      if (error instanceof StreamError && error.code === 'wal_budget_exceeded')
+        await this.deps.budgets.giveUp(spec, error);
+      throw error;
+    }
     return {
       stream_id: streamId,
       source_type: spec.sourceType,
@@ -73,6 +82,7 @@ export class LagProbe {
       lag_proved_at: lag.provedAtMs,
       last_event_at: null,
       backlog_bytes: lag.backlogBytes,
+      ...retentionFields(lag),
     };
   }
 }

@@ -47,6 +47,11 @@ describe('both casings', () => {
     expect(canonicalKeys(SCHEMA, { slotName: 'a', slot_name: 'b' }).twice).toEqual([['slot_name']]);
   });
 
+  it('a key that would become the prototype stays a key, to be refused', () => {
+    const given = JSON.parse('{"__proto__":{"a":1}}') as object;
+    expect(Object.keys(canonicalKeys(SCHEMA, given).value as object)).toEqual(['__proto__']);
+  });
+
   it('whatever comes in, nothing is lost and nothing throws', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

@@ -61,13 +61,14 @@ export function canonicalKeys(schema: unknown, value: unknown): Renamed {
       for (const [name, of] of propertiesOf(one)) known.set(name, [...(known.get(name) ?? []), ...of]);
     if (known.size === 0) return at;
     const bySnake = new Map([...known.keys()].map((name) => [snake(name), name]));
-    const renamed: Json = {};
+    const renamed = new Map<string, unknown>();
     for (const [key, inner] of Object.entries(at)) {
       const name = known.has(key) ? key : isCasing(key) ? (bySnake.get(snake(key)) ?? key) : key;
-      if (Object.hasOwn(renamed, name)) twice.push([...path, name]);
-      renamed[name] = visit(known.get(name) ?? [], inner, [...path, name]);
+      if (renamed.has(name)) twice.push([...path, name]);
+      renamed.set(name, visit(known.get(name) ?? [], inner, [...path, name]));
     }
-    return renamed;
+    // Not by assignment: a key `__proto__` would become the prototype, and be lost.
+    return Object.fromEntries(renamed);
   };
   return { value: visit([schema], value, []), twice };
 }

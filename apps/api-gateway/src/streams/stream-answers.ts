@@ -109,6 +109,30 @@ export const metrics = resource(
     rejected_events: z.number(),
     dropped_events: z.number(),
     backlog_bytes: z.number().nullable(),
+    source_retention: z
+      .object({
+        held_bytes: z
+          .number()
+          .meta({ description: 'Bytes that the source would have thrown away but for this stream.' }),
+        bytes_to_loss: z
+          .number()
+          .nullable()
+          .meta({ description: 'Bytes that may still be written before the position is lost; null: no limit is set.' }),
+        seconds_to_loss: z.number().nullable().meta({
+          description:
+            'The same in seconds, at the rate of late or by an idle timeout; null: no limit, or nothing grows.',
+        }),
+        budget_bytes: z
+          .number()
+          .nullable()
+          .meta({ description: 'What the config of the stream allows; null: no budget.' }),
+        over_budget: z.boolean(),
+      })
+      .nullable()
+      .meta({
+        description:
+          'What the source keeps of its own log for this stream (WAL, binlog), looked at each 10 s; null: not known, or the source can not tell.',
+      }),
     window: z.enum(WINDOWS),
     computed_at: time,
     stale: z

@@ -277,7 +277,7 @@ describe.each([14, 17, 18] as const)('Postgres %i: what leaves the decoder is wh
             excluded: new Set(),
             database: 'postgres',
             idPrefix: 'snap-1-1-t-0-',
-            lsn: '0/1',
+            lsn: 0n,
             takenAtMs: 0,
           });
           const read: ChangeEvent[] = [];

@@ -18,6 +18,30 @@ export interface RelationInfo {
   readonly columns: readonly RelationColumn[];
 }
 
+/** A change as whoever reads rows of the same table has to know it. */
+export interface WrittenChange {
+  readonly op: RowOp;
+  readonly xid: number;
+  readonly commitLsn: bigint;
+  readonly key: string;
+  /** The row of another key before: the second half of a key's change. */
+  readonly moved: boolean;
+  /** Where values were not sent again (TOAST) and nobody said them: texts of the key's columns. */
+  readonly hole: readonly string[] | null;
+}
+
+/** Stands at a table while its rows are being read, or for as long as nobody wants it. */
+export interface RowGate {
+  /** `false`: the change is left out. */
+  admits(xid: number, commitLsn: bigint): boolean;
+  wrote(change: WrittenChange): void;
+}
+
+/** Where a gate is put up and taken away while the stream flows. */
+export interface GateSlot {
+  gate: RowGate | null;
+}
+
 /** A table made ready: everything about its rows that is the same for each of them is encoded once. */
 export interface Relation extends RelationInfo {
   readonly subject: string;
@@ -34,6 +58,7 @@ export interface Relation extends RelationInfo {
   readonly heads: Readonly<Record<RowOp, Buffer>>;
   /** `,"source":{"connector":…` up to what differs by row. */
   readonly sourceHead: Buffer;
+  readonly slot: GateSlot;
 }
 
 /**
@@ -46,6 +71,7 @@ export function prepareRelation(
   excluded: ReadonlySet<string>,
   database: string,
   catalog: TypeCatalog,
+  slot: GateSlot = { gate: null },
 ): Relation {
   const index = new Map(info.columns.map((column, i) => [column.name, i]));
   const flagged = info.columns.flatMap((column, i) => (column.identity ? [i] : []));
@@ -69,6 +95,7 @@ export function prepareRelation(
     sourceHead: Buffer.from(
       `,"source":{"connector":"postgres","db":${JSON.stringify(database)},"schema":${JSON.stringify(info.schema)},"table":${JSON.stringify(info.table)},"snapshot":`,
     ),
+    slot,
   };
 }
 

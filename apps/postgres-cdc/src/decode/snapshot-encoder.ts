@@ -1,5 +1,6 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
 import { JsonBuffer } from './json-buffer.js';
+import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
 import { Tuple, keyText, writeRow } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
@@ -15,7 +16,7 @@ export interface SnapshotEncoderOptions {
   /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`: begins every id; the key, or the row's number, follows. */
   readonly idPrefix: string;
   /** What the snapshot saw: everything that was committed before this place. */
-  readonly lsn: string;
+  readonly lsn: bigint;
   readonly takenAtMs: number;
 }
 
@@ -30,7 +31,8 @@ export class SnapshotEncoder {
   private rows = 0;
 
   constructor(private readonly options: SnapshotEncoderOptions) {
-    const { relation, key, excluded, database, catalog, takenAtMs, lsn } = options;
+    const { relation, key, excluded, database, catalog, takenAtMs } = options;
+    const lsn = lsnText(options.lsn);
     this.relation = prepareRelation({ ...relation, replicaIdentity: 'f' }, key, excluded, database, catalog);
     this.time = new Date(takenAtMs).toISOString();
     this.tail = Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`);
@@ -60,6 +62,11 @@ export class SnapshotEncoder {
       data: out.take(),
       order: null,
     };
+  }
+
+  /** Texts of the last row's key, as its columns' types write them. */
+  lastKey(): string[] {
+    return this.relation.key.map((i) => this.tuple.text(i));
   }
 
   /** Lays the row out: fields are parted by tabs, `\N` is null, a backslash escapes. Escaped fields go to the scratch. */

@@ -1,7 +1,7 @@
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
 import { JsonBuffer } from './json-buffer.js';
 import { lsnKey, lsnText } from './lsn.js';
-import { parseRelation, prepareRelation, type Relation, type RelationInfo } from './relation.js';
+import { parseRelation, prepareRelation, type GateSlot, type Relation, type RelationInfo } from './relation.js';
 import { Tuple, keyText, writeRow, writeUnchanged } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
 
@@ -13,6 +13,8 @@ export interface DecoderOptions {
   /** Key columns in key order, as the catalog has them now. */
   keyOf(relation: RelationInfo): readonly string[];
   excludedOf(schema: string, table: string): ReadonlySet<string>;
+  /** Where somebody may stand who looks at the table's changes; absent: nowhere. */
+  slotOf?(relation: RelationInfo): GateSlot;
   readonly database: string;
   /** Begins every event id; names the server, so that ids of two servers differ. */
   readonly idPrefix: string;
@@ -106,6 +108,7 @@ export class StreamDecoder {
         this.options.excludedOf(info.schema, info.table),
         database,
         catalog,
+        this.options.slotOf?.(info),
       ),
     );
     this.pending = null;
@@ -158,7 +161,7 @@ export class StreamDecoder {
     if (old !== null && relation.key.some((i) => !old.same(i, this.tuple))) {
       // A changed key is a delete of the old one and an insert of the new one.
       this.write(relation, 'd', old, null, null, high, low, kind === 0x4b);
-      this.write(relation, 'c', this.tuple, kind === 0x4f ? old : null, null, high, low);
+      this.write(relation, 'c', this.tuple, kind === 0x4f ? old : null, null, high, low, false, true);
     } else this.write(relation, 'u', this.tuple, old, kind === 0x4f ? old : null, high, low);
   }
 
@@ -189,9 +192,13 @@ export class StreamDecoder {
     high: number,
     low: number,
     keyOnly = false,
+    moved = false,
   ): void {
     const { out } = this;
+    // Counted also where it is left out: the same change has the same id, whatever else comes with it.
     const seq = this.seq++;
+    const { gate } = relation.slot;
+    if (gate !== null && !gate.admits(this.xid, this.commitLsn)) return;
     out.begin();
     const key = tuple === null ? '' : keyText(out, relation, tuple, older);
     out.put(relation.heads[op]);
@@ -215,6 +222,11 @@ export class StreamDecoder {
       `${high.toString(16).toUpperCase()}/${low.toString(16).toUpperCase()}","seq":${seq}},"ts_ms":${Date.now()}}`,
     );
     const data = out.take();
+    if (gate !== null) {
+      const { xid, commitLsn } = this;
+      const hole = op === 'd' || op === 't' ? null : holeOf(relation, tuple!, older);
+      gate.wrote({ op, xid, commitLsn, key, moved, hole });
+    }
     const order = this.orderPrefix + (0x1_0000_0000 + seq).toString(16).slice(1);
     this.bytes += data.length;
     this.events.push({
@@ -228,6 +240,14 @@ export class StreamDecoder {
       order,
     });
   }
+}
+
+/** Texts of the key where values of the row were not sent and nobody else has said them. */
+function holeOf(relation: Relation, tuple: Tuple, older: Tuple | null): readonly string[] | null {
+  for (let i = 0; i < tuple.count; i++)
+    if (tuple.isUnchanged(i) && relation.hidden[i] !== true && (older === null || older.isUnchanged(i)))
+      return relation.key.map((column) => (tuple.isUnchanged(column) && older !== null ? older : tuple).text(column));
+  return null;
 }
 
 const NO_BEFORE = Buffer.from('null,"after":');

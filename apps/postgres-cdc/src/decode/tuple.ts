@@ -48,6 +48,12 @@ export class Tuple {
     return this.source.compare(other.source, b, other.ends[i], a, this.ends[i]) === 0;
   }
 
+  /** What the server sent for column `i`; empty where that is nothing. */
+  text(i: number): string {
+    const start = this.starts[i]!;
+    return start < 0 ? '' : this.source.toString('utf8', start, this.ends[i]);
+  }
+
   /** Writes the value of column `i`, or null. */
   value(out: JsonBuffer, relation: Relation, i: number): void {
     const start = this.starts[i]!;

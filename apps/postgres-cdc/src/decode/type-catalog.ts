@@ -78,8 +78,14 @@ export class TypeCatalog {
   /** Reads the types and all they are made of. A type that is gone meanwhile is text. */
   async ensure(oids: Iterable<number>, query: CatalogQuery): Promise<void> {
     const missing = this.unknown(oids);
-    if (missing.length === 0) return;
-    for (const row of await query(QUERY, [missing])) {
+    if (missing.length > 0) await this.renew(missing, query);
+  }
+
+  /** Reads them again: a composite type may have got new fields. What is known of others stays. */
+  async renew(oids: readonly number[], query: CatalogQuery): Promise<void> {
+    const asked = oids.filter((oid) => !BUILT_IN.has(oid));
+    if (asked.length === 0) return;
+    for (const row of await query(QUERY, [asked])) {
       this.rows.set(Number(row['oid']), {
         kind: row['kind'] ?? 'b',
         base: Number(row['base']),
@@ -90,14 +96,9 @@ export class TypeCatalog {
         fields: JSON.parse(row['fields'] ?? '[]') as { name: string; type: number }[],
       });
     }
-    for (const oid of missing) if (!this.rows.has(oid)) this.writers.set(oid, textWriter);
-  }
-
-  /** A composite type may get new fields: forget what is known of it. */
-  forget(): void {
-    this.rows.clear();
     this.writers.clear();
     for (const [oid, writer] of BUILT_IN) this.writers.set(oid, writer);
+    for (const oid of asked) if (!this.rows.has(oid)) this.writers.set(oid, textWriter);
   }
 
   /** @param oid known, see `unknown`. */

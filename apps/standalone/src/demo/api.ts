@@ -23,6 +23,11 @@ export interface MetricsAnswer {
       readonly lag_seconds: number;
       readonly total_events: number;
       readonly total_bytes: number;
+      readonly source_retention: {
+        readonly held_bytes: number;
+        readonly seconds_to_loss: number | null;
+        readonly over_budget: boolean;
+      } | null;
       readonly latency_ms: {
         readonly p50: number | null;
         readonly p95: number | null;

@@ -1,4 +1,4 @@
-import { bytes, millis, sparkline, whole } from './figures.js';
+import { bytes, heldBack, millis, sparkline, whole } from './figures.js';
 
 describe('figures', () => {
   it('draws the highest value tallest', () => {
@@ -14,5 +14,10 @@ describe('figures', () => {
     expect(millis(120.4)).toBe('120 ms');
     expect(bytes(500)).toBe('500 B');
     expect(bytes(1536)).toBe('1.5 KiB');
+    expect(heldBack(null)).toBe('–');
+    expect(heldBack({ bytes: 1536, secondsToLoss: null, overBudget: false })).toBe('1.5 KiB, no limit in sight');
+    expect(heldBack({ bytes: 0, secondsToLoss: 90, overBudget: true })).toBe('0 B, lost in 90 s, over budget');
+    expect(heldBack({ bytes: 0, secondsToLoss: 600, overBudget: false })).toBe('0 B, lost in 10 min');
+    expect(heldBack({ bytes: 0, secondsToLoss: 86_400, overBudget: false })).toBe('0 B, lost in 24 h');
   });
 });

@@ -13,6 +13,8 @@ export interface Figures {
   readonly committed: number;
   readonly rolledBack: number;
   readonly snapshotRows: number | null;
+  /** WAL that the source keeps for the stream; `null` until it was looked at. */
+  readonly held: { readonly bytes: number; readonly secondsToLoss: number | null; readonly overBudget: boolean } | null;
   /** Newest last: subject, op, key, age. */
   readonly lastEvents: readonly string[];
 }
@@ -29,6 +31,21 @@ export const whole = (value: number): string => Math.round(value).toLocaleString
 
 export const millis = (value: number | null): string =>
   value === null ? '–' : value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+
+/** What is held back at the source, and for how long that goes well. */
+export function heldBack(held: Figures['held']): string {
+  if (held === null) return '–';
+  const { secondsToLoss: left } = held;
+  const until =
+    left === null
+      ? 'no limit in sight'
+      : left >= 7200
+        ? `lost in ${Math.round(left / 3600)} h`
+        : left >= 120
+          ? `lost in ${Math.round(left / 60)} min`
+          : `lost in ${Math.round(left)} s`;
+  return `${bytes(held.bytes)}, ${until}${held.overBudget ? ', over budget' : ''}`;
+}
 
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB'];

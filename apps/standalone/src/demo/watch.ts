@@ -23,6 +23,7 @@ export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: 
       ]);
       const { status, snapshot } = stream.data.attributes;
       const totals = metrics.data.attributes;
+      const kept = totals.source_retention;
       const at = performance.now();
       const rate = before ? ((depth - before.events) * 1000) / (at - before.at) : 0;
       before = { at, events: depth };
@@ -38,6 +39,10 @@ export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: 
         totalBytes: totals.total_bytes,
         committed: shop.committed,
         rolledBack: shop.rolledBack,
+        held:
+          kept === null
+            ? null
+            : { bytes: kept.held_bytes, secondsToLoss: kept.seconds_to_loss, overBudget: kept.over_budget },
         snapshotRows: snapshot?.rows_done ?? null,
         lastEvents: newest.reverse().map(([, fields]) => eventLine(fields)),
       };

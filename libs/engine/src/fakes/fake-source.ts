@@ -38,6 +38,7 @@ export class FakeServer {
   lagged: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
   /** How often a source was told of orders; `null`: its sources take none. */
   ordersTold: number | null = 0;
+  lagFailure: Error | null = null;
   readonly changed = new Bell();
 
   constructor(private readonly now: () => number) {}
@@ -120,7 +121,7 @@ export class FakeServer {
         return Promise.resolve();
       },
       ...(server.ordersTold === null ? {} : { ordersChanged: () => void (server.ordersTold! += 1) }),
-      lag: () => Promise.resolve(server.lagged),
+      lag: () => (server.lagFailure === null ? Promise.resolve(server.lagged) : Promise.reject(server.lagFailure)),
       snapshot: () => server.progress,
       release: () => Promise.resolve({ released: [], remaining: [] }),
       close() {

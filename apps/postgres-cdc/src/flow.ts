@@ -1,0 +1,129 @@
+import type { ChangeBatch } from '@planasonix/core';
+import { lsnText } from './decode/index.js';
+import { encodePosition, type PgPosition } from './position.js';
+import type { RowWork } from './row-work.js';
+import type { WalReader } from './wal-reader.js';
+import type { Waker } from './waker.js';
+
+/** How often the server is asked, or the WAL moved on, for rows that wait for the stream. */
+const NUDGE_MS = 50;
+/** In case nobody stirs: rows that wait, tables that come. */
+const TICK_MS = 250;
+
+export interface FlowDeps {
+  readonly position: PgPosition;
+  readonly work: RowWork;
+  /** `null`: rows alone. */
+  readonly reader: WalReader | null;
+  readonly waker: Waker;
+  readonly monotonic: () => number;
+  /** Moves the WAL on where that is allowed: what is visible may not be flushed, and no server sends what is not. */
+  readonly mark: () => void;
+}
+
+/**
+ * Changes and rows in one order: rows enter the log once the stream has passed everything that their snapshot saw.
+ * Each batch carries, or follows, a position that tells how far both have come.
+ */
+export class Flow {
+  private nudgedAt = -Infinity;
+  private still = false;
+
+  constructor(private readonly deps: FlowDeps) {}
+
+  async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const { waker, work, reader } = this.deps;
+    const stir = (): void => waker.stir();
+    signal.addEventListener('abort', stir);
+    const tick = setInterval(stir, TICK_MS);
+    try {
+      for (let rowsNext = true; !signal.aborted;) {
+        work.look();
+        this.keepStill();
+        const rows: ChangeBatch | null = rowsNext ? this.rows() : null;
+        const batch: ChangeBatch | null = rows ?? this.changes() ?? (rowsNext ? null : this.rows());
+        if (batch !== null) {
+          rowsNext = rows === null;
+          yield batch;
+          yield* this.notes();
+          continue;
+        }
+        if (yield* this.notes()) continue;
+        if (reader === null && work.feed.idle) return;
+        else {
+          this.nudge();
+          rowsNext = true;
+          await waker.wait();
+        }
+      }
+    } finally {
+      clearInterval(tick);
+      signal.removeEventListener('abort', stir);
+    }
+  }
+
+  /** What is noted need not be carried by every position any more. */
+  private *notes(): Generator<ChangeBatch, boolean> {
+    const note = this.deps.work.note();
+    if (note === null) return false;
+    yield note;
+    yield { partition: '', events: [], position: this.position() };
+    return true;
+  }
+
+  private rows(): ChangeBatch | null {
+    const { work, reader } = this.deps;
+    const rows = work.feed.take(reader?.reached ?? MAX_LSN, { lsn: this.lsn });
+    return rows === null ? null : { partition: '', events: rows.events, position: this.position() };
+  }
+
+  private changes(): ChangeBatch | null {
+    const { reader, work } = this.deps;
+    const batch = reader?.take() ?? null;
+    if (batch === null) return null;
+    if (batch.endLsn !== null) work.feed.passed(batch.endLsn);
+    return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
+  }
+
+  /** A table without a key is read while the stream stands: first everything that was decoded has to go. */
+  private keepStill(): void {
+    const { reader, work } = this.deps;
+    if (reader === null) return;
+    const wanted = work.feed.wantsStillness;
+    if (wanted && !this.still) {
+      reader.freeze();
+      if (!reader.drained) return;
+      this.still = true;
+      work.feed.stands(true);
+    } else if (!wanted && this.still) {
+      this.still = false;
+      work.feed.stands(false);
+      reader.thaw();
+    }
+  }
+
+  private nudge(): void {
+    const { reader, work, monotonic, mark } = this.deps;
+    const waits = work.feed.waitsFor;
+    if (reader === null || waits === null || this.still || waits <= reader.reached) return;
+    const now = monotonic();
+    if (now - this.nudgedAt < NUDGE_MS) return;
+    this.nudgedAt = now;
+    mark();
+    reader.ask();
+  }
+
+  private get lsn(): bigint {
+    return this.deps.reader?.handedOver ?? 0n;
+  }
+
+  private position(): string {
+    const { position, reader, work } = this.deps;
+    const { rows: _, ...at } = position;
+    const lsn = reader === null ? position.lsn : lsnText(reader.handedOver);
+    const rows = work.feed.state;
+    return encodePosition({ ...at, lsn, ...(rows === null ? {} : { rows }) });
+  }
+}
+
+const MAX_LSN = 2n ** 64n;

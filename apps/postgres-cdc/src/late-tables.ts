@@ -1,0 +1,57 @@
+import { StreamError, type TableProgress } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from './config.js';
+import { identitySql } from './publication.js';
+import { askedTables, describeTables, type SourceTable } from './tables.js';
+
+export interface LateTablesDeps {
+  readonly config: PostgresConfig;
+  control(): Promise<Client>;
+  /** Sees to it that their changes are published. @throws StreamError */
+  publish(control: Client, tables: readonly SourceTable[]): Promise<void>;
+}
+
+/** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
+export class LateTables {
+  private refused_ = new Map<number, TableProgress>();
+
+  constructor(private readonly deps: LateTablesDeps) {}
+
+  /** Those that can't be taken up as they are, and why. */
+  get refused(): readonly TableProgress[] {
+    return [...this.refused_.values()];
+  }
+
+  /** @param known OIDs that the stream has already. @returns those that are new; their changes are published from now on. */
+  async look(known: ReadonlySet<number>): Promise<readonly SourceTable[]> {
+    const { config } = this.deps;
+    const control = await this.deps.control();
+    const strange = (await askedTables(control, config)).filter((one) => !known.has(one.oid));
+    const refused = new Map<number, TableProgress>();
+    const taken: SourceTable[] = [];
+    for (const table of await describeTables(control, strange, config)) {
+      const why = await this.whyNot(control, table);
+      if (why === null) taken.push(table);
+      else
+        refused.set(table.oid, {
+          table: `${table.schema}.${table.table}`,
+          ...{ state: 'refused', rows_done: 0, rows_estimated: table.estimatedRows, order: null, note: why },
+        });
+    }
+    this.refused_ = refused;
+    return taken;
+  }
+
+  /** Publishing a table without replica identity would break its owner's UPDATE and DELETE (trap 11). */
+  private async whyNot(control: Client, table: SourceTable): Promise<string | null> {
+    if (table.unidentified.length > 0)
+      return `no_replica_identity: its changes can't be published. Add a primary key, or: ${identitySql([table])}`;
+    try {
+      await this.deps.publish(control, [table]);
+      return null;
+    } catch (error) {
+      if (!(error instanceof StreamError) || error.recourse === 'retry') throw error;
+      return `${error.code}: ${error.message} ${error.hint}`;
+    }
+  }
+}

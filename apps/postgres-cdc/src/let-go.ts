@@ -1,0 +1,32 @@
+import type { Clock, ReleaseReport } from '@planasonix/core';
+import type { Client } from 'pg';
+import { lsnText } from './decode/index.js';
+import { endPredecessor } from './predecessor.js';
+
+export interface LetGoInput {
+  readonly client: Client;
+  /** One that the stream made. */
+  readonly slot: string;
+  /** Where its WAL began when it was judged. One of the same name that was made since begins later, and stays. */
+  readonly upTo: bigint;
+  /** Name of the stream's own reader: that one is ended, anybody else's is not. */
+  readonly applicationName: string;
+  readonly clock: Clock;
+}
+
+/**
+ * Drops a slot that holds back too much, so that the disk of its server does not fill. Judged and dropped in one
+ * statement: whoever was frozen in between and wakes up late drops nothing that was made since (Invariant 3).
+ */
+export async function letGoOfSlot({ client, slot, upTo, applicationName, clock }: LetGoInput): Promise<ReleaseReport> {
+  const what = `slot ${slot}`;
+  await endPredecessor(client, slot, applicationName, clock);
+  const still = 'FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND restart_lsn <= $2::pg_lsn';
+  const about = [slot, lsnText(upTo)];
+  await client.query(`SELECT pg_catalog.pg_drop_replication_slot(slot_name) ${still} AND NOT active`, about);
+  const { rows } = await client.query<{ active_pid: string | null }>(`SELECT active_pid ${still}`, about);
+  const [left] = rows;
+  return left === undefined
+    ? { released: [what], remaining: [] }
+    : { released: [], remaining: [{ what, why: `Pid ${left.active_pid} reads it.`, code: 'active_consumers' }] };
+}

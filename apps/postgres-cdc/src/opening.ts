@@ -1,0 +1,117 @@
+import { StreamError, type Owned, type SourceContext } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from './config.js';
+import { lsnText, parseLsn } from './decode/index.js';
+import type { PgPosition } from './position.js';
+import { endPredecessor } from './predecessor.js';
+import { ensurePublication } from './publication.js';
+import type { Sessions } from './sessions.js';
+import { createSlot, dropSlot, holds, identify, slotState, usable, type SlotState } from './slot.js';
+import { missingTables, resolveTables, type SourceTable } from './tables.js';
+import { settleFailover, settleHistory } from './timeline.js';
+
+export interface OpeningDeps {
+  readonly config: PostgresConfig;
+  readonly context: SourceContext;
+  readonly sessions: Sessions;
+  readonly slot: string;
+  readonly publication: string;
+  /** Of the stream's sessions at the server. */
+  readonly name: string;
+  owned(): Owned;
+  remember(owned: Owned): Promise<void>;
+}
+
+/** Where reading begins, once publication and slot are settled. */
+export interface Beginning {
+  readonly position: PgPosition;
+  readonly tables: readonly SourceTable[];
+  /** Goes on from a position. */
+  readonly resumes: boolean;
+  /** All rows are to be read. */
+  readonly rows: boolean;
+  /** Readers may have rows of an earlier attempt, or such as were given up. */
+  readonly restarts: boolean;
+}
+
+/** Publication before slot (trap 10), slot before the first row. */
+export async function openStream(deps: OpeningDeps, from: PgPosition | null): Promise<Beginning> {
+  const { config, context, sessions, slot, publication } = deps;
+  const control = await sessions.control();
+  const tables = await resolveTables(control, config);
+  const missing = missingTables(config, tables);
+  if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
+  if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
+  const replication = await sessions.open('slot', true);
+  try {
+    const server = await identify(replication);
+    const given = context.onLostPosition;
+    const only = config.snapshot === 'only';
+    const { failover } = config;
+    const resumes = from !== null && given === null && resumable(from, only);
+    const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
+    if (resumes && position !== null && only) return { position, tables, resumes, rows: false, restarts: false };
+    if (!only) {
+      await ensurePublication(control, {
+        name: publication,
+        tables,
+        owned: deps.owned()['publication'] === publication,
+        remember: () => deps.remember({ publication }),
+      });
+      await endPredecessor(control, slot, deps.name, context.clock);
+    }
+    const found = only ? null : await slotState(control, slot);
+    if (resumes && position !== null) {
+      holds(found, slot, position);
+      if (deps.owned()['slot'] === slot) await settleFailover({ replication, control }, slot, failover);
+      return { position, tables, resumes, rows: false, restarts: false };
+    }
+    const attempt = (position?.attempt ?? 0) + 1;
+    const place = only ? await walEnd(control) : await placeOf(deps, control, replication, found, given !== null);
+    return {
+      position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place), attempt },
+      tables,
+      resumes,
+      rows: only || (given === 'skip' ? false : config.snapshot === 'initial'),
+      restarts: attempt > 1 || given !== null,
+    };
+  } finally {
+    await sessions.end(replication);
+  }
+}
+
+const resumable = ({ phase }: PgPosition, only: boolean): boolean =>
+  only ? phase === 'rows' || phase === 'done' : phase === 'stream';
+
+async function walEnd(control: Client): Promise<bigint> {
+  const { rows } = await control.query<{ lsn: string }>(
+    'SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn',
+  );
+  return parseLsn(rows[0]!.lsn);
+}
+
+/** The slot, made or found, and the place where its changes begin. */
+async function placeOf(
+  deps: OpeningDeps,
+  control: Client,
+  replication: Client,
+  found: SlotState | null,
+  lost: boolean,
+): Promise<bigint> {
+  const { slot } = deps;
+  const own = deps.owned()['slot'] === slot;
+  if (found !== null && !own) {
+    usable(found, slot);
+    if (!lost) return parseLsn(found.confirmed_flush_lsn ?? '0/0');
+    // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
+    const { rows } = await control.query<{ lsn: string }>(
+      'SELECT (pg_replication_slot_advance($1, pg_current_wal_lsn())).end_lsn::text AS lsn',
+      [slot],
+    );
+    return parseLsn(rows[0]!.lsn);
+  }
+  // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
+  if (found !== null) await dropSlot(control, slot);
+  await deps.remember({ slot });
+  return (await createSlot(replication, control, slot, deps.config.failover)).consistentPoint;
+}

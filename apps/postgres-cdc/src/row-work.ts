@@ -1,0 +1,227 @@
+import { type ChangeBatch, type SnapshotProgress, type SourceContext, type TableProgress } from '@planasonix/core';
+import type { PostgresConfig } from './config.js';
+import { LateTables, type LateTablesDeps } from './late-tables.js';
+import type { Beginning } from './opening.js';
+import type { PgPosition } from './position.js';
+import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
+import { NOTEBOOK, readNotebook, writeNotebook, type RowsState } from './rows/rows-state.js';
+import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
+
+/** How often it is looked whether there are new tables: one cheap query. */
+const LOOK_EVERY_MS = 5_000;
+const SHOWN = 200;
+
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone'>, Pick<LateTablesDeps, 'publish'> {
+  readonly config: PostgresConfig;
+  readonly context: SourceContext;
+  /** New tables: their keys and types, before their changes come. */
+  learn(tables: readonly SourceTable[]): Promise<void>;
+}
+
+/** Which rows are to be read: those of the beginning, of tables that come later, and what somebody ordered. */
+export class RowWork {
+  readonly feed: RowFeed;
+  private readonly late: LateTables;
+  /** OID → name of the tables whose rows the log has, or was not to get. */
+  private readonly noted: Map<number, string>;
+  private noteDue = false;
+  private readonly closing = new Set<string>();
+  private orders = new Set<string>();
+  private lookAt = 0;
+  private looking: Promise<void> | null = null;
+  private failure: { readonly error: unknown } | null = null;
+  private rowsBefore = 0;
+  /** There was something to be read. */
+  private any = false;
+
+  constructor(
+    private readonly deps: RowWorkDeps,
+    private readonly beginning: Beginning,
+    notes: string | undefined,
+  ) {
+    this.feed = new RowFeed({ ...deps, alone: deps.config.snapshot === 'only' });
+    this.late = new LateTables(deps);
+    this.noted = this.beginning.resumes ? (readNotebook(notes) ?? this.everything()) : new Map<number, string>();
+  }
+
+  async begin(): Promise<void> {
+    const { beginning, feed, deps } = this;
+    const state: RowsState | undefined = beginning.position.rows;
+    if (state !== undefined) feed.restore(state, await deps.context.orders.open());
+    this.noteGone();
+    if (!beginning.resumes && !beginning.rows) {
+      for (const [oid, name] of this.everything()) this.noted.set(oid, name);
+      this.noteDue = true;
+    }
+    this.take(beginning.tables, beginning.restarts, beginning.resumes);
+    await this.takeOrders();
+    this.any = feed.all.length > 0;
+    feed.start(deps.config.snapshot_readers);
+  }
+
+  /** The notebook, when there is something new in it. */
+  note(): ChangeBatch | null {
+    const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
+    for (const { wish, state } of done) {
+      this.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
+      this.rowsBefore += state.rows;
+      this.noteDue = true;
+    }
+    if (!this.noteDue) return null;
+    this.noteDue = false;
+    this.feed.forget((wish) => wish.order === null);
+    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.noted) };
+  }
+
+  /** A position is committed: orders that it tells the end of are told so. */
+  async committed({ rows }: PgPosition): Promise<void> {
+    const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
+    for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
+    for (const id of ended) {
+      if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
+      this.closing.add(id);
+      await this.deps.context.orders.close(id, { failed: null }).then(
+        () => this.feed.forget((wish) => wish.order === id),
+        () => undefined,
+      );
+      this.closing.delete(id);
+    }
+  }
+
+  ordersChanged(): void {
+    this.lookAt = 0;
+    this.deps.waker.stir();
+  }
+
+  /** To be called often: looks for new tables and orders now and then. @throws what a look met. */
+  look(): void {
+    if (this.failure !== null) throw this.failure.error;
+    const now = this.deps.clock.monotonic();
+    if (this.looking !== null || now < this.lookAt) return;
+    this.lookAt = now + LOOK_EVERY_MS;
+    this.looking = this.lookAround()
+      .catch((error: unknown) => {
+        this.failure = { error };
+        this.deps.waker.stir();
+      })
+      .finally(() => (this.looking = null));
+  }
+
+  /** A table that was not there before has sent a change. */
+  met(): void {
+    this.lookAt = 0;
+    this.deps.waker.stir();
+  }
+
+  get progress(): SnapshotProgress | null {
+    const { all, finished } = this.feed;
+    const own = all.filter((task) => task.wish.order === null && task.phase !== 'cancelled');
+    const running = all.filter((task) => !task.over);
+    this.any ||= running.length > 0 || this.late.refused.length > 0;
+    if (!this.any) return null;
+    const estimates = running.map((task) => task.estimated ?? null);
+    const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
+    const left = running.reduce(
+      (sum, { estimated, state }) => sum + Math.max(estimated ?? 0, state.rows) - state.rows,
+      0,
+    );
+    const tables: TableProgress[] = [
+      ...running.slice(0, SHOWN).map((task) => task.progress),
+      ...this.late.refused.slice(0, SHOWN),
+      ...finished.map((task) => task.progress),
+    ];
+    const done = own.filter((task) => task.over).length;
+    return {
+      state: running.length > 0 ? 'running' : 'done',
+      tables_total: this.noted.size + own.length,
+      tables_done: this.noted.size + done,
+      rows_done: rows,
+      rows_estimated: estimates.includes(null) ? null : rows + left,
+      tables,
+    };
+  }
+
+  private everything(): Map<number, string> {
+    return new Map(this.beginning.tables.map(({ oid, schema, table }) => [oid, `${schema}.${table}`]));
+  }
+
+  /** What is not asked for any more may come back: then its rows are read anew, for its changes were not taken. */
+  private noteGone(): void {
+    const asked = new Set(this.beginning.tables.map((table) => table.oid));
+    for (const [oid, name] of [...this.noted])
+      if (oid > 0 && !asked.has(oid)) {
+        this.noted.delete(oid);
+        this.noted.set(-oid, name);
+        this.noteDue = true;
+      }
+  }
+
+  /** Tables whose rows nobody has read. One that was made anew under a name that was there before says so first. */
+  private take(tables: readonly SourceTable[], restarts: boolean, late: boolean): void {
+    const known = this.known();
+    for (const { oid, schema, table, key } of tables) {
+      if (known.has(oid)) continue;
+      const name = `${schema}.${table}`;
+      const before = [...this.noted].filter(([, of]) => of === name);
+      for (const [old] of before) this.noted.delete(old);
+      const keyless = key.length === 0;
+      const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
+      this.feed.add({
+        ...{ oid, schema, name: table, order: null, where: null, id, keyless },
+        // Without a key what the stream has said of it already can't be told from its rows.
+        empties: restarts || before.length > 0 || (keyless && late),
+      });
+    }
+  }
+
+  /** OIDs of tables that are the stream's already. */
+  private known(): Set<number> {
+    const tasks = this.feed.all.flatMap(({ wish }) => (wish.order === null ? [wish.oid] : []));
+    return new Set([...this.noted.keys(), ...tasks]);
+  }
+
+  private async lookAround(): Promise<void> {
+    const { deps } = this;
+    if (deps.config.snapshot !== 'only') {
+      const taken = await this.late.look(this.known());
+      if (taken.length > 0) await this.takeLate(taken);
+    }
+    await this.takeOrders();
+    deps.waker.stir();
+  }
+
+  private async takeLate(tables: readonly SourceTable[]): Promise<void> {
+    const { deps } = this;
+    await deps.learn(tables);
+    for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
+    deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
+    if (deps.config.snapshot === 'never') {
+      for (const { oid, schema, table } of tables) this.noted.set(oid, `${schema}.${table}`);
+      this.noteDue = true;
+    } else this.take(tables, false, true);
+  }
+
+  private async takeOrders(): Promise<void> {
+    const { deps, feed } = this;
+    const open = await deps.context.orders.open();
+    const ids = new Set(open.map((order) => order.id));
+    feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
+    for (const order of open) {
+      if (this.orders.has(order.id)) continue;
+      const control = await deps.control();
+      const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
+      const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
+      this.orders.add(order.id);
+      if (tables.length === 0) {
+        await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        continue;
+      }
+      const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));
+      for (const { oid, schema, table, key } of tables.filter((one) => !there.has(one.oid)))
+        feed.add({
+          ...{ oid, schema, name: table, order: order.id, where: order.where, id: order.id },
+          ...{ keyless: key.length === 0, empties: key.length === 0 && order.where === null },
+        });
+    }
+  }
+}

@@ -1,0 +1,153 @@
+import type { ChangeEvent } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from '../config.js';
+import { CopyOut } from '../copy-out.js';
+import { SnapshotEncoder, parseLsn, type TypeCatalog } from '../decode/index.js';
+import { qualified } from '../identifier.js';
+import { describeTable, type SourceTable } from '../tables.js';
+import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
+
+/** What goes out at once at the most. */
+const EVENTS = 1000;
+const BYTES = 1024 * 1024;
+
+/** The snapshot that a chunk was read under. */
+export interface ChunkSnapshot {
+  readonly visibility: Visibility;
+  /** As it can be kept in a position. */
+  readonly text: string;
+  /** No commit that it sees ends behind this place. */
+  readonly lsn: bigint;
+  readonly takenAtMs: number;
+}
+
+export interface Chunk {
+  /** Once the table is locked against a change of its form, before the snapshot is taken. */
+  begin(): void;
+  /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
+  opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
+  /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
+  rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
+  readonly oid: number;
+  /** Begins the id of each row; the key follows. */
+  readonly idPrefix: string;
+}
+
+export interface ChunkDeps {
+  readonly catalog: TypeCatalog;
+  readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
+  readonly database: string;
+  now(): number;
+}
+
+const SNAPSHOT = `
+  SELECT pg_catalog.pg_current_snapshot()::text AS seen, pg_catalog.pg_is_in_recovery()::text AS standby,
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END::text AS lsn`;
+
+/** @param before where a standby had replayed to before the snapshot was taken. */
+async function snapshotOf(session: Client, before: string | null, now: number): Promise<ChunkSnapshot> {
+  const { rows } = await session.query<{ seen: string; standby: string; lsn: string }>(SNAPSHOT);
+  const { seen, standby, lsn } = rows[0]!;
+  const text = standby === 'true' ? (before ?? '0/0') : seen;
+  return { visibility: visibilityOf(text), text, lsn: parseLsn(lsn), takenAtMs: now };
+}
+
+export const visibilityOf = (text: string): Visibility =>
+  text.includes('/') ? new ReplayedUntil(parseLsn(text)) : new VisibleTransactions(text);
+
+/** Reads chunks on one session, one after the other, each in a short transaction of its own. */
+export class ChunkReader {
+  private copy: CopyOut | null = null;
+  private stopped = false;
+
+  constructor(
+    readonly session: Client,
+    private readonly deps: ChunkDeps,
+  ) {}
+
+  /**
+   * One chunk. The table is locked against a change of its form first, so that the description, taken under the same
+   * snapshot, is that of the rows. @returns the number of rows, or `null` where the table is gone.
+   */
+  async read(chunk: Chunk): Promise<number | null> {
+    const { session, deps } = this;
+    const known = await describeTable(session, chunk.oid, deps.config);
+    if (known === null) return null;
+    const before = await this.replayed();
+    await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    try {
+      await session.query(`LOCK TABLE ${qualified(known.schema, known.table)} IN ACCESS SHARE MODE`);
+      chunk.begin();
+      const snapshot = await snapshotOf(session, before, deps.now());
+      const table = await describeTable(session, chunk.oid, deps.config);
+      if (table === null) return null;
+      await deps.catalog.ensure(
+        table.columns.map((column) => column.typeOid),
+        async (sql, params) => (await session.query<Record<string, string | null>>(sql, [...params])).rows,
+      );
+      const sql = chunk.opened(snapshot, table);
+      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
+    } finally {
+      await session.query('COMMIT').catch(() => undefined);
+    }
+  }
+
+  resume(): void {
+    this.copy?.resume();
+  }
+
+  /** What still comes is thrown away. */
+  stop(): void {
+    this.stopped = true;
+    this.copy?.resume();
+  }
+
+  private async replayed(): Promise<string | null> {
+    const { rows } = await this.session.query<{ lsn: string | null }>(
+      'SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text END AS lsn',
+    );
+    return rows[0]?.lsn ?? null;
+  }
+
+  private async copyOut(chunk: Chunk, sql: string, table: SourceTable, snapshot: ChunkSnapshot): Promise<number> {
+    const encoder = new SnapshotEncoder({
+      catalog: this.deps.catalog,
+      relation: {
+        ...table,
+        replicaIdentity: 'f',
+        columns: table.columns.map((column) => ({ ...column, identity: true })),
+      },
+      key: table.key,
+      excluded: table.excluded,
+      database: this.deps.database,
+      lsn: snapshot.lsn,
+      takenAtMs: snapshot.takenAtMs,
+      idPrefix: chunk.idPrefix,
+    });
+    let events: ChangeEvent[] = [];
+    let bytes = 0;
+    let count = 0;
+    const copy = CopyOut.run(this.session, sql, (line) => {
+      if (this.stopped) return;
+      const event = encoder.row(line);
+      events.push(event);
+      count++;
+      bytes += event.data.length;
+      if (events.length >= EVENTS || bytes >= BYTES) hand();
+    });
+    const hand = (): void => {
+      const full = events;
+      events = [];
+      bytes = 0;
+      if (!chunk.rows(full, encoder.lastKey())) copy.pause();
+    };
+    this.copy = copy;
+    try {
+      await copy.done;
+    } finally {
+      this.copy = null;
+    }
+    if (events.length > 0 && !this.stopped) chunk.rows(events, encoder.lastKey());
+    return count;
+  }
+}

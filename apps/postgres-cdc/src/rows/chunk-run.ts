@@ -1,0 +1,109 @@
+import type { ChangeEvent } from '@planasonix/core';
+import type { SourceTable } from '../tables.js';
+import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
+import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
+import type { RowTask, Share } from './row-task.js';
+import type { Window } from './table-watch.js';
+
+/** Rows that are ready to go, and what is true once they are in the log. */
+export interface Piece {
+  readonly events: readonly ChangeEvent[];
+  readonly last: readonly string[];
+}
+
+/** Rows of one chunk: short transactions, so that the source's vacuum is not held up. */
+export const CHUNK_ROWS = 20_000;
+
+/** One chunk from before its snapshot until its last row has been handed over. */
+export class ChunkRun implements Chunk {
+  readonly idPrefix: string;
+  readonly pieces: Piece[] = [];
+  snapshot: ChunkSnapshot | null = null;
+  /** Everything was read; `end`: there is nothing behind it. */
+  finished: { readonly end: boolean } | null = null;
+  private window: Window | null = null;
+  private cancelled = false;
+
+  constructor(
+    readonly task: RowTask,
+    readonly share: Share,
+    /** Told of each piece. @returns whether there is room for more. */
+    private readonly arrived: () => boolean,
+  ) {
+    task.take(share);
+    this.idPrefix = task.idPrefix(share);
+  }
+
+  get oid(): number {
+    return this.task.wish.oid;
+  }
+
+  /** It has to be read again: its rows can't be told from stale ones, the table has another key, or nobody wants it. */
+  get void(): boolean {
+    return this.cancelled || this.window?.void === true;
+  }
+
+  begin(): void {
+    if (!this.task.whole) this.window = this.task.watch.begin();
+  }
+
+  opened(snapshot: ChunkSnapshot, table: SourceTable): string | null {
+    const { task, share } = this;
+    this.snapshot = snapshot;
+    if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
+    task.estimated ??= table.estimatedRows;
+    if (!task.keyIs(table)) {
+      task.restart(table.key);
+      this.cancelled = true;
+    }
+    if (this.void) return null;
+    const { where } = task.wish;
+    if (share.kind === 'whole') return wholeSql(table, where);
+    if (share.kind === 'again') return keysSql(table, share.keys, where);
+    return rangeSql(table, task.state.lanes[share.lane]!, where, CHUNK_ROWS);
+  }
+
+  rows(events: readonly ChangeEvent[], last: readonly string[]): boolean {
+    if (this.void) return true;
+    this.pieces.push({ events, last });
+    return this.arrived();
+  }
+
+  /** @param count rows that were read; `null`: the table is gone. */
+  read(count: number | null): void {
+    this.finished = { end: count === null || this.share.kind !== 'lane' || count < CHUNK_ROWS };
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.pieces.length = 0;
+  }
+
+  /** Rows of a piece that are not stale; the rest is read again where the stream has not said all of it. */
+  keep({ events }: Piece): readonly ChangeEvent[] {
+    const { window, task } = this;
+    if (window === null || window.quiet) return events;
+    return events.filter((event) => {
+      const stale = window.stale(event.partitionkey);
+      if (stale !== false && stale !== null) task.readAgain(stale);
+      return stale === false;
+    });
+  }
+
+  /** After a piece was handed over. */
+  advance(piece: Piece | null, kept: number): void {
+    const { task, share } = this;
+    task.state.rows += kept;
+    const lane = share.kind === 'lane' ? task.state.lanes[share.lane] : undefined;
+    if (lane !== undefined && piece !== null) lane.after = [...piece.last];
+    if (this.pieces.length > 0 || this.finished === null) return;
+    if (lane !== undefined && this.finished.end) lane.done = true;
+    if (share.kind === 'again') task.gone(share.keys);
+    if (share.kind === 'whole') task.state.done = true;
+  }
+
+  close(): void {
+    this.window?.close();
+    this.task.give(this.share);
+  }
+}

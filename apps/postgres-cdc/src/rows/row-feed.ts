@@ -1,0 +1,408 @@
+import { type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from '../config.js';
+import { lsnText, parseLsn, type GateSlot } from '../decode/index.js';
+import { describeTable } from '../tables.js';
+import type { Waker } from '../waker.js';
+import { ChunkReader, visibilityOf, type ChunkDeps } from './chunk-reader.js';
+import { ChunkRun } from './chunk-run.js';
+import { emptiedEvent } from './emptied-event.js';
+import { cutLanes } from './lanes.js';
+import { RowTask, type RowWish } from './row-task.js';
+import type { RowsState, SiftState, TableState } from './rows-state.js';
+import { Sift } from './table-watch.js';
+import { remaining, writersOf, writersText } from './writers.js';
+
+/** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
+const WAITING = 8;
+/** A reader that is held up this long gives its snapshot back, and the chunk is read again later. */
+const HELD_UP_MS = 20_000;
+const WRITERS_MS = 100;
+const RETRY_MS = 100;
+
+export interface RowFeedDeps extends Omit<ChunkDeps, 'now' | 'config'> {
+  readonly config: PostgresConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Woken when there is something to take. */
+  readonly waker: Waker;
+  open(): Promise<Client>;
+  end(session: Client): Promise<void>;
+  control(): Promise<Client>;
+  slotOf(oid: number): GateSlot;
+  /** The stream is not read beside the rows: `snapshot: "only"`. */
+  readonly alone: boolean;
+}
+
+export interface RowBatch {
+  readonly events: readonly ChangeEvent[];
+}
+
+/** Reads rows of tables beside the stream: which ones, by how many readers, and when they may enter the log. */
+export class RowFeed {
+  private tasks: RowTask[] = [];
+  private readonly runs: ChunkRun[] = [];
+  private readonly emptying: RowTask[] = [];
+  private readonly readers = new Set<ChunkReader>();
+  private readonly beginning = new Set<RowTask>();
+  private sifts: SiftState[] = [];
+  private heldUp: NodeJS.Timeout | null = null;
+  private stopped = false;
+  private bell: (() => void)[] = [];
+  private failure: { readonly error: unknown } | null = null;
+  /** The stream stands still, by wish of `wantsStillness`. */
+  private still = false;
+  readonly finished: RowTask[] = [];
+
+  constructor(private readonly deps: RowFeedDeps) {}
+
+  /** Goes on where `state` says. @param orders those that are open. */
+  restore(state: RowsState, orders: readonly SnapshotOrder[]): void {
+    const where = new Map(orders.map((order) => [order.id, order.where]));
+    for (const table of state.tables) {
+      if (table.order !== null && !table.done && !where.has(table.order)) continue;
+      const [schema, name] = JSON.parse(table.table) as [string, string];
+      const wish: RowWish = {
+        ...{ oid: table.oid, schema, name, order: table.order, id: table.id },
+        where: table.order === null ? null : (where.get(table.order) ?? null),
+        ...{ keyless: table.key.length === 0, empties: table.emptied || table.key.length === 0 },
+      };
+      const task = new RowTask(wish, { ...table, attempt: table.attempt + (table.done ? 0 : 1) }, this.slot(wish));
+      // Read as a whole and broken off: from the beginning, and readers forget what they have.
+      if (task.whole) task.state.emptied = false;
+      if (table.done) task.phase = 'done';
+      this.tasks.push(task);
+    }
+    for (const sift of state.sifts) this.sift(sift);
+    this.ring();
+  }
+
+  add(wish: RowWish): void {
+    const state: TableState = {
+      ...{ oid: wish.oid, table: JSON.stringify([wish.schema, wish.name]), order: wish.order, id: wish.id },
+      ...{ attempt: 1, key: [], lanes: [], again: [], rows: 0, emptied: false, done: false },
+    };
+    const task = new RowTask(wish, state, this.slot(wish));
+    this.tasks.push(task);
+    // At once, also where its turn is far away: an interruption must not forget it.
+    if (wish.empties && !wish.keyless) this.sayEmptied(task);
+    this.ring();
+  }
+
+  /** Takes back what belongs to an order, or to a table that is not there any more. */
+  cancel(which: (wish: RowWish) => boolean): void {
+    for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
+      task.phase = 'cancelled';
+      for (const run of this.runs) if (run.task === task) run.cancel();
+      this.leave(task);
+    }
+    this.ring();
+  }
+
+  get all(): readonly RowTask[] {
+    return this.tasks;
+  }
+
+  get idle(): boolean {
+    return this.tasks.every((task) => task.over);
+  }
+
+  /** What has to be kept; `null`: nothing. */
+  get state(): RowsState | null {
+    const begun = this.tasks.filter(
+      ({ phase, state }) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied),
+    );
+    if (begun.length === 0 && this.sifts.length === 0) return null;
+    return { tables: begun.map((task) => task.state), sifts: this.sifts };
+  }
+
+  /** Their end is noted elsewhere. */
+  forget(which: (wish: RowWish) => boolean): void {
+    this.tasks = this.tasks.filter((task) => !(task.over && which(task.wish)));
+  }
+
+  /** A table without a key is to be read: its rows can't be told from changes, so the stream has to stand still. */
+  get wantsStillness(): boolean {
+    return this.tasks.some((task) => !task.over && (task.wish.keyless || (task.phase !== 'waiting' && task.whole)));
+  }
+
+  /** Nothing is decoded any more, and everything that was is handed over. */
+  stands(still: boolean): void {
+    this.still = still;
+    this.ring();
+  }
+
+  start(readers: number): void {
+    for (let i = 0; i < readers; i++) void this.work(readers);
+  }
+
+  /** The stream has been handed over up to `lsn`. */
+  passed(lsn: bigint): void {
+    if (this.sifts.length === 0) return;
+    const past = this.sifts.filter((sift) => lsn > parseLsn(sift.until));
+    for (const { oid } of past) this.deps.slotOf(oid).gate = null;
+    if (past.length > 0) this.sifts = this.sifts.filter((sift) => !past.includes(sift));
+  }
+
+  /** The place that the stream has to reach before the next rows may go; `null`: nothing waits for it. */
+  get waitsFor(): bigint | null {
+    const first = this.runs.find((run) => run.pieces.length > 0 && !run.void);
+    return first?.snapshot?.lsn ?? null;
+  }
+
+  /** The next rows that may enter the log, now that the stream has come to `reached`. @throws what a reader met. */
+  take(reached: bigint, at: { readonly lsn: bigint }): RowBatch | null {
+    if (this.failure !== null) throw this.failure.error;
+    const emptied = this.emptying.shift();
+    if (emptied !== undefined) return this.empty(emptied, at.lsn);
+    for (let run = this.runs[0], i = 0; run !== undefined; run = this.runs[++i]) {
+      if (run.void || (run.pieces.length === 0 && run.finished !== null)) {
+        const batch = this.over(run);
+        if (batch !== null) return batch;
+        i = -1;
+        continue;
+      }
+      if (run.pieces.length === 0 || (!run.task.whole && run.snapshot!.lsn > reached)) continue;
+      const piece = run.pieces.shift()!;
+      if (this.waitingPieces < WAITING / 2) for (const reader of this.readers) reader.resume();
+      const events = run.keep(piece);
+      run.advance(piece, events.length);
+      if (run.pieces.length === 0 && run.finished !== null) this.over(run);
+      return { events };
+    }
+    return null;
+  }
+
+  async close(): Promise<void> {
+    this.stopped = true;
+    for (const reader of this.readers) reader.stop();
+    this.ring();
+    await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
+  }
+
+  private empty(task: RowTask, lsn: bigint): RowBatch {
+    task.state.emptied = true;
+    if (task.whole) void this.begin(task);
+    else task.phase = 'waiting';
+    this.ring();
+    const { schema, name } = task.wish;
+    const id = `snap-${task.state.id}-${task.state.attempt}-${schema}.${name}-emptied`;
+    return {
+      events: [
+        emptiedEvent({
+          id,
+          schema,
+          table: name,
+          database: this.deps.database,
+          lsn: lsnText(lsn),
+          atMs: this.deps.clock.now(),
+        }),
+      ],
+    };
+  }
+
+  /** A run has ended, one way or another. @returns what has to be said although there are no rows. */
+  private over(run: ChunkRun): RowBatch | null {
+    const { task } = run;
+    const alive = !run.void;
+    run.pieces.length = 0;
+    this.runs.splice(this.runs.indexOf(run), 1);
+    if (alive) run.advance(null, 0);
+    if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
+    run.close();
+    // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
+    if (task.phase === 'starting' || task.watch.blurred) this.startAgain(task);
+    if (task.complete) this.leave(task, 'done');
+    this.ring();
+    return alive ? { events: [] } : null;
+  }
+
+  private siftBehind({ task, snapshot }: ChunkRun): void {
+    if (this.deps.alone || snapshot === null) return;
+    this.sift({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
+  }
+
+  private sift(sift: SiftState): void {
+    this.sifts = [...this.sifts.filter((one) => one.oid !== sift.oid), sift];
+    this.deps.slotOf(sift.oid).gate = new Sift(visibilityOf(sift.held));
+  }
+
+  private leave(task: RowTask, phase?: 'done'): void {
+    if (phase !== undefined) task.phase = phase;
+    task.state.done = true;
+    task.note = null;
+    if (task.slot.gate === task.watch) task.slot.gate = null;
+    this.finished.push(task);
+    if (this.finished.length > 20) this.finished.shift();
+    this.deps.waker.stir();
+  }
+
+  private slot(wish: RowWish): GateSlot {
+    return this.deps.slotOf(wish.oid);
+  }
+
+  private async work(readers: number): Promise<void> {
+    let reader: ChunkReader | null = null;
+    try {
+      while (!this.stopped && this.failure === null) {
+        this.beginNext(readers);
+        const next = this.nextShare();
+        if (next === null) {
+          // A session for nothing is not kept.
+          if (reader !== null && this.idle) {
+            this.readers.delete(reader);
+            await this.deps.end(reader.session);
+            reader = null;
+          }
+          await this.wait();
+          continue;
+        }
+        const run = new ChunkRun(next.task, next.share, () => this.arrived());
+        this.runs.push(run);
+        reader ??= await this.reader();
+        await this.readChunk(reader, run, readers);
+      }
+    } catch (error) {
+      if (this.stopped) return;
+      this.failure ??= { error };
+      this.deps.waker.stir();
+    }
+  }
+
+  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
+    const { clock, config, waker } = this.deps;
+    const began = clock.monotonic();
+    const count = await reader.read(run);
+    if (count === null) this.cancel((wish) => wish === run.task.wish);
+    run.read(count);
+    waker.stir();
+    // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
+    const most = config.snapshot_max_rows_per_second ?? Infinity;
+    const due =
+      run.void || run.share.kind === 'again'
+        ? RETRY_MS
+        : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
+    if (due > 0 && !this.stopped) await clock.sleep(due);
+  }
+
+  private async reader(): Promise<ChunkReader> {
+    const { deps } = this;
+    const reader = new ChunkReader(await deps.open(), { ...deps, now: () => deps.clock.now() });
+    this.readers.add(reader);
+    if (this.stopped) await deps.end(reader.session);
+    return reader;
+  }
+
+  private nextShare(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
+    for (const task of this.tasks) {
+      if (task.whole && !this.still && !this.deps.alone) continue;
+      const share = task.share();
+      if (share !== null) return { task, share };
+    }
+    return null;
+  }
+
+  /** As many tables at once as there are readers, and each table once at a time. */
+  private beginNext(readers: number): void {
+    const active = this.tasks.filter((task) => !task.over && task.phase !== 'waiting');
+    if (active.length >= readers) return;
+    const oids = new Set(active.map((task) => task.wish.oid));
+    const next = this.tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
+    if (next !== undefined) this.startAgain(next);
+  }
+
+  private startAgain(task: RowTask): void {
+    if (task.over) return;
+    task.phase = 'starting';
+    void this.begin(task);
+  }
+
+  private sayEmptied(task: RowTask): void {
+    task.phase = 'emptying';
+    this.emptying.push(task);
+    this.deps.waker.stir();
+  }
+
+  /** Watches the table, waits out who wrote unseen, cuts lanes. */
+  private async begin(task: RowTask): Promise<void> {
+    if (this.beginning.has(task)) return;
+    this.beginning.add(task);
+    try {
+      const control = await this.deps.control();
+      const table = await describeTable(control, task.wish.oid, this.deps.config);
+      if (table === null) return this.cancel((wish) => wish === task.wish);
+      if (!task.keyIs(table)) {
+        task.state.key = [...table.key];
+        task.state.lanes = [];
+      }
+      task.estimated ??= table.estimatedRows;
+      if (!task.whole && !task.over) task.slot.gate = task.watch;
+      else if (task.slot.gate === task.watch) task.slot.gate = null;
+      if (task.whole && !this.deps.alone) while (!this.still && !this.stopped && !task.over) await this.wait();
+      if (task.whole && task.wish.empties && !task.state.emptied) return this.sayEmptied(task);
+      if (!this.deps.alone) await this.waitOut(task, control);
+      if (this.stopped || task.over) return;
+      if (!task.whole && task.state.lanes.length === 0)
+        task.state.lanes = await cutLanes(control, table, this.deps.config.snapshot_readers);
+      task.phase = 'reading';
+      this.ring();
+    } catch (error) {
+      if (this.stopped) return;
+      this.failure ??= { error };
+      this.deps.waker.stir();
+    } finally {
+      this.beginning.delete(task);
+    }
+  }
+
+  /** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
+  private async waitOut(task: RowTask, control: Client): Promise<void> {
+    for (;;) {
+      const since = task.watch.overflowCount;
+      let writers = await writersOf(control, task.wish.oid);
+      while (writers.length > 0 && !this.stopped && !task.over) {
+        task.note = writersText(writers);
+        await this.deps.clock.sleep(WRITERS_MS);
+        writers = remaining(writers, await writersOf(control, task.wish.oid));
+      }
+      task.note = null;
+      task.watch.sharpened(since);
+      if (!task.watch.blurred || this.stopped || task.over) return;
+    }
+  }
+
+  private get waitingPieces(): number {
+    return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
+  }
+
+  private arrived(): boolean {
+    this.deps.waker.stir();
+    if (this.waitingPieces < WAITING) return true;
+    this.watchHeldUp();
+    return false;
+  }
+
+  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
+  private watchHeldUp(): void {
+    if (this.heldUp !== null) return;
+    this.heldUp = setTimeout(() => {
+      this.heldUp = null;
+      if (this.stopped || this.waitingPieces < WAITING) return;
+      for (const run of this.runs) if (run.finished === null) run.cancel();
+      for (const reader of this.readers) reader.resume();
+      this.deps.waker.stir();
+    }, HELD_UP_MS);
+    this.heldUp.unref();
+  }
+
+  private ring(): void {
+    const waiters = this.bell;
+    this.bell = [];
+    for (const wake of waiters) wake();
+    this.deps.waker.stir();
+  }
+
+  private wait(): Promise<void> {
+    return new Promise((resolve) => this.bell.push(resolve));
+  }
+}

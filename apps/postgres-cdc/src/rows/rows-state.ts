@@ -1,0 +1,66 @@
+import { z } from 'zod';
+
+/** A range of keys of one table that is read from its beginning to its end; bounds are texts of the key's columns. */
+const lane = z.object({
+  /** Everything up to here, included, is in the log; `null`: nothing yet. */
+  after: z.array(z.string()).nullable(),
+  /** `null`: to the end. */
+  upto: z.array(z.string()).nullable(),
+  /** Chunks that were begun. */
+  chunk: z.number().int(),
+  done: z.boolean().optional(),
+});
+
+const table = z.object({
+  oid: z.number().int(),
+  table: z.string(),
+  /** Id of the order; `null`: the stream's own rows. */
+  order: z.string().nullable(),
+  /** Names the snapshot in ids. */
+  id: z.string(),
+  /** Grows whenever something may be read that was read before. */
+  attempt: z.number().int(),
+  /** Columns of the key that the lanes go by; empty: read as a whole. */
+  key: z.array(z.string()),
+  lanes: z.array(lane),
+  /** Keys whose rows have to be read (again) by themselves. */
+  again: z.array(z.array(z.string())),
+  rows: z.number().int(),
+  /** Readers were told to forget what they had of the table (`op:"t"`). */
+  emptied: z.boolean(),
+  done: z.boolean(),
+});
+
+/** Behind rows that were read as a whole: changes of transactions that they hold are left out up to a place. */
+const sift = z.object({
+  oid: z.number().int(),
+  /** `pg_current_snapshot()`, or an LSN for a standby. */
+  held: z.string(),
+  until: z.string(),
+});
+
+/** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
+export const rowsState = z.object({ tables: z.array(table), sifts: z.array(sift) });
+
+export type LaneState = z.output<typeof lane>;
+export type TableState = z.output<typeof table>;
+export type SiftState = z.output<typeof sift>;
+export type RowsState = z.output<typeof rowsState>;
+
+/** The partition that is a notebook: whose rows the log has, or was not to get. */
+export const NOTEBOOK = '#tables';
+
+const notebook = z.object({ v: z.literal(1), tables: z.record(z.string(), z.number().int()) });
+
+/**
+ * OID → `schema.table`. A negative OID: a table that is not there, or not asked for, any more, and whose rows readers may
+ * still have under that name. @returns `null` where nothing was noted.
+ */
+export function readNotebook(text: string | undefined): Map<number, string> | null {
+  if (text === undefined) return null;
+  const { tables } = notebook.parse(JSON.parse(text));
+  return new Map(Object.entries(tables).map(([name, oid]) => [oid, name]));
+}
+
+export const writeNotebook = (tables: ReadonlyMap<number, string>): string =>
+  JSON.stringify({ v: 1, tables: Object.fromEntries([...tables].map(([oid, name]) => [name, oid])) });

@@ -1,0 +1,76 @@
+import { StreamError, type SourceContext } from '@planasonix/core';
+import type { Client } from 'pg';
+import { endSession } from './end-session.js';
+import { clientConfig, openSession } from './session.js';
+
+/** Sessions whose questions are short: a server that does not answer them is not waited for longer than this. */
+const STATEMENT_MS: Readonly<Record<string, number>> = { control: 30_000, heartbeat: 30_000 };
+
+/** Several ask on the same session: each question waits for the answer to the one before. */
+function oneByOne(client: Client): Client {
+  const ask = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  let last: Promise<unknown> = Promise.resolve();
+  const query = (...args: unknown[]): Promise<unknown> => {
+    const answer = last.then(() => ask(...args));
+    last = answer.catch(() => undefined);
+    return answer;
+  };
+  return Object.assign(client, { query: query as unknown as Client['query'] });
+}
+
+/** Every session that one stream has open at its source, so that all of them end with it. */
+export class Sessions {
+  private readonly open_ = new Set<Client>();
+  private shared: Promise<Client> | null = null;
+
+  /** @param name of the stream at the source: `application_name` begins with it. */
+  constructor(
+    private readonly context: SourceContext,
+    private readonly name: string,
+  ) {}
+
+  /** The session for catalog questions; opened anew when it has broken. */
+  control(): Promise<Client> {
+    this.shared ??= this.open('control').then((client) => {
+      client.once('end', () => (this.shared = null));
+      return oneByOne(client);
+    });
+    this.shared.catch(() => (this.shared = null));
+    return this.shared;
+  }
+
+  async open(role: string, replication = false): Promise<Client> {
+    const statementTimeoutMs = STATEMENT_MS[role];
+    const client = await openSession(this.connection(), this.context.outbound, {
+      name: `${this.name} ${role}`,
+      replication,
+      ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
+    });
+    this.open_.add(client);
+    client.once('end', () => this.open_.delete(client));
+    return client;
+  }
+
+  /** For the driver that reads the WAL: it dials by itself. */
+  dialling() {
+    return clientConfig(this.connection(), this.context.outbound, { name: this.name });
+  }
+
+  async end(client: Client): Promise<void> {
+    this.open_.delete(client);
+    await endSession(client);
+  }
+
+  async close(): Promise<void> {
+    const sessions = [...this.open_];
+    this.open_.clear();
+    this.shared = null;
+    await Promise.allSettled(sessions.map((session) => endSession(session)));
+  }
+
+  private connection() {
+    const { connection } = this.context;
+    if (connection === null) throw new StreamError('config_invalid', 'A Postgres stream needs a connection.');
+    return connection;
+  }
+}

@@ -1,0 +1,133 @@
+import { StreamError, type Clock, type Log } from '@planasonix/core';
+import type { WalBudget } from './config.js';
+import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
+import { WalRate } from './wal-rate.js';
+
+const facts: SlotFacts = {
+  head: 10_000n,
+  restart: 4_000n,
+  safeBytes: null,
+  lost: false,
+  active: true,
+  idleMs: null,
+  idleLimitMs: null,
+};
+
+describe('the rate at which WAL grows', () => {
+  it('is that of the last two minutes, and unknown from one look', () => {
+    const rate = new WalRate();
+    rate.note(1000n, 0);
+    expect(rate.bytesPerSecond).toBeNull();
+    rate.note(1000n, 0);
+    expect(rate.bytesPerSecond).toBeNull();
+    rate.note(11_000n, 10_000);
+    expect(rate.bytesPerSecond).toBe(1000);
+    for (let s = 20; s <= 400; s += 10) rate.note(11_000n, s * 1000);
+    expect(rate.bytesPerSecond).toBe(0);
+  });
+
+  it('keeps two looks, however far apart, and starts over where the head went back', () => {
+    const rate = new WalRate();
+    rate.note(0n, 0);
+    rate.note(3600n, 3_600_000);
+    expect(rate.bytesPerSecond).toBe(1);
+    rate.note(5n, 3_610_000);
+    expect(rate.bytesPerSecond).toBeNull();
+  });
+});
+
+describe('what a slot holds back, and until when (trap 9)', () => {
+  const of = (more: Partial<SlotFacts>, rate: number | null = null) => retention({ ...facts, ...more }, rate, 77);
+
+  it('without a limit there is no end to it', () => {
+    expect(of({}, 100)).toEqual({ heldBytes: 6000, bytesToLoss: null, secondsToLoss: null, budgetBytes: 77 });
+  });
+
+  it('with max_slot_wal_keep_size: by the rate of late; nothing is promised where nothing grows', () => {
+    expect(of({ safeBytes: 5000 }, 100)).toMatchObject({ bytesToLoss: 5000, secondsToLoss: 50 });
+    for (const rate of [null, 0]) expect(of({ safeBytes: 5000 }, rate).secondsToLoss).toBeNull();
+    expect(of({ safeBytes: -8 }, null)).toMatchObject({ bytesToLoss: 0, secondsToLoss: 0 });
+  });
+
+  it('with idle_replication_slot_timeout: by the time without a reader, and never while it is read', () => {
+    const idle = { active: false, idleMs: 20_000, idleLimitMs: 60_000 };
+    expect(of(idle).secondsToLoss).toBe(40);
+    expect(of({ ...idle, safeBytes: 5000 }, 1000).secondsToLoss).toBe(5);
+    expect(of({ ...idle, safeBytes: 5000 }, 10).secondsToLoss).toBe(40);
+    expect(of({ ...idle, idleMs: 99_000 }).secondsToLoss).toBe(0);
+    expect(of({ ...idle, active: true }).secondsToLoss).toBeNull();
+  });
+
+  it('a slot that was invalidated holds nothing any more', () => {
+    expect(of({ lost: true })).toMatchObject({ heldBytes: 0, bytesToLoss: 0, secondsToLoss: 0 });
+    expect(of({ restart: null }).heldBytes).toBe(0);
+    expect(of({ restart: 10_001n }).heldBytes).toBe(0);
+  });
+});
+
+describe('care for a slot', () => {
+  let now = 0;
+  const clock = { monotonic: () => now, now: () => now } as unknown as Clock;
+  const warnings: object[] = [];
+  const log = { warn: (fields: object) => warnings.push(fields) } as unknown as Log;
+  let looks = 0;
+  let held = 0;
+  let answers = true;
+  const asked = (): Promise<SlotFacts> => {
+    looks++;
+    return answers ? Promise.resolve({ ...facts, restart: 0n, head: BigInt(held) }) : Promise.reject(new Error('gone'));
+  };
+  const care = (budget: WalBudget | null, ours = true, streamId = 'str_1') =>
+    new SlotCare({ streamId, slot: 's', budget, facts: asked, ours: () => ours, clock, log });
+  const bytes = 1 << 20;
+
+  it('looks each 10 s at the most, and not at all by itself', async () => {
+    const one = care(null);
+    for (; now <= 25_000; now += 1000) await one.look();
+    expect(looks).toBe(3);
+    expect(one.retention).toMatchObject({ heldBytes: 0 });
+    one.forget();
+    expect(one.retention).toBeNull();
+  });
+
+  it('warns once per crossing, also where each look has a source of its own', async () => {
+    for (const size of [bytes, bytes + 1, bytes * 2, bytes, 10, bytes * 3]) {
+      held = size;
+      const one = care({ bytes, on_exceeded: 'warn' }, true, 'str_2');
+      await one.look();
+      expect(() => one.enforce()).not.toThrow();
+      expect(one.overBudget).toBe(size > bytes);
+    }
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toEqual({ streamId: 'str_2', slot: 's', heldBytes: bytes + 1, budgetBytes: bytes });
+  });
+
+  it('gives up a slot of ours over its budget, and never anybody else’s', async () => {
+    held = bytes * 2;
+    const ours = care({ bytes, on_exceeded: 'release' });
+    expect(() => ours.enforce()).not.toThrow();
+    await ours.look();
+    const thrown = expect.objectContaining({ code: 'wal_budget_exceeded', recourse: 'lost' });
+    expect(() => ours.enforce()).toThrow(thrown);
+    expect(() => ours.enforce()).toThrow(StreamError);
+    const theirs = care({ bytes, on_exceeded: 'release' }, false);
+    await theirs.look();
+    expect(theirs.overBudget).toBe(true);
+    expect(() => theirs.enforce()).not.toThrow();
+    ours.forget();
+    expect(() => ours.enforce()).not.toThrow();
+  });
+
+  it('a server that does not answer changes nothing', async () => {
+    const one = care(null);
+    await one.look();
+    now += 60_000;
+    answers = false;
+    await one.look();
+    expect(one.retention).toMatchObject({ heldBytes: bytes * 2 });
+  });
+});
+
+it('sizes are told as Postgres counts them', () => {
+  expect([gigabytes(1 << 20), gigabytes(10 * 2 ** 30)]).toEqual(['1.0 MB', '10.0 GB']);
+});

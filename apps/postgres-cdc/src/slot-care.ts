@@ -1,0 +1,205 @@
+import { StreamError, type Clock, type Log, type Retention } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { WalBudget } from './config.js';
+import { parseLsn } from './decode/index.js';
+import { WalRate } from './wal-rate.js';
+
+/** What the server says of a slot, as far as its WAL goes. */
+export interface SlotFacts {
+  readonly head: bigint;
+  /** `null`: it holds nothing. */
+  readonly restart: bigint | null;
+  /** Bytes until it is lost; `null`: no limit. */
+  readonly safeBytes: number | null;
+  /** Invalidated: it holds nothing any more, and is of no use. */
+  readonly lost: boolean;
+  readonly active: boolean;
+  /** Since when nobody reads it; `null` where the version does not tell (before 17), or somebody does. */
+  readonly idleMs: number | null;
+  /** Given up after so long without a reader (18); `null`: never. */
+  readonly idleLimitMs: number | null;
+}
+
+/** Columns that a version lacks are absent. */
+interface SlotRow {
+  readonly restart_lsn: string | null;
+  readonly safe_wal_size: number | null;
+  readonly wal_status: string | null;
+  readonly active: boolean;
+  readonly invalidation_reason?: string | null;
+}
+
+const FACTS = `
+  SELECT to_jsonb(s)::text AS slot,
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS head,
+    (extract(epoch FROM clock_timestamp() - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::bigint AS idle,
+    (SELECT setting::bigint * CASE unit WHEN 'min' THEN 60000 WHEN 's' THEN 1000 ELSE 1 END
+     FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_limit
+  FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1`;
+
+/** `null` where there is no such slot. */
+export async function slotFacts(client: Client, slot: string): Promise<SlotFacts | null> {
+  const { rows } = await client.query<{ slot: string; head: string; idle: string | null; idle_limit: string | null }>(
+    FACTS,
+    [slot],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  const seen = JSON.parse(row.slot) as SlotRow;
+  const limit = Number(row.idle_limit ?? 0);
+  return {
+    head: parseLsn(row.head),
+    restart: seen.restart_lsn === null ? null : parseLsn(seen.restart_lsn),
+    safeBytes: seen.safe_wal_size,
+    lost: seen.wal_status === 'lost' || (seen.invalidation_reason ?? null) !== null,
+    active: seen.active,
+    idleMs: seen.active || row.idle === null ? null : Number(row.idle),
+    idleLimitMs: limit > 0 ? limit : null,
+  };
+}
+
+/** What a slot holds back, and when it will be lost: by what is written, or because nobody reads it. */
+export function retention(facts: SlotFacts, bytesPerSecond: number | null, budgetBytes: number | null): Retention {
+  const { head, restart, safeBytes, lost, active, idleMs, idleLimitMs } = facts;
+  const heldBytes = lost || restart === null || restart > head ? 0 : Number(head - restart);
+  const bytesToLoss = lost ? 0 : safeBytes === null ? null : Math.max(0, safeBytes);
+  const byWriting =
+    bytesToLoss === null
+      ? null
+      : bytesToLoss === 0
+        ? 0
+        : bytesPerSecond !== null && bytesPerSecond > 0
+          ? Math.floor(bytesToLoss / bytesPerSecond)
+          : null;
+  const byIdling =
+    active || lost || idleMs === null || idleLimitMs === null
+      ? null
+      : Math.max(0, Math.floor((idleLimitMs - idleMs) / 1000));
+  const known = [byWriting, byIdling].filter((seconds) => seconds !== null);
+  return { heldBytes, bytesToLoss, secondsToLoss: known.length === 0 ? null : Math.min(...known), budgetBytes };
+}
+
+const EVERY_MS = 10_000;
+/** Under the budget again: this far below it, so that one at its edge does not fill the log. */
+const CALM = 0.9;
+
+/** What is remembered of a stream between looks, also where each look has a source of its own. */
+interface Memory {
+  readonly rate: WalRate;
+  warned: boolean;
+}
+
+const MOST_REMEMBERED = 10_000;
+const memories = new Map<string, Memory>();
+
+function memoryOf(streamId: string): Memory {
+  const memory = memories.get(streamId) ?? { rate: new WalRate(), warned: false };
+  // The one that was looked at last stands last; the first goes when there are too many (Invariant 6).
+  memories.delete(streamId);
+  memories.set(streamId, memory);
+  if (memories.size > MOST_REMEMBERED) memories.delete(memories.keys().next().value!);
+  return memory;
+}
+
+export const gigabytes = (bytes: number): string =>
+  bytes >= 1 << 30 ? `${(bytes / (1 << 30)).toFixed(1)} GB` : `${(bytes / (1 << 20)).toFixed(1)} MB`;
+
+export interface SlotCareDeps {
+  readonly streamId: string;
+  readonly slot: string;
+  readonly budget: WalBudget | null;
+  /** Asks the server; `null` where there is no such slot. */
+  facts(): Promise<SlotFacts | null>;
+  /** The stream made the slot: it may be given up. Anybody else's never is. */
+  ours(): boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Keeps an eye on what one stream's slot holds back. Looks by itself never more often than each 10 s. */
+export class SlotCare {
+  private readonly memory: Memory;
+  private facts: SlotFacts | null = null;
+  private seen: Retention | null = null;
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  private looking = false;
+  private round = 0;
+
+  constructor(private readonly deps: SlotCareDeps) {
+    this.memory = memoryOf(deps.streamId);
+  }
+
+  /** As of the last look; `null` while nothing is known, or where there is no slot. */
+  get retention(): Retention | null {
+    return this.seen;
+  }
+
+  /** Where the slot's WAL begins, as of the last look. */
+  get restart(): bigint | null {
+    return this.facts?.restart ?? null;
+  }
+
+  get overBudget(): boolean {
+    const { budget } = this.deps;
+    return budget !== null && this.seen !== null && this.seen.heldBytes > budget.bytes;
+  }
+
+  /** The user wants the slot to be given up rather than this, and it is the stream's own. */
+  get toBeGivenUp(): boolean {
+    return this.overBudget && this.deps.budget!.on_exceeded === 'release' && this.deps.ours();
+  }
+
+  /** @throws StreamError `wal_budget_exceeded` */
+  enforce(): void {
+    const { budget, slot } = this.deps;
+    if (!this.toBeGivenUp) return;
+    throw new StreamError(
+      'wal_budget_exceeded',
+      `The replication slot ${slot} holds back ${gigabytes(this.seen!.heldBytes)} of WAL, more than the wal_budget of ${gigabytes(budget!.bytes)}: it is given up.`,
+    );
+  }
+
+  /** The slot is another one now: what was seen of the last one does not count. */
+  forget(): void {
+    this.round++;
+    this.facts = null;
+    this.seen = null;
+    this.lookedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Looks without being waited for: a server that does not answer must not hold up the one who asks. */
+  stir(): void {
+    void this.look();
+  }
+
+  /** Looks, if it is time again. Never throws: what can't be asked is as it was. */
+  async look(): Promise<void> {
+    const { clock, budget } = this.deps;
+    if (this.looking || clock.monotonic() - this.lookedAt < EVERY_MS) return;
+    this.looking = true;
+    const { round } = this;
+    try {
+      const facts = await this.deps.facts();
+      if (round !== this.round) return;
+      this.lookedAt = clock.monotonic();
+      this.facts = facts;
+      if (facts !== null) this.memory.rate.note(facts.head, this.lookedAt);
+      this.seen = facts === null ? null : retention(facts, this.memory.rate.bytesPerSecond, budget?.bytes ?? null);
+      this.warn();
+    } catch {
+      // The reading side finds out what is wrong with the server, and says so.
+    } finally {
+      this.looking = false;
+    }
+  }
+
+  private warn(): void {
+    const { budget, streamId, slot, log } = this.deps;
+    if (budget === null || this.seen === null) return;
+    const { heldBytes } = this.seen;
+    if (heldBytes > budget.bytes && !this.memory.warned) {
+      this.memory.warned = true;
+      log.warn({ streamId, slot, heldBytes, budgetBytes: budget.bytes }, 'a slot holds back more WAL than its budget');
+    } else if (heldBytes < budget.bytes * CALM) this.memory.warned = false;
+  }
+}

@@ -1,0 +1,124 @@
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import type { Client } from 'pg';
+import { preparedCheck } from './preflight-care.js';
+import { TrialStream } from './trial/trial-stream.js';
+
+jest.setTimeout(120_000);
+
+describe('what takes a slot away, or holds it back', () => {
+  let server: Postgres;
+  let admin: Client;
+  const stream = (id: string) =>
+    new TrialStream(id, { tables: ['public.quiet'], snapshot: 'never', heartbeat_interval: '200ms' }, server);
+  const reads = async (of: TrialStream) => {
+    of.start();
+    await eventually('it reads', () => {
+      if (of.failure) throw of.failure;
+      return Promise.resolve(of.kept.size > 0);
+    });
+  };
+  const set = async (setting: string, value: string) => {
+    await admin.query(`ALTER SYSTEM SET ${setting} = '${value}'`);
+    await admin.query('SELECT pg_reload_conf()');
+  };
+
+  beforeAll(async () => {
+    server = await startPostgres({ version: 18, config: { max_prepared_transactions: '5' } });
+    admin = await server.connect();
+    await admin.query('CREATE TABLE quiet (id int PRIMARY KEY, v text)');
+  });
+  afterAll(() => server?.stop());
+
+  it('idle_replication_slot_timeout: a stream that runs is never idle, a stopped one is told when, and then it is lost (traps 8, 9)', async () => {
+    const [runs, rests] = [stream('str_runs'), stream('str_rests')];
+    await reads(runs);
+    await reads(rests);
+    await rests.stop();
+    await set('idle_replication_slot_timeout', '3s');
+    const seconds = await eventually('it is told', async () => (await rests.lag()).retention?.secondsToLoss ?? null);
+    expect(seconds).toBeLessThanOrEqual(3);
+    await eventually(
+      'it is invalidated',
+      async () => {
+        await admin.query("SELECT pg_logical_emit_message(false, 'noise', 'x')");
+        await admin.query('CHECKPOINT');
+        const { rows } = await admin.query<{ slot_name: string; why: string | null }>(
+          'SELECT slot_name, invalidation_reason AS why FROM pg_replication_slots ORDER BY 1',
+        );
+        if (rows[1]?.why !== null) throw new Error(`the slot of the one that runs was lost: ${rows[1]?.why}`);
+        return rows[0]?.why === 'idle_timeout';
+      },
+      { timeoutMs: 30_000 },
+    );
+    await set('idle_replication_slot_timeout', '0');
+    await admin.query("INSERT INTO quiet VALUES (1, 'x')");
+    await eventually('the other one reads on', () => Promise.resolve(runs.events.length === 1));
+    expect(runs.failure).toBeNull();
+    await runs.stop();
+
+    await expect(rests.lag()).rejects.toMatchObject({ code: 'slot_lost', recourse: 'lost' });
+    const codes = async () => (await rests.check()).filter(({ severity }) => severity === 'error');
+    expect(await codes()).toMatchObject([{ code: 'slot_lost', message: expect.stringMatching(/idle_timeout/) }]);
+    rests.start();
+    expect(await eventually('it ends', () => Promise.resolve(rests.failure))).toMatchObject({
+      code: 'slot_lost',
+      recourse: 'lost',
+    });
+    await rests.stop();
+    // The way on: its preflight is not barred by what the user gave up.
+    rests.start('resnapshot');
+    expect((await rests.check()).filter(({ severity }) => severity === 'error')).toEqual([]);
+    await eventually('it reads again', () => Promise.resolve(rests.connected));
+    expect(rests.failure).toBeNull();
+    await rests.stop();
+  });
+
+  it('a prepared transaction holds the slot back, and is named with what ends it', async () => {
+    const one = stream('str_prepared');
+    await reads(one);
+    const noted = async () => (await one.check()).filter(({ code }) => code === 'prepared_transaction');
+    expect(await noted()).toEqual([]);
+    const writer = await server.connect();
+    await writer.query('BEGIN');
+    await writer.query("INSERT INTO quiet VALUES (2, 'canary-prepared')");
+    await writer.query(`PREPARE TRANSACTION 'it''s forgotten'`);
+    const found = await noted();
+    expect(found).toMatchObject([
+      {
+        severity: 'info',
+        message: expect.stringContaining("it's forgotten"),
+        fix: expect.stringContaining('PREPARED'),
+      },
+    ]);
+    expect(JSON.stringify(found)).not.toContain('canary');
+    const { rows } = await admin.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+    const passed = async (lsn: string) =>
+      (
+        await admin.query<{ confirmed: boolean; restart: boolean }>(
+          `SELECT confirmed_flush_lsn > $1::pg_lsn AS confirmed, restart_lsn > $1::pg_lsn AS restart
+           FROM pg_replication_slots WHERE slot_name = 'planasonix_prepared'`,
+          [lsn],
+        )
+      ).rows[0]!;
+    const beat = async () => {
+      await admin.query("SELECT pg_logical_emit_message(false, 'noise', 'x')");
+      await admin.query('SELECT pg_log_standby_snapshot()');
+      return passed(rows[0]!.lsn);
+    };
+    for (let i = 0; i < 10; i++) await eventually('what is read is confirmed', async () => (await beat()).confirmed);
+    expect((await beat()).restart).toBe(false);
+    await writer.query((found[0]!.fix ?? '').split(' --')[0]!);
+    await eventually('its WAL may go now', async () => (await beat()).restart);
+    expect(await noted()).toEqual([]);
+    expect(one.events).toEqual([]);
+    await one.stop();
+  });
+
+  it('an old prepared transaction is a warning, whatever its name', () => {
+    const check = (ageSeconds: number) => preparedCheck({ gid: "o'clock", database: 'other', ageSeconds });
+    expect([check(299).severity, check(300).severity]).toEqual(['info', 'warning']);
+    expect(check(400).fix).toBe(
+      "ROLLBACK PREPARED 'o''clock'; -- or COMMIT PREPARED 'o''clock'; in the database other",
+    );
+  });
+});
