@@ -3,6 +3,7 @@ import { eventually, startPostgres, type Postgres, type PostgresVersion } from '
 import type { Client } from 'pg';
 import { encodePosition, type ServerIdentity } from './position.js';
 import { openSession } from './session.js';
+import { NOTEBOOK, readNotebook, type TableState } from './rows/rows-state.js';
 import { settlePosition } from './settle-position.js';
 import { identify } from './slot.js';
 
@@ -66,7 +67,24 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
     expect(await settled({ lsn: confirmed }, { attempt: 4 })).toMatchObject({ lsn: confirmed, attempt: 4 });
     // A whole one, as GET shows it, with fields of a later version.
     expect(await settled({ ...whole(), tables: ['x'] }, { attempt: 2 })).toEqual(whole());
-    expect(await settled({ lsn: later }, { phase: 'snapshot' })).toMatchObject({ phase: 'stream' });
+  });
+
+  it('does not lose rows that were still to be read: their tables are not noted as read (Invariant 2)', async () => {
+    const table = (oid: number, over: Partial<TableState>): TableState => ({
+      ...{ oid, table: `public.t${oid}`, order: null, id: 'i', attempt: 1, key: ['id'], again: [], rows: 5 },
+      ...{ lanes: [{ after: ['7'], upto: null, chunk: 1 }], emptied: false, done: false },
+      ...over,
+    });
+    const sift = { oid: 3, held: '5:5:', until: later };
+    const tables = [table(1, { done: true }), table(2, {}), table(3, { done: true, order: 'snap_1' })];
+    const positions = await settle({ lsn: later }, { rows: { tables, sifts: [sift] } });
+    expect(readNotebook(positions.get(NOTEBOOK))).toEqual(new Map([[1, 'public.t1']]));
+    expect(JSON.parse(positions.get('')!)).toEqual({ ...whole(), rows: { tables: [], sifts: [sift] } });
+    for (const phase of ['snapshot', 'rows'])
+      expect(readNotebook((await settle({ lsn: later }, { phase })).get(NOTEBOOK))).toEqual(new Map());
+    // What is noted already stays.
+    const noted = new Map([['', encodePosition(whole())], [NOTEBOOK, 'as it is']]); // prettier-ignore
+    expect((await settlePosition({ control, server: identity, slot: 'ours' }, { lsn: later }, noted)).get(NOTEBOOK)).toBe('as it is'); // prettier-ignore
   });
 
   it('is refused with both places where the slot is beyond it (trap 5, Invariant 2)', async () => {

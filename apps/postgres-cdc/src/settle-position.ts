@@ -2,8 +2,9 @@ import { StreamError, type Positions } from '@planasonix/core';
 import type { Client } from 'pg';
 import { lsnText, parseLsn } from './decode/index.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
-import { holds, slotState } from './slot.js';
+import { NOTEBOOK, writeNotebook } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
+import { holds, slotState } from './slot.js';
 
 export interface SettleDeps {
   /** A session for catalog questions. */
@@ -26,7 +27,8 @@ const unreadable = (message: string): StreamError => new StreamError('config_inv
 
 /**
  * What a position that a user wrote means for a stream that rests: everything that committed before its LSN counts as
- * being in the log. Nothing is changed at the server. Only what reading goes by is kept of what was written.
+ * being in the log. Nothing is changed at the server. Only what reading goes by is kept of what was written. Rows that
+ * were still to be read are read anew: the notebook does not name their tables.
  * @param wanted `{lsn}`, or a whole position
  * @throws StreamError where the slot is gone, is ahead, never was there, or belongs to another server
  */
@@ -49,6 +51,10 @@ export async function settlePosition(
     lsn: lsnText(asked.lsn),
     // Attempts are part of the ids of a snapshot's rows: they never go back.
     attempt: Math.max(before?.attempt ?? 1, asked.attempt),
+    // Behind rows that were read as a whole, what they hold stays left out, wherever reading goes on.
+    ...(before?.rows === undefined || before.rows.sifts.length === 0
+      ? {}
+      : { rows: { tables: [], sifts: before.rows.sifts } }),
   };
   try {
     const state = await slotState(control, slot);
@@ -58,7 +64,18 @@ export async function settlePosition(
   } catch (error) {
     throw toStreamError(error, 'looking at the slot');
   }
-  return new Map([['', encodePosition(position)]]);
+  const notes = from.get(NOTEBOOK) ?? notesOf(before);
+  return new Map([['', encodePosition(position)], ...(notes === null ? [] : [[NOTEBOOK, notes] as const])]);
+}
+
+/**
+ * Without a notebook every table counts as read: true of a stream that never was to read rows, or has not begun; where
+ * rows were being read it would lose those that are left.
+ */
+function notesOf(before: PgPosition | null): string | null {
+  if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
+  const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
+  return writeNotebook(new Map(done.map(({ oid, table }) => [oid, table])));
 }
 
 function understood(wanted: unknown, slot: string): Wanted {

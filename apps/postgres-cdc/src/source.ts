@@ -27,7 +27,8 @@ import { RowWork } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
 import { Sessions } from './sessions.js';
-import { slotState } from './slot.js';
+import { settlePosition } from './settle-position.js';
+import { identify, slotState } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { Waker } from './waker.js';
@@ -112,6 +113,16 @@ export class PostgresSource implements Source {
 
   ordersChanged(): void {
     this.work?.ordersChanged();
+  }
+
+  async settle(wanted: unknown, from: Positions): Promise<Positions> {
+    try {
+      const replication = await this.sessions.open('control', true);
+      const server = await identify(replication).finally(() => this.sessions.end(replication));
+      return await settlePosition({ control: await this.sessions.control(), server, slot: this.slot }, wanted, from);
+    } catch (error) {
+      throw toStreamError(error, 'settling the position');
+    }
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {

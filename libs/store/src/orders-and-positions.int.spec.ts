@@ -235,7 +235,8 @@ describe('orders and positions in the store', () => {
     expect((await row(rested.id)).position_pending).toBe(false);
   });
 
-  it("shows places and not a source's own notebooks", () => {
+  it("shows places, and neither a source's own notebooks nor the keys of rows that are being read", () => {
+    expect(visiblePosition(new Map([['', '{"lsn":"0/1","rows":{"tables":[{"after":["k"]}]}}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore
     expect(visiblePosition(new Map())).toBeNull();
     expect(visiblePosition(new Map([['#tables', '{}']]))).toBeNull();
     expect(visiblePosition(new Map([['', '{"lsn":"0/1"}'], ['#tables', '{}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore

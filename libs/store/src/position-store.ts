@@ -22,7 +22,10 @@ export type BegunPosition =
     }
   | { readonly kind: 'active' | 'deleting' | 'missing' | 'superseded' };
 
-/** A position in the form that users see: hides a source's own notebooks; one partition shows as its position. */
+/**
+ * A position in the form that users see: one partition shows as its position. A source's own notebooks are hidden, and
+ * so is `rows`, how far the reading of rows has come: it holds keys, which are values of rows.
+ */
 export function visiblePosition(positions: Positions): unknown {
   const places = [...positions].filter(([partition]) => !partition.startsWith('#'));
   if (places.length === 0) return null;
@@ -33,7 +36,10 @@ export function visiblePosition(positions: Positions): unknown {
 /** A position is its source's own JSON text. */
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    const place = JSON.parse(text) as unknown;
+    if (typeof place !== 'object' || place === null || Array.isArray(place)) return place;
+    const { rows: _, ...shown } = place as Record<string, unknown>;
+    return shown;
   } catch {
     return text;
   }
