@@ -1,4 +1,5 @@
 import { type ChangeBatch, type SnapshotProgress, type SourceContext, type TableProgress } from '@planasonix/core';
+import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
@@ -214,6 +215,13 @@ export class RowWork {
       this.orders.add(order.id);
       if (tables.length === 0) {
         await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        continue;
+      }
+      // Ordered while nobody could ask the source, or the tables have changed since.
+      const wrong = order.where === null ? null : await wrongCondition(control, tables, order.where);
+      if (wrong !== null) {
+        await deps.context.orders.close(order.id, { failed: wrong.message });
+        feed.cancel((wish) => wish.order === order.id);
         continue;
       }
       const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));

@@ -8,10 +8,12 @@ import {
   type Positions,
   type ReleaseReport,
   type SnapshotProgress,
+  type SnapshotOrder,
   type Source,
   type SourceContext,
 } from '@planasonix/core';
 import type { Client } from 'pg';
+import { checkOrder } from './check-order.js';
 import { parseConfig } from './config.js';
 import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
 import { Flow } from './flow.js';
@@ -113,6 +115,15 @@ export class PostgresSource implements Source {
 
   ordersChanged(): void {
     this.work?.ordersChanged();
+  }
+
+  async checkOrder(order: Omit<SnapshotOrder, 'id'>): Promise<readonly Check[]> {
+    try {
+      return await checkOrder(await this.sessions.control(), this.config, order);
+    } catch (error) {
+      const { code, message, hint } = toStreamError(error, 'checking the order');
+      return [{ code, severity: 'error', message, fix: hint }];
+    }
   }
 
   async settle(wanted: unknown, from: Positions): Promise<Positions> {
