@@ -78,6 +78,37 @@ describe('ordered snapshots and positions, from outside', () => {
     expect(refusal(await api('DELETE', `/api/streams/${id}/snapshots/${kept.id}`))).toEqual([409, 'snapshot_over']);
   });
 
+  it('a condition stays inside its parentheses, and one that fails on a row ends its order, not the stream', async () => {
+    const id = await stream('conditions');
+    await start(world.stack, id);
+    for (const where of [
+      'id <',
+      'nothing = 1',
+      'id + 1',
+      'true) UNION ALL SELECT rolname FROM pg_roles WHERE (true',
+      'true) OR (true',
+      'true; DROP TABLE orders',
+      'true) TO STDOUT; DROP TABLE public.orders; --',
+    ]) {
+      const answer = await order(id, { tables: ['public.orders'], where });
+      expect([where, answer.status, answer.json.error.details?.[0]?.field]).toEqual([where, 400, 'where']);
+    }
+    for (const tables of [['public.nothing'], ['public.orders', 'public.nothing'], ['other.*']])
+      expect(refusal(await order(id, { tables }))).toEqual([400, 'no_tables']);
+    expect(refusal(await order(id, { tables: ['public.orders; --'] }))).toEqual([400, 'invalid_request']);
+    expect(await listed(id)).toEqual(new Map());
+
+    const failing = await order(id, { tables: ['public.orders'], where: '10 / (id - 7) > 0' });
+    const failed = await eventually('it has failed', async () => {
+      const found = (await listed(id)).get(failing.id);
+      return found.state === 'failed' && (found as { failed: string });
+    });
+    expect((failed as { failed: string }).failed).toContain('22012');
+    const next = await order(id, { tables: ['public.orders'], where: 'id = 1' });
+    await done(id, next.id);
+    expect((await api('GET', `/api/streams/${id}`)).a).toMatchObject({ status: 'running', last_error: null });
+  });
+
   it('is nothing to another workspace (trap 36)', async () => {
     const id = await stream('mine');
     const { key } = (await api('POST', '/api/workspaces', { name: 'stranger' })).json;

@@ -12,7 +12,7 @@ import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 const LOOK_EVERY_MS = 5_000;
 const SHOWN = 200;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone'>, Pick<LateTablesDeps, 'publish'> {
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'refuse'>, Pick<LateTablesDeps, 'publish'> {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   /** New tables: their keys and types, before their changes come. */
@@ -40,7 +40,11 @@ export class RowWork {
     private readonly beginning: Beginning,
     notes: string | undefined,
   ) {
-    this.feed = new RowFeed({ ...deps, alone: deps.config.snapshot === 'only' });
+    this.feed = new RowFeed({
+      ...deps,
+      alone: deps.config.snapshot === 'only',
+      refuse: (order, why) => void this.refuse(order, why),
+    });
     this.late = new LateTables(deps);
     this.noted = this.beginning.resumes ? (readNotebook(notes) ?? this.everything()) : new Map<number, string>();
   }
@@ -202,6 +206,12 @@ export class RowWork {
     } else this.take(tables, false, true);
   }
 
+  /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
+  private async refuse(order: string, why: string): Promise<void> {
+    this.feed.cancel((wish) => wish.order === order);
+    await this.deps.context.orders.close(order, { failed: why }).catch(() => undefined);
+  }
+
   private async takeOrders(): Promise<void> {
     const { deps, feed } = this;
     const open = await deps.context.orders.open();
@@ -220,8 +230,7 @@ export class RowWork {
       // Ordered while nobody could ask the source, or the tables have changed since.
       const wrong = order.where === null ? null : await wrongCondition(control, tables, order.where);
       if (wrong !== null) {
-        await deps.context.orders.close(order.id, { failed: wrong.message });
-        feed.cancel((wish) => wish.order === order.id);
+        await this.refuse(order.id, wrong.message);
         continue;
       }
       const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));
