@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
-import { makeStream } from './shop.js';
+import { makeStream, start } from './shop.js';
 import { operations, requestFor, type Operation } from './openapi-requests.js';
 import { makeWorld, type World } from './world.js';
 
@@ -28,7 +28,18 @@ describe('the OpenAPI document against the running gateway', () => {
       pipelineId: world.pipelineId,
       config: { tables: ['public.orders'] },
     });
-    known = [id, world.connectionId, world.pipelineId, 'key_01jzzzzzzzzzzzzzzzzzzzzzzz'];
+    // One that takes orders, and positions: it was started once and rests.
+    const rested = await makeStream(world.stack, {
+      name: 'rested',
+      connectionId: world.connectionId,
+      pipelineId: world.pipelineId,
+      config: { tables: ['public.orders'], snapshot: 'never' },
+    });
+    await start(world.stack, rested);
+    await world.stack.api('POST', `/api/streams/${rested}/stop`);
+    const order = await world.stack.api('POST', `/api/streams/${rested}/snapshot`, { tables: ['public.orders'] });
+    expect(order.status).toBe(201);
+    known = [id, rested, order.id, world.connectionId, world.pipelineId, 'key_01jzzzzzzzzzzzzzzzzzzzzzzz'];
   });
   afterAll(() => world?.end());
 
@@ -49,6 +60,11 @@ describe('the OpenAPI document against the running gateway', () => {
       'GET /streams/{id}/metrics',
       'GET /streams/{id}/events',
       'POST /streams/{id}/check',
+      'POST /streams/{id}/snapshot',
+      'GET /streams/{id}/snapshots',
+      'DELETE /streams/{id}/snapshots/{snapshotId}',
+      'GET /streams/{id}/position',
+      'PUT /streams/{id}/position',
       'GET /source-types',
       'GET /connections',
       'POST /connections',

@@ -1,5 +1,12 @@
 import { systemClock, PATTERNS, type Log } from '@planasonix/core';
-import { AskService, CommandService, DeleteService, OutboxRelay, QueueProducer } from '@planasonix/lifecycle';
+import {
+  AskService,
+  CommandService,
+  DeleteService,
+  OutboxRelay,
+  PositionService,
+  QueueProducer,
+} from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
 import { RedisEmitter } from '@planasonix/service';
@@ -15,7 +22,9 @@ import {
   OutboxStore,
   PgStreamLedger,
   PipelineStore,
+  PositionStore,
   SecretBox,
+  SnapshotOrderStore,
   StreamCommands,
   StreamStore,
   WorkerStore,
@@ -83,10 +92,19 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     forgotten: new ForgottenStore(store, box),
   });
 
+  const drafts = new DraftStore(store, box);
+  const places = new PositionService({
+    ...lifecycle,
+    streams,
+    positions: new PositionStore(store),
+    drafts,
+    asks,
+  });
+
   const redis = counterRedis(env.REDIS_URL);
   const counters = new MetricsStore(redis);
   const catalog = new SourceCatalog(workers);
-  const questions = new WorkerQuestions(asks, new DraftStore(store, box), catalog);
+  const questions = new WorkerQuestions(asks, drafts, catalog);
   const limits = new RateLimits(env.REDIS_URL, env.RATE_LIMIT_PER_MINUTE);
   const tails = new LiveTails(log);
   const retention = new Retention(idempotency, clock, log);
@@ -110,6 +128,9 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     counters,
     commands,
     deletes,
+    places,
+    orders: new SnapshotOrderStore(store),
+    nudge: lifecycle.nudge,
     logs,
     tails,
     limits,

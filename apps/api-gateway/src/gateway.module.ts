@@ -6,13 +6,14 @@ import {
   Inject,
 } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR } from '@nestjs/core';
-import { CommandService, DeleteService } from '@planasonix/lifecycle';
+import { CommandService, DeleteService, PositionService } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
 import {
   ApiKeyStore,
   AuditStore,
   ConnectionStore,
   PipelineStore,
+  SnapshotOrderStore,
   StreamStore,
   WorkspaceStore,
 } from '@planasonix/store';
@@ -37,6 +38,8 @@ import { EventController } from './streams/event.controller.js';
 import { EventLogs } from './streams/event-logs.js';
 import { INGEST_BASE } from './streams/ingest-base.js';
 import { LiveTails } from './streams/live-tails.js';
+import { NUDGE, OrderController } from './streams/order.controller.js';
+import { PositionController } from './streams/position.controller.js';
 import { StreamDrafts } from './streams/stream-drafts.js';
 import { StreamMetrics } from './streams/stream-metrics.js';
 import { StreamController } from './streams/stream.controller.js';
@@ -56,6 +59,8 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         StreamController,
         CommandController,
         EventController,
+        OrderController,
+        PositionController,
         ConnectionController,
         ConnectionTestController,
         PipelineController,
@@ -76,6 +81,9 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         value(AuditStore, gateway.audit),
         value(CommandService, gateway.commands),
         value(DeleteService, gateway.deletes),
+        value(PositionService, gateway.places),
+        value(SnapshotOrderStore, gateway.orders),
+        value(NUDGE, gateway.nudge),
         value(MetricsStore, gateway.counters),
         value(EventLogs, gateway.logs),
         value(LiveTails, gateway.tails),

@@ -1,4 +1,5 @@
 import { type ChangeBatch, type SnapshotProgress, type SourceContext, type TableProgress } from '@planasonix/core';
+import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
@@ -11,7 +12,7 @@ import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 const LOOK_EVERY_MS = 5_000;
 const SHOWN = 200;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone'>, Pick<LateTablesDeps, 'publish'> {
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'refuse'>, Pick<LateTablesDeps, 'publish'> {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   /** New tables: their keys and types, before their changes come. */
@@ -39,7 +40,11 @@ export class RowWork {
     private readonly beginning: Beginning,
     notes: string | undefined,
   ) {
-    this.feed = new RowFeed({ ...deps, alone: deps.config.snapshot === 'only' });
+    this.feed = new RowFeed({
+      ...deps,
+      alone: deps.config.snapshot === 'only',
+      refuse: (order, why) => void this.refuse(order, why),
+    });
     this.late = new LateTables(deps);
     this.noted = this.beginning.resumes ? (readNotebook(notes) ?? this.everything()) : new Map<number, string>();
   }
@@ -201,6 +206,12 @@ export class RowWork {
     } else this.take(tables, false, true);
   }
 
+  /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
+  private async refuse(order: string, why: string): Promise<void> {
+    this.feed.cancel((wish) => wish.order === order);
+    await this.deps.context.orders.close(order, { failed: why }).catch(() => undefined);
+  }
+
   private async takeOrders(): Promise<void> {
     const { deps, feed } = this;
     const open = await deps.context.orders.open();
@@ -214,6 +225,12 @@ export class RowWork {
       this.orders.add(order.id);
       if (tables.length === 0) {
         await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        continue;
+      }
+      // Ordered while nobody could ask the source, or the tables have changed since.
+      const wrong = order.where === null ? null : await wrongCondition(control, tables, order.where);
+      if (wrong !== null) {
+        await this.refuse(order.id, wrong.message);
         continue;
       }
       const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));

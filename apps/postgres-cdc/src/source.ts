@@ -8,10 +8,12 @@ import {
   type Positions,
   type ReleaseReport,
   type SnapshotProgress,
+  type SnapshotOrder,
   type Source,
   type SourceContext,
 } from '@planasonix/core';
 import type { Client } from 'pg';
+import { checkOrder } from './check-order.js';
 import { parseConfig } from './config.js';
 import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
 import { Flow } from './flow.js';
@@ -27,7 +29,8 @@ import { RowWork } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
 import { Sessions } from './sessions.js';
-import { slotState } from './slot.js';
+import { settlePosition } from './settle-position.js';
+import { identify, slotState } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { Waker } from './waker.js';
@@ -112,6 +115,25 @@ export class PostgresSource implements Source {
 
   ordersChanged(): void {
     this.work?.ordersChanged();
+  }
+
+  async checkOrder(order: Omit<SnapshotOrder, 'id'>): Promise<readonly Check[]> {
+    try {
+      return await checkOrder(await this.sessions.control(), this.config, order);
+    } catch (error) {
+      const { code, message, hint } = toStreamError(error, 'checking the order');
+      return [{ code, severity: 'error', message, fix: hint }];
+    }
+  }
+
+  async settle(wanted: unknown, from: Positions): Promise<Positions> {
+    try {
+      const replication = await this.sessions.open('control', true);
+      const server = await identify(replication).finally(() => this.sessions.end(replication));
+      return await settlePosition({ control: await this.sessions.control(), server, slot: this.slot }, wanted, from);
+    } catch (error) {
+      throw toStreamError(error, 'settling the position');
+    }
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {

@@ -3,7 +3,8 @@
  * a batch reaches.
  */
 
-/** A place in a source's log: the source's own JSON text. Opaque to everything but the source that wrote it. */
+/** A place in a source's log: the source's own JSON text. Opaque to everything but the source that wrote it; a
+ * field `rows` of it (how far rows have been read, with keys) is not shown to users. */
 export type Position = string;
 
 /**

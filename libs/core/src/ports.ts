@@ -1,5 +1,5 @@
 import type { Positions } from './event.js';
-import type { Owned } from './source.js';
+import type { Owned, SnapshotOrder } from './source.js';
 import type { DesiredStatus } from './stream-state.js';
 import type { StatusReport, StreamSpec } from './stream.js';
 
@@ -7,6 +7,8 @@ import type { StatusReport, StreamSpec } from './stream.js';
 export interface LeaseView {
   readonly generation: number;
   readonly desired: DesiredStatus;
+  /** Grows with every snapshot order that is placed or cancelled; 0: there never was one. */
+  readonly ordersRevision: number;
 }
 
 export interface Held {
@@ -35,4 +37,8 @@ export interface StreamLedger {
   /** Second step of the order log, position, acknowledgement. `false`: fenced. */
   commitPositions(held: Held, positions: Positions): Promise<boolean>;
   remember(held: Held, owned: Owned): Promise<boolean>;
+  /** Orders of the stream that are neither done nor cancelled, oldest first. */
+  openOrders(streamId: string): Promise<readonly SnapshotOrder[]>;
+  /** An order is done, or `failed` says why it can't be; one that was cancelled meanwhile stays so. `false`: fenced. */
+  closeOrder(held: Held, id: string, outcome: { readonly failed: string | null }): Promise<boolean>;
 }

@@ -66,6 +66,13 @@ export interface EventLog {
   sink(streamId: string, epoch: number): Sink;
   /** Bars every writer with a lower epoch. Durable when it resolves. @throws StreamError `log_unavailable`. */
   fence(streamId: string, epoch: number): Promise<void>;
+  /**
+   * In one atomic step: raises the epoch, replaces all positions by these, and forgets the partitions' last orders, so
+   * that what follows an earlier place is appended again. Events stay. The same call may be repeated. Durable when it
+   * resolves.
+   * @throws StreamError `fenced` where the log has a higher epoch; `log_unavailable`
+   */
+  place(streamId: string, epoch: number, positions: Positions): Promise<void>;
   /** Up to `limit` entries, oldest first: those after `after`, or the newest ones. */
   read(
     streamId: string,

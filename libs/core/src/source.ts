@@ -102,6 +102,11 @@ export interface Source {
   /** Orders have come or were cancelled: look at `context.orders` when convenient. Absent: the source takes none. */
   ordersChanged?(): void;
   /**
+   * Could this order be carried out? Asked before it is accepted, of a source that does not read. An `error` finding
+   * refuses it: `where_invalid` is about the condition, every other code about the tables.
+   */
+  checkOrder?(order: Omit<SnapshotOrder, 'id'>, signal: AbortSignal): Promise<readonly Check[]>;
+  /**
    * What a position that a user wrote means, for a stream that does not run. Absent: positions can't be set.
    * @param wanted JSON as the user wrote it
    * @param from the positions as they are

@@ -43,6 +43,7 @@ export class Attempt {
   #source: Source | null = null;
   #pump: Pump | null = null;
   #progressed = false;
+  #ordersRang = false;
   /** Found lost by looking, while nothing was being read. */
   #lost: StreamError | null = null;
   readonly #abort = new AbortController();
@@ -77,6 +78,12 @@ export class Attempt {
     return this.#source?.snapshot() ?? null;
   }
 
+  /** Orders have come or were cancelled. */
+  ordersChanged(): void {
+    this.#ordersRang = true;
+    if (this.#source) this.#tellOfOrders(this.#source);
+  }
+
   oldestHeld(): number | null {
     return this.#pump?.oldestHeld() ?? null;
   }
@@ -102,6 +109,7 @@ export class Attempt {
     try {
       const positions = await this.#open();
       const source = (this.#source = engine.createSource(spec, this.deps.extras));
+      if (this.#ordersRang) this.#tellOfOrders(source);
       if (this.deps.reads) await this.#read(source, positions);
       else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
       if (this.#lost) throw this.#lost;
@@ -174,6 +182,22 @@ export class Attempt {
       await pump.run(from, this.#abort.signal);
     } finally {
       over.abort();
+    }
+  }
+
+  #tellOfOrders(source: Source): void {
+    if (source.ordersChanged) source.ordersChanged();
+    else void this.#refuseOrders();
+  }
+
+  /** Invariant 7: an order that nobody will ever carry out is not left waiting. */
+  async #refuseOrders(): Promise<void> {
+    const { orders } = this.deps.extras;
+    try {
+      for (const { id } of await orders.open())
+        await orders.close(id, { failed: 'This type of source can not read rows again while it runs.' });
+    } catch (error) {
+      this.deps.engine.log.warn({ streamId: this.deps.held.streamId, err: error }, 'orders could not be closed');
     }
   }
 

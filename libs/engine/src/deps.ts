@@ -5,6 +5,7 @@ import type {
   OnLostPosition,
   Owned,
   Sink,
+  SnapshotOrders,
   Source,
   StreamLedger,
   StreamSpec,
@@ -17,6 +18,8 @@ export interface SourceExtras {
   readonly onLostPosition: OnLostPosition | null;
   /** Durable when it resolves. @throws StreamError `fenced` */
   remember(owned: Owned): Promise<void>;
+  /** Closing one throws StreamError `fenced` for an owner whose epoch has passed. */
+  readonly orders: SnapshotOrders;
 }
 
 /** What the engine needs from outside; an app wires it once. */

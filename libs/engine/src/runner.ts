@@ -3,6 +3,7 @@ import {
   type Held,
   type LeaseView,
   type Owned,
+  type SnapshotOrders,
   type StatusReport,
   type StreamSpec,
 } from '@planasonix/core';
@@ -41,6 +42,8 @@ export class StreamRunner {
   readonly #bell = new Bell();
   readonly #over = new AbortController();
   #want: LeaseView;
+  /** The newest that the source was told of; it looks for itself when it begins. */
+  #ordersSeen = 0;
   #owned: Owned;
   #onLost: StreamSpec['onLostPosition'];
   #attempt: Attempt | null = null;
@@ -53,12 +56,16 @@ export class StreamRunner {
   #connectedOnce = false;
   #confirmed: { readonly generation: number; readonly status: string } | null = null;
   #shown = { blocked: 'null', snapshot: 'null' };
+  readonly #orders: SnapshotOrders = {
+    open: () => this.deps.engine.ledger.openOrders(this.#held.streamId),
+    close: (id, outcome) => this.#closeOrder(id, outcome),
+  };
   #halt: { readonly kind: 'release'; readonly withinMs: number } | { readonly kind: 'abandon' } | null = null;
 
   constructor(private readonly deps: RunnerDeps) {
     const { spec } = deps;
     this.#held = { streamId: spec.id, epoch: spec.epoch };
-    this.#want = { generation: spec.generation, desired: spec.desired };
+    this.#want = { generation: spec.generation, desired: spec.desired, ordersRevision: 0 };
     this.#owned = spec.owned;
     this.#onLost = spec.onLostPosition;
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
@@ -76,6 +83,10 @@ export class StreamRunner {
 
   /** What the row says now. */
   apply(view: LeaseView): void {
+    if (view.ordersRevision > this.#ordersSeen) {
+      this.#ordersSeen = view.ordersRevision;
+      this.#attempt?.ordersChanged();
+    }
     if (view.generation < this.#want.generation) return;
     if (view.generation > this.#want.generation) {
       this.#failures = 0;
@@ -182,13 +193,19 @@ export class StreamRunner {
       },
       held: this.#held,
       counters: this.counters,
-      extras: { owned: this.#owned, onLostPosition: this.#onLost, remember: (owned) => this.#remember(owned) },
+      extras: {
+        owned: this.#owned,
+        onLostPosition: this.#onLost,
+        remember: (owned) => this.#remember(owned),
+        orders: this.#orders,
+      },
       reads,
       preflight: !this.#connectedOnce,
       mayWrite: () => this.deps.mayWrite(),
       onChange: () => this.#bell.ring(),
       onSettled: () => void this.#settled(),
     });
+    if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
   }
 
   async #endAttempt(drainMs: number): Promise<void> {
@@ -270,6 +287,12 @@ export class StreamRunner {
     if (!(await this.deps.engine.ledger.remember(this.#held, owned)))
       throw new StreamError('fenced', 'Another worker has taken over this stream');
     this.#owned = owned;
+  }
+
+  async #closeOrder(id: string, outcome: { readonly failed: string | null }): Promise<void> {
+    // Invariant 3
+    if (!this.deps.mayWrite() || !(await this.deps.engine.ledger.closeOrder(this.#held, id, outcome)))
+      throw new StreamError('fenced', 'Another worker has taken over this stream');
   }
 
   async #settled(): Promise<void> {

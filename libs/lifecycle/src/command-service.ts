@@ -56,6 +56,13 @@ export class CommandService {
           `The position of the stream is lost (${outcome.stream.last_error?.code ?? 'unknown'}): say how to go on.`,
           'Start with {"onLostPosition":"resnapshot"} to read all rows again, or {"onLostPosition":"skip"} to go on from now and lose what lies between.',
         );
+      case 'position_pending':
+        throw new LifecycleError(
+          409,
+          'position_pending',
+          'A position was being set and it is not known how far that got.',
+          'Set it once more (PUT …/position), then start.',
+        );
       case 'noop': {
         const { stream, transition } = outcome;
         const settled = stream.generation === stream.observed_generation || transition.to === 'starting';

@@ -1,7 +1,7 @@
 /** A command or a question that could not be carried out, in the words of the contract. */
 export class LifecycleError extends Error {
   constructor(
-    readonly httpStatus: 404 | 409 | 503,
+    readonly httpStatus: 400 | 404 | 409 | 503,
     readonly code: string,
     message: string,
     readonly hint: string | null = null,

@@ -71,8 +71,24 @@ export class Stream {
   @Column('jsonb') owned!: Record<string, string>;
   @Column('text', { nullable: true }) on_lost_position!: string | null;
   @Column('timestamptz', { nullable: true }) deleting_at!: Date | null;
+  @Column('integer') orders_revision!: number;
+  @Column('boolean') position_pending!: boolean;
   @Column('timestamptz') created_at!: Date;
   @Column('timestamptz') updated_at!: Date;
+}
+
+@Entity('snapshot_orders')
+export class SnapshotOrderRow {
+  @PrimaryColumn('text') id!: string;
+  @Column('text') stream_id!: string;
+  @Column('text') workspace_id!: string;
+  @Column('text', { array: true }) tables!: string[];
+  @Column('text', { nullable: true }) where_sql!: string | null;
+  @Column('timestamptz') requested_at!: Date;
+  @Column('timestamptz', { nullable: true }) cancelled_at!: Date | null;
+  /** Also when it failed. */
+  @Column('timestamptz', { nullable: true }) done_at!: Date | null;
+  @Column('text', { nullable: true }) failed!: string | null;
 }
 
 @Entity('audit_log')
@@ -90,4 +106,4 @@ export class AuditEntry {
   @Column('text', { nullable: true }) request_id!: string | null;
 }
 
-export const ENTITIES = [Workspace, ApiKey, Connection, Pipeline, Stream, AuditEntry];
+export const ENTITIES = [Workspace, ApiKey, Connection, Pipeline, Stream, SnapshotOrderRow, AuditEntry];

@@ -1,6 +1,6 @@
 import { monotonicFactory } from 'ulid';
 
-export type IdPrefix = 'str' | 'pl' | 'conn' | 'key' | 'ws' | 'draft' | 'fgt' | 'dlq';
+export type IdPrefix = 'str' | 'pl' | 'conn' | 'key' | 'ws' | 'draft' | 'snap' | 'fgt' | 'dlq';
 
 const next = monotonicFactory();
 

@@ -7,7 +7,7 @@ import {
   type StreamStatus,
   type Transition,
 } from '@planasonix/core';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
 import type { Stream } from './entities.js';
 import { sql } from './sql.js';
@@ -18,6 +18,8 @@ export type CommandOutcome =
   | { readonly kind: 'noop'; readonly transition: Transition; readonly stream: Stream }
   | { readonly kind: 'invalid'; readonly from: StreamStatus; readonly stream: Stream }
   | { readonly kind: 'position_lost'; readonly stream: Stream }
+  /** Somebody was setting the position and it is not known how far that got. */
+  | { readonly kind: 'position_pending' }
   | { readonly kind: 'deleting' }
   | { readonly kind: 'missing' };
 
@@ -53,6 +55,19 @@ export interface CommandView {
 /** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
 const DELETION = `interval '60 seconds'`;
 
+export type LockedStream = Stream & { readonly being_deleted: boolean };
+
+/** A stream of the actor's workspace for the length of a transaction; nothing else happens to it meanwhile. */
+export async function lockStream(tx: EntityManager, actor: Actor, id: string): Promise<LockedStream | null> {
+  const [stream] = await sql<LockedStream>(
+    tx,
+    `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted
+     FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
+    [actor.workspaceId, id],
+  );
+  return stream ?? null;
+}
+
 /** Accepting commands: what a stream should be, each in one transaction with its outbox row and its audit entry. */
 export class StreamCommands {
   constructor(private readonly store: DataSource) {}
@@ -64,18 +79,14 @@ export class StreamCommands {
     onLostPosition: OnLostPosition | null = null,
   ): Promise<CommandOutcome> {
     return this.store.transaction(async (tx): Promise<CommandOutcome> => {
-      const [stream] = await sql<Stream & { being_deleted: boolean }>(
-        tx,
-        `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted
-         FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
-        [actor.workspaceId, id],
-      );
-      if (stream === undefined) return { kind: 'missing' };
+      const stream = await lockStream(tx, actor, id);
+      if (stream === null) return { kind: 'missing' };
       if (stream.being_deleted) return { kind: 'deleting' };
       const from = effectiveStatus(stream);
       const to = transition(from, command);
       if (to === null) return { kind: 'invalid', from, stream };
       if (to.noop) return { kind: 'noop', transition: to, stream };
+      if (to.to === 'starting' && stream.position_pending) return { kind: 'position_pending' };
       const lost = to.to === 'starting' && losesPosition(stream.last_error?.code ?? '');
       if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
       const [after] = await sql<Stream>(

@@ -6,6 +6,7 @@ import type {
   Owned,
   PipelineOutput,
   Positions,
+  SnapshotOrder,
   StatusReport,
   StreamLedger,
   StreamSpec,
@@ -56,14 +57,19 @@ export class PgStreamLedger implements StreamLedger {
 
   async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
     if (held.length === 0) return new Map();
-    const rows = await sql<{ id: string; generation: number; desired_status: DesiredStatus }>(
+    const rows = await sql<{ id: string; generation: number; desired_status: DesiredStatus; orders_revision: number }>(
       this.store,
       `UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE}
        FROM unnest($2::text[], $3::int[]) AS h(id, epoch) WHERE s.id = h.id AND s.epoch = h.epoch AND s.lease_owner = $1
-       RETURNING s.id, s.generation, s.desired_status`,
+       RETURNING s.id, s.generation, s.desired_status, s.orders_revision`,
       [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch)],
     );
-    return new Map(rows.map((row) => [row.id, { generation: row.generation, desired: row.desired_status }]));
+    return new Map(
+      rows.map(({ id, generation, desired_status: desired, orders_revision: ordersRevision }) => [
+        id,
+        { generation, desired, ordersRevision },
+      ]),
+    );
   }
 
   async report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'> {
@@ -135,6 +141,28 @@ export class PgStreamLedger implements StreamLedger {
       held.epoch,
       JSON.stringify(owned),
     ]);
+    return rows.length > 0;
+  }
+
+  async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {
+    const rows = await sql<{ id: string; tables: string[]; where_sql: string | null }>(
+      this.store,
+      `SELECT id, tables, where_sql FROM snapshot_orders WHERE stream_id = $1 AND done_at IS NULL AND cancelled_at IS NULL ORDER BY id`,
+      [streamId],
+    );
+    return rows.map(({ id, tables, where_sql: where }) => ({ id, tables, where }));
+  }
+
+  async closeOrder(held: Held, id: string, { failed }: { readonly failed: string | null }): Promise<boolean> {
+    // The row is locked as for positions. An order that is closed already, or was cancelled, stays as it is.
+    const rows = await sql(
+      this.store,
+      `WITH owner AS (SELECT id FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE),
+       closed AS (UPDATE snapshot_orders o SET done_at = clock_timestamp(), failed = $4 FROM owner
+         WHERE o.stream_id = owner.id AND o.id = $3 AND o.done_at IS NULL AND o.cancelled_at IS NULL)
+       SELECT 1 FROM owner`,
+      [held.streamId, held.epoch, id, failed],
+    );
     return rows.length > 0;
   }
 

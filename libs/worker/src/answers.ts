@@ -1,9 +1,12 @@
 import {
   passes,
+  StreamError,
   type Check,
   type ConnectionReport,
   type ConnectionSettings,
+  type Position,
   type ReleaseReport,
+  type SnapshotOrder,
 } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
@@ -18,16 +21,29 @@ export interface CheckAnswer {
   readonly checks: readonly Check[];
 }
 
-/** What a `tables` or `connection_test` question finds in its draft. */
+export interface OrderAnswer {
+  /** Whether sources of this type take orders at all. */
+  readonly supported: boolean;
+  readonly checks: readonly Check[];
+}
+
+export type SettleAnswer =
+  | { readonly kind: 'settled'; readonly positions: readonly (readonly [partition: string, position: Position])[] }
+  | { readonly kind: 'refused'; readonly code: string; readonly message: string; readonly hint: string }
+  | { readonly kind: 'unsupported' };
+
+/** What a question finds in its draft. */
 export interface Draft {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly connectionId?: string;
+  readonly order?: Omit<SnapshotOrder, 'id'>;
+  readonly position?: unknown;
   readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
 }
 
 export interface AnswerDeps {
   readonly sources: Sources;
-  readonly ledger: Pick<PgStreamLedger, 'spec'>;
+  readonly ledger: Pick<PgStreamLedger, 'spec' | 'positions'>;
   readonly connections: Pick<ConnectionStore, 'settingsOf'>;
   readonly drafts: Pick<DraftStore, 'take'>;
   readonly logs: LogBook;
@@ -48,6 +64,10 @@ export class Answers {
         return this.tables(job.draftId ?? '', within);
       case 'release':
         return this.release(job.streamId ?? '', job.force === true, within);
+      case 'order':
+        return this.order(job.streamId ?? '', job.draftId ?? '', within);
+      case 'settle':
+        return this.settle(job.streamId ?? '', job.draftId ?? '', within);
     }
   }
 
@@ -85,6 +105,33 @@ export class Answers {
     if (job.connectionId !== undefined) return this.deps.connections.settingsOf(job.connectionId);
     const draft = (await this.deps.drafts.take(job.draftId ?? '')) as Draft | null;
     return draft?.connection === undefined ? null : { id: 'conn_draft', ...draft.connection };
+  }
+
+  private async order(streamId: string, draftId: string, signal: AbortSignal): Promise<OrderAnswer | null> {
+    const spec = await this.deps.ledger.spec(streamId);
+    const { order } = ((await this.deps.drafts.take(draftId)) ?? {}) as Draft;
+    if (spec === null || order === undefined) return null;
+    return this.deps.sources.look(spec, async (source) =>
+      source.ordersChanged === undefined
+        ? { supported: false, checks: [] }
+        : { supported: true, checks: (await source.checkOrder?.(order, signal)) ?? [] },
+    );
+  }
+
+  private async settle(streamId: string, draftId: string, signal: AbortSignal): Promise<SettleAnswer | null> {
+    const spec = await this.deps.ledger.spec(streamId);
+    const draft = (await this.deps.drafts.take(draftId)) as Draft | null;
+    if (spec === null || draft === null) return null;
+    const from = await this.deps.ledger.positions(streamId);
+    return this.deps.sources.look(spec, async (source): Promise<SettleAnswer> => {
+      if (source.settle === undefined) return { kind: 'unsupported' };
+      try {
+        return { kind: 'settled', positions: [...(await source.settle(draft.position, from, signal))] };
+      } catch (error) {
+        if (!(error instanceof StreamError)) throw error;
+        return { kind: 'refused', code: error.code, message: error.message, hint: error.hint };
+      }
+    });
   }
 
   private async release(streamId: string, force: boolean, signal: AbortSignal): Promise<ReleaseReport> {

@@ -5,6 +5,7 @@ import {
   type OnLostPosition,
   type Outbound,
   type Owned,
+  type SnapshotOrders,
   type Source,
   type SourceType,
   type StreamSpec,
@@ -14,10 +15,12 @@ export interface SourceWishes {
   readonly owned: Owned;
   readonly onLostPosition: OnLostPosition | null;
   readonly remember: (owned: Owned) => Promise<void>;
+  readonly orders: SnapshotOrders;
 }
 
-/** Without a lease nothing may be made at the source. */
-const barred: Pick<SourceWishes, 'remember'> = {
+/** Without a lease nothing may be made at the source, and no order is anybody's to carry out. */
+const barred: Pick<SourceWishes, 'remember' | 'orders'> = {
+  orders: NO_ORDERS,
   remember: () => Promise.reject(new Error('only the owner of a stream makes things at its source')),
 };
 
@@ -39,7 +42,7 @@ export class Sources {
       outbound: this.outbound,
       owned: wishes.owned,
       remember: wishes.remember,
-      orders: NO_ORDERS,
+      orders: wishes.orders,
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,
       log: this.log,

@@ -45,9 +45,31 @@ export const API_ERRORS = {
     message: 'The position of the stream is lost; the start has to say what to do about it.',
     hint: 'Start with {"onLostPosition":"resnapshot"} to read all rows again, or "skip" to go on from now.',
   },
+  position_pending: {
+    status: 409,
+    message: 'A position was being set and it is not known how far that got.',
+    hint: 'Set it once more (PUT …/position), then start.',
+  },
+  position_refused: {
+    status: 409,
+    message: 'The source does not hold that place; the code of the source stands in `details`.',
+  },
+  position_unsupported: { status: 409, message: 'The position of a stream of this source type can not be set.' },
+  snapshot_unsupported: {
+    status: 409,
+    message: 'Sources of this type do not read rows again while they run.',
+    hint: 'Make another stream for those rows.',
+  },
+  snapshot_over: { status: 409, message: 'The snapshot is over and can not be cancelled.' },
+  too_many_snapshots: {
+    status: 409,
+    message: 'As many ordered snapshots of this stream are open as there may be (100).',
+    hint: 'Wait until some are done, or cancel some.',
+  },
   stream_active: {
     status: 409,
-    message: 'The config can change while a stream is created, paused, stopped or in error.',
+    message:
+      'The config can change while a stream is created, paused, stopped or in error; the position while it is stopped or in error.',
     hint: 'Pause or stop the stream first.',
   },
   in_use: { status: 409, message: 'A stream uses it.', hint: 'Delete those streams first.' },
@@ -112,7 +134,7 @@ export const API_ERRORS = {
   },
   log_unavailable: {
     status: 503,
-    message: 'The log of the pipeline can not be reached. Nothing changed.',
+    message: 'The log of the pipeline can not be reached. Nothing changed, unless the message says so.',
     hint: 'Try again in a moment.',
   },
   queue_unavailable: { status: 503, message: 'The workers can not be asked.', hint: 'Try again in a moment.' },

@@ -1,4 +1,4 @@
-import type { Check, ConnectionReport } from '@planasonix/core';
+import { STREAM_ERRORS, type Check, type ConnectionReport, type SnapshotOrder } from '@planasonix/core';
 import { LifecycleError, type AskService } from '@planasonix/lifecycle';
 import type { DraftStore } from '@planasonix/store';
 import { ApiError, badField } from '../contract/api-error.js';
@@ -7,6 +7,7 @@ import type { SourceCatalog } from './source-catalog.js';
 
 const CHECK_MS = 10_000;
 const TABLES_MS = 3000;
+const ORDER_MS = 8000;
 
 /** What only a worker can tell: it has the driver. What it needs for that lies sealed in the store, never in a job. */
 export class WorkerQuestions {
@@ -71,6 +72,39 @@ export class WorkerQuestions {
     });
   }
 
+  /**
+   * Whether the source would carry out an order, where a worker is alive to say so. A source that can't be reached now
+   * proves nothing: an order that turns out to be impossible fails when its turn comes.
+   * @throws ApiError `snapshot_unsupported`, 400 for tables or condition. @throws LifecycleError 503.
+   */
+  async expectOrder(
+    stream: { readonly id: string; readonly workspace_id: string; readonly source_type: string },
+    order: Omit<SnapshotOrder, 'id'>,
+  ): Promise<void> {
+    const draftId = await this.drafts.put(stream.workspace_id, 'order', { order });
+    const answer = await this.asks
+      .ask(stream.source_type, { kind: 'order', streamId: stream.id, draftId }, ORDER_MS)
+      .catch((error: unknown) => {
+        if (error instanceof LifecycleError && error.code === 'no_worker') return { supported: true };
+        throw error;
+      })
+      .finally(() => this.forget(draftId));
+    const supported = isObject(answer) ? answer['supported'] : undefined;
+    if (typeof supported !== 'boolean') throw new ApiError('worker_busy');
+    if (!supported) throw new ApiError('snapshot_unsupported');
+    const wrong = checks(answer).filter(({ severity, code }) => severity === 'error' && !passing(code));
+    const [first] = wrong;
+    if (first === undefined) return;
+    throw new ApiError(NO_TABLES.has(first.code) ? 'no_tables' : 'invalid_request', {
+      message: first.message,
+      hint: first.fix ?? undefined,
+      details: wrong.map(({ code, message }) => ({
+        field: code === 'where_invalid' ? 'where' : 'tables',
+        issue: message,
+      })),
+    });
+  }
+
   private async test(type: string, of: { connectionId?: string; draftId?: string }): Promise<ConnectionReport> {
     const tester = await this.catalog.testerOf(type);
     if (tester === null)
@@ -99,6 +133,12 @@ export class WorkerQuestions {
     void this.drafts.remove(draftId).catch(() => undefined);
   }
 }
+
+const NO_TABLES: ReadonlySet<string> = new Set(['no_tables', 'tables_missing']);
+
+/** A finding that says how the source is at this moment, and nothing about what was asked. */
+const passing = (code: string): boolean =>
+  code in STREAM_ERRORS && STREAM_ERRORS[code as keyof typeof STREAM_ERRORS].recourse === 'retry';
 
 const isBusy = (error: unknown): error is LifecycleError =>
   error instanceof LifecycleError && error.code === 'worker_busy';

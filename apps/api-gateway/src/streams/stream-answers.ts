@@ -13,6 +13,20 @@ export const lastError = z.object({
   occurred_at: z.string(),
 });
 
+/** One table of a snapshot, the stream's own or an ordered one. */
+export const tableProgress = z.looseObject({
+  table: z.string(),
+  state: z.enum(['waiting', 'running', 'done', 'refused', 'cancelled']).meta({
+    description: '`refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back.',
+  }),
+  rows_done: z.int(),
+  rows_estimated: z.number().nullable().meta({ description: "The server's own estimate; null where it has none." }),
+  order: z.string().nullable().meta({
+    description: 'Id of the order it belongs to (`POST …/snapshot`); null: the snapshot of the stream itself.',
+  }),
+  note: z.string().nullable(),
+});
+
 const brief = z.object({
   name: z.string(),
   source_type: z.string(),
@@ -35,7 +49,17 @@ export const streamAttributes = brief.extend({
     description: 'The last committed place in the log of the source, in its own form; null before the first.',
   }),
   snapshot: z
-    .looseObject({ state: z.string(), tables_done: z.int(), rows_done: z.int(), rows_estimated: z.number().nullable() })
+    .looseObject({
+      state: z.enum(['running', 'done']),
+      tables_total: z.int(),
+      tables_done: z.int(),
+      rows_done: z.int(),
+      rows_estimated: z.number().nullable(),
+      tables: z
+        .array(tableProgress)
+        .optional()
+        .meta({ description: 'Those that wait, are being read or were refused; and the last ones that were done.' }),
+    })
     .nullable()
     .meta({ description: 'Progress of the snapshot; null where there is none.' }),
   ingest_url: z.string().optional().meta({ description: 'Where deliveries go, for streams that take them in.' }),

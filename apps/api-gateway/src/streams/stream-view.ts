@@ -1,4 +1,4 @@
-import type { Stream } from '@planasonix/store';
+import { visiblePosition, type Stream } from '@planasonix/store';
 
 const brief = (row: Stream) => ({
   name: row.name,
@@ -31,7 +31,7 @@ export function shown(row: Stream, positions: ReadonlyMap<string, string>, inges
       attributes: {
         ...rest,
         config: row.config,
-        position: position(positions),
+        position: visiblePosition(positions),
         snapshot: row.snapshot,
         ...(row.ingest_token === null ? {} : { ingest_url: `${ingestBase}/ingest/${row.ingest_token}` }),
         created_at,
@@ -39,22 +39,6 @@ export function shown(row: Stream, positions: ReadonlyMap<string, string>, inges
       },
     },
   };
-}
-
-/** One partition shows as its position, several as partition → position. */
-function position(positions: ReadonlyMap<string, string>): unknown {
-  if (positions.size === 0) return null;
-  if (positions.size === 1 && positions.has('')) return parsed(positions.get('')!);
-  return Object.fromEntries([...positions].map(([partition, text]) => [partition, parsed(text)]));
-}
-
-/** A position is its source's own JSON text. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
 }
 
 export const commanded = (id: string, status: string, updatedAt: Date) => ({

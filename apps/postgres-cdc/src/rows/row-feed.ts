@@ -32,6 +32,8 @@ export interface RowFeedDeps extends Omit<ChunkDeps, 'now' | 'config'> {
   slotOf(oid: number): GateSlot;
   /** The stream is not read beside the rows: `snapshot: "only"`. */
   readonly alone: boolean;
+  /** An order can't be carried out. */
+  refuse(order: string, why: string): void;
 }
 
 export interface RowBatch {
@@ -272,7 +274,7 @@ export class RowFeed {
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
     const began = clock.monotonic();
-    const count = await reader.read(run);
+    const count = await reader.read(run).catch((error: unknown) => this.giveUp(run.task.wish, error));
     if (count === null) this.cancel((wish) => wish === run.task.wish);
     run.read(count);
     waker.stir();
@@ -283,6 +285,14 @@ export class RowFeed {
         ? RETRY_MS
         : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
     if (due > 0 && !this.stopped) await clock.sleep(due);
+  }
+
+  /** A condition that fails on a row ends its order, and not the stream. The server's words could hold that row's values. */
+  private giveUp({ order, where, schema, name }: RowWish, error: unknown): null {
+    const { code = '' } = error as { code?: string };
+    if (order === null || where === null || !/^(22|42|P0)...$/.test(code)) throw error;
+    this.deps.refuse(order, `Its condition fails on rows of ${schema}.${name} (SQLSTATE ${code}).`);
+    return null;
   }
 
   private async reader(): Promise<ChunkReader> {

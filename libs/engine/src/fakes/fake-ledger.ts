@@ -6,6 +6,7 @@ import {
   type LastError,
   type LeaseView,
   type Positions,
+  type SnapshotOrder,
   type StatusReport,
   type StreamLedger,
   type StreamSpec,
@@ -24,6 +25,10 @@ export interface Row {
   snapshot: unknown;
   onLost: StreamSpec['onLostPosition'];
   positions: Map<string, string>;
+  ordersRevision: number;
+  /** Open ones go from here to `closed`. */
+  orders: SnapshotOrder[];
+  closed: { id: string; failed: string | null }[];
   /** Every status that was written, in order. */
   readonly history: string[];
 }
@@ -57,6 +62,9 @@ export class FakeLedger implements StreamLedger {
       snapshot: null,
       onLost: null,
       positions: new Map(),
+      ordersRevision: 0,
+      orders: [],
+      closed: [],
       history: [],
       ...over,
     };
@@ -70,6 +78,13 @@ export class FakeLedger implements StreamLedger {
     row.desired = desired;
     row.generation++;
     if (desired === 'running' && row.status !== 'paused') row.status = 'starting';
+  }
+
+  /** What the gateway does when rows are asked for again. */
+  order(streamId: string, id: string): void {
+    const row = this.row(streamId);
+    row.orders.push({ id, tables: ['t'], where: null });
+    row.ordersRevision++;
   }
 
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
@@ -112,7 +127,11 @@ export class FakeLedger implements StreamLedger {
       if (!row || row.epoch !== one.epoch || row.owner !== workerId || row.leaseUntil <= this.clock.monotonic())
         continue;
       row.leaseUntil = this.clock.monotonic() + 9_000;
-      views.set(one.streamId, { generation: row.generation, desired: row.desired });
+      views.set(one.streamId, {
+        generation: row.generation,
+        desired: row.desired,
+        ordersRevision: row.ordersRevision,
+      });
     }
     return views;
   }
@@ -157,6 +176,23 @@ export class FakeLedger implements StreamLedger {
   async remember(held: Held): Promise<boolean> {
     await this.#answer();
     return this.row(held.streamId).epoch === held.epoch;
+  }
+
+  async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {
+    await this.#answer();
+    return [...this.row(streamId).orders];
+  }
+
+  async closeOrder(held: Held, id: string, { failed }: { readonly failed: string | null }): Promise<boolean> {
+    await this.#answer();
+    const row = this.row(held.streamId);
+    if (row.epoch !== held.epoch) return false;
+    const at = row.orders.findIndex((order) => order.id === id);
+    if (at >= 0) {
+      row.orders.splice(at, 1);
+      row.closed.push({ id, failed });
+    }
+    return true;
   }
 
   async #answer(): Promise<void> {

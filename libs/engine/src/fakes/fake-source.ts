@@ -36,6 +36,8 @@ export class FakeServer {
   reads: Positions[] = [];
   closes = 0;
   lagged: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+  /** How often a source was told of orders; `null`: its sources take none. */
+  ordersTold: number | null = 0;
   lagFailure: Error | null = null;
   readonly changed = new Bell();
 
@@ -118,6 +120,7 @@ export class FakeServer {
         server.acked = Math.max(server.acked, Number(position));
         return Promise.resolve();
       },
+      ...(server.ordersTold === null ? {} : { ordersChanged: () => void (server.ordersTold! += 1) }),
       lag: () => (server.lagFailure === null ? Promise.resolve(server.lagged) : Promise.reject(server.lagFailure)),
       snapshot: () => server.progress,
       release: () => Promise.resolve({ released: [], remaining: [] }),

@@ -1,4 +1,5 @@
 import type { CounterReport, Source, StreamSpec } from '@planasonix/core';
+import type { SourceExtras } from '../deps.js';
 import { WorkerHost } from '../host.js';
 import { FakeLedger } from './fake-ledger.js';
 import { FakeLog } from './fake-log.js';
@@ -13,16 +14,16 @@ export function hostWorld(clock = new ManualClock()) {
   const ledger = new FakeLedger(clock);
   const lines = new SilentLog();
   const reports: CounterReport[] = [];
-  const made: { spec: StreamSpec; source: Source }[] = [];
+  const made: { spec: StreamSpec; source: Source; extras: SourceExtras }[] = [];
   function worker(workerId = 'w1', capacity = 10) {
     const host = new WorkerHost({
       workerId,
       sourceType: 'fake',
       ledger,
       openSink: (spec) => log.sink(spec.epoch),
-      createSource(spec) {
+      createSource(spec, extras) {
         const source = server.source(1);
-        made.push({ spec, source });
+        made.push({ spec, source, extras });
         return source;
       },
       clock,

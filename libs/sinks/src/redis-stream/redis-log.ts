@@ -1,11 +1,21 @@
-import type { Check, Clock, EventLog, LogEntry, LogTotals, PipelineOutput, Sink } from '@planasonix/core';
+import {
+  StreamError,
+  type Check,
+  type Clock,
+  type EventLog,
+  type LogEntry,
+  type LogTotals,
+  type PipelineOutput,
+  type Positions,
+  type Sink,
+} from '@planasonix/core';
 import type { Redis } from 'ioredis';
 import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
 import { eventsKey, logKey } from './keys.js';
 import { RedisSink, type Retention } from './redis-sink.js';
-import { EXPIRE, FENCE } from './scripts.js';
+import { EXPIRE, FENCE, PLACE } from './scripts.js';
 
 export type RedisOutput = Extract<PipelineOutput, { type: 'redis_stream' }>;
 
@@ -34,12 +44,13 @@ export class RedisLog implements EventLog {
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
-    const delay = await this.#run(async (redis) => {
-      await redis.eval(FENCE, 1, logKey(streamId), epoch);
-      return settleDelayMs(await readDurability(redis));
-    });
-    // A fence that a crash forgets is none.
-    if (delay > 0) await this.clock.sleep(delay);
+    await this.#durably((redis) => redis.eval(FENCE, 1, logKey(streamId), epoch));
+  }
+
+  async place(streamId: string, epoch: number, positions: Positions): Promise<void> {
+    const fields = [...positions].flatMap(([partition, position]) => [`pos:${partition}`, position]);
+    const placed = await this.#durably((redis) => redis.eval(PLACE, 1, logKey(streamId), epoch, ...fields));
+    if (placed !== 1) throw new StreamError('fenced', 'The log has a newer owner of this stream'); // Invariant 3
   }
 
   async read(
@@ -118,6 +129,16 @@ export class RedisLog implements EventLog {
     this.#control?.disconnect();
     this.#control = null;
     return Promise.resolve();
+  }
+
+  /** A fence or a place that a crash forgets is none. */
+  async #durably(write: (redis: Redis) => Promise<unknown>): Promise<unknown> {
+    const { answer, delay } = await this.#run(async (redis) => ({
+      answer: await write(redis),
+      delay: settleDelayMs(await readDurability(redis)),
+    }));
+    if (delay > 0) await this.clock.sleep(delay);
+    return answer;
   }
 
   async #run<T>(use: (redis: Redis) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 /**
- * The four Lua scripts of the log. Each is one atomic step in Redis, and one entry (MULTI … EXEC) in its AOF: after a
+ * The Lua scripts of the log. Each is one atomic step in Redis, and one entry (MULTI … EXEC) in its AOF: after a
  * crash a batch is there as a whole, with its position, or not at all.
  *
  * Hash `plnx:log:{id}`: `epoch` (the fence), `writer` (`<session>:<sequence>`: who appended last, and how often),
@@ -112,19 +112,26 @@ local enough, dropped = make_room(KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]),
 return { enough and ${ANSWER.ok} or ${ANSWER.full}, dropped }
 `;
 
-/**
- * KEYS: hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session.
- * @returns the hash, flat; or the higher epoch as a number
- */
-export const OPEN = `
-local hash = KEYS[1]
-local epoch = tonumber(redis.call('HGET', hash, 'epoch') or 0)
-if epoch > tonumber(ARGV[1]) then return epoch end
-if ARGV[3] == '1' then
+/** forget(hash): removes positions and orders. */
+const FORGET = `
+local function forget(hash)
   for _, name in ipairs(redis.call('HKEYS', hash)) do
     local prefix = string.sub(name, 1, 4)
     if prefix == 'pos:' or prefix == 'ord:' then redis.call('HDEL', hash, name) end
   end
+end
+`;
+
+/**
+ * KEYS: hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session.
+ * @returns the hash, flat; or the higher epoch as a number
+ */
+export const OPEN = `${FORGET}
+local hash = KEYS[1]
+local epoch = tonumber(redis.call('HGET', hash, 'epoch') or 0)
+if epoch > tonumber(ARGV[1]) then return epoch end
+if ARGV[3] == '1' then
+  forget(hash)
 end
 redis.call('HSET', hash, 'epoch', ARGV[1], 'writer', ARGV[2] .. ':0')
 return redis.call('HGETALL', hash)
@@ -136,6 +143,21 @@ if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
   redis.call('HDEL', KEYS[1], 'writer')
 end
+return 1
+`;
+
+/**
+ * KEYS: hash. ARGV: epoch, then field and position of each partition. Without a writer nobody appends until somebody
+ * has opened anew and read the positions that are set here.
+ * @returns 1, or 0 where a higher epoch rules
+ */
+export const PLACE = `${FORGET}
+local hash = KEYS[1]
+if tonumber(redis.call('HGET', hash, 'epoch') or 0) > tonumber(ARGV[1]) then return 0 end
+forget(hash)
+redis.call('HDEL', hash, 'writer')
+redis.call('HSET', hash, 'epoch', ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSET', hash, ARGV[i], ARGV[i + 1]) end
 return 1
 `;
 

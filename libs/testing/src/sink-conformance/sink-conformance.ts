@@ -2,6 +2,7 @@ import { StreamError, type EventLog, type LogEntry, type Sink } from '@planasoni
 import { eventually } from '../eventually.js';
 import { commit, eventOf, numbers } from './events.js';
 import { fullLogConformance } from './full-log.js';
+import { placeConformance } from './place.js';
 
 /** What a kind of log brings to be held against the contract in `core/sink.ts`. */
 export interface SinkUnderTest {
@@ -322,5 +323,6 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     });
 
     fullLogConformance({ under: () => under, id: () => id, openSink, ids });
+    placeConformance({ log: () => log, id: () => id, openSink, ids });
   });
 }

@@ -1,0 +1,79 @@
+import type { Check, SnapshotOrder } from '@planasonix/core';
+import type { Client } from 'pg';
+import { conditionProblem } from './condition.js';
+import type { PostgresConfig } from './config.js';
+import { parsePattern, qualified } from './identifier.js';
+import { toStreamError } from './session.js';
+import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';
+
+/** SQLSTATE classes by which the server judges the condition, and not its own health. */
+const JUDGED = /^(0A|22|42|P0)/;
+const MOST_TEXT = 300;
+
+const finding = (code: string, message: string, fix: string | null = null): Check => ({
+  ...{ code, severity: 'error', message, fix },
+});
+
+/** Whether an order could be carried out: its tables are the stream's, and the server takes its condition for each. */
+export async function checkOrder(
+  control: Client,
+  config: PostgresConfig,
+  order: Omit<SnapshotOrder, 'id'>,
+): Promise<readonly Check[]> {
+  const unread = order.tables.filter((text) => parsePattern(text) === null);
+  if (unread.length > 0)
+    return [
+      finding('config_invalid', `Not the name of a table: ${unread.join(', ')}.`, 'Write schema.table or schema.*.'),
+    ];
+  try {
+    const tables = await resolveTables(control, config);
+    const match = tableMatcher({ ...config, tables: [...order.tables] });
+    const ordered = tables.filter(({ schema, table }) => match(schema, table) !== null);
+    const missing = missingTables({ ...config, tables: [...order.tables] }, ordered);
+    if (missing.length > 0 || ordered.length === 0)
+      return [
+        finding(
+          'no_tables',
+          `The stream reads no table ${(missing.length > 0 ? missing : order.tables).join(', ')}.`,
+          `It reads: ${tables.map(({ schema, table }) => `${schema}.${table}`).join(', ').slice(0, MOST_TEXT)}.`, // prettier-ignore
+        ),
+      ];
+    const wrong = order.where === null ? null : await wrongCondition(control, ordered, order.where);
+    return wrong === null ? [] : [wrong];
+  } catch (error) {
+    const { code, message, hint } = toStreamError(error, 'checking the order');
+    return [finding(code, message, hint)];
+  }
+}
+
+/** What is wrong with a condition for these tables: asked when it is ordered, and again before it is put into a query. */
+export async function wrongCondition(
+  control: Client,
+  tables: readonly SourceTable[],
+  where: string,
+): Promise<Check | null> {
+  const problem = conditionProblem(where);
+  if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
+  for (const table of tables) {
+    const refused = await judged(control, table, where);
+    if (refused !== null) return refused;
+  }
+  return null;
+}
+
+/** The server plans the query and runs nothing. The extended protocol takes one statement and no more. */
+async function judged(control: Client, { schema, table }: SourceTable, where: string): Promise<Check | null> {
+  const text = `EXPLAIN SELECT FROM ${qualified(schema, table)} WHERE (${where}\n)`;
+  try {
+    await control.query({ text, queryMode: 'extended' } as { text: string });
+    return null;
+  } catch (error) {
+    const { code = '', message = '' } = error as { code?: string; message?: string };
+    if (!JUDGED.test(code)) throw error;
+    return finding(
+      'where_invalid',
+      `The condition does not fit ${schema}.${table}: ${message.slice(0, MOST_TEXT)}.`,
+      'Name columns of the table; functions and types outside pg_catalog with their schema.',
+    );
+  }
+}

@@ -1,0 +1,245 @@
+import type { Log } from '@planasonix/core';
+import { startPostgres } from '@planasonix/testing';
+import { DataSource } from 'typeorm';
+import {
+  MOST_OPEN_ORDERS,
+  openStore,
+  PgStreamLedger,
+  PipelineStore,
+  PositionStore,
+  SecretBox,
+  SnapshotOrderStore,
+  StreamCommands,
+  StreamStore,
+  visiblePosition,
+  WorkspaceStore,
+  type Actor,
+} from './index.js';
+import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
+
+jest.setTimeout(60_000);
+
+const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+describe('orders and positions in the store', () => {
+  let server: Awaited<ReturnType<typeof startPostgres>>;
+  let store: DataSource;
+  let actor: Actor;
+  let stranger: Actor;
+  let orders: SnapshotOrderStore;
+  let positions: PositionStore;
+  let commands: StreamCommands;
+  let ledger: PgStreamLedger;
+  let n = 0;
+  const box = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
+  const wish = { tables: ['public.t'], where: 'id > 7' };
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    // A database of the version before, with a stream that runs.
+    const before = await new DataSource({
+      type: 'postgres',
+      url: server.url(),
+      migrations: [Initial1763900000000],
+    }).initialize();
+    await before.runMigrations();
+    await before.query(`INSERT INTO workspaces VALUES ('ws_old', 'old')`);
+    await before.query(`INSERT INTO pipelines VALUES ('pl_old', 'ws_old', 'p', '{"type":"redis_stream"}')`);
+    await before.query(
+      `INSERT INTO streams (id, workspace_id, name, source_type, pipeline_id, config, status, desired_status, epoch)
+       VALUES ('str_old', 'ws_old', 's', 'postgres_cdc', 'pl_old', '{}', 'running', 'running', 3)`,
+    );
+    await before.destroy();
+    store = await openStore(server.url(), { log: quiet });
+    orders = new SnapshotOrderStore(store);
+    positions = new PositionStore(store);
+    commands = new StreamCommands(store);
+    ledger = new PgStreamLedger(store, box);
+    const workspaces = new WorkspaceStore(store);
+    const of = async (name: string): Promise<Actor> => ({
+      workspaceId: (await workspaces.create(name)).id,
+      keyId: null,
+      address: null,
+      requestId: null,
+    });
+    [actor, stranger] = [await of('w'), await of('x')];
+  });
+  afterAll(async () => {
+    await store?.destroy();
+    await server?.stop('immediate');
+  });
+
+  async function makeStream(started = true) {
+    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+      name: `p${++n}`,
+      output: { type: 'redis_stream' },
+    });
+    const stream = await new StreamStore(store, box).create(actor, {
+      name: `s${n}`,
+      sourceType: 'postgres_cdc',
+      pipelineId: pipeline.id,
+      connectionId: null,
+      config: {},
+      secrets: null,
+    });
+    if (started) await commands.accept(actor, stream.id, 'start');
+    return stream.id;
+  }
+  async function makeOrder(id: string): Promise<string> {
+    const placed = await orders.place(actor, id, wish);
+    if (placed.kind !== 'placed') throw new Error(placed.kind);
+    return placed.order.id;
+  }
+  /** Took a lease once, committed a position, and is at rest. */
+  async function makeRested(status: 'stopped' | 'error' = 'stopped', code = 'slot_lost') {
+    const id = await makeStream();
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    await ledger.commitPositions(held, new Map([['', '{"at":9}'], ['#notes', '"n"'], ['gone', '"g"']])); // prettier-ignore
+    if (status === 'stopped') await commands.accept(actor, id, 'stop');
+    const { generation } = (await commands.view(id))!;
+    const lastError = status === 'error' ? { code, message: 'm', hint: null, occurred_at: 'now' } : null;
+    await ledger.report(held, { status, lastError, releaseLease: true }, generation);
+    const seen = (await new StreamStore(store, box).get(actor.workspaceId, id))!;
+    return { id, held, seen };
+  }
+  const row = async (id: string) => (await store.query('SELECT * FROM streams WHERE id = $1', [id]))[0];
+  const audited = (id: string): Promise<{ action: string }[]> =>
+    store.query('SELECT action, before, after FROM audit_log WHERE resource_id = $1 ORDER BY id', [id]);
+
+  it('a database of the version before is upgraded, and its streams go on', async () => {
+    expect(await row('str_old')).toMatchObject({ epoch: 3, orders_revision: 0, position_pending: false });
+    expect(await ledger.claim('w', 'str_old')).toMatchObject({ epoch: 4 });
+    expect(await ledger.renew('w', [{ streamId: 'str_old', epoch: 4 }])).toEqual(
+      new Map([['str_old', { generation: 0, desired: 'running', ordersRevision: 0 }]]),
+    );
+  });
+
+  it('an order is placed once it could be carried out, raises the revision, and is audited', async () => {
+    expect(await orders.place(actor, await makeStream(false), wish)).toEqual({ kind: 'invalid', from: 'created' });
+    const id = await makeStream();
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    const order = await makeOrder(id);
+    expect(order).toMatch(/^snap_/);
+    expect((await ledger.renew('w', [held])).get(id)).toMatchObject({ ordersRevision: 1 });
+    expect(await ledger.openOrders(id)).toEqual([{ id: order, ...wish }]);
+    expect(await audited(order)).toEqual([
+      { action: 'stream_snapshot.order', before: null, after: { stream_id: id, ...wish } },
+    ]);
+  });
+
+  it('an order of another workspace is as good as none (trap 36)', async () => {
+    const id = await makeStream();
+    const order = await makeOrder(id);
+    expect(await orders.place(stranger, id, wish)).toEqual({ kind: 'missing' });
+    expect(await orders.list(stranger.workspaceId, id, 10, null)).toEqual([]);
+    expect(await orders.cancel(stranger, id, order)).toEqual({ kind: 'missing' });
+    expect(await orders.cancel(actor, await makeStream(), order)).toEqual({ kind: 'missing' });
+    expect(await ledger.openOrders(id)).toHaveLength(1);
+  });
+
+  it('only the owner closes an order, once, and one that is over is not cancelled (trap 32, Invariant 3)', async () => {
+    const id = await makeStream();
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    const [first, second, third] = [await makeOrder(id), await makeOrder(id), await makeOrder(id)];
+    expect(await ledger.closeOrder({ ...held, epoch: held.epoch - 1 }, first, { failed: null })).toBe(false);
+    expect(await ledger.openOrders(id)).toHaveLength(3);
+    expect(await ledger.closeOrder(held, first, { failed: null })).toBe(true);
+    expect(await ledger.closeOrder(held, first, { failed: 'later' })).toBe(true);
+    expect(await orders.cancel(actor, id, second)).toMatchObject({ kind: 'cancelled' });
+    expect(await ledger.closeOrder(held, second, { failed: null })).toBe(true);
+    expect(await ledger.closeOrder(held, third, { failed: 'no such table' })).toBe(true);
+    expect(await orders.cancel(actor, id, first)).toMatchObject({ kind: 'over', order: { failed: null } });
+    expect(await orders.cancel(actor, id, second)).toMatchObject({ kind: 'cancelled', order: { done_at: null } });
+    expect(await orders.cancel(actor, id, third)).toMatchObject({ kind: 'over', order: { failed: 'no such table' } });
+    expect((await row(id)).orders_revision).toBe(4);
+    expect((await audited(second)).map(({ action }) => action)).toEqual([
+      ...['stream_snapshot.order', 'stream_snapshot.cancel'],
+    ]);
+  });
+
+  it('takes no more open orders than it says, whoever comes at once (Invariant 6)', async () => {
+    const id = await makeStream();
+    const all = await Promise.all(Array.from({ length: MOST_OPEN_ORDERS + 5 }, () => orders.place(actor, id, wish)));
+    expect(all.filter(({ kind }) => kind === 'full')).toHaveLength(5);
+    expect(await ledger.openOrders(id)).toHaveLength(MOST_OPEN_ORDERS);
+    const page = await orders.list(actor.workspaceId, id, 3, null);
+    expect(page.map((one) => one.id)).toEqual([...page.map((one) => one.id)].sort().reverse());
+    await store.query('DELETE FROM streams WHERE id = $1', [id]);
+    expect(await orders.list(actor.workspaceId, id, 3, null)).toEqual([]);
+  });
+
+  it('a position is replaced as a whole under an epoch of its own, audited with before and after (Invariant 3)', async () => {
+    const { id, held, seen } = await makeRested();
+    const begun = await positions.begin(actor, id, seen);
+    if (begun.kind !== 'begun') throw new Error(begun.kind);
+    expect(begun.epoch).toBe(held.epoch + 1);
+    expect(await ledger.commitPositions(held, new Map([['', '"zombie"']]))).toBe(false);
+    const known = await positions.finish(actor, id, begun, new Map([['', '{"at":4}']]));
+    expect(known).toEqual({ positions: new Map([['', '{"at":4}']]), committedAt: expect.any(Date) });
+    expect(await positions.read(id)).toEqual(known);
+    expect((await audited(id)).at(-1)).toEqual({
+      action: 'stream.set_position',
+      before: { position: { '': { at: 9 }, gone: 'g' }, status: 'stopped' },
+      after: { position: { at: 4 }, status: 'stopped' },
+    });
+    expect(await commands.accept(actor, id, 'start')).toMatchObject({ kind: 'accepted' });
+  });
+
+  it('nothing starts while it is not known how far the setting of a position got', async () => {
+    const { id, seen } = await makeRested();
+    const begun = await positions.begin(actor, id, seen);
+    if (begun.kind !== 'begun') throw new Error(begun.kind);
+    expect(await commands.accept(actor, id, 'start')).toEqual({ kind: 'position_pending' });
+    expect(await ledger.claim('w', id)).toBeNull();
+    // Another attempt, whose log is down, leaves the mark of the first.
+    const again = await positions.begin(actor, id, await row(id));
+    if (again.kind !== 'begun') throw new Error(again.kind);
+    expect(await positions.finish(actor, id, begun, new Map())).toBeNull();
+    await positions.abandon(id, again.epoch, again.pendingBefore);
+    expect(await commands.accept(actor, id, 'start')).toEqual({ kind: 'position_pending' });
+    expect((await positions.read(id)).positions.get('')).toBe('{"at":9}');
+    const last = await positions.begin(actor, id, await row(id));
+    if (last.kind !== 'begun') throw new Error(last.kind);
+    expect(await positions.finish(actor, id, last, new Map([['', '1']]))).not.toBeNull();
+    expect(await commands.accept(actor, id, 'start')).toMatchObject({ kind: 'accepted' });
+  });
+
+  it('a stream whose lost position was set is stopped and asks nothing; another error stays', async () => {
+    for (const [code, expected] of [
+      ['slot_lost', { status: 'stopped', desired_status: 'stopped', last_error: null }],
+      ['auth_failed', { status: 'error', desired_status: 'running', last_error: { code: 'auth_failed' } }],
+    ] as const) {
+      const { id, seen } = await makeRested('error', code);
+      await store.query(`UPDATE streams SET on_lost_position = 'resnapshot' WHERE id = $1`, [id]);
+      const begun = await positions.begin(actor, id, seen);
+      if (begun.kind !== 'begun') throw new Error(begun.kind);
+      await positions.finish(actor, id, begun, new Map([['', '1']]));
+      // A decision to read all rows again would forget the position that was set.
+      expect(await row(id)).toMatchObject({ ...expected, on_lost_position: null, position_pending: false });
+      expect(await commands.accept(actor, id, 'start')).toMatchObject({ kind: 'accepted' });
+    }
+  });
+
+  it('is refused while somebody reads, and when the stream has moved on since it was looked at', async () => {
+    const running = await makeStream();
+    const seen = (await new StreamStore(store, box).get(actor.workspaceId, running))!;
+    expect(await positions.begin(actor, running, seen)).toEqual({ kind: 'active' });
+    const rested = await makeRested();
+    expect(await positions.begin(stranger, rested.id, rested.seen)).toEqual({ kind: 'missing' });
+    await commands.accept(actor, rested.id, 'start');
+    expect(await positions.begin(actor, rested.id, rested.seen)).toEqual({ kind: 'active' });
+    await commands.accept(actor, rested.id, 'stop');
+    const { generation, epoch } = (await commands.view(rested.id))!;
+    await commands.fence(rested.id, { generation, epoch, status: 'stopped' });
+    expect(await positions.begin(actor, rested.id, rested.seen)).toEqual({ kind: 'superseded' });
+    expect((await row(rested.id)).position_pending).toBe(false);
+  });
+
+  it("shows places, and neither a source's own notebooks nor the keys of rows that are being read", () => {
+    expect(visiblePosition(new Map([['', '{"lsn":"0/1","rows":{"tables":[{"after":["k"]}]}}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore
+    expect(visiblePosition(new Map())).toBeNull();
+    expect(visiblePosition(new Map([['#tables', '{}']]))).toBeNull();
+    expect(visiblePosition(new Map([['', '{"lsn":"0/1"}'], ['#tables', '{}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore
+    expect(visiblePosition(new Map([['t/0', '4'], ['t/1', 'x']]))).toEqual({ 't/0': 4, 't/1': 'x' }); // prettier-ignore
+  });
+});
