@@ -18,7 +18,7 @@ import { TypeCatalog, lsnText, parseLsn, type DecoderOptions } from './decode/in
 import { endSession } from './end-session.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
-import { letGoOfSlot } from './let-go.js';
+import { letGo } from './let-go.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { preflight } from './preflight.js';
@@ -50,8 +50,6 @@ export class PostgresSource implements Source {
   private readonly catalog = new TypeCatalog();
   private readonly known: KnownTables;
   private readonly care: SlotCare;
-  /** The slot is the one that is read from here on; before that, one whose loss was accepted may still be there. */
-  private begun = false;
   private readonly sessions = new Set<Client>();
   private owned: Owned;
   private shown: Snapshot | null = null;
@@ -72,6 +70,7 @@ export class PostgresSource implements Source {
       budget: this.config.walBudget,
       facts: async () => slotFacts(await this.session(), this.slot),
       ours: () => this.owned['slot'] === this.slot,
+      begun: context.onLostPosition === null,
       clock: context.clock,
       log: context.log,
     });
@@ -113,25 +112,13 @@ export class PostgresSource implements Source {
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
-    // While rows flow nobody waits for the look: a server that does not answer is the reader's business.
-    if (this.reader !== null) this.care.stir();
-    else await this.care.look();
-    if (this.begun || this.context.onLostPosition === null) this.care.enforce();
-    const lag = await this.distance(from, signal);
-    return this.care.retention === null ? lag : { ...lag, retention: this.care.retention };
+    await this.care.watch(this.reader !== null);
+    return this.care.along(await this.distance(from, signal));
   }
 
-  async letGo(): Promise<ReleaseReport> {
-    try {
-      const client = await this.session();
-      await this.care.look();
-      const { restart, toBeGivenUp } = this.care;
-      if (!toBeGivenUp || restart === null) return { released: [], remaining: [] };
-      const { clock } = this.context;
-      return await letGoOfSlot({ client, slot: this.slot, upTo: restart, applicationName: this.name, clock });
-    } catch (error) {
-      throw toStreamError(error, 'giving up the slot');
-    }
+  letGo(): Promise<ReleaseReport> {
+    const { slot, name, context } = this;
+    return letGo(this.care, () => this.session(), { slot, applicationName: name, clock: context.clock });
   }
 
   private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
@@ -206,8 +193,7 @@ export class PostgresSource implements Source {
     const { version, database, walSenderTimeoutMs } = await this.server(control);
     await this.known.begin(tables);
     const beginning = await this.begin(control, tables, position, database);
-    this.care.forget();
-    this.begun = true;
+    this.care.begin();
     yield CONNECTED;
     if (beginning.position.phase === 'done') return;
     if (beginning.snapshot !== null) {

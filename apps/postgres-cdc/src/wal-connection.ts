@@ -55,6 +55,8 @@ export class WalConnection {
   private wire: WireConnection | null = null;
   private closed = false;
   private paused = false;
+  /** Ends an opening that is under way: the driver says nothing of one that was ended while it dialled. */
+  private abandon: (error: Error) => void = () => undefined;
 
   constructor(
     config: ClientConfig,
@@ -74,6 +76,7 @@ export class WalConnection {
         reject(error);
         if (!this.closed) this.handlers.failed(error);
       };
+      this.abandon = reject;
       this.service.on('start', () => resolve());
       this.service.on('error', end);
       const plugin = new PgoutputStart({
@@ -112,5 +115,6 @@ export class WalConnection {
     await this.service.destroy().catch(() => undefined);
     clearTimeout(timer);
     wire?.stream.destroy();
+    this.abandon(new StreamError('source_unreachable', 'The replication connection was closed.'));
   }
 }
