@@ -100,7 +100,8 @@ const schema = z.strictObject({
     })
     .optional()
     .meta({
-      description: 'How much WAL the stream may hold back at the source, and what happens beyond that.',
+      description:
+        'How much WAL the stream may hold back at the source, and what happens beyond that. A slot holds back what is written between two checkpoints in any case: allow for some minutes of writing.',
       examples: [{ bytes: '10GB', on_exceeded: 'release' }],
     }),
   failover: z

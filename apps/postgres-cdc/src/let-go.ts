@@ -2,6 +2,8 @@ import type { Clock, ReleaseReport } from '@planasonix/core';
 import type { Client } from 'pg';
 import { lsnText } from './decode/index.js';
 import { endPredecessor } from './predecessor.js';
+import type { SlotCare } from './slot-care.js';
+import { toStreamError } from './stream-error.js';
 
 export interface LetGoInput {
   readonly client: Client;
@@ -12,6 +14,26 @@ export interface LetGoInput {
   /** Name of the stream's own reader: that one is ended, anybody else's is not. */
   readonly applicationName: string;
   readonly clock: Clock;
+}
+
+/**
+ * Looks again, and gives the slot up if it still is over its budget and the user wants that.
+ * @throws StreamError where the server can't be asked
+ */
+export async function letGo(
+  care: SlotCare,
+  session: () => Promise<Client>,
+  of: Pick<LetGoInput, 'slot' | 'applicationName' | 'clock'>,
+): Promise<ReleaseReport> {
+  try {
+    const client = await session();
+    await care.look();
+    const { restart: upTo, toBeGivenUp } = care;
+    if (!toBeGivenUp || upTo === null) return { released: [], remaining: [] };
+    return await letGoOfSlot({ client, upTo, ...of });
+  } catch (error) {
+    throw toStreamError(error, 'giving up the slot');
+  }
 }
 
 /**

@@ -1,5 +1,7 @@
+import { systemClock } from '@planasonix/core';
 import { eventually, startPostgres, type Postgres, type PostgresVersion } from '@planasonix/testing';
 import type { Client } from 'pg';
+import { letGoOfSlot } from './let-go.js';
 import { slotFacts } from './slot-care.js';
 import { TrialStream } from './trial/trial-stream.js';
 
@@ -53,7 +55,11 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
   afterEach(async () => {
     for (const one of open.splice(0)) {
       await one.stop();
-      if ((await slot(one)) !== undefined) await admin.query('SELECT pg_drop_replication_slot($1)', [slotOf(one)]);
+      // A walsender takes a moment to notice that its client has gone.
+      await eventually('its slot can be dropped', async () => {
+        if ((await slot(one)) !== undefined) await admin.query('SELECT pg_drop_replication_slot($1)', [slotOf(one)]);
+        return true;
+      });
     }
   });
   afterAll(() => server?.stop());
@@ -182,6 +188,28 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     expect(report.remaining).toMatchObject([{ code: 'active_consumers' }]);
     expect(other.failure).toBeNull();
     await other.stop();
+  });
+
+  it('who was frozen while he gave a slot up drops nothing that was made since (Invariant 3)', async () => {
+    const one = stream({});
+    await running(one);
+    await one.stop();
+    const judged = (await slotFacts(admin, slotOf(one)))!;
+    await write(1);
+    one.start('resnapshot');
+    await eventually('it has a new slot', async () => {
+      const now = await slotFacts(admin, slotOf(one));
+      return one.connected && now!.restart! > judged.restart!;
+    });
+    await one.stop();
+    const late = { client: admin, slot: slotOf(one), applicationName: slotOf(one), clock: systemClock };
+    await letGoOfSlot({ ...late, upTo: judged.restart! });
+    const now = (await slotFacts(admin, slotOf(one)))!;
+    expect(await letGoOfSlot({ ...late, upTo: now.restart! })).toEqual({
+      released: [`slot ${slotOf(one)}`],
+      remaining: [],
+    });
+    expect(await slot(one)).toBeUndefined();
   });
 
   it('facts of a slot are those of this version', async () => {

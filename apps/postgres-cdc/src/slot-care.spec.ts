@@ -1,4 +1,4 @@
-import { StreamError, type Clock, type Log } from '@planasonix/core';
+import type { Clock, Log } from '@planasonix/core';
 import type { WalBudget } from './config.js';
 import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
 import { WalRate } from './wal-rate.js';
@@ -77,25 +77,25 @@ describe('care for a slot', () => {
     looks++;
     return answers ? Promise.resolve({ ...facts, restart: 0n, head: BigInt(held) }) : Promise.reject(new Error('gone'));
   };
-  const care = (budget: WalBudget | null, ours = true, streamId = 'str_1') =>
-    new SlotCare({ streamId, slot: 's', budget, facts: asked, ours: () => ours, clock, log });
+  const care = (budget: WalBudget | null, ours = true, streamId = 'str_1', begun = true) =>
+    new SlotCare({ streamId, slot: 's', budget, facts: asked, ours: () => ours, begun, clock, log });
   const bytes = 1 << 20;
 
   it('looks each 10 s at the most, and not at all by itself', async () => {
     const one = care(null);
-    for (; now <= 25_000; now += 1000) await one.look();
+    for (; now <= 25_000; now += 1000) await one.watch(false);
     expect(looks).toBe(3);
-    expect(one.retention).toMatchObject({ heldBytes: 0 });
-    one.forget();
-    expect(one.retention).toBeNull();
+    const lag = { oldestPendingMs: 1, provedAtMs: 2, backlogBytes: 3 };
+    expect(one.along(lag)).toEqual({ ...lag, retention: expect.objectContaining({ heldBytes: 0 }) });
+    one.begin();
+    expect(one.along(lag)).toEqual(lag);
   });
 
   it('warns once per crossing, also where each look has a source of its own', async () => {
     for (const size of [bytes, bytes + 1, bytes * 2, bytes, 10, bytes * 3]) {
       held = size;
       const one = care({ bytes, on_exceeded: 'warn' }, true, 'str_2');
-      await one.look();
-      expect(() => one.enforce()).not.toThrow();
+      await one.watch(false);
       expect(one.overBudget).toBe(size > bytes);
     }
     expect(warnings).toHaveLength(2);
@@ -105,26 +105,34 @@ describe('care for a slot', () => {
   it('gives up a slot of ours over its budget, and never anybody else’s', async () => {
     held = bytes * 2;
     const ours = care({ bytes, on_exceeded: 'release' });
-    expect(() => ours.enforce()).not.toThrow();
-    await ours.look();
-    const thrown = expect.objectContaining({ code: 'wal_budget_exceeded', recourse: 'lost' });
-    expect(() => ours.enforce()).toThrow(thrown);
-    expect(() => ours.enforce()).toThrow(StreamError);
+    await expect(ours.watch(false)).rejects.toMatchObject({ code: 'wal_budget_exceeded', recourse: 'lost' });
     const theirs = care({ bytes, on_exceeded: 'release' }, false);
-    await theirs.look();
-    expect(theirs.overBudget).toBe(true);
-    expect(() => theirs.enforce()).not.toThrow();
-    ours.forget();
-    expect(() => ours.enforce()).not.toThrow();
+    await theirs.watch(false);
+    expect([theirs.overBudget, theirs.toBeGivenUp]).toEqual([true, false]);
+  });
+
+  it('while rows flow nobody waits for the answer; the next one who asks is told', async () => {
+    const one = care({ bytes, on_exceeded: 'release' });
+    await one.watch(true);
+    await expect(one.watch(true)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
+  });
+
+  it('what was given up already bars nothing until the new slot is settled', async () => {
+    const one = care({ bytes, on_exceeded: 'release' }, true, 'str_3', false);
+    await one.watch(false);
+    expect(one.toBeGivenUp).toBe(true);
+    one.begin();
+    expect(one.toBeGivenUp).toBe(false);
+    await expect(one.watch(false)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
   });
 
   it('a server that does not answer changes nothing', async () => {
-    const one = care(null);
-    await one.look();
+    const one = care({ bytes, on_exceeded: 'warn' });
+    await one.watch(false);
     now += 60_000;
     answers = false;
-    await one.look();
-    expect(one.retention).toMatchObject({ heldBytes: bytes * 2 });
+    await one.watch(false);
+    expect(one.overBudget).toBe(true);
   });
 });
 

@@ -1,4 +1,4 @@
-import { StreamError, type Clock, type Log, type Retention } from '@planasonix/core';
+import { StreamError, type Clock, type Lag, type Log, type Retention } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { WalBudget } from './config.js';
 import { parseLsn } from './decode/index.js';
@@ -31,7 +31,7 @@ interface SlotRow {
 
 const FACTS = `
   SELECT to_jsonb(s)::text AS slot,
-    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS head,
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS head,
     (extract(epoch FROM clock_timestamp() - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::bigint AS idle,
     (SELECT setting::bigint * CASE unit WHEN 'min' THEN 60000 WHEN 's' THEN 1000 ELSE 1 END
      FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_limit
@@ -112,6 +112,8 @@ export interface SlotCareDeps {
   facts(): Promise<SlotFacts | null>;
   /** The stream made the slot: it may be given up. Anybody else's never is. */
   ours(): boolean;
+  /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
+  readonly begun: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -124,14 +126,16 @@ export class SlotCare {
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking = false;
   private round = 0;
+  private begun: boolean;
 
   constructor(private readonly deps: SlotCareDeps) {
+    this.begun = deps.begun;
     this.memory = memoryOf(deps.streamId);
   }
 
-  /** As of the last look; `null` while nothing is known, or where there is no slot. */
-  get retention(): Retention | null {
-    return this.seen;
+  /** The lag, with what was last seen; without it while nothing is known, or where there is no slot. */
+  along(lag: Lag): Lag {
+    return this.seen === null ? lag : { ...lag, retention: this.seen };
   }
 
   /** Where the slot's WAL begins, as of the last look. */
@@ -149,27 +153,28 @@ export class SlotCare {
     return this.overBudget && this.deps.budget!.on_exceeded === 'release' && this.deps.ours();
   }
 
-  /** @throws StreamError `wal_budget_exceeded` */
-  enforce(): void {
+  /**
+   * Looks, and waits for the answer unless rows flow: a server that does not answer is the reader's business then.
+   * @throws StreamError `wal_budget_exceeded`
+   */
+  async watch(flowing: boolean): Promise<void> {
+    const look = this.look();
+    if (!flowing) await look;
     const { budget, slot } = this.deps;
-    if (!this.toBeGivenUp) return;
+    if (!this.begun || !this.toBeGivenUp) return;
     throw new StreamError(
       'wal_budget_exceeded',
       `The replication slot ${slot} holds back ${gigabytes(this.seen!.heldBytes)} of WAL, more than the wal_budget of ${gigabytes(budget!.bytes)}: it is given up.`,
     );
   }
 
-  /** The slot is another one now: what was seen of the last one does not count. */
-  forget(): void {
+  /** The slot is settled: what was seen before may have been of another one, and does not count. */
+  begin(): void {
+    this.begun = true;
     this.round++;
     this.facts = null;
     this.seen = null;
     this.lookedAt = Number.NEGATIVE_INFINITY;
-  }
-
-  /** Looks without being waited for: a server that does not answer must not hold up the one who asks. */
-  stir(): void {
-    void this.look();
   }
 
   /** Looks, if it is time again. Never throws: what can't be asked is as it was. */

@@ -19,7 +19,7 @@ import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
 import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { peekLag } from './lag-peek.js';
-import { letGoOfSlot } from './let-go.js';
+import { letGo } from './let-go.js';
 import { openStream, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
@@ -47,8 +47,6 @@ export class PostgresSource implements Source {
   private readonly known: KnownTables;
   private readonly sessions: Sessions;
   private readonly care: SlotCare;
-  /** The slot is the one that is read from here on; before that, one whose loss was accepted may still be there. */
-  private begun = false;
   private owned: Owned;
   private work: RowWork | null = null;
   private reader: WalReader | null = null;
@@ -68,6 +66,7 @@ export class PostgresSource implements Source {
       budget: this.config.walBudget,
       facts: async () => slotFacts(await this.sessions.control(), this.slot),
       ours: () => this.owned['slot'] === this.slot,
+      begun: context.onLostPosition === null,
       clock: context.clock,
       log: context.log,
     });
@@ -137,25 +136,13 @@ export class PostgresSource implements Source {
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
-    // While rows flow nobody waits for the look: a server that does not answer is the reader's business.
-    if (this.reader !== null) this.care.stir();
-    else await this.care.look();
-    if (this.begun || this.context.onLostPosition === null) this.care.enforce();
-    const lag = await this.distance(from, signal);
-    return this.care.retention === null ? lag : { ...lag, retention: this.care.retention };
+    await this.care.watch(this.reader !== null);
+    return this.care.along(await this.distance(from, signal));
   }
 
-  async letGo(): Promise<ReleaseReport> {
-    try {
-      const client = await this.sessions.control();
-      await this.care.look();
-      const { restart, toBeGivenUp } = this.care;
-      if (!toBeGivenUp || restart === null) return { released: [], remaining: [] };
-      const { clock } = this.context;
-      return await letGoOfSlot({ client, slot: this.slot, upTo: restart, applicationName: this.name, clock });
-    } catch (error) {
-      throw toStreamError(error, 'giving up the slot');
-    }
+  letGo(): Promise<ReleaseReport> {
+    const { slot, name, context } = this;
+    return letGo(this.care, () => this.sessions.control(), { slot, applicationName: name, clock: context.clock });
   }
 
   private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
@@ -239,8 +226,7 @@ export class PostgresSource implements Source {
     const control = await sessions.control();
     const { version, database, walSenderTimeoutMs } = await this.server(control);
     await this.known.add(beginning.tables);
-    this.care.forget();
-    this.begun = true;
+    this.care.begin();
     yield CONNECTED;
     if (position.phase === 'done') return;
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));

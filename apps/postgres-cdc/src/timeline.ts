@@ -58,6 +58,17 @@ const CARRIED = `
   SELECT coalesce((to_jsonb(s) ->> 'failover')::boolean, false) AS failover, coalesce((to_jsonb(s) ->> 'synced')::boolean, false) AS synced
   FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1`;
 
+async function historyOf(replication: Client, timeline: number): Promise<string> {
+  try {
+    const { rows } = await replication.query<{ content: string }>(`TIMELINE_HISTORY ${timeline}`);
+    return rows[0]!.content;
+  } catch (error) {
+    // A server that was not promoted but put together from copies may lack the file: then nothing is proved.
+    if ((error as { code?: string }).code !== '58P01') throw error;
+    return '';
+  }
+}
+
 /**
  * The position as this server knows it: with its timeline, where a standby was promoted and that is proved to be safe.
  *
@@ -75,13 +86,13 @@ export async function settleHistory(
     sameServer(position, server);
     return position;
   }
-  const history = await of.replication.query<{ content: string }>(`TIMELINE_HISTORY ${server.timeline}`);
+  const history = await historyOf(of.replication, server.timeline);
   const slots = await of.control.query<{ failover: string; synced: string }>(CARRIED, [position.slot]);
   const [slot] = slots.rows;
   carriesOn(
     position,
     server,
-    parseHistory(history.rows[0]!.content),
+    parseHistory(history),
     slot === undefined ? null : { failover: slot.failover === 't', synced: slot.synced === 't' },
   );
   return { ...position, timeline: server.timeline };

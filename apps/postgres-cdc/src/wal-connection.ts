@@ -54,9 +54,9 @@ export class WalConnection {
   readonly service: LogicalReplicationService;
   private wire: WireConnection | null = null;
   private closed = false;
-  /** Ends an `open` that the server has not answered. */
-  private abandon: (() => void) | null = null;
   private paused = false;
+  /** Ends an opening that is under way: the driver says nothing of one that was ended while it dialled. */
+  private abandon: (error: Error) => void = () => undefined;
 
   constructor(
     config: ClientConfig,
@@ -72,8 +72,8 @@ export class WalConnection {
   /** Resolves when the server has begun to send. @throws the driver's error otherwise. */
   async open(of: { slot: string; publication: string; from: bigint; messages: boolean }): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.abandon = () => reject(new StreamError('source_unreachable', 'The reading was ended.'));
-      if (this.closed) return this.abandon();
+      this.abandon = reject;
+      if (this.closed) return reject(new StreamError('source_unreachable', 'The replication connection was closed.'));
       const end = (error: Error): void => {
         reject(error);
         if (!this.closed) this.handlers.failed(error);
@@ -109,7 +109,6 @@ export class WalConnection {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    this.abandon?.();
     this.resume();
     // A server that does not answer any more must not keep us: the socket goes with the farewell, or without.
     const wire = this.wire;
@@ -117,5 +116,6 @@ export class WalConnection {
     await this.service.destroy().catch(() => undefined);
     clearTimeout(timer);
     wire?.stream.destroy();
+    this.abandon(new StreamError('source_unreachable', 'The replication connection was closed.'));
   }
 }

@@ -230,8 +230,10 @@ export class Attempt {
         else this.deps.counters.lagged(lag);
       } catch (error) {
         this.deps.counters.lagUnknown();
-        // What is lost does not come back, and a paused stream has nobody else who would notice (trap 9).
-        if (error instanceof StreamError && error.recourse === 'lost' && !signal.aborted) {
+        // What is lost does not come back, and a paused stream has nobody else who would notice (trap 9). One that
+        // has yet to connect finds out by reading, and knows better what it is.
+        const settled = this.connected || !this.deps.reads;
+        if (error instanceof StreamError && error.recourse === 'lost' && settled && !signal.aborted) {
           this.#lost = error;
           this.#abort.abort(error);
         }
