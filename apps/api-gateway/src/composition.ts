@@ -2,7 +2,7 @@ import { systemClock, PATTERNS, type Log } from '@planasonix/core';
 import { AskService, CommandService, DeleteService, OutboxRelay, QueueProducer } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { RedisEmitter } from '@planasonix/service';
+import { crashPoints, RedisEmitter } from '@planasonix/service';
 import {
   ApiKeyStore,
   AuditStore,
@@ -55,6 +55,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const store = await openStore(env.DATABASE_URL, { log, poolSize: 20 });
   const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
   const clock = systemClock;
+  const step = crashPoints(env.CRASH_FILE);
   const keys = new ApiKeyStore(store);
   const streams = new StreamStore(store, box);
   const pipelines = new PipelineStore(store);
@@ -63,7 +64,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const idempotency = new IdempotencyStore(store);
 
   const queues = new QueueProducer(env.REDIS_URL);
-  const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log);
+  const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log, step);
   const emitter = new RedisEmitter(env.REDIS_URL, log);
   const logs = new EventLogs(env.REDIS_URL);
   const lifecycle = {
@@ -73,6 +74,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     nudge: (streamId: string) => void emitter.emit(PATTERNS.nudge, { stream_id: streamId }),
     eventLog: (output: Parameters<EventLogs['of']>[0]) => logs.of(output),
     clock,
+    step,
   };
   const asks = new AskService(workers, queues, clock);
   const commands = new CommandService(lifecycle);

@@ -222,6 +222,7 @@ export class PostgresSource implements Source {
         owned: this.owned['publication'] === this.publication,
         remember: () => this.remember({ publication: this.publication }),
       });
+    this.context.step?.('publication-created');
     await endPredecessor(control, this.slot, this.name, this.context.clock);
     const found = await slotState(control, this.slot);
     if (resumes) {
@@ -294,6 +295,7 @@ export class PostgresSource implements Source {
     if (found !== null) await dropSlot(control, this.slot);
     await this.remember({ slot: this.slot });
     const made = await createSlot(replication, control, this.slot);
+    this.context.step?.('slot-created');
     return { lsn: made.consistentPoint, exported: made.snapshot };
   }
 

@@ -154,6 +154,7 @@ export class Attempt {
       counters,
       limits: engine.pump,
       mayWrite: () => this.deps.mayWrite(),
+      step: engine.step,
       onConnected: () => this.deps.onChange(),
       onSettled: () => {
         this.#progressed = true;

@@ -6,6 +6,7 @@ import type {
   Owned,
   Sink,
   Source,
+  Steps,
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
@@ -31,6 +32,8 @@ export interface EngineDeps {
   /** 0 to 1; for jitter. */
   readonly random?: () => number;
   readonly pump?: Partial<PumpLimits>;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 /** Where counters go each second. Lossy: totals are absolute. */

@@ -7,6 +7,7 @@ import {
   type Owned,
   type Source,
   type SourceType,
+  type Steps,
   type StreamSpec,
 } from '@planasonix/core';
 
@@ -27,6 +28,7 @@ export class Sources {
     readonly type: SourceType,
     readonly outbound: Outbound,
     private readonly log: Log,
+    private readonly step?: Steps,
   ) {}
 
   /** For the owner of the stream. */
@@ -43,6 +45,7 @@ export class Sources {
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,
       log: this.log,
+      step: this.step,
     });
   }
 
