@@ -8,7 +8,7 @@ export interface Statement {
   readonly sql: string;
   readonly values?: readonly unknown[];
   /** What it changed, from the rows that the server gave back. */
-  effect?(rows: readonly Returned[]): Change[];
+  readonly effect?: (rows: readonly Returned[]) => Change[];
   /** `open` a savepoint, go `back` to it, or `release` it. */
   readonly savepoint?: 'open' | 'back' | 'release';
 }

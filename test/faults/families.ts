@@ -1,0 +1,3 @@
+import { kills } from './kills.js';
+
+export const FAMILIES = [kills];
