@@ -63,6 +63,7 @@ export class Ledger {
   /** The log is read again from its beginning. */
   unsee(): void {
     for (const one of this.#committed.values()) {
+      if (!one.seen) continue;
       one.seen = false;
       this.#open.add(one.id);
     }

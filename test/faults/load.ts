@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Ledger } from './ledger.js';
+import type { Statement } from './statements.js';
 import { Writer } from './writer.js';
 
 export class Load {
@@ -27,9 +28,9 @@ export class Load {
     return wait(ms);
   }
 
-  /** A last transaction after all others. @returns its id */
-  sentinel(): Promise<string> {
-    return this.#last.sentinel();
+  /** A last transaction after all others, of nothing but its marker and `more`. @returns its id */
+  sentinel(more: readonly Statement[] = []): Promise<string> {
+    return this.#last.sentinel(more);
   }
 
   async stop(): Promise<void> {

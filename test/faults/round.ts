@@ -29,9 +29,9 @@ export async function playRound(scene: Scene, fault: Fault, seed: number): Promi
   await scene.load.goOn(rng.between(200, 1200));
   const injected = (await fault.inject(scene, rng)) ?? {};
   let overAt = injected.overAt ?? Date.now();
+  if (injected.otherLog === true) scene.readAnew();
   for (const what of injected.wrong ?? []) scene.oracle.charge('wrong', what);
   const told = await toldError(scene, fault);
-  if (injected.otherLog === true) scene.readAnew();
   if (told !== null) {
     await scene.start({ onLostPosition: 'resnapshot' });
     overAt = Date.now();

@@ -79,7 +79,7 @@ export class Scene {
     const [source, store, redisServer] = await Promise.all([
       startPostgres({
         ...(options.sourceDir === undefined ? {} : { dir: options.sourceDir }),
-        config: { wal_sender_timeout: '10s', max_wal_size: '2GB', max_slot_wal_keep_size: '-1' },
+        config: { wal_sender_timeout: '10s', max_wal_size: '2GB' },
       }),
       startPostgres(),
       startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),

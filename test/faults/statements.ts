@@ -2,7 +2,7 @@
 import type { Change } from './ledger.js';
 import { random, type Random } from './random.js';
 import { briefRow, type Row } from './rows.js';
-import { keyText, TABLES, type Table } from './tables.js';
+import { DOOMED, keyText, TABLES, type Table } from './tables.js';
 
 export interface Statement {
   readonly sql: string;
@@ -28,6 +28,7 @@ export interface Plan {
 
 /** Rows that a writer has to itself in each table. */
 const SLOTS = 150;
+const DOOMED_TABLE: Table = { name: DOOMED.subject, subject: DOOMED.subject, key: ['id'], columns: '' };
 /** Rows of the large transaction. */
 export const LARGE_ROWS = 20_000;
 
@@ -150,6 +151,15 @@ function large(rng: Random): Statement[] {
     },
   ];
 }
+
+/** Fills the table that is to be dropped, and empties it again. */
+export const DOOMED_STATEMENTS: readonly Statement[] = [
+  {
+    sql: `INSERT INTO ${DOOMED.subject} AS t SELECT generate_series(1, 300) RETURNING to_jsonb(t) AS row`,
+    effect: made(DOOMED_TABLE, 'c'),
+  },
+  { sql: `DELETE FROM ${DOOMED.subject} AS t RETURNING to_jsonb(t) AS row`, effect: gone(DOOMED_TABLE) },
+];
 
 /** @param n of the writer's transactions, from 1 */
 export function plan(seed: number, writer: number, n: number): Plan {

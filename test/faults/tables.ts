@@ -45,6 +45,13 @@ export const TABLES = {
 
 export const ALL_TABLES: readonly Table[] = Object.values(TABLES);
 
+/** A table that is dropped under a reader that has not come to its last changes. It ends empty. */
+export const DOOMED = {
+  create: 'CREATE TABLE public.doomed (id int PRIMARY KEY)',
+  drop: 'DROP TABLE public.doomed',
+  subject: 'public.doomed',
+} as const;
+
 /** Highest number of a writer; 0 is the battery's own. */
 export const WRITERS_MOST = 9;
 
@@ -53,6 +60,7 @@ export async function makeTables(source: Client): Promise<void> {
     await source.query(`CREATE TABLE ${name} (${columns})`);
     if (more !== undefined) await source.query(more);
   }
+  await source.query(DOOMED.create);
   await source.query(`INSERT INTO ${TABLES.marker.name} SELECT i, 0 FROM generate_series(0, ${WRITERS_MOST}) i`);
   await source.query(`INSERT INTO ${TABLES.bulk.name} SELECT i, md5(i::text) FROM generate_series(1, 5000) i`);
 }

@@ -45,13 +45,14 @@ export class Writer {
     await this.#done;
   }
 
-  /** One transaction of nothing but its marker. Only while paused. @returns its id */
-  async sentinel(): Promise<string> {
-    const n = ++this.#n;
-    const tiny: Plan = { statements: [mark(this.number, n)], end: 'commit', tiny: true, pauseMs: 0 };
+  /** One transaction of its marker and `more`, until it is committed. Only while paused. @returns its id */
+  async sentinel(more: readonly Statement[]): Promise<string> {
     for (;;) {
-      await this.#perform(tiny, n);
-      if (this.deps.ledger.find(`${this.number}:${n}`) !== null) return `${this.number}:${n}`;
+      const n = ++this.#n;
+      const statements = [mark(this.number, n), ...more];
+      const known = await this.#perform({ statements, end: 'commit', tiny: more.length === 0, pauseMs: 0 }, n);
+      if (known === 'committed') return `${this.number}:${n}`;
+      if (known === 'stopped') throw new Error('the load has ended');
     }
   }
 
@@ -78,11 +79,11 @@ export class Writer {
   }
 
   /** Never throws: whatever becomes of it, the ledger knows in the end. */
-  async #perform({ statements, end, tiny }: Plan, n: number): Promise<void> {
+  async #perform({ statements, end, tiny }: Plan, n: number): Promise<'committed' | 'rolled back' | 'stopped'> {
     const { ledger } = this.deps;
     const id = `${this.number}:${n}`;
     const client = await this.#connected();
-    if (client === null) return;
+    if (client === null) return 'stopped';
     let changes: Change[] = [];
     const marks: number[] = [];
     // From here on the server may have committed it, whether or not it lives to say so.
@@ -99,14 +100,19 @@ export class Writer {
       }
       asked ||= end === 'commit';
       if (!tiny) await client.query(end === 'commit' ? 'COMMIT' : 'ROLLBACK');
-      if (end === 'commit') ledger.committed(id, changes);
-      else ledger.rolledBack(id);
+      if (end === 'commit') {
+        ledger.committed(id, changes);
+        return 'committed';
+      }
     } catch {
       await client.query('ROLLBACK').catch(() => this.#drop());
-      if (!asked) return ledger.rolledBack(id);
-      if (await this.#wasCommitted(n)) ledger.committed(id, tiny ? this.#marked(n) : changes);
-      else ledger.rolledBack(id);
+      if (asked && (await this.#wasCommitted(n))) {
+        ledger.committed(id, tiny ? this.#marked(n) : changes);
+        return 'committed';
+      }
     }
+    ledger.rolledBack(id);
+    return 'rolled back';
   }
 
   async #execute(client: Client, { sql, values, effect }: Statement): Promise<Change[]> {
