@@ -4,6 +4,7 @@ import { eventually } from '@planasonix/testing';
 import { crowd } from './crowd.js';
 import type { Fault, Injected } from './fault.js';
 import type { Scene } from './scene.js';
+import { smallDiskMissing } from './small-disk.js';
 import { DOOMED_STATEMENTS } from './statements.js';
 import { DOOMED, TABLES } from './tables.js';
 
@@ -219,6 +220,25 @@ export const postgres: readonly Fault[] = [
         await set(identity);
         await scene.load.goOn(rng.between(200, 1200));
       }
+    },
+  },
+  {
+    name: 'disk full',
+    family: FAMILY,
+    traps: [5],
+    scene: { diskMib: 1500 },
+    missing: smallDiskMissing,
+    async inject(scene, rng) {
+      scene.disk!.fill();
+      const until = Date.now() + rng.between(3000, 6000);
+      // The next segment of WAL has no room.
+      while (Date.now() < until) {
+        await scene.sourceQuery('SELECT pg_switch_wal()').catch(() => undefined);
+        await scene.load.goOn(100);
+      }
+      scene.disk!.free();
+      await scene.source.kill();
+      await scene.source.start();
     },
   },
   {

@@ -10,6 +10,7 @@ import { startStack, type Answer, type Stack } from '../stack.js';
 import { Ledger } from './ledger.js';
 import { Load } from './load.js';
 import { Oracle } from './oracle.js';
+import { mountSmallDisk, type SmallDisk } from './small-disk.js';
 import { makeTables } from './tables.js';
 
 type Postgres = Awaited<ReturnType<typeof startPostgres>>;
@@ -22,8 +23,8 @@ export interface SceneOptions {
   readonly writers?: number;
   /** Runs of hours: what was found right is forgotten. */
   readonly forgetful?: boolean;
-  /** Folder of the source's data. */
-  readonly sourceDir?: string;
+  /** Size of a disk of its own for the source, MiB. */
+  readonly diskMib?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -57,6 +58,7 @@ export class Scene {
     readonly store: Postgres,
     public redisServer: RedisServer,
     readonly network: Network,
+    readonly disk: SmallDisk | null,
     readonly stack: Stack,
     readonly crashFile: string,
     readonly connectionId: string,
@@ -76,10 +78,11 @@ export class Scene {
   readonly load: Load;
 
   static async open(options: SceneOptions): Promise<Scene> {
+    const disk = options.diskMib === undefined ? null : mountSmallDisk(options.diskMib);
     const [source, store, redisServer] = await Promise.all([
       startPostgres({
-        ...(options.sourceDir === undefined ? {} : { dir: options.sourceDir }),
-        config: { wal_sender_timeout: '10s', max_wal_size: '2GB' },
+        ...(disk === null ? {} : { dir: disk.dir }),
+        config: { wal_sender_timeout: '10s', max_wal_size: '1GB' },
       }),
       startPostgres(),
       startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
@@ -125,6 +128,7 @@ export class Scene {
       store,
       redisServer,
       network,
+      disk,
       stack,
       crashFile,
       connectionId,
@@ -278,5 +282,6 @@ export class Scene {
       this.store.stop('immediate'),
       ...Object.values(this.network).map((proxy: Proxy) => proxy.stop()),
     ]);
+    this.disk?.unmount();
   }
 }
