@@ -41,6 +41,8 @@ function counterRedis(url: string): Redis {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: 1000,
+    // A connection on which nothing comes back is made anew: the network may have swallowed it.
+    socketTimeout: 5000,
     connectTimeout: 1500,
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1000),
   });
