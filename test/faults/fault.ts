@@ -21,7 +21,7 @@ export interface Fault {
   /** What it takes besides the usual scene. Faults with the same wishes share one. */
   readonly scene?: Omit<SceneOptions, 'seed'>;
   /** Where it can't be made on this machine: why. */
-  missing?(): string | null;
+  readonly missing?: () => string | null;
   /** Breaks something and lets it be whole again. */
   inject(scene: Scene, rng: Random): Promise<Injected | void>;
   /**
