@@ -22,9 +22,10 @@ export interface LogEvent {
 
 export const logKey = (streamId: string): string => `plnx:events:{${streamId}}`;
 
-export async function readLog(redis: Redis, streamId: string): Promise<LogEvent[]> {
+/** @param after the entry of the last event that was read; `null`: from the beginning. */
+export async function readLog(redis: Redis, streamId: string, after: string | null = null): Promise<LogEvent[]> {
   const events: LogEvent[] = [];
-  for (let from = '-'; ;) {
+  for (let from = after === null ? '-' : `(${after}`; ;) {
     const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', 5000);
     for (const [entry, fields] of page) {
       const of: Record<string, string> = {};
@@ -41,17 +42,18 @@ export async function readLog(redis: Redis, streamId: string): Promise<LogEvent[
  * `subject` + key → the newest row. A reader who does only this ends with what the source holds. A changed key is a
  * delete and, next in the same transaction, an insert: values that were not sent again are those of the deleted row.
  */
-export function fold(events: readonly LogEvent[]): Map<string, Record<string, unknown>> {
-  const rows = new Map<string, Record<string, unknown>>();
-  let gone: { place: string; row: Record<string, unknown> | undefined } | null = null;
-  for (const event of events) {
+export class Folded {
+  readonly rows = new Map<string, Record<string, unknown>>();
+  #gone: { place: string; row: Record<string, unknown> | undefined } | null = null;
+
+  take(event: LogEvent): void {
+    const { rows } = this;
     const at = `${event.subject} ${event.partitionkey}`;
     const { commit_lsn: lsn, seq } = event.data.source as { commit_lsn: string; seq: number };
-    const moved = gone?.place === `${lsn} ${seq}` ? gone.row : undefined;
-    gone = event.data.op === 'd' ? { place: `${lsn} ${seq + 1}`, row: rows.get(at) } : null;
-    if (event.data.op === 't') {
-      for (const key of [...rows.keys()]) if (key.startsWith(`${event.subject} `)) rows.delete(key);
-    } else if (event.data.op === 'd') rows.delete(at);
+    const moved = this.#gone?.place === `${lsn} ${seq}` ? this.#gone.row : undefined;
+    this.#gone = event.data.op === 'd' ? { place: `${lsn} ${seq + 1}`, row: rows.get(at) } : null;
+    if (event.data.op === 't') this.forget(event.subject);
+    else if (event.data.op === 'd') rows.delete(at);
     else {
       const kept = Object.fromEntries(
         (event.data.unchanged ?? []).map((name) => [name, (rows.get(at) ?? moved)?.[name]]),
@@ -59,7 +61,17 @@ export function fold(events: readonly LogEvent[]): Map<string, Record<string, un
       rows.set(at, { ...kept, ...event.data.after });
     }
   }
-  return rows;
+
+  /** All rows of a table. */
+  forget(subject: string): void {
+    for (const key of [...this.rows.keys()]) if (key.startsWith(`${subject} `)) this.rows.delete(key);
+  }
+}
+
+export function fold(events: readonly LogEvent[]): Map<string, Record<string, unknown>> {
+  const folded = new Folded();
+  for (const event of events) folded.take(event);
+  return folded.rows;
 }
 
 export const repeatedIds = (events: readonly LogEvent[]): number =>

@@ -3,7 +3,7 @@
  * The way in for a fresh clone: needs Node and npm, nothing else. Installs what is missing, bundles, and runs the
  * TypeScript of `apps/standalone/src` with the command and its arguments.
  *
- *   node apps/standalone/run.mjs start | demo | test | bench | serve <app>
+ *   node apps/standalone/run.mjs start | demo | test | bench | faults | soak | serve <app>
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,7 +13,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const COMMANDS = ['start', 'demo', 'test', 'bench', 'serve'];
+const COMMANDS = ['start', 'demo', 'test', 'bench', 'faults', 'soak', 'serve'];
+/** Commands that are a bundle of their own, beside the apps: name of the bundle and its entry. */
+const BUNDLES = {
+  bench: ['bench', 'test/bench/main.ts'],
+  faults: ['faults', 'test/faults/main.ts'],
+  soak: ['faults', 'test/faults/main.ts'],
+};
 const say = (line) => process.stderr.write(`${line}\n`);
 
 function fail(line, code = 1) {
@@ -76,18 +82,20 @@ if (!COMMANDS.includes(command)) fail(`Usage: node apps/standalone/run.mjs ${COM
 process.chdir(ROOT);
 await install();
 
+const own = BUNDLES[command];
 const { buildApps, bundle, endBuilder } = await import('./build.mjs');
 try {
-  if (command === 'bench') await Promise.all([buildApps(), bundle('bench', 'test/bench/main.ts')]);
+  if (own) await Promise.all([buildApps(), bundle(...own)]);
   else if (command === 'serve' && args[0]) await buildApps(['standalone', args[0]]);
   else await buildApps();
   await endBuilder();
 } catch (error) {
   fail(`The build failed: ${error.message.split('\n')[0]}`);
 }
-if (command === 'bench') {
-  process.argv = [process.execPath, path.join(ROOT, 'dist/bench/main.cjs'), ...args];
+const main = path.join(ROOT, 'dist', own?.[0] ?? 'standalone', 'main.cjs');
+if (own) {
+  process.argv = [process.execPath, main, ...(own[0] === command ? [] : [command]), ...args];
   // Its servers and the system under test end in exit hooks, which a signal alone would skip.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
 }
-createRequire(import.meta.url)(path.join(ROOT, 'dist', command === 'bench' ? 'bench' : 'standalone', 'main.cjs'));
+createRequire(import.meta.url)(main);

@@ -9,7 +9,7 @@ import {
 } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { RedisEmitter } from '@planasonix/service';
+import { crashPoints, RedisEmitter } from '@planasonix/service';
 import {
   ApiKeyStore,
   AuditStore,
@@ -50,6 +50,8 @@ function counterRedis(url: string): Redis {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: 1000,
+    // A connection on which nothing comes back is made anew: the network may have swallowed it.
+    socketTimeout: 5000,
     connectTimeout: 1500,
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1000),
   });
@@ -64,6 +66,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const store = await openStore(env.DATABASE_URL, { log, poolSize: 20 });
   const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
   const clock = systemClock;
+  const step = crashPoints(env.CRASH_FILE);
   const keys = new ApiKeyStore(store);
   const streams = new StreamStore(store, box);
   const pipelines = new PipelineStore(store);
@@ -72,7 +75,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const idempotency = new IdempotencyStore(store);
 
   const queues = new QueueProducer(env.REDIS_URL);
-  const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log);
+  const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log, step);
   const emitter = new RedisEmitter(env.REDIS_URL, log);
   const logs = new EventLogs(env.REDIS_URL);
   const lifecycle = {
@@ -82,6 +85,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     nudge: (streamId: string) => void emitter.emit(PATTERNS.nudge, { stream_id: streamId }),
     eventLog: (output: Parameters<EventLogs['of']>[0]) => logs.of(output),
     clock,
+    step,
   };
   const asks = new AskService(workers, queues, clock);
   const commands = new CommandService(lifecycle);

@@ -10,7 +10,7 @@ import {
   StreamStore,
   WorkspaceStore,
 } from '@planasonix/store';
-import { eventually, startPostgres, startRedis } from '@planasonix/testing';
+import { eventually, startPostgres, startProxy, startRedis } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
 import { boot } from './boot.js';
 import { readAggregatorEnv } from './env.js';
@@ -30,13 +30,13 @@ describe('the aggregator', () => {
   let makeStream: () => Promise<{ id: string; createdAt: Date }>;
   const apps: NestFastifyApplication[] = [];
 
-  const start = async () => {
+  const start = async (redisUrl = redis.url) => {
     const app = await boot(
       readAggregatorEnv({
         NODE_ENV: 'test',
         LOG_LEVEL: 'silent',
         DATABASE_URL: postgres.url(),
-        REDIS_URL: redis.url,
+        REDIS_URL: redisUrl,
         ENCRYPTION_KEY,
       }),
     );
@@ -208,6 +208,24 @@ describe('the aggregator', () => {
     await countedAre(stream, 30);
   });
 
+  it('counts on after the network has swallowed its connections to Redis without a word', async () => {
+    const proxy = await startProxy({ targetPort: redis.port });
+    try {
+      await start(`redis://127.0.0.1:${proxy.port}`);
+      const stream = await makeStream();
+      await send(report(stream.id, { sequence: 1, total_events: 5 }));
+      await countedAre(stream, 5);
+      proxy.halfOpen();
+      let sequence = 1;
+      await eventually('reports are counted again', async () => {
+        await send(report(stream.id, { sequence: ++sequence, total_events: 9 }));
+        return (await counted(stream)).total === 9;
+      });
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it('counts on while the store is away, and tells that it is not ready', async () => {
     const app = await start();
     const stream = await makeStream();
@@ -236,7 +254,7 @@ describe('the aggregator', () => {
     await metrics.apply([report(stream.id, { total_events: 6 })], () => stream.createdAt);
     const kept = new MetricsSnapshotStore(store);
     const census = {
-      streamsSince: () =>
+      streamsWithin: () =>
         [stream, { id: `str_01${'y'.repeat(24)}`, createdAt: new Date() }].map(
           ({ id, createdAt }) => [id, { epoch: 1, createdAt }] as const,
         ),

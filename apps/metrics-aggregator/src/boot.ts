@@ -16,6 +16,8 @@ function countersRedis(url: string): Redis {
     enableOfflineQueue: false,
     connectTimeout: 1500,
     commandTimeout: 2000,
+    // Commands that time out leave their connection as it is, and one that the network has swallowed stays so for ever.
+    socketTimeout: 5000,
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1000),
   });
   redis.on('error', () => undefined);

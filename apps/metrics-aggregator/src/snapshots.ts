@@ -18,7 +18,7 @@ export class Snapshots {
 
   constructor(
     private readonly metrics: Pick<MetricsStore, 'window'>,
-    private readonly census: Pick<StreamCensus, 'streamsSince'>,
+    private readonly census: Pick<StreamCensus, 'streamsWithin'>,
     private readonly store: Pick<MetricsSnapshotStore, 'put'>,
     private readonly now: () => number = Date.now,
   ) {}
@@ -38,7 +38,7 @@ export class Snapshots {
 
   private async writeAll(): Promise<void> {
     // In one order everywhere, so that two instances never wait for each other's rows crosswise.
-    const streams = [...this.census.streamsSince(this.now() - ACTIVE_MS)].sort(([a], [b]) => (a < b ? -1 : 1));
+    const streams = [...this.census.streamsWithin(ACTIVE_MS)].sort(([a], [b]) => (a < b ? -1 : 1));
     for (let from = 0; from < streams.length; from += PER_STATEMENT) {
       const rows = [];
       for (const [streamId, { createdAt }] of streams.slice(from, from + PER_STATEMENT)) {

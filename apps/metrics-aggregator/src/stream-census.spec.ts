@@ -1,3 +1,4 @@
+import { eventually } from '@planasonix/testing';
 import type { CounterReport } from '@planasonix/core';
 import { readReports } from './report-schema.js';
 import { StreamCensus } from './stream-census.js';
@@ -102,6 +103,18 @@ describe('which reports count (trap 37)', () => {
     expect(asked).toBe(2);
   });
 
+  it('hears of a new epoch also after the clock was set back an hour', async () => {
+    let epoch = 1;
+    const census = new StreamCensus({
+      epochs: (ids) => Promise.resolve(new Map(ids.map((one) => [one, { epoch, createdAt: new Date(0) }]))),
+    });
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+    expect(await census.admit([report({ epoch: 1 })])).toHaveLength(1);
+    clock.mockRestore();
+    epoch = 2;
+    await eventually('it is heard', async () => (await census.admit([report({ epoch: 2 })])).length === 1);
+  });
+
   it('forgets streams that are gone or silent', async () => {
     let [now, rows] = [0, 3];
     const id = (i: number) => `str_01${String(i).padStart(24, '0')}`;
@@ -114,11 +127,11 @@ describe('which reports count (trap 37)', () => {
     );
     await census.admit([1, 2, 3].map((i) => report({ stream_id: id(i) })));
     expect(census.size).toBe(3);
-    expect(census.streamsSince(1)).toEqual([]);
+    expect(census.streamsWithin(now - 1)).toEqual([]);
     now = 700_000;
     rows = 1;
     expect(await census.admit([report({ stream_id: id(2) }), report({ stream_id: id(3) })])).toHaveLength(1);
-    expect(census.streamsSince(1).map(([one]) => one)).toEqual([id(2)]);
+    expect(census.streamsWithin(now - 1).map(([one]) => one)).toEqual([id(2)]);
     expect(census.size).toBe(1);
   });
 });

@@ -29,7 +29,8 @@ export class StreamCensus {
 
   constructor(
     private readonly streams: Pick<StreamStore, 'epochs'>,
-    private readonly now: () => number = Date.now,
+    /** Milliseconds that only grow: under a clock that was set back, a new epoch would not be asked for until it has caught up. */
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   get size(): number {
@@ -57,8 +58,9 @@ export class StreamCensus {
     return this.known.get(streamId)?.createdAt ?? null;
   }
 
-  /** Streams that have reported since `since` (ms). */
-  streamsSince(since: number): readonly (readonly [string, KnownStream])[] {
+  /** Streams that have reported within the last `ms`. */
+  streamsWithin(ms: number): readonly (readonly [string, KnownStream])[] {
+    const since = this.now() - ms;
     return [...this.known].filter(([, entry]) => entry.reportedAt >= since);
   }
 

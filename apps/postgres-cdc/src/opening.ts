@@ -58,6 +58,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
         owned: deps.owned()['publication'] === publication,
         remember: () => deps.remember({ publication }),
       });
+      context.step?.('publication-created');
       await endPredecessor(control, slot, deps.name, context.clock);
     }
     const found = only ? null : await slotState(control, slot);
@@ -113,5 +114,7 @@ async function placeOf(
   // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
   if (found !== null) await dropSlot(control, slot);
   await deps.remember({ slot });
-  return (await createSlot(replication, control, slot, deps.config.failover)).consistentPoint;
+  const { consistentPoint } = await createSlot(replication, control, slot, deps.config.failover);
+  deps.context.step?.('slot-created');
+  return consistentPoint;
 }

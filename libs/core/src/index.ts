@@ -7,5 +7,6 @@ export * from './latency.js';
 export * from './ports.js';
 export * from './sink.js';
 export * from './source.js';
+export * from './steps.js';
 export * from './stream-state.js';
 export * from './stream.js';

@@ -1,6 +1,7 @@
 import type { Check, ConnectionReport } from './check.js';
 import type { Clock } from './clock.js';
 import type { ChangeBatch, Position, Positions } from './event.js';
+import type { Steps } from './steps.js';
 
 /** How far a source's head is ahead of what it has handed over. */
 export interface Lag {
@@ -176,6 +177,8 @@ export interface SourceContext {
   readonly onLostPosition: OnLostPosition | null;
   readonly clock: Clock;
   readonly log: Log;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 /** A JSON Schema document (2020-12), as announced to the gateway. `writeOnly: true` marks a secret. */

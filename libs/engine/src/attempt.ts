@@ -1,4 +1,5 @@
 import {
+  losesPosition,
   StreamError,
   type Held,
   type Position,
@@ -168,6 +169,7 @@ export class Attempt {
       counters,
       limits: engine.pump,
       mayWrite: () => this.deps.mayWrite(),
+      step: engine.step,
       onConnected: () => this.deps.onChange(),
       onSettled: () => {
         this.#progressed = true;
@@ -210,7 +212,9 @@ export class Attempt {
     this.#abort.signal.throwIfAborted();
     if (found === 'late')
       throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
-    const failure = failureOfChecks(found);
+    // A start that gives the lost position up is the way on from these: nothing of that position is read.
+    const known = this.deps.extras.onLostPosition === null ? found : found.filter(({ code }) => !losesPosition(code));
+    const failure = failureOfChecks(known);
     if (failure) throw new PreflightFailed(failure);
   }
 

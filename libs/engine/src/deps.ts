@@ -7,6 +7,7 @@ import type {
   Sink,
   SnapshotOrders,
   Source,
+  Steps,
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
@@ -34,6 +35,8 @@ export interface EngineDeps {
   /** 0 to 1; for jitter. */
   readonly random?: () => number;
   readonly pump?: Partial<PumpLimits>;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 /** Where counters go each second. Lossy: totals are absolute. */

@@ -103,6 +103,27 @@ describe('a worker, when things fail', () => {
     expect(row).toMatchObject({ status: 'running', lastError: null });
   });
 
+  it('takes a finding that the position is lost for known where the user has given that position up (trap 9)', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const lost = { code: 'slot_lost', severity: 'error', message: 'invalidated', fix: null } as const;
+    const row = ledger.add(ID);
+    server.checks = [lost];
+    worker();
+    await clock.advance(1_000);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'slot_lost' } });
+    row.onLost = 'resnapshot';
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'running', lastError: null });
+    server.checks = [lost, { code: 'wal_level', severity: 'error', message: 'wal_level is replica', fix: null }];
+    row.onLost = 'resnapshot';
+    ledger.command(ID, 'stopped');
+    await clock.advance(3_000);
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'wal_level' } });
+  });
+
   it('goes to error at once on what a retry can not mend, and after 20 retries of a fault of ours; no text of it is shown', async () => {
     const { clock, ledger, server, lines, worker } = hostWorld();
     const row = ledger.add(ID);

@@ -123,6 +123,7 @@ export class WorkerHost {
       const askedAt = clock.monotonic();
       const spec = await ledger.claim(workerId, streamId);
       if (!spec) return;
+      this.options.step?.('lease-claimed');
       if (this.#stopping.signal.aborted || spec.sourceType !== sourceType) {
         await ledger.report({ streamId, epoch: spec.epoch }, { releaseLease: true });
         return;

@@ -1,4 +1,12 @@
-import type { Appended, ChangeBatch, Position, Positions, Sink, Source } from '@planasonix/core';
+import {
+  ROW_EVENT_TYPES,
+  type Appended,
+  type ChangeBatch,
+  type Position,
+  type Positions,
+  type Sink,
+  type Source,
+} from '@planasonix/core';
 import { Batcher, type BatchLimits, type Group } from './batcher.js';
 import { Bell } from './bell.js';
 import { lapsed, Settler, type SettlerDeps } from './settler.js';
@@ -29,6 +37,8 @@ export interface PumpDeps extends SettlerDeps {
   /** Positions that were read here were committed. */
   onSettled(): void;
 }
+
+const isSnapshot = ({ events }: Pick<ChangeBatch, 'events'>): boolean => events[0]?.type === ROW_EVENT_TYPES.r;
 
 type State = 'running' | 'draining' | 'paused' | 'stopping' | 'over';
 
@@ -195,6 +205,7 @@ export class Pump {
       this.deps.onConnected();
     }
     if (batch.events.length === 0 && batch.position === null) return;
+    if (this.deps.step && isSnapshot(batch)) this.deps.step('snapshot-chunk');
     if (this.#state === 'running') this.#add(batch);
     else this.#parked = batch; // Invariant 7: nothing enters the log once it says paused
   }
@@ -246,6 +257,8 @@ export class Pump {
     this.#flightBytes -= group.bytes;
     const { clock, counters, sink } = this.deps;
     counters.durable(group.events, appended, clock.now());
+    if (this.deps.step && group.events.length > 0)
+      this.deps.step(isSnapshot(group) ? 'snapshot-recorded' : 'log-appended');
     if (group.position !== null) {
       this.#positions.set(group.partition, group.position);
       this.#settler.landed(group.partition, group.position, sink.settleDelayMs);

@@ -5,6 +5,7 @@ import {
   type Log,
   type Position,
   type Source,
+  type Steps,
   type StreamLedger,
 } from '@planasonix/core';
 import type { Counters } from './counters.js';
@@ -27,6 +28,8 @@ export interface SettlerDeps {
   readonly counters: Counters;
   /** Does the lease hold? Asked before every write. */
   mayWrite(): boolean;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 export const lapsed = () => new StreamError('fenced', 'The lease has run out');
@@ -82,10 +85,12 @@ export class Settler {
     }
     if (!committed) throw new StreamError('fenced', 'Another worker has taken over this stream'); // Invariant 3
     this.#landed.splice(0, count);
+    this.deps.step?.('position-committed');
     for (const [partition, position] of positions) {
       if (this.#closed) break;
       await source.ack(partition, position); // … then the source may forget
     }
+    this.deps.step?.('acknowledged');
     return fresh;
   }
 }

@@ -5,6 +5,7 @@ import {
   type EventLog,
   type OnLostPosition,
   type PipelineOutput,
+  type Steps,
   type StreamCommand,
   type StreamStatus,
 } from '@planasonix/core';
@@ -23,6 +24,8 @@ export interface CommandDeps {
   readonly nudge: (streamId: string) => void;
   readonly eventLog: (output: PipelineOutput) => EventLog;
   readonly clock: Clock;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 export interface Answer {
@@ -72,6 +75,7 @@ export class CommandService {
       }
       case 'accepted': {
         const { stream, transition } = outcome;
+        this.deps.step?.('outbox-written');
         this.deps.kick();
         this.deps.nudge(streamId);
         if (!transition.confirm) return { status: transition.to, updatedAt: stream.updated_at };

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@planasonix/core';
+import { noSteps, type Clock, type Log, type Steps } from '@planasonix/core';
 import type { OutboxStore } from '@planasonix/store';
 import type { QueueProducer } from './queues.js';
 
@@ -22,6 +22,7 @@ export class OutboxRelay {
     private readonly queues: Pick<QueueProducer, 'ring'>,
     private readonly clock: Clock,
     private readonly log: Log,
+    private readonly step: Steps = noSteps,
   ) {}
 
   start(): void {
@@ -72,5 +73,6 @@ export class OutboxRelay {
       rows.map((row) => this.queues.ring(row.source_type, { streamId: row.stream_id, generation: row.generation })),
     );
     await Promise.race([rung, late]).finally(() => timer.abort());
+    this.step('outbox-relayed');
   }
 }

@@ -26,12 +26,19 @@ export interface AskJob {
   readonly deadline: number;
 }
 
+/**
+ * A connection on which nothing comes back for so long is made anew: the network may have swallowed it. BullMQ listens
+ * with commands that wait up to 10 s.
+ */
+const SILENCE_MS = { asking: 5_000, listening: 15_000 } as const;
+
 /** Connections that fail at once while Redis is away: a request must not hang on them. */
 function producing(url: string): Redis {
   const redis = new Redis(url, {
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     connectTimeout: 1000,
+    socketTimeout: SILENCE_MS.asking,
     retryStrategy: () => 250,
   });
   redis.on('error', () => undefined);
@@ -40,7 +47,11 @@ function producing(url: string): Redis {
 
 /** Connections that wait for Redis as long as it takes (BullMQ's workers ask for that). */
 function consuming(url: string): Redis {
-  const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 250 });
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 250,
+    socketTimeout: SILENCE_MS.listening,
+  });
   redis.on('error', () => undefined);
   return redis;
 }

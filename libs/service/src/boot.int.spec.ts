@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Controller, Get, Module } from '@nestjs/common';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { eventually, freePort, startRedis, type Redis } from '@planasonix/testing';
+import { eventually, freePort, startProxy, startRedis, type Redis } from '@planasonix/testing';
 import { bootApp, type BootOptions } from './boot.js';
 import { readEnv } from './env.js';
 import { asLog, createLogger } from './logger.js';
@@ -137,6 +137,18 @@ describe('the shell of every app', () => {
         expect(await emitter.emit('test.event', ['lost'])).toBe(false);
         await redis.start();
         await arrives(round);
+      }
+    });
+
+    it('are heard again after the network has swallowed the connection without a word', async () => {
+      const proxy = await startProxy({ targetPort: redis.port });
+      try {
+        await boot(`redis://127.0.0.1:${proxy.port}`, { redisEvents: true });
+        await arrives('before');
+        proxy.halfOpen();
+        await arrives('after');
+      } finally {
+        await proxy.stop();
       }
     });
 

@@ -54,6 +54,8 @@ const base = {
       'has to be fatal, error, warn, info, debug, trace or silent',
     )
     .default('info'),
+  /** For tests alone: a file that names the step at which the process ends itself, see `crash-point.ts`. */
+  CRASH_FILE: z.string().optional(),
   METRICS_TRANSPORT: z.enum(['redis'], 'can only be redis in this version').default('redis'),
 };
 
@@ -86,6 +88,7 @@ export function readEnv<Shape extends z.ZodRawShape>(
     throw new EnvError(result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   const env = result.data as z.infer<z.ZodObject<BaseShape>>;
   const production = env.NODE_ENV === 'production';
+  if (production && env.CRASH_FILE !== undefined) throw new EnvError(['CRASH_FILE is for tests, not for production']);
   return {
     ...(result.data as z.infer<z.ZodObject<Shape>>),
     ...env,

@@ -1,4 +1,5 @@
 export * from './boot.js';
+export { crashPoints } from './crash-point.js';
 export * from './env.js';
 export type * from './health.js';
 export * from './logger.js';

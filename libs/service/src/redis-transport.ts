@@ -28,20 +28,28 @@ export function redisOptions(url: string): TransportOptions {
 }
 
 const RETRY_MS = 500;
+/** A subscriber only listens, and would never hear that its connection has died: it is asked this often. */
+const ASK_MS = 5_000;
+const ANSWER_MS = 5_000;
 
 /**
  * Nest's Redis transport, patient: its own fails the boot when Redis is down at that moment, and waits for Redis at
- * shutdown. This one subscribes whenever Redis comes, again each time it comes back, and closes at once.
+ * shutdown. This one subscribes whenever Redis comes, again each time it comes back or the network has swallowed the
+ * connection, and closes at once.
  */
 class PatientServerRedis extends ServerRedis {
+  private asking: NodeJS.Timeout | null = null;
+
   override start(callback?: () => void): void {
     for (const client of this.clients()) void client.connect().catch(() => undefined);
     this.bindEvents(this.subClient, this.pubClient);
+    this.asking = setInterval(() => this.clients().forEach(ask), ASK_MS).unref();
     callback?.();
   }
 
   override close(): Promise<void> {
     this.isManuallyClosed = true;
+    if (this.asking) clearInterval(this.asking);
     for (const client of this.clients()) client.disconnect();
     return Promise.resolve();
   }
@@ -49,6 +57,16 @@ class PatientServerRedis extends ServerRedis {
   private clients(): Redis[] {
     return ([this.subClient, this.pubClient] as (Redis | undefined)[]).filter((client) => client !== undefined);
   }
+}
+
+/** One that does not answer in time is connected anew, subscriptions with it. */
+function ask(client: Redis): void {
+  if (client.status !== 'ready') return;
+  const late = setTimeout(() => client.disconnect(true), ANSWER_MS).unref();
+  client.ping().then(
+    () => clearTimeout(late),
+    () => clearTimeout(late),
+  );
 }
 
 export const redisMicroservice = (url: string): MicroserviceOptions => ({

@@ -5,6 +5,7 @@ import { ENTITIES } from './entities.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
 import { sql } from './sql.js';
+import { StoreClient } from './store-client.js';
 
 /** What a request waits for at the most before the store counts as down. */
 const CONNECT_MS = 1200;
@@ -31,6 +32,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     // A connection that breaks while it is idle is replaced by the next query; without a handler it would end us.
     poolErrorHandler: () => options.log.warn({}, 'a connection to the store broke'),
     extra: {
+      Client: StoreClient,
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: QUERY_MS,

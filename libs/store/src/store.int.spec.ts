@@ -1,5 +1,5 @@
 import { systemClock, type Log } from '@planasonix/core';
-import { eventually, startPostgres } from '@planasonix/testing';
+import { eventually, startPostgres, startProxy } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
 import {
   ApiKeyStore,
@@ -284,5 +284,21 @@ describe('the store', () => {
     expect(systemClock.monotonic() - began).toBeLessThan(2000);
     await server.start();
     await eventually('it answers', async () => (await pipelines.list(actor.workspaceId, 1, null)).length === 1);
+  });
+
+  it('does not go on waiting on connections that the network has swallowed', async () => {
+    const proxy = await startProxy({ targetPort: server.port });
+    const url = server.url().replace(`:${server.port}/`, `:${proxy.port}/`);
+    const behind = await openStore(url, { log: quiet, poolSize: 3 });
+    try {
+      const all = () => Promise.all([1, 2, 3, 4, 5].map(() => behind.query('SELECT pg_sleep(0.05)')));
+      await all();
+      proxy.halfOpen();
+      await eventually('each of them is replaced', async () => (await all()).length === 5, { timeoutMs: 15_000 });
+      await all();
+    } finally {
+      await behind.destroy();
+      await proxy.stop();
+    }
   });
 });

@@ -15,11 +15,33 @@ export interface Proxy {
   stall(): void;
   /** Each piece of data is held back this many milliseconds, until `resume`. */
   slow(ms: number): void;
+  /** Of the next piece of data of each open connection half passes; then both ends are reset. New connections are fine. */
+  tear(): void;
+  /**
+   * The server sees each open connection end and the client does not: what it sends is swallowed, until `resume` resets
+   * it. New connections are fine.
+   */
+  halfOpen(): void;
   resume(): void;
+  /** Ends all connections with a reset; new ones go to another port: a fail-over behind one address. */
+  moveTo(port: number): void;
   stop(): Promise<void>;
 }
 
+function reset(pair: { readonly client: Socket; readonly upstream: Socket }): void {
+  pair.client.resetAndDestroy();
+  pair.upstream.resetAndDestroy();
+}
+
 type Weather = 'clear' | 'cut' | 'stalled';
+
+/** The two ends of a connection. */
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  torn: boolean;
+  halfOpen: boolean;
+}
 
 export async function startProxy({
   targetPort,
@@ -32,15 +54,18 @@ export async function startProxy({
   let delayMs = 0;
   let accepted = 0;
   let waiting: (() => void)[] = [];
-  const sockets = new Set<Socket>();
-  let pairs = 0;
+  let port = targetPort;
+  const pairs = new Set<Pair>();
 
   const clear = (): Promise<void> =>
     weather === 'stalled' ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve();
   // One chunk at a time, in order: the stream's own back-pressure holds the rest.
-  const gate = () =>
+  const gate = (pair: Pair, to: Socket) =>
     new Transform({
       transform(chunk: Buffer, _encoding, done) {
+        if (pair.halfOpen) return done();
+        if (pair.torn && chunk.length > 1)
+          return void to.write(chunk.subarray(0, chunk.length >> 1), () => reset(pair));
         void (delayMs > 0 ? new Promise((resolve) => setTimeout(resolve, delayMs)) : Promise.resolve())
           .then(clear)
           .then(() => done(null, chunk));
@@ -53,26 +78,26 @@ export async function startProxy({
       return;
     }
     accepted++;
-    pairs++;
-    const upstream = connect({ port: targetPort, host: targetHost });
+    const upstream = connect({ port, host: targetHost });
+    const pair: Pair = { client, upstream, torn: false, halfOpen: false };
+    pairs.add(pair);
     const both = [client, upstream];
     for (const socket of both) {
-      sockets.add(socket);
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
       socket.once('close', () => {
-        sockets.delete(socket);
+        if (socket === upstream && pair.halfOpen) return;
         // While stalled a peer's end is not told either: that is what a dead network looks like.
         void clear().then(() => both.forEach((other) => other.destroy()));
       });
     }
-    client.once('close', () => pairs--);
-    client.pipe(gate()).pipe(upstream);
-    upstream.pipe(gate()).pipe(client);
+    client.once('close', () => pairs.delete(pair));
+    client.pipe(gate(pair, upstream)).pipe(upstream);
+    upstream.pipe(gate(pair, client)).pipe(client);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   server.unref();
-  const { port } = server.address() as AddressInfo;
+  const address = server.address() as AddressInfo;
 
   const release = () => {
     const ready = waiting;
@@ -80,13 +105,13 @@ export async function startProxy({
     ready.forEach((go) => go());
   };
   const drop = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const pair of pairs) reset(pair);
   };
   return {
     host: '127.0.0.1',
-    port,
+    port: address.port,
     get connections() {
-      return pairs;
+      return pairs.size;
     },
     get accepted() {
       return accepted;
@@ -102,10 +127,25 @@ export async function startProxy({
     slow(ms) {
       delayMs = ms;
     },
+    tear() {
+      for (const pair of pairs) pair.torn = true;
+    },
+    halfOpen() {
+      for (const pair of pairs) {
+        pair.halfOpen = true;
+        pair.upstream.unpipe();
+        pair.upstream.end();
+      }
+    },
     resume() {
       weather = 'clear';
       delayMs = 0;
+      for (const pair of pairs) if (pair.halfOpen) reset(pair);
       release();
+    },
+    moveTo(to) {
+      port = to;
+      drop();
     },
     async stop() {
       weather = 'cut';

@@ -4,7 +4,7 @@ import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } 
 import { WorkerHost } from '@planasonix/engine';
 import { consumeQueues, type QueueConsumer } from '@planasonix/lifecycle';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { RedisEmitter } from '@planasonix/service';
+import { crashPoints, RedisEmitter } from '@planasonix/service';
 import {
   ConnectionStore,
   DraftStore,
@@ -48,13 +48,14 @@ export class Connector {
     store: DataSource,
     private readonly log: Log,
   ) {
+    const step = crashPoints(env.CRASH_FILE);
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
     const ledger = new PgStreamLedger(store, box);
     const outbound = createOutbound({
       policy: env.OUTBOUND_POLICY,
       reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
     });
-    const sources = new Sources(type, outbound, log);
+    const sources = new Sources(type, outbound, log, step);
     this.workers = new WorkerStore(store);
     this.logs = new LogBook(env.REDIS_URL);
     this.emitter = new RedisEmitter(env.REDIS_URL, log);
@@ -77,6 +78,7 @@ export class Connector {
       log,
       reportCounters: report,
       capacity: env.CAPACITY,
+      step,
     });
     this.answers = new Answers({
       sources,

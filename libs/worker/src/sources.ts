@@ -8,6 +8,7 @@ import {
   type SnapshotOrders,
   type Source,
   type SourceType,
+  type Steps,
   type StreamSpec,
 } from '@planasonix/core';
 
@@ -30,6 +31,7 @@ export class Sources {
     readonly type: SourceType,
     readonly outbound: Outbound,
     private readonly log: Log,
+    private readonly step?: Steps,
   ) {}
 
   /** For the owner of the stream. */
@@ -46,6 +48,7 @@ export class Sources {
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,
       log: this.log,
+      step: this.step,
     });
   }
 

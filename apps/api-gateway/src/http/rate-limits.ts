@@ -11,6 +11,8 @@ const WINDOW_S = 60;
 const REST_MS = 1000;
 /** Longer than a slow fsync of the log on the same Redis. */
 const COMMAND_MS = 1500;
+/** A connection on which nothing comes back is made anew: the network may have swallowed it. */
+const SILENCE_MS = 5000;
 const MOST_REMEMBERED = 10_000;
 
 export interface Verdict {
@@ -39,6 +41,7 @@ export class RateLimits {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: COMMAND_MS,
+      socketTimeout: SILENCE_MS,
       connectTimeout: 1500,
       enableAutoPipelining: true,
       retryStrategy: (times) => Math.min(50 * 2 ** times, 1000),

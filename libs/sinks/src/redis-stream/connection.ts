@@ -48,6 +48,8 @@ export function controlConnection(connect: RedisFactory): Redis {
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1_000),
     maxRetriesPerRequest: 1,
     commandTimeout: 2_000,
+    // One on which nothing comes back is made anew: the network may have swallowed it.
+    socketTimeout: 5_000,
   });
   redis.on('error', () => undefined);
   return redis;

@@ -1,0 +1,32 @@
+import type { Random } from './random.js';
+import type { Scene, SceneOptions } from './scene.js';
+
+/** What an injection leaves to be known. */
+export interface Injected {
+  /** When the fault was over, ms; by default when `inject` resolved. */
+  readonly overAt?: number;
+  /** Undone when the round has been judged. */
+  after?(): Promise<void>;
+  /** What it has seen to be wrong by itself. */
+  readonly wrong?: readonly string[];
+  /** The log is another one now: events that were said to be durable may be gone from it. */
+  readonly otherLog?: boolean;
+}
+
+export interface Fault {
+  readonly name: string;
+  readonly family: string;
+  /** Numbers of docs/traps.md that it covers. */
+  readonly traps: readonly number[];
+  /** What it takes besides the usual scene. Faults with the same wishes share one. */
+  readonly scene?: Omit<SceneOptions, 'seed'>;
+  /** Where it can't be made on this machine: why. */
+  readonly missing?: () => string | null;
+  /** Breaks something and lets it be whole again. */
+  inject(scene: Scene, rng: Random): Promise<Injected | void>;
+  /**
+   * Codes that the stream may end in `error` with; then it is started again with `resnapshot`. `must`: it has to.
+   * Absent: it has to go on by itself.
+   */
+  readonly told?: { readonly codes: readonly string[]; readonly must: boolean };
+}

@@ -1,0 +1,99 @@
+/** SIGKILL: of each app, of all, at every step of the path and at random moments (trap 38). */
+import { STEPS, type Step } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
+import type { Fault, Injected } from './fault.js';
+import { otherStream } from './other-stream.js';
+import type { Random } from './random.js';
+import { APPS, type App, type Scene } from './scene.js';
+
+const FAMILY = 'kills';
+
+const back = (scene: Scene, app: App) =>
+  eventually(`${app} runs again`, () => scene.pids(app).length > 0, { timeoutMs: 30_000 });
+
+const killed = (name: string, apps: readonly App[], traps: readonly number[]): Fault => ({
+  name,
+  family: FAMILY,
+  traps: [38, ...traps],
+  async inject(scene) {
+    for (const app of apps) await back(scene, app);
+    for (const app of apps) scene.kill(app);
+    return { overAt: Date.now() };
+  },
+});
+
+/** On the path of every change: the load reaches it by itself. */
+const onThePath = (step: Step): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, 4, 5],
+  async inject(scene, rng) {
+    await scene.arm(step, rng.between(1, 6))();
+  },
+});
+
+/** At the beginning of each read. */
+const atStart = (step: Step): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, 10, 32],
+  async inject(scene) {
+    await scene.command('stop');
+    const ended = scene.arm(step, 1);
+    await scene.start();
+    await ended();
+  },
+});
+
+/** On the path of a command: what was accepted is carried out, and its answer, if it came, was true. */
+const inTheGateway = (step: Step): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, 27],
+  async inject(scene, rng): Promise<Injected> {
+    const [verb, state] = rng.pick([
+      ['pause', 'paused'],
+      ['stop', 'stopped'],
+    ] as const);
+    await back(scene, 'api-gateway');
+    const ended = scene.arm(step, 1);
+    await scene.stack.api('POST', `/api/streams/${scene.streamId}/${verb}`).catch(() => undefined);
+    await ended();
+    const wrong: string[] = [];
+    await scene.status([state], scene.streamId, 30_000).catch((error: Error) => wrong.push(error.message));
+    if (verb === 'pause') await scene.command('resume');
+    else await scene.start();
+    return { wrong, overAt: Date.now() };
+  },
+});
+
+/** While a stream is made that reads its rows first; beside it the first one goes on. */
+const whileMade = (step: Step, most: number): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, 10, 12, 33],
+  inject: (scene: Scene, rng: Random) => otherStream(scene, step, rng.between(1, most)),
+});
+
+const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
+  'outbox-written': inTheGateway,
+  'outbox-relayed': inTheGateway,
+  'lease-claimed': atStart,
+  'publication-created': (step) => whileMade(step, 1),
+  'slot-created': (step) => whileMade(step, 1),
+  'snapshot-chunk': (step) => whileMade(step, 12),
+  'snapshot-recorded': (step) => whileMade(step, 12),
+  'log-appended': onThePath,
+  'position-committed': onThePath,
+  acknowledged: onThePath,
+};
+
+export const crashPointFaults: readonly Fault[] = STEPS.map((step) => AT[step](step));
+
+export const kills: readonly Fault[] = [
+  killed('worker', ['postgres-cdc'], [5]),
+  killed('gateway', ['api-gateway'], [27]),
+  killed('aggregator', ['metrics-aggregator'], [37]),
+  killed('all at once', APPS, [5, 27, 37]),
+  ...crashPointFaults,
+];

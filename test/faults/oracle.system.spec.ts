@@ -1,0 +1,117 @@
+import type { LogEvent } from '../log.js';
+import { Ledger, type Change } from './ledger.js';
+import { Oracle, type Findings } from './oracle.js';
+import { plan } from './statements.js';
+import { TABLES } from './tables.js';
+
+/** A log and a ledger that agree, and one thing that does not: the judge has to see each. */
+const marker = (n: number): Change => ({
+  op: 'u',
+  subject: TABLES.marker.subject,
+  key: '{"writer":1}',
+  after: { writer: 1, n },
+});
+const hot = (id: number, v: number): Change => ({
+  op: 'u',
+  subject: TABLES.hot.subject,
+  key: `{"id":${id}}`,
+  after: { id, v, writer: 1 },
+});
+
+function logged(n: number, changes: readonly Change[]): LogEvent[] {
+  return changes.map(({ op, subject, key, after }, seq) => ({
+    entry: `${n}-${seq}`,
+    id: `${n}-${seq}`,
+    type: '',
+    subject,
+    time: '2026-01-01T00:00:00Z',
+    partitionkey: key,
+    source: '',
+    text: '',
+    data: { op, before: null, after, source: { commit_lsn: `0/${n.toString(16)}`, seq } },
+  }));
+}
+
+/** Three transactions of two changes; `of` may spoil the log. */
+function judged(
+  of: (log: LogEvent[][]) => LogEvent[],
+  committed = [1, 2, 3],
+  excusedUntil: number | null = null,
+): Findings {
+  const ledger = new Ledger();
+  const made = [1, 2, 3].map((n) => [marker(n), hot(n, n)]);
+  for (const n of [1, 2, 3]) {
+    if (committed.includes(n)) ledger.committed(`1:${n}`, made[n - 1]!);
+    else ledger.rolledBack(`1:${n}`);
+  }
+  const oracle = new Oracle(ledger);
+  oracle.take(of(made.map((changes, i) => logged(i + 1, changes))));
+  return oracle.judge(new Map(oracle.folded.rows), excusedUntil);
+}
+
+const charged = (findings: Findings): string[] =>
+  (['lost', 'phantom', 'torn', 'repeated', 'wrong'] as const).filter((charge) => findings[charge].length > 0);
+
+describe('the judge of the fault battery', () => {
+  it('finds nothing where there is nothing', () => {
+    const findings = judged((log) => log.flat());
+    expect(charged(findings)).toEqual([]);
+    expect(findings).toMatchObject({ changes: 6, transactions: 3, excused: 0 });
+  });
+
+  it('finds a transaction that is lost, also the last one', () => {
+    expect(charged(judged((log) => [...log[0]!, ...log[2]!]))).toEqual(['lost']);
+    expect(charged(judged((log) => [...log[0]!, ...log[1]!]))).toEqual(['lost']);
+  });
+
+  it('excuses one only where a snapshot stands for it', () => {
+    const findings = judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], Date.now());
+    expect(charged(findings)).toEqual([]);
+    expect(findings.excused).toBe(1);
+    expect(charged(judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], Date.now() - 60_000))).toEqual(['lost']);
+  });
+
+  it('finds a transaction that was rolled back', () => {
+    expect(charged(judged((log) => log.flat(), [1, 3]))).toEqual(['phantom']);
+  });
+
+  it('finds a torn one: without its end, without its beginning, with another in between', () => {
+    expect(charged(judged((log) => [log[0]![0]!, ...log[1]!, ...log[2]!]))).toContain('torn');
+    expect(charged(judged((log) => [log[0]![1]!, ...log[1]!, ...log[2]!]))).toContain('torn');
+    expect(charged(judged((log) => [log[0]![0]!, ...log[1]!, log[0]![1]!, ...log[2]!]))).toContain('torn');
+  });
+
+  it('finds what is there twice: a change, and a transaction under other ids', () => {
+    expect(charged(judged((log) => [...log[0]!, log[0]![1]!, ...log[1]!, ...log[2]!]))).toContain('repeated');
+    const again = (events: LogEvent[]) => events.map((event) => ({ ...event, id: `again ${event.id}` }));
+    expect(charged(judged((log) => [...log.flat(), ...again(log[1]!)]))).toContain('repeated');
+  });
+
+  it('finds commits out of order, and a value that is another', () => {
+    expect(charged(judged((log) => [...log[1]!, ...log[0]!, ...log[2]!]))).toEqual(['wrong']);
+    const other = (event: LogEvent) => ({ ...event, data: { ...event.data, after: { id: 1, v: 9, writer: 1 } } });
+    expect(charged(judged((log) => [log[0]![0]!, other(log[0]![1]!), ...log[1]!, ...log[2]!]))).toEqual(['wrong']);
+  });
+
+  it('finds a table that the folded log does not give', () => {
+    const oracle = new Oracle(new Ledger());
+    expect(oracle.judge(new Map([['public.hot {"id":1}', { id: 1 }]]), null).wrong).toHaveLength(1);
+  });
+});
+
+describe('the load', () => {
+  it('is a function of the seed', () => {
+    const text = (seed: number) => JSON.stringify(Array.from({ length: 400 }, (_, n) => plan(seed, 1, n)));
+    expect(text(5)).toBe(text(5));
+    expect(text(5)).not.toBe(text(6));
+  });
+
+  it('has in 400 transactions everything that the battery is about', () => {
+    const plans = Array.from({ length: 400 }, (_, n) => plan(1, 1, n));
+    const sql = plans.flatMap(({ statements }) => statements.map((statement) => statement.sql)).join('\n');
+    for (const one of ['DELETE', 'SET id =', 'ROLLBACK TO', 'RELEASE', 'TRUNCATE public."bulk"', 'public."Pair"'])
+      expect(sql).toContain(one);
+    expect(plans.some(({ end }) => end === 'rollback')).toBe(true);
+    expect(plans.filter(({ tiny }) => tiny).length).toBeGreaterThan(50);
+  });
+});

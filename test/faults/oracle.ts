@@ -1,0 +1,173 @@
+/**
+ * The judge: goes by the log alone and by what the writers know. Everything that a consumer could rightly complain of
+ * is a line in one of its lists.
+ */
+import { Folded, type LogEvent } from '../log.js';
+import type { Change, Ledger, Transaction } from './ledger.js';
+import { rowText, type Row } from './rows.js';
+import { TABLES } from './tables.js';
+
+export const CHARGES = ['lost', 'phantom', 'torn', 'repeated', 'wrong'] as const;
+/**
+ * - `lost`: committed and not in the log, not even in part
+ * - `phantom`: in the log and never committed
+ * - `torn`: a transaction that is there in part, or not in one piece
+ * - `repeated`: an id, or a transaction, that is there twice
+ * - `wrong`: another change than the one that was made, another order, a table that the folded log does not give, a
+ *   status that is not true
+ */
+export type Charge = (typeof CHARGES)[number];
+export type Charges = Readonly<Record<Charge, readonly string[]>>;
+
+export interface Findings extends Charges {
+  readonly changes: number;
+  readonly transactions: number;
+  /** Transactions of a gap that was told, in whose place a new snapshot stands. */
+  readonly excused: number;
+}
+
+interface Open {
+  readonly lsn: string;
+  readonly events: LogEvent[];
+}
+
+/** LSNs as text that compares like the numbers. */
+const sortable = (lsn: string): string =>
+  lsn
+    .split('/')
+    .map((half) => half.padStart(8, '0'))
+    .join('/');
+
+export class Oracle {
+  readonly folded = new Folded();
+  #found: Record<Charge, string[]> = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
+  readonly #ids = new Set<string>();
+  #open: Open | null = null;
+  #lastLsn = '';
+  #changes = 0;
+  #transactions = 0;
+
+  /** @param forgetful remembers ids of the last while only, for runs of hours */
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly forgetful = false,
+  ) {}
+
+  take(events: readonly LogEvent[]): void {
+    if (this.forgetful && this.#ids.size > 500_000) this.#ids.clear();
+    for (const event of events) {
+      if (this.#ids.has(event.id)) this.charge('repeated', `id ${event.id} of ${event.subject}`);
+      this.#ids.add(event.id);
+      this.folded.take(event);
+      if (event.data.op === 'r' || event.data.source['snapshot'] === true) continue;
+      const lsn = sortable(String(event.data.source['commit_lsn']));
+      if (this.#open?.lsn !== lsn) {
+        this.#close();
+        if (lsn <= this.#lastLsn)
+          this.charge('wrong', `order: commit ${lsn} after ${this.#lastLsn} (${event.subject})`);
+        this.#open = { lsn, events: [] };
+        this.#lastLsn = lsn > this.#lastLsn ? lsn : this.#lastLsn;
+      }
+      this.#open.events.push(event);
+    }
+  }
+
+  charge(charge: Charge, what: string): void {
+    this.#found[charge].push(what.slice(0, 300));
+  }
+
+  /**
+   * Everything that was committed has been waited for: what is not there is lost. Begins a new account.
+   *
+   * @param tables what the source holds now
+   * @param excusedUntil transactions committed until then may be covered by a new snapshot instead, ms
+   */
+  judge(tables: ReadonlyMap<string, Row>, excusedUntil: number | null): Findings {
+    this.#close();
+    let excused = 0;
+    for (const one of this.ledger.missing()) {
+      if (excusedUntil !== null && one.committedAt <= excusedUntil) {
+        excused++;
+        this.ledger.excuse([one]);
+      } else this.charge('lost', `transaction ${one.id} (${one.changes.length} changes)`);
+    }
+    this.ledger.excuse(this.ledger.missing());
+    this.#compare(tables);
+    const findings = { ...this.#found, changes: this.#changes, transactions: this.#transactions, excused };
+    this.#found = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
+    this.#changes = 0;
+    this.#transactions = 0;
+    return findings;
+  }
+
+  #close(): void {
+    const open = this.#open;
+    this.#open = null;
+    if (open === null) return;
+    this.#transactions++;
+    this.#changes += open.events.length;
+    const marked = open.events.filter((event) => event.subject === TABLES.marker.subject);
+    const ids = marked.map(({ data }) => `${String(data.after?.['writer'])}:${String(data.after?.['n'])}`);
+    if (ids.length !== 1) {
+      this.charge('torn', `commit ${open.lsn} has ${ids.length} marker rows and ${open.events.length} changes`);
+      return;
+    }
+    const one = this.ledger.find(ids[0]!);
+    if (one === null) {
+      const known = this.ledger.wasRolledBack(ids[0]!) ? 'was rolled back' : 'is unknown';
+      this.charge('phantom', `transaction ${ids[0]} ${known}`);
+      return;
+    }
+    if (one.seen) {
+      this.charge('repeated', `transaction ${one.id}`);
+      return;
+    }
+    this.ledger.saw(one);
+    this.#match(one, open);
+  }
+
+  #match(one: Transaction, { events }: Open): void {
+    const { changes } = one;
+    if (events.length !== changes.length)
+      this.charge('torn', `transaction ${one.id}: ${events.length} of ${changes.length} changes`);
+    const least = Math.min(events.length, changes.length);
+    for (let i = 0; i < least; i++) {
+      const difference = differs(changes[i]!, events[i]!);
+      if (difference === null) continue;
+      this.charge('wrong', `transaction ${one.id}, change ${i}: ${difference}`);
+      return;
+    }
+    for (let i = 1; i < events.length; i++)
+      if (Number(events[i]!.data.source['seq']) <= Number(events[i - 1]!.data.source['seq'])) {
+        this.charge('torn', `transaction ${one.id}: its changes are out of order`);
+        return;
+      }
+  }
+
+  #compare(tables: ReadonlyMap<string, Row>): void {
+    for (const line of comparison(this.folded.rows, tables)) this.charge('wrong', line);
+  }
+}
+
+/** What is not the same in the folded log and in the tables. */
+export function comparison(folded: ReadonlyMap<string, Row>, tables: ReadonlyMap<string, Row>): string[] {
+  const lines: string[] = [];
+  for (const [key, row] of tables) {
+    const got = folded.get(key);
+    if (got === undefined) lines.push(`${key}: in the table, not in the folded log`);
+    else if (rowText(got) !== rowText(row)) lines.push(`${key}: folded ${rowText(got)}, table ${rowText(row)}`);
+  }
+  for (const key of folded.keys()) if (!tables.has(key)) lines.push(`${key}: in the folded log, not in the table`);
+  return lines;
+}
+
+/** `null`: it is the change that was made. */
+function differs(change: Change, { data, subject, partitionkey }: LogEvent): string | null {
+  const [is, was] = [`${data.op} ${subject} ${partitionkey}`, `${change.op} ${change.subject} ${change.key}`];
+  if (is !== was) return `${is} in place of ${was}`;
+  if (change.after === null) return data.after === null ? null : `${is} has a row`;
+  const unsent = data.unchanged ?? [];
+  if (data.after === null) return `${is} has no row`;
+  const [got, wanted] = [rowText(data.after, unsent), rowText(change.after, unsent)];
+  return got === wanted ? null : `${is} is ${got} in place of ${wanted}`;
+}

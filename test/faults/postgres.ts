@@ -1,0 +1,250 @@
+/** The source: its server, the slot, the publication, the tables. */
+import pg from 'pg';
+import { eventually } from '@planasonix/testing';
+import { crowd } from './crowd.js';
+import type { Fault, Injected } from './fault.js';
+import type { Scene } from './scene.js';
+import { smallDiskMissing } from './small-disk.js';
+import { DOOMED_STATEMENTS } from './statements.js';
+import { DOOMED, TABLES } from './tables.js';
+
+const FAMILY = 'postgres';
+
+const terminated = (scene: Scene): Promise<object[]> =>
+  scene.sourceQuery('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [
+    scene.slot,
+  ]);
+
+/** Somebody else is faster than a reconnect. */
+const dropped = (scene: Scene): Promise<unknown> =>
+  eventually(
+    'the slot is dropped',
+    async () => {
+      await terminated(scene);
+      await scene.sourceQuery(
+        'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1',
+        [scene.slot],
+      );
+      return true;
+    },
+    { timeoutMs: 20_000, everyMs: 1 },
+  );
+
+async function invalidated(scene: Scene): Promise<void> {
+  const set = async (sql: string): Promise<void> => {
+    await scene.sourceQuery(sql);
+    await scene.sourceQuery('SELECT pg_reload_conf()');
+  };
+  await set("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  await eventually(
+    'the slot has lost its WAL',
+    async () => {
+      await scene.sourceQuery('SELECT pg_switch_wal()');
+      await scene.sourceQuery('CHECKPOINT');
+      const [slot] = await scene.sourceQuery<{ wal_status: string }>(
+        'SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1',
+        [scene.slot],
+      );
+      return slot?.wal_status === 'lost';
+    },
+    { timeoutMs: 30_000, everyMs: 100 },
+  );
+  await set('ALTER SYSTEM RESET max_slot_wal_keep_size');
+}
+
+/** Reads the slot as another consumer would, and confirms nothing. */
+async function heldByAnother(scene: Scene, ms: number): Promise<void> {
+  const other = new pg.Client({ connectionString: `${scene.source.url('src')}?replication=database` });
+  other.on('error', () => undefined);
+  await other.connect();
+  const reading = other
+    .query(
+      `START_REPLICATION SLOT "${scene.slot}" LOGICAL 0/0 (proto_version '1', publication_names '"${scene.slot}"')`,
+    )
+    .catch(() => undefined);
+  await eventually('the slot is held', async () => {
+    const [slot] = await scene.sourceQuery<{ active: boolean }>(
+      'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
+      [scene.slot],
+    );
+    return slot?.active;
+  });
+  await scene.start();
+  await scene.load.goOn(ms);
+  await other.end().catch(() => undefined);
+  await reading;
+}
+
+const restartsRead = async (scene: Scene): Promise<void> => {
+  await scene.command('stop');
+  await scene.start();
+};
+
+export const postgres: readonly Fault[] = [
+  {
+    name: 'immediate stop and start',
+    family: FAMILY,
+    traps: [5],
+    async inject(scene, rng) {
+      await scene.source.halt('immediate');
+      await scene.load.goOn(rng.between(0, 4000));
+      await scene.source.start();
+    },
+  },
+  {
+    name: 'SIGKILL and start',
+    family: FAMILY,
+    traps: [5],
+    async inject(scene, rng) {
+      await scene.source.kill();
+      await scene.load.goOn(rng.between(0, 4000));
+      await scene.source.start();
+    },
+  },
+  {
+    name: 'walsender terminated',
+    family: FAMILY,
+    traps: [1, 2, 4],
+    async inject(scene, rng): Promise<Injected> {
+      for (let i = rng.between(1, 4); i > 0; i--) {
+        await terminated(scene);
+        await scene.load.goOn(rng.between(0, 800));
+      }
+      return { overAt: Date.now() };
+    },
+  },
+  {
+    name: 'slot dropped',
+    family: FAMILY,
+    traps: [6, 9],
+    told: { codes: ['slot_lost'], must: true },
+    async inject(scene, rng) {
+      const live = rng.chance(0.5);
+      if (!live) await scene.command('stop');
+      await dropped(scene);
+      if (!live) await scene.start();
+    },
+  },
+  {
+    name: 'slot dropped and made again',
+    family: FAMILY,
+    traps: [6],
+    told: { codes: ['slot_lost', 'offset_gap'], must: true },
+    async inject(scene, rng) {
+      await scene.command('stop');
+      await dropped(scene);
+      await scene.load.goOn(rng.between(200, 1500));
+      await scene.sourceQuery("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [scene.slot]);
+      await scene.start();
+    },
+  },
+  {
+    name: 'slot advanced',
+    family: FAMILY,
+    traps: [5],
+    told: { codes: ['offset_gap'], must: true },
+    async inject(scene, rng) {
+      await scene.command('stop');
+      await scene.load.goOn(rng.between(200, 1500));
+      await scene.sourceQuery('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [scene.slot]);
+      await scene.start();
+    },
+  },
+  {
+    name: 'slot invalidated',
+    family: FAMILY,
+    traps: [9],
+    told: { codes: ['slot_lost'], must: true },
+    async inject(scene) {
+      await scene.command('stop');
+      await invalidated(scene);
+      await scene.start();
+    },
+  },
+  {
+    name: 'slot held by somebody else',
+    family: FAMILY,
+    traps: [33],
+    async inject(scene, rng) {
+      await scene.command('stop');
+      await heldByAnother(scene, rng.between(2000, 6000));
+    },
+  },
+  {
+    name: 'publication dropped',
+    family: FAMILY,
+    traps: [10],
+    told: { codes: ['publication_missing', 'offset_gap', 'slot_lost'], must: false },
+    async inject(scene) {
+      await scene.sourceQuery(`DROP PUBLICATION "${scene.slot}"`);
+    },
+  },
+  {
+    name: 'table taken out of the publication, then a new read',
+    family: FAMILY,
+    traps: [10, 12],
+    told: { codes: ['publication_incomplete', 'offset_gap'], must: false },
+    async inject(scene, rng) {
+      await scene.sourceQuery(`ALTER PUBLICATION "${scene.slot}" DROP TABLE ${TABLES.hot.name}`);
+      await scene.load.goOn(rng.between(500, 2000));
+      await restartsRead(scene);
+    },
+  },
+  {
+    name: 'table dropped',
+    family: FAMILY,
+    traps: [17],
+    async inject(scene): Promise<Injected> {
+      await scene.load.pause();
+      await scene.load.sentinel(DOOMED_STATEMENTS);
+      await scene.sourceQuery(DOOMED.drop);
+      scene.load.resume();
+      await restartsRead(scene);
+      return {
+        overAt: Date.now(),
+        after: async () => {
+          await scene.sourceQuery(DOOMED.create);
+          await restartsRead(scene);
+        },
+      };
+    },
+  },
+  {
+    name: 'replica identity changed',
+    family: FAMILY,
+    traps: [11, 14],
+    async inject(scene, rng) {
+      const set = (identity: string) =>
+        scene.sourceQuery(`ALTER TABLE ${TABLES.account.name} REPLICA IDENTITY ${identity}`);
+      for (const identity of [rng.pick(['FULL', 'NOTHING']), 'FULL', 'DEFAULT']) {
+        await set(identity);
+        await scene.load.goOn(rng.between(200, 1200));
+      }
+    },
+  },
+  {
+    name: 'disk full',
+    family: FAMILY,
+    traps: [5],
+    scene: { diskMib: 1500 },
+    missing: smallDiskMissing,
+    async inject(scene, rng) {
+      scene.disk!.fill();
+      const until = Date.now() + rng.between(3000, 6000);
+      // The next segment of WAL has no room.
+      while (Date.now() < until) {
+        await scene.sourceQuery('SELECT pg_switch_wal()').catch(() => undefined);
+        await scene.load.goOn(100);
+      }
+      scene.disk!.free();
+      await scene.source.kill();
+      await scene.source.start();
+    },
+  },
+  {
+    name: 'connection limit',
+    family: FAMILY,
+    traps: [9],
+    inject: (scene, rng) => crowd(scene, scene.source, 'src', rng),
+  },
+];

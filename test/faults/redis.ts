@@ -1,0 +1,81 @@
+/** The Redis of queues, counters and the log. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { freePort, startRedis, tempDir } from '@planasonix/testing';
+import type { Fault, Injected } from './fault.js';
+
+const FAMILY = 'redis';
+const run = promisify(execFile);
+
+export const redis: readonly Fault[] = [
+  {
+    name: 'SIGKILL and start',
+    family: FAMILY,
+    traps: [26],
+    async inject(scene, rng) {
+      await scene.redisServer.kill();
+      await scene.load.goOn(rng.between(0, 5000));
+      await scene.redisServer.start();
+    },
+  },
+  {
+    name: 'out of memory',
+    family: FAMILY,
+    traps: [26],
+    async inject(scene, rng) {
+      await scene.redis.config('SET', 'maxmemory', '1');
+      await scene.load.goOn(rng.between(1000, 6000));
+      await scene.redis.config('SET', 'maxmemory', '0');
+    },
+  },
+  {
+    name: 'queues deleted',
+    family: FAMILY,
+    traps: [27],
+    async inject(scene): Promise<Injected> {
+      const clear = async (): Promise<void> => {
+        const keys = (await scene.redis.keys('plnx:*')).filter((key) => /commands|asks/.test(key));
+        if (keys.length > 0) await scene.redis.del(...keys);
+      };
+      await clear();
+      const stopping = scene.command('stop');
+      await clear();
+      await stopping;
+      const starting = scene.start();
+      await clear();
+      await starting;
+      return {};
+    },
+  },
+  {
+    name: 'read-only replica',
+    family: FAMILY,
+    traps: [26],
+    async inject(scene, rng) {
+      // Of a master that never answers: it keeps its data and takes no writes.
+      await scene.redis.replicaof('127.0.0.1', String(await freePort()));
+      await scene.load.goOn(rng.between(1000, 6000));
+      await scene.redis.replicaof('NO', 'ONE');
+    },
+  },
+  {
+    name: 'fail-over to a copy that lags',
+    family: FAMILY,
+    traps: [2, 5, 26],
+    // Nothing is to be told where the source still has what the copy lacks.
+    told: { codes: ['offset_gap'], must: false },
+    async inject(scene, rng): Promise<Injected> {
+      const old = scene.redisServer;
+      const dir = tempDir('redis-copy');
+      await run('cp', ['-a', `${old.dir}/.`, dir]);
+      await scene.load.goOn(rng.pick([0, 100, 1000, 3000]));
+      await old.kill();
+      const copy = await startRedis({ dir });
+      scene.redis.disconnect();
+      scene.redis = copy.client();
+      scene.redisServer = copy;
+      scene.network.redis.moveTo(copy.port);
+      return { otherLog: true };
+    },
+  },
+];

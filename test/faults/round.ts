@@ -1,0 +1,122 @@
+/** One fault, from the load before it to the verdict after it. */
+import { eventually } from '@planasonix/testing';
+import type { Fault } from './fault.js';
+import type { Findings } from './oracle.js';
+import { CHARGES } from './oracle.js';
+import { random } from './random.js';
+import type { Scene } from './scene.js';
+import { TABLES, tableRows } from './tables.js';
+
+export interface Round {
+  readonly fault: string;
+  readonly seed: number;
+  readonly findings: Findings;
+  /** From the fault's end until a change that was committed after it was durable, ms. */
+  readonly recoveryMs: number;
+  /** Code that the stream told, where it did. */
+  readonly told: string | null;
+}
+
+export const isClean = ({ findings }: Round): boolean => CHARGES.every((charge) => findings[charge].length === 0);
+
+const RECOVERY_MS = 120_000;
+
+export async function playRound(scene: Scene, fault: Fault, seed: number): Promise<Round> {
+  const rng = random(seed, fault.name);
+  scene.beginRound();
+  scene.load.resume();
+  await scene.running();
+  await scene.load.goOn(rng.between(200, 1200));
+  const injected = (await fault.inject(scene, rng)) ?? {};
+  let overAt = injected.overAt ?? Date.now();
+  if (injected.otherLog === true) scene.readAnew();
+  for (const what of injected.wrong ?? []) scene.oracle.charge('wrong', what);
+  const told = await toldError(scene, fault);
+  if (told !== null) {
+    await scene.start({ onLostPosition: 'resnapshot' });
+    overAt = Date.now();
+    await scene.running();
+    await scene.snapshotDone();
+    scene.excusedUntil = Date.now();
+  }
+  const recoveryMs = await recovery(scene, overAt);
+  const findings = await verdict(scene);
+  await injected.after?.();
+  return { fault: `${fault.family}/${fault.name}`, seed, findings, recoveryMs, told };
+}
+
+/** `null`: it runs. @throws when it has to tell and does not, or tells what is not expected */
+async function toldError(scene: Scene, { told }: Fault): Promise<string | null> {
+  if (told === undefined) return null;
+  if (told.must) await scene.status(['error']);
+  else await settled(scene);
+  const { status, last_error: error } = await scene.stream();
+  if (status !== 'error') return null;
+  if (!told.codes.includes(error.code as string))
+    scene.oracle.charge('wrong', `told ${error.code} (${error.message}) in place of ${told.codes.join(' or ')}`);
+  return error.code as string;
+}
+
+/** In error, or a change that is committed now becomes durable. */
+async function settled(scene: Scene): Promise<void> {
+  const since = Date.now();
+  await eventually(
+    'the stream goes on or tells why not',
+    async () => {
+      await scene.read();
+      return scene.arrivalAfter(since) !== null || (await scene.stream()).status === 'error';
+    },
+    { timeoutMs: RECOVERY_MS, everyMs: 50 },
+  );
+}
+
+async function recovery(scene: Scene, overAt: number): Promise<number> {
+  const first = await eventually(
+    'changes become durable again',
+    async () => {
+      await scene.read();
+      return scene.arrivalAfter(overAt);
+    },
+    { timeoutMs: RECOVERY_MS, everyMs: 20 },
+  );
+  return Math.max(0, first.durableAt - overAt);
+}
+
+/** Lets everything that was committed arrive, then asks the oracle. */
+export async function verdict(scene: Scene): Promise<Findings> {
+  await scene.load.pause();
+  const id = await scene.load.sentinel();
+  const [writer, n] = id.split(':').map(Number);
+  let late = false;
+  await eventually(
+    `the last transaction (${id}) is in the log`,
+    async () =>
+      (await scene.read()).some(
+        ({ subject, data }) =>
+          subject === TABLES.marker.subject && data.after?.['writer'] === writer && data.after?.['n'] === n,
+      ),
+    { timeoutMs: RECOVERY_MS, everyMs: 20 },
+  ).catch(() => (late = true));
+  const source = await scene.admin();
+  const rows = await tableRows(source);
+  await source.end();
+  if (late) scene.oracle.charge('wrong', 'the last transaction did not arrive');
+  const { status, last_error: error } = await scene.stream();
+  if (status !== 'running') scene.oracle.charge('wrong', `the stream says ${status} (${error?.code})`);
+  await totals(scene);
+  const findings = scene.oracle.judge(rows, scene.excusedUntil);
+  scene.excusedUntil = null;
+  scene.load.resume();
+  return findings;
+}
+
+/** `total_events` is the log's length, also after a kill. Trap 37 */
+async function totals(scene: Scene): Promise<void> {
+  const length = await scene.redis.xlen(`plnx:events:{${scene.streamId}}`);
+  let told: unknown;
+  await eventually(
+    'total_events is the length of the log',
+    async () => (told = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.total_events) === length,
+    { timeoutMs: 30_000, everyMs: 100 },
+  ).catch(() => scene.oracle.charge('wrong', `total_events says ${String(told)}, the log holds ${length}`));
+}

@@ -1,0 +1,166 @@
+/** One client of the source that writes what its seed says, whatever happens to the server, and knows what was committed. */
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Change, Ledger } from './ledger.js';
+import { mark, plan, type Plan, type Returned, type Statement } from './statements.js';
+import { TABLES } from './tables.js';
+
+export interface WriterDeps {
+  readonly ledger: Ledger;
+  readonly seed: number;
+  connect(): Promise<Client>;
+}
+
+export class Writer {
+  #client: Client | null = null;
+  #n = 0;
+  #state: 'running' | 'pausing' | 'paused' | 'stopped' = 'paused';
+  #quiet: (() => void)[] = [];
+  #go: () => void = () => undefined;
+  #done: Promise<void> | null = null;
+
+  constructor(
+    readonly number: number,
+    private readonly deps: WriterDeps,
+  ) {}
+
+  resume(): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'running';
+    this.#go();
+    this.#done ??= this.#run();
+  }
+
+  /** Resolves when its last transaction is over and known. */
+  pause(): Promise<void> {
+    if (this.#state !== 'running') return Promise.resolve();
+    this.#state = 'pausing';
+    return new Promise((resolve) => this.#quiet.push(resolve));
+  }
+
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    this.#go();
+    await this.#client?.end().catch(() => undefined);
+    await this.#done;
+  }
+
+  /** One transaction of its marker and `more`, until it is committed. Only while paused. @returns its id */
+  async sentinel(more: readonly Statement[]): Promise<string> {
+    for (;;) {
+      const n = ++this.#n;
+      const statements = [mark(this.number, n), ...more];
+      const known = await this.#perform({ statements, end: 'commit', tiny: more.length === 0, pauseMs: 0 }, n);
+      if (known === 'committed') return `${this.number}:${n}`;
+      if (known === 'stopped') throw new Error('the load has ended');
+    }
+  }
+
+  #stopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped()) {
+      if (this.#state === 'pausing') {
+        this.#state = 'paused';
+        for (const tell of this.#quiet.splice(0)) tell();
+      }
+      if (this.#state === 'paused') {
+        await new Promise<void>((resolve) => (this.#go = resolve));
+        continue;
+      }
+      const n = ++this.#n;
+      const next = plan(this.deps.seed, this.number, n);
+      await this.#perform(next, n);
+      if (next.pauseMs > 0) await wait(next.pauseMs);
+    }
+    for (const tell of this.#quiet.splice(0)) tell();
+  }
+
+  /** Never throws: whatever becomes of it, the ledger knows in the end. */
+  async #perform({ statements, end, tiny }: Plan, n: number): Promise<'committed' | 'rolled back' | 'stopped'> {
+    const { ledger } = this.deps;
+    const id = `${this.number}:${n}`;
+    const client = await this.#connected();
+    if (client === null) return 'stopped';
+    let changes: Change[] = [];
+    const marks: number[] = [];
+    // From here on the server may have committed it, whether or not it lives to say so.
+    let asked = tiny;
+    try {
+      if (!tiny) await client.query('BEGIN');
+      for (const statement of statements) {
+        const made = await this.#execute(client, statement);
+        if (statement.savepoint === 'open') marks.push(changes.length);
+        else if (statement.savepoint !== undefined) {
+          const at = marks.pop()!;
+          if (statement.savepoint === 'back') changes = changes.slice(0, at);
+        } else changes.push(...made);
+      }
+      asked ||= end === 'commit';
+      if (!tiny) await client.query(end === 'commit' ? 'COMMIT' : 'ROLLBACK');
+      if (end === 'commit') {
+        ledger.committed(id, changes);
+        return 'committed';
+      }
+    } catch {
+      await client.query('ROLLBACK').catch(() => this.#drop());
+      if (asked && (await this.#wasCommitted(n))) {
+        ledger.committed(id, tiny ? this.#marked(n) : changes);
+        return 'committed';
+      }
+    }
+    ledger.rolledBack(id);
+    return 'rolled back';
+  }
+
+  async #execute(client: Client, { sql, values, effect }: Statement): Promise<Change[]> {
+    const { rows } = await client.query<Returned>(sql, values as unknown[]);
+    return effect?.(rows) ?? [];
+  }
+
+  #marked(n: number): Change[] {
+    return mark(this.number, n).effect!([{ row: { writer: this.number, n } }]);
+  }
+
+  /** The marker row says it; its lock is waited for, so a backend that is still at it has ended. */
+  async #wasCommitted(n: number): Promise<boolean> {
+    for (;;) {
+      const client = await this.#connected();
+      if (client === null) return false;
+      try {
+        const { rows } = await client.query<{ n: number }>(
+          `SELECT n FROM ${TABLES.marker.name} WHERE writer = $1 FOR UPDATE`,
+          [this.number],
+        );
+        return rows[0]!.n === n;
+      } catch {
+        await this.#drop();
+      }
+    }
+  }
+
+  /** Tries for as long as it takes. `null`: it was stopped. */
+  async #connected(): Promise<Client | null> {
+    while (!this.#stopped()) {
+      if (this.#client !== null) return this.#client;
+      try {
+        const client = await this.deps.connect();
+        client.once('end', () => {
+          if (this.#client === client) this.#client = null;
+        });
+        this.#client = client;
+      } catch {
+        await wait(50);
+      }
+    }
+    return null;
+  }
+
+  async #drop(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    await client?.end().catch(() => undefined);
+  }
+}
