@@ -15,9 +15,14 @@ export function cpuSeconds(pid: number): number {
 }
 
 /** Highest resident set of a process so far, MiB. */
-export function peakMiB(pid: number): number {
+export const peakMiB = (pid: number): number => statusMiB(pid, /VmHWM:\s+(\d+)/);
+
+/** Resident set of a process now, MiB. */
+export const rssMiB = (pid: number): number => statusMiB(pid, /VmRSS:\s+(\d+)/);
+
+function statusMiB(pid: number, line: RegExp): number {
   try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
+    return Number(line.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
   } catch {
     return 0;
   }

@@ -53,7 +53,11 @@ const serverCpu = (pid: number): number => {
 
 async function main(): Promise<void> {
   const redis = await startRedis({ args: process.argv.slice(5) });
-  const log = new RedisLog({ type: 'redis_stream' }, redisFactory(redis.url), systemClock);
+  const log = new RedisLog(
+    { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } },
+    redisFactory(redis.url),
+    systemClock,
+  );
   const sink = log.sink('str_01j9k9z0a1b2c3d4e5f6g7h8j9', 1);
   try {
     await sink.open();
