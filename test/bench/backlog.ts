@@ -2,7 +2,7 @@
 import { eventually } from '@planasonix/testing';
 import { logKey } from '../log.js';
 import { until } from '../shop.js';
-import { peakMiB, round, stopwatch } from './measure.js';
+import { peakMiB, perMillion, round, stopwatch } from './measure.js';
 import { readSlot } from './reference.js';
 import { slotOf, walsender, type Scene } from './scene.js';
 
@@ -72,6 +72,3 @@ export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Reco
     total_events: told?.total_events,
   };
 }
-
-const perMillion = (used: Readonly<Record<string, number>>, rows: number): Record<string, number> =>
-  Object.fromEntries(Object.entries(used).map(([name, of]) => [name, round((of / rows) * 1e6, 2)]));

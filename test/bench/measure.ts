@@ -47,6 +47,10 @@ export function stopwatch(pids: Readonly<Record<string, readonly number[]>>): St
 
 export const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
 
+/** CPU seconds by name → the same for a million rows. */
+export const perMillion = (used: Readonly<Record<string, number>>, rows: number): Record<string, number> =>
+  Object.fromEntries(Object.entries(used).map(([name, of]) => [name, round((of / rows) * 1e6, 2)]));
+
 /** The value below which `quantile` of `sorted` lie. */
 export const quantile = (sorted: readonly number[], of: number): number =>
   sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * of) - 1))] ?? Number.NaN;

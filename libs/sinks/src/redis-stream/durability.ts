@@ -24,10 +24,9 @@ export const settleDelayMs = (found: Durability): number => (found.fsync === 'al
 export async function readDurability(redis: Redis): Promise<Durability> {
   const settings = new Map<string, string>();
   try {
-    for (const pattern of ['*append*', 'maxmemory*', 'auto-aof-rewrite-*']) {
-      const flat = (await redis.config('GET', pattern)) as string[];
+    const found = ['*append*', 'maxmemory*', 'auto-aof-rewrite-*'].map((pattern) => redis.config('GET', pattern));
+    for (const flat of (await Promise.all(found)) as string[][])
       for (let i = 0; i + 1 < flat.length; i += 2) settings.set(flat[i]!, flat[i + 1]!);
-    }
   } catch (error) {
     if (!(error instanceof Error) || !/^(ERR|NOPERM)/.test(error.message)) throw error;
   }
