@@ -4,10 +4,12 @@
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { crowd } from './crowd.js';
 import { drain } from './drain.js';
 import { gateway } from './gateway.js';
 import { latency } from './latency.js';
 import { openScene, type Scene } from './scene.js';
+import { tables, values, wide } from './shapes.js';
 import { snapshot } from './snapshot.js';
 import { transaction } from './transaction.js';
 
@@ -17,6 +19,10 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   transaction,
   snapshot,
   gateway,
+  tables,
+  wide,
+  values,
+  crowd,
 };
 
 async function main(wanted: readonly string[]): Promise<number> {

@@ -15,9 +15,14 @@ export function cpuSeconds(pid: number): number {
 }
 
 /** Highest resident set of a process so far, MiB. */
-export function peakMiB(pid: number): number {
+export const peakMiB = (pid: number): number => statusMiB(pid, /VmHWM:\s+(\d+)/);
+
+/** Resident set of a process now, MiB. */
+export const rssMiB = (pid: number): number => statusMiB(pid, /VmRSS:\s+(\d+)/);
+
+function statusMiB(pid: number, line: RegExp): number {
   try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
+    return Number(line.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
   } catch {
     return 0;
   }
@@ -41,6 +46,10 @@ export function stopwatch(pids: Readonly<Record<string, readonly number[]>>): St
 }
 
 export const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
+
+/** CPU seconds by name → the same for a million rows. */
+export const perMillion = (used: Readonly<Record<string, number>>, rows: number): Record<string, number> =>
+  Object.fromEntries(Object.entries(used).map(([name, of]) => [name, round((of / rows) * 1e6, 2)]));
 
 /** The value below which `quantile` of `sorted` lie. */
 export const quantile = (sorted: readonly number[], of: number): number =>

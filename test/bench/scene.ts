@@ -13,6 +13,7 @@ export interface Scene {
   readonly redis: RedisServer;
   readonly stack: Stack;
   readonly source: Client;
+  readonly pipelineId: string;
   /** Makes a running stream over `tables`. */
   stream(name: string, config: object): Promise<string>;
   /** Creates without starting. */
@@ -35,11 +36,15 @@ export const rows = (table: string, from: string, to: string): string => `
 
 export async function openScene(): Promise<Scene> {
   const postgres = await startPostgres({
-    config: { max_wal_size: '8GB', checkpoint_timeout: '1h', shared_buffers: '256MB', autovacuum: 'off' },
+    config: {
+      max_wal_size: '8GB',
+      checkpoint_timeout: '1h',
+      shared_buffers: '256MB',
+      autovacuum: 'off',
+    },
   });
-  const redis = await startRedis({
-    args: ['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0'],
-  });
+  // Never rewritten: a rewrite would fall into some runs and not into others.
+  const redis = await startRedis({ args: ['--auto-aof-rewrite-percentage', '0'] });
   const admin = await postgres.connect();
   await admin.query('CREATE DATABASE meta');
   await admin.query('CREATE DATABASE bench');
@@ -57,6 +62,7 @@ export async function openScene(): Promise<Scene> {
     redis,
     stack,
     source,
+    pipelineId,
     create,
     stream: async (name, config) => {
       const id = await create(name, config);

@@ -3,7 +3,7 @@ import { NO_ORDERS, systemClock, type Log, type SourceContext } from '@planasoni
 import { eventually } from '@planasonix/testing';
 import { postgresCdc } from '../../apps/postgres-cdc/src/source-type.js';
 import { logKey } from '../log.js';
-import { round } from './measure.js';
+import { perMillion, round, stopwatch } from './measure.js';
 import { copyToNowhere } from './reference.js';
 import { rows, TABLE, type Scene } from './scene.js';
 
@@ -58,13 +58,13 @@ export async function snapshot(scene: Scene): Promise<object> {
 
   const client = redis.client();
   const id = await scene.create('snap', { tables: ['public.snap'] });
-  const began = performance.now();
+  const watch = stopwatch({ worker: stack.pids('postgres-cdc'), redis: [redis.pid] });
   await stack.api('POST', `/api/streams/${id}/start`);
   await eventually('the snapshot is in the log', async () => (await client.xlen(logKey(id))) >= ROWS, {
     timeoutMs: 300_000,
     everyMs: 50,
   });
-  const seconds = (performance.now() - began) / 1000;
+  const { seconds, cpu } = watch.read();
   await stack.api('DELETE', `/api/streams/${id}?purge=true`);
   await source.query('DROP TABLE snap');
   return {
@@ -75,6 +75,7 @@ export async function snapshot(scene: Scene): Promise<object> {
     into_log_rows_per_s: round(ROWS / seconds, 0),
     ratio_log: round(asJson / seconds, 2),
     aim_log: 0.5,
+    cpu_s_per_million: perMillion(cpu, ROWS),
     plain_copy_rows_per_s: round(ROWS / plain, 0),
     into_nothing_rows_per_s: round(ROWS / nothing, 0),
     ratio_nothing: round(plain / nothing, 2),

@@ -273,6 +273,19 @@ describe('the log in Redis', () => {
       await begin(['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru']);
       expect(await log.check()).toMatchObject([{ code: 'log_may_evict', severity: 'warning' }]);
     });
+
+    it('tells of an AOF that is rewritten while it is small, until the fix is made', async () => {
+      await begin(['--auto-aof-rewrite-min-size', '64mb']);
+      const [found] = await log.check();
+      expect(found).toMatchObject({ code: 'log_rewrites_often', severity: 'info' });
+      await redis.client().call(...(found!.fix!.split(' ') as [string, ...string[]]));
+      expect(await log.check()).toEqual([]);
+    });
+
+    it('does not tell of rewrites where there are none', async () => {
+      await begin(['--auto-aof-rewrite-min-size', '64mb', '--auto-aof-rewrite-percentage', '0']);
+      expect(await log.check()).toEqual([]);
+    });
   });
 
   it('writes all of a batch or none of it when the memory is full, and says what to do', async () => {

@@ -32,7 +32,19 @@ export interface Redis {
   start(): Promise<void>;
 }
 
-const DEFAULTS = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--maxmemory-policy', 'noeviction'];
+/** A log fills an AOF of 64 MB, Redis' own limit for its first rewrite, in a second. */
+const DEFAULTS = [
+  '--appendonly',
+  'yes',
+  '--appendfsync',
+  'always',
+  '--save',
+  '',
+  '--maxmemory-policy',
+  'noeviction',
+  '--auto-aof-rewrite-min-size',
+  '1gb',
+];
 
 /** A plain socket: a client library would go on trying, or hold a timer. */
 const answers = (port: number): Promise<boolean> =>

@@ -1,0 +1,74 @@
+/** Rows that wait in the WAL, until all of them are in the log; beside it the same WAL read to nowhere. */
+import { eventually } from '@planasonix/testing';
+import { logKey } from '../log.js';
+import { until } from '../shop.js';
+import { peakMiB, perMillion, round, stopwatch } from './measure.js';
+import { readSlot } from './reference.js';
+import { slotOf, walsender, type Scene } from './scene.js';
+
+export interface Backlog {
+  readonly part: string;
+  /** As a stream's config and a publication name them. */
+  readonly tables: readonly string[];
+  readonly rows: number;
+  /** Commits `rows` rows; runs in a procedure, so `COMMIT` may stand in it. `at` is a bigint for its use. */
+  readonly fill: string;
+}
+
+export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Record<string, unknown>> {
+  const { source, stack, redis, postgres } = scene;
+  const { part, rows, tables } = backlog;
+  await source.query(`CREATE PUBLICATION bench_ref_pub FOR TABLE ${tables.join(', ')}`);
+  const id = await scene.stream(part, { tables, snapshot: 'never' });
+  const slot = await slotOf(source);
+  await stack.api('POST', `/api/streams/${id}/stop`);
+  await source.query("SELECT pg_create_logical_replication_slot('bench_ref', 'pgoutput')");
+  await source.query(
+    `CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$ DECLARE at bigint := 1; BEGIN ${backlog.fill} END $$`,
+  );
+  await source.query('CALL fill()');
+  const end = (await source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')).rows[0]!.lsn;
+
+  const reference = await readSlot(postgres, 'bench_ref', 'bench_ref_pub', end);
+  await source.query("SELECT pg_drop_replication_slot('bench_ref')");
+
+  const client = redis.client();
+  const worker = stack.pids('postgres-cdc');
+  const watch = stopwatch({
+    worker,
+    redis: [redis.pid],
+    gateway: stack.pids('api-gateway'),
+    aggregator: stack.pids('metrics-aggregator'),
+  });
+  await stack.api('POST', `/api/streams/${id}/start`);
+  await until(stack, id, 'running', 60_000);
+  const server = stopwatch({ server: await walsender(source, slot) });
+  await eventually('all rows are in the log', async () => (await client.xlen(logKey(id))) >= rows, {
+    timeoutMs: 300_000,
+    everyMs: 20,
+  });
+  const { seconds, cpu } = watch.read();
+  const used = { ...cpu, ...server.read().cpu };
+  const peak = Math.max(...worker.map(peakMiB));
+  const told = (await stack.api('GET', `/api/streams/${id}/metrics`)).a;
+  const bytes = Number(await client.hget(logKey(id).replace(':events:', ':log:'), 'bytes'));
+  await stack.api('DELETE', `/api/streams/${id}?purge=true`);
+  await source.query(`DROP TABLE ${tables.join(', ')}`);
+  return {
+    part,
+    rows,
+    reference: reference.what,
+    reference_rows_per_s: round(rows / reference.seconds, 0),
+    ours_rows_per_s: round(rows / seconds, 0),
+    ratio: round(reference.seconds / seconds, 2),
+    data_mib_per_s: round(bytes / seconds / 1_048_576),
+    worker_peak_mib: round(peak),
+    cpu_s_per_million: perMillion(used, rows),
+    cpu_s_per_gib: Object.fromEntries(
+      Object.entries(used).map(([name, of]) => [name, round((of / bytes) * 2 ** 30, 2)]),
+    ),
+    reference_client_cpu_s_per_million:
+      reference.clientCpu === null ? null : round((reference.clientCpu / rows) * 1e6, 2),
+    total_events: told?.total_events,
+  };
+}
