@@ -202,6 +202,7 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     );
     await reads(one, false);
     await eventually('it was made one', failover);
+    await one.stop();
     one.moveTo(standby);
     expect(await codes()).toContainEqual(['config_invalid', 'error']);
   });
