@@ -11,7 +11,7 @@ export interface Durability {
 
 /**
  * A rewrite copies the whole log in a second process, and each doubling of a small AOF makes one. 900,000 entries that
- * fill an empty log cost Redis 6.5 µs each without one, and 9.9 with Redis' default of 64 MB.
+ * fill an empty log cost Redis 6.5 µs each without one, and 9.6 with Redis' default of 64 MB.
  */
 const REWRITES_OFTEN_BELOW = 512 * 1024 * 1024;
 
