@@ -61,7 +61,7 @@ export class RowWork {
     this.take(beginning.tables, beginning.restarts, beginning.resumes);
     await this.takeOrders();
     this.any = feed.all.length > 0;
-    feed.start(deps.config.snapshot_readers);
+    feed.start();
   }
 
   /** The notebook, when there is something new in it. */

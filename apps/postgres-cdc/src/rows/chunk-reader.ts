@@ -70,13 +70,21 @@ export class ChunkReader {
    * snapshot, is that of the rows. @returns the number of rows, or `null` where the table is gone.
    */
   async read(chunk: Chunk): Promise<number | null> {
+    for (;;) {
+      const known = await describeTable(this.session, chunk.oid, this.deps.config);
+      if (known === null) return null;
+      const count = await this.readAs(known, chunk);
+      if (count !== 'moved') return count;
+    }
+  }
+
+  /** @returns `moved`: there is no table of that name any more. */
+  private async readAs(known: SourceTable, chunk: Chunk): Promise<number | null | 'moved'> {
     const { session, deps } = this;
-    const known = await describeTable(session, chunk.oid, deps.config);
-    if (known === null) return null;
     const before = await this.replayed();
     await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
     try {
-      await session.query(`LOCK TABLE ${qualified(known.schema, known.table)} IN ACCESS SHARE MODE`);
+      if (!(await this.lock(known))) return 'moved';
       chunk.begin();
       const snapshot = await snapshotOf(session, before, deps.now());
       const table = await describeTable(session, chunk.oid, deps.config);
@@ -100,6 +108,16 @@ export class ChunkReader {
   stop(): void {
     this.stopped = true;
     this.copy?.resume();
+  }
+
+  private async lock({ schema, table }: SourceTable): Promise<boolean> {
+    try {
+      await this.session.query(`LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`);
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code === '42P01') return false;
+      throw error;
+    }
   }
 
   private async replayed(): Promise<string | null> {

@@ -79,11 +79,12 @@ export class ChunkRun implements Chunk {
     this.pieces.length = 0;
   }
 
-  /** Rows of a piece that are not stale; the rest is read again where the stream has not said all of it. */
+  /** Rows of a piece that say something new and are not stale; these are read again where the stream has not said all of them. */
   keep({ events }: Piece): readonly ChangeEvent[] {
     const { window, task } = this;
-    if (window === null || window.quiet) return events;
+    if (window === null || (window.quiet && task.watch.quiet)) return events;
     return events.filter((event) => {
+      if (task.watch.tells(event.partitionkey)) return false;
       const stale = window.stale(event.partitionkey);
       if (stale !== false && stale !== null) task.readAgain(stale);
       return stale === false;
@@ -91,9 +92,9 @@ export class ChunkRun implements Chunk {
   }
 
   /** After a piece was handed over. */
-  advance(piece: Piece | null, kept: number): void {
+  advance(piece: Piece | null): void {
     const { task, share } = this;
-    task.state.rows += kept;
+    task.state.rows += piece?.events.length ?? 0;
     const lane = share.kind === 'lane' ? task.state.lanes[share.lane] : undefined;
     if (lane !== undefined && piece !== null) lane.after = [...piece.last];
     if (this.pieces.length > 0 || this.finished === null) return;

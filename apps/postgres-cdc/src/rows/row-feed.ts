@@ -1,33 +1,18 @@
 import { type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
-import type { PostgresConfig } from '../config.js';
 import { lsnText, parseLsn, type GateSlot } from '../decode/index.js';
-import { describeTable } from '../tables.js';
-import type { Waker } from '../waker.js';
-import { ChunkReader, visibilityOf, type ChunkDeps } from './chunk-reader.js';
-import { ChunkRun } from './chunk-run.js';
+import { visibilityOf } from './chunk-reader.js';
+import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
-import { cutLanes } from './lanes.js';
+import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { RowTask, type RowWish } from './row-task.js';
 import type { RowsState, SiftState, TableState } from './rows-state.js';
 import { Sift } from './table-watch.js';
-import { remaining, writersOf, writersText } from './writers.js';
+import { openTask } from './task-opening.js';
 
-/** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
-const WAITING = 8;
-/** A reader that is held up this long gives its snapshot back, and the chunk is read again later. */
-const HELD_UP_MS = 20_000;
-const WRITERS_MS = 100;
-const RETRY_MS = 100;
-
-export interface RowFeedDeps extends Omit<ChunkDeps, 'now' | 'config'> {
-  readonly config: PostgresConfig;
+export interface RowFeedDeps extends RowReadersDeps {
   readonly clock: Clock;
   readonly log: Log;
-  /** Woken when there is something to take. */
-  readonly waker: Waker;
-  open(): Promise<Client>;
-  end(session: Client): Promise<void>;
   control(): Promise<Client>;
   slotOf(oid: number): GateSlot;
   /** The stream is not read beside the rows: `snapshot: "only"`. */
@@ -43,12 +28,10 @@ export interface RowBatch {
 /** Reads rows of tables beside the stream: which ones, by how many readers, and when they may enter the log. */
 export class RowFeed {
   private tasks: RowTask[] = [];
-  private readonly runs: ChunkRun[] = [];
+  private readonly readers: RowReaders;
   private readonly emptying: RowTask[] = [];
-  private readonly readers = new Set<ChunkReader>();
   private readonly beginning = new Set<RowTask>();
   private sifts: SiftState[] = [];
-  private heldUp: NodeJS.Timeout | null = null;
   private stopped = false;
   private bell: (() => void)[] = [];
   private failure: { readonly error: unknown } | null = null;
@@ -56,7 +39,20 @@ export class RowFeed {
   private still = false;
   readonly finished: RowTask[] = [];
 
-  constructor(private readonly deps: RowFeedDeps) {}
+  constructor(private readonly deps: RowFeedDeps) {
+    this.readers = new RowReaders(deps, {
+      next: () => this.next(),
+      idle: () => this.idle,
+      wait: () => this.wait(),
+      failed: (task, error) => this.giveUp(task.wish, error),
+      gone: (task) => this.cancel((wish) => wish === task.wish),
+      broke: (error) => this.fail(error),
+    });
+  }
+
+  private get runs(): ChunkRun[] {
+    return this.readers.runs;
+  }
 
   /** Goes on where `state` says. @param orders those that are open. */
   restore(state: RowsState, orders: readonly SnapshotOrder[]): void {
@@ -74,6 +70,7 @@ export class RowFeed {
       if (task.whole) task.state.emptied = false;
       if (table.done) task.phase = 'done';
       this.tasks.push(task);
+      this.listen(task);
     }
     for (const sift of state.sifts) this.sift(sift);
     this.ring();
@@ -86,6 +83,7 @@ export class RowFeed {
     };
     const task = new RowTask(wish, state, this.slot(wish));
     this.tasks.push(task);
+    this.listen(task);
     // At once, also where its turn is far away: an interruption must not forget it.
     if (wish.empties && !wish.keyless) this.sayEmptied(task);
     this.ring();
@@ -134,8 +132,8 @@ export class RowFeed {
     this.ring();
   }
 
-  start(readers: number): void {
-    for (let i = 0; i < readers; i++) void this.work(readers);
+  start(): void {
+    this.readers.start(this.deps.config.snapshot_readers);
   }
 
   /** The stream has been handed over up to `lsn`. */
@@ -166,9 +164,9 @@ export class RowFeed {
       }
       if (run.pieces.length === 0 || (!run.task.whole && run.snapshot!.lsn > reached)) continue;
       const piece = run.pieces.shift()!;
-      if (this.waitingPieces < WAITING / 2) for (const reader of this.readers) reader.resume();
+      this.readers.taken();
       const events = run.keep(piece);
-      run.advance(piece, events.length);
+      run.advance(piece);
       if (run.pieces.length === 0 && run.finished !== null) this.over(run);
       return { events };
     }
@@ -177,9 +175,9 @@ export class RowFeed {
 
   async close(): Promise<void> {
     this.stopped = true;
-    for (const reader of this.readers) reader.stop();
+    for (const task of this.tasks) task.watch.close();
     this.ring();
-    await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
+    await this.readers.close();
   }
 
   private empty(task: RowTask, lsn: bigint): RowBatch {
@@ -209,7 +207,7 @@ export class RowFeed {
     const alive = !run.void;
     run.pieces.length = 0;
     this.runs.splice(this.runs.indexOf(run), 1);
-    if (alive) run.advance(null, 0);
+    if (alive) run.advance(null);
     if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
     run.close();
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
@@ -234,57 +232,19 @@ export class RowFeed {
     task.state.done = true;
     task.note = null;
     if (task.slot.gate === task.watch) task.slot.gate = null;
+    task.watch.close();
     this.finished.push(task);
     if (this.finished.length > 20) this.finished.shift();
     this.deps.waker.stir();
   }
 
+  /** From now on it is known what the stream says of the table by itself. */
+  private listen(task: RowTask): void {
+    if (!task.over && task.wish.order === null && !task.wish.keyless) task.slot.gate ??= task.watch;
+  }
+
   private slot(wish: RowWish): GateSlot {
     return this.deps.slotOf(wish.oid);
-  }
-
-  private async work(readers: number): Promise<void> {
-    let reader: ChunkReader | null = null;
-    try {
-      while (!this.stopped && this.failure === null) {
-        this.beginNext(readers);
-        const next = this.nextShare();
-        if (next === null) {
-          // A session for nothing is not kept.
-          if (reader !== null && this.idle) {
-            this.readers.delete(reader);
-            await this.deps.end(reader.session);
-            reader = null;
-          }
-          await this.wait();
-          continue;
-        }
-        const run = new ChunkRun(next.task, next.share, () => this.arrived());
-        this.runs.push(run);
-        reader ??= await this.reader();
-        await this.readChunk(reader, run, readers);
-      }
-    } catch (error) {
-      if (this.stopped) return;
-      this.failure ??= { error };
-      this.deps.waker.stir();
-    }
-  }
-
-  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
-    const { clock, config, waker } = this.deps;
-    const began = clock.monotonic();
-    const count = await reader.read(run).catch((error: unknown) => this.giveUp(run.task.wish, error));
-    if (count === null) this.cancel((wish) => wish === run.task.wish);
-    run.read(count);
-    waker.stir();
-    // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
-    const most = config.snapshot_max_rows_per_second ?? Infinity;
-    const due =
-      run.void || run.share.kind === 'again'
-        ? RETRY_MS
-        : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
-    if (due > 0 && !this.stopped) await clock.sleep(due);
   }
 
   /** A condition that fails on a row ends its order, and not the stream. The server's words could hold that row's values. */
@@ -295,15 +255,8 @@ export class RowFeed {
     return null;
   }
 
-  private async reader(): Promise<ChunkReader> {
-    const { deps } = this;
-    const reader = new ChunkReader(await deps.open(), { ...deps, now: () => deps.clock.now() });
-    this.readers.add(reader);
-    if (this.stopped) await deps.end(reader.session);
-    return reader;
-  }
-
-  private nextShare(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
+  private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
+    this.beginNext();
     for (const task of this.tasks) {
       if (task.whole && !this.still && !this.deps.alone) continue;
       const share = task.share();
@@ -313,9 +266,9 @@ export class RowFeed {
   }
 
   /** As many tables at once as there are readers, and each table once at a time. */
-  private beginNext(readers: number): void {
+  private beginNext(): void {
     const active = this.tasks.filter((task) => !task.over && task.phase !== 'waiting');
-    if (active.length >= readers) return;
+    if (active.length >= this.deps.config.snapshot_readers) return;
     const oids = new Set(active.map((task) => task.wish.oid));
     const next = this.tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
     if (next !== undefined) this.startAgain(next);
@@ -333,76 +286,30 @@ export class RowFeed {
     this.deps.waker.stir();
   }
 
-  /** Watches the table, waits out who wrote unseen, cuts lanes. */
   private async begin(task: RowTask): Promise<void> {
     if (this.beginning.has(task)) return;
     this.beginning.add(task);
+    const ended = (one: RowTask): boolean => this.stopped || one.over;
+    const stillness = async (one: RowTask): Promise<void> => {
+      while (!this.still && !ended(one)) await this.wait();
+    };
     try {
-      const control = await this.deps.control();
-      const table = await describeTable(control, task.wish.oid, this.deps.config);
-      if (table === null) return this.cancel((wish) => wish === task.wish);
-      if (!task.keyIs(table)) {
-        task.state.key = [...table.key];
-        task.state.lanes = [];
-      }
-      task.estimated ??= table.estimatedRows;
-      if (!task.whole && !task.over) task.slot.gate = task.watch;
-      else if (task.slot.gate === task.watch) task.slot.gate = null;
-      if (task.whole && !this.deps.alone) while (!this.still && !this.stopped && !task.over) await this.wait();
-      if (task.whole && task.wish.empties && !task.state.emptied) return this.sayEmptied(task);
-      if (!this.deps.alone) await this.waitOut(task, control);
-      if (this.stopped || task.over) return;
-      if (!task.whole && task.state.lanes.length === 0)
-        task.state.lanes = await cutLanes(control, table, this.deps.config.snapshot_readers);
-      task.phase = 'reading';
+      const outcome = await openTask(task, { ...this.deps, stillness, ended });
+      if (outcome === 'gone') this.cancel((wish) => wish === task.wish);
+      else if (outcome === 'empties') this.sayEmptied(task);
+      else if (outcome === 'reading') task.phase = 'reading';
       this.ring();
     } catch (error) {
-      if (this.stopped) return;
-      this.failure ??= { error };
-      this.deps.waker.stir();
+      this.fail(error);
     } finally {
       this.beginning.delete(task);
     }
   }
 
-  /** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
-  private async waitOut(task: RowTask, control: Client): Promise<void> {
-    for (;;) {
-      const since = task.watch.overflowCount;
-      let writers = await writersOf(control, task.wish.oid);
-      while (writers.length > 0 && !this.stopped && !task.over) {
-        task.note = writersText(writers);
-        await this.deps.clock.sleep(WRITERS_MS);
-        writers = remaining(writers, await writersOf(control, task.wish.oid));
-      }
-      task.note = null;
-      task.watch.sharpened(since);
-      if (!task.watch.blurred || this.stopped || task.over) return;
-    }
-  }
-
-  private get waitingPieces(): number {
-    return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
-  }
-
-  private arrived(): boolean {
+  private fail(error: unknown): void {
+    if (this.stopped) return;
+    this.failure ??= { error };
     this.deps.waker.stir();
-    if (this.waitingPieces < WAITING) return true;
-    this.watchHeldUp();
-    return false;
-  }
-
-  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
-  private watchHeldUp(): void {
-    if (this.heldUp !== null) return;
-    this.heldUp = setTimeout(() => {
-      this.heldUp = null;
-      if (this.stopped || this.waitingPieces < WAITING) return;
-      for (const run of this.runs) if (run.finished === null) run.cancel();
-      for (const reader of this.readers) reader.resume();
-      this.deps.waker.stir();
-    }, HELD_UP_MS);
-    this.heldUp.unref();
   }
 
   private ring(): void {

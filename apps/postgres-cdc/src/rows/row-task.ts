@@ -48,7 +48,8 @@ export class RowTask {
     readonly state: TableState,
     readonly slot: GateSlot,
   ) {
-    this.watch = new TableWatch((key) => this.readAgain(key));
+    // Who orders rows wants them, whatever the stream has said.
+    this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
   }
 
   get whole(): boolean {
@@ -57,6 +58,12 @@ export class RowTask {
 
   get over(): boolean {
     return this.phase === 'done' || this.phase === 'cancelled';
+  }
+
+  /** Its rows are about to be read. */
+  watchNow(): void {
+    this.slot.gate = this.watch;
+    this.watch.reading = true;
   }
 
   /** The next piece that nobody works at. */

@@ -7,6 +7,12 @@ const change = (xid: number, key: string, more: object = {}) => ({
   ...more,
 });
 
+function watching(moved: (key: readonly string[]) => void = () => undefined, spares = false): TableWatch {
+  const watch = new TableWatch(moved, spares);
+  watch.reading = true;
+  return watch;
+}
+
 describe('what a snapshot sees', () => {
   it('goes by visibility, not by number alone (trap 13)', () => {
     const seen = new VisibleTransactions('100:110:102,105');
@@ -29,7 +35,7 @@ describe('what a snapshot sees', () => {
 
 describe('the watch at a table', () => {
   it('calls stale what was changed by a transaction that the snapshot does not see, whenever that came', () => {
-    const watch = new TableWatch(() => undefined);
+    const watch = watching();
     watch.wrote(change(7, 'early'));
     watch.wrote(change(5, 'seen'));
     const window = watch.begin();
@@ -42,7 +48,7 @@ describe('the watch at a table', () => {
   });
 
   it('remembers for the next snapshots what this one did not see, and nothing else', () => {
-    const watch = new TableWatch(() => undefined);
+    const watch = watching();
     watch.wrote(change(7, 'k'));
     const first = watch.begin();
     watch.opened(first, new VisibleTransactions('7:9:7'));
@@ -56,7 +62,7 @@ describe('the watch at a table', () => {
   });
 
   it('a table that was emptied by somebody whom the snapshot does not see makes the chunk void', () => {
-    const watch = new TableWatch(() => undefined);
+    const watch = watching();
     const [before, after] = [watch.begin(), watch.begin()];
     watch.opened(before, new VisibleTransactions('5:5:'));
     watch.wrote(change(6, '', { op: 't' }));
@@ -66,14 +72,26 @@ describe('the watch at a table', () => {
 
   it('has a row read again whose key was changed without all of its values', () => {
     const again: (readonly string[])[] = [];
-    const watch = new TableWatch((key) => again.push(key));
+    const watch = watching((key) => again.push(key));
     watch.wrote(change(7, 'to', { op: 'c', moved: true, hole: ['to'] }));
     watch.wrote(change(7, 'too', { op: 'c', moved: true }));
     expect(again).toEqual([['to']]);
   });
 
+  it('knows the keys of which the stream has said everything, until it has not', () => {
+    const watch = new TableWatch(() => undefined, true);
+    watch.wrote(change(1, 'whole'));
+    watch.wrote(change(1, 'gone', { op: 'd' }));
+    watch.wrote(change(1, 'part', { hole: ['part'] }));
+    watch.wrote(change(2, 'gone', { op: 'c', moved: true, hole: ['gone'] }));
+    expect(['whole', 'gone', 'part', 'other'].map((key) => watch.tells(key))).toEqual([true, false, false, false]);
+    watch.wrote(change(3, '', { op: 't' }));
+    expect(watch.tells('whole')).toBe(false);
+    expect(watching().tells('whole')).toBe(false);
+  });
+
   it('never remembers more than it may: then chunks are void until writers have been waited out (Invariant 6)', () => {
-    const watch = new TableWatch(() => undefined);
+    const watch = watching();
     const window = watch.begin();
     watch.opened(window, new VisibleTransactions('5:5:'));
     for (let i = 0; i <= 200_000; i++) watch.wrote(change(9, `k${i}`));
@@ -89,7 +107,7 @@ describe('the watch at a table', () => {
     });
     fc.assert(
       fc.property(commits, fc.array(fc.integer({ min: 1, max: 31 }), { maxLength: 6 }), (writes, snapshots) => {
-        const watch = new TableWatch(() => undefined);
+        const watch = watching();
         const open: { window: ReturnType<TableWatch['begin']>; upto: number }[] = [];
         const touched: [number, number][] = [];
         const ordered = [...snapshots].sort((a, b) => a - b);

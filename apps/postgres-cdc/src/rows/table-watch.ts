@@ -11,6 +11,9 @@ interface Traces {
 
 /** Keys that are remembered at the most. Invariant 6. */
 const MOST_KEYS = 200_000;
+/** The same for keys that the stream has told of while the rows wait for their turn; over all tables of the worker. */
+const MOST_TOLD = 200_000;
+let told = 0;
 
 /**
  * The time from before a chunk's snapshot is taken until its rows are handed over: which keys were changed by
@@ -79,9 +82,17 @@ export class TableWatch implements RowGate {
   private overflows = 0;
   private sharpAt = 0;
   private last: { readonly xid: number; readonly traces: Traces } | null = null;
+  /** Keys of which the stream has said everything since somebody listens: their rows would say nothing new. */
+  private readonly told = new Set<string>();
+  /** Chunks are being read, or about to be. */
+  reading = false;
 
   /** @param moved the key was changed and values were not sent again: perhaps nobody knows them, so read the row. */
-  constructor(private readonly moved: (key: readonly string[]) => void) {}
+  constructor(
+    private readonly moved: (key: readonly string[]) => void,
+    /** Rows that the stream has told of by itself need not be read. */
+    private readonly spares = false,
+  ) {}
 
   /** Something was forgotten: every writer that is open now has to be waited out before the next chunk. */
   get blurred(): boolean {
@@ -102,7 +113,26 @@ export class TableWatch implements RowGate {
     return true;
   }
 
-  wrote({ op, xid, commitLsn, key, moved, hole }: WrittenChange): void {
+  /** It tells of nothing. */
+  get quiet(): boolean {
+    return this.told.size === 0;
+  }
+
+  /** The stream has said everything of this row, or that it is gone. */
+  tells(key: string): boolean {
+    return this.told.has(key);
+  }
+
+  /** Nobody will ask any more. */
+  close(): void {
+    told -= this.told.size;
+    this.told.clear();
+  }
+
+  wrote(change: WrittenChange): void {
+    const { op, xid, commitLsn, key, moved, hole } = change;
+    if (this.spares) this.tell(change);
+    if (!this.reading) return;
     if (moved && hole !== null) this.moved(hole);
     const unseen = this.latest?.sees(xid, commitLsn) !== true;
     if (!unseen && this.windows.size === 0) return;
@@ -117,6 +147,15 @@ export class TableWatch implements RowGate {
       if (op === 't') window.emptied(xid);
     }
     if (this.keys > MOST_KEYS) this.overflow();
+  }
+
+  private tell({ op, key, moved, hole }: WrittenChange): void {
+    if (op === 't') this.close();
+    else if (hole === null) {
+      if (told >= MOST_TOLD || this.told.has(key)) return;
+      this.told.add(key);
+      told++;
+    } else if (moved && this.told.delete(key)) told--;
   }
 
   /** To be called before the snapshot of a chunk is taken. */

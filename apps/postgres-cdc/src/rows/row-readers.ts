@@ -1,0 +1,143 @@
+import type { Clock } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from '../config.js';
+import type { Waker } from '../waker.js';
+import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
+import { ChunkRun } from './chunk-run.js';
+import type { RowTask, Share } from './row-task.js';
+
+/** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
+const WAITING = 8;
+/** A reader that is held up this long gives its snapshot back, and the chunk is read again later. */
+const HELD_UP_MS = 20_000;
+const RETRY_MS = 100;
+
+export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config'> {
+  readonly config: PostgresConfig;
+  readonly clock: Clock;
+  /** Woken when there is something to take. */
+  readonly waker: Waker;
+  open(): Promise<Client>;
+  end(session: Client): Promise<void>;
+}
+
+export interface RowReadersWork {
+  /** What to read next; `null`: nothing for now. */
+  next(): { readonly task: RowTask; readonly share: Share } | null;
+  /** Nothing is left to be read: sessions need not be kept. */
+  idle(): boolean;
+  /** Resolves when `next` may have another answer. */
+  wait(): Promise<void>;
+  /** A chunk could not be read. @returns `null` where its task is over with that. @throws otherwise */
+  failed(task: RowTask, error: unknown): null;
+  /** The table of a task is gone. */
+  gone(task: RowTask): void;
+  /** What ended the reading. */
+  broke(error: unknown): void;
+}
+
+/** Reads chunks, several at once, no further ahead than the engine follows. */
+export class RowReaders {
+  /** Chunks that are being read, or were read and wait to be handed over, in the order in which they were begun. */
+  readonly runs: ChunkRun[] = [];
+  private readonly readers = new Set<ChunkReader>();
+  private heldUp: NodeJS.Timeout | null = null;
+  private stopped = false;
+
+  constructor(
+    private readonly deps: RowReadersDeps,
+    private readonly work: RowReadersWork,
+  ) {}
+
+  start(count: number): void {
+    for (let i = 0; i < count; i++)
+      this.read(count).catch((error: unknown) => {
+        if (!this.stopped) this.work.broke(error);
+      });
+  }
+
+  /** After a piece was taken. */
+  taken(): void {
+    if (this.waiting < WAITING / 2) for (const reader of this.readers) reader.resume();
+  }
+
+  async close(): Promise<void> {
+    this.stopped = true;
+    if (this.heldUp !== null) clearTimeout(this.heldUp);
+    for (const reader of this.readers) reader.stop();
+    await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
+  }
+
+  private async read(count: number): Promise<void> {
+    const { work } = this;
+    let reader: ChunkReader | null = null;
+    while (!this.stopped) {
+      const next = work.next();
+      if (next === null) {
+        if (reader !== null && work.idle()) {
+          this.readers.delete(reader);
+          await this.deps.end(reader.session);
+          reader = null;
+        }
+        await work.wait();
+        continue;
+      }
+      const run = new ChunkRun(next.task, next.share, () => this.arrived());
+      this.runs.push(run);
+      reader ??= await this.reader();
+      await this.readChunk(reader, run, count);
+    }
+  }
+
+  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
+    const { clock, config, waker } = this.deps;
+    const began = clock.monotonic();
+    const count = await reader.read(run).catch((error: unknown) => {
+      if (this.stopped) return null;
+      return this.work.failed(run.task, error);
+    });
+    if (this.stopped) return;
+    if (count === null) this.work.gone(run.task);
+    run.read(count);
+    waker.stir();
+    // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
+    const most = config.snapshot_max_rows_per_second ?? Infinity;
+    const due =
+      run.void || run.share.kind === 'again'
+        ? RETRY_MS
+        : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
+    if (due > 0) await clock.sleep(due);
+  }
+
+  private async reader(): Promise<ChunkReader> {
+    const { deps } = this;
+    const reader = new ChunkReader(await deps.open(), { ...deps, now: () => deps.clock.now() });
+    this.readers.add(reader);
+    if (this.stopped) await deps.end(reader.session);
+    return reader;
+  }
+
+  private get waiting(): number {
+    return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
+  }
+
+  private arrived(): boolean {
+    this.deps.waker.stir();
+    if (this.waiting < WAITING) return true;
+    this.watchHeldUp();
+    return false;
+  }
+
+  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
+  private watchHeldUp(): void {
+    if (this.heldUp !== null) return;
+    this.heldUp = setTimeout(() => {
+      this.heldUp = null;
+      if (this.stopped || this.waiting < WAITING) return;
+      for (const run of this.runs) if (run.finished === null) run.cancel();
+      for (const reader of this.readers) reader.resume();
+      this.deps.waker.stir();
+    }, HELD_UP_MS);
+    this.heldUp.unref();
+  }
+}

@@ -1,0 +1,63 @@
+import type { Clock } from '@planasonix/core';
+import type { Client } from 'pg';
+import type { PostgresConfig } from '../config.js';
+import { describeTable } from '../tables.js';
+import { cutLanes } from './lanes.js';
+import type { RowTask } from './row-task.js';
+import { remaining, writersOf, writersText } from './writers.js';
+
+const WRITERS_MS = 100;
+
+export interface TaskOpening {
+  readonly config: PostgresConfig;
+  readonly clock: Clock;
+  /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
+  readonly alone: boolean;
+  control(): Promise<Client>;
+  /** Resolves when the stream stands still, or the task is not wanted any more. */
+  stillness(task: RowTask): Promise<void>;
+  /** Nobody wants it any more. */
+  readonly ended: (task: RowTask) => boolean;
+}
+
+/**
+ * Makes a table ready to be read: watches its changes, waits out who wrote unseen, cuts lanes.
+ *
+ * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again.
+ */
+export async function openTask(task: RowTask, opening: TaskOpening): Promise<'reading' | 'empties' | 'gone' | 'ended'> {
+  const { config, alone } = opening;
+  const control = await opening.control();
+  const table = await describeTable(control, task.wish.oid, config);
+  if (table === null) return 'gone';
+  if (!task.keyIs(table)) {
+    task.state.key = [...table.key];
+    task.state.lanes = [];
+  }
+  task.estimated ??= table.estimatedRows;
+  if (!task.whole && !task.over) task.watchNow();
+  else if (task.slot.gate === task.watch) task.slot.gate = null;
+  if (task.whole && !alone) await opening.stillness(task);
+  if (task.whole && task.wish.empties && !task.state.emptied) return 'empties';
+  if (!alone) await waitOut(task, control, opening);
+  if (opening.ended(task)) return 'ended';
+  if (!task.whole && task.state.lanes.length === 0)
+    task.state.lanes = await cutLanes(control, table, config.snapshot_readers);
+  return 'reading';
+}
+
+/** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
+async function waitOut(task: RowTask, control: Client, { clock, ended }: TaskOpening): Promise<void> {
+  for (;;) {
+    const since = task.watch.overflowCount;
+    let writers = await writersOf(control, task.wish.oid);
+    while (writers.length > 0 && !ended(task)) {
+      task.note = writersText(writers);
+      await clock.sleep(WRITERS_MS);
+      writers = remaining(writers, await writersOf(control, task.wish.oid));
+    }
+    task.note = null;
+    task.watch.sharpened(since);
+    if (!task.watch.blurred || ended(task)) return;
+  }
+}
