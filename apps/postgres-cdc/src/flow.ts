@@ -7,14 +7,17 @@ import type { Waker } from './waker.js';
 
 /** How often the server is asked, or the WAL moved on, for rows that wait for the stream. */
 const NUDGE_MS = 50;
+/** Rows come first for so long after a beginning; tables that take longer are read beside the stream. */
+const ROWS_FIRST_MS = 3_000;
 /** In case nobody stirs: rows that wait, tables that come. */
 const TICK_MS = 250;
 
 export interface FlowDeps {
   readonly position: PgPosition;
   readonly work: RowWork;
-  /** `null`: rows alone. */
+  /** `null`: rows alone; `rowsFirst`: and only for a while. */
   readonly reader: WalReader | null;
+  readonly rowsFirst?: boolean;
   readonly waker: Waker;
   readonly monotonic: () => number;
   /** Moves the WAL on where that is allowed: what is visible may not be flushed, and no server sends what is not. */
@@ -28,8 +31,11 @@ export interface FlowDeps {
 export class Flow {
   private nudgedAt = -Infinity;
   private still = false;
+  private readonly since: number;
 
-  constructor(private readonly deps: FlowDeps) {}
+  constructor(private readonly deps: FlowDeps) {
+    this.since = deps.monotonic();
+  }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { waker, work, reader } = this.deps;
@@ -38,7 +44,8 @@ export class Flow {
     const tick = setInterval(stir, TICK_MS);
     try {
       for (let rowsNext = true; !signal.aborted;) {
-        work.look();
+        if (this.turned()) return;
+        if (this.deps.rowsFirst !== true) work.look();
         this.keepStill();
         const rows: ChangeBatch | null = rowsNext ? this.rows() : null;
         const batch: ChangeBatch | null = rows ?? this.changes() ?? (rowsNext ? null : this.rows());
@@ -83,6 +90,12 @@ export class Flow {
     if (batch === null) return null;
     if (batch.endLsn !== null) work.feed.passed(batch.endLsn);
     return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
+  }
+
+  /** The rows have had their time: whatever is left comes beside the stream. */
+  private turned(): boolean {
+    const { rowsFirst, work, monotonic } = this.deps;
+    return rowsFirst === true && monotonic() - this.since >= ROWS_FIRST_MS && work.feed.turn();
   }
 
   /** A table without a key is read while the stream stands: first everything that was decoded has to go. */

@@ -32,6 +32,8 @@ export interface Beginning {
   readonly rows: boolean;
   /** Readers may have rows of an earlier attempt, or such as were given up. */
   readonly restarts: boolean;
+  /** The snapshot that belongs to the slot's beginning, for as long as `end` was not called; `null`: there is none. */
+  readonly exported: { readonly snapshot: string; end(): Promise<void> } | null;
 }
 
 /** Publication before slot (trap 10), slot before the first row. */
@@ -43,6 +45,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
   if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
   if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
   const replication = await sessions.open('slot', true);
+  let keeps = false;
   try {
     const server = await identify(replication);
     const given = context.onLostPosition;
@@ -50,7 +53,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const { failover } = config;
     const resumes = from !== null && given === null && resumable(from, only);
     const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
-    if (resumes && position !== null && only) return { position, tables, resumes, rows: false, restarts: false };
+    const goesOn = { tables, resumes, rows: false, restarts: false, exported: null };
+    if (resumes && position !== null && only) return { ...goesOn, position };
     if (!only) {
       await ensurePublication(control, {
         name: publication,
@@ -65,19 +69,25 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     if (resumes && position !== null) {
       holds(found, slot, position);
       if (deps.owned()['slot'] === slot) await settleFailover({ replication, control }, slot, failover);
-      return { position, tables, resumes, rows: false, restarts: false };
+      return { ...goesOn, position };
     }
     const attempt = (position?.attempt ?? 0) + 1;
-    const place = only ? await walEnd(control) : await placeOf(deps, control, replication, found, given !== null);
+    const place = only
+      ? { lsn: await walEnd(control), snapshot: null }
+      : await placeOf(deps, control, replication, found, given !== null);
+    const rows = only || (given === 'skip' ? false : config.snapshot === 'initial');
+    const snapshot = rows ? place.snapshot : null;
+    keeps = snapshot !== null;
     return {
-      position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place), attempt },
+      position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place.lsn), attempt },
       tables,
       resumes,
-      rows: only || (given === 'skip' ? false : config.snapshot === 'initial'),
+      rows,
       restarts: attempt > 1 || given !== null,
+      exported: snapshot === null ? null : { snapshot, end: () => sessions.end(replication) },
     };
   } finally {
-    await sessions.end(replication);
+    if (!keeps) await sessions.end(replication);
   }
 }
 
@@ -98,23 +108,23 @@ async function placeOf(
   replication: Client,
   found: SlotState | null,
   lost: boolean,
-): Promise<bigint> {
+): Promise<{ readonly lsn: bigint; readonly snapshot: string | null }> {
   const { slot } = deps;
   const own = deps.owned()['slot'] === slot;
   if (found !== null && !own) {
     usable(found, slot);
-    if (!lost) return parseLsn(found.confirmed_flush_lsn ?? '0/0');
+    if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
     // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
     const { rows } = await control.query<{ lsn: string }>(
       'SELECT (pg_replication_slot_advance($1, pg_current_wal_lsn())).end_lsn::text AS lsn',
       [slot],
     );
-    return parseLsn(rows[0]!.lsn);
+    return { lsn: parseLsn(rows[0]!.lsn), snapshot: null };
   }
   // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
   if (found !== null) await dropSlot(control, slot);
   await deps.remember({ slot });
-  const { consistentPoint } = await createSlot(replication, control, slot, deps.config.failover);
+  const { consistentPoint, snapshot } = await createSlot(replication, control, slot, deps.config.failover);
   deps.context.step?.('slot-created');
-  return consistentPoint;
+  return { lsn: consistentPoint, snapshot };
 }

@@ -12,7 +12,8 @@ import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 const LOOK_EVERY_MS = 5_000;
 const SHOWN = 200;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'refuse'>, Pick<LateTablesDeps, 'publish'> {
+export interface RowWorkDeps
+  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, Pick<LateTablesDeps, 'publish'> {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   /** New tables: their keys and types, before their changes come. */
@@ -43,6 +44,7 @@ export class RowWork {
     this.feed = new RowFeed({
       ...deps,
       alone: deps.config.snapshot === 'only',
+      exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
     });
     this.late = new LateTables(deps);
@@ -174,7 +176,7 @@ export class RowWork {
       this.feed.add({
         ...{ oid, schema, name: table, order: null, where: null, id, keyless },
         // Without a key what the stream has said of it already can't be told from its rows.
-        empties: restarts || before.length > 0 || (keyless && late),
+        empties: restarts || before.length > 0 || (keyless && (late || this.beginning.exported === null)),
       });
     }
   }

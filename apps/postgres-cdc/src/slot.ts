@@ -59,9 +59,11 @@ const CREATE_MS = 30_000;
 
 export interface CreatedSlot {
   readonly consistentPoint: bigint;
+  /** Name of the exported snapshot; valid while `replication` runs nothing else. */
+  readonly snapshot: string;
 }
 
-/** Creates the slot. Rows are read later, beside the stream, so no snapshot is exported with it. */
+/** Creates the slot, exporting the snapshot that belongs to its beginning. */
 export async function createSlot(
   replication: Client,
   control: Client,
@@ -82,13 +84,13 @@ export async function createSlot(
       );
     }, CREATE_MS);
   });
-  const created = replication.query<{ consistent_point: string }>(
-    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'nothing', FAILOVER)" : 'NOEXPORT_SNAPSHOT'}`,
+  const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
+    `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'export', FAILOVER)" : 'EXPORT_SNAPSHOT'}`,
   );
   created.catch(() => undefined);
   try {
     const { rows } = await Promise.race([created, late]);
-    return { consistentPoint: parseLsn(rows[0]!.consistent_point) };
+    return { consistentPoint: parseLsn(rows[0]!.consistent_point), snapshot: rows[0]!.snapshot_name };
   } finally {
     clearTimeout(timer);
   }

@@ -231,21 +231,34 @@ export class PostgresSource implements Source {
     if (position.phase === 'done') return;
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
-    if (position.phase === 'stream')
-      this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database);
-    if (!beginning.resumes) {
-      // From here on an interruption is known for what it is.
-      const note = work.note();
-      if (note !== null) yield note;
-      yield { partition: '', events: [], position: encodePosition(position) };
-    }
-    yield* new Flow({
-      ...{ position, work, waker, reader: this.reader },
+    const flow = {
+      position,
+      work,
+      waker,
       monotonic: () => context.clock.monotonic(),
       mark: () => this.heartbeat?.mark(),
-    }).batches(signal);
+    };
+    const { exported } = beginning;
+    if (exported !== null) {
+      yield* this.begun(work, position);
+      yield* new Flow({ ...flow, reader: null, rowsFirst: true }).batches(signal);
+      await exported.end();
+      if (signal.aborted) return;
+      work.feed.beside();
+    }
+    if (position.phase === 'stream')
+      this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database);
+    if (!beginning.resumes && exported === null) yield* this.begun(work, position);
+    yield* new Flow({ ...flow, reader: this.reader }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
       yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
+  }
+
+  /** From here on an interruption is known for what it is. */
+  private *begun(work: RowWork, position: PgPosition): Generator<ChangeBatch> {
+    const note = work.note();
+    if (note !== null) yield note;
+    yield { partition: '', events: [], position: encodePosition(position) };
   }
 
   private rowWork(beginning: Beginning, database: string, notes: string | undefined): RowWork {

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
 import { SnapshotEncoder, parseLsn, type TypeCatalog } from '../decode/index.js';
-import { qualified } from '../identifier.js';
+import { qualified, quoteLiteral } from '../identifier.js';
 import { describeTable, type SourceTable } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
@@ -37,6 +37,8 @@ export interface ChunkDeps {
   readonly catalog: TypeCatalog;
   readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
   readonly database: string;
+  /** An exported snapshot that rows are to be read under; `null`: each chunk takes its own. */
+  exported(): string | null;
   now(): number;
 }
 
@@ -86,6 +88,8 @@ export class ChunkReader {
     try {
       if (!(await this.lock(known))) return 'moved';
       chunk.begin();
+      const exported = deps.exported();
+      if (exported !== null) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(exported)}`);
       const snapshot = await snapshotOf(session, before, deps.now());
       const table = await describeTable(session, chunk.oid, deps.config);
       if (table === null) return null;

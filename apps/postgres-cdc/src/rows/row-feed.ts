@@ -15,8 +15,10 @@ export interface RowFeedDeps extends RowReadersDeps {
   readonly log: Log;
   control(): Promise<Client>;
   slotOf(oid: number): GateSlot;
-  /** The stream is not read beside the rows: `snapshot: "only"`. */
+  /** The stream is never read beside the rows: `snapshot: "only"`. */
   readonly alone: boolean;
+  /** The snapshot of the place where the stream will begin: rows are read under it until `beside` is called. */
+  readonly exported: string | null;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
 }
@@ -38,9 +40,15 @@ export class RowFeed {
   /** The stream stands still, by wish of `wantsStillness`. */
   private still = false;
   readonly finished: RowTask[] = [];
+  /** Rows are those of the stream's beginning: nothing of it has been read. */
+  private before: boolean;
+  /** The stream is about to be read: no chunk is begun until it is. */
+  private turning = false;
 
   constructor(private readonly deps: RowFeedDeps) {
+    this.before = deps.exported !== null;
     this.readers = new RowReaders(deps, {
+      exported: () => (this.before ? deps.exported : null),
       next: () => this.next(),
       idle: () => this.idle,
       wait: () => this.wait(),
@@ -65,7 +73,11 @@ export class RowFeed {
         where: table.order === null ? null : (where.get(table.order) ?? null),
         ...{ keyless: table.key.length === 0, empties: table.emptied || table.key.length === 0 },
       };
-      const task = new RowTask(wish, { ...table, attempt: table.attempt + (table.done ? 0 : 1) }, this.slot(wish));
+      const task = new RowTask(
+        wish,
+        { ...table, attempt: table.attempt + (table.done ? 0 : 1) },
+        this.deps.slotOf(wish.oid),
+      );
       // Read as a whole and broken off: from the beginning, and readers forget what they have.
       if (task.whole) task.state.emptied = false;
       if (table.done) task.phase = 'done';
@@ -81,7 +93,7 @@ export class RowFeed {
       ...{ oid: wish.oid, table: JSON.stringify([wish.schema, wish.name]), order: wish.order, id: wish.id },
       ...{ attempt: 1, key: [], lanes: [], again: [], rows: 0, emptied: false, done: false },
     };
-    const task = new RowTask(wish, state, this.slot(wish));
+    const task = new RowTask(wish, state, this.deps.slotOf(wish.oid));
     this.tasks.push(task);
     this.listen(task);
     // At once, also where its turn is far away: an interruption must not forget it.
@@ -134,6 +146,30 @@ export class RowFeed {
 
   start(): void {
     this.readers.start(this.deps.config.snapshot_readers);
+  }
+
+  /** No stream is read beside the rows. */
+  private get alone(): boolean {
+    return this.before || this.deps.alone;
+  }
+
+  /** Begins no chunk any more. @returns whether all that were begun are in: then `beside` may be called. */
+  turn(): boolean {
+    // A table that is read as a whole would have to begin anew: it is ended first.
+    if (this.runs.some((run) => run.task.whole)) return false;
+    this.turning = true;
+    return this.runs.length === 0;
+  }
+
+  /** From here on the stream is read too, and each chunk takes a snapshot of its own. */
+  beside(): void {
+    this.before = false;
+    this.turning = false;
+    for (const task of this.tasks)
+      // Without a key what the stream will have said of it can't be told from its rows.
+      if (task.wish.keyless) task.empties = true;
+      else if (task.phase === 'reading') task.watchNow();
+    this.ring();
   }
 
   /** The stream has been handed over up to `lsn`. */
@@ -218,7 +254,7 @@ export class RowFeed {
   }
 
   private siftBehind({ task, snapshot }: ChunkRun): void {
-    if (this.deps.alone || snapshot === null) return;
+    if (this.alone || snapshot === null) return;
     this.sift({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
@@ -243,10 +279,6 @@ export class RowFeed {
     if (!task.over && task.wish.order === null && !task.wish.keyless) task.slot.gate ??= task.watch;
   }
 
-  private slot(wish: RowWish): GateSlot {
-    return this.deps.slotOf(wish.oid);
-  }
-
   /** A condition that fails on a row ends its order, and not the stream. The server's words could hold that row's values. */
   private giveUp({ order, where, schema, name }: RowWish, error: unknown): null {
     const { code = '' } = error as { code?: string };
@@ -256,9 +288,10 @@ export class RowFeed {
   }
 
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
+    if (this.turning) return null;
     this.beginNext();
     for (const task of this.tasks) {
-      if (task.whole && !this.still && !this.deps.alone) continue;
+      if (task.whole && !this.still && !this.alone) continue;
       const share = task.share();
       if (share !== null) return { task, share };
     }
@@ -294,7 +327,7 @@ export class RowFeed {
       while (!this.still && !ended(one)) await this.wait();
     };
     try {
-      const outcome = await openTask(task, { ...this.deps, stillness, ended });
+      const outcome = await openTask(task, { ...this.deps, alone: () => this.alone, stillness, ended });
       if (outcome === 'gone') this.cancel((wish) => wish === task.wish);
       else if (outcome === 'empties') this.sayEmptied(task);
       else if (outcome === 'reading') task.phase = 'reading';

@@ -12,7 +12,7 @@ const WAITING = 8;
 const HELD_UP_MS = 20_000;
 const RETRY_MS = 100;
 
-export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config'> {
+export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
   readonly config: PostgresConfig;
   readonly clock: Clock;
   /** Woken when there is something to take. */
@@ -22,6 +22,8 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config'> {
 }
 
 export interface RowReadersWork {
+  /** See `ChunkDeps`. */
+  exported(): string | null;
   /** What to read next; `null`: nothing for now. */
   next(): { readonly task: RowTask; readonly share: Share } | null;
   /** Nothing is left to be read: sessions need not be kept. */
@@ -111,7 +113,11 @@ export class RowReaders {
 
   private async reader(): Promise<ChunkReader> {
     const { deps } = this;
-    const reader = new ChunkReader(await deps.open(), { ...deps, now: () => deps.clock.now() });
+    const reader = new ChunkReader(await deps.open(), {
+      ...deps,
+      exported: () => this.work.exported(),
+      now: () => deps.clock.now(),
+    });
     this.readers.add(reader);
     if (this.stopped) await deps.end(reader.session);
     return reader;

@@ -39,6 +39,8 @@ export class RowTask {
   phase: TaskPhase = 'waiting';
   note: string | null = null;
   estimated: number | null = null;
+  /** See `RowWish`; also where it turns out later. */
+  empties: boolean;
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
@@ -48,6 +50,7 @@ export class RowTask {
     readonly state: TableState,
     readonly slot: GateSlot,
   ) {
+    this.empties = wish.empties;
     // Who orders rows wants them, whatever the stream has said.
     this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
   }

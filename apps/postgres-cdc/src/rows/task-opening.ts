@@ -12,7 +12,7 @@ export interface TaskOpening {
   readonly config: PostgresConfig;
   readonly clock: Clock;
   /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
-  readonly alone: boolean;
+  readonly alone: () => boolean;
   control(): Promise<Client>;
   /** Resolves when the stream stands still, or the task is not wanted any more. */
   stillness(task: RowTask): Promise<void>;
@@ -37,9 +37,9 @@ export async function openTask(task: RowTask, opening: TaskOpening): Promise<'re
   task.estimated ??= table.estimatedRows;
   if (!task.whole && !task.over) task.watchNow();
   else if (task.slot.gate === task.watch) task.slot.gate = null;
-  if (task.whole && !alone) await opening.stillness(task);
-  if (task.whole && task.wish.empties && !task.state.emptied) return 'empties';
-  if (!alone) await waitOut(task, control, opening);
+  if (task.whole && !alone()) await opening.stillness(task);
+  if (task.whole && task.empties && !task.state.emptied) return 'empties';
+  if (!alone()) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
   if (!task.whole && task.state.lanes.length === 0)
     task.state.lanes = await cutLanes(control, table, config.snapshot_readers);
