@@ -5,8 +5,8 @@ import { visibilityOf } from './chunk-reader.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
-import { RowTask, type RowWish } from './row-task.js';
-import type { RowsState, SiftState, TableState } from './rows-state.js';
+import { newTask, restoredTask, type RowTask, type RowWish } from './row-task.js';
+import type { RowsState, SiftState } from './rows-state.js';
 import { Sift } from './table-watch.js';
 import { openTask } from './task-opening.js';
 
@@ -67,19 +67,8 @@ export class RowFeed {
     const where = new Map(orders.map((order) => [order.id, order.where]));
     for (const table of state.tables) {
       if (table.order !== null && !table.done && !where.has(table.order)) continue;
-      const [schema, name] = JSON.parse(table.table) as [string, string];
-      const wish: RowWish = {
-        ...{ oid: table.oid, schema, name, order: table.order, id: table.id },
-        where: table.order === null ? null : (where.get(table.order) ?? null),
-        ...{ keyless: table.key.length === 0, empties: table.emptied || table.key.length === 0 },
-      };
-      const task = new RowTask(
-        wish,
-        { ...table, attempt: table.attempt + (table.done ? 0 : 1) },
-        this.deps.slotOf(wish.oid),
-      );
-      // Read as a whole and broken off: from the beginning, and readers forget what they have.
-      if (task.whole) task.state.emptied = false;
+      const condition = table.order === null ? null : (where.get(table.order) ?? null);
+      const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
       if (table.done) task.phase = 'done';
       this.tasks.push(task);
       this.listen(task);
@@ -89,11 +78,7 @@ export class RowFeed {
   }
 
   add(wish: RowWish): void {
-    const state: TableState = {
-      ...{ oid: wish.oid, table: JSON.stringify([wish.schema, wish.name]), order: wish.order, id: wish.id },
-      ...{ attempt: 1, key: [], lanes: [], again: [], rows: 0, emptied: false, done: false },
-    };
-    const task = new RowTask(wish, state, this.deps.slotOf(wish.oid));
+    const task = newTask(wish, this.deps.slotOf(wish.oid));
     this.tasks.push(task);
     this.listen(task);
     // At once, also where its turn is far away: an interruption must not forget it.

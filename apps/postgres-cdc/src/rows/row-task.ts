@@ -142,6 +142,23 @@ export class RowTask {
   }
 }
 
+export function newTask(wish: RowWish, slot: GateSlot): RowTask {
+  const state: TableState = {
+    ...{ oid: wish.oid, table: JSON.stringify([wish.schema, wish.name]), order: wish.order, id: wish.id },
+    ...{ attempt: 1, key: [], lanes: [], again: [], rows: 0, emptied: false, done: false },
+  };
+  return new RowTask(wish, state, slot);
+}
+
+/** One that an earlier reader began. What was read as a whole and broken off begins anew, and readers forget what they have of it. */
+export function restoredTask(table: TableState, where: string | null, slotOf: (oid: number) => GateSlot): RowTask {
+  const [schema = '', name = ''] = JSON.parse(table.table) as string[];
+  const keyless = table.key.length === 0;
+  const wish = { oid: table.oid, schema, name, order: table.order, id: table.id, where, keyless };
+  const state = { ...table, attempt: table.attempt + (table.done ? 0 : 1), emptied: table.emptied && !keyless };
+  return new RowTask({ ...wish, empties: table.emptied || keyless }, state, slotOf(table.oid));
+}
+
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);
 const same = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((text, i) => text === b[i]);

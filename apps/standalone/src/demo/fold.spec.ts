@@ -41,6 +41,15 @@ describe('Fold', () => {
     expect(folded(event('u', { id: 1 }, '{"id":1}', ['big'])).fold.problems).toHaveLength(1);
   });
 
+  it('takes a row that comes after its change, as it may while rows are read beside the stream', () => {
+    const { rows, fold } = folded(
+      event('u', { id: 1 }, '{"id":1,"v":2}', ['big']),
+      event('r', { id: 1 }, '{"id":1,"v":2,"big":"B"}'),
+    );
+    expect(rows).toEqual(['{"id":1,"v":2,"big":"B"}']);
+    expect(fold.problems).toEqual([]);
+  });
+
   it('clears a table on truncate and counts repeated ids', () => {
     const first = event('c', { id: 1 }, '{"id":1}');
     const { rows, fold } = folded(first, first, event('t', {}, null));

@@ -15,7 +15,8 @@ type Row = ReadonlyMap<string, string>;
 /**
  * What a consumer does who keeps the newest version of each row: the log folded by key. Reads, inserts and updates
  * replace a row, deletes remove it, a truncate clears the table. A value that the source did not send (`unchanged`)
- * is the one of the version before; where the key changed, that of the row deleted just before.
+ * is the one of the version before; where the key changed, that of the row deleted just before. While rows are being
+ * read beside the stream a change may come before the row that its value is in: the row has to follow.
  */
 export class Fold {
   private readonly tables = new Map<string, Map<string, Row>>();
@@ -26,7 +27,13 @@ export class Fold {
   repeated = 0;
   /** Values that were named in `unchanged` and taken from an older version. */
   carried = 0;
-  readonly problems: string[] = [];
+  private readonly wrong: string[] = [];
+  /** Values that nothing is known of yet: place of the row → what to say if that stays so. */
+  private readonly missing = new Map<string, string>();
+
+  get problems(): readonly string[] {
+    return [...this.wrong, ...this.missing.values()];
+  }
 
   get entries(): number {
     return this.counts.r + this.counts.c + this.counts.u + this.counts.d + this.counts.t;
@@ -38,18 +45,20 @@ export class Fold {
     const data = membersOf(entry.data);
     const op = JSON.parse(data.get('op') ?? 'null') as keyof Fold['counts'];
     if (!(op in this.counts)) {
-      this.problems.push(`${entry.id}: unknown op ${op}`);
+      this.wrong.push(`${entry.id}: unknown op ${op}`);
       return;
     }
     this.counts[op]++;
     const table = this.table(entry.subject);
     if (op === 't') {
+      for (const key of table.keys()) this.missing.delete(place(entry.subject, key));
       table.clear();
       this.deleted = null;
     } else if (op === 'd') {
       const row = table.get(entry.partitionkey);
       this.deleted = row ? { subject: entry.subject, row } : null;
       table.delete(entry.partitionkey);
+      this.missing.delete(place(entry.subject, entry.partitionkey));
     } else {
       table.set(entry.partitionkey, this.version(entry, data, table));
       this.deleted = null;
@@ -64,13 +73,16 @@ export class Fold {
   private version(entry: FoldEntry, data: Map<string, string>, table: Map<string, Row>): Row {
     const row = membersOf(data.get('after') ?? 'null');
     const unchanged = JSON.parse(data.get('unchanged') ?? '[]') as string[];
-    if (unchanged.length === 0) return row;
+    const at = place(entry.subject, entry.partitionkey);
+    if (unchanged.length === 0) {
+      this.missing.delete(at);
+      return row;
+    }
     const moved = this.deleted?.subject === entry.subject ? this.deleted.row : undefined;
     const before = table.get(entry.partitionkey) ?? moved;
     for (const column of unchanged) {
       const value = before?.get(column);
-      if (value === undefined)
-        this.problems.push(`${entry.id}: "${column}" is unchanged, and nothing was there before`);
+      if (value === undefined) this.missing.set(at, `${entry.id}: "${column}" is unchanged, and its row never came`);
       else row.set(column, value);
       this.carried++;
     }
@@ -85,3 +97,5 @@ export class Fold {
     return made;
   }
 }
+
+const place = (subject: string, key: string): string => `${subject} ${key}`;
