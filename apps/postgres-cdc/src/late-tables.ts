@@ -1,14 +1,22 @@
 import { StreamError, type TableProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import { identitySql } from './publication.js';
+import { identitySql, publicationTables, uncovered } from './publication.js';
 import { askedTables, describeTables, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps {
   readonly config: PostgresConfig;
+  readonly publication: string;
   control(): Promise<Client>;
   /** Sees to it that their changes are published. @throws StreamError */
   publish(control: Client, tables: readonly SourceTable[]): Promise<void>;
+}
+
+export interface Looked {
+  /** New ones; their changes are published from now on. */
+  readonly taken: readonly SourceTable[];
+  /** OIDs of known ones whose changes are not published any more: what was written since is missing (Invariant 2). */
+  readonly lost: readonly number[];
 }
 
 /** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
@@ -22,11 +30,17 @@ export class LateTables {
     return [...this.refused_.values()];
   }
 
-  /** @param known OIDs that the stream has already. @returns those that are new; their changes are published from now on. */
-  async look(known: ReadonlySet<number>): Promise<readonly SourceTable[]> {
-    const { config } = this.deps;
+  /** @param known OIDs that the stream has already. */
+  async look(known: ReadonlySet<number>): Promise<Looked> {
+    const { config, publication } = this.deps;
     const control = await this.deps.control();
-    const strange = (await askedTables(control, config)).filter((one) => !known.has(one.oid));
+    const asked = await askedTables(control, config);
+    const published = await publicationTables(control, publication);
+    const lost = uncovered(
+      published,
+      asked.filter((one) => known.has(one.oid)),
+    ).map((one) => one.oid);
+    const strange = asked.filter((one) => !known.has(one.oid));
     const refused = new Map<number, TableProgress>();
     const taken: SourceTable[] = [];
     for (const table of await describeTables(control, strange, config)) {
@@ -39,7 +53,7 @@ export class LateTables {
         });
     }
     this.refused_ = refused;
-    return taken;
+    return { taken, lost };
   }
 
   /** Publishing a table without replica identity would break its owner's UPDATE and DELETE (trap 11). */

@@ -4,7 +4,7 @@ import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
-import { ensurePublication } from './publication.js';
+import { ensurePublication, publicationTables, uncovered } from './publication.js';
 import type { Sessions } from './sessions.js';
 import { createSlot, dropSlot, holds, identify, slotState, usable, type SlotState } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
@@ -26,6 +26,8 @@ export interface OpeningDeps {
 export interface Beginning {
   readonly position: PgPosition;
   readonly tables: readonly SourceTable[];
+  /** Tables whose changes were not published any more when it began: what was written since is missing (Invariant 2). */
+  readonly unpublished: readonly number[];
   /** Goes on from a position. */
   readonly resumes: boolean;
   /** All rows are to be read. */
@@ -53,7 +55,11 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const { failover } = config;
     const resumes = from !== null && given === null && resumable(from, only);
     const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
-    const goesOn = { tables, resumes, rows: false, restarts: false, exported: null };
+    const unpublished = resumes && !only ? uncovered(await publicationTables(control, publication), tables) : [];
+    const goesOn = {
+      ...{ tables, resumes, rows: false, restarts: false, exported: null },
+      unpublished: unpublished.map((one) => one.oid),
+    };
     if (resumes && position !== null && only) return { ...goesOn, position };
     if (!only) {
       await ensurePublication(control, {
@@ -83,6 +89,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
       tables,
       resumes,
       rows,
+      unpublished: [],
       restarts: attempt > 1 || given !== null,
       exported: snapshot === null ? null : { snapshot, end: () => sessions.end(replication) },
     };

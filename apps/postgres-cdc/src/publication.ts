@@ -39,7 +39,7 @@ export async function publicationTables(client: Client, name: string): Promise<r
 }
 
 /** Tables of `wanted` that `published` lacks. */
-export function uncovered(published: readonly Name[], wanted: readonly SourceTable[]): readonly SourceTable[] {
+export function uncovered<T extends Name>(published: readonly Name[], wanted: readonly T[]): readonly T[] {
   const names = new Set(published.map(sqlName));
   return wanted.filter((table) => !names.has(sqlName(table)));
 }

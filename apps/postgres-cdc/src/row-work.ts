@@ -13,7 +13,7 @@ const LOOK_EVERY_MS = 5_000;
 const SHOWN = 200;
 
 export interface RowWorkDeps
-  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, Pick<LateTablesDeps, 'publish'> {
+  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, Pick<LateTablesDeps, 'publish' | 'publication'> {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   /** New tables: their keys and types, before their changes come. */
@@ -55,7 +55,9 @@ export class RowWork {
     const { beginning, feed, deps } = this;
     const state: RowsState | undefined = beginning.position.rows;
     if (state !== undefined) feed.restore(state, await deps.context.orders.open());
-    this.noteGone();
+    const asked = new Set(beginning.tables.map((table) => table.oid));
+    this.noteGone((oid) => !asked.has(oid));
+    this.noteUnpublished(beginning.unpublished);
     if (!beginning.resumes && !beginning.rows) {
       for (const [oid, name] of this.everything()) this.noted.set(oid, name);
       this.noteDue = true;
@@ -138,10 +140,11 @@ export class RowWork {
       ...finished.map((task) => task.progress),
     ];
     const done = own.filter((task) => task.over).length;
+    const noted = [...this.noted.keys()].filter((oid) => oid > 0).length;
     return {
       state: running.length > 0 ? 'running' : 'done',
-      tables_total: this.noted.size + own.length,
-      tables_done: this.noted.size + done,
+      tables_total: noted + own.length,
+      tables_done: noted + done,
       rows_done: rows,
       rows_estimated: estimates.includes(null) ? null : rows + left,
       tables,
@@ -152,11 +155,27 @@ export class RowWork {
     return new Map(this.beginning.tables.map(({ oid, schema, table }) => [oid, `${schema}.${table}`]));
   }
 
-  /** What is not asked for any more may come back: then its rows are read anew, for its changes were not taken. */
-  private noteGone(): void {
-    const asked = new Set(this.beginning.tables.map((table) => table.oid));
+  /** Their rows are read anew, as soon as their changes are published: readers forget what they have. */
+  private noteUnpublished(oids: readonly number[]): void {
+    const lost = new Set(oids);
+    for (const { wish } of this.feed.all)
+      if (lost.has(wish.oid) && wish.order === null) this.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
+    const known = oids.filter((oid) => this.noted.has(oid));
+    if (known.length === 0) return;
+    const { log, context } = this.deps;
+    log.warn(
+      { streamId: context.streamId, tables: known.length },
+      'tables were taken out of the publication; their rows are read anew once they are published',
+    );
+    this.feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
+    this.feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
+    this.noteGone((oid) => lost.has(oid));
+  }
+
+  /** What is not taken any more may come back: then its rows are read anew, for its changes are missing. */
+  private noteGone(which: (oid: number) => boolean): void {
     for (const [oid, name] of [...this.noted])
-      if (oid > 0 && !asked.has(oid)) {
+      if (oid > 0 && which(oid)) {
         this.noted.delete(oid);
         this.noted.set(-oid, name);
         this.noteDue = true;
@@ -190,7 +209,11 @@ export class RowWork {
   private async lookAround(): Promise<void> {
     const { deps } = this;
     if (deps.config.snapshot !== 'only') {
-      const taken = await this.late.look(this.known());
+      const { taken, lost } = await this.late.look(this.known());
+      if (lost.length > 0) {
+        this.noteUnpublished(lost);
+        this.lookAt = 0;
+      }
       if (taken.length > 0) await this.takeLate(taken);
     }
     await this.takeOrders();

@@ -27,7 +27,7 @@ import { ensurePublication } from './publication.js';
 import { releaseAtSource } from './release.js';
 import { RowWork } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
-import { toStreamError } from './session.js';
+import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
 import { identify, slotState } from './slot.js';
@@ -101,7 +101,7 @@ export class PostgresSource implements Source {
       yield* this.reading(from, signal);
     } catch (error) {
       if (signal.aborted) return;
-      throw toStreamError(error, 'reading');
+      throw this.reader === null ? toStreamError(error, 'reading') : unreadable(toStreamError(error, 'reading'));
     }
   }
 
@@ -266,6 +266,7 @@ export class PostgresSource implements Source {
     return new RowWork(
       {
         ...{ config, context, database, catalog, waker, clock: context.clock, log: context.log },
+        publication: this.publication,
         open: () => sessions.open('rows'),
         end: (session) => sessions.end(session),
         control: () => sessions.control(),

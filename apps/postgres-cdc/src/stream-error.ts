@@ -119,3 +119,9 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : textOf(error, 'name') || 'unknown';
   return new StreamError('internal', `Failed while ${doing} (${what}).`, { cause: error });
 }
+
+/** A slot can't be read past a place at which its publication was not there, also where there is one again (trap 10). */
+export const unreadable = (error: StreamError): StreamError =>
+  error.code === 'publication_missing'
+    ? new StreamError('slot_lost', `The publication was dropped; the slot can't be read past that. ${error.message}`)
+    : error;

@@ -311,6 +311,50 @@ describe('rows beside the stream', () => {
     ).toHaveLength(1);
   });
 
+  it('a table that was taken out of the publication is published again and read anew, also where nobody was there (Invariant 2)', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE lost (id int PRIMARY KEY, v text);
+      INSERT INTO lost SELECT i, 'first' FROM generate_series(1, 100) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    const publication = `planasonix_${db.name}`;
+    const takeOut = async (v: string) => {
+      await db.client.query(`ALTER PUBLICATION ${publication} DROP TABLE lost`);
+      await db.client.query(
+        `UPDATE lost SET v = '${v}' WHERE id <= 50; DELETE FROM lost WHERE id = (SELECT max(id) FROM lost)`,
+      );
+    };
+    one.start();
+    await one.rowsDone();
+    await takeOut('while it ran');
+    one.ordersChanged();
+    await one.seen('while it ran');
+    await one.rowsDone();
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.lost', "'id', id");
+    await one.stop();
+    await takeOut('while it did not');
+    one.start();
+    await one.seen('while it did not');
+    await settle(one, db.client);
+    await one.rowsDone();
+    await db.client.query("UPDATE lost SET v = 'published again' WHERE id = 1");
+    await one.seen('published again');
+    await expectEqual(one, db.client, 'public.lost', "'id', id");
+  });
+
+  it('a publication that is dropped leaves a slot that nobody can read past that place: said so, and a new read goes on (trap 10)', async () => {
+    const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await settle(one, db.client);
+    await db.client.query(`DROP PUBLICATION planasonix_${db.name}`);
+    await db.client.query("INSERT INTO marks VALUES ('unpublished')");
+    expect(await one.outcome()).toMatchObject({ code: 'slot_lost', recourse: 'lost' });
+    one.start({ onLost: 'resnapshot' });
+    await one.seen('unpublished');
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.marks', "'m', m");
+  });
+
   it('a table that may not be published is refused with its fix, and taken up once it has a replica identity (trap 11)', async () => {
     const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
     const one = reading(db, { tables: ['public.*'] });
