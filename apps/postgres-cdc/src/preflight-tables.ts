@@ -46,6 +46,7 @@ export async function checkTables(
     ...checks,
     ...excludedColumns(input, tables),
     ...generatedColumns(input, tables, server),
+    ...keyless(input, tables),
     ...(await privileges(input, tables, server)),
   ];
 }
@@ -64,6 +65,20 @@ function generatedColumns({ config }: PreflightInput, tables: readonly SourceTab
       severity: 'warning',
       message: `Postgres ${server.versionText} publishes no generated columns: changes come without ${names.join(', ')}.`,
       fix: 'Have the reader compute them, name them in exclude_columns so that rows and changes agree, or use Postgres 18.',
+    },
+  ];
+}
+
+/** Rows without a key can't be told from changes: they are read in one piece. */
+function keyless({ config }: PreflightInput, tables: readonly SourceTable[]): Check[] {
+  const without = tables.filter((table) => table.key.length === 0 && table.unidentified.length === 0);
+  if (without.length === 0 || config.snapshot === 'never') return [];
+  return [
+    {
+      code: 'whole_table_snapshot',
+      severity: 'info',
+      message: `No key: ${without.map(sqlName).join(', ')}. Rows are read as a whole while the stream waits, and from the beginning if that is interrupted.`,
+      fix: 'Add a primary key to have them read in chunks beside the stream.',
     },
   ];
 }
