@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Client } from 'pg';
 import { eventually, startPostgres, startProxy, startRedis, tempDir, type Proxy } from '@planasonix/testing';
-import { readLog, type LogEvent } from '../log.js';
+import { logKey, readLog, type LogEvent } from '../log.js';
 import { makeConnection, makePipeline, makeStream } from '../shop.js';
 import { startStack, type Answer, type Stack } from '../stack.js';
 import { Ledger } from './ledger.js';
@@ -51,6 +51,7 @@ export class Scene {
   /** What was committed until then may stand in the rows of a snapshot only, ms. */
   excusedUntil: number | null = null;
   #last: string | null = null;
+  #entries = 0;
   #clients: Client[] = [];
   #arrivals: Arrival[] = [];
 
@@ -200,11 +201,22 @@ export class Scene {
   async read(): Promise<readonly LogEvent[]> {
     const events = await readLog(this.redis, this.streamId, this.#last);
     this.#last = events.at(-1)?.entry ?? this.#last;
+    this.#entries += events.length;
     this.oracle.take(events);
     for (const { entry, time, data } of events)
       if (data.op !== 'r' && data.source['snapshot'] !== true)
         this.#arrivals.push({ committedAt: Date.parse(time), durableAt: Number(entry.split('-')[0]) });
     return events;
+  }
+
+  /** How many events have been read from the log. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** Takes out of the log what was read: a run of hours would fill the memory of Redis. */
+  async trim(): Promise<void> {
+    if (this.#last !== null) await this.redis.xtrim(logKey(this.streamId), 'MINID', '~', this.#last);
   }
 
   beginRound(): void {
@@ -219,6 +231,7 @@ export class Scene {
   /** The log is another one now: it is judged from its beginning. */
   readAnew(): void {
     this.#last = null;
+    this.#entries = 0;
     this.ledger.unsee();
     this.oracle = new Oracle(this.ledger, this.options.forgetful);
   }
