@@ -1,4 +1,4 @@
-/** The short form of the fault battery (`npm run test:faults`): every crash point, and one fault of each family. */
+/** The short form of the fault battery (`npm run test:faults`): every crash point, and one fault of each family that needs no scene of its own. */
 import { FAMILIES } from './faults/families.js';
 import type { Fault } from './faults/fault.js';
 import { crashPointFaults } from './faults/kills.js';
@@ -11,7 +11,6 @@ jest.setTimeout(180_000);
 const SEED = 20;
 
 const ONE_OF_EACH = [
-  'kills/all at once',
   'network/source reset in mid-message',
   'postgres/slot advanced',
   'redis/SIGKILL and start',
@@ -27,12 +26,26 @@ const named = (name: string): Fault =>
 const charges = ({ findings }: Round): string[] =>
   CHARGES.flatMap((charge) => findings[charge].map((what) => `${charge}: ${what}`));
 
-/** @param options seed is fixed, so that a failure is seen again: `npm run test:faults -- --seed 20 --only NAME` */
-function play(scene: () => Scene, faults: readonly Fault[]): void {
+/** The seed is fixed, so that a failure is seen again: `npm run test:faults -- --seed 20 --only NAME` */
+function play(faults: readonly Fault[]): void {
+  let scene: Scene | null = null;
+  const end = async (): Promise<void> => {
+    await scene?.end();
+    scene = null;
+  };
+  afterAll(end);
+
   it.each(faults.map((fault) => [`${fault.family}/${fault.name} (traps ${fault.traps.join(', ')})`, fault] as const))(
     '%s: every committed change once, nothing else, whole, in order',
     async (_name, fault) => {
-      const round = await playRound(scene(), fault, SEED);
+      scene ??= await Scene.open({ seed: SEED, workers: 2, hasty: true });
+      let round: Round | null = null;
+      try {
+        round = await playRound(scene, fault, SEED);
+      } finally {
+        // One failure must not be all that come after it.
+        if (round === null || charges(round).length > 0) await end();
+      }
       expect(charges(round)).toEqual([]);
       expect(round.findings.changes).toBeGreaterThan(0);
       if (fault.told?.must) expect(fault.told.codes).toContain(round.told);
@@ -40,11 +53,6 @@ function play(scene: () => Scene, faults: readonly Fault[]): void {
   );
 }
 
-describe('faults, with one worker', () => {
-  let scene: Scene;
-  beforeAll(async () => {
-    scene = await Scene.open({ seed: SEED });
-  });
-  afterAll(() => scene?.end());
-  play(() => scene, [...crashPointFaults, ...ONE_OF_EACH.map(named)]);
+describe('faults, with two workers', () => {
+  play([...crashPointFaults, ...ONE_OF_EACH.map(named)]);
 });

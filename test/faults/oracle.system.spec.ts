@@ -71,6 +71,14 @@ describe('the judge of the fault battery', () => {
     expect(charged(judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], Date.now() - 60_000))).toEqual(['lost']);
   });
 
+  it('excuses one whose rest a told gap has swallowed, and no other that is short', () => {
+    const short = (log: LogEvent[][]) => [...log[0]!, log[1]![0]!, ...log[2]!];
+    expect(charged(judged(short))).toEqual(['torn']);
+    expect(charged(judged(short, [1, 2, 3], Date.now()))).toEqual([]);
+    const headless = (log: LogEvent[][]) => [...log[0]!, log[1]![1]!, ...log[2]!];
+    expect(charged(judged(headless, [1, 2, 3], Date.now()))).toEqual(['torn']);
+  });
+
   it('finds a transaction that was rolled back', () => {
     expect(charged(judged((log) => log.flat(), [1, 3]))).toEqual(['phantom']);
   });

@@ -174,7 +174,7 @@ export const postgres: readonly Fault[] = [
     name: 'publication dropped',
     family: FAMILY,
     traps: [10],
-    told: { codes: ['publication_missing', 'offset_gap', 'slot_lost'], must: false },
+    told: { codes: ['publication_missing', 'offset_gap', 'slot_lost'], must: true },
     async inject(scene) {
       await scene.sourceQuery(`DROP PUBLICATION "${scene.slot}"`);
     },

@@ -53,7 +53,7 @@ export async function soak(args: readonly string[], say: (line: string) => void)
   const began = Date.now();
   const over = began + minutes * 60_000;
   const minute = async (): Promise<void> => {
-    const events = await scene.redis.xlen(`plnx:events:{${scene.streamId}}`);
+    const events = scene.entries;
     const lag = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.lag_seconds as number;
     const now = memory(scene);
     samples.push(now);
@@ -68,6 +68,7 @@ export async function soak(args: readonly string[], say: (line: string) => void)
       const fault = rng.pick(faults);
       const round = await playRound(scene, fault, seed + i);
       rounds.push(round);
+      await scene.trim();
       say(`  ${round.fault} (seed ${round.seed}): recovery ${(round.recoveryMs / 1000).toFixed(2)} s`);
       if (!isClean(round))
         failure = CHARGES.flatMap((charge) => round.findings[charge])

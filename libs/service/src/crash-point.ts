@@ -1,9 +1,6 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { STEPS, type Step, type Steps } from '@planasonix/core';
 
-/** How often an armed file is looked for. */
-const LOOK_MS = 50;
-
 /** `log-appended:3` → the third time that step is reached from when it was seen. `null`: not a crash point. */
 export function parseCrash(text: string): { readonly step: Step; readonly count: number } | null {
   const [name, count = '1', rest] = text.trim().split(':');
@@ -45,16 +42,14 @@ export function crashPoints(
   let text = '';
   let armed: ReturnType<typeof parseCrash> = null;
   let left = 0;
-  const look = (): void => {
-    const found = read(file);
-    if (found === text) return;
-    text = found;
-    armed = parseCrash(found);
-    left = armed?.count ?? 0;
-  };
-  look();
-  setInterval(look, LOOK_MS).unref();
   return (step) => {
+    // Looked for at every step: a test that has written it knows that the next step sees it.
+    const found = read(file);
+    if (found !== text) {
+      text = found;
+      armed = parseCrash(found);
+      left = armed?.count ?? 0;
+    }
     if (armed?.step !== step || --left > 0) return;
     armed = null;
     if (take(file)) end();
