@@ -168,6 +168,8 @@ export class ChunkReader {
       await copy.done;
     } finally {
       this.copy = null;
+      // The last rows may have held up the socket that the answer to the next query comes by.
+      copy.resume();
     }
     if (events.length > 0 && !this.stopped) chunk.rows(events, encoder.lastKey());
     return count;

@@ -137,6 +137,17 @@ describe('rows beside the stream', () => {
     expect(ops.join('')).toBe('r'.repeat(5000) + 'u'.repeat(100) + 'c');
   });
 
+  it('a reader that is held up by a slow log goes on once it is not, also at the end of a chunk (Invariant 6)', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE big (id int PRIMARY KEY, v text);
+      INSERT INTO big SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 120000) i; ANALYZE big`);
+    const one = reading(db, { tables: ['public.*'] });
+    // Slower than the readers: all of them are held up, at all places of a chunk.
+    one.start({ beforeEach: () => new Promise((resolve) => setTimeout(resolve, 15)) });
+    await one.rowsDone(60_000);
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.big', "'id', id");
+  });
+
   it('while three sessions write and the reader is killed again and again: nothing stale, nothing lost, never from zero (traps 5, 13, 14)', async () => {
     const db = await fresh(LEDGER);
     const one = reading(db, { tables: ['public.*'] });
