@@ -1,6 +1,6 @@
 import type { Check, SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
-import { conditionProblem } from './condition.js';
+import { conditionProblem, conditionReach } from './condition.js';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
 import { toStreamError } from './session.js';
@@ -55,13 +55,18 @@ export async function wrongCondition(
   const problem = conditionProblem(where);
   if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
   for (const table of tables) {
+    // The table's own name stands for all of its columns.
+    const hidden = table.excluded.size === 0 ? [] : [...table.excluded, table.table];
+    const reach = conditionReach(where, new Set(hidden));
+    if (reach !== null)
+      return finding('where_invalid', `The condition ${reach}.`, 'Name columns that the stream reads.');
     const refused = await judged(control, table, where);
     if (refused !== null) return refused;
   }
   return null;
 }
 
-/** The server plans the query and runs nothing. The extended protocol takes one statement and no more. */
+/** The server plans the query and reads no row. The extended protocol takes one statement and no more. */
 async function judged(control: Client, { schema, table }: SourceTable, where: string): Promise<Check | null> {
   const text = `EXPLAIN SELECT FROM ${qualified(schema, table)} WHERE (${where}\n)`;
   try {
@@ -70,9 +75,11 @@ async function judged(control: Client, { schema, table }: SourceTable, where: st
   } catch (error) {
     const { code = '', message = '' } = error as { code?: string; message?: string };
     if (!JUDGED.test(code)) throw error;
+    // The words of class 42 speak of names; others may hold a value that was worked out while it was planned.
+    const said = code.startsWith('42') ? message.slice(0, MOST_TEXT) : `SQLSTATE ${code}`;
     return finding(
       'where_invalid',
-      `The condition does not fit ${schema}.${table}: ${message.slice(0, MOST_TEXT)}.`,
+      `The condition does not fit ${schema}.${table}: ${said}.`,
       'Name columns of the table; functions and types outside pg_catalog with their schema.',
     );
   }

@@ -27,6 +27,38 @@ const afterName = (text: string, at: number): number | string => {
   return end < 0 ? 'has a quoted name that does not end' : end + 1;
 };
 
+/** Words that begin a query of its own: rows of other tables are nothing that a condition may ask for. */
+const QUERY = new Set(['select', 'table', 'values', 'with']);
+
+/** Names in a condition, as the server reads them; strings left out. */
+export function namesIn(text: string): Set<string> {
+  const names = new Set<string>();
+  for (let i = 0; i < text.length;) {
+    const char = text[i]!;
+    if (char === "'" || char === '"') {
+      const next = char === "'" ? afterString(text, i) : afterName(text, i);
+      if (typeof next === 'string') return names;
+      if (char === '"') names.add(text.slice(i + 1, next - 1).replaceAll('""', '"'));
+      i = next;
+      continue;
+    }
+    const word = /^(?:[A-Za-z_]|[^\u0000-\u007f])(?:[A-Za-z0-9_$]|[^\u0000-\u007f])*/.exec(text.slice(i))?.[0];
+    if (word !== undefined) names.add(word.toLowerCase());
+    i += word?.length ?? 1;
+  }
+  return names;
+}
+
+/** @param hidden names that it must not speak of: which rows come would tell what they hold. @returns as `conditionProblem`. */
+export function conditionReach(text: string, hidden: ReadonlySet<string>): string | null {
+  const names = namesIn(text);
+  for (const name of names) {
+    if (QUERY.has(name)) return `has a query of its own (${name})`;
+    if (hidden.has(name)) return `speaks of ${name}, which never leaves the worker`;
+  }
+  return null;
+}
+
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']' };
 
 /** What is wrong with it, as `has …`; `null`: nothing that could break out. */

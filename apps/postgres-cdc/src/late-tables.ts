@@ -15,7 +15,7 @@ export interface LateTablesDeps {
 export interface Looked {
   /** New ones; their changes are published from now on. */
   readonly taken: readonly SourceTable[];
-  /** OIDs of known ones whose changes are not published any more: what was written since is missing (Invariant 2). */
+  /** OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), or that have another name. */
   readonly lost: readonly number[];
 }
 
@@ -30,16 +30,16 @@ export class LateTables {
     return [...this.refused_.values()];
   }
 
-  /** @param known OIDs that the stream has already. */
-  async look(known: ReadonlySet<number>): Promise<Looked> {
+  /** @param known OID → name of those that the stream has already. */
+  async look(known: ReadonlyMap<number, string>): Promise<Looked> {
     const { config, publication } = this.deps;
     const control = await this.deps.control();
     const asked = await askedTables(control, config);
     const published = await publicationTables(control, publication);
-    const lost = uncovered(
-      published,
-      asked.filter((one) => known.has(one.oid)),
-    ).map((one) => one.oid);
+    const there = asked.filter((one) => known.has(one.oid));
+    // Under another name it is another table to readers: its rows follow under that.
+    const renamed = there.filter((one) => known.get(one.oid) !== `${one.schema}.${one.table}`);
+    const lost = [...uncovered(published, there), ...renamed].map((one) => one.oid);
     const strange = asked.filter((one) => !known.has(one.oid));
     const refused = new Map<number, TableProgress>();
     const taken: SourceTable[] = [];

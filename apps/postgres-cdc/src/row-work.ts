@@ -1,4 +1,10 @@
-import { type ChangeBatch, type SnapshotProgress, type SourceContext, type TableProgress } from '@planasonix/core';
+import {
+  StreamError,
+  type ChangeBatch,
+  type SnapshotProgress,
+  type SourceContext,
+  type TableProgress,
+} from '@planasonix/core';
 import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
@@ -33,6 +39,8 @@ export class RowWork {
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
   private rowsBefore = 0;
+  /** All that is to be read is known: what is not among the tasks is done. */
+  private ready = false;
   /** There was something to be read. */
   private any = false;
 
@@ -58,13 +66,13 @@ export class RowWork {
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.noteGone((oid) => !asked.has(oid));
     this.noteUnpublished(beginning.unpublished);
-    if (!beginning.resumes && !beginning.rows) {
-      for (const [oid, name] of this.everything()) this.noted.set(oid, name);
-      this.noteDue = true;
-    }
+    // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
+    if (!beginning.resumes) this.noteDue = true;
+    if (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows) this.noteAll();
     this.take(beginning.tables, beginning.restarts, beginning.resumes);
     await this.takeOrders();
     this.any = feed.all.length > 0;
+    this.ready = true;
     feed.start();
   }
 
@@ -84,6 +92,7 @@ export class RowWork {
 
   /** A position is committed: orders that it tells the end of are told so. */
   async committed({ rows }: PgPosition): Promise<void> {
+    if (!this.ready) return;
     const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
     for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
     for (const id of ended) {
@@ -151,6 +160,20 @@ export class RowWork {
     };
   }
 
+  /** No rows are wanted of any of them. */
+  private noteAll(): void {
+    if (this.beginning.resumes && this.beginning.unpublished.some((oid) => this.noted.has(-oid)))
+      throw new StreamError(
+        'offset_gap',
+        'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
+      );
+    for (const [oid, name] of this.everything()) {
+      if (this.noted.get(oid) === name) continue;
+      this.noted.set(oid, name);
+      this.noteDue = true;
+    }
+  }
+
   private everything(): Map<number, string> {
     return new Map(this.beginning.tables.map(({ oid, schema, table }) => [oid, `${schema}.${table}`]));
   }
@@ -201,9 +224,9 @@ export class RowWork {
   }
 
   /** OIDs of tables that are the stream's already. */
-  private known(): Set<number> {
-    const tasks = this.feed.all.flatMap(({ wish }) => (wish.order === null ? [wish.oid] : []));
-    return new Set([...this.noted.keys(), ...tasks]);
+  private known(): Map<number, string> {
+    const tasks = this.feed.all.filter(({ wish }) => wish.order === null);
+    return new Map([...this.noted, ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const)]);
   }
 
   private async lookAround(): Promise<void> {
@@ -226,6 +249,11 @@ export class RowWork {
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (deps.config.snapshot === 'never') {
+      if (tables.some(({ oid }) => this.noted.has(-oid)))
+        throw new StreamError(
+          'offset_gap',
+          'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
+        );
       for (const { oid, schema, table } of tables) this.noted.set(oid, `${schema}.${table}`);
       this.noteDue = true;
     } else this.take(tables, false, true);

@@ -71,8 +71,17 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
 
   it('does not lose rows that were still to be read: their tables are not noted as read (Invariant 2)', async () => {
     const table = (oid: number, over: Partial<TableState>): TableState => ({
-      ...{ oid, table: `public.t${oid}`, order: null, id: 'i', attempt: 1, key: ['id'], again: [], rows: 5 },
-      ...{ lanes: [{ after: ['7'], upto: null, chunk: 1 }], emptied: false, done: false },
+      ...{
+        oid,
+        table: JSON.stringify(['public', `t${oid}`]),
+        order: null,
+        id: 'i',
+        attempt: 1,
+        key: ['id'],
+        again: [],
+        rows: 5,
+      },
+      ...{ lanes: [{ after: ['7'], upto: null, chunk: 1 }], empties: false, emptied: false, done: false },
       ...over,
     });
     const sift = { oid: 3, held: '5:5:', until: later };

@@ -75,7 +75,7 @@ export async function settlePosition(
 function notesOf(before: PgPosition | null): string | null {
   if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
-  return writeNotebook(new Map(done.map(({ oid, table }) => [oid, table])));
+  return writeNotebook(new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')])));
 }
 
 function understood(wanted: unknown, slot: string): Wanted {
@@ -86,8 +86,8 @@ function understood(wanted: unknown, slot: string): Wanted {
   if (phase !== 'stream')
     throw unreadable('Only a place in the changes can be set; rows that are still to be read have none.');
   if (named !== slot) throw unreadable(`The position belongs to another slot; the stream reads ${slot}.`);
-  if (typeof attempt !== 'number' || !Number.isSafeInteger(attempt) || attempt < 0)
-    throw unreadable('The attempt of a position is a whole number.');
+  if (typeof attempt !== 'number' || !Number.isInteger(attempt) || attempt < 0 || attempt > 1_000_000)
+    throw unreadable('The attempt of a position is a whole number up to a million.');
   if (system === undefined && timeline === undefined) return { lsn, server: null, attempt };
   if (typeof system !== 'string' || typeof timeline !== 'number')
     throw unreadable('A position that names its server has a system_id (text) and a timeline (a number).');

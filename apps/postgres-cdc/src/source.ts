@@ -228,7 +228,7 @@ export class PostgresSource implements Source {
     await this.known.add(beginning.tables);
     this.care.begin();
     yield CONNECTED;
-    if (position.phase === 'done') return;
+    if (position.phase === 'done') return this.refuseOrders();
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
     const flow = {
@@ -261,6 +261,13 @@ export class PostgresSource implements Source {
     yield { partition: '', events: [], position: encodePosition(position) };
   }
 
+  /** `snapshot: "only"` that is over reads nothing any more. */
+  private async refuseOrders(): Promise<void> {
+    const { orders } = this.context;
+    for (const { id } of await orders.open())
+      await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
+  }
+
   private rowWork(beginning: Beginning, database: string, notes: string | undefined): RowWork {
     const { config, context, sessions, catalog, waker } = this;
     return new RowWork(
@@ -271,6 +278,7 @@ export class PostgresSource implements Source {
         end: (session) => sessions.end(session),
         control: () => sessions.control(),
         slotOf: (oid) => this.known.slotOf(oid),
+        excludedOf: (table) => this.known.excludedOf(table),
         learn: (tables) => this.known.add(tables),
         publish: async (client, tables) => {
           await ensurePublication(client, {
@@ -320,7 +328,7 @@ export class PostgresSource implements Source {
     return {
       catalog: this.catalog,
       keyOf: (relation) => this.known.keyOf(relation),
-      excludedOf: (schema, table) => new Set(this.config.exclude_columns[`${schema}.${table}`] ?? []),
+      excludedOf: (relation) => this.known.excludedOf(relation),
       slotOf: (relation) => this.known.slotOf(relation.oid),
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,

@@ -18,6 +18,8 @@ export class KnownTables {
   private readonly keys = new Map<number, readonly string[]>();
   private readonly shapes = new Map<number, string>();
   private readonly slots = new Map<number, GateSlot>();
+  /** The name by which a table was met first: what was excluded of it stays excluded, whatever it is called later. */
+  private readonly names = new Map<number, string>();
   /** Partitions that come under their own names → their root. */
   private readonly roots = new Map<number, number>();
 
@@ -31,12 +33,21 @@ export class KnownTables {
 
   /** Tables as the catalog has them. */
   async add(tables: readonly SourceTable[]): Promise<void> {
-    for (const table of tables) this.keys.set(table.oid, table.key);
+    for (const table of tables) {
+      this.keys.set(table.oid, table.key);
+      if (!this.names.has(table.oid)) this.names.set(table.oid, `${table.schema}.${table.table}`);
+    }
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
   }
 
   keyOf(relation: RelationInfo): readonly string[] {
     return this.keys.get(relation.oid) ?? [];
+  }
+
+  /** Columns that never leave the worker, by the table's name now and by the one that it was met by. */
+  excludedOf({ oid, schema, table }: { oid: number; schema: string; table: string }): ReadonlySet<string> {
+    const of = this.config.exclude_columns;
+    return new Set([...(of[`${schema}.${table}`] ?? []), ...(of[this.names.get(oid) ?? ''] ?? [])]);
   }
 
   /** Where somebody may stand at a table; a partition goes by its root. */
@@ -51,7 +62,8 @@ export class KnownTables {
   has(relation: RelationInfo): boolean {
     const shape = shapeOf(relation);
     const seen = this.shapes.get(relation.oid);
-    if (seen !== undefined) return seen === shape;
+    // With FULL every column is flagged: whether the table got another key, only the catalog says.
+    if (seen !== undefined) return seen === shape && relation.replicaIdentity !== 'f';
     // The first message of a table on this connection: the catalog is fresh, unless a type is new.
     if (!this.keys.has(relation.oid)) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;

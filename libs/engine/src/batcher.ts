@@ -65,6 +65,8 @@ export class Batcher {
     }
     this.#events += batch.events.length;
     this.#bytes += bytes;
+    // A notebook tells of what went before it: nothing that comes later may go with that.
+    if (batch.partition.startsWith('#')) for (const open of this.#open.values()) open.closed = true;
     const group = this.#open.get(batch.partition);
     if (group && this.#fits(group, batch, bytes)) {
       if (batch.events.length > 0)

@@ -86,14 +86,16 @@ export class StreamCommands {
       const to = transition(from, command);
       if (to === null) return { kind: 'invalid', from, stream };
       if (to.noop) return { kind: 'noop', transition: to, stream };
-      if (to.to === 'starting' && stream.position_pending) return { kind: 'position_pending' };
-      const lost = to.to === 'starting' && losesPosition(stream.last_error?.code ?? '');
+      // Giving the position up needs neither the old place nor the new one.
+      if (to.to === 'starting' && stream.position_pending && onLostPosition === null)
+        return { kind: 'position_pending' };
+      const lost = to.to === 'starting' && (stream.position_pending || losesPosition(stream.last_error?.code ?? ''));
       if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
       const [after] = await sql<Stream>(
         tx,
         `UPDATE streams SET desired_status = $2, generation = generation + 1, deleting_at = NULL, status = CASE WHEN $3 THEN 'starting' ELSE status END,
            last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
-           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, updated_at = clock_timestamp()
+           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING *`,
         [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position],
       );

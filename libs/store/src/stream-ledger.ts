@@ -177,19 +177,22 @@ export class PgStreamLedger implements StreamLedger {
    * statement: from here on a start has to say what becomes of the position. `null`: it was started, or somebody else
    * is at it (Invariant 3).
    * @param of as the stream was when it was judged
+   * @param again also where the row says so already: something was left to be given up
    */
   async condemn(
     workerId: string,
     of: Pick<StreamSpec, 'id' | 'generation' | 'epoch'>,
     why: LastError,
+    again = true,
   ): Promise<Held | null> {
     const rows = await sql<{ epoch: number }>(
       this.store,
       `UPDATE streams SET epoch = epoch + 1, lease_owner = $1, lease_expires_at = clock_timestamp() + ${CONDEMNED}, status = 'error', blocked = NULL,
          last_error = CASE WHEN status = 'error' AND last_error ->> 'code' = $5::jsonb ->> 'code' THEN last_error ELSE $5::jsonb END,
          updated_at = CASE WHEN status = 'error' THEN updated_at ELSE clock_timestamp() END
-       WHERE id = $2 AND generation = $3 AND epoch = $4 AND ${RESTING} RETURNING epoch`,
-      [workerId, of.id, of.generation, of.epoch, JSON.stringify(why)],
+       WHERE id = $2 AND generation = $3 AND epoch = $4 AND ${RESTING} AND NOT position_pending
+         AND NOT (status = 'error' AND last_error ->> 'code' = $5::jsonb ->> 'code' AND $6::boolean) RETURNING epoch`,
+      [workerId, of.id, of.generation, of.epoch, JSON.stringify(why), !again],
     );
     const [row] = rows;
     return row === undefined ? null : { streamId: of.id, epoch: row.epoch };

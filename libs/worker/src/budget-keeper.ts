@@ -8,7 +8,7 @@ const WITHIN_MS = 15_000;
 const NOTHING: ReleaseReport = { released: [], remaining: [] };
 
 /**
- * Gives up what a stream that nobody reads holds at its source beyond its budget. The row says so first and the slot
+ * Says so when the place of a stream that nobody reads is lost, and gives up what it holds at its source beyond its budget. The row says so first and the slot
  * goes second: whoever dies in between leaves a stream in `error` whose slot the next look finds, never a slot that
  * went without a word (Invariant 2). Meanwhile the lease keeps everybody else out (Invariant 3).
  */
@@ -24,8 +24,10 @@ export class BudgetKeeper {
   async giveUp(spec: StreamSpec, why: StreamError): Promise<void> {
     const { code, message, hint } = why;
     const occurred_at = new Date(this.clock.now()).toISOString();
-    const held = await this.ledger.condemn(this.workerId, spec, { code, message, hint, occurred_at });
+    const gives = code === 'wal_budget_exceeded';
+    const held = await this.ledger.condemn(this.workerId, spec, { code, message, hint, occurred_at }, gives);
     if (held === null) return;
+    if (!gives) return void (await this.ledger.report(held, { releaseLease: true }));
     const about = { streamId: spec.id, code };
     try {
       const within = AbortSignal.timeout(WITHIN_MS);

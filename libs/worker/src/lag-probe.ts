@@ -56,15 +56,17 @@ export class LagProbe {
     const { ledger, logs, sources, clock } = this.deps;
     const spec = await ledger.spec(streamId);
     if (spec === null) return null;
-    const [positions, totals] = [await ledger.positions(streamId), await logs.of(spec.output).totals(streamId)];
+    const positions = await ledger.positions(streamId);
     let lag: Lag;
     try {
       lag = await sources.look(spec, (source) => source.lag(positions, AbortSignal.timeout(WITHIN_MS)));
     } catch (error) {
-      if (error instanceof StreamError && error.code === 'wal_budget_exceeded')
-        await this.deps.budgets.giveUp(spec, error);
+      // Nobody reads it, so nobody else would say so: a place that is lost is an error, not a surprise (trap 9).
+      if (error instanceof StreamError && error.recourse === 'lost') await this.deps.budgets.giveUp(spec, error);
       throw error;
     }
+    // Only now: a log that is down must not keep anybody from looking after the source.
+    const totals = await logs.of(spec.output).totals(streamId);
     return {
       stream_id: streamId,
       source_type: spec.sourceType,

@@ -190,7 +190,7 @@ const commandRoute = <B extends z.ZodType>(verb: StreamCommand, body: B) =>
       'superseded',
       'deleting',
       'stream_error',
-      ...(verb === 'start' ? (['position_lost'] as const) : []),
+      ...(verb === 'start' || verb === 'resume' ? (['position_lost', 'position_pending'] as const) : []),
       'log_unavailable',
     ],
   });

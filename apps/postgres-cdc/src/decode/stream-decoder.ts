@@ -12,7 +12,7 @@ export interface DecoderOptions {
   readonly catalog: TypeCatalog;
   /** Key columns in key order, as the catalog has them now. */
   keyOf(relation: RelationInfo): readonly string[];
-  excludedOf(schema: string, table: string): ReadonlySet<string>;
+  excludedOf(relation: RelationInfo): ReadonlySet<string>;
   /** Where somebody may stand who looks at the table's changes; absent: nowhere. */
   slotOf?(relation: RelationInfo): GateSlot;
   readonly database: string;
@@ -105,7 +105,7 @@ export class StreamDecoder {
       prepareRelation(
         info,
         this.options.keyOf(info),
-        this.options.excludedOf(info.schema, info.table),
+        this.options.excludedOf(info),
         database,
         catalog,
         this.options.slotOf?.(info),

@@ -24,8 +24,12 @@ export interface ChunkSnapshot {
 export interface Chunk {
   /** Once the table is locked against a change of its form, before the snapshot is taken. */
   begin(): void;
+  /** It has to be read again later. */
+  cancel(): void;
   /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
+  /** It can't be read under the exported snapshot. */
+  postpone(): void;
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
   readonly oid: number;
@@ -37,10 +41,20 @@ export interface ChunkDeps {
   readonly catalog: TypeCatalog;
   readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
   readonly database: string;
+  /** Columns that never leave the worker. */
+  excludedOf(table: SourceTable): ReadonlySet<string>;
   /** An exported snapshot that rows are to be read under; `null`: each chunk takes its own. */
   exported(): string | null;
   now(): number;
 }
+
+/** A chunk that waits for somebody who changes the table's form is tried again: those who wait behind us must not wait long. */
+const LOCK_MS = 2_000;
+
+/** Truncated or rewritten since an older snapshot was taken: under that it is empty. The file is that of now, the row that of then. */
+const REWRITTEN = `
+  SELECT FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass))
+    AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)`;
 
 const SNAPSHOT = `
   SELECT pg_catalog.pg_current_snapshot()::text AS seen, pg_catalog.pg_is_in_recovery()::text AS standby,
@@ -86,13 +100,25 @@ export class ChunkReader {
     const before = await this.replayed();
     await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
     try {
-      if (!(await this.lock(known))) return 'moved';
+      const locked = await this.lock(known);
+      if (locked === 'gone') return 'moved';
+      if (locked === 'busy') {
+        chunk.cancel();
+        return 0;
+      }
       chunk.begin();
       const exported = deps.exported();
       if (exported !== null) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(exported)}`);
+      if (exported !== null && ((await session.query(REWRITTEN, [chunk.oid])).rowCount ?? 0) > 0) {
+        chunk.postpone();
+        return 0;
+      }
       const snapshot = await snapshotOf(session, before, deps.now());
-      const table = await describeTable(session, chunk.oid, deps.config);
-      if (table === null) return null;
+      const described = await describeTable(session, chunk.oid, deps.config);
+      if (described === null) return null;
+      const excluded = deps.excludedOf(described);
+      const columns = described.columns.filter((column) => !excluded.has(column.name));
+      const table = { ...described, excluded, columns };
       await deps.catalog.ensure(
         table.columns.map((column) => column.typeOid),
         async (sql, params) => (await session.query<Record<string, string | null>>(sql, [...params])).rows,
@@ -114,12 +140,16 @@ export class ChunkReader {
     this.copy?.resume();
   }
 
-  private async lock({ schema, table }: SourceTable): Promise<boolean> {
+  private async lock({ schema, table }: SourceTable): Promise<'ours' | 'gone' | 'busy'> {
     try {
-      await this.session.query(`LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`);
-      return true;
+      await this.session.query(
+        `SET LOCAL lock_timeout = ${LOCK_MS}; LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`,
+      );
+      return 'ours';
     } catch (error) {
-      if ((error as { code?: string }).code === '42P01') return false;
+      const { code } = error as { code?: string };
+      if (code === '42P01') return 'gone';
+      if (code === '55P03') return 'busy';
       throw error;
     }
   }

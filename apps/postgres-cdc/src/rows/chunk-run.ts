@@ -23,6 +23,11 @@ export class ChunkRun implements Chunk {
   finished: { readonly end: boolean } | null = null;
   private window: Window | null = null;
   private cancelled = false;
+  /** What is true at its end has been said. */
+  private ended = false;
+  /** Keys of rows that were dropped and held what the stream has not said. */
+  private readonly again: (readonly string[])[] = [];
+  private readonly attempt: number;
 
   constructor(
     readonly task: RowTask,
@@ -31,6 +36,7 @@ export class ChunkRun implements Chunk {
     private readonly arrived: () => boolean,
   ) {
     task.take(share);
+    this.attempt = task.state.attempt;
     this.idPrefix = task.idPrefix(share);
   }
 
@@ -40,7 +46,7 @@ export class ChunkRun implements Chunk {
 
   /** It has to be read again: its rows can't be told from stale ones, the table has another key, or nobody wants it. */
   get void(): boolean {
-    return this.cancelled || this.window?.void === true;
+    return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
   }
 
   begin(): void {
@@ -74,6 +80,11 @@ export class ChunkRun implements Chunk {
     this.finished = { end: count === null || this.share.kind !== 'lane' || count < CHUNK_ROWS };
   }
 
+  postpone(): void {
+    this.task.later = true;
+    this.cancel();
+  }
+
   cancel(): void {
     this.cancelled = true;
     this.pieces.length = 0;
@@ -86,9 +97,13 @@ export class ChunkRun implements Chunk {
     return events.filter((event) => {
       if (task.watch.tells(event.partitionkey)) return false;
       const stale = window.stale(event.partitionkey);
-      if (stale !== false && stale !== null) task.readAgain(stale);
+      if (stale !== false && stale !== null) this.again.push(stale);
       return stale === false;
     });
+  }
+
+  private readAgain(): void {
+    for (const key of this.again.splice(0)) this.task.readAgain(key);
   }
 
   /** After a piece was handed over. */
@@ -96,10 +111,16 @@ export class ChunkRun implements Chunk {
     const { task, share } = this;
     task.state.rows += piece?.events.length ?? 0;
     const lane = share.kind === 'lane' ? task.state.lanes[share.lane] : undefined;
-    if (lane !== undefined && piece !== null) lane.after = [...piece.last];
-    if (this.pieces.length > 0 || this.finished === null) return;
+    if (lane !== undefined && piece !== null) {
+      lane.after = [...piece.last];
+      this.readAgain();
+    }
+    if (this.ended || this.pieces.length > 0 || this.finished === null) return;
+    this.ended = true;
     if (lane !== undefined && this.finished.end) lane.done = true;
     if (share.kind === 'again') task.gone(share.keys);
+    // After that: what was read by itself and is stale once more has to be read once more.
+    this.readAgain();
     if (share.kind === 'whole') task.state.done = true;
   }
 

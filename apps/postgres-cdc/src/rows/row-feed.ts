@@ -72,6 +72,7 @@ export class RowFeed {
       if (table.done) task.phase = 'done';
       this.tasks.push(task);
       this.listen(task);
+      if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
     for (const sift of state.sifts) this.sift(sift);
     this.ring();
@@ -120,7 +121,11 @@ export class RowFeed {
 
   /** A table without a key is to be read: its rows can't be told from changes, so the stream has to stand still. */
   get wantsStillness(): boolean {
-    return this.tasks.some((task) => !task.over && (task.wish.keyless || (task.phase !== 'waiting' && task.whole)));
+    return this.stillFor !== undefined && !this.runs.some((run) => !run.task.whole);
+  }
+
+  private get stillFor(): RowTask | undefined {
+    return this.tasks.find((task) => !task.over && task.wantsStill);
   }
 
   /** Nothing is decoded any more, and everything that was is handed over. */
@@ -150,10 +155,12 @@ export class RowFeed {
   beside(): void {
     this.before = false;
     this.turning = false;
-    for (const task of this.tasks)
+    for (const task of this.tasks) {
+      task.later = false;
       // Without a key what the stream will have said of it can't be told from its rows.
-      if (task.wish.keyless) task.empties = true;
+      if (task.keyless) task.state.empties = true;
       else if (task.phase === 'reading') task.watchNow();
+    }
     this.ring();
   }
 
@@ -161,7 +168,10 @@ export class RowFeed {
   passed(lsn: bigint): void {
     if (this.sifts.length === 0) return;
     const past = this.sifts.filter((sift) => lsn > parseLsn(sift.until));
-    for (const { oid } of past) this.deps.slotOf(oid).gate = null;
+    for (const { oid } of past) {
+      const slot = this.deps.slotOf(oid);
+      if (slot.gate instanceof Sift) slot.gate = null;
+    }
     if (past.length > 0) this.sifts = this.sifts.filter((sift) => !past.includes(sift));
   }
 
@@ -203,8 +213,9 @@ export class RowFeed {
 
   private empty(task: RowTask, lsn: bigint): RowBatch {
     task.state.emptied = true;
-    if (task.whole) void this.begin(task);
-    else task.phase = 'waiting';
+    // What the stream has told before this is forgotten with the rest.
+    task.watch.close();
+    task.phase = task.whole ? 'reading' : 'waiting';
     this.ring();
     const { schema, name } = task.wish;
     const id = `snap-${task.state.id}-${task.state.attempt}-${schema}.${name}-emptied`;
@@ -231,6 +242,8 @@ export class RowFeed {
     if (alive) run.advance(null);
     if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
     run.close();
+    // Its rows can't be told from those that come now.
+    if (!alive && task.whole && !task.over) task.restart([]);
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
     if (task.phase === 'starting' || task.watch.blurred) this.startAgain(task);
     if (task.complete) this.leave(task, 'done');
@@ -251,6 +264,7 @@ export class RowFeed {
   private leave(task: RowTask, phase?: 'done'): void {
     if (phase !== undefined) task.phase = phase;
     task.state.done = true;
+    task.wantsStill = false;
     task.note = null;
     if (task.slot.gate === task.watch) task.slot.gate = null;
     task.watch.close();
@@ -275,8 +289,9 @@ export class RowFeed {
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
     if (this.turning) return null;
     this.beginNext();
+    const standing = this.stillFor !== undefined;
     for (const task of this.tasks) {
-      if (task.whole && !this.still && !this.alone) continue;
+      if (!this.alone && (task.whole ? !this.still : standing)) continue;
       const share = task.share();
       if (share !== null) return { task, share };
     }
@@ -309,6 +324,8 @@ export class RowFeed {
     this.beginning.add(task);
     const ended = (one: RowTask): boolean => this.stopped || one.over;
     const stillness = async (one: RowTask): Promise<void> => {
+      one.wantsStill = true;
+      this.ring();
       while (!this.still && !ended(one)) await this.wait();
     };
     try {

@@ -39,8 +39,12 @@ export class RowTask {
   phase: TaskPhase = 'waiting';
   note: string | null = null;
   estimated: number | null = null;
-  /** See `RowWish`; also where it turns out later. */
-  empties: boolean;
+  /** See `RowWish`; a table may get or lose its key. */
+  keyless: boolean;
+  /** The stream has to stand still for it. */
+  wantsStill = false;
+  /** It can't be read under the snapshot of the beginning: it was rewritten since. */
+  later = false;
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
@@ -50,13 +54,13 @@ export class RowTask {
     readonly state: TableState,
     readonly slot: GateSlot,
   ) {
-    this.empties = wish.empties;
+    this.keyless = wish.keyless;
     // Who orders rows wants them, whatever the stream has said.
     this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
   }
 
   get whole(): boolean {
-    return this.state.key.length === 0;
+    return this.keyless;
   }
 
   get over(): boolean {
@@ -71,13 +75,14 @@ export class RowTask {
 
   /** The next piece that nobody works at. */
   share(): Share | null {
-    if (this.phase !== 'reading' || this.watch.blurred) return null;
+    if (this.phase !== 'reading' || this.watch.blurred || this.later) return null;
     if (this.whole) return this.busy.has('whole') || this.state.done ? null : { kind: 'whole' };
     const { lanes, again } = this.state;
+    const alone = { kind: 'again', keys: again.slice(0, KEYS_AT_ONCE) } as const;
+    if (again.length >= KEYS_AT_ONCE && !this.busy.has('again')) return alone;
     for (let lane = 0; lane < lanes.length; lane++)
       if (lanes[lane]!.done !== true && !this.busy.has(`lane ${lane}`)) return { kind: 'lane', lane };
-    if (again.length === 0 || this.busy.size > 0) return null;
-    return { kind: 'again', keys: again.slice(0, KEYS_AT_ONCE) };
+    return again.length === 0 || this.busy.size > 0 ? null : alone;
   }
 
   take(share: Share): void {
@@ -97,7 +102,7 @@ export class RowTask {
   readAgain(key: readonly string[]): void {
     if (this.over || this.state.again.some((one) => same(one, key))) return;
     this.state.again.push([...key]);
-    if (this.state.again.length > MOST_AGAIN) this.restart(this.state.key);
+    if (this.state.again.length > MOST_AGAIN) this.restart(this.state.key ?? []);
   }
 
   /** They have been read. */
@@ -108,14 +113,24 @@ export class RowTask {
   /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
   restart(key: readonly string[]): void {
     this.state.attempt++;
-    this.state.key = [...key];
-    this.state.lanes = [];
     this.state.again = [];
+    this.keyBecomes(key);
+    this.state.lanes = [];
     if (this.phase === 'reading') this.phase = 'starting';
   }
 
+  /** Rows without a key can't be told from those that were read before: readers forget these first. */
+  keyBecomes(key: readonly string[]): void {
+    this.state.key = [...key];
+    this.state.lanes = [];
+    this.keyless = key.length === 0;
+    if (!this.keyless || this.state.rows === 0) return;
+    this.state.empties = true;
+    this.state.emptied = false;
+  }
+
   keyIs(table: SourceTable): boolean {
-    return same(this.state.key, table.key);
+    return this.state.key !== null && same(this.state.key, table.key);
   }
 
   /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`; a chunk that is read again has another number. */
@@ -145,7 +160,7 @@ export class RowTask {
 export function newTask(wish: RowWish, slot: GateSlot): RowTask {
   const state: TableState = {
     ...{ oid: wish.oid, table: JSON.stringify([wish.schema, wish.name]), order: wish.order, id: wish.id },
-    ...{ attempt: 1, key: [], lanes: [], again: [], rows: 0, emptied: false, done: false },
+    ...{ attempt: 1, key: null, lanes: [], again: [], rows: 0, empties: wish.empties, emptied: false, done: false },
   };
   return new RowTask(wish, state, slot);
 }
@@ -153,10 +168,18 @@ export function newTask(wish: RowWish, slot: GateSlot): RowTask {
 /** One that an earlier reader began. What was read as a whole and broken off begins anew, and readers forget what they have of it. */
 export function restoredTask(table: TableState, where: string | null, slotOf: (oid: number) => GateSlot): RowTask {
   const [schema = '', name = ''] = JSON.parse(table.table) as string[];
-  const keyless = table.key.length === 0;
+  const keyless = table.key?.length === 0;
   const wish = { oid: table.oid, schema, name, order: table.order, id: table.id, where, keyless };
-  const state = { ...table, attempt: table.attempt + (table.done ? 0 : 1), emptied: table.emptied && !keyless };
-  return new RowTask({ ...wish, empties: table.emptied || keyless }, state, slotOf(table.oid));
+  const state = {
+    ...table,
+    attempt: table.attempt + (table.done ? 0 : 1),
+    empties: table.empties || keyless,
+    emptied: table.emptied && !keyless,
+  };
+  const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
+  // What moves behind the readers from now on is seen, also before their turn.
+  task.watch.reading = table.lanes.length > 0;
+  return task;
 }
 
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);

@@ -20,13 +20,14 @@ const table = z.object({
   id: z.string(),
   /** Grows whenever something may be read that was read before. */
   attempt: z.number().int(),
-  /** Columns of the key that the lanes go by; empty: read as a whole. */
-  key: z.array(z.string()),
+  /** Columns of the key that the lanes go by; empty: read as a whole; `null`: not looked at yet. */
+  key: z.array(z.string()).nullable(),
   lanes: z.array(lane),
   /** Keys whose rows have to be read (again) by themselves. */
   again: z.array(z.array(z.string())),
   rows: z.number().int(),
-  /** Readers were told to forget what they had of the table (`op:"t"`). */
+  /** Readers have to be told to forget what they have of the table (`op:"t"`); and they were. */
+  empties: z.boolean(),
   emptied: z.boolean(),
   done: z.boolean(),
 });

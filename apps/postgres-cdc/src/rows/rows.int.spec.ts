@@ -148,6 +148,125 @@ describe('rows beside the stream', () => {
     await expectEqual(one, db.client, 'public.big', "'id', id");
   });
 
+  it('killed before its first table is done, and at every moment after: all tables are read (traps 5, 10)', async () => {
+    const names = Array.from({ length: 6 }, (_, i) => `t${i}`);
+    const db = await fresh(
+      `CREATE TABLE marks (m text PRIMARY KEY); ${names.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v int); INSERT INTO ${name} SELECT i, 0 FROM generate_series(1, 2500) i;`).join(' ')}`,
+    );
+    const one = reading(db, { tables: ['public.*'] });
+    for (let batches = 1; batches < 12; batches++) {
+      let left = batches;
+      one.start({
+        beforeEach: () => {
+          if (--left < 0) throw new Error('killed');
+        },
+      });
+      await Promise.race([one.outcome(), one.rowsDone()]);
+    }
+    await one.stop();
+    one.start();
+    await settle(one, db.client);
+    await eventually('all rows are there', () =>
+      names.every((name) => [...one.fold().keys()].filter((at) => at.startsWith(`public.${name} `)).length === 2500),
+    );
+    for (const name of names) await expectEqual(one, db.client, `public.${name}`, "'id', id");
+    expectUniqueIds(one);
+  });
+
+  it('tables with and without keys together, larger than the first seconds: neither waits for the other for ever (Invariant 6)', async () => {
+    const keyed = ['a', 'b', 'c', 'd'];
+    const db = await fresh(
+      `CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE heap (a int, b text); ALTER TABLE heap REPLICA IDENTITY FULL;
+       INSERT INTO heap SELECT i % 100, 'r' || i FROM generate_series(1, 20000) i;
+       ${keyed.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v text); INSERT INTO ${name} SELECT i, 'x' FROM generate_series(1, 30000) i;`).join(' ')} ANALYZE`,
+    );
+    const one = reading(db, { tables: ['public.*'] });
+    let writing = true;
+    const writer = (async () => {
+      const session = await db.session();
+      for (let i = 0; writing; i++) await session.query('INSERT INTO heap VALUES (1, $1)', [`live ${i}`]);
+    })();
+    let left = 30;
+    one.start({
+      beforeEach: () => {
+        if (--left < 0) throw new Error('killed');
+      },
+    });
+    await one.outcome();
+    one.start({ beforeEach: () => new Promise((resolve) => setTimeout(resolve, 5)) });
+    await one.rowsDone(90_000);
+    writing = false;
+    await writer;
+    await settle(one, db.client);
+    for (const name of keyed) await expectEqual(one, db.client, `public.${name}`, "'id', id");
+    const { rows } = await db.client.query<{ n: string }>('SELECT count(*) AS n FROM heap');
+    const texts = [...one.fold()].filter(([at]) => at.startsWith('public.heap ')).map(([, row]) => String(row['b']));
+    expect([texts.length, new Set(texts).size]).toEqual([Number(rows[0]!.n), texts.length]);
+  });
+
+  it('a new read of many tables under writes, on a slot that was found: what was told before the table was emptied is read again', async () => {
+    const names = Array.from({ length: 5 }, (_, i) => `t${i}`);
+    const db = await fresh(
+      `CREATE TABLE marks (m text PRIMARY KEY); ${names.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v int); INSERT INTO ${name} SELECT i, 0 FROM generate_series(1, 300) i;`).join(' ')}
+       CREATE PUBLICATION theirs FOR ALL TABLES`,
+    );
+    await db.client.query(`SELECT pg_create_logical_replication_slot('theirs_${db.name}', 'pgoutput')`);
+    const one = reading(db, { tables: ['public.*'], publication: 'theirs', slot_name: `theirs_${db.name}` });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    let writing = true;
+    const writer = (async () => {
+      const session = await db.session();
+      for (let i = 0; writing; i++) await session.query(`UPDATE t${i % 5} SET v = v + 1 WHERE id = ${1 + (i % 300)}`);
+    })();
+    one.start({ onLost: 'resnapshot' });
+    await eventually('it has begun', () => one.progress()?.state !== undefined);
+    await one.rowsDone();
+    writing = false;
+    await writer;
+    await settle(one, db.client);
+    for (const name of names) await expectEqual(one, db.client, `public.${name}`, "'id', id");
+  });
+
+  it('a table that is rewritten after the slot was made looks empty to its snapshot, and is read later', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE rewritten (id int PRIMARY KEY, v int);
+      INSERT INTO rewritten SELECT i, i FROM generate_series(1, 3000) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    let altered = false;
+    one.start({
+      beforeEach: async () => {
+        if (altered) return;
+        altered = true;
+        await db.client.query('ALTER TABLE rewritten ALTER v TYPE bigint');
+      },
+    });
+    await one.rowsDone();
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.rewritten', "'id', id");
+  });
+
+  it('names that are swapped are other tables to readers; what was excluded stays so under any name', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE orders (id int PRIMARY KEY, v text, secret text); INSERT INTO orders SELECT i, 'old', 'hush' FROM generate_series(1, 50) i;
+      CREATE TABLE orders_new (id int PRIMARY KEY, v text, secret text); INSERT INTO orders_new SELECT i, 'new', 'hush' FROM generate_series(20, 60) i`);
+    const exclude_columns = { 'public.orders': ['secret'], 'public.orders_new': ['secret'] };
+    const one = reading(db, { tables: ['public.*'], exclude_columns });
+    one.start();
+    await one.rowsDone();
+    await db.client.query('ALTER TABLE orders RENAME TO orders_old; ALTER TABLE orders_new RENAME TO orders');
+    await db.client.query(
+      "INSERT INTO orders_old VALUES (99, 'late', 'hush'); INSERT INTO orders VALUES (99, 'late', 'hush')",
+    );
+    one.ordersChanged();
+    await eventually('the new one is read', () => one.fold().get('public.orders {"id":60}')?.['v'] === 'new');
+    await one.rowsDone();
+    await settle(one, db.client);
+    const orders = [...one.fold()].filter(([at]) => at.startsWith('public.orders ')).map(([, row]) => row['v']);
+    expect(orders.sort()).toEqual(['late', ...Array.from({ length: 41 }, () => 'new')]);
+    expect(one.events.some((event) => event.data.includes('hush'))).toBe(false);
+  });
+
   it('while three sessions write and the reader is killed again and again: nothing stale, nothing lost, never from zero (traps 5, 13, 14)', async () => {
     const db = await fresh(LEDGER);
     const one = reading(db, { tables: ['public.*'] });

@@ -7,6 +7,8 @@ import type { RowTask } from './row-task.js';
 import { remaining, writersOf, writersText } from './writers.js';
 
 const WRITERS_MS = 100;
+/** So long the stream may stand for writers; then it goes on, and they are waited out beside it. */
+const STANDING_MS = 2_000;
 
 export interface TaskOpening {
   readonly config: PostgresConfig;
@@ -14,7 +16,7 @@ export interface TaskOpening {
   /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
   readonly alone: () => boolean;
   control(): Promise<Client>;
-  /** Resolves when the stream stands still, or the task is not wanted any more. */
+  /** Asks for it; resolves when the stream stands still, or the task is not wanted any more. */
   stillness(task: RowTask): Promise<void>;
   /** Nobody wants it any more. */
   readonly ended: (task: RowTask) => boolean;
@@ -30,20 +32,33 @@ export async function openTask(task: RowTask, opening: TaskOpening): Promise<'re
   const control = await opening.control();
   const table = await describeTable(control, task.wish.oid, config);
   if (table === null) return 'gone';
-  if (!task.keyIs(table)) {
-    task.state.key = [...table.key];
-    task.state.lanes = [];
-  }
+  if (!task.keyIs(table)) task.keyBecomes(table.key);
   task.estimated ??= table.estimatedRows;
   if (!task.whole && !task.over) task.watchNow();
   else if (task.slot.gate === task.watch) task.slot.gate = null;
-  if (task.whole && !alone()) await opening.stillness(task);
-  if (task.whole && task.empties && !task.state.emptied) return 'empties';
   if (!alone()) await waitOut(task, control, opening);
+  if (task.whole && !alone())
+    while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
+  if (task.whole && task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0)
     task.state.lanes = await cutLanes(control, table, config.snapshot_readers);
   return 'reading';
+}
+
+/** @returns whether the stream stands, and everything that it has delivered of the table is visible. */
+async function standing(task: RowTask, control: Client, opening: TaskOpening): Promise<boolean> {
+  await opening.stillness(task);
+  const until = opening.clock.monotonic() + STANDING_MS;
+  for (let writers = await writersOf(control, task.wish.oid); writers.length > 0;) {
+    if (opening.ended(task) || opening.clock.monotonic() > until) {
+      task.wantsStill = false;
+      return false;
+    }
+    await opening.clock.sleep(WRITERS_MS);
+    writers = remaining(writers, await writersOf(control, task.wish.oid));
+  }
+  return true;
 }
 
 /** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
