@@ -1,7 +1,7 @@
 import { StreamError, type TableProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import { identitySql, publicationTables, uncovered } from './publication.js';
+import { identitySql, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import { askedTables, describeTables, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps {
@@ -17,6 +17,7 @@ export interface Looked {
   readonly taken: readonly SourceTable[];
   /** OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), or that have another name. */
   readonly lost: readonly number[];
+  readonly membership: Memberships;
 }
 
 /** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
@@ -53,7 +54,7 @@ export class LateTables {
         });
     }
     this.refused_ = refused;
-    return { taken, lost };
+    return { taken, lost, membership: await memberships(control, publication) };
   }
 
   /** Publishing a table without replica identity would break its owner's UPDATE and DELETE (trap 11). */

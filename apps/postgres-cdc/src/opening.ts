@@ -4,7 +4,7 @@ import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
-import { ensurePublication, publicationTables, uncovered } from './publication.js';
+import { ensurePublication, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import type { Sessions } from './sessions.js';
 import { createSlot, dropSlot, holds, identify, slotState, usable, type SlotState } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
@@ -28,6 +28,7 @@ export interface Beginning {
   readonly tables: readonly SourceTable[];
   /** Tables whose changes were not published any more when it began: what was written since is missing (Invariant 2). */
   readonly unpublished: readonly number[];
+  readonly membership: Memberships;
   /** Goes on from a position. */
   readonly resumes: boolean;
   /** All rows are to be read. */
@@ -59,6 +60,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const goesOn = {
       ...{ tables, resumes, rows: false, restarts: false, exported: null },
       unpublished: unpublished.map((one) => one.oid),
+      membership: (() => null) as Memberships,
     };
     if (resumes && position !== null && only) return { ...goesOn, position };
     if (!only) {
@@ -75,7 +77,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     if (resumes && position !== null) {
       holds(found, slot, position);
       if (deps.owned()['slot'] === slot) await settleFailover({ replication, control }, slot, failover);
-      return { ...goesOn, position };
+      return { ...goesOn, position, membership: await memberships(control, publication) };
     }
     const attempt = (position?.attempt ?? 0) + 1;
     const place = only
@@ -90,6 +92,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
       resumes,
       rows,
       unpublished: [],
+      membership: await memberships(control, publication),
       restarts: attempt > 1 || given !== null,
       exported: snapshot === null ? null : { snapshot, end: () => sessions.end(replication) },
     };

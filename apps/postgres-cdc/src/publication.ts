@@ -38,6 +38,20 @@ export async function publicationTables(client: Client, name: string): Promise<r
   return rows;
 }
 
+/** By OID of a table: what stands for its membership. One that was taken out and put back has another; `null`: no publication. */
+export type Memberships = (oid: number) => string | null;
+
+export async function memberships(client: Client, name: string): Promise<Memberships> {
+  const { rows } = await client.query<{ publication: string; table: string | null; membership: string | null }>(
+    `SELECT p.oid AS publication, r.prrelid::oid AS table, r.oid AS membership FROM pg_catalog.pg_publication p
+     LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1`,
+    [name],
+  );
+  const named = new Map(rows.map((row) => [Number(row.table), row.membership]));
+  // All tables, or those of a schema: they come and go with the publication.
+  return (oid) => named.get(oid) ?? rows[0]?.publication ?? null;
+}
+
 /** Tables of `wanted` that `published` lacks. */
 export function uncovered<T extends Name>(published: readonly Name[], wanted: readonly T[]): readonly T[] {
   const names = new Set(published.map(sqlName));

@@ -9,6 +9,7 @@ import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
+import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState } from './rows/rows-state.js';
@@ -32,6 +33,8 @@ export class RowWork {
   private readonly late: LateTables;
   /** OID → name of the tables whose rows the log has, or was not to get. */
   private readonly noted: Map<number, string>;
+  /** OID → its membership of the publication when its changes were first taken. */
+  private readonly published: Map<number, string>;
   private noteDue = false;
   private readonly closing = new Set<string>();
   private orders = new Set<string>();
@@ -56,7 +59,9 @@ export class RowWork {
       refuse: (order, why) => void this.refuse(order, why),
     });
     this.late = new LateTables(deps);
-    this.noted = this.beginning.resumes ? (readNotebook(notes) ?? this.everything()) : new Map<number, string>();
+    const notebook = beginning.resumes ? readNotebook(notes) : null;
+    this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
+    this.published = notebook?.published ?? new Map<number, string>();
   }
 
   async begin(): Promise<void> {
@@ -65,7 +70,8 @@ export class RowWork {
     if (state !== undefined) feed.restore(state, await deps.context.orders.open());
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.noteGone((oid) => !asked.has(oid));
-    this.noteUnpublished(beginning.unpublished);
+    this.noteUnpublished([...beginning.unpublished, ...this.putBack(beginning.membership)]);
+    this.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
     if (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows) this.noteAll();
@@ -87,7 +93,7 @@ export class RowWork {
     if (!this.noteDue) return null;
     this.noteDue = false;
     this.feed.forget((wish) => wish.order === null);
-    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.noted) };
+    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.noted, this.published) };
   }
 
   /** A position is committed: orders that it tells the end of are told so. */
@@ -178,9 +184,25 @@ export class RowWork {
     return new Map(this.beginning.tables.map(({ oid, schema, table }) => [oid, `${schema}.${table}`]));
   }
 
+  /** Tables that were taken out of the publication and put back: what was written in between is missing. */
+  private putBack(membership: Memberships): number[] {
+    return [...this.published].flatMap(([oid, before]) => (membership(oid) === before ? [] : [oid]));
+  }
+
+  /** Their changes are taken from here on. */
+  private join(oids: Iterable<number>, membership: Memberships): void {
+    for (const oid of oids) {
+      const now = membership(oid);
+      if (now === null || this.published.get(oid) === now) continue;
+      this.published.set(oid, now);
+      this.noteDue = true;
+    }
+  }
+
   /** Their rows are read anew, as soon as their changes are published: readers forget what they have. */
   private noteUnpublished(oids: readonly number[]): void {
     const lost = new Set(oids);
+    for (const oid of lost) this.noteDue = this.published.delete(oid) || this.noteDue;
     for (const { wish } of this.feed.all)
       if (lost.has(wish.oid) && wish.order === null) this.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
     const known = oids.filter((oid) => this.noted.has(oid));
@@ -232,11 +254,16 @@ export class RowWork {
   private async lookAround(): Promise<void> {
     const { deps } = this;
     if (deps.config.snapshot !== 'only') {
-      const { taken, lost } = await this.late.look(this.known());
-      if (lost.length > 0) {
-        this.noteUnpublished(lost);
+      const { taken, lost, membership } = await this.late.look(this.known());
+      const missed = [...lost, ...this.putBack(membership)];
+      if (missed.length > 0) {
+        this.noteUnpublished(missed);
         this.lookAt = 0;
       }
+      this.join(
+        taken.map((table) => table.oid),
+        membership,
+      );
       if (taken.length > 0) await this.takeLate(taken);
     }
     await this.takeOrders();

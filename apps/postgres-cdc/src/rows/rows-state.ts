@@ -51,17 +51,37 @@ export type RowsState = z.output<typeof rowsState>;
 /** The partition that is a notebook: whose rows the log has, or was not to get. */
 export const NOTEBOOK = '#tables';
 
-const notebook = z.object({ v: z.literal(1), tables: z.record(z.string(), z.number().int()) });
+const notebook = z.object({
+  v: z.literal(1),
+  tables: z.record(z.string(), z.number().int()),
+  /** OID → what stood for its membership of the publication, for those whose changes are taken. */
+  published: z.record(z.string(), z.string()).default({}),
+});
+
+export interface Notebook {
+  readonly tables: Map<number, string>;
+  readonly published: Map<number, string>;
+}
 
 /**
  * OID → `schema.table`. A negative OID: a table that is not there, or not asked for, any more, and whose rows readers may
  * still have under that name. @returns `null` where nothing was noted.
  */
-export function readNotebook(text: string | undefined): Map<number, string> | null {
+export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables } = notebook.parse(JSON.parse(text));
-  return new Map(Object.entries(tables).map(([name, oid]) => [oid, name]));
+  const { tables, published } = notebook.parse(JSON.parse(text));
+  return {
+    tables: new Map(Object.entries(tables).map(([name, oid]) => [oid, name])),
+    published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
+  };
 }
 
-export const writeNotebook = (tables: ReadonlyMap<number, string>): string =>
-  JSON.stringify({ v: 1, tables: Object.fromEntries([...tables].map(([oid, name]) => [name, oid])) });
+export const writeNotebook = (
+  tables: ReadonlyMap<number, string>,
+  published: ReadonlyMap<number, string> = new Map(),
+): string =>
+  JSON.stringify({
+    v: 1,
+    tables: Object.fromEntries([...tables].map(([oid, name]) => [name, oid])),
+    published: Object.fromEntries(published),
+  });
