@@ -35,6 +35,9 @@ function residentKib(pid: number): number {
 
 const median = (of: readonly number[]): number => [...of].sort((a, b) => a - b)[of.length >> 1] ?? 0;
 
+/** Lines of a minute each below which nothing is said of memory. */
+const LEAST_SAMPLES = 6;
+
 /** The first third is for caches and compilers to fill up. */
 export function isFlat(samples: readonly number[]): boolean {
   const third = Math.floor(samples.length / 3);
@@ -85,10 +88,13 @@ export async function soak(args: readonly string[], say: (line: string) => void)
     await scene.end();
   }
   const grown = APPS.filter((app) => !isFlat(samples.map((one) => one[app])));
+  const measured = samples.length >= LEAST_SAMPLES;
   const changes = rounds.reduce((sum, { findings }) => sum + findings.changes, 0);
   say(
     `oracle: ${changes} changes checked in ${rounds.length} faults; ${failure ?? 'nothing lost, phantom, torn, repeated or wrong'}`,
   );
-  say(`memory: ${grown.length === 0 ? 'flat' : `not flat: ${grown.join(', ')}`}`);
+  say(
+    `memory: ${!measured ? `not measured in ${samples.length} minutes, ${LEAST_SAMPLES} at least` : grown.length === 0 ? 'flat' : `not flat: ${grown.join(', ')}`}`,
+  );
   return failure === null && grown.length === 0 ? 0 : 1;
 }

@@ -111,7 +111,8 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const questions = new WorkerQuestions(asks, drafts, catalog);
   const limits = new RateLimits(env.REDIS_URL, env.RATE_LIMIT_PER_MINUTE);
   const tails = new LiveTails(log);
-  const retention = new Retention(idempotency, clock, log);
+  const orders = new SnapshotOrderStore(store);
+  const retention = new Retention([idempotency, orders], clock, log);
   const outbound = createOutbound({
     policy: env.OUTBOUND_POLICY,
     reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
@@ -133,7 +134,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     commands,
     deletes,
     places,
-    orders: new SnapshotOrderStore(store),
+    orders,
     nudge: lifecycle.nudge,
     logs,
     tails,

@@ -1,14 +1,14 @@
 import type { Clock, Log } from '@planasonix/core';
-import type { IdempotencyStore } from '@planasonix/store';
+import type { IdempotencyStore, SnapshotOrderStore } from '@planasonix/store';
 
 const EVERY_MS = 60 * 60_000;
 
-/** Removes stored answers that are past their day. Any number of gateways may do so. */
+/** Removes stored answers that are past their day, and orders that ended long ago. Any number of gateways may do so. */
 export class Retention {
   private readonly stopping = new AbortController();
 
   constructor(
-    private readonly idempotency: Pick<IdempotencyStore, 'purge'>,
+    private readonly kept: readonly Pick<IdempotencyStore | SnapshotOrderStore, 'purge'>[],
     private readonly clock: Clock,
     private readonly log: Log,
   ) {}
@@ -16,7 +16,10 @@ export class Retention {
   start(): void {
     void (async () => {
       while (await this.clock.sleep(EVERY_MS, this.stopping.signal))
-        await this.idempotency.purge().catch(() => this.log.warn({}, 'stored answers could not be purged'));
+        for (const one of this.kept)
+          await Promise.resolve(one.purge()).catch(() =>
+            this.log.warn({}, 'what is past its time could not be removed; tried again in an hour'),
+          );
     })();
   }
 

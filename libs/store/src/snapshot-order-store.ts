@@ -62,6 +62,14 @@ export class SnapshotOrderStore {
     );
   }
 
+  /** Orders that have ended this long ago are forgotten; the audit log keeps them. */
+  async purge(): Promise<void> {
+    await sql(
+      this.store,
+      `DELETE FROM snapshot_orders WHERE coalesce(done_at, cancelled_at) < clock_timestamp() - interval '30 days'`,
+    );
+  }
+
   /** Once more is as good as once; one that is done or failed can't be taken back. */
   async cancel(actor: Actor, streamId: string, id: string): Promise<CancelledOrder> {
     return this.store.transaction(async (tx): Promise<CancelledOrder> => {
