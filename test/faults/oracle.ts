@@ -41,6 +41,8 @@ const sortable = (lsn: string): string =>
 export class Oracle {
   readonly folded = new Folded();
   #found: Record<Charge, string[]> = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
+  readonly #missable = new Set<string>();
+  readonly #emptied = new Set<string>();
   readonly #ids = new Set<string>();
   #open: Open | null = null;
   /** Transactions of which changes are missing. */
@@ -61,6 +63,7 @@ export class Oracle {
       if (this.#ids.has(event.id)) this.charge('repeated', `id ${event.id} of ${event.subject}`);
       this.#ids.add(event.id);
       this.folded.take(event);
+      if (event.data.op === 't' && event.data.source['snapshot'] === true) this.#emptied.add(event.subject);
       if (event.data.op === 'r' || event.data.source['snapshot'] === true) continue;
       const lsn = sortable(String(event.data.source['commit_lsn']));
       if (this.#open?.lsn !== lsn) {
@@ -72,6 +75,20 @@ export class Oracle {
       }
       this.#open.events.push(event);
     }
+  }
+
+  /**
+   * Changes of this table may be missing from now on, if the log says so: it has to tell readers to forget the table
+   * (`op:"t"` of a snapshot) and to give all of its rows; the tables are compared in the end as always.
+   */
+  mayMiss(subject: string): void {
+    this.#missable.add(subject);
+    this.#emptied.delete(subject);
+  }
+
+  /** Readers were told to forget the table. */
+  toldOf(subject: string): boolean {
+    return this.#emptied.has(subject);
   }
 
   charge(charge: Charge, what: string): void {
@@ -98,6 +115,9 @@ export class Oracle {
       if (excusedUntil !== null && one.committedAt <= excusedUntil) excused++;
       else this.charge('torn', `transaction ${one.id}: ${found} of ${one.changes.length} changes`);
     }
+    for (const subject of this.#missable)
+      if (!this.#emptied.has(subject)) this.charge('wrong', `changes of ${subject} are missing, and nobody was told`);
+    this.#missable.clear();
     this.#compare(tables);
     const findings = { ...this.#found, changes: this.#changes, transactions: this.#transactions, excused };
     this.#found = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
@@ -134,6 +154,7 @@ export class Oracle {
 
   #match(one: Transaction, { events }: Open): void {
     const { changes } = one;
+    if (this.#missable.size > 0 && events.length < changes.length) return this.#matchWithout(one, events);
     // A large transaction enters the log in pieces: where a gap was told in the middle of it, its rest never comes.
     if (events.length < changes.length) this.#short.push({ one, found: events.length });
     if (events.length > changes.length)
@@ -150,6 +171,18 @@ export class Oracle {
         this.charge('torn', `transaction ${one.id}: its changes are out of order`);
         return;
       }
+  }
+
+  /** Everything but what may be missing has to be there, as it was made. */
+  #matchWithout(one: Transaction, events: readonly LogEvent[]): void {
+    const changes = one.changes.filter((change) => !this.#missable.has(change.subject));
+    const there = events.filter((event) => !this.#missable.has(event.subject));
+    if (there.length !== changes.length)
+      this.charge('torn', `transaction ${one.id}: ${there.length} of ${changes.length} changes of other tables`);
+    for (let i = 0; i < Math.min(there.length, changes.length); i++) {
+      const difference = differs(changes[i]!, there[i]!);
+      if (difference !== null) return this.charge('wrong', `transaction ${one.id}: ${difference}`);
+    }
   }
 
   #compare(tables: ReadonlyMap<string, Row>): void {
