@@ -1,6 +1,7 @@
 import {
   StreamError,
   type ChangeBatch,
+  type SnapshotOrders,
   type SnapshotProgress,
   type SourceContext,
   type TableProgress,
@@ -321,4 +322,10 @@ export class RowWork {
         });
     }
   }
+}
+
+/** A stream with `snapshot: "only"` that is over reads nothing any more. */
+export async function refuseOrders(orders: SnapshotOrders): Promise<void> {
+  for (const { id } of await orders.open())
+    await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
 }

@@ -25,7 +25,7 @@ import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } 
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { releaseAtSource } from './release.js';
-import { RowWork } from './row-work.js';
+import { RowWork, refuseOrders } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
@@ -228,7 +228,7 @@ export class PostgresSource implements Source {
     await this.known.add(beginning.tables);
     this.care.begin();
     yield CONNECTED;
-    if (position.phase === 'done') return this.refuseOrders();
+    if (position.phase === 'done') return refuseOrders(context.orders);
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
     const flow = {
@@ -259,13 +259,6 @@ export class PostgresSource implements Source {
     const note = work.note();
     if (note !== null) yield note;
     yield { partition: '', events: [], position: encodePosition(position) };
-  }
-
-  /** `snapshot: "only"` that is over reads nothing any more. */
-  private async refuseOrders(): Promise<void> {
-    const { orders } = this.context;
-    for (const { id } of await orders.open())
-      await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
   }
 
   private rowWork(beginning: Beginning, database: string, notes: string | undefined): RowWork {

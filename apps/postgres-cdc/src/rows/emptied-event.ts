@@ -1,16 +1,15 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
+import type { RowTask } from './row-task.js';
 
 /** `op:"t"` with `source.snapshot:true`: whoever folds the log by key forgets what he has of the table; its rows follow. */
-export function emptiedEvent(of: {
-  readonly id: string;
-  readonly schema: string;
-  readonly table: string;
-  readonly database: string;
-  readonly lsn: string;
-  readonly atMs: number;
-}): ChangeEvent {
-  const { id, schema, table, database, lsn, atMs } = of;
+export function emptiedEvent(
+  { wish, state }: Pick<RowTask, 'wish' | 'state'>,
+  of: { readonly database: string; readonly lsn: string; readonly atMs: number },
+): ChangeEvent {
+  const { schema, name: table } = wish;
+  const { database, lsn, atMs } = of;
   const subject = `${schema}.${table}`;
+  const id = `snap-${state.id}-${state.attempt}-${subject}-emptied`;
   const source = {
     connector: 'postgres',
     db: database,

@@ -217,20 +217,8 @@ export class RowFeed {
     task.watch.close();
     task.phase = task.whole ? 'reading' : 'waiting';
     this.ring();
-    const { schema, name } = task.wish;
-    const id = `snap-${task.state.id}-${task.state.attempt}-${schema}.${name}-emptied`;
-    return {
-      events: [
-        emptiedEvent({
-          id,
-          schema,
-          table: name,
-          database: this.deps.database,
-          lsn: lsnText(lsn),
-          atMs: this.deps.clock.now(),
-        }),
-      ],
-    };
+    const { database, clock } = this.deps;
+    return { events: [emptiedEvent(task, { database, lsn: lsnText(lsn), atMs: clock.now() })] };
   }
 
   /** A run has ended, one way or another. @returns what has to be said although there are no rows. */

@@ -1,0 +1,105 @@
+/** One server for a spec, a database for each of its tests, and what is asked of a reading at its end. */
+import { startPostgres, type Postgres } from '@planasonix/testing';
+import type { Client } from 'pg';
+import { readingOf, type Reading } from './reading-under-test.js';
+
+export interface Database {
+  readonly name: string;
+  readonly client: Client;
+  session(): Promise<Client>;
+}
+
+/** To be called at the top of a spec: starts the server before its tests, and ends readings after each. */
+export function sourceUnderTest() {
+  let server: Postgres;
+  let admin: Client;
+  let databases = 0;
+  const readings: Reading[] = [];
+  beforeAll(async () => {
+    server = await startPostgres({ version: 17, config: { wal_sender_timeout: '10s', max_replication_slots: '40' } });
+    admin = await server.connect();
+  }, 60_000);
+  afterEach(async () => {
+    for (const one of readings.splice(0)) await one.stop();
+  });
+  afterAll(async () => server?.stop('immediate'));
+  return {
+    /** Settings of the server that its sessions see at once. */
+    system: async (...statements: readonly string[]): Promise<void> => {
+      for (const statement of statements) await admin.query(`ALTER SYSTEM ${statement}`);
+      await admin.query('SELECT pg_reload_conf()');
+    },
+    /** A database of its own, so that no stream sees another's tables. */
+    fresh: async (setup: string): Promise<Database> => {
+      const name = `db${++databases}`;
+      await admin.query(`CREATE DATABASE ${name}`);
+      const session = () => server.connect(name);
+      const client = await session();
+      await client.query(setup);
+      return { name, client, session };
+    },
+    reading: (db: Pick<Database, 'name'>, config: object): Reading => {
+      const one = readingOf(server, db.name, { heartbeat_interval: '200ms', ...config }, `str_${db.name}`);
+      readings.push(one);
+      return one;
+    },
+  };
+}
+
+/** The server's own words for the rows of a table, by key. */
+async function truth(client: Client, table: string, key: string): Promise<Map<string, unknown>> {
+  const { rows } = await client.query<{ key: string; row: unknown }>(
+    `SELECT json_build_object(${key})::jsonb::text AS key, to_jsonb(t) AS row FROM ${table} t`,
+  );
+  return new Map(rows.map(({ key: text, row }) => [text, row]));
+}
+
+export async function expectEqual(one: Reading, client: Client, table: string, key: string): Promise<void> {
+  const expected = await truth(client, table, key);
+  const got = new Map(
+    [...one.fold()]
+      .filter(([at]) => at.startsWith(`${table} `))
+      .map(([at, row]) => [JSON.stringify(JSON.parse(at.slice(table.length + 1))), row]),
+  );
+  const canonical = new Map([...expected].map(([at, row]) => [JSON.stringify(JSON.parse(at)), row]));
+  for (const [at, row] of canonical)
+    if (JSON.stringify(sorted(got.get(at))) !== JSON.stringify(sorted(row)))
+      expect({ at, row: got.get(at) }).toEqual({ at, row });
+  expect(got.size).toBe(canonical.size);
+}
+const sorted = (row: unknown) =>
+  row ? Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))) : row;
+
+/** Marks the end of what was written, and waits until the log has it. */
+export async function settle(one: Reading, client: Client): Promise<void> {
+  const mark = `mark-${Math.random().toString(36).slice(2)}`;
+  await client.query('INSERT INTO marks VALUES ($1)', [mark]);
+  await one.seen(mark);
+}
+
+/** Per key, the version that each event tells: rows or changes, it never goes back (trap 13). */
+export function expectNeverBack(one: Reading, table: string): void {
+  const last = new Map<string, number>();
+  for (const event of one.events) {
+    if (event.subject !== table) continue;
+    const { op, after } = JSON.parse(event.data.toString()) as { op: string; after: { v: number } | null };
+    if (op === 't') last.clear();
+    if (after === null) continue;
+    const before = last.get(event.partitionkey) ?? -1;
+    if (after.v < before)
+      throw new Error(`${event.partitionkey}: ${op} ${event.id} tells version ${after.v} after ${before}`);
+    last.set(event.partitionkey, after.v);
+  }
+}
+
+export function expectUniqueIds(one: Reading): void {
+  const ids = one.events.map((event) => event.id);
+  expect(new Set(ids).size).toBe(ids.length);
+}
+
+export const LEDGER = `CREATE TABLE marks (m text PRIMARY KEY);
+  CREATE SEQUENCE versions;
+  CREATE TABLE ledger (id bigint PRIMARY KEY, v bigint NOT NULL, note text, big text);
+  ALTER TABLE ledger ALTER big SET STORAGE EXTERNAL;
+  INSERT INTO ledger SELECT i * 10, nextval('versions'), 'first', CASE WHEN i % 50 = 0 THEN repeat(md5(i::text), 100) END FROM generate_series(1, 90000) i;
+  ANALYZE ledger`;

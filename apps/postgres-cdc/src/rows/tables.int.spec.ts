@@ -1,0 +1,241 @@
+import { eventually } from '@planasonix/testing';
+import { LEDGER, expectEqual, expectUniqueIds, settle, sourceUnderTest } from './source-under-test.js';
+
+jest.setTimeout(180_000);
+
+const { fresh, reading } = sourceUnderTest();
+
+describe('which rows are read', () => {
+  it('a new read of many tables under writes, on a slot that was found: what was told before the table was emptied is read again', async () => {
+    const names = Array.from({ length: 5 }, (_, i) => `t${i}`);
+    const db = await fresh(
+      `CREATE TABLE marks (m text PRIMARY KEY); ${names.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v int); INSERT INTO ${name} SELECT i, 0 FROM generate_series(1, 300) i;`).join(' ')}
+       CREATE PUBLICATION theirs FOR ALL TABLES`,
+    );
+    await db.client.query(`SELECT pg_create_logical_replication_slot('theirs_${db.name}', 'pgoutput')`);
+    const one = reading(db, { tables: ['public.*'], publication: 'theirs', slot_name: `theirs_${db.name}` });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    let writing = true;
+    const writer = (async () => {
+      const session = await db.session();
+      for (let i = 0; writing; i++) await session.query(`UPDATE t${i % 5} SET v = v + 1 WHERE id = ${1 + (i % 300)}`);
+    })();
+    one.start({ onLost: 'resnapshot' });
+    await eventually('it has begun', () => one.progress()?.state !== undefined);
+    await one.rowsDone();
+    writing = false;
+    await writer;
+    await settle(one, db.client);
+    for (const name of names) await expectEqual(one, db.client, `public.${name}`, "'id', id");
+  });
+
+  it('a table that is rewritten after the slot was made looks empty to its snapshot, and is read later', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE rewritten (id int PRIMARY KEY, v int);
+      INSERT INTO rewritten SELECT i, i FROM generate_series(1, 3000) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    let altered = false;
+    one.start({
+      beforeEach: async () => {
+        if (altered) return;
+        altered = true;
+        await db.client.query('ALTER TABLE rewritten ALTER v TYPE bigint');
+      },
+    });
+    await one.rowsDone();
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.rewritten', "'id', id");
+  });
+
+  it('names that are swapped are other tables to readers; what was excluded stays so under any name', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE orders (id int PRIMARY KEY, v text, secret text); INSERT INTO orders SELECT i, 'old', 'hush' FROM generate_series(1, 50) i;
+      CREATE TABLE orders_new (id int PRIMARY KEY, v text, secret text); INSERT INTO orders_new SELECT i, 'new', 'hush' FROM generate_series(20, 60) i`);
+    const exclude_columns = { 'public.orders': ['secret'], 'public.orders_new': ['secret'] };
+    const one = reading(db, { tables: ['public.*'], exclude_columns });
+    one.start();
+    await one.rowsDone();
+    await db.client.query('ALTER TABLE orders RENAME TO orders_old; ALTER TABLE orders_new RENAME TO orders');
+    await db.client.query(
+      "INSERT INTO orders_old VALUES (99, 'late', 'hush'); INSERT INTO orders VALUES (99, 'late', 'hush')",
+    );
+    one.ordersChanged();
+    await eventually('the new one is read', () => one.fold().get('public.orders {"id":60}')?.['v'] === 'new');
+    await one.rowsDone();
+    await settle(one, db.client);
+    const orders = [...one.fold()].filter(([at]) => at.startsWith('public.orders ')).map(([, row]) => row['v']);
+    expect(orders.sort()).toEqual(['late', ...Array.from({ length: 41 }, () => 'new')]);
+    expect(one.events.some((event) => event.data.includes('hush'))).toBe(false);
+  });
+
+  it('tables that come later are taken up with their rows, their open writers waited out (trap 12); made anew too', async () => {
+    const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    const open = await db.session();
+    await db.client.query(
+      'CREATE TABLE late (id int PRIMARY KEY, v int); INSERT INTO late SELECT i, 0 FROM generate_series(1, 3000) i',
+    );
+    await open.query('BEGIN');
+    await open.query('INSERT INTO late VALUES (5000, 0)');
+    one.ordersChanged();
+    await eventually('it waits for the writer', () => one.progress()?.tables?.some((table) => table.note !== null), {
+      timeoutMs: 15_000,
+    });
+    await db.client.query('UPDATE late SET v = 1 WHERE id = 7');
+    await open.query('COMMIT');
+    await eventually('the rows come', () => one.events.some((event) => event.partitionkey === '{"id":5000}'), {
+      timeoutMs: 15_000,
+    });
+    await settle(one, db.client);
+    await one.rowsDone();
+    await expectEqual(one, db.client, 'public.late', "'id', id");
+
+    await db.client.query('DROP TABLE late');
+    await db.client.query("CREATE TABLE late (id int PRIMARY KEY, w text); INSERT INTO late VALUES (1, 'anew')");
+    one.ordersChanged();
+    await one.seen('anew');
+    await settle(one, db.client);
+    await one.rowsDone();
+    await expectEqual(one, db.client, 'public.late', "'id', id");
+    await one.stop();
+    one.start();
+    await settle(one, db.client);
+    expect(
+      one.events.filter(
+        (event) => event.subject === 'public.late' && event.order === null && event.data.includes('anew'),
+      ),
+    ).toHaveLength(1);
+  });
+
+  it('a table that was taken out of the publication is published again and read anew, also where nobody was there (Invariant 2)', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE lost (id int PRIMARY KEY, v text);
+      INSERT INTO lost SELECT i, 'first' FROM generate_series(1, 100) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    const publication = `planasonix_${db.name}`;
+    const takeOut = async (v: string) => {
+      await db.client.query(`ALTER PUBLICATION ${publication} DROP TABLE lost`);
+      await db.client.query(
+        `UPDATE lost SET v = '${v}' WHERE id <= 50; DELETE FROM lost WHERE id = (SELECT max(id) FROM lost)`,
+      );
+    };
+    one.start();
+    await one.rowsDone();
+    await takeOut('while it ran');
+    one.ordersChanged();
+    await one.seen('while it ran');
+    await one.rowsDone();
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.lost', "'id', id");
+    await one.stop();
+    await takeOut('while it did not');
+    one.start();
+    await one.seen('while it did not');
+    await one.rowsDone();
+    await one.stop();
+    await takeOut('out and in again');
+    await db.client.query(`ALTER PUBLICATION ${publication} ADD TABLE lost`);
+    one.start();
+    await one.seen('out and in again');
+    await settle(one, db.client);
+    await one.rowsDone();
+    await expectEqual(one, db.client, 'public.lost', "'id', id");
+    await takeOut('out and in while it ran');
+    await db.client.query(`ALTER PUBLICATION ${publication} ADD TABLE lost`);
+    one.ordersChanged();
+    await one.seen('out and in while it ran');
+    await settle(one, db.client);
+    await one.rowsDone();
+    await db.client.query("UPDATE lost SET v = 'published again' WHERE id = 1");
+    await one.seen('published again');
+    await expectEqual(one, db.client, 'public.lost', "'id', id");
+  });
+
+  it('a publication that is dropped leaves a slot that nobody can read past that place: said so, and a new read goes on (trap 10)', async () => {
+    const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await settle(one, db.client);
+    await db.client.query(`DROP PUBLICATION planasonix_${db.name}`);
+    await db.client.query("INSERT INTO marks VALUES ('unpublished')");
+    expect(await one.outcome()).toMatchObject({ code: 'slot_lost', recourse: 'lost' });
+    one.start({ onLost: 'resnapshot' });
+    await one.seen('unpublished');
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.marks', "'m', m");
+  });
+
+  it('a table that may not be published is refused with its fix, and taken up once it has a replica identity (trap 11)', async () => {
+    const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await db.client.query("CREATE TABLE loose (w text); INSERT INTO loose VALUES ('a')");
+    one.ordersChanged();
+    await eventually(
+      'it is refused',
+      () =>
+        one
+          .progress()
+          ?.tables?.some(
+            ({ table, state, note }) =>
+              table === 'public.loose' && state === 'refused' && note?.includes('REPLICA IDENTITY FULL'),
+          ),
+      { timeoutMs: 15_000 },
+    );
+    await db.client.query("UPDATE loose SET w = 'b'");
+    await db.client.query('ALTER TABLE loose ADD PRIMARY KEY (w)');
+    one.ordersChanged();
+    await eventually('its row is there', () => one.fold().has('public.loose {"w":"b"}'), { timeoutMs: 15_000 });
+  });
+
+  it('an order reads rows again by a condition, and can be taken back; a truncation in between is not undone', async () => {
+    const db =
+      await fresh(`${LEDGER}; CREATE TABLE "Mixed Case" ("A b" text COLLATE "en-x-icu", c numeric, PRIMARY KEY (c, "A b"));
+      INSERT INTO "Mixed Case" SELECT chr(65 + i % 60) || i, i / 7.0 FROM generate_series(1, 500) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    const before = one.events.length;
+    one.orders.push({ id: 'snap_some', tables: ['public.ledger', 'public."Mixed Case"'], where: '1 = 1' });
+    one.orders.push({ id: 'snap_few', tables: ['public.ledger'], where: "note = 'first' AND id <= 100" });
+    one.ordersChanged();
+    await eventually('the few are done', () => one.closed.some((order) => order.id === 'snap_few'), {
+      timeoutMs: 60_000,
+    });
+    const ids = one.events.slice(before).map((event) => event.id);
+    expect(ids.filter((id) => id.startsWith('snap-snap_few-'))).toHaveLength(10);
+    expect(ids.filter((id) => id.startsWith('snap-snap_some-'))).toHaveLength(90_500);
+    await db.client.query('TRUNCATE ledger');
+    await db.client.query("INSERT INTO ledger VALUES (1, nextval('versions'), 'after', NULL)");
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.ledger', "'id', id");
+    expect([...one.fold().keys()].filter((at) => at.startsWith('public.Mixed Case '))).toHaveLength(500);
+    expectUniqueIds(one);
+  });
+
+  it('rows alone: all of them, then it ends; broken off, it goes on', async () => {
+    const db = await fresh(LEDGER);
+    const one = reading(db, { tables: ['public.ledger'], snapshot: 'only' });
+    let left = 12;
+    one.start({
+      beforeEach: () => {
+        if (--left < 0) throw new Error('killed');
+      },
+    });
+    await one.outcome();
+    const before = one.events.length;
+    expect(before).toBeGreaterThan(1000);
+    one.start();
+    expect(await one.outcome()).toBeNull();
+    expect(new Set(one.events.map((event) => event.partitionkey)).size).toBe(90_000);
+    expect(one.events.length).toBeLessThan(90_000 + 5000);
+    expect(
+      (await db.client.query('SELECT FROM pg_replication_slots WHERE database = current_database()')).rowCount,
+    ).toBe(0);
+    one.start();
+    expect(await one.outcome()).toBeNull();
+  });
+});
