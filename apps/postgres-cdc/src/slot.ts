@@ -116,3 +116,17 @@ export async function dropSlot(control: Client, name: string): Promise<void> {
     [name],
   );
 }
+
+/** What reading has to know of the server. */
+export async function serverOf(
+  control: Client,
+): Promise<{ version: number; database: string; walSenderTimeoutMs: number }> {
+  const { rows } = await control.query<{ version: string; database: string; timeout: string }>(
+    `SELECT current_setting('server_version_num') AS version, current_database() AS database, (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout`,
+  );
+  return {
+    version: Number(rows[0]!.version),
+    database: rows[0]!.database,
+    walSenderTimeoutMs: Number(rows[0]!.timeout),
+  };
+}

@@ -30,11 +30,14 @@ import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
-import { identify, slotState } from './slot.js';
+import { serverOf, identify, slotState } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { Waker } from './waker.js';
 import { WalReader } from './wal-reader.js';
+
+/** So long the snapshot of a new slot is kept at the most. */
+const EXPORTED_MS = 30_000;
 
 /** One stream's view of a Postgres server. */
 export class PostgresSource implements Source {
@@ -157,7 +160,7 @@ export class PostgresSource implements Source {
       };
     try {
       const control = await this.sessions.control();
-      const { version, database } = await this.server(control);
+      const { version, database } = await serverOf(control);
       const { slot, publication } = this;
       return await peekLag(
         {
@@ -224,7 +227,7 @@ export class PostgresSource implements Source {
     );
     const { position } = beginning;
     const control = await sessions.control();
-    const { version, database, walSenderTimeoutMs } = await this.server(control);
+    const { version, database, walSenderTimeoutMs } = await serverOf(control);
     await this.known.add(beginning.tables);
     this.care.begin();
     yield CONNECTED;
@@ -241,7 +244,13 @@ export class PostgresSource implements Source {
     const { exported } = beginning;
     if (exported !== null) {
       yield* this.begun(work, position);
+      // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that.
+      const late = setTimeout(() => {
+        work.feed.letGo();
+        void exported.end();
+      }, EXPORTED_MS);
       yield* new Flow({ ...flow, reader: null, rowsFirst: true }).batches(signal);
+      clearTimeout(late);
       await exported.end();
       if (signal.aborted) return;
       work.feed.beside();
@@ -332,16 +341,5 @@ export class PostgresSource implements Source {
     const owned = { ...this.owned, ...more };
     await this.context.remember(owned);
     this.owned = owned;
-  }
-
-  private async server(control: Client): Promise<{ version: number; database: string; walSenderTimeoutMs: number }> {
-    const { rows } = await control.query<{ version: string; database: string; timeout: string }>(
-      `SELECT current_setting('server_version_num') AS version, current_database() AS database, (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout`,
-    );
-    return {
-      version: Number(rows[0]!.version),
-      database: rows[0]!.database,
-      walSenderTimeoutMs: Number(rows[0]!.timeout),
-    };
   }
 }

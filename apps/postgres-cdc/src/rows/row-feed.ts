@@ -107,14 +107,13 @@ export class RowFeed {
 
   /** What has to be kept; `null`: nothing. */
   get state(): RowsState | null {
-    const begun = this.tasks.filter(
-      ({ phase, state }) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied),
-    );
+    const kept = ({ phase, state }: RowTask) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied);
+    const begun = this.tasks.filter(kept);
     if (begun.length === 0 && this.sifts.length === 0) return null;
     return { tables: begun.map((task) => task.state), sifts: this.sifts };
   }
 
-  /** Their end is noted elsewhere. */
+  /** Their end is noted. */
   forget(which: (wish: RowWish) => boolean): void {
     this.tasks = this.tasks.filter((task) => !(task.over && which(task.wish)));
   }
@@ -143,12 +142,16 @@ export class RowFeed {
     return this.before || this.deps.alone;
   }
 
-  /** Begins no chunk any more. @returns whether all that were begun are in: then `beside` may be called. */
+  /** Begins no chunk any more, but ends a table that is read as a whole. @returns whether `beside` may be called. */
   turn(): boolean {
-    // A table that is read as a whole would have to begin anew: it is ended first.
-    if (this.runs.some((run) => run.task.whole)) return false;
+    if (!this.turning && this.runs.some((run) => run.task.whole)) return false;
     this.turning = true;
     return this.runs.length === 0;
+  }
+
+  /** The snapshot of the beginning is about to go. */
+  letGo(): void {
+    this.turning = true;
   }
 
   /** From here on the stream is read too, and each chunk takes a snapshot of its own. */
@@ -266,7 +269,7 @@ export class RowFeed {
     if (!task.over && task.wish.order === null && !task.wish.keyless) task.slot.gate ??= task.watch;
   }
 
-  /** A condition that fails on a row ends its order, and not the stream. The server's words could hold that row's values. */
+  /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
   private giveUp({ order, where, schema, name }: RowWish, error: unknown): null {
     const { code = '' } = error as { code?: string };
     if (order === null || where === null || !/^(22|42|P0)...$/.test(code)) throw error;
