@@ -63,7 +63,7 @@ function stamp(out: JsonBuffer, source: Buffer, start: number, end: number, zone
         // Two digits of hours follow; a zone with minutes or seconds has its own colon and is left as it is.
         bytes[at++] = source[++i]!;
         bytes[at++] = source[++i]!;
-        if (source[i + 1] !== 0x3a) {
+        if (i + 1 === end || source[i + 1] !== 0x3a) {
           bytes[at++] = 0x3a;
           bytes[at++] = ZERO;
           bytes[at++] = ZERO;

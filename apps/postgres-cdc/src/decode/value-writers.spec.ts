@@ -1,0 +1,82 @@
+import { JsonBuffer } from './json-buffer.js';
+import { arrayWriter, compositeWriter, hstoreWriter, vectorWriter } from './nested-writers.js';
+import {
+  boolWriter,
+  integerWriter,
+  jsonWriter,
+  numberWriter,
+  textWriter,
+  timestamptzWriter,
+  timestampWriter,
+  type ValueWriter,
+} from './value-writers.js';
+import { SnapshotEncoder, TypeCatalog } from './index.js';
+
+const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }]);
+
+const VALUES: readonly (readonly [string, ValueWriter, string, string])[] = [
+  ['text', textWriter, 'a "b"', '"a \\"b\\""'],
+  ['text, empty', textWriter, '', '""'],
+  ['boolean', boolWriter, 't', 'true'],
+  ['integer', integerWriter, '-12', '-12'],
+  ['float, exponent', numberWriter, '1.5e-07', '0.00000015'],
+  ['float, negative zero', numberWriter, '-0', '0'],
+  ['numeric', numberWriter, '1.10', '1.10'],
+  ['numeric, NaN', numberWriter, 'NaN', '"NaN"'],
+  ['jsonb', jsonWriter, '{"a": 1}', '{"a": 1}'],
+  ['timestamp', timestampWriter, '2024-02-29 12:34:56.7', '"2024-02-29T12:34:56.7"'],
+  ['timestamptz', timestamptzWriter, '2024-02-29 12:34:56.7+00', '"2024-02-29T12:34:56.7+00:00"'],
+  ['timestamptz, minutes', timestamptzWriter, '2024-02-29 12:34:56+05:30', '"2024-02-29T12:34:56+05:30"'],
+  ['timestamptz, infinity', timestamptzWriter, '-infinity', '"-infinity"'],
+  ['timestamptz, BC', timestamptzWriter, '0044-03-15 12:00:00+00 BC', '"0044-03-15T12:00:00+00:00 BC"'],
+  [
+    'timestamptz[]',
+    arrayWriter(timestamptzWriter, 0x2c),
+    '{"2024-02-29 12:00:00+00"}',
+    '["2024-02-29T12:00:00+00:00"]',
+  ],
+  ['array with bounds', arrayWriter(integerWriter, 0x2c), '[0:1]={1,NULL}', '[1,null]'],
+  ['int2vector', vectorWriter(integerWriter), '1 2', '[1,2]'],
+  ['composite', composite, '("2024-02-29 12:00:00+00")', '{"at":"2024-02-29T12:00:00+00:00"}'],
+  ['hstore', hstoreWriter, '"a"=>"1", "b"=>NULL', '{"a":"1","b":null}'],
+];
+
+/** What may lie behind a value: other columns of the row, older rows. */
+const NEIGHBOURS = [':', '0', '9', '"', '}', ')', ',', ' ', '\\', '-', 'e', 'x', '\u0000'];
+
+describe('writers of values', () => {
+  it.each(VALUES)('%s: whatever lies around it, only its own bytes count', (_name, write, text, json) => {
+    for (const neighbour of ['', ...NEIGHBOURS]) {
+      const around = neighbour.repeat(8);
+      const source = Buffer.from(around + text + around);
+      const out = new JsonBuffer();
+      out.begin();
+      write(out, source, around.length, around.length + Buffer.byteLength(text));
+      expect({ neighbour, json: out.take().toString() }).toEqual({ neighbour, json });
+    }
+  });
+
+  it('a row of a snapshot is not told by bytes that a longer row before it left (a time of day: `+00` stayed so)', () => {
+    const column = (name: string, typeOid: number) => ({ name, typeOid, identity: true });
+    const encoder = new SnapshotEncoder({
+      catalog: new TypeCatalog(),
+      relation: {
+        oid: 1,
+        schema: 'public',
+        table: 'orders',
+        replicaIdentity: 'f',
+        columns: [column('note', 25), column('at', 1184)],
+      },
+      key: [],
+      excluded: new Set(),
+      database: 'shop',
+      idPrefix: 'snap-1-',
+      lsn: 1n,
+      takenAtMs: 0,
+    });
+    const after = (line: string): unknown =>
+      (JSON.parse(encoder.row(Buffer.from(line)).data.toString()) as { after: unknown }).after;
+    after(`\\\\${':'.repeat(100)}\t2024-02-29 12:34:56.123456+00\n`);
+    expect(after('\\\\\t2024-02-29 12:34:56+00\n')).toEqual({ note: '\\', at: '2024-02-29T12:34:56+00:00' });
+  });
+});
