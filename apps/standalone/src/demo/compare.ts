@@ -7,7 +7,11 @@ export interface TableComparison {
   /** Rows of the source that the log does not have in just this form, and the other way round. */
   readonly missing: number;
   readonly extra: number;
+  /** Where they differ: the first such row of each side. */
+  readonly examples: readonly string[];
 }
+
+type Counts = Record<'source' | 'log' | 'missing' | 'extra', string> & Record<'onlySource' | 'onlyLog', string | null>;
 
 /**
  * Compares the folded log with the source's tables, row by row and digit by digit. The server does it: both sides are
@@ -26,12 +30,14 @@ export async function compareWithSource(
     const texts = rows.get(table) ?? [];
     for (let at = 0; at < texts.length; at += 500)
       await source.query('INSERT INTO folded SELECT $1, unnest($2::jsonb[])::text', [table, texts.slice(at, at + 500)]);
-    const { rows: answer } = await source.query<Record<'source' | 'log' | 'missing' | 'extra', string>>(
+    const { rows: answer } = await source.query<Counts>(
       `WITH source AS (SELECT to_jsonb(t)::text AS content FROM ${table} t),
             log AS (SELECT content FROM folded WHERE name = $1)
        SELECT (SELECT count(*) FROM source) AS source, (SELECT count(*) FROM log) AS log,
               (SELECT count(*) FROM (TABLE source EXCEPT ALL TABLE log) m) AS missing,
-              (SELECT count(*) FROM (TABLE log EXCEPT ALL TABLE source) e) AS extra`,
+              (SELECT count(*) FROM (TABLE log EXCEPT ALL TABLE source) e) AS extra,
+              (SELECT min(content) FROM (TABLE source EXCEPT ALL TABLE log) m) AS "onlySource",
+              (SELECT min(content) FROM (TABLE log EXCEPT ALL TABLE source) e) AS "onlyLog"`,
       [table],
     );
     const counts = answer[0]!;
@@ -41,6 +47,10 @@ export async function compareWithSource(
       inLog: Number(counts.log),
       missing: Number(counts.missing),
       extra: Number(counts.extra),
+      examples: [
+        ...(counts.onlySource === null ? [] : [`source ${counts.onlySource}`]),
+        ...(counts.onlyLog === null ? [] : [`log    ${counts.onlyLog}`]),
+      ],
     });
   }
   return found;

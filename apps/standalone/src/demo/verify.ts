@@ -69,7 +69,10 @@ export async function verify(
       `${whole(fold.carried)} unchanged big values carried over, ${fold.repeated} repeated ids.`,
   );
   say('Compared with the tables of the source, row by row, every digit:');
-  for (const table of tables) say(`  ${tableLine(table)}`);
+  for (const table of tables) {
+    say(`  ${tableLine(table)}`);
+    for (const example of table.examples) say(`          ${example.slice(0, 400)}`);
+  }
   for (const problem of [...fold.problems.slice(0, 10), ...foreign.map((name) => `the log has a table ${name}`)])
     say(`  ! ${problem}`);
   const equal = tables.every(isEqual) && fold.problems.length === 0 && foreign.length === 0 && fold.repeated === 0;
