@@ -48,9 +48,11 @@ export class JsonBuffer {
 
   put(piece: Buffer): void {
     this.need(piece.length);
-    if (piece.length > 24) piece.copy(this.bytes, this.at);
-    else for (let i = 0; i < piece.length; i++) this.bytes[this.at + i] = piece[i]!;
-    this.at += piece.length;
+    const { bytes, at } = this;
+    const { length } = piece;
+    if (length > 24) piece.copy(bytes, at);
+    else for (let i = 0; i < length; i++) bytes[at + i] = piece[i]!;
+    this.at = at + length;
   }
 
   /** Text of which every character is one byte. */
@@ -60,6 +62,21 @@ export class JsonBuffer {
     let { at } = this;
     for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
     this.at = at;
+  }
+
+  /** @param value whole and not negative. */
+  integer(value: number): void {
+    let digits = 1;
+    for (let power = 10; value >= power; power *= 10) digits++;
+    this.need(digits);
+    const { bytes, at } = this;
+    let rest = value;
+    for (let i = at + digits - 1; i >= at; i--) {
+      const next = Math.floor(rest / 10);
+      bytes[i] = 0x30 + rest - next * 10;
+      rest = next;
+    }
+    this.at = at + digits;
   }
 
   /** Bytes as they are. */

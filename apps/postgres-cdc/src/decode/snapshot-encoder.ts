@@ -26,16 +26,24 @@ export class SnapshotEncoder {
   private readonly relation: Relation;
   private readonly tuple = new Tuple();
   private readonly time: string;
+  private readonly head: Buffer;
   private readonly tail: Buffer;
   private scratch = Buffer.allocUnsafe(64 * 1024);
   private rows = 0;
+  private clockMs = -1;
+  private clock = Buffer.alloc(0);
 
   constructor(private readonly options: SnapshotEncoderOptions) {
     const { relation, key, excluded, database, catalog, takenAtMs } = options;
     const lsn = lsnText(options.lsn);
     this.relation = prepareRelation({ ...relation, replicaIdentity: 'f' }, key, excluded, database, catalog);
     this.time = new Date(takenAtMs).toISOString();
-    this.tail = Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`);
+    this.head = Buffer.concat([this.relation.heads.r, Buffer.from('null,"after":')]);
+    this.tail = Buffer.concat([
+      Buffer.from(',"unchanged":[]'),
+      this.relation.sourceHead,
+      Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`),
+    ]);
   }
 
   /** One row: a CopyData message, with its newline. */
@@ -45,13 +53,11 @@ export class SnapshotEncoder {
     const n = this.rows++;
     out.begin();
     const key = keyText(out, relation, tuple, null);
-    out.put(relation.heads.r);
-    out.put(NO_BEFORE);
+    out.put(this.head);
     writeRow(out, relation, tuple, null, false);
-    out.put(UNCHANGED_NONE);
-    out.put(relation.sourceHead);
     out.put(this.tail);
-    out.ascii(`${n}},"ts_ms":${Date.now()}}`);
+    out.integer(n);
+    out.put(this.clockText());
     return {
       id: this.options.idPrefix + (key === '' ? String(n) : key),
       type: ROW_EVENT_TYPES.r,
@@ -64,6 +70,16 @@ export class SnapshotEncoder {
     };
   }
 
+  /** The end of an event; the same for all rows of a millisecond. */
+  private clockText(): Buffer {
+    const now = Date.now();
+    if (now !== this.clockMs) {
+      this.clockMs = now;
+      this.clock = Buffer.from(`},"ts_ms":${now}}`);
+    }
+    return this.clock;
+  }
+
   /** Texts of the last row's key, as its columns' types write them. */
   lastKey(): string[] {
     return this.relation.key.map((i) => this.tuple.text(i));
@@ -74,15 +90,16 @@ export class SnapshotEncoder {
     const { tuple } = this;
     const end = line[line.length - 1] === NEWLINE ? line.length - 1 : line.length;
     if (line.indexOf(BACKSLASH) < 0) {
+      const { starts, ends } = tuple;
       tuple.source = line;
       let field = 0;
-      let start = 0;
-      for (let i = 0; i <= end; i++)
-        if (i === end || line[i] === TAB) {
-          tuple.starts[field] = start;
-          tuple.ends[field++] = i;
-          start = i + 1;
+      starts[0] = 0;
+      for (let i = 0; i < end; i++)
+        if (line[i] === TAB) {
+          ends[field++] = i;
+          starts[field] = i + 1;
         }
+      ends[field++] = end;
       tuple.count = end === 0 && this.relation.columns.length === 0 ? 0 : field;
       return;
     }
@@ -111,8 +128,6 @@ export class SnapshotEncoder {
   }
 }
 
-const NO_BEFORE = Buffer.from('null,"after":');
-const UNCHANGED_NONE = Buffer.from(',"unchanged":[]');
 const ESCAPES: Readonly<Record<number, number>> = {
   0x62: 0x08,
   0x66: 0x0c,
