@@ -14,8 +14,17 @@ import { SnapshotEncoder, TypeCatalog } from './index.js';
 
 const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }]);
 
+const ASCII = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i + 1)).join('');
+
 const VALUES: readonly (readonly [string, ValueWriter, string, string])[] = [
   ['text', textWriter, 'a "b"', '"a \\"b\\""'],
+  ['text, every sign of ASCII', textWriter, ASCII, JSON.stringify(ASCII)],
+  [
+    'text, escapes far apart',
+    textWriter,
+    `${'é'.repeat(99)}"${'x'.repeat(99)}`,
+    `"${'é'.repeat(99)}\\"${'x'.repeat(99)}"`,
+  ],
   ['text, empty', textWriter, '', '""'],
   ['boolean', boolWriter, 't', 'true'],
   ['integer', integerWriter, '-12', '-12'],
