@@ -16,6 +16,8 @@ export interface OpenStoreOptions {
   readonly log: Log;
   /** Connections at the most; default 10. */
   readonly poolSize?: number;
+  /** What a query may take; default 1.9 s, within the wait of a request. */
+  readonly answerMs?: number;
   /** How long to go on trying at boot, milliseconds; default 60 s. */
   readonly patienceMs?: number;
 }
@@ -35,7 +37,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       Client: StoreClient,
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
+      query_timeout: options.answerMs ?? QUERY_MS,
       statement_timeout: 10_000,
       keepAlive: true,
     },

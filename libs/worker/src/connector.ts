@@ -46,11 +46,12 @@ export class Connector {
     type: SourceType,
     private readonly env: WorkerEnv,
     store: DataSource,
+    leases: DataSource,
     private readonly log: Log,
   ) {
     const step = crashPoints(env.CRASH_FILE);
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
-    const ledger = new PgStreamLedger(store, box);
+    const ledger = new PgStreamLedger(store, box, leases);
     const outbound = createOutbound({
       policy: env.OUTBOUND_POLICY,
       reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
