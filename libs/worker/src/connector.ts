@@ -35,6 +35,7 @@ export class Connector {
   private readonly logs: LogBook;
   private readonly emitter: RedisEmitter;
   private readonly workers: WorkerStore;
+  private readonly beats: WorkerStore;
   /** The gateway knows this source type from here on. */
   announced = false;
   private readonly announcement: Announcement;
@@ -58,6 +59,7 @@ export class Connector {
     });
     const sources = new Sources(type, outbound, log, step);
     this.workers = new WorkerStore(store);
+    this.beats = new WorkerStore(leases);
     this.logs = new LogBook(env.REDIS_URL);
     this.emitter = new RedisEmitter(env.REDIS_URL, log);
     this.announcement = {
@@ -131,8 +133,9 @@ export class Connector {
   }
 
   private async heartbeat(): Promise<void> {
+    // None waits for the last one: one query without an answer must not make the worker look dead.
     while (await systemClock.sleep(HEARTBEAT_MS, this.stopping.signal))
-      await this.workers
+      void this.beats
         .heartbeat(this.announcement)
         .catch((error: unknown) => this.log.debug({ err: error }, 'the store did not hear that this worker lives'));
   }
