@@ -108,6 +108,14 @@ describe('the store', () => {
     expect((await ledger.renew('somebody', [{ streamId: id, epoch: 1 }])).size).toBe(0);
   });
 
+  it('numbers reports on streams that nobody reads beyond those of owners and of clocks, ever upwards', async () => {
+    const other = new PgStreamLedger(store, box);
+    const numbers = [await ledger.probeNumber(), await other.probeNumber(), await ledger.probeNumber()];
+    expect(numbers[0]).toBeGreaterThan(Date.now());
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(3);
+  });
+
   it('renews what it can where somebody has locked a row: that one is busy, the others do not wait for it', async () => {
     const ids = [(await makeStream()).id, (await makeStream()).id, (await makeStream()).id];
     for (const id of ids) await commands.accept(actor, id, 'start');

@@ -210,6 +210,12 @@ export class PgStreamLedger implements StreamLedger {
     return rows.map((row) => row.id);
   }
 
+  /** The number of the next report on a stream that nobody reads: grows whoever asks, and whatever clocks do. */
+  async probeNumber(): Promise<number> {
+    const [row] = await sql<{ n: string }>(this.store, `SELECT nextval('probe_numbers') AS n`);
+    return Number(row!.n);
+  }
+
   private async specOf(row: Stream): Promise<StreamSpec> {
     const [pipeline] = await sql<{ output: PipelineOutput }>(this.store, `SELECT output FROM pipelines WHERE id = $1`, [
       row.pipeline_id,

@@ -71,8 +71,8 @@ export class LagProbe {
       stream_id: streamId,
       source_type: spec.sourceType,
       epoch: spec.epoch,
-      // Beyond every number that the last owner of this epoch has used.
-      sequence: clock.now(),
+      // Beyond every number that the last owner of this epoch has used; no clock, for these jump back.
+      sequence: await ledger.probeNumber(),
       at: clock.now(),
       total_events: totals.events,
       total_bytes: totals.bytes,
