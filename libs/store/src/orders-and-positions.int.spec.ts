@@ -235,6 +235,16 @@ describe('orders and positions in the store', () => {
     expect((await row(rested.id)).position_pending).toBe(false);
   });
 
+  it('is refused while a keeper has the lease, and not for ever after one who died with it', async () => {
+    const { id } = await makeRested();
+    const why = { code: 'wal_budget_exceeded', message: 'm', hint: null, occurred_at: 'now' };
+    const keeper = await ledger.condemn('k', (await ledger.spec(id))!, why);
+    expect(await positions.begin(actor, id, await row(id))).toEqual({ kind: 'active' });
+    await store.query(`UPDATE streams SET lease_expires_at = clock_timestamp() - interval '1 ms' WHERE id = $1`, [id]);
+    expect(await positions.begin(actor, id, await row(id))).toMatchObject({ kind: 'begun' });
+    expect(await ledger.report(keeper!, { releaseLease: true })).toBe('fenced');
+  });
+
   it("shows places, and neither a source's own notebooks nor the keys of rows that are being read", () => {
     expect(visiblePosition(new Map([['', '{"lsn":"0/1","rows":{"tables":[{"after":["k"]}]}}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore
     expect(visiblePosition(new Map())).toBeNull();

@@ -45,11 +45,9 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether a position may be set: nobody reads, and no command is under way. */
+/** Whether a position may be set, but for a lease that somebody holds: it is not read, and no command is under way. */
 export const isAtRest = (row: Stream): boolean =>
-  (row.status === 'stopped' || row.status === 'error') &&
-  row.generation === row.observed_generation &&
-  row.lease_owner === null;
+  (row.status === 'stopped' || row.status === 'error') && row.generation === row.observed_generation;
 
 /**
  * Setting a position by hand. It lies in two places, the log and here, so it is set in two steps with a mark between
@@ -69,10 +67,14 @@ export class PositionStore {
       const row = await lockStream(tx, actor, id);
       if (row === null) return { kind: 'missing' };
       if (row.being_deleted) return { kind: 'deleting' };
-      if (!isAtRest(row)) return { kind: 'active' };
+      if (!isAtRest(row) || row.is_leased) return { kind: 'active' };
       if (row.generation !== seen.generation || row.epoch !== seen.epoch) return { kind: 'superseded' };
       const { positions } = await readFrom(tx, id);
-      await sql(tx, `UPDATE streams SET epoch = epoch + 1, position_pending = true WHERE id = $1`, [id]);
+      await sql(
+        tx,
+        `UPDATE streams SET epoch = epoch + 1, lease_owner = NULL, lease_expires_at = NULL, position_pending = true WHERE id = $1`,
+        [id],
+      );
       return { kind: 'begun', epoch: row.epoch + 1, pendingBefore: row.position_pending, before: positions };
     });
   }
@@ -98,7 +100,7 @@ export class PositionStore {
   ): Promise<KnownPositions | null> {
     return this.store.transaction(async (tx) => {
       const row = await lockStream(tx, actor, id);
-      if (row === null || row.epoch !== epoch || !row.position_pending || !isAtRest(row)) return null;
+      if (row === null || row.epoch !== epoch || !row.position_pending || !isAtRest(row) || row.is_leased) return null;
       const found = row.status === 'error' && losesPosition(row.last_error?.code ?? '');
       await sql(
         tx,
