@@ -51,7 +51,7 @@ export class PositionService {
     const to = await this.settled(actor, row.source_type, streamId, wanted);
     const spec = await ledger.spec(streamId);
     if (spec === null) throw missing();
-    const begun = await positions.begin(actor, streamId, row);
+    const begun = await positions.begin(actor, streamId, row, to);
     switch (begun.kind) {
       case 'missing':
         throw missing();
@@ -68,7 +68,7 @@ export class PositionService {
     try {
       await log.fence(streamId, begun.epoch); // Invariant 3: the log first
     } catch (error) {
-      await positions.abandon(streamId, begun.epoch, begun.pendingBefore);
+      await positions.abandon(streamId, begun.epoch, begun.marked);
       throw logDown(error, 'The log can not be reached; the position is what it was.');
     }
     await this.place(log, streamId, begun.epoch, to);

@@ -108,7 +108,7 @@ describe('a position that is set by hand', () => {
   it('goes back: the next owner reads from there, and the same ids are in the log again', async () => {
     const id = await rested();
     const known = await service().set(actor, id, { at: 3 });
-    expect(known).toEqual({ positions: new Map([['', '3']]), committedAt: expect.any(Date) });
+    expect(known).toEqual({ positions: new Map([['', '3']]), committedAt: expect.any(Date), pending: null });
     expect(await goesOn(id)).toEqual({ from: 3, events: 3 });
     expect((await log.read(id, { limit: 99 })).map((entry) => entry.id)).toEqual(
       ['e-1', 'e-2', 'e-3', 'e-4', 'e-5', 'e-4', 'e-5', 'e-6'], // prettier-ignore
