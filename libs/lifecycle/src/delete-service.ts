@@ -48,7 +48,8 @@ export class DeleteService {
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
       const log = this.deps.eventLog(spec.output);
-      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS).catch((error: unknown) => {
+      // Under the row's epoch, so that a position that is being set meanwhile comes too late (Invariant 3).
+      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS, spec.epoch).catch((error: unknown) => {
         if (options.force) return;
         throw new LifecycleError(
           503,
