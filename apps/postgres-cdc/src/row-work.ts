@@ -105,6 +105,7 @@ export class RowWork {
     for (const id of ended) {
       if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
       this.closing.add(id);
+      this.deps.context.step?.('order-done');
       await this.deps.context.orders.close(id, { failed: null }).then(
         () => this.feed.forget((wish) => wish.order === id),
         () => undefined,

@@ -96,7 +96,7 @@ export class Connector {
         sources,
         ledger,
         workers: this.workers,
-        budgets: new BudgetKeeper(this.workerId, ledger, sources, systemClock, log),
+        budgets: new BudgetKeeper(this.workerId, ledger, sources, systemClock, log, step),
         logs: this.logs,
         report,
         clock: systemClock,
