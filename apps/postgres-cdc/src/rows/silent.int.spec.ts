@@ -1,5 +1,5 @@
 import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
-import { readingOf, type Reading } from './reading-under-test.js';
+import { TrialStream } from '../trial/trial-stream.js';
 
 jest.setTimeout(120_000);
 
@@ -8,7 +8,7 @@ const ROWS = 20_000;
 /** With `logical_messages: false` a stream only reads: the server's own WAL is the witness. */
 describe('what a stream writes at its source', () => {
   let server: Postgres;
-  const readings: Reading[] = [];
+  const readings: TrialStream[] = [];
 
   beforeAll(async () => {
     // Nobody else writes: what the WAL grows by is ours.
@@ -35,11 +35,10 @@ describe('what a stream writes at its source', () => {
       return Number(rows[0]!.at);
     };
     const before = await end();
-    const one = readingOf(
-      server,
-      name,
-      { tables: ['public.t'], publication: 'pub', slot_name: name, heartbeat_interval: '200ms', ...config },
+    const one = new TrialStream(
       `str_${name}`,
+      { tables: ['public.t'], publication: 'pub', slot_name: name, heartbeat_interval: '200ms', ...config },
+      { port: server.port, password: server.password, database: name },
     );
     readings.push(one);
     one.start();
