@@ -38,7 +38,10 @@ export async function publicationTables(client: Client, name: string): Promise<r
   return rows;
 }
 
-/** By OID of a table: what stands for its membership. One that was taken out and put back has another; `null`: no publication. */
+/**
+ * By OID of a table: what stands for its membership. One that was taken out and put back has another, also where it was
+ * put back with other filters, and all have another once other operations are published; `null`: no publication.
+ */
 export type Memberships = (oid: number) => string | null;
 
 export async function memberships(client: Client, name: string): Promise<Memberships> {
@@ -47,9 +50,14 @@ export async function memberships(client: Client, name: string): Promise<Members
      LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1`,
     [name],
   );
+  const state = await publicationState(client, name);
+  const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
   const named = new Map(rows.map((row) => [Number(row.table), row.membership]));
-  // All tables, or those of a schema: they come and go with the publication.
-  return (oid) => named.get(oid) ?? rows[0]?.publication ?? null;
+  return (oid) => {
+    // All tables, or those of a schema: they come and go with the publication.
+    const membership = named.get(oid) ?? rows[0]?.publication;
+    return membership === undefined ? null : `${membership}${withheld}`;
+  };
 }
 
 /** Tables of `wanted` that `published` lacks. */
