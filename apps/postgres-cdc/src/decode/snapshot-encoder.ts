@@ -30,6 +30,8 @@ export class SnapshotEncoder {
   private readonly tail: Buffer;
   private scratch = Buffer.allocUnsafe(64 * 1024);
   private rows = 0;
+  private keyBytes = Buffer.allocUnsafe(64);
+  private readonly keyEnds: number[] = [];
   private clockMs = -1;
   private clock = Buffer.alloc(0);
 
@@ -49,6 +51,7 @@ export class SnapshotEncoder {
   /** One row: a CopyData message, with its newline. */
   row(line: Buffer): ChangeEvent {
     this.split(line);
+    this.keepKey();
     const { out, relation, tuple } = this;
     const n = this.rows++;
     out.begin();
@@ -82,7 +85,31 @@ export class SnapshotEncoder {
 
   /** Texts of the last row's key, as its columns' types write them. */
   lastKey(): string[] {
-    return this.relation.key.map((i) => this.tuple.text(i));
+    let start = 0;
+    return this.keyEnds.map((end) => {
+      const text = this.keyBytes.toString('utf8', start, end);
+      start = end;
+      return text;
+    });
+  }
+
+  /** The row's own bytes are the driver's: once it reads on they are others. */
+  private keepKey(): void {
+    const { relation, tuple, keyEnds } = this;
+    let at = 0;
+    for (let n = 0; n < relation.key.length; n++) {
+      const start = tuple.starts[relation.key[n]!]!;
+      const end = tuple.ends[relation.key[n]!]!;
+      const needed = at + end - start;
+      if (needed > this.keyBytes.length) {
+        const larger = Buffer.allocUnsafe(needed * 2);
+        this.keyBytes.copy(larger, 0, 0, at);
+        this.keyBytes = larger;
+      }
+      const { keyBytes } = this;
+      for (let i = start; i < end; i++) keyBytes[at++] = tuple.source[i]!;
+      keyEnds[n] = at;
+    }
   }
 
   /** Lays the row out: fields are parted by tabs, `\N` is null, a backslash escapes. Escaped fields go to the scratch. */

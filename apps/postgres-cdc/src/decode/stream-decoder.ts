@@ -156,12 +156,14 @@ export class StreamDecoder {
     const kind = message[at];
     const hasOld = kind === 0x4b || kind === 0x4f; // K, O
     if (hasOld) at = this.old.read(message, at + 1);
+    // Sent where the key has changed, and where a value of it is stored out of line.
+    if (kind === 0x4b) this.old.keepOnly(relation);
     this.tuple.read(message, at + 1);
     const old = hasOld ? this.old : null;
     if (old !== null && relation.key.some((i) => !old.same(i, this.tuple))) {
       // A changed key is a delete of the old one and an insert of the new one.
       this.write(relation, 'd', old, null, null, high, low, kind === 0x4b);
-      this.write(relation, 'c', this.tuple, kind === 0x4f ? old : null, null, high, low, false, true);
+      this.write(relation, 'c', this.tuple, old, null, high, low, false, true);
     } else this.write(relation, 'u', this.tuple, old, kind === 0x4f ? old : null, high, low);
   }
 
