@@ -29,6 +29,14 @@ export interface WalReaderDeps {
   readonly waker: Waker;
 }
 
+interface HeldMessage {
+  readonly message: Buffer;
+  readonly high: number;
+  readonly low: number;
+  /** It was looked at before, by types that are no more. */
+  readonly again?: true;
+}
+
 /** Reads one slot from one place on: decodes what comes, hands it over in batches, keeps the server informed. */
 export class WalReader {
   private readonly decoder: StreamDecoder;
@@ -36,7 +44,7 @@ export class WalReader {
   private readonly connection: WalConnection;
   private readonly acker: Acker;
   /** Messages that wait until a table is known; the driver uses its buffer again, so these are copies. */
-  private held: { readonly message: Buffer; readonly high: number; readonly low: number }[] | null = null;
+  private held: HeldMessage[] | null = null;
   private failure: Error | null = null;
   /** The catalog is being asked about a table. */
   private learning = false;
@@ -156,10 +164,10 @@ export class WalReader {
     else this.process(message, high, low);
   }
 
-  private process(message: Buffer, high: number, low: number): void {
+  private process(message: Buffer, high: number, low: number, again = false): void {
     try {
       const { decoder, queue } = this;
-      const fed = decoder.feed(message, high, low);
+      const fed = again ? decoder.feedAgain(message, high, low) : decoder.feed(message, high, low);
       if (fed === 'change') {
         queue.changed();
         if (!this.throttled && queue.full) {
@@ -170,6 +178,9 @@ export class WalReader {
       else if (fed === 'relation') {
         if (this.deps.known(decoder.pending!)) decoder.adopt();
         else this.hold(decoder.pending!);
+      } else if (fed === 'outdated') {
+        this.hold(decoder.pending!);
+        this.held!.push({ message: Buffer.from(message), high, low, again: true });
       }
     } catch (error) {
       this.fail(error instanceof Error ? error : new Error(String(error)));
@@ -196,8 +207,8 @@ export class WalReader {
     const held = this.held ?? [];
     this.held = null;
     for (let i = 0; i < held.length; i++) {
-      const { message, high, low } = held[i]!;
-      this.process(message, high, low);
+      const { message, high, low, again } = held[i]!;
+      this.process(message, high, low, again);
       if (this.pausedAgain()) {
         (this.held ??= []).push(...held.slice(i + 1));
         return;

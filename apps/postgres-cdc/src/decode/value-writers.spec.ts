@@ -12,7 +12,7 @@ import {
 } from './value-writers.js';
 import { SnapshotEncoder, TypeCatalog } from './index.js';
 
-const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }]);
+const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }], () => 'ask');
 
 const ASCII = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i + 1)).join('');
 
