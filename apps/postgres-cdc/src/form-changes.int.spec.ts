@@ -28,6 +28,20 @@ describe('what changes its form while a stream runs (trap 17)', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  it('a table that somebody keeps locked holds up nobody else when the stream begins again', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE locked (id int PRIMARY KEY)`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    const other = await db.session();
+    await other.query('BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+    one.start();
+    await settle(one, db.client);
+    await other.query('COMMIT');
+    await other.end();
+  });
+
   it('a publication that sends partitions under their own names: what is excluded of the root is excluded of them', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE users (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);
