@@ -150,7 +150,7 @@ export class PostgresSource implements Source {
   }
 
   private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
-    if (this.reader !== null) return this.reader.lag;
+    if (this.reader !== null) return this.reader.lag(this.care.head);
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
     if (position?.phase !== 'stream')

@@ -85,12 +85,20 @@ export class WalReader {
     this.acker.settle(lsn);
   }
 
-  get lag(): Lag {
-    const backlog = this.walEnd - this.acker.acknowledged;
+  /**
+   * @param head how far the server's WAL went when it was asked. A keepalive tells only how far the server has read it
+   *   to us: that says nothing of commits behind that place.
+   */
+  lag(head: { readonly lsn: bigint; readonly atMs: number } | null): Lag {
+    const { endLsn } = this.decoder;
+    const received = this.held === null && endLsn > this.walEnd ? endLsn : this.walEnd;
+    if (head !== null && received >= head.lsn) this.provedAtMs = head.atMs;
+    const end = head !== null && head.lsn > received ? head.lsn : received;
+    const backlog = end - this.acker.acknowledged;
     return {
       oldestPendingMs: this.queue.oldestPendingMs,
       provedAtMs: this.provedAtMs,
-      backlogBytes: this.walEnd === 0n ? null : Number(backlog > 0n ? backlog : 0n),
+      backlogBytes: end === 0n ? null : Number(backlog > 0n ? backlog : 0n),
     };
   }
 
@@ -223,7 +231,6 @@ export class WalReader {
 
   private keepalive(walEnd: bigint, mustAnswer: boolean): void {
     this.heardAt = this.deps.clock.monotonic();
-    this.provedAtMs = this.deps.clock.now();
     // Decoding may be behind what is held back here; then the place is not reached yet.
     if (this.held === null && walEnd > this.walEnd) this.walEnd = walEnd;
     if (mustAnswer) this.acker.answer();
