@@ -75,7 +75,19 @@ export class WalReader {
 
   async open(from: bigint): Promise<void> {
     const { slot, publication, serverVersion, walSenderTimeoutMs } = this.deps;
-    await this.connection.open({ slot, publication, from, messages: serverVersion >= 140_000 });
+    const late = setTimeout(() => {
+      this.fail(
+        new StreamError('source_unreachable', `The server did not begin to send within ${SILENCE_MS / 1000} s.`),
+      );
+      void this.connection.close();
+    }, SILENCE_MS);
+    try {
+      await this.connection.open({ slot, publication, from, messages: serverVersion >= 140_000 });
+    } catch (error) {
+      throw this.failure ?? error;
+    } finally {
+      clearTimeout(late);
+    }
     const interval = statusInterval(walSenderTimeoutMs);
     this.timer = setInterval(() => this.tick(interval), Math.min(TICK_MS, interval / 2));
   }
