@@ -209,6 +209,7 @@ export class StreamRunner {
       mayWrite: () => this.deps.mayWrite(),
       onChange: () => this.#bell.ring(),
       onSettled: () => void this.#settled(),
+      onGivenUp: () => void this.#givenUp(),
     });
     if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
   }
@@ -305,6 +306,10 @@ export class StreamRunner {
 
   async #settled(): Promise<void> {
     this.#failures = 0;
+    await this.#givenUp();
+  }
+
+  async #givenUp(): Promise<void> {
     if (this.#onLost === null) return;
     if ((await this.#tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
   }

@@ -10,6 +10,8 @@ interface Waiting {
 export class FakeLog {
   epoch = 0;
   session = 0;
+  /** The decision that positions were forgotten for. */
+  reset: number | null = null;
   ids: string[] = [];
   readonly positions = new Map<string, string>();
   readonly orders = new Map<string, string>();
@@ -28,6 +30,7 @@ export class FakeLog {
   wipe(): void {
     this.epoch = this.events = this.bytes = 0;
     this.ids = [];
+    this.reset = null;
     this.positions.clear();
     this.orders.clear();
   }
@@ -74,7 +77,8 @@ export class FakeLog {
         if (log.epoch > epoch) return Promise.reject(new StreamError('fenced', 'newer owner'));
         log.epoch = epoch;
         session = ++log.session;
-        if (options.reset) {
+        if (options.reset !== undefined && (log.reset !== options.reset || log.positions.size === 0)) {
+          log.reset = options.reset;
           log.positions.clear();
           log.orders.clear();
         }
