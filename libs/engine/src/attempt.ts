@@ -29,7 +29,7 @@ export interface AttemptDeps {
   /** Ask the source first whether it can run. */
   readonly preflight: boolean;
   mayWrite(): boolean;
-  /** Something to look at: connected, or over. */
+  /** Something to look at: opened, connected, or over. */
   onChange(): void;
   onSettled(): void;
   /** The log holds a place from after the lost position was given up: the decision has been carried out. */
@@ -46,6 +46,7 @@ export class Attempt {
   #sink: Sink | null = null;
   #source: Source | null = null;
   #pump: Pump | null = null;
+  #opened = false;
   #progressed = false;
   #ordersRang = false;
   /** Found lost by looking, while nothing was being read. */
@@ -66,6 +67,11 @@ export class Attempt {
 
   get reads(): boolean {
     return this.deps.reads;
+  }
+
+  /** The log takes nothing any more from whoever wrote before, nor what he had sent. */
+  get opened(): boolean {
+    return this.#opened;
   }
 
   get connected(): boolean {
@@ -145,6 +151,8 @@ export class Attempt {
     const gives = reads && this.#onLost !== null;
     const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
     counters.opened(opened.totals);
+    this.#opened = true;
+    this.deps.onChange();
     this.#abort.signal.throwIfAborted();
     if (gives && opened.positions.size > 0) {
       // Invariant 2: given up once, by an attempt that could not say so. A second time would skip what it began.

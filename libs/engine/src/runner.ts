@@ -178,6 +178,8 @@ export class StreamRunner {
       if (!this.#paused) await this.#endAttempt(0);
     }
     if (!this.#attempt) this.#begin(false);
+    // Invariant 7: what a reader had sent when it was given up may land until the log is opened anew.
+    if (!this.#attempt?.opened) return null;
     return this.#confirm('paused', {});
   }
 
