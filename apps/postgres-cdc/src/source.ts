@@ -54,6 +54,8 @@ export class PostgresSource implements Source {
   private work: RowWork | null = null;
   private reader: WalReader | null = null;
   private heartbeat: Heartbeat | null = null;
+  /** The slot is for the reader now, also before it has one: nobody else takes it for a look. */
+  private reads = false;
 
   constructor(private readonly context: SourceContext) {
     const { streamId, config } = context;
@@ -100,6 +102,7 @@ export class PostgresSource implements Source {
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    this.reads = true;
     try {
       yield* this.reading(from, signal);
     } catch (error) {
@@ -153,7 +156,7 @@ export class PostgresSource implements Source {
     if (this.reader !== null) return this.reader.lag(this.care.head);
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
-    if (position?.phase !== 'stream')
+    if (position?.phase !== 'stream' || this.reads)
       return {
         oldestPendingMs: null,
         provedAtMs: position?.phase === 'done' ? this.context.clock.now() : null,
@@ -165,13 +168,9 @@ export class PostgresSource implements Source {
       const { slot, publication } = this;
       return await peekLag(
         {
-          control,
+          ...{ control, slot, publication, serverVersion: version, clock: this.context.clock },
           config: await this.sessions.dialling(),
-          slot,
-          publication,
-          serverVersion: version,
           decoder: this.decoding(database, position),
-          clock: this.context.clock,
         },
         position,
         signal,

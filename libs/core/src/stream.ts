@@ -35,6 +35,8 @@ export interface StreamSpec {
   readonly epoch: number;
   readonly owned: Owned;
   readonly onLostPosition: OnLostPosition | null;
+  /** Generation of the start that said so: which decision it is. */
+  readonly givenUpAt: number;
 }
 
 /** What a worker tells about a stream. Fields that are absent stay as they are. */

@@ -178,6 +178,8 @@ export class StreamRunner {
       if (!this.#paused) await this.#endAttempt(0);
     }
     if (!this.#attempt) this.#begin(false);
+    // Invariant 7: what a reader had sent when it was given up may land until the log is opened anew.
+    if (!this.#attempt?.opened) return null;
     return this.#confirm('paused', {});
   }
 
@@ -209,6 +211,7 @@ export class StreamRunner {
       mayWrite: () => this.deps.mayWrite(),
       onChange: () => this.#bell.ring(),
       onSettled: () => void this.#settled(),
+      onGivenUp: () => void this.#givenUp(),
     });
     if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
   }
@@ -305,6 +308,10 @@ export class StreamRunner {
 
   async #settled(): Promise<void> {
     this.#failures = 0;
+    await this.#givenUp();
+  }
+
+  async #givenUp(): Promise<void> {
     if (this.#onLost === null) return;
     if ((await this.#tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
   }

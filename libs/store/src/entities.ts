@@ -76,6 +76,7 @@ export class Stream {
   @Column('jsonb', { nullable: true }) snapshot!: Record<string, unknown> | null;
   @Column('jsonb') owned!: Record<string, string>;
   @Column('text', { nullable: true }) on_lost_position!: string | null;
+  @Column('integer') given_up_at!: number;
   @Column('timestamptz', { nullable: true }) deleting_at!: Date | null;
   @Column('integer') orders_revision!: number;
   @Column('boolean') position_pending!: boolean;

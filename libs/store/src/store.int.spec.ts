@@ -181,7 +181,14 @@ describe('the store', () => {
     // Whoever would read it waits until the one who gives its slot up has let go.
     expect(await ledger.claim('w', id)).toBeNull();
     expect(await ledger.report(mine!, { releaseLease: true })).toBe('written');
-    expect(await ledger.claim('w', id)).toMatchObject({ onLostPosition: 'resnapshot', epoch: judged.epoch + 2 });
+    expect(await ledger.claim('w', id)).toMatchObject({
+      ...{ onLostPosition: 'resnapshot', epoch: judged.epoch + 2, givenUpAt: judged.generation + 1 },
+    });
+    // Newer commands are no newer decision.
+    expect(await commands.accept(actor, id, 'pause')).toMatchObject({ kind: 'accepted' });
+    expect(await ledger.spec(id)).toMatchObject({
+      ...{ onLostPosition: 'resnapshot', generation: judged.generation + 2, givenUpAt: judged.generation + 1 },
+    });
     expect(await ledger.condemn('k', judged, why)).toBeNull();
   });
 

@@ -246,6 +246,7 @@ export class PgStreamLedger implements StreamLedger {
       epoch: row.epoch,
       owned: row.owned,
       onLostPosition: row.on_lost_position as OnLostPosition | null,
+      givenUpAt: row.given_up_at,
     };
   }
 }

@@ -24,6 +24,7 @@ export interface Row {
   blocked: unknown;
   snapshot: unknown;
   onLost: StreamSpec['onLostPosition'];
+  givenUpAt: number;
   positions: Map<string, string>;
   ordersRevision: number;
   /** Open ones go from here to `closed`. */
@@ -66,6 +67,7 @@ export class FakeLedger implements StreamLedger {
       blocked: null,
       snapshot: null,
       onLost: null,
+      givenUpAt: 0,
       positions: new Map(),
       ordersRevision: 0,
       orders: [],
@@ -113,6 +115,7 @@ export class FakeLedger implements StreamLedger {
       epoch: row.epoch,
       owned: {},
       onLostPosition: row.onLost,
+      givenUpAt: row.givenUpAt,
     };
   }
 
