@@ -1,13 +1,12 @@
 import { type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
-import { lsnText, parseLsn, type GateSlot } from '../decode/index.js';
-import { visibilityOf } from './chunk-reader.js';
+import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish } from './row-task.js';
-import type { RowsState, SiftState } from './rows-state.js';
-import { Sift } from './table-watch.js';
+import type { RowsState } from './rows-state.js';
+import { Sifts } from './sifts.js';
 import { openTask } from './task-opening.js';
 
 export interface RowFeedDeps extends RowReadersDeps {
@@ -33,7 +32,7 @@ export class RowFeed {
   private readonly readers: RowReaders;
   private readonly emptying: RowTask[] = [];
   private readonly beginning = new Set<RowTask>();
-  private sifts: SiftState[] = [];
+  private readonly sifts: Sifts;
   private stopped = false;
   private bell: (() => void)[] = [];
   private failure: { readonly error: unknown } | null = null;
@@ -47,6 +46,7 @@ export class RowFeed {
 
   constructor(private readonly deps: RowFeedDeps) {
     this.before = deps.exported !== null;
+    this.sifts = new Sifts(deps.slotOf);
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? deps.exported : null),
       next: () => this.next(),
@@ -74,7 +74,7 @@ export class RowFeed {
       this.listen(task);
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
-    for (const sift of state.sifts) this.sift(sift);
+    for (const sift of state.sifts) this.sifts.add(sift);
     this.ring();
   }
 
@@ -109,8 +109,8 @@ export class RowFeed {
   get state(): RowsState | null {
     const kept = ({ phase, state }: RowTask) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied);
     const begun = this.tasks.filter(kept);
-    if (begun.length === 0 && this.sifts.length === 0) return null;
-    return { tables: begun.map((task) => task.state), sifts: this.sifts };
+    const sifts = [...this.sifts.state];
+    return begun.length === 0 && sifts.length === 0 ? null : { tables: begun.map((task) => task.state), sifts };
   }
 
   /** Their end is noted. */
@@ -169,13 +169,7 @@ export class RowFeed {
 
   /** The stream has been handed over up to `lsn`. */
   passed(lsn: bigint): void {
-    if (this.sifts.length === 0) return;
-    const past = this.sifts.filter((sift) => lsn > parseLsn(sift.until));
-    for (const { oid } of past) {
-      const slot = this.deps.slotOf(oid);
-      if (slot.gate instanceof Sift) slot.gate = null;
-    }
-    if (past.length > 0) this.sifts = this.sifts.filter((sift) => !past.includes(sift));
+    this.sifts.passed(lsn);
   }
 
   /** The place that the stream has to reach before the next rows may go; `null`: nothing waits for it. */
@@ -244,12 +238,7 @@ export class RowFeed {
 
   private siftBehind({ task, snapshot }: ChunkRun): void {
     if (this.alone || snapshot === null) return;
-    this.sift({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
-  }
-
-  private sift(sift: SiftState): void {
-    this.sifts = [...this.sifts.filter((one) => one.oid !== sift.oid), sift];
-    this.deps.slotOf(sift.oid).gate = new Sift(visibilityOf(sift.held));
+    this.sifts.add({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
   private leave(task: RowTask, phase?: 'done'): void {
