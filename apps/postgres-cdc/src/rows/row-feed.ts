@@ -268,6 +268,7 @@ export class RowFeed {
 
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
     if (this.turning) return null;
+    this.openAgain();
     this.beginNext();
     const standing = this.stillFor !== undefined;
     for (const task of this.tasks) {
@@ -285,6 +286,14 @@ export class RowFeed {
     const oids = new Set(active.map((task) => task.wish.oid));
     const next = this.tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
     if (next !== undefined) this.startAgain(next);
+  }
+
+  /** The stream may make a table begin over, or its watch forget, while no chunk of it is there whose end would tell. */
+  private openAgain(): void {
+    for (const task of this.tasks) {
+      const due = task.phase === 'starting' || (task.phase === 'reading' && task.watch.blurred);
+      if (due && !this.runs.some((run) => run.task === task)) this.startAgain(task);
+    }
   }
 
   private startAgain(task: RowTask): void {

@@ -164,6 +164,7 @@ export class TableWatch implements RowGate {
       this.windows.delete(one);
       if (this.windows.size === 0) this.keys = [...this.recent.values()].reduce((sum, one) => sum + one.keys.size, 0);
     });
+    window.void = this.blurred;
     this.windows.add(window);
     return window;
   }
