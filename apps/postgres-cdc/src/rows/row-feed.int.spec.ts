@@ -125,4 +125,25 @@ describe('what the stream says between two chunks', () => {
     await eventually('all rows are there', () => one.take().size === ROWS && one.feed.idle);
     expect(task.phase).toBe('done');
   });
+
+  it('an order that is taken back while its table is being opened stays so', async () => {
+    const [oid, other] = [await table('taken_back', 70_000, 'f'.repeat(400)), await table('other', 10, 'a')];
+    const one = await reading({ snapshot_readers: 2 });
+    const task = one.order(oid, 'taken_back', 'snap_1');
+    await eventually('its lanes are being cut', () => one.cut.waiting === 1);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    one.cut.open();
+    const next = one.order(other, 'other', 'snap_2');
+    await eventually('the next one is done', () => (one.take(), next.phase === 'done'));
+    expect([task.phase, one.seen.events.length]).toEqual(['cancelled', 10]);
+  });
+
+  it('an order that is taken back before it has said that readers forget the table says nothing', async () => {
+    const oid = await table('kept', 10, 'a');
+    const one = await reading({});
+    const task = one.order(oid, 'kept', 'snap_1', true);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    one.take();
+    expect([task.phase, one.seen.events.length]).toEqual(['cancelled', 0]);
+  });
 });

@@ -30,7 +30,7 @@ export interface RowBatch {
 export class RowFeed {
   private tasks: RowTask[] = [];
   private readonly readers: RowReaders;
-  private readonly emptying: RowTask[] = [];
+  private emptying: RowTask[] = [];
   private readonly beginning = new Set<RowTask>();
   private readonly sifts: Sifts;
   private stopped = false;
@@ -248,6 +248,7 @@ export class RowFeed {
     task.note = null;
     if (task.slot.gate === task.watch) task.slot.gate = null;
     task.watch.close();
+    this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.push(task);
     if (this.finished.length > 20) this.finished.shift();
     this.deps.waker.stir();
@@ -319,6 +320,8 @@ export class RowFeed {
     };
     try {
       const outcome = await openTask(task, { ...this.deps, alone: () => this.alone, stillness, ended });
+      // Taken back at the last moment: its watch is gone, and it stays so.
+      if (ended(task)) return;
       if (outcome === 'gone') this.cancel((wish) => wish === task.wish);
       else if (outcome === 'empties') this.sayEmptied(task);
       else if (outcome === 'reading') task.phase = 'reading';
