@@ -126,6 +126,23 @@ describe('what the stream says between two chunks', () => {
     expect(task.phase).toBe('done');
   });
 
+  it('who wrote before a table that is being opened was begun over is waited out too (traps 12, 13)', async () => {
+    const oid = await table('begun_over', 70_000, 'f'.repeat(400));
+    const one = await reading({ snapshot_readers: 2 });
+    const task = one.order(oid, 'begun_over', 'snap_1');
+    await eventually('its lanes are being cut', () => one.cut.waiting === 1);
+    const writer = await server.connect();
+    ends.push(() => writer.end());
+    const xid = await writing(writer, 'UPDATE begun_over SET id = id + 1000000 WHERE id <= 5001');
+    for (let id = 1_000_001; id <= 1_005_001; id++)
+      one.says(oid, { op: 'c', xid, key: key(id), moved: true, hole: [String(id)] });
+    one.cut.open();
+    await eventually('it waits for the writer', () => (one.take(), task.note !== null));
+    await writer.query('COMMIT');
+    await eventually('the rows are in', () => one.take().size === 70_000 && one.feed.idle);
+    expect(one.take().has(key(1_000_009))).toBe(true);
+  });
+
   it('an order that is taken back while its table is being opened stays so', async () => {
     const [oid, other] = [await table('taken_back', 70_000, 'f'.repeat(400)), await table('other', 10, 'a')];
     const one = await reading({ snapshot_readers: 2 });
