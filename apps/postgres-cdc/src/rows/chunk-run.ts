@@ -58,7 +58,7 @@ export class ChunkRun implements Chunk {
     this.snapshot = snapshot;
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
-    if (!task.keyIs(table)) {
+    if (!this.void && !task.keyIs(table)) {
       task.restart(table.key);
       this.cancelled = true;
     }
