@@ -126,6 +126,26 @@ describe('what the stream says between two chunks', () => {
     expect(task.phase).toBe('done');
   });
 
+  it('a row that is to be read by itself is not forgotten while its transaction is not visible (traps 13, 14)', async () => {
+    const oid = await table('hidden', ROWS, 'a');
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    one.order(oid, 'hidden', 'snap_1');
+    await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
+    const writer = await server.connect();
+    ends.push(() => writer.end());
+    const xid = await writing(writer, 'UPDATE hidden SET id = 1000009 WHERE id = 9');
+    // Delivered, as where the commit waits for a synchronous standby.
+    one.says(oid, { op: 'd', xid, key: key(9) });
+    one.says(oid, { op: 'c', xid, key: key(1_000_009), moved: true, hole: ['1000009'] });
+    const before = one.seen.retries;
+    one.pause.open();
+    await eventually('it was asked for', () => one.take().size === ROWS && one.seen.retries > before);
+    one.take();
+    expect(one.feed.idle).toBe(false);
+    await writer.query('COMMIT');
+    await eventually('the rows are in', () => one.take().has(key(1_000_009)) && one.feed.idle);
+  });
+
   it('who wrote before a table that is being opened was begun over is waited out too (traps 12, 13)', async () => {
     const oid = await table('begun_over', 70_000, 'f'.repeat(400));
     const one = await reading({ snapshot_readers: 2 });

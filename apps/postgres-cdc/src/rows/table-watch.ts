@@ -55,6 +55,11 @@ export class Window {
     return found;
   }
 
+  /** Keys of rows that it does not see and the stream has not said all of. */
+  *holes(): Generator<readonly string[]> {
+    for (const { keys } of this.traces.values()) for (const texts of keys.values()) if (texts !== null) yield texts;
+  }
+
   get quiet(): boolean {
     return this.traces.size === 0;
   }
