@@ -183,4 +183,17 @@ describe('what the stream says between two chunks', () => {
     one.take();
     expect([task.phase, one.seen.events.length]).toEqual(['cancelled', 0]);
   });
+
+  it('an order whose tables are all dropped is refused; one of which a table is left is not', async () => {
+    const [oid, other] = [await table('dropped', ROWS, 'a'), await table('left_over', 10, 'a')];
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    one.order(oid, 'dropped', 'snap_1');
+    await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
+    const [both, left] = [one.order(oid, 'dropped', 'snap_2'), one.order(other, 'left_over', 'snap_2')];
+    await client.query('DROP TABLE dropped');
+    one.pause.open();
+    await eventually('all is over', () => (one.take(), one.feed.idle));
+    expect([both.phase, left.phase]).toEqual(['cancelled', 'done']);
+    expect(one.seen.refused).toEqual(['snap_1: public.dropped was dropped before all of its rows were read.']);
+  });
 });

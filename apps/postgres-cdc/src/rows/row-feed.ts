@@ -53,7 +53,7 @@ export class RowFeed {
       idle: () => this.idle,
       wait: () => this.wait(),
       failed: (task, error) => this.giveUp(task.wish, error),
-      gone: (task) => this.cancel((wish) => wish === task.wish),
+      gone: (task) => this.gone(task),
       broke: (error) => this.fail(error),
     });
   }
@@ -71,7 +71,7 @@ export class RowFeed {
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
       if (table.done) task.phase = 'done';
       this.tasks.push(task);
-      this.listen(task);
+      task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
     for (const sift of state.sifts) this.sifts.add(sift);
@@ -81,7 +81,7 @@ export class RowFeed {
   add(wish: RowWish): void {
     const task = newTask(wish, this.deps.slotOf(wish.oid));
     this.tasks.push(task);
-    this.listen(task);
+    task.listen();
     // At once, also where its turn is far away: an interruption must not forget it.
     if (wish.empties && !wish.keyless) this.sayEmptied(task);
     this.ring();
@@ -90,11 +90,19 @@ export class RowFeed {
   /** Takes back what belongs to an order, or to a table that is not there any more. */
   cancel(which: (wish: RowWish) => boolean): void {
     for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
-      task.phase = 'cancelled';
       for (const run of this.runs) if (run.task === task) run.cancel();
-      this.leave(task);
+      this.leave(task, 'cancelled');
     }
     this.ring();
+  }
+
+  /** Its table is not there any more; an order of which nothing else is left ends with that. */
+  private gone({ wish, over }: RowTask): void {
+    const { order, schema, name } = wish;
+    this.cancel((one) => one === wish);
+    if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
+      return;
+    this.deps.refuse(order, `${schema}.${name} was dropped before all of its rows were read.`);
   }
 
   get all(): readonly RowTask[] {
@@ -230,7 +238,7 @@ export class RowFeed {
     // Its rows can't be told from those that come now.
     if (!alive && task.whole && !task.over) task.restart([]);
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
-    if (task.phase === 'starting' || task.watch.blurred) this.startAgain(task);
+    if (task.unready) this.startAgain(task);
     if (task.complete) this.leave(task, 'done');
     this.ring();
     return alive ? { events: [] } : null;
@@ -241,22 +249,12 @@ export class RowFeed {
     this.sifts.add({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
-  private leave(task: RowTask, phase?: 'done'): void {
-    if (phase !== undefined) task.phase = phase;
-    task.state.done = true;
-    task.wantsStill = false;
-    task.note = null;
-    if (task.slot.gate === task.watch) task.slot.gate = null;
-    task.watch.close();
+  private leave(task: RowTask, as: 'done' | 'cancelled'): void {
+    task.end(as);
     this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.push(task);
     if (this.finished.length > 20) this.finished.shift();
     this.deps.waker.stir();
-  }
-
-  /** From now on it is known what the stream says of the table by itself. */
-  private listen(task: RowTask): void {
-    if (!task.over && task.wish.order === null && !task.wish.keyless) task.slot.gate ??= task.watch;
   }
 
   /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
@@ -291,14 +289,11 @@ export class RowFeed {
 
   /** The stream may make a table begin over, or its watch forget, while no chunk of it is there whose end would tell. */
   private openAgain(): void {
-    for (const task of this.tasks) {
-      const due = task.phase === 'starting' || (task.phase === 'reading' && task.watch.blurred);
-      if (due && !this.runs.some((run) => run.task === task)) this.startAgain(task);
-    }
+    for (const task of this.tasks)
+      if (task.unready && !this.runs.some((run) => run.task === task)) this.startAgain(task);
   }
 
   private startAgain(task: RowTask): void {
-    if (task.over) return;
     task.phase = 'starting';
     void this.begin(task);
   }
@@ -322,7 +317,7 @@ export class RowFeed {
       const outcome = await openTask(task, { ...this.deps, alone: () => this.alone, stillness, ended });
       // Taken back at the last moment: its watch is gone, and it stays so.
       if (ended(task)) return;
-      if (outcome === 'gone') this.cancel((wish) => wish === task.wish);
+      if (outcome === 'gone') this.gone(task);
       else if (outcome === 'empties') this.sayEmptied(task);
       else if (outcome === 'reading') task.phase = 'reading';
       this.ring();
