@@ -46,7 +46,7 @@ export class RowFeed {
 
   constructor(private readonly deps: RowFeedDeps) {
     this.before = deps.exported !== null;
-    this.sifts = new Sifts(deps.slotOf);
+    this.sifts = new Sifts((oid) => deps.slotOf(oid));
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? deps.exported : null),
       next: () => this.next(),
