@@ -9,6 +9,8 @@ export interface LeaseView {
   readonly desired: DesiredStatus;
   /** Grows with every snapshot order that is placed or cancelled; 0: there never was one. */
   readonly ordersRevision: number;
+  /** Grows with every change of the stream's config or of its connection. */
+  readonly configRevision: number;
 }
 
 export interface Held {
@@ -36,6 +38,8 @@ export interface StreamLedger {
    * `fenced`: the epoch is not ours any more.
    */
   report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'>;
+  /** The stream as its row is now, for another attempt under the same lease; `null`: it is gone. */
+  spec(streamId: string): Promise<StreamSpec | null>;
   positions(streamId: string): Promise<Positions>;
   /** Second step of the order log, position, acknowledgement. `false`: fenced. */
   commitPositions(held: Held, positions: Positions): Promise<boolean>;

@@ -13,6 +13,7 @@ import { Bell } from './bell.js';
 import { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
 import { lastError, verdict, type Failure } from './failure.js';
+import { HeldRow } from './held-row.js';
 
 export interface RunnerDeps {
   readonly engine: EngineDeps;
@@ -29,7 +30,6 @@ export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost';
 /** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
 const DRAIN = { stop: 2_000, pause: 2_000 } as const;
 const REPORT_RETRY_MS = 500;
-const WATCH_MS = 1_000;
 
 /**
  * Makes one stream what its row says it should be, for as long as the lease holds. Level-triggered: each step compares
@@ -44,7 +44,12 @@ export class StreamRunner {
   readonly #held: Held;
   readonly #bell = new Bell();
   readonly #over = new AbortController();
+  readonly #row: HeldRow;
   #want: LeaseView;
+  /** As claimed: good for the first attempt; each further one asks the row. */
+  #claimed: StreamSpec | null;
+  /** Of the config that the attempt was made with. */
+  #configRevision: number;
   /** The newest that the source was told of; it looks for itself when it begins. */
   #ordersSeen = 0;
   #owned: Owned;
@@ -58,7 +63,6 @@ export class StreamRunner {
   /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
   #connectedOnce = false;
   #confirmed: { readonly generation: number; readonly status: string } | null = null;
-  #shown = { blocked: 'null', snapshot: 'null' };
   readonly #orders: SnapshotOrders = {
     open: () => this.deps.engine.ledger.openOrders(this.#held.streamId),
     close: (id, outcome) => this.#closeOrder(id, outcome),
@@ -68,13 +72,21 @@ export class StreamRunner {
   constructor(private readonly deps: RunnerDeps) {
     const { spec } = deps;
     this.#held = { streamId: spec.id, epoch: spec.epoch };
-    this.#want = { generation: spec.generation, desired: spec.desired, ordersRevision: 0 };
+    this.#want = {
+      generation: spec.generation,
+      desired: spec.desired,
+      ordersRevision: 0,
+      configRevision: spec.configRevision,
+    };
+    this.#claimed = spec;
+    this.#configRevision = spec.configRevision;
     this.#owned = spec.owned;
     this.#onLost = spec.onLostPosition;
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
     this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
+    this.#row = new HeldRow(deps.engine, this.#held, () => deps.mayWrite());
     this.done = this.#main();
-    void this.#watch();
+    void this.#row.show(() => this.#attempt, this.#over.signal);
   }
 
   get held(): Held {
@@ -97,7 +109,9 @@ export class StreamRunner {
       this.#retryAt = 0;
       this.#connectedOnce &&= this.#attempt?.connected ?? false;
     }
-    const changed = view.generation !== this.#want.generation || view.desired !== this.#want.desired;
+    const { generation, desired, configRevision } = this.#want;
+    const changed =
+      view.generation !== generation || view.desired !== desired || view.configRevision !== configRevision;
     this.#want = view;
     if (changed) this.#bell.ring();
   }
@@ -159,12 +173,12 @@ export class StreamRunner {
   }
 
   async #run(): Promise<RunnerEnd | null> {
-    if (this.#attempt && !this.#attempt.reads) await this.#endAttempt(0);
+    if (this.#attempt && (!this.#attempt.reads || (this.#paused && this.#outdated))) await this.#endAttempt(0);
     if (this.#paused) {
       this.#paused = false;
       this.#attempt?.resume();
     }
-    if (!this.#attempt) this.#begin(true);
+    if (!this.#attempt) await this.#begin(true);
     // Invariant 7: `running` is said when the source has answered, not before.
     if (!this.#attempt?.connected) return null;
     this.#connectedOnce = true;
@@ -177,20 +191,32 @@ export class StreamRunner {
       this.#paused = await this.#attempt.pause(DRAIN.pause);
       if (!this.#paused) await this.#endAttempt(0);
     }
-    if (!this.#attempt) this.#begin(false);
+    if (this.#outdated) await this.#endAttempt(0);
+    if (!this.#attempt) await this.#begin(false);
     return this.#confirm('paused', {});
   }
 
-  #begin(reads: boolean): void {
-    const { engine, spec } = this.deps;
+  /** Invariant 7: what nothing reads goes on with the config and the connection that the API shows. */
+  get #outdated(): boolean {
+    return this.#want.configRevision > this.#configRevision;
+  }
+
+  async #begin(reads: boolean): Promise<void> {
+    const { engine } = this.deps;
     const { clock } = engine;
     const wait = this.#retryAt - clock.monotonic();
     if (wait > 0) return this.#later(wait);
+    const spec = this.#claimed ?? (await this.#row.read());
+    this.#claimed = null;
+    if (!spec) return this.#later(REPORT_RETRY_MS);
+    this.#connectedOnce &&= spec.configRevision === this.#configRevision;
+    this.#configRevision = spec.configRevision;
     this.#paused = false;
     this.#attempt = new Attempt({
       engine,
       spec: {
         ...spec,
+        epoch: this.#held.epoch,
         owned: this.#owned,
         onLostPosition: this.#onLost,
         generation: this.#want.generation,
@@ -247,7 +273,7 @@ export class StreamRunner {
           { streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) },
           'stream retries',
         );
-        return (await this.#tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
+        return (await this.#row.tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
       }
     }
   }
@@ -256,7 +282,7 @@ export class StreamRunner {
   async #confirm(status: 'running' | 'paused', extra: StatusReport): Promise<RunnerEnd | null> {
     const { generation } = this.#want;
     if (this.#confirmed?.generation === generation && this.#confirmed.status === status) return null;
-    const answer = await this.#tell({ status, ...extra }, generation);
+    const answer = await this.#row.tell({ status, ...extra }, generation);
     if (answer === 'fenced') return this.#lose();
     if (answer === 'written') {
       this.#confirmed = { generation, status };
@@ -267,7 +293,7 @@ export class StreamRunner {
 
   /** Says the last status and gives the lease back in one write. */
   async #finish(status: 'stopped' | 'error', extra: StatusReport): Promise<RunnerEnd | null> {
-    const answer = await this.#tell({ status, releaseLease: true, ...extra }, this.#want.generation);
+    const answer = await this.#row.tell({ status, releaseLease: true, ...extra }, this.#want.generation);
     if (answer === 'written') return status;
     if (answer === 'fenced') return this.#lose();
     if (answer === 'superseded') this.#failure = null; // a newer command decides
@@ -278,17 +304,6 @@ export class StreamRunner {
   #askAgain(answer: 'superseded' | 'unknown'): void {
     if (answer === 'superseded') this.deps.refresh();
     this.#later(REPORT_RETRY_MS);
-  }
-
-  async #tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
-    if (!this.deps.mayWrite()) return 'fenced'; // Invariant 3
-    try {
-      return await this.deps.engine.ledger.report(this.#held, report, generation);
-    } catch (error) {
-      if (error instanceof StreamError && error.recourse === 'fenced') return 'fenced';
-      this.deps.engine.log.warn({ streamId: this.#held.streamId, err: error }, 'a status could not be written');
-      return 'unknown';
-    }
   }
 
   async #remember(owned: Owned): Promise<void> {
@@ -306,7 +321,7 @@ export class StreamRunner {
   async #settled(): Promise<void> {
     this.#failures = 0;
     if (this.#onLost === null) return;
-    if ((await this.#tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
+    if ((await this.#row.tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
   }
 
   async #lose(): Promise<RunnerEnd> {
@@ -316,22 +331,8 @@ export class StreamRunner {
 
   async #release(withinMs: number): Promise<RunnerEnd> {
     await this.#endAttempt(withinMs);
-    await this.#tell({ releaseLease: true, blocked: null });
+    await this.#row.tell({ releaseLease: true, blocked: null });
     return 'released';
-  }
-
-  /** Shows progress and what it waits for, each second, when that changes. */
-  async #watch(): Promise<void> {
-    while (await this.deps.engine.clock.sleep(WATCH_MS, this.#over.signal)) {
-      if (!this.#attempt || this.#attempt.end) continue;
-      const [blocked, snapshot] = [this.#attempt.blocked, this.#attempt.snapshot()];
-      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot) };
-      const report: StatusReport = {
-        ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
-        ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
-      };
-      if (Object.keys(report).length > 0 && (await this.#tell(report)) === 'written') this.#shown = now;
-    }
   }
 
   #later(ms: number): void {

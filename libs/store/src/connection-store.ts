@@ -51,13 +51,18 @@ export class ConnectionStore {
     );
   }
 
+  /** Its streams see in their config revision that there is something new. */
   async update(workspaceId: string, id: string, of: ConnectionInput): Promise<Connection | null> {
-    const rows = await sql<Connection>(
-      this.store,
-      `UPDATE connections SET name = $3, type = $4, config = $5, secrets = $6, updated_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 RETURNING *`,
-      [workspaceId, id, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
-    ).catch(taken);
-    return rows[0] ?? null;
+    return this.store.transaction(async (tx) => {
+      const [row] = await sql<Connection>(
+        tx,
+        `UPDATE connections SET name = $3, type = $4, config = $5, secrets = $6, updated_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 RETURNING *`,
+        [workspaceId, id, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
+      ).catch(taken);
+      if (row === undefined) return null;
+      await sql(tx, `UPDATE streams SET config_revision = config_revision + 1 WHERE connection_id = $1`, [id]);
+      return row;
+    });
   }
 
   /** @throws InUse while a stream reads from it. */

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { DataSource, QueryFailedError } from 'typeorm';
 import type { Log } from '@planasonix/core';
 import { ENTITIES } from './entities.js';
+import { ConfigRevision1764300000000 } from './migrations/1764300000000-config-revision.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
 import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
@@ -35,6 +36,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       OrdersAndPositions1764000000000,
       ProbeNumbers1764100000000,
       PositionWanted1764200000000,
+      ConfigRevision1764300000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

@@ -78,6 +78,7 @@ export class Stream {
   @Column('text', { nullable: true }) on_lost_position!: string | null;
   @Column('timestamptz', { nullable: true }) deleting_at!: Date | null;
   @Column('integer') orders_revision!: number;
+  @Column('integer') config_revision!: number;
   @Column('boolean') position_pending!: boolean;
   @Column('jsonb', { nullable: true }) position_wanted!: WantedPosition | null;
   @Column('timestamptz') created_at!: Date;

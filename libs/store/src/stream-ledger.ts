@@ -65,9 +65,9 @@ export class PgStreamLedger implements StreamLedger {
       alone ? this.store : this.leases,
       `WITH free AS (SELECT s.id FROM ${mine} FOR NO KEY UPDATE OF s ${alone ? '' : 'SKIP LOCKED'}),
        renewed AS (UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE} FROM free WHERE s.id = free.id
-         RETURNING s.id, s.generation, s.desired_status, s.orders_revision)
-       SELECT id, generation, desired_status, orders_revision FROM renewed
-       UNION ALL SELECT s.id, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,
+         RETURNING s.id, s.generation, s.desired_status, s.orders_revision, s.config_revision)
+       SELECT id, generation, desired_status, orders_revision, config_revision FROM renewed
+       UNION ALL SELECT s.id, NULL, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,
       [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch), alone],
     );
     return new Map(rows.map((row) => [row.id, viewOf(row)]));
@@ -167,7 +167,6 @@ export class PgStreamLedger implements StreamLedger {
     return rows.length > 0;
   }
 
-  /** A stream without taking its lease: for checks, for giving back, for a look at the lag. */
   async spec(streamId: string): Promise<StreamSpec | null> {
     const [row] = await sql<Stream>(this.store, `SELECT * FROM streams WHERE id = $1`, [streamId]);
     return row === undefined ? null : this.specOf(row);
@@ -239,6 +238,7 @@ export class PgStreamLedger implements StreamLedger {
               type: connection.type,
               config: joinSecrets(connection.config, open(connection.secrets, `connections:${connection.id}`)),
             },
+      configRevision: row.config_revision,
       output: pipeline!.output,
       status: row.status as StreamStatus,
       desired: row.desired_status as DesiredStatus,
@@ -256,12 +256,15 @@ interface Renewed {
   readonly generation: number | null;
   readonly desired_status: DesiredStatus;
   readonly orders_revision: number;
+  readonly config_revision: number;
 }
 
 const viewOf = ({
   generation,
   desired_status: desired,
   orders_revision: ordersRevision,
-}: Renewed): LeaseView | 'busy' => (generation === null ? 'busy' : { generation, desired, ordersRevision });
+  config_revision: configRevision,
+}: Renewed): LeaseView | 'busy' =>
+  generation === null ? 'busy' : { generation, desired, ordersRevision, configRevision };
 
 const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));

@@ -122,6 +122,7 @@ export class StreamStore {
       const [after] = await sql<Stream>(
         tx,
         `UPDATE streams SET name = coalesce($2, name), config = coalesce($3::jsonb, config), secrets = CASE WHEN $3::jsonb IS NULL THEN secrets ELSE $4 END,
+           config_revision = config_revision + CASE WHEN $3::jsonb IS NULL THEN 0 ELSE 1 END,
            updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,
         [
           id,

@@ -26,6 +26,8 @@ export interface Row {
   onLost: StreamSpec['onLostPosition'];
   positions: Map<string, string>;
   ordersRevision: number;
+  config: StreamSpec['config'];
+  configRevision: number;
   /** Open ones go from here to `closed`. */
   orders: SnapshotOrder[];
   closed: { id: string; failed: string | null }[];
@@ -67,6 +69,8 @@ export class FakeLedger implements StreamLedger {
       onLost: null,
       positions: new Map(),
       ordersRevision: 0,
+      config: {},
+      configRevision: 0,
       orders: [],
       closed: [],
       history: [],
@@ -91,6 +95,13 @@ export class FakeLedger implements StreamLedger {
     row.ordersRevision++;
   }
 
+  /** What the gateway does when a config, or a connection, is changed. */
+  configure(streamId: string, config: StreamSpec['config']): void {
+    const row = this.row(streamId);
+    row.config = config;
+    row.configRevision++;
+  }
+
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
     await this.#answer();
     const row = this.rows.get(streamId);
@@ -98,13 +109,24 @@ export class FakeLedger implements StreamLedger {
     row.epoch++;
     row.owner = workerId;
     row.leaseUntil = this.clock.monotonic() + 9_000;
+    return this.#specOf(streamId, row);
+  }
+
+  async spec(streamId: string): Promise<StreamSpec | null> {
+    await this.#answer();
+    const row = this.rows.get(streamId);
+    return row ? this.#specOf(streamId, row) : null;
+  }
+
+  #specOf(streamId: string, row: Row): StreamSpec {
     return {
       id: streamId,
       workspaceId: 'w',
       name: streamId,
       sourceType: this.sourceType,
-      config: {},
+      config: row.config,
       connection: null,
+      configRevision: row.configRevision,
       output: { type: 'redis_stream' },
       status: row.status,
       desired: row.desired,
@@ -145,6 +167,7 @@ export class FakeLedger implements StreamLedger {
         generation: row.generation,
         desired: row.desired,
         ordersRevision: row.ordersRevision,
+        configRevision: row.configRevision,
       });
     }
     return views;
