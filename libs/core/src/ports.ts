@@ -24,9 +24,12 @@ export interface Held {
  * (Invariant 3).
  */
 export interface StreamLedger {
-  /** Takes the lease of one stream that should run (desired `running` or `paused`, not `error`, no live lease); epoch + 1. `null` if not to be had. */
+  /**
+   * Takes the lease of one stream that should run (desired `running` or `paused`, not `error`, no live lease), or that
+   * was to stop and of which nobody has said that it did; epoch + 1. `null` if not to be had.
+   */
   claim(workerId: string, streamId: string): Promise<StreamSpec | null>;
-  /** Ids of streams of this type that should run and have no live lease, oldest first. */
+  /** Ids of streams of this type that `claim` would give, oldest first. */
   orphans(sourceType: string, limit: number): Promise<readonly string[]>;
   /**
    * Extends the leases. A stream that is missing from the answer is no longer held. Of several, one whose row somebody

@@ -9,6 +9,7 @@ import {
 } from '@planasonix/core';
 import { Attempt } from './attempt.js';
 import { backoffMs } from './backoff.js';
+import { barPredecessors } from './bar.js';
 import { Bell } from './bell.js';
 import { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
@@ -156,7 +157,7 @@ export class StreamRunner {
     const { desired } = this.#want;
     if (desired === 'stopped' || desired === 'idle') {
       await this.#endAttempt(DRAIN.stop);
-      return this.#finish('stopped', {});
+      return this.#stop();
     }
     if (this.#attempt?.end) {
       const ended = this.#attempt;
@@ -170,6 +171,14 @@ export class StreamRunner {
       if (end || this.#failure) return end;
     }
     return desired === 'paused' ? this.#pause() : this.#run();
+  }
+
+  /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
+  async #stop(): Promise<RunnerEnd | null> {
+    const barred = this.#claimed && (await barPredecessors(this.deps.engine, this.#claimed));
+    if (barred === 'fenced') return this.#lose();
+    if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
+    return this.#finish('stopped', {});
   }
 
   async #run(): Promise<RunnerEnd | null> {

@@ -7,6 +7,7 @@ import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
 import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
 import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numbers.js';
+import { UnconfirmedStops1764310000000 } from './migrations/1764310000000-unconfirmed-stops.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -37,6 +38,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       ProbeNumbers1764100000000,
       PositionWanted1764200000000,
       ConfigRevision1764300000000,
+      UnconfirmedStops1764310000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

@@ -136,30 +136,6 @@ describe('the store', () => {
     expect((await alone).get(locked.streamId)).toMatchObject({ desired: 'running' });
   });
 
-  it('tells the holder of a lease that the config or the connection of its stream was changed', async () => {
-    const { id, connection_id } = await makeStream();
-    await commands.accept(actor, id, 'start');
-    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
-    const revision = async () => {
-      const view = (await ledger.renew('w', [held])).get(id);
-      return view === 'busy' ? view : view?.configRevision;
-    };
-    expect(await revision()).toBe(0);
-    await ledger.report(held, { status: 'paused' }, 1);
-    await streams.patch(actor, id, { name: `renamed ${id}` });
-    expect(await revision()).toBe(0);
-    await streams.patch(actor, id, { config: { exclude_columns: ['t.secret'] } });
-    expect(await revision()).toBe(1);
-    const elsewhere = { name: id, type: 'postgres', config: { host: 'elsewhere' }, secrets: null };
-    await connections.update(actor.workspaceId, connection_id!, elsewhere);
-    expect(await revision()).toBe(2);
-    expect(await ledger.spec(id)).toMatchObject({
-      configRevision: 2,
-      config: { exclude_columns: ['t.secret'] },
-      connection: { config: { host: 'elsewhere' } },
-    });
-  });
-
   it('lets an owner whose epoch has passed change nothing (trap 32, Invariant 3)', async () => {
     const { id } = await makeStream();
     const { stream } = (await commands.accept(actor, id, 'start')) as { stream: { generation: number } };

@@ -53,7 +53,7 @@ export interface CommandView {
 }
 
 /** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
-const DELETION = `interval '60 seconds'`;
+export const DELETION = `interval '60 seconds'`;
 
 export type LockedStream = Stream & {
   readonly being_deleted: boolean;

@@ -17,16 +17,22 @@ import type { Connection, Stream } from './entities.js';
 import { joinSecrets } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
+import { DELETION } from './stream-commands.js';
 import { streamSecretPlace } from './stream-store.js';
 
 /** How long a lease lives without being renewed. Its holder renews it at a third of that. */
 export const LEASE_MS = 9000;
 const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
 
-const DUE = `desired_status IN ('running', 'paused') AND status <> 'error' AND deleting_at IS NULL
+/** Nobody deletes it, and nobody holds it. */
+const FREE = `(deleting_at IS NULL OR deleting_at <= clock_timestamp() - ${DELETION})
   AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
 
-const RESTING = `status IN ('stopped', 'error') AND deleting_at IS NULL AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+/** Also a stop that was accepted and that nobody has carried out: whoever was to do it is gone (Invariant 7). */
+const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR desired_status = 'stopped' AND observed_generation < generation)
+  AND ${FREE}`;
+
+const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
 /** Long enough to give something up at a source; it is not renewed. */
 const CONDEMNED = `interval '30 seconds'`;
 

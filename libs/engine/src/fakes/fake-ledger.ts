@@ -239,8 +239,7 @@ export class FakeLedger implements StreamLedger {
 
   #wanted(row: Row): boolean {
     return (
-      (row.desired === 'running' || row.desired === 'paused') &&
-      row.status !== 'error' &&
+      (row.desired === 'stopped' ? row.observed < row.generation : row.desired !== 'idle' && row.status !== 'error') &&
       row.leaseUntil <= this.clock.monotonic()
     );
   }
