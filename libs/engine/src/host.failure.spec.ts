@@ -245,6 +245,26 @@ describe('a worker, when things fail', () => {
     expect(lines.lines.some(({ message }) => message.includes('leases could not be renewed'))).toBe(true);
   });
 
+  it('gives back a lease that it has given up, also where the store renews it in the end', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    ledger.answersLate = true;
+    ledger.renewalsHang.push(6_000, 6_000, 6_000);
+    const renew = ledger.renew.bind(ledger);
+    // Granted when it was asked, answered when it is too late.
+    ledger.renew = async (...of) => {
+      if (row.epoch === 1) row.leaseUntil = clock.monotonic() + 9_000;
+      return renew(...of);
+    };
+    await clock.advance(7_600);
+    expect(server.readers).toBe(0);
+    await clock.advance(2_500);
+    expect(row).toMatchObject({ epoch: 2, owner: 'w1' });
+    expect(server.readers).toBe(1);
+  });
+
   it('loses no stream because the row of another is locked', async () => {
     const { clock, ledger, worker } = hostWorld();
     for (let n = 0; n < 3; n++) ledger.add(`str_${n}`);

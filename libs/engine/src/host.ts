@@ -22,8 +22,8 @@ export interface HostHealth {
 
 interface Tenant {
   readonly runner: StreamRunner;
-  /** `until`: monotonic time until which it may write. */
-  readonly lease: { until: number };
+  /** `until`: monotonic time until which it may write. `lapsed`: it was given up for that; no late answer brings it back. */
+  readonly lease: { until: number; lapsed: boolean };
 }
 
 const RECONCILE_MS = 2_000;
@@ -143,11 +143,11 @@ export class WorkerHost {
         return;
       }
       log.info({ streamId, epoch: spec.epoch }, 'stream taken up');
-      const lease = { until: holdsUntil(askedAt) };
+      const lease = { until: holdsUntil(askedAt), lapsed: false };
       const runner = new StreamRunner({
         engine: this.options,
         spec,
-        mayWrite: () => holds(lease.until, clock.monotonic()),
+        mayWrite: () => !lease.lapsed && holds(lease.until, clock.monotonic()),
         refresh: () => this.#lookSoon(streamId),
       });
       const tenant: Tenant = { runner, lease };
@@ -164,7 +164,8 @@ export class WorkerHost {
     this.options.log.info({ streamId, epoch: tenant.runner.held.epoch, end }, 'stream let go');
     this.#report([tenant]);
     if (this.#tenants.get(streamId) === tenant) this.#tenants.delete(streamId);
-    if (end === 'lost' && !holds(tenant.lease.until, this.options.clock.monotonic())) this.#giveBack(tenant);
+    const { until, lapsed } = tenant.lease;
+    if (end === 'lost' && (lapsed || !holds(until, this.options.clock.monotonic()))) this.#giveBack(tenant);
     // A start that came while it was ending finds nobody else to hear of it.
     if (end !== 'lost' && !this.#stopping.signal.aborted) void this.#claim(streamId).catch(() => undefined);
   }
@@ -226,7 +227,10 @@ export class WorkerHost {
   /** Whoever could not renew stops before the lease ends; whoever was frozen finds out here, or at the next write. Trap 27 */
   #giveUpLapsed(): void {
     const now = this.options.clock.monotonic();
-    for (const { runner, lease } of this.#tenants.values()) if (!holds(lease.until, now)) void runner.abandon();
+    for (const { runner, lease } of this.#tenants.values()) {
+      lease.lapsed ||= !holds(lease.until, now);
+      if (lease.lapsed) void runner.abandon();
+    }
   }
 
   #count(): void {

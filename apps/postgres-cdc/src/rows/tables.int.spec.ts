@@ -303,4 +303,31 @@ describe('which rows are read', () => {
     one.start();
     expect(await one.outcome()).toBeNull();
   });
+
+  it('rows alone, of a stream that followed changes before: slot and publication are given back; and made anew when it does again', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 50) i`);
+    const held = async () => [
+      (await db.client.query('SELECT FROM pg_replication_slots WHERE database = current_database()')).rowCount,
+      (await db.client.query('SELECT FROM pg_publication')).rowCount,
+    ];
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    expect(await held()).toEqual([1, 1]);
+    one.configure({ tables: ['public.*'], snapshot: 'only' });
+    one.start();
+    expect(await one.outcome()).toBeNull();
+    expect(await held()).toEqual([0, 0]);
+    expect(one.owned).toEqual({});
+    await db.client.query("UPDATE t SET v = 'b'");
+    one.configure({ tables: ['public.*'], heartbeat_interval: '200ms' });
+    one.start();
+    await one.seen('"v":"b"');
+    await one.rowsDone();
+    await settle(one, db.client);
+    expect(await held()).toEqual([1, 1]);
+    await expectEqual(one, db.client, 'public.t', "'id', id");
+  });
 });

@@ -40,8 +40,9 @@ export class FakeLedger implements StreamLedger {
   readonly rows = new Map<string, Row>();
   down = false;
   writes = 0;
-  /** How long the next renewals take to be answered, each from here in turn; then they fail. Empty: at once. */
+  /** How long the next renewals take to be answered, each from here in turn; then they fail, or answer late. Empty: at once. */
   readonly renewalsHang: number[] = [];
+  answersLate = false;
   /** Rows that somebody else has locked. */
   readonly locked = new Set<string>();
 
@@ -150,7 +151,7 @@ export class FakeLedger implements StreamLedger {
     const hangs = this.renewalsHang.shift();
     if (hangs !== undefined) {
       await this.clock.sleep(hangs);
-      throw new StreamError('store_unavailable', 'no answer');
+      if (!this.answersLate) throw new StreamError('store_unavailable', 'no answer');
     }
     const views = new Map<string, LeaseView | 'busy'>();
     if (held.length === 1) while (this.locked.has(held[0]!.streamId)) await this.clock.sleep(50);
