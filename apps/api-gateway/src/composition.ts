@@ -26,6 +26,7 @@ import {
   SecretBox,
   SnapshotOrderStore,
   StreamCommands,
+  StreamDeletion,
   StreamStore,
   WorkerStore,
   WorkspaceStore,
@@ -93,6 +94,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     ...lifecycle,
     service: commands,
     asks,
+    deletion: new StreamDeletion(store),
     forgotten: new ForgottenStore(store, box),
   });
 

@@ -1,5 +1,12 @@
 import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport, type Steps } from '@planasonix/core';
-import type { Actor, ForgottenStore, PgStreamLedger, StreamCommands } from '@planasonix/store';
+import type {
+  Actor,
+  BegunDeletion,
+  ForgottenStore,
+  PgStreamLedger,
+  StreamCommands,
+  StreamDeletion,
+} from '@planasonix/store';
 import { z } from 'zod';
 import type { AskService } from './ask-service.js';
 import type { CommandService } from './command-service.js';
@@ -15,7 +22,8 @@ const releaseAnswer: z.ZodType<Pick<ReleaseReport, 'remaining'>> = z.object({
 });
 
 export interface DeleteDeps {
-  readonly commands: StreamCommands;
+  readonly commands: Pick<StreamCommands, 'view' | 'fence'>;
+  readonly deletion: StreamDeletion;
   readonly ledger: Pick<PgStreamLedger, 'spec'>;
   readonly service: CommandService;
   readonly asks: AskService;
@@ -31,21 +39,23 @@ export interface DeleteDeps {
 export class DeleteService {
   constructor(private readonly deps: DeleteDeps) {}
 
-  /** @returns when it was deleted. @throws LifecycleError; then the stream is `stopped` and nothing is lost. */
+  /** @returns when it was deleted. @throws LifecycleError; then the stream is `stopped`, or as before, and nothing is lost. */
   async remove(
     actor: Actor,
     streamId: string,
     options: { readonly force: boolean; readonly purge: boolean },
   ): Promise<Date> {
-    const { commands, ledger, service, forgotten } = this.deps;
-    const row = await commands.beginDelete(actor, streamId);
-    if (row === null) throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+    const { deletion, ledger, forgotten } = this.deps;
+    const begun = await deletion.begin(actor, streamId);
+    if (begun.kind !== 'begun')
+      throw begun.kind === 'missing' ? missing() : new LifecycleError(409, 'deleting', 'The stream is being deleted.');
+    const { generation } = begun;
     this.deps.kick();
     this.deps.nudge(streamId);
     try {
-      await service.confirmed(streamId, row.generation, 'stopped', null);
+      await this.stop(streamId, begun, options.force);
       const spec = await ledger.spec(streamId);
-      if (spec === null) throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+      if (spec === null) throw missing();
       // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
@@ -63,12 +73,26 @@ export class DeleteService {
       });
       this.deps.step?.('delete-expired');
       const left = held === null ? null : forgotten.row(spec, held);
-      if (!(await commands.finishDelete(actor, streamId, left)))
-        throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+      const end = await deletion.finish(actor, streamId, generation, left);
+      if (end === 'missing') throw missing();
+      if (end === 'superseded') throw superseded();
       return new Date();
     } catch (error) {
-      await commands.abortDelete(streamId).catch(() => undefined);
+      await deletion.abort(streamId, generation).catch(() => undefined);
       throw error;
+    }
+  }
+
+  /** With `force`, the row alone bars an owner whom the log can't be told of: it is removed in a moment. */
+  private async stop(streamId: string, { generation, before }: Begun, force: boolean): Promise<void> {
+    const { commands, service } = this.deps;
+    try {
+      await service.confirmed(streamId, generation, 'stopped', force ? null : before);
+    } catch (error) {
+      if (!force || !(error instanceof LifecycleError) || error.code !== 'log_unavailable') throw error;
+      const view = await commands.view(streamId);
+      if (view === null) throw missing();
+      if (!(await commands.fence(streamId, { generation, epoch: view.epoch, status: 'stopped' }))) throw superseded();
     }
   }
 
@@ -101,3 +125,15 @@ export class DeleteService {
     }
   }
 }
+
+type Begun = Extract<BegunDeletion, { kind: 'begun' }>;
+
+const missing = (): LifecycleError => new LifecycleError(404, 'not_found', 'There is no such stream.');
+
+const superseded = (): LifecycleError =>
+  new LifecycleError(
+    409,
+    'superseded',
+    'A later command overtook the deletion; the stream is there.',
+    'Read the stream: it shows what holds now.',
+  );

@@ -9,6 +9,7 @@ import {
   PositionStore,
   SecretBox,
   StreamCommands,
+  StreamDeletion,
   StreamStore,
   WorkspaceStore,
   type Actor,
@@ -193,6 +194,7 @@ describe('a position that is set by hand', () => {
         ...once,
         service: new CommandService(once),
         asks: new AskService({ live: () => Promise.resolve(0) }, noQueues, systemClock),
+        deletion: new StreamDeletion(store),
         forgotten: new ForgottenStore(store, box),
       });
       /** Begun in the store; the delete comes before it has touched the log. */

@@ -16,6 +16,7 @@ export * from './secret-box.js';
 export * from './secrets.js';
 export * from './snapshot-order-store.js';
 export * from './stream-commands.js';
+export * from './stream-deletion.js';
 export * from './stream-ledger.js';
 export * from './stream-store.js';
 export * from './worker-store.js';

@@ -8,6 +8,7 @@ import {
   PipelineStore,
   SecretBox,
   StreamCommands,
+  StreamDeletion,
   StreamStore,
   WorkspaceStore,
   type Actor,
@@ -119,7 +120,7 @@ describe('what a worker is told of streams, and which it may take up', () => {
   it('leaves a stream that is being deleted alone for a minute, and not for ever', async () => {
     const { id, held } = await running();
     await ledger.remember(held, { slot: 'x' });
-    await commands.beginDelete(actor, id);
+    await new StreamDeletion(store).begin(actor, id);
     await later(id, 'lease_expires_at', 10);
     expect([await orphaned(id), await ledger.claim('w2', id)]).toEqual([false, null]);
     await later(id, 'deleting_at', 61);

@@ -141,6 +141,7 @@ export const deleteStream = route({
     'source_unreachable',
     'no_worker',
     'superseded',
+    'deleting',
     'log_unavailable',
     'queue_unavailable',
     'worker_busy',
