@@ -1,4 +1,11 @@
-import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport, type Steps } from '@planasonix/core';
+import {
+  StreamError,
+  type EventLog,
+  type PipelineOutput,
+  type ReleaseReport,
+  type Steps,
+  type StreamSpec,
+} from '@planasonix/core';
 import type {
   Actor,
   BegunDeletion,
@@ -10,6 +17,7 @@ import type {
 import { z } from 'zod';
 import type { AskService } from './ask-service.js';
 import type { CommandService } from './command-service.js';
+import type { DepartedLogs } from './departed-logs.js';
 import { LifecycleError } from './lifecycle-error.js';
 
 const RELEASE_MS = 20_000;
@@ -28,6 +36,7 @@ export interface DeleteDeps {
   readonly service: CommandService;
   readonly asks: AskService;
   readonly forgotten: ForgottenStore;
+  readonly logs: Pick<DepartedLogs, 'expire'>;
   readonly kick: () => void;
   readonly nudge: (streamId: string) => void;
   readonly eventLog: (output: PipelineOutput) => EventLog;
@@ -60,22 +69,15 @@ export class DeleteService {
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
       this.deps.step?.('delete-released');
-      const log = this.deps.eventLog(spec.output);
-      // Under the row's epoch, so that a position that is being set meanwhile comes too late (Invariant 3).
-      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS, spec.epoch).catch((error: unknown) => {
-        if (options.force) return;
-        throw new LifecycleError(
-          503,
-          'log_unavailable',
-          'The log can not be reached; nothing was removed.',
-          error instanceof StreamError ? error.hint : null,
-        );
-      });
-      this.deps.step?.('delete-expired');
+      if (!options.force) await this.bar(spec);
+      const { output, epoch } = spec;
+      const log = { streamId, output, epoch, seconds: options.purge ? 0 : KEEP_LOG_SECONDS };
       const left = held === null ? null : forgotten.row(spec, held);
-      const end = await deletion.finish(actor, streamId, generation, left);
+      const end = await deletion.finish(actor, streamId, generation, log, left);
       if (end === 'missing') throw missing();
       if (end === 'superseded') throw superseded();
+      this.deps.step?.('delete-removed');
+      await this.deps.logs.expire(log);
       return new Date();
     } catch (error) {
       await deletion.abort(streamId, generation).catch(() => undefined);
@@ -93,6 +95,16 @@ export class DeleteService {
       const view = await commands.view(streamId);
       if (view === null) throw missing();
       if (!(await commands.fence(streamId, { generation, epoch: view.epoch, status: 'stopped' }))) throw superseded();
+    }
+  }
+
+  /** The log is there, and a position that is being set under a lower epoch comes too late (Invariant 3). */
+  private async bar({ id, output, epoch }: StreamSpec): Promise<void> {
+    try {
+      await this.deps.eventLog(output).fence(id, epoch);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      throw new LifecycleError(503, 'log_unavailable', 'The log can not be reached; nothing was removed.', error.hint);
     }
   }
 

@@ -1,6 +1,7 @@
-import { StreamError, systemClock, type EventLog, type Log } from '@planasonix/core';
+import { StreamError, systemClock, type EventLog, type Log, type Steps } from '@planasonix/core';
 import {
   AuditStore,
+  DepartedLogStore,
   ForgottenStore,
   openStore,
   PgStreamLedger,
@@ -14,7 +15,7 @@ import {
 } from '@planasonix/store';
 import { eventually, startPostgres } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
-import { AskService, CommandService, DeleteService, LifecycleError } from './index.js';
+import { AskService, CommandService, DeleteService, DepartedLogs, LifecycleError } from './index.js';
 
 jest.setTimeout(120_000);
 
@@ -32,7 +33,16 @@ describe('deleting a stream', () => {
   let logDown = false;
   const down = () => (logDown ? Promise.reject(new StreamError('log_unavailable', 'down')) : Promise.resolve());
   /** A fake log that is there or not: what is under test is the row. */
-  const log = { expire: down, fence: down } as unknown as EventLog;
+  const log = {
+    fence: down,
+    expire: async (id: string, seconds: number) => {
+      await down();
+      expired.set(id, seconds);
+    },
+  } as unknown as EventLog;
+  /** Seconds that logs were told. */
+  const expired = new Map<string, number>();
+  let departed: DepartedLogs;
   const gently = { force: false, purge: false };
 
   beforeAll(async () => {
@@ -41,6 +51,12 @@ describe('deleting a stream', () => {
     commands = new StreamCommands(store);
     deletion = new StreamDeletion(store);
     ledger = new PgStreamLedger(store, box);
+    departed = new DepartedLogs({
+      store: new DepartedLogStore(store),
+      eventLog: () => log,
+      clock: systemClock,
+      log: quiet,
+    });
     actor = {
       workspaceId: (await new WorkspaceStore(store).create('w')).id,
       keyId: null,
@@ -58,7 +74,7 @@ describe('deleting a stream', () => {
     new CommandService({ commands, ledger, kick: () => {}, nudge: () => {}, eventLog: () => log, clock: systemClock });
 
   /** @param answer what the one worker that there is answers; an error: the queue is down */
-  const remover = (answer: unknown, workers = 1, asked: () => Promise<void> = () => Promise.resolve()) =>
+  const remover = (answer: unknown, workers = 1, asked: () => Promise<void> = () => Promise.resolve(), step?: Steps) =>
     new DeleteService({
       commands,
       deletion,
@@ -73,6 +89,8 @@ describe('deleting a stream', () => {
         systemClock,
       ),
       forgotten: new ForgottenStore(store, box),
+      logs: departed,
+      step,
       kick: () => {},
       nudge: () => {},
       eventLog: () => log,
@@ -187,6 +205,28 @@ describe('deleting a stream', () => {
     });
     await expect(late.remove(actor, id, gently)).rejects.toMatchObject({ httpStatus: 409, code: 'superseded' });
     expect(await commands.accept(actor, id, 'start')).toEqual({ kind: 'deleting' });
+  });
+
+  it('takes nothing from the log before the row is gone; whoever dies then leaves it to others, not for ever', async () => {
+    const id = await makeStream();
+    const dies = (at: string) => (step: string) => {
+      if (step === at) throw new Error('killed');
+    };
+    const killedAt = (at: string) => remover(null, 0, undefined, dies(at)).remove(actor, id, gently);
+    await expect(killedAt('delete-released')).rejects.toThrow('killed');
+    expect([expired.has(id), await commands.view(id)]).toEqual([false, expect.objectContaining({ id })]);
+    await expect(killedAt('delete-removed')).rejects.toThrow('killed');
+    expect([expired.has(id), await commands.view(id)]).toEqual([false, null]);
+    await departed.sweep();
+    expect(expired.has(id)).toBe(false);
+    await store.query(`UPDATE departed_logs SET next_try_at = clock_timestamp() WHERE stream_id = $1`, [id]);
+    logDown = true;
+    await departed.sweep();
+    logDown = false;
+    await store.query(`UPDATE departed_logs SET next_try_at = clock_timestamp() WHERE stream_id = $1`, [id]);
+    await departed.sweep();
+    expect(expired.get(id)).toBeGreaterThan(86_000);
+    expect(await store.query('SELECT 1 FROM departed_logs WHERE stream_id = $1', [id])).toEqual([]);
   });
 
   it('leaves the stopping of one that ran in the audit log, also where it is not deleted then', async () => {

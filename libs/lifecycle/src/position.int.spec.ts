@@ -1,6 +1,7 @@
 import { systemClock, type ChangeBatch, type EventLog, type Log } from '@planasonix/core';
 import { openLog } from '@planasonix/sinks';
 import {
+  DepartedLogStore,
   DraftStore,
   ForgottenStore,
   openStore,
@@ -20,6 +21,7 @@ import {
   AskService,
   CommandService,
   DeleteService,
+  DepartedLogs,
   PositionService,
   type LifecycleError,
   type PositionDeps,
@@ -196,6 +198,7 @@ describe('a position that is set by hand', () => {
         asks: new AskService({ live: () => Promise.resolve(0) }, noQueues, systemClock),
         deletion: new StreamDeletion(store),
         forgotten: new ForgottenStore(store, box),
+        logs: new DepartedLogs({ store: new DepartedLogStore(store), eventLog, clock: systemClock, log: quiet }),
       });
       /** Begun in the store; the delete comes before it has touched the log. */
       const late = {

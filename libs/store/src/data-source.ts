@@ -3,6 +3,7 @@ import { DataSource, QueryFailedError } from 'typeorm';
 import type { Log } from '@planasonix/core';
 import { ENTITIES } from './entities.js';
 import { ConfigRevision1764300000000 } from './migrations/1764300000000-config-revision.js';
+import { DepartedLogs1764320000000 } from './migrations/1764320000000-departed-logs.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
 import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
@@ -39,6 +40,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       PositionWanted1764200000000,
       ConfigRevision1764300000000,
       UnconfirmedStops1764310000000,
+      DepartedLogs1764320000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

@@ -3,6 +3,7 @@ export * from './audit-store.js';
 export * from './conflicts.js';
 export * from './connection-store.js';
 export * from './data-source.js';
+export * from './departed-log-store.js';
 export * from './draft-store.js';
 export * from './entities.js';
 export * from './forgotten-store.js';

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
+import { depart, type DepartedLog } from './departed-log-store.js';
 import type { Stream } from './entities.js';
 import { sql } from './sql.js';
 import { effectiveStatus, lockStream, ring } from './stream-commands.js';
@@ -61,13 +62,15 @@ export class StreamDeletion {
   }
 
   /**
-   * Removes the metadata. What could not be given back is left to the janitor in the same transaction.
+   * Removes the metadata. In the same transaction what could not be given back is left to the janitor, and the log to
+   * whoever comes first. Only from here on is anything taken away: a log without a row can't be missed by its stream.
    * `superseded`: the stream has moved on since the deletion began, and stays.
    */
   async finish(
     actor: Actor,
     id: string,
     generation: number,
+    log: DepartedLog,
     left: Left | null,
   ): Promise<'removed' | 'superseded' | 'missing'> {
     return this.store.transaction(async (tx) => {
@@ -76,6 +79,7 @@ export class StreamDeletion {
       if (row.generation !== generation) return 'superseded';
       await sql(tx, `DELETE FROM streams WHERE id = $1`, [id]);
       await sql(tx, `DELETE FROM outbox WHERE stream_id = $1`, [id]);
+      await depart(tx, log);
       if (left !== null)
         await sql(
           tx,
