@@ -167,15 +167,17 @@ describe('streams', () => {
       message: 'wal_level is replica.',
       fix: "ALTER SYSTEM SET wal_level = 'logical'",
     };
-    worker.answer = (job) =>
-      Promise.resolve(
-        job.kind === 'check'
-          ? { ok: false, checks: [finding] }
-          : { ok: false, latencyMs: null, serverVersion: null, message: 'refused', checks: [finding] },
-      );
+    const report = { ok: false, latencyMs: null, serverVersion: null, message: 'refused', checks: [finding] };
+    worker.answer = (job) => Promise.resolve(job.kind === 'check' ? { ok: false, checks: [finding] } : report);
     const id = (await api('GET', '/api/streams?limit=1')).json.data[0].id;
     const checked = await api('POST', `/api/streams/${id}/check`);
     expect(checked.json.data).toEqual({ id, type: 'stream_check', attributes: { ok: false, checks: [finding] } });
+    for (const nothing of [null, {}, { ok: true, checks: 'none' }]) {
+      worker.answer = () => Promise.resolve(nothing);
+      const { ok, checks } = (await api('POST', `/api/streams/${id}/check`)).json.data.attributes;
+      expect([ok, checks]).toEqual([false, [expect.objectContaining({ severity: 'error' })]]);
+    }
+    worker.answer = (job) => Promise.resolve(job.kind === 'check' ? null : report);
     const tested = await api('POST', `/api/connections/${connectionId}/test`);
     expect([tested.status, tested.json.ok, tested.json.checks]).toEqual([200, false, [finding]]);
     const draft = await api('POST', '/api/connections/test', {
