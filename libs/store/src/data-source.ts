@@ -59,10 +59,13 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   for (let told = false; ;) {
     try {
       if (!store.isInitialized) await store.initialize();
-      await migrate(store);
+      await migrate(store, deadline);
       return store;
     } catch (error) {
-      if (!isStoreDown(error) || performance.now() > deadline) throw error;
+      if (!isStoreDown(error) || performance.now() > deadline) {
+        await store.destroy().catch(() => undefined);
+        throw error;
+      }
       if (!told) options.log.warn({}, 'waiting for the Postgres of DATABASE_URL');
       told = true;
       await wait(250);
@@ -70,19 +73,21 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   }
 }
 
-/** Several apps boot at once: one of them migrates, the others wait for it. */
-async function migrate(store: DataSource): Promise<void> {
+/** Several apps boot at once: one of them migrates, the others wait for it, but not for ever. */
+async function migrate(store: DataSource, deadline: number): Promise<void> {
   const runner = store.createQueryRunner();
+  const ask = async (what: string) => (await sql<{ got: boolean }>(runner.manager, what, [MIGRATION_LOCK]))[0]?.got;
   try {
-    for (;;) {
-      const [row] = await sql<{ got: boolean }>(runner.manager, 'SELECT pg_try_advisory_lock($1) AS got', [
-        MIGRATION_LOCK,
-      ]);
-      if (row?.got) break;
+    while (!(await ask('SELECT pg_try_advisory_lock($1) AS got'))) {
+      if (performance.now() > deadline) throw new Error('Another app has been migrating the store for too long.');
       await wait(50);
     }
-    await store.runMigrations();
-    await sql(runner.manager, 'SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    try {
+      await store.runMigrations();
+    } finally {
+      // The lock is the session's, and that goes back to the pool. Where it is broken, the lock went with it.
+      await ask('SELECT pg_advisory_unlock($1) AS got').catch(() => undefined);
+    }
   } finally {
     await runner.release();
   }
