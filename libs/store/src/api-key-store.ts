@@ -4,6 +4,10 @@ import { ApiKey } from './entities.js';
 import { newId } from './id.js';
 import { sql } from './sql.js';
 
+const ADMIN = 'admin:organization';
+const NOT_REVOKED = '(revoked_at IS NULL OR revoked_at > clock_timestamp())';
+const NOT_EXPIRED = '(expires_at IS NULL OR expires_at > clock_timestamp())';
+
 /** Keys begin with this, so that scanners for leaked secrets can know them. */
 const PREFIX = 'plnx_live_';
 
@@ -17,6 +21,9 @@ export interface NewKey {
   /** The key itself: shown once, stored nowhere. */
   readonly clear: string;
 }
+
+/** Takes the revocation back. */
+class LastAdmin extends Error {}
 
 export class ApiKeyStore {
   constructor(private readonly store: DataSource) {}
@@ -47,7 +54,7 @@ export class ApiKeyStore {
     const hash = digest(clear);
     const [row] = await sql<ApiKey & { live: boolean; stale: boolean }>(
       this.store,
-      `SELECT *, (revoked_at IS NULL OR revoked_at > clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS live,
+      `SELECT *, ${NOT_REVOKED} AND ${NOT_EXPIRED} AS live,
               last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
        FROM api_keys WHERE hash = $1`,
       [hash],
@@ -66,23 +73,41 @@ export class ApiKeyStore {
     );
   }
 
-  /** `false`: no such live key in the workspace. */
-  async revoke(workspaceId: string, id: string): Promise<ApiKey | null> {
-    const rows = await sql<ApiKey>(
-      this.store,
-      `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING *`,
-      [workspaceId, id],
-    );
-    return rows[0] ?? null;
+  /**
+   * `missing`: no such live key in the workspace. `last_admin`: a workspace without a key that may administer it could
+   * never be entered again; of several that are revoked at once one stays.
+   */
+  async revoke(workspaceId: string, id: string): Promise<ApiKey | 'missing' | 'last_admin'> {
+    return this.store
+      .transaction(async (tx) => {
+        await sql(tx, `SELECT 1 FROM workspaces WHERE id = $1 FOR UPDATE`, [workspaceId]);
+        const [row] = await sql<ApiKey>(
+          tx,
+          `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND ${NOT_REVOKED} RETURNING *`,
+          [workspaceId, id],
+        );
+        if (row === undefined) return 'missing';
+        const [admins] = await sql<{ left: number }>(
+          tx,
+          `SELECT count(*)::int AS left FROM api_keys WHERE workspace_id = $1 AND $2 = ANY(scopes) AND revoked_at IS NULL AND ${NOT_EXPIRED}`,
+          [workspaceId, ADMIN],
+        );
+        if (row.scopes.includes(ADMIN) && admins!.left === 0) throw new LastAdmin();
+        return row;
+      })
+      .catch((error: unknown) => {
+        if (error instanceof LastAdmin) return 'last_admin' as const;
+        throw error;
+      });
   }
 
-  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. */
+  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. `null`: no such live key. */
   async rotate(workspaceId: string, id: string, graceSeconds: number): Promise<NewKey | null> {
     return this.store.transaction(async (tx) => {
       const [old] = await sql<ApiKey>(
         tx,
         `UPDATE api_keys SET revoked_at = clock_timestamp() + make_interval(secs => $3)
-         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *`,
+         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND ${NOT_EXPIRED} RETURNING *`,
         [workspaceId, id, graceSeconds],
       );
       if (old === undefined) return null;

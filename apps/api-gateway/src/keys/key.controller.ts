@@ -63,9 +63,9 @@ export class KeyController {
   @Route(routes.deleteKey)
   async revoke(@Validated() { params, call }: Input<typeof routes.deleteKey>) {
     const { workspaceId } = call.caller;
-    await this.keepOneAdmin(workspaceId, params.id);
     const row = await this.keys.revoke(workspaceId, params.id);
-    if (row === null) throw new ApiError('not_found');
+    if (row === 'missing') throw new ApiError('not_found');
+    if (row === 'last_admin') throw new ApiError('last_admin_key');
     await this.audit.append(actorOf(call), {
       action: 'api_key.revoke',
       resourceType: 'api_key',
@@ -104,28 +104,5 @@ export class KeyController {
       after: { name: workspace.name, key_id: key.id },
     });
     return { id: workspace.id, name: workspace.name, key: clear };
-  }
-
-  /** A workspace without a key that may administer it could never be entered again. */
-  private async keepOneAdmin(workspaceId: string, id: string): Promise<void> {
-    const now = Date.now();
-    let target: ApiKey | null = null;
-    let others = 0;
-    for (let before: string | null = null; ;) {
-      const rows: ApiKey[] = await this.keys.list(workspaceId, 100, before);
-      for (const row of rows) {
-        if (row.id === id) target = row;
-        else if (
-          row.scopes.includes(ADMIN) &&
-          row.revoked_at === null &&
-          (row.expires_at === null || row.expires_at.getTime() > now)
-        )
-          others++;
-      }
-      if (rows.length < 100 || (others > 0 && target !== null)) break;
-      before = rows.at(-1)!.id;
-    }
-    if (target?.scopes.includes(ADMIN) && target.revoked_at === null && others === 0)
-      throw new ApiError('last_admin_key');
   }
 }
