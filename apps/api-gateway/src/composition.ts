@@ -31,7 +31,6 @@ import {
   StreamDeletion,
   StreamStore,
   WorkerStore,
-  WorkspaceStore,
 } from '@planasonix/store';
 import { Redis } from 'ioredis';
 import { HostRules } from './connections/host-rules.js';
@@ -129,7 +128,6 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     store,
     box,
     keys,
-    workspaces: new WorkspaceStore(store),
     streams,
     pipelines,
     connections,

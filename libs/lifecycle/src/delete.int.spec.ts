@@ -99,7 +99,7 @@ describe('deleting a stream', () => {
 
   async function makeStream(): Promise<string> {
     const named = { name: `n${++n}` };
-    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       ...named,
       output: { type: 'redis_stream' },
     });

@@ -63,7 +63,7 @@ describe('commands, from acceptance to truth', () => {
     new CommandService({ commands, ledger, kick: () => {}, nudge: () => {}, eventLog: () => log, clock: systemClock });
 
   async function makeStream(): Promise<string> {
-    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       name: `p${++n}`,
       output: { type: 'redis_stream' },
     });

@@ -90,7 +90,7 @@ describe('a position that is set by hand', () => {
   /** Five events in the log, committed at 5, and stopped. */
   async function rested(): Promise<string> {
     const pipelines = new PipelineStore(store);
-    const pipeline = await pipelines.create(actor.workspaceId, { name: `p${++n}`, output: { type: 'redis_stream' } });
+    const pipeline = await pipelines.create(actor, { name: `p${++n}`, output: { type: 'redis_stream' } });
     const of = { sourceType: 'fake', pipelineId: pipeline.id, connectionId: null, config: {}, secrets: null };
     const { id } = await streams.create(actor, { name: `s${n}`, ...of });
     await commands.accept(actor, id, 'start');

@@ -16,6 +16,7 @@ export * from './position-store.js';
 export * from './secret-box.js';
 export * from './secrets.js';
 export * from './snapshot-order-store.js';
+export type { Db } from './sql.js';
 export * from './stream-commands.js';
 export * from './stream-deletion.js';
 export * from './stream-ledger.js';

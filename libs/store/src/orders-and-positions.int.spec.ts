@@ -70,7 +70,7 @@ describe('orders and positions in the store', () => {
   });
 
   async function makeStream(started = true) {
-    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       name: `p${++n}`,
       output: { type: 'redis_stream' },
     });

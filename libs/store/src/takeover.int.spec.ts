@@ -50,11 +50,11 @@ describe('what a worker is told of streams, and which it may take up', () => {
 
   async function makeStream() {
     const named = { name: `n${++n}` };
-    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       ...named,
       output: { type: 'redis_stream' },
     });
-    const connection = await connections.create(actor.workspaceId, {
+    const connection = await connections.create(actor, {
       ...named,
       type: 'postgres',
       config: {},
@@ -91,7 +91,7 @@ describe('what a worker is told of streams, and which it may take up', () => {
     await streams.patch(actor, id, { config: { exclude_columns: ['t.secret'] } });
     expect(await revision()).toBe(1);
     const elsewhere = { name: id, type: 'postgres', config: { host: 'elsewhere' }, secrets: null };
-    await connections.update(actor.workspaceId, connection_id!, elsewhere);
+    await connections.update(actor, connection_id!, elsewhere, false);
     expect(await revision()).toBe(2);
     expect(await ledger.spec(id)).toMatchObject({
       configRevision: 2,

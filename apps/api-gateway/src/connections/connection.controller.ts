@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import type { JsonSchema } from '@planasonix/core';
-import { AuditStore, ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
+import { ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
@@ -27,13 +27,11 @@ const shown = (row: Connection) => ({
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
 });
-const told = (row: Connection) => ({ name: row.name, type: row.type, config: row.config });
 
 @Api()
 export class ConnectionController {
   constructor(
     @Inject(ConnectionStore) private readonly connections: ConnectionStore,
-    @Inject(AuditStore) private readonly audit: AuditStore,
     @Inject(Cursors) private readonly cursors: Cursors,
     @Inject(HostRules) private readonly hosts: HostRules,
   ) {}
@@ -55,13 +53,7 @@ export class ConnectionController {
     const split = splitSecrets(SCHEMAS[body.type], body.config);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
-    const row = await this.connections.create(call.caller.workspaceId, input(body, split));
-    await this.audit.append(actorOf(call), {
-      action: 'connection.create',
-      resourceType: 'connection',
-      resourceId: row.id,
-      after: told(row),
-    });
+    const row = await this.connections.create(actorOf(call), input(body, split));
     return shown(row);
   }
 
@@ -81,28 +73,20 @@ export class ConnectionController {
     const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
-    const row = await this.connections.update(workspaceId, params.id, input(body, split));
+    const row = await this.connections.update(
+      actorOf(call),
+      params.id,
+      input(body, split),
+      secretsChanged(SCHEMAS[body.type], earlier, split),
+    );
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'connection.update',
-      resourceType: 'connection',
-      resourceId: row.id,
-      before: told(before),
-      after: { ...told(row), secrets_changed: secretsChanged(SCHEMAS[body.type], earlier, split) },
-    });
     return shown(row);
   }
 
   @Route(routes.deleteConnection)
   async remove(@Validated() { params, call }: Input<typeof routes.deleteConnection>) {
-    const row = await this.connections.remove(call.caller.workspaceId, params.id);
+    const row = await this.connections.remove(actorOf(call), params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'connection.delete',
-      resourceType: 'connection',
-      resourceId: row.id,
-      before: told(row),
-    });
     return { id: row.id, deleted: true };
   }
 
