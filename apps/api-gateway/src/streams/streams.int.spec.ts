@@ -80,6 +80,27 @@ describe('streams', () => {
     worker.answer = () => Promise.resolve({ ok: true, checks: [] });
   });
 
+  it('two changes of a config at once: neither is lost (both were answered 200)', async () => {
+    const id = await made('merged', { tables: ['public.t'] });
+    let arrived = 0;
+    let go = () => {};
+    const both = new Promise<void>((resolve) => (go = resolve));
+    worker.answer = async () => {
+      if (++arrived === 2) go();
+      await both;
+      return { ok: true, checks: [] };
+    };
+    const change = (config: object) => api('PATCH', `/api/streams/${id}`, { config });
+    const answers = await Promise.all([change({ slot_name: 'mine' }), change({ exclude_tables: ['public.u'] })]);
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    expect((await api('GET', `/api/streams/${id}`)).json.data.attributes.config).toEqual({
+      tables: ['public.t'],
+      slot_name: 'mine',
+      exclude_tables: ['public.u'],
+    });
+  });
+
   it('twenty creates of one name at once: one 201, the others 409', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => create('race')));
     expect(all.filter((one) => one.status === 201)).toHaveLength(1);
