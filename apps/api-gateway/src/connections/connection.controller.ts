@@ -9,7 +9,7 @@ import { refusal } from '../input/issues.js';
 import { jsonSchema } from '../input/validate.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import { refuseMasks } from '../sources/config.js';
-import { CONNECTION_CONFIGS, endpointsOf, type ConnectionType } from './connection-config.js';
+import { CONNECTION_CONFIGS, endpointsOf, weakerTls, type ConnectionType } from './connection-config.js';
 import * as routes from './connection-routes.js';
 import { HostRules } from './host-rules.js';
 
@@ -69,7 +69,7 @@ export class ConnectionController {
     if (before.type !== body.type)
       throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
     const earlier = this.connections.settings(before).config;
-    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewHosts(before.config, body.config);
+    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewPlaces(before.config, body.config);
     const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
@@ -104,19 +104,33 @@ const input = (body: { name: string; type: string }, split: SplitConfig) => ({
   secrets: split.secrets,
 });
 
-/** Whoever may change a connection but not read its password must not be able to have it sent to a host of theirs. */
-function refuseNewHosts(before: Json, after: Json): void {
-  const known = new Set(endpointsOf(before).map((one) => one.host.toLowerCase()));
-  const foreign = endpointsOf(after).find((one) => !known.has(one.host.toLowerCase()));
-  if (foreign === undefined) return;
-  throw refusal([
-    {
-      field: foreign.field,
-      issue: 'is another host, and a masked secret is not sent to it',
-      hint: 'Give the secrets again together with the new host.',
-    },
-  ]);
+/**
+ * Whoever may change a connection but not read its password must not be able to have it sent to a place of theirs, nor
+ * where anybody on the way can read it.
+ */
+function refuseNewPlaces(before: Json, after: Json): void {
+  const known = new Set(endpointsOf(before).map(placeOf));
+  const foreign = endpointsOf(after).find((one) => !known.has(placeOf(one)));
+  if (foreign !== undefined)
+    throw refusal([
+      {
+        field: foreign.field,
+        issue: 'is another host or port, and a masked secret is not sent to it',
+        hint: 'Give the secrets again together with the new place.',
+      },
+    ]);
+  const weaker = weakerTls(before, after);
+  if (weaker !== null)
+    throw refusal([
+      {
+        field: `config.${weaker}`,
+        issue: 'protects the connection less than before, and a masked secret is not sent over it',
+        hint: 'Give the secrets again together with it.',
+      },
+    ]);
 }
+
+const placeOf = ({ host, port }: { host: string; port: number }): string => `${host.toLowerCase()}:${port}`;
 
 const secretsChanged = (schema: JsonSchema, earlier: Json, split: SplitConfig): boolean =>
   splitSecrets(schema, earlier).secrets !== split.secrets;
