@@ -92,14 +92,26 @@ describe('what every request meets', () => {
   });
 
   it('bytes that are not HTTP get the envelope too', async () => {
-    const answer = await new Promise<string>((resolve) => {
-      const socket = connect(Number(new URL(gateway.base).port), '127.0.0.1');
-      let text = '';
-      socket.on('data', (chunk: Buffer) => (text += chunk.toString())).on('close', () => resolve(text));
-      socket.write('GARBAGE\r\n\r\n');
-    });
-    expect(answer).toMatch(/^HTTP\/1\.1 400/);
-    expect(JSON.parse(answer.split('\r\n\r\n')[1]!).error.code).toBe('invalid_request');
+    const said = (what: string) =>
+      new Promise<string>((resolve) => {
+        const socket = connect(Number(new URL(gateway.base).port), '127.0.0.1');
+        let text = '';
+        socket.on('data', (chunk: Buffer) => (text += chunk.toString())).on('close', () => resolve(text));
+        socket.on('error', () => undefined);
+        socket.write(what);
+      });
+    for (const [what, status, code] of [
+      ['GARBAGE\r\n\r\n', 400, 'invalid_request'],
+      [`GET /api/streams HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+    ] as const) {
+      const [head, body] = (await said(what)).split('\r\n\r\n');
+      const { error } = JSON.parse(body!);
+      expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      expect(error.code).toBe(code);
+      expect(head).toContain(`\r\nx-request-id: ${error.request_id}`);
+      for (const name of ['limit', 'remaining', 'reset'])
+        expect(head).toMatch(new RegExp(`\r\nx-ratelimit-${name}: \\d+`));
+    }
   });
 
   it('every operator action stands in the audit log: who, what, before, after, from where, request id; no secret', async () => {
