@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { STREAM_STATUSES } from '@planasonix/core';
-import { StreamStore, violates, type Stream } from '@planasonix/store';
+import { PipelineStore, StreamStore, violates, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Call, type Input } from '../contract/route.js';
@@ -22,6 +22,7 @@ const MERGES = 5;
 export class StreamController {
   constructor(
     @Inject(StreamStore) private readonly streams: StreamStore,
+    @Inject(PipelineStore) private readonly pipelines: PipelineStore,
     @Inject(StreamDrafts) private readonly drafts: StreamDrafts,
     @Inject(StreamMetrics) private readonly counters: StreamMetrics,
     @Inject(SourceCatalog) private readonly catalog: SourceCatalog,
@@ -34,6 +35,8 @@ export class StreamController {
     const { workspaceId } = call.caller;
     const { limit, cursor: _, ...filters } = query;
     if (filters.source_type !== undefined) await this.expectType(filters.source_type);
+    if (filters.pipeline_id !== undefined && (await this.pipelines.get(workspaceId, filters.pipeline_id)) === null)
+      throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const { rows, cursor } = await pageThrough(
       this.cursors,
       { list: 'streams', workspaceId, filters },

@@ -126,7 +126,10 @@ describe('streams', () => {
     expect((await api('GET', `/api/streams?pipeline_id=${pipelineId}&status=created&limit=1`)).json.data).toHaveLength(
       1,
     );
-    expect((await api('GET', '/api/streams?pipeline_id=pl_01jzzzzzzzzzzzzzzzzzzzzzzz')).json.data).toEqual([]);
+    for (const unknown of ['pl_01jzzzzzzzzzzzzzzzzzzzzzzz', 'bogus']) {
+      const { status, json } = await api('GET', `/api/streams?pipeline_id=${unknown}`);
+      expect([status, json.error?.details[0].field]).toEqual([400, 'pipeline_id']);
+    }
   });
 
   it('the summary carries all six states and adds up', async () => {
