@@ -15,7 +15,6 @@ import {
   PipelineStore,
   SnapshotOrderStore,
   StreamStore,
-  WorkspaceStore,
 } from '@planasonix/store';
 import { AuditController } from './audit/audit.controller.js';
 import type { Gateway } from './composition.js';
@@ -74,7 +73,6 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         InputPipe,
         value(GATEWAY, gateway),
         value(ApiKeyStore, gateway.keys),
-        value(WorkspaceStore, gateway.workspaces),
         value(StreamStore, gateway.streams),
         value(PipelineStore, gateway.pipelines),
         value(ConnectionStore, gateway.connections),

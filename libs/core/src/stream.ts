@@ -18,7 +18,7 @@ export interface LastError {
   readonly occurred_at: string;
 }
 
-/** Everything a worker needs to run a stream, as read in the transaction that gave it the lease. */
+/** Everything a worker needs to run a stream: read when it takes the lease, and again for each further attempt. */
 export interface StreamSpec {
   readonly id: string;
   readonly workspaceId: string;
@@ -26,6 +26,8 @@ export interface StreamSpec {
   readonly sourceType: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly connection: ConnectionSettings | null;
+  /** Of `config` and `connection`; a later one shows in the renewal of the lease. */
+  readonly configRevision: number;
   readonly output: PipelineOutput;
   readonly status: StreamStatus;
   readonly desired: DesiredStatus;

@@ -27,6 +27,8 @@ export interface Row {
   givenUpAt: number;
   positions: Map<string, string>;
   ordersRevision: number;
+  config: StreamSpec['config'];
+  configRevision: number;
   /** Open ones go from here to `closed`. */
   orders: SnapshotOrder[];
   closed: { id: string; failed: string | null }[];
@@ -70,6 +72,8 @@ export class FakeLedger implements StreamLedger {
       givenUpAt: 0,
       positions: new Map(),
       ordersRevision: 0,
+      config: {},
+      configRevision: 0,
       orders: [],
       closed: [],
       history: [],
@@ -94,6 +98,13 @@ export class FakeLedger implements StreamLedger {
     row.ordersRevision++;
   }
 
+  /** What the gateway does when a config, or a connection, is changed. */
+  configure(streamId: string, config: StreamSpec['config']): void {
+    const row = this.row(streamId);
+    row.config = config;
+    row.configRevision++;
+  }
+
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
     await this.#answer();
     const row = this.rows.get(streamId);
@@ -101,13 +112,24 @@ export class FakeLedger implements StreamLedger {
     row.epoch++;
     row.owner = workerId;
     row.leaseUntil = this.clock.monotonic() + 9_000;
+    return this.#specOf(streamId, row);
+  }
+
+  async spec(streamId: string): Promise<StreamSpec | null> {
+    await this.#answer();
+    const row = this.rows.get(streamId);
+    return row ? this.#specOf(streamId, row) : null;
+  }
+
+  #specOf(streamId: string, row: Row): StreamSpec {
     return {
       id: streamId,
       workspaceId: 'w',
       name: streamId,
       sourceType: this.sourceType,
-      config: {},
+      config: row.config,
       connection: null,
+      configRevision: row.configRevision,
       output: { type: 'redis_stream' },
       status: row.status,
       desired: row.desired,
@@ -149,6 +171,7 @@ export class FakeLedger implements StreamLedger {
         generation: row.generation,
         desired: row.desired,
         ordersRevision: row.ordersRevision,
+        configRevision: row.configRevision,
       });
     }
     return views;
@@ -220,8 +243,7 @@ export class FakeLedger implements StreamLedger {
 
   #wanted(row: Row): boolean {
     return (
-      (row.desired === 'running' || row.desired === 'paused') &&
-      row.status !== 'error' &&
+      (row.desired === 'stopped' ? row.observed < row.generation : row.desired !== 'idle' && row.status !== 'error') &&
       row.leaseUntil <= this.clock.monotonic()
     );
   }
