@@ -26,7 +26,7 @@ export interface Looked {
   /** Partitions are others than before. */
   readonly repartitioned: boolean;
   /** Notes them, in the same turn in which `lost` is acted upon: a notebook between the two would hide what is missing. */
-  accept(): void;
+  readonly accept: () => void;
   readonly membership: Memberships;
 }
 

@@ -64,7 +64,7 @@ export interface PartitionNews {
   /** The partitions of some table are others than before. */
   readonly changed: boolean;
   /** Takes note of all that: to be called in the same turn in which `filled` is acted upon. */
-  accept(): void;
+  readonly accept: () => void;
 }
 
 /** Watches which partitions tables have: rows come with one that is attached, and go with one that is detached or dropped. */
