@@ -1,3 +1,24 @@
 export { CLIENT_ID, kafkaJs, type ClientOptions } from './client.js';
 export { addressText, brokerAddress, kafkaSettings, type BrokerAddress, type KafkaSettings } from './config.js';
 export { KafkaError, toStreamError } from './connection-error.js';
+export { KafkaCluster, type ClusterOptions } from './client-cluster.js';
+export {
+  EARLIEST,
+  LATEST,
+  type ClusterView,
+  type GroupOffset,
+  type OffsetAsk,
+  type OffsetFound,
+  type PartitionView,
+  type TopicView,
+} from './client-requests.js';
+export {
+  partitionName,
+  ReadObstacle,
+  type Obstacle,
+  type PartitionReader,
+  type Place,
+  type RecordChunk,
+} from './consumer.js';
+export { type KafkaRecord, type RecordHeader } from './consumer-batch.js';
+export { FetchReader, type ReaderOptions } from './consumer-reader.js';
