@@ -39,7 +39,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.spec.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
+    files: ['**/*.spec.ts', '**/*-under-test.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
     rules: {
       // A spec may use the real servers of libs/testing from any room, and reads untyped JSON from outside.
       '@nx/enforce-module-boundaries': 'off',
