@@ -37,6 +37,7 @@ export const STREAM_ERRORS = {
   wal_level: { recourse: 'fatal', hint: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server." },
   tables_missing: { recourse: 'fatal', hint: 'Create the tables, or correct `tables` in the config.' },
   no_tables: { recourse: 'fatal', hint: 'No table matches `tables`. Use exact names or schema.*.' },
+  topic_missing: { recourse: 'fatal', hint: 'Create the topic, or correct `topics` in the config.' },
   no_replica_identity: { recourse: 'fatal', hint: 'ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key.' },
   publication_missing: {
     recourse: 'fatal',

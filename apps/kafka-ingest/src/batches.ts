@@ -1,0 +1,50 @@
+import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
+import { partitionName, type RecordChunk } from '@planasonix/kafka';
+import { encodePosition } from './position.js';
+import { idOf, recordEvent } from './record-event.js';
+import { DoesNotFit, encode, type Format } from './record-text.js';
+
+export interface BatchesInput {
+  readonly format: Format;
+  readonly streamId: string;
+  readonly log: Log;
+  /** Absent: nobody keeps them. */
+  readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
+}
+
+/** Chunks of records become batches of events; what does not fit the format is set aside, and the stream goes on. */
+export class Batches {
+  constructor(private readonly input: BatchesInput) {}
+
+  async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
+    const { format } = this.input;
+    const events: ChangeEvent[] = [];
+    const aside: SetAside[] = [];
+    for (const record of chunk.records)
+      try {
+        events.push(recordEvent(chunk, record, (value) => encode(value, format)));
+      } catch (error) {
+        if (!(error instanceof DoesNotFit)) throw error;
+        const place = `${partitionName(chunk)} at ${record.offset}`;
+        aside.push({ id: idOf(chunk, record.offset), place, reason: error.message, timeMs: record.timestamp });
+      }
+    if (aside.length > 0) await this.#setAside(aside);
+    const { topicId, next, leaderEpoch } = chunk;
+    return {
+      partition: partitionName(chunk),
+      events,
+      position: encodePosition({ topicId, offset: next, leaderEpoch }),
+    };
+  }
+
+  /** Kept before the position passes them. */
+  async #setAside(records: readonly SetAside[]): Promise<void> {
+    const { log, streamId, setAside } = this.input;
+    await setAside?.(records);
+    const [first] = records;
+    log.warn(
+      { streamId, count: records.length, place: first!.place, reason: first!.reason },
+      'records do not fit the format of the stream and were set aside',
+    );
+  }
+}
