@@ -23,8 +23,8 @@ export interface ClusterOptions {
   readonly clock: Clock;
 }
 
-/** A broker answers one request of a connection after the other: fetches wait, so they have connections of their own. */
-export type Lane = 'ask' | 'fetch';
+/** A broker answers one request of a connection after the other: what waits there has connections of its own. */
+export type Lane = 'ask' | 'fetch' | 'produce';
 
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
 

@@ -23,6 +23,12 @@ export class WireWriter {
     return this;
   }
 
+  int16(value: number): this {
+    const at = this.#room(2);
+    this.#buffer.writeInt16BE(value, at);
+    return this;
+  }
+
   int32(value: number): this {
     const at = this.#room(4);
     this.#buffer.writeInt32BE(value, at);

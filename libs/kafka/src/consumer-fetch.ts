@@ -31,9 +31,12 @@ export interface FetchLimits {
   /** One batch may be larger: it comes whole. */
   readonly maxBytes: number;
   readonly partitionBytes: number;
+  /** Also what is not decided yet, and what was given up: markers then tell which is which. */
+  readonly undecided?: boolean;
 }
 
 const NO_SESSION = { id: 0, epoch: -1 } as const;
+const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 const DIVERGING_EPOCH_TAG = 0;
 
@@ -43,7 +46,7 @@ export const fetchCall = (wishes: readonly FetchWish[], limits: FetchLimits): Ca
   key: 1,
   versions: [13],
   encode(to) {
-    to.int32(-1).int32(limits.maxWaitMs).int32(1).int32(limits.maxBytes).int8(READ_COMMITTED);
+    to.int32(-1).int32(limits.maxWaitMs).int32(1).int32(limits.maxBytes).int8(limits.undecided ? READ_UNCOMMITTED : READ_COMMITTED);
     to.int32(NO_SESSION.id).int32(NO_SESSION.epoch);
     // One entry each: the order is the broker's order of filling the answer, and ours to turn.
     to.array(wishes, ({ topicId, partition, offset, leaderEpoch }) => {
