@@ -8,6 +8,8 @@ export interface PartitionView {
   /** Node id; -1 while there is none. */
   readonly leader: number;
   readonly leaderEpoch: number;
+  /** How many nodes have it, or should have. */
+  readonly replicas: number;
   /** 0, or a code of the protocol. */
   readonly error: number;
 }
@@ -75,9 +77,9 @@ function topicOf(from: WireReader): TopicView {
       leader: from.int32(),
       leaderEpoch: from.int32(),
     };
-    for (let list = 0; list < 3; list++) from.array(() => from.int32()); // replicas, in sync, offline
+    const [replicas] = [0, 1, 2].map(() => from.array(() => from.int32())); // all, in sync, offline
     from.tags();
-    return found;
+    return { ...found, replicas: replicas!.length };
   });
   from.int32(); // operations
   from.tags();

@@ -28,3 +28,4 @@ export { TopicAdmin, type NewTopic } from './producer-topics.js';
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';
 export { TransactionLost } from './transaction-lost.js';
 export { type PartitionRecords } from './transaction-writer.js';
+export { lookAt } from './producer-view.js';
