@@ -200,6 +200,7 @@ export class FetchReader implements PartitionReader {
       if (failure.code !== 'source_unreachable' || clock.monotonic() - since > PATIENCE_MS)
         this.#failure ??= { error: failure };
     }
+    this.#ring();
     await clock.sleep(REROUTE_MS, this.#over.signal);
     this.#routing = false;
     this.#ring();

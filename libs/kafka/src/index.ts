@@ -24,7 +24,7 @@ export { type KafkaRecord, type RecordHeader } from './consumer-batch.js';
 export { FetchReader, type ReaderOptions } from './consumer-reader.js';
 export { encodeHeader, type OutRecord } from './record-batch.js';
 export { ProducerRoutes, type TopicFacts } from './producer-routes.js';
-export { TopicAdmin, type NewTopic } from './producer-topics.js';
+export { TopicAdmin, topicSettings, type NewTopic } from './producer-topics.js';
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';
 export { TransactionLost } from './transaction-lost.js';
 export { type PartitionRecords } from './transaction-writer.js';

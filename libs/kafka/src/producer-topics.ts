@@ -1,8 +1,11 @@
 import type { Log, Outbound } from '@planasonix/core';
 import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import type { KafkaCluster } from './client-cluster.js';
 import { kafkaJs } from './client.js';
 import type { KafkaSettings } from './config.js';
 import { KafkaError, toStreamError } from './connection-error.js';
+import { askAny } from './producer-ask.js';
+import { topicSettingsCall } from './producer-requests.js';
 
 export interface NewTopic {
   readonly topic: string;
@@ -13,7 +16,7 @@ export interface NewTopic {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Making topics, giving them back and looking at their settings; a connection of its own for each time. */
+/** Making topics and giving them back; a connection of its own for each time. */
 export class TopicAdmin {
   constructor(
     private readonly settings: KafkaSettings,
@@ -54,26 +57,6 @@ export class TopicAdmin {
     });
   }
 
-  /** Settings by topic; a topic that is not there, or that we may not look at, is left out. */
-  settingsOf(topics: readonly string[]): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
-    return this.#with('looking at the settings of topics', async (admin) => {
-      const found = new Map<string, ReadonlyMap<string, string>>();
-      for (const name of topics) {
-        try {
-          const { resources } = await admin.describeConfigs({
-            includeSynonyms: false,
-            resources: [{ type: ConfigResourceTypes.TOPIC, name }],
-          });
-          const entries = resources.flatMap(({ configEntries }) => configEntries);
-          found.set(name, new Map(entries.map((entry) => [entry.configName, entry.configValue])));
-        } catch (error) {
-          if (codeOf(error) === null) throw error;
-        }
-      }
-      return found;
-    });
-  }
-
   async #with<T>(doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = kafkaJs(this.settings, this.outbound, this.log).admin();
     try {
@@ -100,3 +83,9 @@ function codeOf(error: unknown): number | null {
   }
   return null;
 }
+
+/** As they hold for the topic, its own or the brokers'. `null`: there is none, or it may not be looked at. */
+export const topicSettings = (cluster: KafkaCluster, topic: string): Promise<ReadonlyMap<string, string> | null> =>
+  askAny(cluster, topicSettingsCall(topic)).catch((error: unknown) => {
+    throw toStreamError(error, `looking at the settings of ${topic}`);
+  });

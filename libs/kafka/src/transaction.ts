@@ -1,7 +1,8 @@
-import { StreamError, type Clock } from '@planasonix/core';
+import type { Clock } from '@planasonix/core';
 import type { KafkaCluster } from './client-cluster.js';
 import type { Call } from './connection.js';
 import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { askAny } from './producer-ask.js';
 import type { ProducerRoutes } from './producer-routes.js';
 import {
   addPartitionsCall,
@@ -107,11 +108,12 @@ export class TransactionalProducer {
   }
 
   async #coordinated<R>(call: Call<R>): Promise<R> {
-    const { cluster, clock } = this.options;
+    const { cluster, clock, transactionalId } = this.options;
     const until = clock.monotonic() + PATIENCE_MS;
     for (let tries = 0; ; tries++) {
       try {
-        if (this.#coordinator < 0) this.#coordinator = await this.#findCoordinator();
+        if (this.#coordinator < 0)
+          this.#coordinator = await askAny(cluster, transactionCoordinatorCall(transactionalId));
         return await cluster.send(this.#coordinator, 'ask', call);
       } catch (error) {
         const code = error instanceof KafkaError ? error.code : null;
@@ -125,20 +127,5 @@ export class TransactionalProducer {
       // Every client meets this wait: the markers of the last transaction are still being written.
       await clock.sleep(this.#coordinator < 0 ? 100 : (BUSY_MS[tries] ?? BUSY_MS.at(-1)!), this.#over.signal);
     }
-  }
-
-  async #findCoordinator(): Promise<number> {
-    const { cluster, transactionalId } = this.options;
-    const { brokers } = await cluster.view([]);
-    let failure: unknown = new StreamError('source_unreachable', 'The cluster names no broker.');
-    for (const node of brokers.keys()) {
-      try {
-        return await cluster.send(node, 'ask', transactionCoordinatorCall(transactionalId));
-      } catch (error) {
-        if (error instanceof KafkaError && !MOVED.has(error.code)) throw error;
-        failure = error;
-      }
-    }
-    throw failure;
   }
 }

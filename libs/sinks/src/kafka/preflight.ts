@@ -1,5 +1,5 @@
 import type { Check } from '@planasonix/core';
-import type { ClusterView, TopicView } from '@planasonix/kafka';
+import { topicSettings, type ClusterView, type TopicView } from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
 import { topicOfAll } from './topic-name.js';
 import type { KafkaOutput } from './writer.js';
@@ -42,7 +42,7 @@ async function topicChecks(
   name: string,
   { createTopics }: KafkaOutput,
   view: ClusterView,
-  { admin }: Reached,
+  { cluster }: Reached,
 ): Promise<Check[]> {
   const topic = view.topics.find((one) => one.topic === name);
   if (topic?.error === DENIED)
@@ -59,8 +59,8 @@ async function topicChecks(
     const fix = `kafka-topics.sh --create --topic ${name}; or set createTopics in the output of the pipeline.`;
     return [finding('error', 'topic_missing', `There is no topic ${name}.`, fix)];
   }
-  const settings = (await admin.settingsOf([name])).get(name);
-  return settings === undefined ? [] : settingChecks(topic, settings);
+  const settings = await topicSettings(cluster, name);
+  return settings === null ? [] : settingChecks(topic, settings);
 }
 
 function settingChecks({ topic, partitions }: TopicView, settings: ReadonlyMap<string, string>): Check[] {

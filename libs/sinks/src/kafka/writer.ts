@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { StreamError, type Clock, type PipelineOutput } from '@planasonix/core';
 import {
   ProducerRoutes,
+  topicSettings,
   TransactionalProducer,
   TransactionLost,
   type PartitionRecords,
@@ -146,11 +147,7 @@ export class StreamWriter {
   }
 }
 
-async function maxBytesOf({ admin }: Reached, topic: string): Promise<number | null> {
-  try {
-    const found = (await admin.settingsOf([topic])).get(topic)?.get('max.message.bytes');
-    return found === undefined ? null : Number(found);
-  } catch {
-    return null;
-  }
+async function maxBytesOf({ cluster }: Reached, topic: string): Promise<number | null> {
+  const found = (await topicSettings(cluster, topic))?.get('max.message.bytes');
+  return found === undefined ? null : Number(found);
 }
