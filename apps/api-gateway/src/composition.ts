@@ -77,7 +77,14 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const queues = new QueueProducer(env.REDIS_URL);
   const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log, step);
   const emitter = new RedisEmitter(env.REDIS_URL, log);
-  const logs = new EventLogs(env.REDIS_URL);
+  const outbound = createOutbound({
+    policy: env.OUTBOUND_POLICY,
+    reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
+  });
+  const logs = new EventLogs({
+    redisUrl: env.REDIS_URL,
+    kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
+  });
   const lifecycle = {
     commands: new StreamCommands(store),
     ledger: new PgStreamLedger(store, box),
@@ -113,10 +120,6 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const tails = new LiveTails(log);
   const orders = new SnapshotOrderStore(store);
   const retention = new Retention([idempotency, orders], clock, log);
-  const outbound = createOutbound({
-    policy: env.OUTBOUND_POLICY,
-    reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
-  });
 
   return {
     log,

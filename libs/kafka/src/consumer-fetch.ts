@@ -46,7 +46,11 @@ export const fetchCall = (wishes: readonly FetchWish[], limits: FetchLimits): Ca
   key: 1,
   versions: [13],
   encode(to) {
-    to.int32(-1).int32(limits.maxWaitMs).int32(1).int32(limits.maxBytes).int8(limits.undecided ? READ_UNCOMMITTED : READ_COMMITTED);
+    to.int32(-1)
+      .int32(limits.maxWaitMs)
+      .int32(1)
+      .int32(limits.maxBytes)
+      .int8(limits.undecided ? READ_UNCOMMITTED : READ_COMMITTED);
     to.int32(NO_SESSION.id).int32(NO_SESSION.epoch);
     // One entry each: the order is the broker's order of filling the answer, and ours to turn.
     to.array(wishes, ({ topicId, partition, offset, leaderEpoch }) => {

@@ -99,12 +99,7 @@ export const endTransactionCall = (identity: ProducerIdentity, commit: boolean):
   key: 26,
   versions: [3],
   encode: (to) =>
-    to
-      .string(identity.transactionalId)
-      .int64(identity.producerId)
-      .int16(identity.producerEpoch)
-      .bool(commit)
-      .tags(),
+    to.string(identity.transactionalId).int64(identity.producerId).int16(identity.producerEpoch).bool(commit).tags(),
   decode(from) {
     from.int32();
     const error = from.int16();
@@ -184,7 +179,13 @@ export const topicSettingsCall = (topic: string): Call<ReadonlyMap<string, strin
   versions: [4],
   encode: (to) =>
     to
-      .array([topic], (name) => to.int8(TOPIC).string(name).array(null, () => undefined).tags())
+      .array([topic], (name) =>
+        to
+          .int8(TOPIC)
+          .string(name)
+          .array(null, () => undefined)
+          .tags(),
+      )
       .bool(false)
       .bool(false)
       .tags(),

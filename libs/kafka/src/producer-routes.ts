@@ -60,7 +60,7 @@ export class ProducerRoutes {
   async #find(name: string): Promise<TopicFacts> {
     const { cluster, clock, create } = this.options;
     const until = clock.monotonic() + APPEARS_MS;
-    for (let made = false; ; ) {
+    for (let made = false; ;) {
       const [found] = (await cluster.view([name])).topics;
       if (found?.error === 0 && found.partitions.length > 0) {
         for (const { partition, leader } of found.partitions) this.#leaders.set(`${name}/${partition}`, leader);

@@ -73,7 +73,7 @@ export class TransactionWriter {
   async #sendAll(round: readonly Sending[]): Promise<void> {
     const { clock, routes, signal } = this.options;
     const until = clock.monotonic() + PATIENCE_MS;
-    for (let open = round; ; ) {
+    for (let open = round; ;) {
       const failed = await this.#sendRound(open);
       if (failed.length === 0) return;
       open = failed.map(({ sending }) => sending);
@@ -96,11 +96,7 @@ export class TransactionWriter {
         if (node < 0) return all(new StreamError('source_unreachable', 'Nobody leads the partition.'));
         let answers: readonly Produced[];
         try {
-          answers = await cluster.send(
-            node,
-            'produce',
-            produceCall(identity.transactionalId, sendings, REPLICAS_MS),
-          );
+          answers = await cluster.send(node, 'produce', produceCall(identity.transactionalId, sendings, REPLICAS_MS));
         } catch (error) {
           const failure = toStreamError(error, 'writing');
           if (failure.code !== 'source_unreachable') throw failure;

@@ -43,7 +43,10 @@ class Producers {
       maxBytes: () => Promise.resolve(null),
     });
     const producer = new TransactionalProducer({ cluster, clock: systemClock, routes, transactionalId, ...more });
-    this.#closers.push(() => producer.close(), () => cluster.close());
+    this.#closers.push(
+      () => producer.close(),
+      () => cluster.close(),
+    );
     return producer;
   }
 

@@ -60,8 +60,14 @@ export class ConnectionStore {
     return rows[0] ?? null;
   }
 
-  /** @throws InUse while a stream reads from it. */
+  /** @throws InUse while a stream reads from it, or the log of a pipeline is reached by it. */
   async remove(workspaceId: string, id: string): Promise<Connection | null> {
+    const [logged] = await sql<{ id: string }>(
+      this.store,
+      `SELECT id FROM pipelines WHERE workspace_id = $1 AND output ->> 'connectionId' = $2 LIMIT 1`,
+      [workspaceId, id],
+    );
+    if (logged !== undefined) throw new InUse('connection', 'pipeline');
     const rows = await sql<Connection>(
       this.store,
       `DELETE FROM connections WHERE workspace_id = $1 AND id = $2 RETURNING *`,

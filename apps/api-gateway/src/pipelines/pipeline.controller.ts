@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
-import { AuditStore, PipelineStore, type Pipeline } from '@planasonix/store';
+import { AuditStore, ConnectionStore, PipelineStore, type Pipeline } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
-import { ApiError } from '../contract/api-error.js';
+import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
@@ -22,6 +22,7 @@ const told = (row: Pipeline) => ({ name: row.name, output: row.output });
 export class PipelineController {
   constructor(
     @Inject(PipelineStore) private readonly pipelines: PipelineStore,
+    @Inject(ConnectionStore) private readonly connections: ConnectionStore,
     @Inject(AuditStore) private readonly audit: AuditStore,
     @Inject(Cursors) private readonly cursors: Cursors,
   ) {}
@@ -40,6 +41,7 @@ export class PipelineController {
 
   @Route(routes.createPipeline)
   async create(@Validated() { body, call }: Input<typeof routes.createPipeline>) {
+    await this.checkOutput(call.caller.workspaceId, body.output);
     const row = await this.pipelines.create(call.caller.workspaceId, {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
@@ -62,6 +64,7 @@ export class PipelineController {
   async put(@Validated() { params, body, call }: Input<typeof routes.putPipeline>) {
     const { workspaceId } = call.caller;
     const before = await this.existing(workspaceId, params.id);
+    await this.checkOutput(workspaceId, body.output);
     const row = await this.pipelines.update(workspaceId, params.id, {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
@@ -88,6 +91,22 @@ export class PipelineController {
       before: told(row),
     });
     return { id: row.id, deleted: true };
+  }
+
+  /** Unknown and foreign connections are told alike. */
+  private async checkOutput(
+    workspaceId: string,
+    output: Input<typeof routes.createPipeline>['body']['output'],
+  ): Promise<void> {
+    if (output?.type !== 'kafka') return;
+    const connection = await this.connections.get(workspaceId, output.connectionId);
+    if (connection === null)
+      throw badField(
+        'output.connection_id',
+        'is not a connection of this workspace',
+        'GET /api/connections lists them.',
+      );
+    if (connection.type !== 'kafka') throw badField('output.connection_id', 'is not a connection of type kafka');
   }
 
   private async existing(workspaceId: string, id: string): Promise<Pipeline> {

@@ -27,7 +27,8 @@ class Kept {
 export function keyOf({ type, partitionkey, data }: ChangeEvent): Buffer | null {
   if (type === RECORD_TYPE) {
     if (partitionkey === '') return startsWith(data, '{"key":null') ? null : Buffer.alloc(0);
-    if (startsWith(data, `{"key":"${partitionkey}","key_encoding":"base64"`)) return Buffer.from(partitionkey, 'base64');
+    if (startsWith(data, `{"key":"${partitionkey}","key_encoding":"base64"`))
+      return Buffer.from(partitionkey, 'base64');
   }
   return partitionkey === '' ? null : Buffer.from(partitionkey);
 }

@@ -10,7 +10,12 @@ jest.setTimeout(30_000);
 sinkConformance('kafka', async () => {
   const kafka = await startKafka();
   const log = openLog(
-    { type: 'kafka', connectionId: 'conn_1', topic: 'log.{stream}', createTopics: { partitions: 1, replicationFactor: 1 } },
+    {
+      type: 'kafka',
+      connectionId: 'conn_1',
+      topic: 'log.{stream}',
+      createTopics: { partitions: 1, replicationFactor: 1 },
+    },
     {
       redisUrl: 'redis://127.0.0.1:1',
       kafka: {

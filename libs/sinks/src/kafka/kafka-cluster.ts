@@ -36,7 +36,8 @@ const INVALID_RECORD = 87;
 /** A log that can't be reached is waited for; what a retry does not mend keeps its code. */
 export function logFailure(error: unknown): StreamError {
   const code = error instanceof KafkaError ? error.code : null;
-  if (TOO_LARGE.has(code)) return new StreamError('message_too_large', `The log refuses an event: ${messageOf(error)}.`);
+  if (TOO_LARGE.has(code))
+    return new StreamError('message_too_large', `The log refuses an event: ${messageOf(error)}.`);
   if (code === INVALID_RECORD)
     return new StreamError('config_invalid', `The log refuses an event: ${messageOf(error)}.`, {
       hint: 'A compacted topic takes no event without a key: add a primary key, or set cleanup.policy=delete.',

@@ -120,7 +120,10 @@ export class KafkaLog implements EventLog {
   async #view(streamId: string): Promise<LogView> {
     const topic = topicOfAll(this.output.topic, streamId);
     if (topic === null)
-      throw new StreamError('log_unreadable', `The events of this stream lie in several topics (${this.output.topic}).`);
+      throw new StreamError(
+        'log_unreadable',
+        `The events of this stream lie in several topics (${this.output.topic}).`,
+      );
     return this.#run((reached) => Promise.resolve(new LogView(streamId, topic, reached, this.deps.clock)));
   }
 

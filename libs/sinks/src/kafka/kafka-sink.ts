@@ -12,6 +12,7 @@ import { CloudEventEncoder } from './cloud-event.js';
 import type { Mark } from './journal.js';
 import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
 import { Placement } from './placement.js';
+import { topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
 interface Flight {
@@ -76,6 +77,9 @@ export class KafkaSink implements Sink {
       const forgotten = options.reset ? new Map([...marks.keys()].map((partition) => [partition, null])) : new Map();
       await writer.write([], { totals, marks: forgotten });
       await writer.commit();
+      // A topic that is missing is told of at once where its name does not depend on the events.
+      const topic = topicOfAll(output.topic, streamId);
+      if (topic !== null) await writer.topic(topic);
       const encoder = new CloudEventEncoder(streamId, output.tombstones === true);
       this.#placement = new Placement(streamId, output.topic, encoder, (topic) => writer.topic(topic));
       if (options.reset) return { positions: new Map(), totals };

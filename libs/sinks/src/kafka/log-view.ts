@@ -1,13 +1,5 @@
 import { StreamError, type Clock, type LogEntry } from '@planasonix/core';
-import {
-  EARLIEST,
-  FetchReader,
-  LATEST,
-  lookAt,
-  type KafkaRecord,
-  type OffsetAsk,
-  type Place,
-} from '@planasonix/kafka';
+import { EARLIEST, FetchReader, LATEST, lookAt, type KafkaRecord, type OffsetAsk, type Place } from '@planasonix/kafka';
 import { toEntry } from './cloud-event.js';
 import type { Reached } from './kafka-cluster.js';
 import { cursorOf, cursorText } from './log-cursor.js';
@@ -78,7 +70,10 @@ export class LogView {
     const from = starts.map((place, i) => ({ ...place, offset: Math.max(place.offset, cursor[i]!) }));
     const found = await Promise.all(from.map((place) => this.#scan(place, limit, SCAN_MOST / from.length)));
     const merged = merge(found).slice(0, limit);
-    return this.#entries(merged, from.map(({ offset }) => offset));
+    return this.#entries(
+      merged,
+      from.map(({ offset }) => offset),
+    );
   }
 
   /** From ever further back, until there are enough or no more. */
