@@ -26,7 +26,7 @@ export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant'> {
   readonly marks: ReadonlyMap<string, Mark | null>;
 }
 
-const PREFIX = 'planasonix.positions.';
+export const JOURNAL_PREFIX = 'planasonix.positions.';
 const HEAD_KEY = 'stream';
 const ENTRANT_KEY = 'entrant';
 const MARK_KEY = 'at:';
@@ -42,7 +42,7 @@ const SETTINGS = {
 
 const SILENT_MS = 15_000;
 
-export const journalTopic = (streamId: string): string => `${PREFIX}${streamId}`;
+export const journalTopic = (streamId: string): string => `${JOURNAL_PREFIX}${streamId}`;
 
 /** The compacted topic in which a stream keeps where it is: one partition, one record per thing to be known. */
 export class Journal {

@@ -7,6 +7,7 @@ import {
   type Positions,
   type Sink,
 } from '@planasonix/core';
+import { sweepJournals } from './journal-sweep.js';
 import { Journal, type JournalState, type Mark } from './journal.js';
 import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
 import { KafkaSink } from './kafka-sink.js';
@@ -80,7 +81,7 @@ export class KafkaLog implements EventLog {
   }
 
   /**
-   * The journal goes, at once or with its contents later; topics with events are the user's and stay. Writers stay
+   * The journal goes at once, or loses its contents later and goes with the next one that does; topics with events are the user's and stay. Writers stay
    * barred: the cluster remembers that there was one under this name.
    */
   async expire(streamId: string, seconds: number): Promise<void> {
@@ -89,6 +90,10 @@ export class KafkaLog implements EventLog {
       const journal = this.#journal(streamId, reached);
       if (seconds <= 0) await journal.remove();
       else await journal.expire(Math.ceil(seconds));
+      // What is left of others is not worth a failure of this one.
+      await sweepJournals(reached, never).catch((error: unknown) =>
+        this.deps.log.warn({ err: error }, 'journals of deleted streams could not be removed'),
+      );
     });
   }
 
