@@ -21,6 +21,8 @@ import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
 import { decodePosition, encodeStarts, NOTEBOOK } from './position.js';
 import { preflight } from './preflight.js';
 import { Reading } from './reading.js';
+import { Registry } from './registry/registry.js';
+import { SchemaSource } from './registry/schema-source.js';
 import { settlePosition } from './settle-position.js';
 
 /** How often it looks whether there are more topics or partitions. */
@@ -51,7 +53,8 @@ export class KafkaSource implements Source {
 
   async check(signal: AbortSignal): Promise<readonly Check[]> {
     const { cluster, config, settings } = this;
-    return preflight({ cluster, config, user: settings.sasl?.username ?? null, signal });
+    const registry = this.schemas();
+    return preflight({ cluster, config, user: settings.sasl?.username ?? null, registry, signal });
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -129,7 +132,11 @@ export class KafkaSource implements Source {
     reading.add(places);
     yield CONNECTED;
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
-    const encode = new Batches({ format: config.format, log, streamId: context.streamId, setAside: context.setAside });
+    const schemas = this.schemas();
+    const encode = new Batches({
+      ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },
+      ...{ log, streamId: context.streamId, setAside: context.setAside },
+    });
     let lookAt = clock.monotonic() + LOOK_EVERY_MS;
     while (!signal.aborted) {
       const chunk = await reading.next(IDLE_MS);
@@ -138,6 +145,11 @@ export class KafkaSource implements Source {
       lookAt = clock.monotonic() + LOOK_EVERY_MS;
       reading.add(await this.late(reading, signal));
     }
+  }
+
+  private schemas(): SchemaSource | null {
+    const { schema_registry: settings } = this.config;
+    return settings === undefined ? null : new SchemaSource(settings, this.context.outbound);
   }
 
   /** Topics and partitions that came since: from their first record on. */

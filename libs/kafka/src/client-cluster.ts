@@ -1,5 +1,5 @@
 import { StreamError, type Clock, type Log, type Outbound } from '@planasonix/core';
-import { CLIENT_ID, CONNECT_MS, REQUEST_MS } from './client.js';
+import { CLIENT_ID, CONNECT_MS } from './client.js';
 import {
   commitCall,
   coordinatorCall,
@@ -26,6 +26,8 @@ export interface ClusterOptions {
 /** A broker answers one request of a connection after the other: fetches wait, so they have connections of their own. */
 export type Lane = 'ask' | 'fetch';
 
+/** How long an answer may take: a frozen broker keeps its connections open. A fetch may be held back by a quota. */
+const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000 };
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
 
 /**
@@ -200,7 +202,7 @@ export class KafkaCluster {
     const { settings, outbound, log } = this.options;
     const opening = openLink(address, {
       ...{ settings, outbound, log, clientId: CLIENT_ID },
-      ...{ connectMs: CONNECT_MS, requestMs: REQUEST_MS },
+      ...{ connectMs: CONNECT_MS, requestMs: ANSWER_MS[lane] },
     });
     this.#links.set(name, opening);
     opening.catch(() => {
