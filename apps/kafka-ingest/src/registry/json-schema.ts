@@ -17,16 +17,12 @@ const OPTIONS: Options = {
   strict: false,
   validateFormats: false,
   addUsedSchema: false,
-  code: { regExp: regExp as never },
+  code: { regExp },
 };
 
-function validatorFor(schema: object) {
-  const draft = String((schema as { $schema?: unknown }).$schema ?? '');
-  return draft.includes('2020-12')
-    ? new Ajv2020(OPTIONS)
-    : draft.includes('2019-09')
-      ? new Ajv2019(OPTIONS)
-      : new Ajv(OPTIONS);
+function validatorFor(draft: string) {
+  if (draft.includes('2020-12')) return new Ajv2020(OPTIONS);
+  return draft.includes('2019-09') ? new Ajv2019(OPTIONS) : new Ajv(OPTIONS);
 }
 
 /** What a schema says about the text that came; the text itself is kept. @throws SchemaUnreadable */
@@ -37,7 +33,7 @@ export function jsonSchemaReader(
   let validate: (value: unknown) => unknown;
   try {
     const { $schema: draft, ...schema } = JSON.parse(text) as Record<string, unknown>;
-    const ajv = validatorFor({ $schema: draft });
+    const ajv = validatorFor(typeof draft === 'string' ? draft : '');
     for (const one of references) {
       const { $schema: _, ...referred } = JSON.parse(one.text) as Record<string, unknown>;
       ajv.addSchema(referred, one.name);

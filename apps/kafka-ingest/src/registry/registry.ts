@@ -56,12 +56,14 @@ export class Registry {
 
   async #fetch(id: number): Promise<Schema> {
     const found = await this.source.get(`schemas/ids/${id}`);
-    const kind = KINDS[String(found['schemaType'] ?? 'AVRO')];
+    // Avro is what a registry does not name.
+    const type = typeof found['schemaType'] === 'string' ? found['schemaType'] : 'AVRO';
+    const kind = KINDS[type];
     const references = await this.#references(found['references'], new Map());
     try {
       const read = readerOf(kind, String(found['schema']), references);
       if (kind && read) return { kind, read };
-      return unreadable(id, `of the type ${String(found['schemaType'])}`);
+      return unreadable(id, `of the type ${type}`);
     } catch (error) {
       if (error instanceof SchemaUnreadable || error instanceof SyntaxError) return unreadable(id, 'not readable');
       throw error;
