@@ -162,14 +162,19 @@ describe('what a cluster refuses', () => {
         'early.start.listeners': 'CONTROLLER',
       },
     });
-    admin = new Client({
+    const client = new Client({
       brokers: [...kafka.brokers],
       logLevel: logLevel.NOTHING,
       // What is advertised at the plain listener leads nowhere.
       socketFactory: ({ port, onConnect }) => connect({ host: '127.0.0.1', port }, onConnect),
-    }).admin();
+    });
+    admin = client.admin();
     await admin.connect();
     await admin.createTopics({ topics: [{ topic: 'guarded', numPartitions: 1 }] });
+    const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+    await producer.connect();
+    await producer.send({ topic: 'guarded', messages: [{ partition: 0, value: 'v' }] });
+    await producer.disconnect();
   }, 90_000);
   afterAll(async () => {
     await admin.disconnect();
@@ -209,7 +214,13 @@ describe('what a cluster refuses', () => {
     await admin.createAcls({ acl: [{ ...acl, operation: 3, permissionType: 3 }] });
     const stream = new StreamUnderTest('str_allowed', { topics: ['guarded'] }, secure());
     stream.start();
-    await eventually('it reads', () => stream.connected || (stream.failure && Promise.reject(stream.failure)));
+    await eventually(
+      'it reads',
+      () => stream.events.length === 1 || (stream.failure && Promise.reject(stream.failure)),
+    );
+    // The group is for people's tools: that it may not be written stops nothing, and nothing is left to give back.
+    await eventually('it says so', () => stream.lines.some((line) => line.includes('the group could not be written')));
+    expect(stream.owned).toEqual({});
     await stream.stop();
   }, 30_000);
 

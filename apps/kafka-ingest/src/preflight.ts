@@ -69,7 +69,7 @@ export async function preflight({
 }: PreflightInput): Promise<readonly Check[]> {
   const checks: Check[] = [];
   try {
-    const topics = await wantedTopics(cluster, config);
+    const topics = await wantedTopics(cluster, config, signal);
     checks.push(info('reachable', 'The cluster answers.'), await versionCheck(cluster));
     checks.push(...(await brokerChecks(cluster)));
     if (registry !== null) checks.push(await registryCheck(registry));
