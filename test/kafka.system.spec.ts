@@ -126,7 +126,10 @@ describe('Kafka topics into the log, from outside', () => {
     };
     await more('events come');
     for (let kill = 0; kill < 2; kill++) {
-      for (const pid of stack.pids('kafka-ingest')) process.kill(pid, 'SIGKILL');
+      const killed = stack.pids('kafka-ingest');
+      for (const pid of killed) process.kill(pid, 'SIGKILL');
+      const taken = async () => !killed.includes(await owner(id));
+      await eventually('another process has it', taken, { timeoutMs: 15_000 });
       await more(`events come after kill ${kill}`);
     }
     const frozen = await owner(id);
