@@ -13,6 +13,7 @@ import {
   AuditStore,
   ConnectionStore,
   PipelineStore,
+  SetAsideStore,
   SnapshotOrderStore,
   StreamStore,
   WorkspaceStore,
@@ -40,6 +41,7 @@ import { INGEST_BASE } from './streams/ingest-base.js';
 import { LiveTails } from './streams/live-tails.js';
 import { NUDGE, OrderController } from './streams/order.controller.js';
 import { PositionController } from './streams/position.controller.js';
+import { RejectedController } from './streams/rejected.controller.js';
 import { StreamDrafts } from './streams/stream-drafts.js';
 import { StreamMetrics } from './streams/stream-metrics.js';
 import { StreamController } from './streams/stream.controller.js';
@@ -61,6 +63,7 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         EventController,
         OrderController,
         PositionController,
+        RejectedController,
         ConnectionController,
         ConnectionTestController,
         PipelineController,
@@ -83,6 +86,7 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         value(DeleteService, gateway.deletes),
         value(PositionService, gateway.places),
         value(SnapshotOrderStore, gateway.orders),
+        value(SetAsideStore, gateway.aside),
         value(NUDGE, gateway.nudge),
         value(MetricsStore, gateway.counters),
         value(EventLogs, gateway.logs),

@@ -2,10 +2,13 @@ import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
 import { partitionName, type RecordChunk } from '@planasonix/kafka';
 import { encodePosition } from './position.js';
 import { idOf, recordEvent } from './record-event.js';
-import { DoesNotFit, encode, type Format } from './record-text.js';
+import { DoesNotFit, encode, type Encoded, type Format } from './record-text.js';
+import { schemaIdOf, type Registry, type SchemaKind } from './registry/registry.js';
 
 export interface BatchesInput {
-  readonly format: Format;
+  readonly format: Format | SchemaKind;
+  /** Absent: the stream has none. */
+  readonly registry: Registry | null;
   readonly streamId: string;
   readonly log: Log;
   /** Absent: nobody keeps them. */
@@ -17,12 +20,12 @@ export class Batches {
   constructor(private readonly input: BatchesInput) {}
 
   async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
-    const { format } = this.input;
+    await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
     const events: ChangeEvent[] = [];
     const aside: SetAside[] = [];
     for (const record of chunk.records)
       try {
-        events.push(recordEvent(chunk, record, (value) => encode(value, format)));
+        events.push(recordEvent(chunk, record, (value) => this.#value(value)));
       } catch (error) {
         if (!(error instanceof DoesNotFit)) throw error;
         const place = `${partitionName(chunk)} at ${record.offset}`;
@@ -35,6 +38,22 @@ export class Batches {
       events,
       position: encodePosition({ topicId, offset: next, leaderEpoch }),
     };
+  }
+
+  /** @throws DoesNotFit */
+  #value(value: Buffer | null): Encoded {
+    const { format, registry } = this.input;
+    switch (format) {
+      case 'avro':
+      case 'json_schema':
+      case 'protobuf':
+        if (registry === null) throw new DoesNotFit('The stream has no schema registry.');
+        return registry.encode(value, format);
+      case 'auto':
+        return registry !== null && schemaIdOf(value) !== null ? registry.encode(value, null) : encode(value, format);
+      default:
+        return encode(value, format);
+    }
   }
 
   /** Kept before the position passes them. */

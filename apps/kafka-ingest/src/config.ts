@@ -42,12 +42,27 @@ const schema = z.strictObject({
     .default(8)
     .meta({ description: 'Brokers that are read at once, at the most.', examples: [8] }),
   format: z
-    .enum(['auto', 'json', 'text', 'base64'])
+    .enum(['auto', 'json', 'text', 'base64', 'avro', 'json_schema', 'protobuf'])
     .default('auto')
     .meta({
       description:
-        'Of values. `auto`: JSON as the text that came, else UTF-8 text, else base64. A value that does not fit a fixed format is set aside.',
+        'Of values. `auto`: JSON as the text that came, else UTF-8 text, else base64; with a registry, values that begin with the id of a schema are decoded by it. `avro`, `json_schema`, `protobuf`: by the registry. A value that does not fit a fixed format, or its schema, is set aside.',
       examples: ['auto'],
+    }),
+  schema_registry: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }).max(1000),
+      auth: z
+        .union([
+          z.strictObject({ username: z.string().min(1), password: z.string().meta({ writeOnly: true }) }),
+          z.strictObject({ token: z.string().min(1).meta({ writeOnly: true }) }),
+        ])
+        .optional(),
+    })
+    .optional()
+    .meta({
+      description: "A registry of schemas for values in Confluent's wire format; decoded to JSON, with every digit.",
+      examples: [{ url: 'https://registry.example.com', auth: { username: 'cdc', password: '…' } }],
     }),
 });
 
@@ -72,6 +87,8 @@ export function parseConfig(raw: unknown): KafkaConfig {
       'topic_pattern: write letters, digits, ".", "\\.", classes such as [a-z], at most four of *, + and ?, and "|"; no groups.',
     );
   if (config.topics.length === 0 && pattern === null) throw wrong('topics: name a topic, or give topic_pattern.');
+  if (['avro', 'json_schema', 'protobuf'].includes(config.format) && config.schema_registry === undefined)
+    throw wrong('format: give schema_registry, which this format needs.');
   return { ...config, pattern };
 }
 

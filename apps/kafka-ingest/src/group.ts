@@ -8,7 +8,7 @@ export interface GroupInput {
   readonly clock: Clock;
   readonly log: Log;
   readonly owned: Owned;
-  remember(owned: Owned): Promise<void>;
+  readonly remember: (owned: Owned) => Promise<void>;
 }
 
 const EVERY_MS = 1_000;
@@ -39,11 +39,23 @@ export class ReaderGroup {
     const now = this.input.clock.monotonic();
     if (this.#writing !== null || now < this.#nextAt) return;
     this.#nextAt = now + EVERY_MS;
+    this.#writing = this.#begin().finally(() => (this.#writing = null));
+    if (!this.#remembered) await this.#writing; // what could not be remembered must not go on
+  }
+
+  /** Remembered before it is made; and not made where we may not even look at it, for then it could not be given back. */
+  async #begin(): Promise<void> {
+    const { cluster, owned, remember } = this.input;
     if (!this.#remembered) {
-      await this.input.remember({ ...this.input.owned, group: this.name });
+      try {
+        await cluster.groupState(this.name);
+      } catch (error) {
+        return this.#complain(error);
+      }
+      await remember({ ...owned, group: this.name });
       this.#remembered = true;
     }
-    this.#writing = this.#write().finally(() => (this.#writing = null));
+    await this.#write();
   }
 
   /** What is left to be written, with a second for it. */
@@ -81,9 +93,13 @@ export class ReaderGroup {
       await this.input.cluster.commit(this.name, offsets);
       this.#complained = false;
     } catch (error) {
-      const { log, streamId } = this.input;
-      if (!this.#complained) log.warn({ streamId, group: this.name, err: error }, 'the group could not be written');
-      this.#complained = true;
+      this.#complain(error);
     }
+  }
+
+  #complain(error: unknown): void {
+    const { log, streamId } = this.input;
+    if (!this.#complained) log.warn({ streamId, group: this.name, err: error }, 'the group could not be written');
+    this.#complained = true;
   }
 }

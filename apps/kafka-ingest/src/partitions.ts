@@ -28,12 +28,17 @@ export const topicDenied = (topic: string, user: string | null): StreamError =>
   });
 
 /** The topics of the stream as they are now. A pattern has to look at all that there are. */
-export const wantedTopics = async (cluster: KafkaCluster, config: KafkaConfig): Promise<readonly TopicView[]> => {
-  const view: ClusterView = await cluster.view(config.pattern === null ? config.topics : null);
+export async function wantedTopics(
+  cluster: KafkaCluster,
+  config: KafkaConfig,
+  signal: AbortSignal,
+): Promise<readonly TopicView[]> {
+  const { topics, pattern } = config;
+  const view: ClusterView = await cluster.sureView(pattern === null ? topics : null, topics, signal);
   const found = view.topics.filter(({ topic, internal }) => isWanted(config, topic, internal));
   const missing = config.topics.filter((name) => !found.some(({ topic }) => topic === name));
   return [...found, ...missing.map((topic) => ({ ...NOWHERE, topic }))];
-};
+}
 
 const NOWHERE = { id: '', error: NOT_THERE, internal: false, partitions: [] } as const;
 

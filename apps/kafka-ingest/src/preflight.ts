@@ -1,12 +1,15 @@
 import type { Check } from '@planasonix/core';
 import { toStreamError, type KafkaCluster } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
+import type { SchemaSource } from './registry/schema-source.js';
 import { partitionsOf, rangesOf, topicDenied, topicMissing, wantedTopics } from './partitions.js';
 
 export interface PreflightInput {
   readonly cluster: KafkaCluster;
   readonly config: KafkaConfig;
   readonly user: string | null;
+  /** `null`: the stream has none. */
+  readonly registry: SchemaSource | null;
   readonly signal: AbortSignal;
 }
 
@@ -45,13 +48,31 @@ export async function brokerChecks(cluster: KafkaCluster): Promise<Check[]> {
   }));
 }
 
+/** A registry that is away now is waited for. */
+async function registryCheck(registry: SchemaSource): Promise<Check> {
+  try {
+    await registry.get('schemas/types');
+    return info('schema_registry', 'The schema registry answers.');
+  } catch (error) {
+    const found = finding(error, 'asking the schema registry');
+    return found.code === 'source_unreachable' ? { ...found, severity: 'warning' } : found;
+  }
+}
+
 /** Can the stream run? Never throws. */
-export async function preflight({ cluster, config, user, signal }: PreflightInput): Promise<readonly Check[]> {
+export async function preflight({
+  cluster,
+  config,
+  user,
+  registry,
+  signal,
+}: PreflightInput): Promise<readonly Check[]> {
   const checks: Check[] = [];
   try {
-    const topics = await wantedTopics(cluster, config);
+    const topics = await wantedTopics(cluster, config, signal);
     checks.push(info('reachable', 'The cluster answers.'), await versionCheck(cluster));
     checks.push(...(await brokerChecks(cluster)));
+    if (registry !== null) checks.push(await registryCheck(registry));
     for (const { topic, error } of topics) {
       if (error === NOT_THERE) checks.push(finding(topicMissing(topic), 'looking'));
       else if (error === DENIED) checks.push(finding(topicDenied(topic, user), 'looking'));

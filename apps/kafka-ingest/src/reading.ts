@@ -56,8 +56,8 @@ export class Reading {
   }
 
   #open(): FetchReader {
-    const { cluster, clock } = this.input;
-    return new FetchReader({ cluster, clock });
+    const { cluster, clock, config } = this.input;
+    return new FetchReader({ cluster, clock, brokersAtOnce: config.max_tasks });
   }
 
   #passed({ records, leaderEpoch, next, ...partition }: RecordChunk): void {

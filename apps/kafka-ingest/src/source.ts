@@ -21,6 +21,8 @@ import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
 import { decodePosition, encodeStarts, NOTEBOOK } from './position.js';
 import { preflight } from './preflight.js';
 import { Reading } from './reading.js';
+import { Registry } from './registry/registry.js';
+import { SchemaSource } from './registry/schema-source.js';
 import { settlePosition } from './settle-position.js';
 
 /** How often it looks whether there are more topics or partitions. */
@@ -51,7 +53,8 @@ export class KafkaSource implements Source {
 
   async check(signal: AbortSignal): Promise<readonly Check[]> {
     const { cluster, config, settings } = this;
-    return preflight({ cluster, config, user: settings.sasl?.username ?? null, signal });
+    const registry = this.schemas();
+    return preflight({ cluster, config, user: settings.sasl?.username ?? null, registry, signal });
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -70,7 +73,7 @@ export class KafkaSource implements Source {
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
     const { cluster, context, reading } = this;
     try {
-      const partitions = await this.lately();
+      const partitions = await this.lately(signal);
       return await lagOf({ cluster, partitions, from, newest: reading?.newest ?? null, clock: context.clock, signal });
     } catch (error) {
       throw toStreamError(error, 'looking at the lag');
@@ -79,7 +82,11 @@ export class KafkaSource implements Source {
 
   async settle(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions> {
     try {
-      return await settlePosition({ cluster: this.cluster, partitions: await this.partitions(), signal }, wanted, from);
+      return await settlePosition(
+        { cluster: this.cluster, partitions: await this.partitions(signal), signal },
+        wanted,
+        from,
+      );
     } catch (error) {
       throw toStreamError(error, 'settling the position');
     }
@@ -99,16 +106,16 @@ export class KafkaSource implements Source {
     this.cluster.close();
   }
 
-  private async partitions(): Promise<Partition[]> {
+  private async partitions(signal: AbortSignal): Promise<Partition[]> {
     const { cluster, config, settings } = this;
-    return partitionsOf(await wantedTopics(cluster, config), config, settings.sasl?.username ?? null);
+    return partitionsOf(await wantedTopics(cluster, config, signal), config, settings.sasl?.username ?? null);
   }
 
   /** Good enough for the lag: asking for all topics of a large cluster each second is not. */
-  private async lately(): Promise<readonly Partition[]> {
+  private async lately(signal: AbortSignal): Promise<readonly Partition[]> {
     const now = this.context.clock.monotonic();
     if (this.looked === null || now > this.looked.until)
-      this.looked = { partitions: await this.partitions(), until: now + LOOK_EVERY_MS };
+      this.looked = { partitions: await this.partitions(signal), until: now + LOOK_EVERY_MS };
     return this.looked.partitions;
   }
 
@@ -117,7 +124,7 @@ export class KafkaSource implements Source {
     const { onLostPosition: decision, clock, log } = context;
     const given = decision === null ? null : { decision, positions: (await context.abandoned?.()) ?? from };
     const { places, starts } = await openPartitions({
-      ...{ cluster, config, partitions: await this.partitions(), from, given, signal },
+      ...{ cluster, config, partitions: await this.partitions(signal), from, given, signal },
     });
     const reading = (this.reading = new Reading({
       cluster,
@@ -129,7 +136,11 @@ export class KafkaSource implements Source {
     reading.add(places);
     yield CONNECTED;
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
-    const encode = new Batches({ format: config.format, log, streamId: context.streamId, setAside: context.setAside });
+    const schemas = this.schemas();
+    const encode = new Batches({
+      ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },
+      ...{ log, streamId: context.streamId, setAside: context.setAside },
+    });
     let lookAt = clock.monotonic() + LOOK_EVERY_MS;
     while (!signal.aborted) {
       const chunk = await reading.next(IDLE_MS);
@@ -140,9 +151,14 @@ export class KafkaSource implements Source {
     }
   }
 
+  private schemas(): SchemaSource | null {
+    const { schema_registry: settings } = this.config;
+    return settings === undefined ? null : new SchemaSource(settings, this.context.outbound);
+  }
+
   /** Topics and partitions that came since: from their first record on. */
   private async late(reading: Reading, signal: AbortSignal) {
-    const fresh = (await this.partitions()).filter((one) => !reading.reads(partitionName(one)));
+    const fresh = (await this.partitions(signal)).filter((one) => !reading.reads(partitionName(one)));
     return fresh.length === 0 ? [] : earliest(this.cluster, fresh, signal);
   }
 }

@@ -3,6 +3,7 @@ import {
   type Held,
   type LeaseView,
   type Owned,
+  type SetAside,
   type SnapshotOrders,
   type StatusReport,
   type StreamSpec,
@@ -197,6 +198,8 @@ export class StreamRunner {
         owned: this.#owned,
         onLostPosition: this.#onLost,
         remember: (owned) => this.#remember(owned),
+        abandoned: () => engine.ledger.positions(spec.id),
+        setAside: (records) => this.#setAside(records),
         orders: this.#orders,
       },
       reads,
@@ -287,6 +290,12 @@ export class StreamRunner {
     if (!(await this.deps.engine.ledger.remember(this.#held, owned)))
       throw new StreamError('fenced', 'Another worker has taken over this stream');
     this.#owned = owned;
+  }
+
+  async #setAside(records: readonly SetAside[]): Promise<void> {
+    const fresh = this.deps.mayWrite() ? await this.deps.engine.ledger.setAside(this.#held, records) : null;
+    if (fresh === null) throw new StreamError('fenced', 'Another worker has taken over this stream'); // Invariant 3
+    this.counters.rejected(fresh);
   }
 
   async #closeOrder(id: string, outcome: { readonly failed: string | null }): Promise<void> {

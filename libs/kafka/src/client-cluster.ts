@@ -1,5 +1,5 @@
 import { StreamError, type Clock, type Log, type Outbound } from '@planasonix/core';
-import { CLIENT_ID, CONNECT_MS, REQUEST_MS } from './client.js';
+import { CLIENT_ID, CONNECT_MS } from './client.js';
 import {
   commitCall,
   coordinatorCall,
@@ -26,6 +26,10 @@ export interface ClusterOptions {
 /** A broker answers one request of a connection after the other: what waits there has connections of its own. */
 export type Lane = 'ask' | 'fetch' | 'produce';
 
+/** How long an answer may take: a frozen broker keeps its connections open. A fetch may be held back by a quota. */
+const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000 };
+const SURE_MS = [200, 600, 1_200] as const;
+const NO_SUCH_TOPIC = 3;
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
 
 /**
@@ -47,6 +51,23 @@ export class KafkaCluster {
     const view = await this.#any(metadataCall(topics), 'asking for the topics');
     this.#known = view.brokers;
     return view;
+  }
+
+  /**
+   * As `view`, and asks again for some seconds where one of `named` is not there: a broker that has just started may not know
+   * it yet.
+   */
+  async sureView(
+    topics: readonly string[] | null,
+    named: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ClusterView> {
+    for (const wait of [...SURE_MS, null]) {
+      const view = await this.view(topics);
+      const there = (name: string) => view.topics.some(({ topic, error }) => topic === name && error !== NO_SUCH_TOPIC);
+      if (wait === null || named.every(there) || !(await this.options.clock.sleep(wait, signal))) return view;
+    }
+    return this.view(topics);
   }
 
   /** The highest version that a broker speaks of an API; -1: none. */
@@ -200,7 +221,7 @@ export class KafkaCluster {
     const { settings, outbound, log } = this.options;
     const opening = openLink(address, {
       ...{ settings, outbound, log, clientId: CLIENT_ID },
-      ...{ connectMs: CONNECT_MS, requestMs: REQUEST_MS },
+      ...{ connectMs: CONNECT_MS, requestMs: ANSWER_MS[lane] },
     });
     this.#links.set(name, opening);
     opening.catch(() => {

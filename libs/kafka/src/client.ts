@@ -14,7 +14,7 @@ export interface ClientOptions {
 
 export const CLIENT_ID = 'planasonix';
 export const CONNECT_MS = 5_000;
-export const REQUEST_MS = 20_000;
+const REQUEST_MS = 20_000;
 
 /**
  * kafkajs' own client, for what is not read here: producers and administration. Every advertised address is judged by

@@ -5,7 +5,7 @@ import type { BrokerAddress, KafkaSettings } from './config.js';
 
 const KEEPALIVE_MS = 10_000;
 /** Node asks the resolver for names alone; under this one it asks for addresses, too. */
-const ASK = 'broker.invalid';
+export const UNRESOLVED = 'broker.invalid';
 
 /** What kafkajs asks a socket for. */
 export interface SocketWish extends BrokerAddress {
@@ -14,7 +14,7 @@ export interface SocketWish extends BrokerAddress {
 }
 
 /** The address that was judged is the one that is dialled, for each advertised address and at each reconnect (trap 34). */
-function pinned({ host, port }: BrokerAddress, outbound: Outbound): LookupFunction {
+export function pinnedLookup({ host, port }: BrokerAddress, outbound: Outbound): LookupFunction {
   return (_name, options, done) =>
     void outbound.resolve(host, port).then(
       (address) => {
@@ -40,7 +40,7 @@ function tlsOptions(host: string, tls: NonNullable<KafkaSettings['tls']>): Conne
 /** Sockets for kafkajs. A host that may not be dialled fails with the outbound policy's own error. */
 export function socketFactory(settings: KafkaSettings, outbound: Outbound): (wish: SocketWish) => Socket {
   return ({ host, port, onConnect }) => {
-    const at = { host: ASK, port, lookup: pinned({ host, port }, outbound) };
+    const at = { host: UNRESOLVED, port, lookup: pinnedLookup({ host, port }, outbound) };
     const socket =
       settings.tls === null
         ? connect({ ...at, noDelay: true }, onConnect)

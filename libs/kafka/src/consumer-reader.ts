@@ -10,6 +10,8 @@ export interface ReaderOptions {
   readonly cluster: KafkaCluster;
   readonly clock: Clock;
   readonly limits?: Partial<FetchLimits>;
+  /** Brokers that are read at once, at the most. Default: all. */
+  readonly brokersAtOnce?: number;
   /** Records of a chunk at the most. */
   readonly chunkRecords?: number;
 }
@@ -43,12 +45,14 @@ export class FetchReader implements PartitionReader {
   readonly ends = new Map<string, number>();
   readonly #readings = new Map<string, Reading>();
   readonly #fetching = new Set<number>();
+  readonly #turns = new Map<number, number>();
   readonly #ready: { readonly reading: Reading; readonly chunks: Iterator<RecordChunk> }[] = [];
   readonly #over = new AbortController();
   readonly #limits: FetchLimits;
   #wake: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
   #routing = false;
+  #turn = 0;
 
   constructor(private readonly options: ReaderOptions) {
     this.#limits = { ...LIMITS, ...options.limits };
@@ -67,9 +71,10 @@ export class FetchReader implements PartitionReader {
     const { clock } = this.options;
     const until = clock.monotonic() + idleMs;
     for (;;) {
-      if (this.#failure) throw this.#failure.error;
+      // What came before it failed is as good as ever.
       const chunk = this.#take();
       if (chunk) return chunk;
+      if (this.#failure) throw this.#failure.error;
       this.#fetchAll();
       const left = until - clock.monotonic();
       if (left <= 0 || this.#over.signal.aborted) return null;
@@ -90,7 +95,10 @@ export class FetchReader implements PartitionReader {
         step = chunks.next();
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        throw new ReadObstacle({ kind: 'damaged', place: reading.place, why: error.message });
+        // Nothing of this partition may be handed out behind the gap, nor of any other any more.
+        this.#ready.length = 0;
+        this.#failure = { error: new ReadObstacle({ kind: 'damaged', place: reading.place, why: error.message }) };
+        return null;
       }
       if (!step.done) {
         // The next answer is under way while this one is handed out.
@@ -105,15 +113,21 @@ export class FetchReader implements PartitionReader {
 
   #fetchAll(): void {
     const nodes = new Set([...this.#readings.values()].map(({ leader }) => leader));
-    for (const node of nodes) if (node >= 0 && !this.#fetching.has(node)) void this.#fetch(node);
-    if (nodes.has(-1)) void this.#route();
+    if (nodes.delete(-1)) void this.#route();
+    // Whose turn was longest ago comes first.
+    const turns = [...nodes].sort((a, b) => (this.#turns.get(a) ?? 0) - (this.#turns.get(b) ?? 0));
+    for (const node of turns) {
+      if (this.#fetching.size >= (this.options.brokersAtOnce ?? Infinity)) return;
+      if (!this.#fetching.has(node)) void this.#fetch(node);
+    }
   }
 
   async #fetch(node: number): Promise<void> {
     const led = [...this.#readings.values()].filter(({ leader }) => leader === node);
     const asked = led.filter(({ held }) => held < MOST_HELD);
-    if (asked.length === 0 || this.#over.signal.aborted) return;
+    if (asked.length === 0 || this.#failure || this.#over.signal.aborted) return;
     this.#fetching.add(node);
+    this.#turns.set(node, ++this.#turn);
     const maxWaitMs =
       asked.every(({ held }) => held === 0) && asked.length === led.length ? this.#limits.maxWaitMs : SHORT_WAIT_MS;
     const call = fetchCall(

@@ -66,6 +66,15 @@ describe('reading a cluster', () => {
     expect(fourth!.headers.map(([name, value]) => `${name}=${value!.toString()}`)).toEqual(['z=1', 'a=2', 'z=3']);
   });
 
+  it('takes the time of the broker where the topic wants that', async () => {
+    await kafka.create('stamped', { configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }] });
+    const producer = await kafka.producer();
+    const begun = Date.now();
+    await producer.send({ topic: 'stamped', messages: [{ partition: 0, value: 'v', timestamp: '1700000000123' }] });
+    const [record] = await kafka.all('stamped');
+    expect(Math.abs(record!.timestamp - begun)).toBeLessThan(10_000);
+  });
+
   it('reads a record as large as the broker takes, between small ones, and chunks that are bounded', async () => {
     await kafka.create('large', { configEntries: [{ name: 'max.message.bytes', value: '4000000' }] });
     const large = randomBytes(1_900_000).toString('hex');

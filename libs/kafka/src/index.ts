@@ -1,5 +1,6 @@
 export { CLIENT_ID, kafkaJs, type ClientOptions } from './client.js';
 export { addressText, brokerAddress, kafkaSettings, type BrokerAddress, type KafkaSettings } from './config.js';
+export { pinnedLookup, UNRESOLVED } from './connection-socket.js';
 export { KafkaError, toStreamError } from './connection-error.js';
 export { KafkaCluster, type ClusterOptions } from './client-cluster.js';
 export {

@@ -4,6 +4,7 @@ import type { Log } from '@planasonix/core';
 import { ENTITIES } from './entities.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
+import { SetAside1764100000000 } from './migrations/1764100000000-set-aside.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -26,7 +27,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     type: 'postgres',
     url,
     entities: ENTITIES,
-    migrations: [Initial1763900000000, OrdersAndPositions1764000000000],
+    migrations: [Initial1763900000000, OrdersAndPositions1764000000000, SetAside1764100000000],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,
     // A connection that breaks while it is idle is replaced by the next query; without a handler it would end us.

@@ -14,6 +14,7 @@ export * from './pipeline-store.js';
 export * from './position-store.js';
 export * from './secret-box.js';
 export * from './secrets.js';
+export * from './set-aside-store.js';
 export * from './snapshot-order-store.js';
 export * from './stream-commands.js';
 export * from './stream-ledger.js';

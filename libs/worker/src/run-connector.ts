@@ -6,9 +6,11 @@ import { Connector } from './connector.js';
 import { ConnectorModule } from './connector.module.js';
 import { readWorkerEnv } from './env.js';
 
-/** A connector app: all that its `main.ts` has to call. */
-export function runConnector(sourceType: SourceType): void {
-  const name = sourceType.type.replaceAll('_', '-');
+/**
+ * A connector app: all that its `main.ts` has to call.
+ * @param name of the app in logs; default: its source type
+ */
+export function runConnector(sourceType: SourceType, name = sourceType.type.replaceAll('_', '-')): void {
   run(async () => {
     const env = readWorkerEnv();
     const logger = createLogger(name, env.LOG_LEVEL);

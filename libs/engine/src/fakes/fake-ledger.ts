@@ -6,6 +6,7 @@ import {
   type LastError,
   type LeaseView,
   type Positions,
+  type SetAside,
   type SnapshotOrder,
   type StatusReport,
   type StreamLedger,
@@ -25,6 +26,7 @@ export interface Row {
   snapshot: unknown;
   onLost: StreamSpec['onLostPosition'];
   positions: Map<string, string>;
+  aside: Map<string, SetAside>;
   ordersRevision: number;
   /** Open ones go from here to `closed`. */
   orders: SnapshotOrder[];
@@ -62,6 +64,7 @@ export class FakeLedger implements StreamLedger {
       snapshot: null,
       onLost: null,
       positions: new Map(),
+      aside: new Map(),
       ordersRevision: 0,
       orders: [],
       closed: [],
@@ -176,6 +179,15 @@ export class FakeLedger implements StreamLedger {
   async remember(held: Held): Promise<boolean> {
     await this.#answer();
     return this.row(held.streamId).epoch === held.epoch;
+  }
+
+  async setAside(held: Held, records: readonly SetAside[]): Promise<number | null> {
+    await this.#answer();
+    const row = this.row(held.streamId);
+    if (row.epoch !== held.epoch) return null;
+    const fresh = records.filter(({ id }) => !row.aside.has(id));
+    for (const record of fresh) row.aside.set(record.id, record);
+    return fresh.length;
   }
 
   async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {
