@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 import { crowd } from './crowd.js';
 import { drain } from './drain.js';
 import { gateway } from './gateway.js';
+import { kafka } from './kafka.js';
 import { latency } from './latency.js';
 import { openScene, type Scene } from './scene.js';
 import { tables, values, wide } from './shapes.js';
@@ -23,6 +24,7 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   wide,
   values,
   crowd,
+  kafka,
 };
 
 async function main(wanted: readonly string[]): Promise<number> {

@@ -27,7 +27,7 @@ export interface ClusterOptions {
 export type Lane = 'ask' | 'fetch' | 'produce';
 
 /** How long an answer may take: a frozen broker keeps its connections open. A fetch may be held back by a quota. */
-const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000 };
+const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000, produce: 10_000 };
 const SURE_MS = [200, 600, 1_200] as const;
 const NO_SUCH_TOPIC = 3;
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;

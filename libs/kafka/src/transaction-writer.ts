@@ -22,7 +22,7 @@ export interface WriterOptions {
 }
 
 /** How long a broker may wait for the replicas. */
-const REPLICAS_MS = 15_000;
+const REPLICAS_MS = 8_000;
 const AGAIN_MS = 50;
 const DUPLICATE_SEQUENCE = 46;
 /** Too few replicas in sync; the leader has it already in the second case, and knows it again by its sequence. */
@@ -50,8 +50,8 @@ export class TransactionWriter {
     );
     for (;;) {
       const round = pending.flatMap(({ topic, partition, chunks }): Sending[] => {
-        const { value: records, done } = chunks.next();
-        return done ? [] : [this.#batch(topic, partition, records)];
+        const step = chunks.next();
+        return step.done ? [] : [this.#batch(topic, partition, step.value)];
       });
       if (round.length === 0) return;
       await this.#sendAll(round);
@@ -132,7 +132,7 @@ export class TransactionWriter {
 }
 
 /** As many records as one batch takes; one that is too large goes alone, and the broker refuses it. */
-function* chunksOf(records: readonly OutRecord[], maxBytes: number): Generator<readonly OutRecord[]> {
+function* chunksOf(records: readonly OutRecord[], maxBytes: number): Generator<readonly OutRecord[], undefined> {
   let from = 0;
   let bytes = BATCH_OVERHEAD;
   for (let i = 0; i < records.length; i++) {

@@ -221,7 +221,7 @@ describe('the log in Kafka', () => {
 
   it('goes on when the broker is killed in the middle of a transaction: nothing lost, nothing twice', async () => {
     const log = logs.open();
-    let { sink } = await reopened(log, 1);
+    const { sink } = await reopened(log, 1);
     await sink.append(commit(1, 3), never);
     await sink.append(part(4, 1_000), never);
     await kafka.nodes[0]!.kill();
@@ -231,10 +231,9 @@ describe('the log in Kafka', () => {
     ]);
     await kafka.nodes[0]!.start();
     await broken;
-    let found;
-    ({ sink, found } = await reopened(log, 2));
+    const { sink: next, found } = await reopened(log, 2);
     const from = Number(found.positions.get('')!.slice(3)) + 1;
-    await sink.append(commit(Math.max(1, from - 2), 2_000), never);
+    await next.append(commit(Math.max(1, from - 2), 2_000), never);
     expect(await ids()).toEqual(numbers(1, 2_000));
   }, 90_000);
 

@@ -14,7 +14,7 @@ import { KafkaSink } from './kafka-sink.js';
 import { LogView } from './log-view.js';
 import { preflight } from './preflight.js';
 import { topicOfAll } from './topic-name.js';
-import { fenced, StreamWriter, type KafkaOutput } from './writer.js';
+import { StreamWriter, type KafkaOutput } from './writer.js';
 
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
 const never = new AbortController().signal;

@@ -211,8 +211,10 @@ export class KafkaSink implements Sink {
     if (this.#failure !== null) return;
     this.#flights.splice(0, round.length);
     const totals = this.#totals;
-    for (const { events, bytes, duplicates, resolve } of round)
-      resolve({ events: events.length, bytes, duplicates, totals });
+    for (const flight of round) {
+      const { events, bytes, duplicates } = flight;
+      flight.resolve({ events: events.length, bytes, duplicates, totals });
+    }
   }
 
   /** Ends the sink: everything under way and everything after it rejects with the first failure. */
