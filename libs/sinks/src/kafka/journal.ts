@@ -1,5 +1,13 @@
 import { StreamError, type Clock, type LogTotals, type Position } from '@planasonix/core';
-import { EARLIEST, FetchReader, LATEST, ReadObstacle, type KafkaRecord, type OutRecord } from '@planasonix/kafka';
+import {
+  EARLIEST,
+  FetchReader,
+  KafkaError,
+  LATEST,
+  ReadObstacle,
+  type KafkaRecord,
+  type OutRecord,
+} from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
 
 /** How far a partition of the source is in the log. */
@@ -41,6 +49,7 @@ const SETTINGS = {
 } as const;
 
 const SILENT_MS = 15_000;
+const NO_SUCH_TOPIC = 3;
 
 export const journalTopic = (streamId: string): string => `${JOURNAL_PREFIX}${streamId}`;
 
@@ -78,12 +87,14 @@ export class Journal {
   async read(signal: AbortSignal): Promise<JournalState | null> {
     const { cluster } = this.reached;
     const [view] = (await cluster.view([this.topic])).topics;
-    if (view === undefined || view.error === 3) return null;
+    if (view === undefined || view.error === NO_SUCH_TOPIC) return null;
     const place = { topic: this.topic, partition: 0 };
     const [start, end] = await Promise.all(
       [EARLIEST, LATEST].map(async (timestamp) => (await cluster.offsets([{ ...place, timestamp }], signal))[0]!),
     );
-    if (start!.error === 3) return null;
+    const error = start!.error || end!.error;
+    if (error === NO_SUCH_TOPIC) return null;
+    if (error !== 0) throw new KafkaError(error, `reading ${this.topic}`);
     const reader = new FetchReader({ cluster, clock: this.clock, limits: { maxWaitMs: 100 } });
     reader.add([{ ...place, topicId: view.id, offset: start!.offset, leaderEpoch: -1 }]);
     const fold = new JournalFold();

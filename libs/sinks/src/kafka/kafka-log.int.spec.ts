@@ -1,77 +1,12 @@
-import { type ChangeBatch, type EventLog, type PipelineOutput, type Sink } from '@planasonix/core';
-import { createOutbound } from '@planasonix/outbound';
+import { type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
 import { commit, eventOf, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
-import { openLog } from '../open-log.js';
 import { TOMBSTONE_TYPE } from './cloud-event.js';
+import { committed, committedIds, Logs } from './logs-under-test.js';
 
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const never = new AbortController().signal;
 const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
 const part = (first: number, last: number): ChangeBatch => commit(first, last, { position: null });
 let streams = 0;
-
-type Output = Partial<Extract<PipelineOutput, { type: 'kafka' }>>;
-
-/** Logs over a server, as workers and gateways open them. */
-class Logs {
-  readonly #closers: (() => Promise<unknown>)[] = [];
-
-  constructor(readonly brokers: readonly string[]) {}
-
-  open(output: Output = {}, config: Readonly<Record<string, unknown>> = { brokers: this.brokers }): EventLog {
-    const log = openLog(
-      {
-        type: 'kafka',
-        connectionId: 'conn_1',
-        topic: 'log.{stream}',
-        createTopics: { partitions: 1, replicationFactor: 1 },
-        ...output,
-      },
-      {
-        redisUrl: 'redis://127.0.0.1:1',
-        kafka: {
-          settings: () => Promise.resolve({ id: 'conn_1', type: 'kafka', config }),
-          outbound: createOutbound({ policy: 'allow-private' }),
-          log: silent,
-        },
-      },
-    );
-    this.#closers.push(() => log.close());
-    return log;
-  }
-
-  sink(log: EventLog, streamId: string, epoch: number): Sink {
-    const sink = log.sink(streamId, epoch);
-    this.#closers.push(() => sink.close());
-    return sink;
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close();
-  }
-}
-
-interface Line {
-  readonly topic: string;
-  readonly partition: number;
-  readonly key: string;
-  readonly payload: string | null;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-/** What librdkafka reads, committed alone. */
-async function committed(brokers: readonly string[], topic: string): Promise<Line[]> {
-  const out = await kcat(['-b', brokers.join(','), '-C', '-t', topic, '-e', '-q', '-J', '-X', 'isolation.level=read_committed']); // prettier-ignore
-  const lines = out.toString().split('\n').slice(0, -1);
-  return lines.map((line) => {
-    const { headers = [], ...found } = JSON.parse(line) as Omit<Line, 'headers'> & { headers?: string[] };
-    const pairs = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []));
-    return { ...found, headers: Object.fromEntries(pairs) as Line['headers'] };
-  });
-}
-
-const committedIds = async (brokers: readonly string[], topic: string): Promise<string[]> =>
-  (await committed(brokers, topic)).map(({ headers }) => headers['ce_id']!);
 
 describe('the log in Kafka', () => {
   let kafka: Kafka;
@@ -303,61 +238,4 @@ describe('the log in Kafka', () => {
       { timeoutMs: 60_000, everyMs: 1_000 },
     );
   }, 90_000);
-});
-
-describe('the log in a cluster of three', () => {
-  it('goes on when its leaders die and hang, with two of three nodes: 0 lost, 0 twice (trap 25a)', async () => {
-    const kafka = await startKafka({ nodes: 3 });
-    const logs = new Logs(kafka.brokers);
-    const id = `str_three${process.pid}`;
-    try {
-      const log = logs.open({ createTopics: { partitions: 6, replicationFactor: 3 } });
-      let epoch = 1;
-      let sink = logs.sink(log, id, epoch);
-      await sink.open();
-      let next = 1;
-      let over = false;
-      const writing = (async () => {
-        while (!over) {
-          const outcome = await Promise.allSettled(
-            [part(next, next + 20), commit(next + 21, next + 30), commit(next + 31, next + 60)].map((batch) =>
-              sink.append(batch, never),
-            ),
-          );
-          if (outcome.every(({ status }) => status === 'fulfilled')) {
-            next += 61;
-            continue;
-          }
-          const found = await eventually(
-            'it opens again',
-            async () => {
-              sink = logs.sink(log, id, ++epoch);
-              return sink.open();
-            },
-            { timeoutMs: 60_000 },
-          );
-          next = Number(found.positions.get('')?.slice(3) ?? 0) + 1;
-        }
-      })();
-      const progress = async () => {
-        const from = next;
-        await eventually('it goes on', () => next > from + 300, { timeoutMs: 60_000 });
-      };
-      await progress();
-      for (const node of kafka.nodes) {
-        await node.kill();
-        await progress();
-        await node.start();
-        await progress();
-      }
-      over = true;
-      await writing;
-      const seen = await committedIds(kafka.brokers, `log.${id}`);
-      const sorted = seen.map((one) => Number(one.slice(2))).sort((a, b) => a - b);
-      expect(sorted).toEqual(Array.from({ length: next - 1 }, (_, i) => i + 1));
-    } finally {
-      await logs.close();
-      await kafka.stop();
-    }
-  }, 240_000);
 });

@@ -17,6 +17,8 @@ import { topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
+/** Failures after which the settings are asked for again. */
+const LEAVES: ReadonlySet<string> = new Set(['log_unavailable', 'auth_failed', 'tls_failed', 'host_forbidden']);
 const never = new AbortController().signal;
 
 /** The log of one pipeline in Kafka: topics that are the user's, and for each stream one that is ours, its journal. */
@@ -106,11 +108,9 @@ export class KafkaLog implements EventLog {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closed = true;
-    const reached = await this.#reached?.catch(() => null);
-    reached?.cluster.close();
-    this.#reached = null;
+    return this.#leave();
   }
 
   #journal(streamId: string, reached: Reached): Journal {
@@ -157,8 +157,17 @@ export class KafkaLog implements EventLog {
       if (this.#closed) throw new StreamError('log_unavailable', 'The log was closed');
       return await use(await this.#reach());
     } catch (error) {
-      throw logFailure(error);
+      const failure = logFailure(error);
+      if (LEAVES.has(failure.code)) await this.#leave();
+      throw failure;
     }
+  }
+
+  /** The connection may be another by now: the next one to ask begins anew. */
+  async #leave(): Promise<void> {
+    const reaching = this.#reached;
+    this.#reached = null;
+    (await reaching?.catch(() => null))?.cluster.close();
   }
 
   /** A connection that could not be made is tried anew the next time. */
