@@ -230,7 +230,7 @@ describe('the log in Kafka', () => {
     await eventually(
       'the next one that is deleted takes it along',
       async () => {
-        const other = `${id}y`;
+        const other = `${id}y${++streams}`;
         await log.fence(other, 1);
         await log.expire(other, 0);
         return !(await kcat(['-b', kafka.brokers.join(','), '-L'])).toString().includes(`planasonix.positions.${id}`);
