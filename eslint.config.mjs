@@ -23,7 +23,7 @@ const depConstraints = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/node_modules', 'dist', '.nx', '.planasonix', '**/*.js', '**/*.mjs'] },
+  { ignores: ['**/node_modules', 'dist', '.nx', '.planasonix', '**/*.js', '**/*.mjs', '**/*.cjs'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { project: ['./tsconfig.json'], tsconfigRootDir: import.meta.dirname } },

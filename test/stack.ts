@@ -56,6 +56,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ...process.env,
       DATABASE_URL: options.databaseUrl,
       REDIS_URL: options.redisUrl,
+      HOST: '127.0.0.1',
       PORT: String(port),
       INGEST_PORT: String(ingest),
       PLANASONIX_API_KEY: TEST_KEY,

@@ -80,6 +80,8 @@ checkNode();
 const [command, ...args] = process.argv.slice(2);
 if (!COMMANDS.includes(command)) fail(`Usage: node apps/standalone/run.mjs ${COMMANDS.join(' | ')}`, 2);
 process.chdir(ROOT);
+// Shells and compilers set HOST to other things; only what serves others has a use for it.
+if (command !== 'start' && command !== 'serve') process.env.HOST = '127.0.0.1';
 await install();
 
 const own = BUNDLES[command];

@@ -3,6 +3,7 @@ import { eventually } from '@planasonix/testing';
 import { logKey } from '../log.js';
 import { until } from '../shop.js';
 import { peakMiB, perMillion, round, stopwatch } from './measure.js';
+import { profileOfWorker } from './profile.js';
 import { readSlot } from './reference.js';
 import { slotOf, walsender, type Scene } from './scene.js';
 
@@ -42,6 +43,7 @@ export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Reco
   });
   await stack.api('POST', `/api/streams/${id}/start`);
   await until(stack, id, 'running', 60_000);
+  const profile = profileOfWorker(worker[0]);
   const server = stopwatch({ server: await walsender(source, slot) });
   await eventually('all rows are in the log', async () => (await client.xlen(logKey(id))) >= rows, {
     timeoutMs: 300_000,
@@ -49,6 +51,7 @@ export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Reco
   });
   const { seconds, cpu } = watch.read();
   const used = { ...cpu, ...server.read().cpu };
+  const where = await profile();
   const peak = Math.max(...worker.map(peakMiB));
   const told = (await stack.api('GET', `/api/streams/${id}/metrics`)).a;
   const bytes = Number(await client.hget(logKey(id).replace(':events:', ':log:'), 'bytes'));
@@ -70,5 +73,6 @@ export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Reco
     reference_client_cpu_s_per_million:
       reference.clientCpu === null ? null : round((reference.clientCpu / rows) * 1e6, 2),
     total_events: told?.total_events,
+    ...where,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- PART …]`: each part beside its reference, in one run on this machine. Prints one JSON line per
- * part and appends it to `.planasonix/bench.jsonl`.
+ * `npm run bench [-- [--profile] PART …]`: each part beside its reference, in one run on this machine. Prints one JSON
+ * line per part and appends it to `.planasonix/bench.jsonl`. `--profile` adds where the connector's time goes.
  */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,6 +11,7 @@ import { kafka } from './kafka.js';
 import { latency } from './latency.js';
 import { openScene, type Scene } from './scene.js';
 import { tables, values, wide } from './shapes.js';
+import { profileConnectors } from './profile.js';
 import { snapshot } from './snapshot.js';
 import { transaction } from './transaction.js';
 
@@ -27,7 +28,9 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   kafka,
 };
 
-async function main(wanted: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  const wanted = args.filter((arg) => arg !== '--profile');
+  if (wanted.length < args.length) profileConnectors();
   const unknown = wanted.filter((name) => !(name in PARTS));
   if (unknown.length > 0) {
     console.error(`bench: no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);

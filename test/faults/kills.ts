@@ -1,6 +1,7 @@
 /** SIGKILL: of each app, of all, at every step of the path and at random moments (trap 38). */
 import { STEPS, type Step } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
+import { deleteCutShort, lettingGoCutShort, orderCutShort, positionCutShort } from './cut-short.js';
 import type { Fault, Injected } from './fault.js';
 import { otherStream } from './other-stream.js';
 import type { Random } from './random.js';
@@ -75,6 +76,17 @@ const whileMade = (step: Step, most: number): Fault => ({
   inject: (scene: Scene, rng: Random) => otherStream(scene, step, rng.between(1, most)),
 });
 
+const cutShort = (
+  step: Step,
+  traps: readonly number[],
+  inject: (scene: Scene, step: Step) => Promise<Injected>,
+): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, ...traps],
+  inject: (scene) => inject(scene, step),
+});
+
 const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'outbox-written': inTheGateway,
   'outbox-relayed': inTheGateway,
@@ -86,6 +98,13 @@ const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'log-appended': onThePath,
   'position-committed': onThePath,
   acknowledged: onThePath,
+  'order-done': (step) => cutShort(step, [13], orderCutShort),
+  condemned: (step) => cutShort(step, [8, 9], lettingGoCutShort),
+  'let-go': (step) => cutShort(step, [8, 9], lettingGoCutShort),
+  'position-begun': (step) => cutShort(step, [5, 32], positionCutShort),
+  'position-placed': (step) => cutShort(step, [5, 32], positionCutShort),
+  'delete-released': (step) => cutShort(step, [33], deleteCutShort),
+  'delete-expired': (step) => cutShort(step, [33], deleteCutShort),
 };
 
 export const crashPointFaults: readonly Fault[] = STEPS.map((step) => AT[step](step));

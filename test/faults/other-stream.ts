@@ -7,13 +7,16 @@ import { comparison } from './oracle.js';
 import type { Scene } from './scene.js';
 import { TABLES, tableRows } from './tables.js';
 
-export async function otherStream(scene: Scene, step: string, count: number): Promise<Injected> {
-  const id = await makeStream(scene.stack, {
+export const makeOther = (scene: Scene, step: string): Promise<string> =>
+  makeStream(scene.stack, {
     name: `other ${step} ${Date.now()}`,
     connectionId: scene.connectionId,
     pipelineId: scene.pipelineId,
     config: { tables: ['public.*'], heartbeat_interval: '2s' },
   });
+
+export async function otherStream(scene: Scene, step: string, count: number): Promise<Injected> {
+  const id = await makeOther(scene, step);
   const ended = scene.arm(step, count);
   await scene.start(undefined, id);
   await ended();
@@ -26,7 +29,7 @@ export async function otherStream(scene: Scene, step: string, count: number): Pr
 }
 
 /** Its log, folded, is the tables; its ids are unique. */
-async function equalsTables(scene: Scene, id: string): Promise<string[]> {
+export async function equalsTables(scene: Scene, id: string): Promise<string[]> {
   await scene.load.pause();
   const [, n] = (await scene.load.sentinel()).split(':').map(Number);
   const events = await eventually(
@@ -50,7 +53,7 @@ async function equalsTables(scene: Scene, id: string): Promise<string[]> {
 }
 
 /** It leaves no slot and no publication behind. Trap 33 */
-async function deleted(scene: Scene, id: string, wrong: string[]): Promise<void> {
+export async function deleted(scene: Scene, id: string, wrong: string[]): Promise<void> {
   const answer = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
   if (answer.status !== 200) wrong.push(`delete answers ${answer.status} ${answer.text}`);
   const name = `planasonix_${id.replace(/^str_/, '')}`;

@@ -99,6 +99,25 @@ describe('three brokers, of which some fail', () => {
   }, 240_000);
 });
 
+describe('a partition that nobody leads', () => {
+  it('is said, though all others can be read', async () => {
+    const kafka = await startKafka({ nodes: 3, properties: { 'min.insync.replicas': '1' } });
+    const admin = clientOf(kafka).admin();
+    await admin.connect();
+    const replicaAssignment = [1, 2].map((node, partition) => ({ partition, replicas: [node] }));
+    await admin.createTopics({ topics: [{ topic: 'single', replicaAssignment }] });
+    const stream = new StreamUnderTest('str_single', { topics: ['single'] }, { brokers: kafka.brokers });
+    stream.start();
+    await eventually('it reads', () => stream.connected);
+    await kafka.nodes[0]!.kill();
+    const failure = await eventually('it is said', () => stream.failure, { timeoutMs: 60_000 });
+    expect(failure).toMatchObject({ code: 'source_unreachable', recourse: 'retry' });
+    await stream.stop();
+    await admin.disconnect();
+    await kafka.stop();
+  }, 150_000);
+});
+
 describe('a network that fails', () => {
   let kafka: Kafka;
   let proxy: Proxy;

@@ -13,7 +13,7 @@ jest.setTimeout(180_000);
 
 /** Ids of the rows that were handed over, in order. */
 const ids = (stream: TrialStream): number[] =>
-  stream.events.map((text) => (JSON.parse(text) as { after: { id: number } }).after.id);
+  stream.events.map(({ data }) => (JSON.parse(data.toString()) as { after: { id: number } }).after.id);
 
 describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: PostgresVersion) => {
   let primary: Postgres;
@@ -34,7 +34,7 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     of.start();
     await eventually('it reads', () => {
       if (of.failure) throw of.failure;
-      return Promise.resolve(of.connected && (!more || of.kept.size > 0));
+      return Promise.resolve(of.connected && (!more || of.positions.size > 0));
     });
   };
   const insert = (from: Client, ...rows: number[]) => from.query('INSERT INTO t SELECT unnest($1::int[])', [rows]);

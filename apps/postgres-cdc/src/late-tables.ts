@@ -1,12 +1,15 @@
-import { StreamError, type TableProgress } from '@planasonix/core';
+import { StreamError, type Log, type SourceContext, type TableProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
+import { PartitionWatch, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
-import { askedTables, describeTables, type SourceTable } from './tables.js';
+import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps {
   readonly config: PostgresConfig;
   readonly publication: string;
+  readonly log: Log;
+  readonly context: Pick<SourceContext, 'streamId'>;
   control(): Promise<Client>;
   /** Sees to it that their changes are published. @throws StreamError */
   publish(control: Client, tables: readonly SourceTable[]): Promise<void>;
@@ -15,20 +18,38 @@ export interface LateTablesDeps {
 export interface Looked {
   /** New ones; their changes are published from now on. */
   readonly taken: readonly SourceTable[];
-  /** OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), or that have another name. */
+  /**
+   * OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), that have
+   * another name, or whose new partitions brought rows.
+   */
   readonly lost: readonly number[];
+  /** Partitions are others than before. */
+  readonly repartitioned: boolean;
   readonly membership: Memberships;
 }
 
 /** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
 export class LateTables {
   private refused_ = new Map<number, TableProgress>();
+  private readonly told_ = new Map<number, TableProgress>();
+  private readonly partitions: PartitionWatch;
 
-  constructor(private readonly deps: LateTablesDeps) {}
+  /** @param partitions those that are noted; kept up to date */
+  constructor(
+    private readonly deps: LateTablesDeps,
+    partitions: Map<number, Partitions>,
+  ) {
+    this.partitions = new PartitionWatch(partitions);
+  }
 
   /** Those that can't be taken up as they are, and why. */
   get refused(): readonly TableProgress[] {
     return [...this.refused_.values()];
+  }
+
+  /** Those of which a person should know something that no event says. */
+  get told(): readonly TableProgress[] {
+    return [...this.told_.values()];
   }
 
   /** @param known OID → name of those that the stream has already. */
@@ -54,7 +75,23 @@ export class LateTables {
         });
     }
     this.refused_ = refused;
-    return { taken, lost, membership: await memberships(control, publication) };
+    const { filled, repartitioned } = await this.lookAtPartitions(control, there);
+    return { taken, lost: [...lost, ...filled], repartitioned, membership: await memberships(control, publication) };
+  }
+
+  private async lookAtPartitions(control: Client, there: readonly Candidate[]) {
+    const { filled, told, changed } = await this.partitions.look(control, there.map((one) => one.oid)); // prettier-ignore
+    for (const { oid, schema, table } of there) {
+      const note = told.get(oid);
+      if (note === undefined) continue;
+      this.deps.log.warn({ streamId: this.deps.context.streamId, table: `${schema}.${table}` }, note);
+      this.told_.set(oid, {
+        table: `${schema}.${table}`,
+        ...{ state: 'done', rows_done: 0, rows_estimated: null, order: null, note },
+      });
+    }
+    // Without rows there is nothing to be read anew.
+    return { filled: this.deps.config.snapshot === 'never' ? [] : filled, repartitioned: changed };
   }
 
   /** Publishing a table without replica identity would break its owner's UPDATE and DELETE (trap 11). */

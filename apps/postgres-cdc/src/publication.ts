@@ -29,16 +29,43 @@ export async function publicationState(client: Client, name: string): Promise<Pu
   };
 }
 
+/**
+ * What the view `pg_publication_tables` says, from the catalog alone: the view opens each table, and waits for whoever
+ * keeps one of them locked.
+ */
+const publishedSql = (schemas: boolean): string => `
+  WITH RECURSIVE publication AS (SELECT oid, puballtables, pubviaroot FROM pg_catalog.pg_publication WHERE pubname = $1),
+  listed(relid) AS (
+    SELECT r.prrelid FROM pg_catalog.pg_publication_rel r JOIN publication p ON p.oid = r.prpubid
+    UNION SELECT c.oid FROM pg_catalog.pg_class c JOIN publication p ON p.puballtables
+      WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid >= 16384
+    ${
+      schemas
+        ? `UNION SELECT c.oid FROM pg_catalog.pg_publication_namespace n JOIN publication p ON p.oid = n.pnpubid
+      JOIN pg_catalog.pg_class c ON c.relnamespace = n.pnnspid WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'`
+        : ''
+    }),
+  below(root, relid) AS (
+    SELECT relid, relid FROM listed
+    UNION SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relid
+      JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relispartition)
+  SELECT n.nspname AS schema, c.relname AS table FROM publication p CROSS JOIN pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE CASE WHEN p.pubviaroot THEN c.oid IN (SELECT relid FROM listed) AND c.oid NOT IN (SELECT relid FROM below WHERE relid <> root)
+    ELSE c.relkind = 'r' AND c.oid IN (SELECT relid FROM below) END`;
+
 /** The tables that it publishes, under the names that they are published by. */
 export async function publicationTables(client: Client, name: string): Promise<readonly Name[]> {
-  const { rows } = await client.query<{ schema: string; table: string }>(
-    'SELECT schemaname AS schema, tablename AS table FROM pg_catalog.pg_publication_tables WHERE pubname = $1',
-    [name],
+  const { rows: known } = await client.query<{ schemas: string | null }>(
+    "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace')::text AS schemas",
   );
-  return rows;
+  return (await client.query<Name>(publishedSql(known[0]?.schemas != null), [name])).rows;
 }
 
-/** By OID of a table: what stands for its membership. One that was taken out and put back has another; `null`: no publication. */
+/**
+ * By OID of a table: what stands for its membership. One that was taken out and put back has another, also where it was
+ * put back with other filters, and all have another once other operations are published; `null`: no publication.
+ */
 export type Memberships = (oid: number) => string | null;
 
 export async function memberships(client: Client, name: string): Promise<Memberships> {
@@ -47,9 +74,14 @@ export async function memberships(client: Client, name: string): Promise<Members
      LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1`,
     [name],
   );
+  const state = await publicationState(client, name);
+  const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
   const named = new Map(rows.map((row) => [Number(row.table), row.membership]));
-  // All tables, or those of a schema: they come and go with the publication.
-  return (oid) => named.get(oid) ?? rows[0]?.publication ?? null;
+  return (oid) => {
+    // All tables, or those of a schema: they come and go with the publication.
+    const membership = named.get(oid) ?? rows[0]?.publication;
+    return membership === undefined ? null : `${membership}${withheld}`;
+  };
 }
 
 /** Tables of `wanted` that `published` lacks. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ReleaseReport } from '@planasonix/core';
+import type { Owned, ReleaseReport, SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import { quoteIdent } from './identifier.js';
 import { toStreamError } from './stream-error.js';
@@ -18,6 +18,7 @@ export interface ReleaseInput {
 type Remaining = ReleaseReport['remaining'][number];
 
 const QUIET_MS = 5000;
+const UNREAD_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 /** Longer ones are cut off by the server. */
 const NAME_BYTES = 63;
@@ -49,6 +50,30 @@ export async function releaseAtSource(input: ReleaseInput, signal: AbortSignal):
   if (held !== undefined) remaining.push({ what, why: `The ${held.what} still needs it.`, code: held.code });
   else await step(what, () => releasePublication(client, publication));
   return { released, remaining };
+}
+
+/**
+ * A stream that reads rows alone from now on has nothing to follow: what it made for that is given back, for a slot that
+ * nobody reads fills its server's disk. To be called once its position says so.
+ * @returns what is still its own; it is tried again when the stream is next begun
+ */
+export async function giveBackUnread(
+  { streamId, log, remember }: Pick<SourceContext, 'streamId' | 'log' | 'remember'>,
+  owned: Owned,
+  release: (signal: AbortSignal) => Promise<ReleaseReport>,
+): Promise<Owned> {
+  if (Object.keys(owned).length === 0) return owned;
+  try {
+    const { remaining } = await release(AbortSignal.timeout(UNREAD_MS));
+    if (remaining.length === 0) {
+      await remember({});
+      return {};
+    }
+    log.warn({ streamId, remaining }, 'what a stream made to follow changes could not be given back yet');
+  } catch (error) {
+    log.warn({ streamId, err: error }, 'what a stream made to follow changes could not be given back yet');
+  }
+  return owned;
 }
 
 async function releaseSlot(

@@ -10,10 +10,11 @@ import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
+import type { Partitions } from './partitions.js';
 import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
-import { NOTEBOOK, readNotebook, writeNotebook, type RowsState } from './rows/rows-state.js';
+import { NOTEBOOK, readNotebook, writeNotebook, type Notebook, type RowsState } from './rows/rows-state.js';
 import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
@@ -36,6 +37,7 @@ export class RowWork {
   private readonly noted: Map<number, string>;
   /** OID → its membership of the publication when its changes were first taken. */
   private readonly published: Map<number, string>;
+  private readonly partitions: Map<number, Partitions>;
   private noteDue = false;
   private readonly closing = new Set<string>();
   private orders = new Set<string>();
@@ -59,8 +61,9 @@ export class RowWork {
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
     });
-    this.late = new LateTables(deps);
     const notebook = beginning.resumes ? readNotebook(notes) : null;
+    this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
+    this.late = new LateTables(deps, this.partitions);
     this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
     this.published = notebook?.published ?? new Map<number, string>();
   }
@@ -83,6 +86,10 @@ export class RowWork {
     feed.start();
   }
 
+  private get notebook(): Notebook {
+    return { tables: this.noted, published: this.published, partitions: this.partitions };
+  }
+
   /** The notebook, when there is something new in it. */
   note(): ChangeBatch | null {
     const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
@@ -94,7 +101,7 @@ export class RowWork {
     if (!this.noteDue) return null;
     this.noteDue = false;
     this.feed.forget((wish) => wish.order === null);
-    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.noted, this.published) };
+    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.notebook) };
   }
 
   /** A position is committed: orders that it tells the end of are told so. */
@@ -105,6 +112,7 @@ export class RowWork {
     for (const id of ended) {
       if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
       this.closing.add(id);
+      this.deps.context.step?.('order-done');
       await this.deps.context.orders.close(id, { failed: null }).then(
         () => this.feed.forget((wish) => wish.order === id),
         () => undefined,
@@ -142,7 +150,7 @@ export class RowWork {
     const { all, finished } = this.feed;
     const own = all.filter((task) => task.wish.order === null && task.phase !== 'cancelled');
     const running = all.filter((task) => !task.over);
-    this.any ||= running.length > 0 || this.late.refused.length > 0;
+    this.any ||= running.length > 0 || this.late.refused.length + this.late.told.length > 0;
     if (!this.any) return null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
@@ -152,7 +160,7 @@ export class RowWork {
     );
     const tables: TableProgress[] = [
       ...running.slice(0, SHOWN).map((task) => task.progress),
-      ...this.late.refused.slice(0, SHOWN),
+      ...[...this.late.refused, ...this.late.told].slice(0, SHOWN),
       ...finished.map((task) => task.progress),
     ];
     const done = own.filter((task) => task.over).length;
@@ -211,7 +219,7 @@ export class RowWork {
     const { log, context } = this.deps;
     log.warn(
       { streamId: context.streamId, tables: known.length },
-      'tables were taken out of the publication; their rows are read anew once they are published',
+      'changes of tables are missing, for their publication or partitions have changed; their rows are read anew',
     );
     this.feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
     this.feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
@@ -255,7 +263,8 @@ export class RowWork {
   private async lookAround(): Promise<void> {
     const { deps } = this;
     if (deps.config.snapshot !== 'only') {
-      const { taken, lost, membership } = await this.late.look(this.known());
+      const { taken, lost, repartitioned, membership } = await this.late.look(this.known());
+      this.noteDue ||= repartitioned;
       const missed = [...lost, ...this.putBack(membership)];
       if (missed.length > 0) {
         this.noteUnpublished(missed);

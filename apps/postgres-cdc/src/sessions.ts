@@ -4,7 +4,7 @@ import { endSession } from './end-session.js';
 import { clientConfig, openSession } from './session.js';
 
 /** Sessions whose questions are short: a server that does not answer them is not waited for longer than this. */
-const STATEMENT_MS: Readonly<Record<string, number>> = { control: 30_000, heartbeat: 30_000 };
+const STATEMENT_MS: Readonly<Record<string, number>> = { control: 30_000, heartbeat: 30_000, slot: 45_000 };
 
 /** Several ask on the same session: each question waits for the answer to the one before. */
 function oneByOne(client: Client): Client {

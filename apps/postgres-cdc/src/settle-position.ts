@@ -75,7 +75,8 @@ export async function settlePosition(
 function notesOf(before: PgPosition | null): string | null {
   if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
-  return writeNotebook(new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')])));
+  const tables = new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')]));
+  return writeNotebook({ tables, published: new Map(), partitions: new Map() });
 }
 
 function understood(wanted: unknown, slot: string): Wanted {

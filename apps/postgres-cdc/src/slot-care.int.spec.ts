@@ -36,7 +36,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     of.start();
     await eventually('it reads and has a position', () => {
       if (of.failure) throw of.failure;
-      return Promise.resolve(of.kept.size > 0);
+      return Promise.resolve(of.positions.size > 0);
     });
   };
   const write = async (megabytes: number, client = admin) => {
@@ -139,7 +139,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
       remaining: [],
     });
     expect(await slot(over)).toBeUndefined();
-    over.start('resnapshot');
+    over.start({ onLost: 'resnapshot' });
     await eventually('it reads again', () => Promise.resolve(over.connected));
     expect(over.failure).toBeNull();
     await eventually('it is looked at', async () => ((await over.lag()).retention?.heldBytes ?? Infinity) < 1 << 20);
@@ -151,7 +151,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     await running(over);
     await over.stop();
     await write(2);
-    over.start('skip');
+    over.start({ onLost: 'skip' });
     await over.lag();
     await eventually('it reads', () => Promise.resolve(over.connected));
     await eventually(
@@ -196,7 +196,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     await one.stop();
     const judged = (await slotFacts(admin, slotOf(one)))!;
     await write(1);
-    one.start('resnapshot');
+    one.start({ onLost: 'resnapshot' });
     await eventually('it has a new slot', async () => {
       const now = await slotFacts(admin, slotOf(one));
       return one.connected && now!.restart! > judged.restart!;

@@ -5,6 +5,7 @@ import { WalRate } from './wal-rate.js';
 
 const facts: SlotFacts = {
   head: 10_000n,
+  flushed: 10_000n,
   restart: 4_000n,
   safeBytes: null,
   lost: false,

@@ -7,6 +7,8 @@ import { WalRate } from './wal-rate.js';
 /** What the server says of a slot, as far as its WAL goes. */
 export interface SlotFacts {
   readonly head: bigint;
+  /** What can be read of the WAL by now: a commit behind it is not durable at the source yet. */
+  readonly flushed: bigint;
   /** `null`: it holds nothing. */
   readonly restart: bigint | null;
   /** Bytes until it is lost; `null`: no limit. */
@@ -32,6 +34,7 @@ interface SlotRow {
 const FACTS = `
   SELECT to_jsonb(s)::text AS slot,
     (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS head,
+    (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS flushed,
     (extract(epoch FROM clock_timestamp() - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::bigint AS idle,
     (SELECT setting::bigint * CASE unit WHEN 'min' THEN 60000 WHEN 's' THEN 1000 ELSE 1 END
      FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_limit
@@ -39,16 +42,16 @@ const FACTS = `
 
 /** `null` where there is no such slot. */
 export async function slotFacts(client: Client, slot: string): Promise<SlotFacts | null> {
-  const { rows } = await client.query<{ slot: string; head: string; idle: string | null; idle_limit: string | null }>(
-    FACTS,
-    [slot],
-  );
+  const { rows } = await client.query<
+    Record<'slot' | 'head' | 'flushed', string> & Record<'idle' | 'idle_limit', string | null>
+  >(FACTS, [slot]);
   const [row] = rows;
   if (row === undefined) return null;
   const seen = JSON.parse(row.slot) as SlotRow;
   const limit = Number(row.idle_limit ?? 0);
   return {
     head: parseLsn(row.head),
+    flushed: parseLsn(row.flushed),
     restart: seen.restart_lsn === null ? null : parseLsn(seen.restart_lsn),
     safeBytes: seen.safe_wal_size,
     lost: seen.wal_status === 'lost' || (seen.invalidation_reason ?? null) !== null,
@@ -122,6 +125,7 @@ export interface SlotCareDeps {
 export class SlotCare {
   private readonly memory: Memory;
   private facts: SlotFacts | null = null;
+  private factsAtMs = 0;
   private seen: Retention | null = null;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking = false;
@@ -136,6 +140,11 @@ export class SlotCare {
   /** The lag, with what was last seen; without it while nothing is known, or where there is no slot. */
   along(lag: Lag): Lag {
     return this.seen === null ? lag : { ...lag, retention: this.seen };
+  }
+
+  /** How far the server's WAL went, and when it was asked (ms since the Unix epoch). */
+  get head(): { readonly lsn: bigint; readonly atMs: number } | null {
+    return this.facts === null ? null : { lsn: this.facts.flushed, atMs: this.factsAtMs };
   }
 
   /** Where the slot's WAL begins, as of the last look. */
@@ -184,8 +193,10 @@ export class SlotCare {
     this.looking = true;
     const { round } = this;
     try {
+      const askedAtMs = clock.now();
       const facts = await this.deps.facts();
       if (round !== this.round) return;
+      this.factsAtMs = askedAtMs;
       this.lookedAt = clock.monotonic();
       this.facts = facts;
       if (facts !== null) this.memory.rate.note(facts.head, this.lookedAt);

@@ -14,7 +14,7 @@ describe('what takes a slot away, or holds it back', () => {
     of.start();
     await eventually('it reads', () => {
       if (of.failure) throw of.failure;
-      return Promise.resolve(of.kept.size > 0);
+      return Promise.resolve(of.positions.size > 0);
     });
   };
   const set = async (setting: string, value: string) => {
@@ -66,7 +66,7 @@ describe('what takes a slot away, or holds it back', () => {
     });
     await rests.stop();
     // The way on: its preflight is not barred by what the user gave up.
-    rests.start('resnapshot');
+    rests.start({ onLost: 'resnapshot' });
     expect((await rests.check()).filter(({ severity }) => severity === 'error')).toEqual([]);
     await eventually('it reads again', () => Promise.resolve(rests.connected));
     expect(rests.failure).toBeNull();

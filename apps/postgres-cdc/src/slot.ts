@@ -69,20 +69,11 @@ export async function createSlot(
   control: Client,
   name: string,
   failover = false,
+  withinMs = CREATE_MS,
 ): Promise<CreatedSlot> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      blockers(control).then(
-        (who) =>
-          reject(
-            new StreamError('source_unreachable', `Creating the slot ${name} waits for open transactions: ${who}.`, {
-              hint: 'End those transactions; the stream tries again by itself.',
-            }),
-          ),
-        reject,
-      );
-    }, CREATE_MS);
+    timer = setTimeout(() => void givenUp(replication, control, name).then(reject, reject), withinMs);
   });
   const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
     `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'export', FAILOVER)" : 'EXPORT_SNAPSHOT'}`,
@@ -94,6 +85,19 @@ export async function createSlot(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Says who is waited for. The server goes on waiting when only the connection is cut, and holds the half-made slot: so
+ * the backend is ended.
+ */
+async function givenUp(replication: Client, control: Client, name: string): Promise<StreamError> {
+  const who = await blockers(control);
+  const { processID } = replication as unknown as { readonly processID: number };
+  await control.query('SELECT pg_catalog.pg_terminate_backend($1)', [processID]);
+  return new StreamError('source_unreachable', `Creating the slot ${name} waits for open transactions: ${who}.`, {
+    hint: 'End those transactions; the stream tries again by itself.',
+  });
 }
 
 async function blockers(control: Client): Promise<string> {

@@ -24,7 +24,7 @@ import { openStream, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
-import { releaseAtSource } from './release.js';
+import { giveBackUnread, releaseAtSource } from './release.js';
 import { RowWork, refuseOrders } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
@@ -112,6 +112,7 @@ export class PostgresSource implements Source {
     if (partition === NOTEBOOK) return;
     const place = decodePosition(position);
     if (place.phase === 'stream') this.reader?.settle(parseLsn(place.lsn));
+    else await this.giveBackUnread();
     await this.work?.committed(place);
   }
 
@@ -149,7 +150,7 @@ export class PostgresSource implements Source {
   }
 
   private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {
-    if (this.reader !== null) return this.reader.lag;
+    if (this.reader !== null) return this.reader.lag(this.care.head);
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
     if (position?.phase !== 'stream')
@@ -231,7 +232,7 @@ export class PostgresSource implements Source {
     await this.known.add(beginning.tables);
     this.care.begin();
     yield CONNECTED;
-    if (position.phase === 'done') return refuseOrders(context.orders);
+    if (position.phase === 'done') return this.giveBackUnread().then(() => refuseOrders(context.orders));
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
     const flow = {
@@ -335,6 +336,10 @@ export class PostgresSource implements Source {
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
     };
+  }
+
+  private async giveBackUnread(): Promise<void> {
+    this.owned = await giveBackUnread(this.context, this.owned, (signal) => this.release({ force: false }, signal));
   }
 
   private async remember(more: Owned): Promise<void> {

@@ -44,10 +44,10 @@ export class KnownTables {
     return this.keys.get(relation.oid) ?? [];
   }
 
-  /** Columns that never leave the worker, by the table's name now and by the one that it was met by. */
+  /** Columns that never leave the worker: by the table's name now, the one that it was met by, and that of its root. */
   excludedOf({ oid, schema, table }: { oid: number; schema: string; table: string }): ReadonlySet<string> {
-    const of = this.config.exclude_columns;
-    return new Set([...(of[`${schema}.${table}`] ?? []), ...(of[this.names.get(oid) ?? ''] ?? [])]);
+    const names = [`${schema}.${table}`, this.names.get(oid), this.names.get(this.roots.get(oid) ?? oid)];
+    return new Set(names.flatMap((name) => this.config.exclude_columns[name ?? ''] ?? []));
   }
 
   /** Where somebody may stand at a table; a partition goes by its root. */

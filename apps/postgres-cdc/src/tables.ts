@@ -67,6 +67,10 @@ const COLLATIONS_OF = (index: string) => `
 const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
 
+/** Asking for the size waits for the table's lock: not where somebody keeps it to himself, a rewrite takes hours. */
+const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock')
+  THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
+
 const DETAILS = `
   SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, r.columns AS identity_key, r.collations AS identity_collations,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
@@ -79,7 +83,7 @@ const DETAILS = `
   LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(pg_relation_size(l.oid)), 0) AS bytes,
+    SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(${BYTES}), 0) AS bytes,
       json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
     FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace
     WHERE l.relkind = 'r' AND (l.oid = c.oid OR c.relkind = 'p' AND l.oid IN (SELECT t.relid FROM pg_partition_tree(c.oid) t WHERE t.isleaf))) leaves

@@ -29,6 +29,14 @@ export interface WalReaderDeps {
   readonly waker: Waker;
 }
 
+interface HeldMessage {
+  readonly message: Buffer;
+  readonly high: number;
+  readonly low: number;
+  /** It was looked at before, by types that are no more. */
+  readonly again?: true;
+}
+
 /** Reads one slot from one place on: decodes what comes, hands it over in batches, keeps the server informed. */
 export class WalReader {
   private readonly decoder: StreamDecoder;
@@ -36,7 +44,7 @@ export class WalReader {
   private readonly connection: WalConnection;
   private readonly acker: Acker;
   /** Messages that wait until a table is known; the driver uses its buffer again, so these are copies. */
-  private held: { readonly message: Buffer; readonly high: number; readonly low: number }[] | null = null;
+  private held: HeldMessage[] | null = null;
   private failure: Error | null = null;
   /** The catalog is being asked about a table. */
   private learning = false;
@@ -67,7 +75,19 @@ export class WalReader {
 
   async open(from: bigint): Promise<void> {
     const { slot, publication, serverVersion, walSenderTimeoutMs } = this.deps;
-    await this.connection.open({ slot, publication, from, messages: serverVersion >= 140_000 });
+    const late = setTimeout(() => {
+      this.fail(
+        new StreamError('source_unreachable', `The server did not begin to send within ${SILENCE_MS / 1000} s.`),
+      );
+      void this.connection.close();
+    }, SILENCE_MS);
+    try {
+      await this.connection.open({ slot, publication, from, messages: serverVersion >= 140_000 });
+    } catch (error) {
+      throw this.failure ?? error;
+    } finally {
+      clearTimeout(late);
+    }
     const interval = statusInterval(walSenderTimeoutMs);
     this.timer = setInterval(() => this.tick(interval), Math.min(TICK_MS, interval / 2));
   }
@@ -77,12 +97,20 @@ export class WalReader {
     this.acker.settle(lsn);
   }
 
-  get lag(): Lag {
-    const backlog = this.walEnd - this.acker.acknowledged;
+  /**
+   * @param head how far the server's WAL went when it was asked. A keepalive tells only how far the server has read it
+   *   to us: that says nothing of commits behind that place.
+   */
+  lag(head: { readonly lsn: bigint; readonly atMs: number } | null): Lag {
+    const { endLsn } = this.decoder;
+    const received = this.held === null && endLsn > this.walEnd ? endLsn : this.walEnd;
+    if (head !== null && received >= head.lsn) this.provedAtMs = head.atMs;
+    const end = head !== null && head.lsn > received ? head.lsn : received;
+    const backlog = end - this.acker.acknowledged;
     return {
       oldestPendingMs: this.queue.oldestPendingMs,
       provedAtMs: this.provedAtMs,
-      backlogBytes: this.walEnd === 0n ? null : Number(backlog > 0n ? backlog : 0n),
+      backlogBytes: end === 0n ? null : Number(backlog > 0n ? backlog : 0n),
     };
   }
 
@@ -156,10 +184,10 @@ export class WalReader {
     else this.process(message, high, low);
   }
 
-  private process(message: Buffer, high: number, low: number): void {
+  private process(message: Buffer, high: number, low: number, again = false): void {
     try {
       const { decoder, queue } = this;
-      const fed = decoder.feed(message, high, low);
+      const fed = again ? decoder.feedAgain(message, high, low) : decoder.feed(message, high, low);
       if (fed === 'change') {
         queue.changed();
         if (!this.throttled && queue.full) {
@@ -170,6 +198,9 @@ export class WalReader {
       else if (fed === 'relation') {
         if (this.deps.known(decoder.pending!)) decoder.adopt();
         else this.hold(decoder.pending!);
+      } else if (fed === 'outdated') {
+        this.hold(decoder.pending!);
+        this.held!.push({ message: Buffer.from(message), high, low, again: true });
       }
     } catch (error) {
       this.fail(error instanceof Error ? error : new Error(String(error)));
@@ -196,8 +227,8 @@ export class WalReader {
     const held = this.held ?? [];
     this.held = null;
     for (let i = 0; i < held.length; i++) {
-      const { message, high, low } = held[i]!;
-      this.process(message, high, low);
+      const { message, high, low, again } = held[i]!;
+      this.process(message, high, low, again);
       if (this.pausedAgain()) {
         (this.held ??= []).push(...held.slice(i + 1));
         return;
@@ -212,7 +243,6 @@ export class WalReader {
 
   private keepalive(walEnd: bigint, mustAnswer: boolean): void {
     this.heardAt = this.deps.clock.monotonic();
-    this.provedAtMs = this.deps.clock.now();
     // Decoding may be behind what is held back here; then the place is not reached yet.
     if (this.held === null && walEnd > this.walEnd) this.walEnd = walEnd;
     if (mustAnswer) this.acker.answer();

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** What the launcher itself reads of the environment; everything else passes through to the apps as it is. */
 export interface LaunchEnv {
   readonly databaseUrl: string | null;
@@ -31,10 +33,13 @@ export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEn
   const encryptionKey = text('ENCRYPTION_KEY');
   if (encryptionKey !== null && Buffer.from(encryptionKey, 'base64').length !== 32)
     problems.push('ENCRYPTION_KEY must be 32 bytes in base64 (openssl rand -base64 32)');
+  const host = text('HOST') ?? (source.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1');
+  if (host !== 'localhost' && isIP(host) === 0)
+    problems.push(`HOST is the address to listen on, and "${host}" is none: unset it, or HOST=127.0.0.1`);
   const env: LaunchEnv = {
     databaseUrl: text('DATABASE_URL'),
     redisUrl: text('REDIS_URL'),
-    host: text('HOST') ?? (source.NODE_ENV === 'production' ? '0.0.0.0' : '127.0.0.1'),
+    host,
     port: whole('PORT'),
     apiKey: text('PLANASONIX_API_KEY'),
     encryptionKey,

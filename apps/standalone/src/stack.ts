@@ -19,6 +19,8 @@ export interface StackOptions {
   readonly redisUrl: string;
   readonly apiKey: string;
   readonly encryptionKey: string;
+  /** Where the apps listen, and on which port the gateway does. */
+  readonly host: string;
   readonly port: number;
   readonly workers: number;
   /** Passed on to the apps under what is made here. */
@@ -47,6 +49,7 @@ export function appEnv(app: string, options: StackOptions, healthPort: number): 
     DATABASE_URL: options.databaseUrl,
     REDIS_URL: options.redisUrl,
     ENCRYPTION_KEY: options.encryptionKey,
+    HOST: options.host,
     PORT: String(options.port),
     HEALTH_PORT: String(healthPort),
     ...(app === GATEWAY ? { PLANASONIX_API_KEY: options.apiKey } : {}),
@@ -63,6 +66,12 @@ export function launch(app: string, name: string, options: StackOptions, healthP
     write: masked(options.write, [options.apiKey, options.encryptionKey, options.databaseUrl, options.redisUrl]),
     restarts,
   });
+}
+
+/** Where somebody on this machine finds what listens on `host`. */
+export function urlOf(host: string, port: number): string {
+  const at = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${at.includes(':') ? `[${at}]` : at}:${port}`;
 }
 
 /** @returns whether the app behind `url` said within `withinMs` that it is ready. */
@@ -84,7 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (let number = 1; number <= count; number++) {
       const port = await freePort();
       processes.push(launch(app, count === 1 ? app : `${app}.${number}`, options, port, true));
-      if (!SINGLE.includes(app)) connectors.push(`http://127.0.0.1:${port}`);
+      if (!SINGLE.includes(app)) connectors.push(urlOf(options.host, port));
     }
   }
   const stopping = new AbortController();
@@ -92,7 +101,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const opened = announced.then(() => {
     if (!stopping.signal.aborted) processes.push(launch(GATEWAY, GATEWAY, options, 0, true));
   });
-  const url = `http://127.0.0.1:${options.port}`;
+  const url = urlOf(options.host, options.port);
   return {
     url,
     ready: () => opened.then(() => readyAt(url, stopping.signal)),

@@ -71,6 +71,7 @@ async function prepare(root: string, env: ReturnType<typeof readLaunchEnv>) {
     redisUrl: servers.redisUrl,
     apiKey: key.value,
     encryptionKey: env.encryptionKey ?? state.secret('encryption-key', newEncryptionKey).value,
+    host: env.host,
     port: env.port,
     workers: env.workers,
     env: env.inherited,

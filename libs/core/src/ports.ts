@@ -26,8 +26,11 @@ export interface StreamLedger {
   claim(workerId: string, streamId: string): Promise<StreamSpec | null>;
   /** Ids of streams of this type that should run and have no live lease, oldest first. */
   orphans(sourceType: string, limit: number): Promise<readonly string[]>;
-  /** Extends the leases. A stream that is missing from the answer is no longer held. */
-  renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>>;
+  /**
+   * Extends the leases. A stream that is missing from the answer is no longer held. Of several, one whose row somebody
+   * else has locked is `busy` and not extended: the others do not wait for it. One alone waits.
+   */
+  renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView | 'busy'>>;
   /**
    * Writes an observation. With `generation`, only if the row still has it (`superseded` otherwise).
    * `fenced`: the epoch is not ours any more.

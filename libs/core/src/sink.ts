@@ -82,8 +82,11 @@ export interface EventLog {
   tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry>;
   depth(streamId: string): Promise<number>;
   totals(streamId: string): Promise<LogTotals>;
-  /** Removes the stream's log after `seconds` (0: now). */
-  expire(streamId: string, seconds: number): Promise<void>;
+  /**
+   * Removes the stream's log after `seconds` (0: now) and bars every lower epoch until then (a minute at the least), so
+   * that nobody who was under way makes it anew. A writer who opens it with no lower epoch keeps it: it lives on.
+   */
+  expire(streamId: string, seconds: number, epoch: number): Promise<void>;
   /** How safe and how full the log is: `log_not_durable`, `log_unavailable`, … */
   check(): Promise<readonly Check[]>;
   close(): Promise<void>;

@@ -20,6 +20,20 @@ export const STEPS = [
   /** Between position and acknowledgement. */
   'position-committed',
   'acknowledged',
+  /** Worker: the rows of an order are in the log and their position is committed, the order is still open. */
+  'order-done',
+  /** Worker: the row says that the stream is over its budget, its slot is still there. */
+  'condemned',
+  /** Worker: the slot is gone, the lease is still held. */
+  'let-go',
+  /** Gateway: the position that a user sets is marked in the store, the log has not been touched. */
+  'position-begun',
+  /** Gateway: it is in the log and not in the store. */
+  'position-placed',
+  /** Gateway: what a deleted stream held at its source is given back, log and row are there. */
+  'delete-released',
+  /** Gateway: its log is to expire, its row is there. */
+  'delete-expired',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

@@ -234,6 +234,73 @@ describe('a worker, when things fail', () => {
     expect(server.acked).toBe(1);
   });
 
+  it('keeps its leases over renewals that hang for as long as leases live: there is time for others', async () => {
+    const { clock, ledger, server, lines, worker } = hostWorld();
+    ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    ledger.renewalsHang.push(9_000, 9_000);
+    await clock.advance(20_000);
+    expect(server.reads).toHaveLength(1);
+    expect(lines.lines.some(({ message }) => message.includes('leases could not be renewed'))).toBe(true);
+  });
+
+  it('gives back a lease that it has given up, also where the store renews it in the end', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    ledger.answersLate = true;
+    ledger.renewalsHang.push(6_000, 6_000, 6_000);
+    const renew = ledger.renew.bind(ledger);
+    // Granted when it was asked, answered when it is too late.
+    ledger.renew = async (...of) => {
+      if (row.epoch === 1) row.leaseUntil = clock.monotonic() + 9_000;
+      return renew(...of);
+    };
+    await clock.advance(7_600);
+    expect(server.readers).toBe(0);
+    await clock.advance(2_500);
+    expect(row).toMatchObject({ epoch: 2, owner: 'w1' });
+    expect(server.readers).toBe(1);
+  });
+
+  it('loses no stream because the row of another is locked', async () => {
+    const { clock, ledger, worker } = hostWorld();
+    for (let n = 0; n < 3; n++) ledger.add(`str_${n}`);
+    worker();
+    await clock.advance(100);
+    ledger.locked.add('str_1');
+    await clock.advance(12_000);
+    expect([0, 1, 2].map((n) => ledger.row(`str_${n}`).epoch)).toEqual([1, 2, 1]);
+  });
+
+  it('takes up again what it has lost as fast as sources open, a few at once, its own first', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    for (let n = 0; n < 30; n++) ledger.add(`str_${n}`);
+    const host = worker('w1', 30);
+    await clock.advance(1_000);
+    expect(server.readers).toBe(30);
+    ledger.down = true;
+    await clock.advance(9_000);
+    expect(server.readers).toBe(0);
+    const mine = new Map(ledger.rows);
+    ledger.rows.clear();
+    for (let n = 0; n < 20; n++) ledger.add(`str_other_${n}`, { epoch: 1 });
+    for (const [id, row] of mine) ledger.rows.set(id, row);
+    server.answers = false;
+    ledger.down = false;
+    await clock.advance(2_000);
+    expect(server.readers).toBe(8);
+    await clock.advance(2_000);
+    expect(server.readers).toBe(16); // those that do not answer hold up nobody for longer
+    server.answers = true;
+    server.changed.ring();
+    await clock.advance(100);
+    expect(server.readers).toBe(30);
+    for (const id of mine.keys()) expect(host.isHeld(id)).toBe(true);
+  });
+
   it('changes nothing when it wakes up from a freeze beside its successor (traps 27, 32)', async () => {
     const { clock, ledger, server, log, worker } = hostWorld();
     const row = ledger.add(ID);

@@ -1,7 +1,9 @@
 import type { CounterReport, LeaseView } from '@planasonix/core';
 import type { EngineDeps, ReportCounters } from './deps.js';
 import { holds, holdsUntil, LEASE } from './lease.js';
+import { Openings } from './openings.js';
 import { StreamRunner, type RunnerEnd } from './runner.js';
+import { within } from './within.js';
 
 export interface WorkerHostOptions extends EngineDeps {
   readonly workerId: string;
@@ -20,16 +22,18 @@ export interface HostHealth {
 
 interface Tenant {
   readonly runner: StreamRunner;
-  /** `until`: monotonic time until which it may write. */
-  readonly lease: { until: number };
+  /** `until`: monotonic time until which it may write. `lapsed`: it was given up for that; no late answer brings it back. */
+  readonly lease: { until: number; lapsed: boolean };
 }
 
 const RECONCILE_MS = 2_000;
 const COUNT_MS = 1_000;
 /** How often it looks whether a lease has run out. */
 const WATCH_MS = 250;
-/** Streams taken up at once: each opens connections. */
-const CLAIMS_AT_ONCE = 8;
+/** Streams taken up at once: each opens connections. Invariant 6. */
+const OPENINGS_AT_ONCE = 8;
+/** An opening that takes longer, as at a dead host, does not keep the next one waiting. */
+const OPENING_MS = 2_000;
 
 /** All streams of one source type that this worker holds: takes leases, keeps them, gives them up in time. */
 export class WorkerHost {
@@ -37,8 +41,12 @@ export class WorkerHost {
   readonly #claiming = new Set<string>();
   readonly #lookAgain = new Set<string>();
   readonly #stopping = new AbortController();
+  readonly #openings = new Openings(OPENINGS_AT_ONCE, (streamId) => this.#open(streamId));
+  /** Lost because they could not be renewed in time: taken up before any other. */
+  readonly #lapsed = new Set<string>();
   readonly #capacity: number;
   #storeAt: number;
+  #renewals = 0;
 
   constructor(private readonly options: WorkerHostOptions) {
     this.#capacity = options.capacity ?? 100;
@@ -102,16 +110,21 @@ export class WorkerHost {
   async #reconcile(): Promise<void> {
     const free = this.#capacity - this.#tenants.size - this.#claiming.size;
     if (free <= 0) return;
-    const { clock, ledger, log, sourceType } = this.options;
-    const ids = await ledger.orphans(sourceType, Math.min(free, CLAIMS_AT_ONCE));
+    const { clock, ledger, sourceType } = this.options;
+    const ids = await ledger.orphans(sourceType, free);
     this.#storeAt = clock.monotonic();
-    await Promise.all(
-      ids.map((id) =>
-        this.#claim(id).catch((error: unknown) =>
-          log.warn({ streamId: id, err: error }, 'a stream could not be taken up'),
-        ),
-      ),
-    );
+    this.#openings.offer([...new Set([...this.#lapsed, ...ids])]);
+  }
+
+  /** Resolves when the stream is read from, or has failed, or takes too long. */
+  async #open(streamId: string): Promise<void> {
+    try {
+      await this.#claim(streamId);
+      const opened = this.#tenants.get(streamId)?.runner.opened;
+      if (opened) await within(this.options.clock, OPENING_MS, opened);
+    } catch (error) {
+      this.options.log.warn({ streamId, err: error }, 'a stream could not be taken up');
+    }
   }
 
   async #claim(streamId: string): Promise<void> {
@@ -119,6 +132,7 @@ export class WorkerHost {
     if (this.#tenants.size + this.#claiming.size >= this.#capacity) return;
     const { clock, ledger, workerId, sourceType, log } = this.options;
     this.#claiming.add(streamId);
+    this.#lapsed.delete(streamId);
     try {
       const askedAt = clock.monotonic();
       const spec = await ledger.claim(workerId, streamId);
@@ -129,11 +143,11 @@ export class WorkerHost {
         return;
       }
       log.info({ streamId, epoch: spec.epoch }, 'stream taken up');
-      const lease = { until: holdsUntil(askedAt) };
+      const lease = { until: holdsUntil(askedAt), lapsed: false };
       const runner = new StreamRunner({
         engine: this.options,
         spec,
-        mayWrite: () => holds(lease.until, clock.monotonic()),
+        mayWrite: () => !lease.lapsed && holds(lease.until, clock.monotonic()),
         refresh: () => this.#lookSoon(streamId),
       });
       const tenant: Tenant = { runner, lease };
@@ -150,21 +164,41 @@ export class WorkerHost {
     this.options.log.info({ streamId, epoch: tenant.runner.held.epoch, end }, 'stream let go');
     this.#report([tenant]);
     if (this.#tenants.get(streamId) === tenant) this.#tenants.delete(streamId);
+    const { until, lapsed } = tenant.lease;
+    if (end === 'lost' && (lapsed || !holds(until, this.options.clock.monotonic()))) this.#giveBack(tenant);
     // A start that came while it was ending finds nobody else to hear of it.
     if (end !== 'lost' && !this.#stopping.signal.aborted) void this.#claim(streamId).catch(() => undefined);
   }
 
+  /**
+   * A lease that was not renewed in time may stand in the row all the same, where the answer was lost and not the
+   * question. By its epoch, this changes nothing for a successor (Invariant 3).
+   */
+  #giveBack({ runner }: Tenant): void {
+    this.#lapsed.add(runner.held.streamId);
+    this.options.ledger.report(runner.held, { releaseLease: true }).catch(() => undefined);
+  }
+
+  /** No lease depends on one query: where one has no answer, the next is sent while there is time left. */
   async #keepLeases(): Promise<void> {
-    const { clock, log } = this.options;
+    const { clock } = this.options;
     let wait: number = LEASE.renewEveryMs;
     while (await clock.sleep(wait, this.#stopping.signal)) {
-      wait = LEASE.renewEveryMs;
-      try {
-        await this.#renew(this.#tenants);
-      } catch (error) {
-        wait = LEASE.retryEveryMs;
-        log.warn({ err: error }, 'leases could not be renewed; trying again');
-      }
+      const renewed = this.#renewals < LEASE.underWay && (await within(clock, LEASE.answerWithinMs, this.#renewAll()));
+      wait = renewed === true ? LEASE.renewEveryMs : LEASE.retryEveryMs;
+    }
+  }
+
+  async #renewAll(): Promise<boolean> {
+    this.#renewals++;
+    try {
+      await this.#renew(this.#tenants);
+      return true;
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'leases could not be renewed; trying again');
+      return false;
+    } finally {
+      this.#renewals--;
     }
   }
 
@@ -173,7 +207,7 @@ export class WorkerHost {
     const { clock, ledger, workerId } = this.options;
     const asked = [...tenants];
     const askedAt = clock.monotonic();
-    const views: ReadonlyMap<string, LeaseView> = await ledger.renew(
+    const views: ReadonlyMap<string, LeaseView | 'busy'> = await ledger.renew(
       workerId,
       asked.map(([, { runner }]) => runner.held),
     );
@@ -182,6 +216,7 @@ export class WorkerHost {
       const view = views.get(streamId);
       if (!view)
         void tenant.runner.abandon(); // Invariant 3
+      else if (view === 'busy') this.#lookSoon(streamId);
       else {
         tenant.lease.until = Math.max(tenant.lease.until, holdsUntil(askedAt));
         tenant.runner.apply(view);
@@ -192,7 +227,10 @@ export class WorkerHost {
   /** Whoever could not renew stops before the lease ends; whoever was frozen finds out here, or at the next write. Trap 27 */
   #giveUpLapsed(): void {
     const now = this.options.clock.monotonic();
-    for (const { runner, lease } of this.#tenants.values()) if (!holds(lease.until, now)) void runner.abandon();
+    for (const { runner, lease } of this.#tenants.values()) {
+      lease.lapsed ||= !holds(lease.until, now);
+      if (lease.lapsed) void runner.abandon();
+    }
   }
 
   #count(): void {

@@ -3,4 +3,5 @@ export { type EngineDeps, type ReportCounters, type SourceExtras } from './deps.
 export { type HostHealth, WorkerHost, type WorkerHostOptions } from './host.js';
 export { LEASE } from './lease.js';
 export { Pump, PUMP_LIMITS, type PumpDeps, type PumpLimits } from './pump.js';
+export { within } from './within.js';
 export { type RunnerEnd, StreamRunner } from './runner.js';

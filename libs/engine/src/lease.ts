@@ -4,9 +4,14 @@
  */
 export const LEASE = {
   durationMs: 9_000,
-  renewEveryMs: 3_000,
-  /** After a renewal that failed. */
-  retryEveryMs: 1_000,
+  /** From an answer to the next renewal: early, so that there is time left for others where it gets no answer. */
+  renewEveryMs: 2_000,
+  /** A renewal without an answer for this long is not waited for: it may still count, but the next one is sent. */
+  answerWithinMs: 1_000,
+  /** After a renewal that failed or has no answer yet. */
+  retryEveryMs: 500,
+  /** Renewals without an answer at the most. Invariant 6. */
+  underWay: 3,
   /** The holder stops this long before the end. */
   marginMs: 1_500,
 } as const;

@@ -39,6 +39,9 @@ const WATCH_MS = 1_000;
 export class StreamRunner {
   readonly counters: Counters;
   readonly done: Promise<RunnerEnd>;
+  /** It has said a status, or an attempt has failed, or it is over. */
+  readonly opened: Promise<void>;
+  #sayOpened: () => void = () => undefined;
   readonly #held: Held;
   readonly #bell = new Bell();
   readonly #over = new AbortController();
@@ -70,6 +73,7 @@ export class StreamRunner {
     this.#owned = spec.owned;
     this.#onLost = spec.onLostPosition;
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
+    this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
     this.done = this.#main();
     void this.#watch();
   }
@@ -129,6 +133,7 @@ export class StreamRunner {
     } finally {
       this.#over.abort();
       this.#bell.ring();
+      this.#sayOpened();
     }
   }
 
@@ -223,6 +228,7 @@ export class StreamRunner {
     this.#paused = false;
     this.#failures = progressed ? 1 : this.#failures + 1;
     this.#failure = failure;
+    this.#sayOpened();
   }
 
   /** @returns an end, or `null` with `#failure` cleared when the stream goes on (later). */
@@ -255,8 +261,10 @@ export class StreamRunner {
     if (this.#confirmed?.generation === generation && this.#confirmed.status === status) return null;
     const answer = await this.#tell({ status, ...extra }, generation);
     if (answer === 'fenced') return this.#lose();
-    if (answer === 'written') this.#confirmed = { generation, status };
-    else this.#askAgain(answer);
+    if (answer === 'written') {
+      this.#confirmed = { generation, status };
+      this.#sayOpened();
+    } else this.#askAgain(answer);
     return null;
   }
 

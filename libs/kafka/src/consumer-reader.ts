@@ -167,11 +167,11 @@ export class FetchReader implements PartitionReader {
     const { place } = reading;
     if (code === CODES.outOfRange) return this.#fail({ kind: 'out_of_range', place });
     if (code === CODES.denied) return this.#fail({ kind: 'denied', place });
-    reading.failingSince ??= this.options.clock.monotonic();
+    const now = this.options.clock.monotonic();
+    const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
-      if (this.options.clock.monotonic() - reading.failingSince > GONE_MS)
-        return this.#fail({ kind: 'topic_gone', place });
-    } else if (!MOVED.has(code)) {
+      if (failingMs > GONE_MS) return this.#fail({ kind: 'topic_gone', place });
+    } else if (!MOVED.has(code) || failingMs > PATIENCE_MS) {
       this.#failure ??= { error: toStreamError(new KafkaError(code, partitionName(place)), 'reading') };
       return;
     }

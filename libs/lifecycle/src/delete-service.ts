@@ -1,4 +1,4 @@
-import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport } from '@planasonix/core';
+import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport, type Steps } from '@planasonix/core';
 import type { Actor, ForgottenStore, PgStreamLedger, StreamCommands } from '@planasonix/store';
 import { z } from 'zod';
 import type { AskService } from './ask-service.js';
@@ -23,6 +23,8 @@ export interface DeleteDeps {
   readonly kick: () => void;
   readonly nudge: (streamId: string) => void;
   readonly eventLog: (output: PipelineOutput) => EventLog;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 /** Delete: fence, stop, drop, verify, remove (trap 33). What can't be given back is refused, or with `force` recorded. */
@@ -47,8 +49,10 @@ export class DeleteService {
       // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
+      this.deps.step?.('delete-released');
       const log = this.deps.eventLog(spec.output);
-      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS).catch((error: unknown) => {
+      // Under the row's epoch, so that a position that is being set meanwhile comes too late (Invariant 3).
+      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS, spec.epoch).catch((error: unknown) => {
         if (options.force) return;
         throw new LifecycleError(
           503,
@@ -57,6 +61,7 @@ export class DeleteService {
           error instanceof StreamError ? error.hint : null,
         );
       });
+      this.deps.step?.('delete-expired');
       const left = held === null ? null : forgotten.row(spec, held);
       if (!(await commands.finishDelete(actor, streamId, left)))
         throw new LifecycleError(404, 'not_found', 'There is no such stream.');

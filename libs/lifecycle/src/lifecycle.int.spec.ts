@@ -252,6 +252,12 @@ describe('commands, from acceptance to truth', () => {
     await expect(
       new AskService({ live: () => Promise.resolve(0) }, queues, systemClock).ask('fake', { kind: 'check' }, 100),
     ).rejects.toMatchObject({ code: 'no_worker' });
+    // One whose heartbeat is late is not absent.
+    const since = Date.now();
+    const late = { live: () => Promise.resolve(Date.now() - since > 1500 ? 1 : 0) };
+    expect(await new AskService(late, queues, systemClock).ask('fake', { kind: 'check', streamId: id }, 5000)).toEqual({
+      kind: 'check',
+    });
     await expect(asks.ask('nobody', { kind: 'check' }, 300)).rejects.toMatchObject({
       httpStatus: 503,
       code: 'worker_busy',

@@ -1,4 +1,11 @@
-import { StreamError, type Clock, type EventLog, type PipelineOutput, type Positions } from '@planasonix/core';
+import {
+  StreamError,
+  type Clock,
+  type EventLog,
+  type PipelineOutput,
+  type Positions,
+  type Steps,
+} from '@planasonix/core';
 import {
   isAtRest,
   type Actor,
@@ -31,6 +38,8 @@ export interface PositionDeps {
   readonly asks: Pick<AskService, 'ask'>;
   readonly eventLog: (output: PipelineOutput) => EventLog;
   readonly clock: Clock;
+  /** Absent: nobody asks. */
+  readonly step?: Steps;
 }
 
 /** Where a stream goes on, set by hand while nobody reads: settled with the source, then log, then store. */
@@ -51,7 +60,7 @@ export class PositionService {
     const to = await this.settled(actor, row.source_type, streamId, wanted);
     const spec = await ledger.spec(streamId);
     if (spec === null) throw missing();
-    const begun = await positions.begin(actor, streamId, row);
+    const begun = await positions.begin(actor, streamId, row, to);
     switch (begun.kind) {
       case 'missing':
         throw missing();
@@ -64,14 +73,16 @@ export class PositionService {
       case 'begun':
         break;
     }
+    this.deps.step?.('position-begun');
     const log = this.deps.eventLog(spec.output);
     try {
       await log.fence(streamId, begun.epoch); // Invariant 3: the log first
     } catch (error) {
-      await positions.abandon(streamId, begun.epoch, begun.pendingBefore);
+      await positions.abandon(streamId, begun.epoch, begun.marked);
       throw logDown(error, 'The log can not be reached; the position is what it was.');
     }
     await this.place(log, streamId, begun.epoch, to);
+    this.deps.step?.('position-placed');
     const known = await positions.finish(actor, streamId, begun, to);
     if (known === null) throw superseded();
     return known;

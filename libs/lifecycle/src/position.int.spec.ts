@@ -2,6 +2,7 @@ import { systemClock, type ChangeBatch, type EventLog, type Log } from '@planaso
 import { openLog } from '@planasonix/sinks';
 import {
   DraftStore,
+  ForgottenStore,
   openStore,
   PgStreamLedger,
   PipelineStore,
@@ -14,11 +15,19 @@ import {
 } from '@planasonix/store';
 import { startPostgres, startProxy, startRedis, type Proxy } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
-import { PositionService, type LifecycleError, type PositionDeps } from './index.js';
+import {
+  AskService,
+  CommandService,
+  DeleteService,
+  PositionService,
+  type LifecycleError,
+  type PositionDeps,
+} from './index.js';
 
 jest.setTimeout(120_000);
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const noQueues = { ping: () => Promise.resolve(), ask: () => Promise.reject(new Error('nobody asks')) };
 const never = new AbortController().signal;
 
 function batch(first: number, last: number): ChangeBatch {
@@ -108,7 +117,7 @@ describe('a position that is set by hand', () => {
   it('goes back: the next owner reads from there, and the same ids are in the log again', async () => {
     const id = await rested();
     const known = await service().set(actor, id, { at: 3 });
-    expect(known).toEqual({ positions: new Map([['', '3']]), committedAt: expect.any(Date) });
+    expect(known).toEqual({ positions: new Map([['', '3']]), committedAt: expect.any(Date), pending: null });
     expect(await goesOn(id)).toEqual({ from: 3, events: 3 });
     expect((await log.read(id, { limit: 99 })).map((entry) => entry.id)).toEqual(
       ['e-1', 'e-2', 'e-3', 'e-4', 'e-5', 'e-4', 'e-5', 'e-6'], // prettier-ignore
@@ -173,6 +182,34 @@ describe('a position that is set by hand', () => {
     expect(failures).toBeGreaterThan(1);
     expect(await goesOn(id)).toEqual({ from: 3, events: 3 });
   });
+
+  it.each([true, false])(
+    'a delete (purge: %s) that overtakes it leaves no log behind that stays for ever',
+    async (purge) => {
+      const id = await rested();
+      const eventLog = () => log;
+      const once = { commands, ledger, kick: () => {}, nudge: () => {}, eventLog, clock: systemClock };
+      const remover = new DeleteService({
+        ...once,
+        service: new CommandService(once),
+        asks: new AskService({ live: () => Promise.resolve(0) }, noQueues, systemClock),
+        forgotten: new ForgottenStore(store, box),
+      });
+      /** Begun in the store; the delete comes before it has touched the log. */
+      const late = {
+        fence: async (...of: Parameters<EventLog['fence']>) => {
+          await remover.remove(actor, id, { force: false, purge });
+          await log.fence(...of);
+        },
+        place: log.place.bind(log),
+      } as EventLog;
+      expect(await refused(service({ eventLog: () => late }).set(actor, id, {}))).toMatchObject({ code: 'superseded' });
+      const client = redis.client();
+      expect(await client.ttl(`plnx:log:{${id}}`)).toBeGreaterThan(0);
+      expect(await client.hget(`plnx:log:{${id}}`, 'pos:')).toBe(purge ? null : '5');
+      expect(await client.exists(`plnx:events:{${id}}`)).toBe(purge ? 0 : 1);
+    },
+  );
 
   it('is refused while it reads; the last of many at once wins, and a start among them is never torn', async () => {
     const id = await rested();

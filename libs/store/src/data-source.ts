@@ -4,7 +4,9 @@ import type { Log } from '@planasonix/core';
 import { ENTITIES } from './entities.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
-import { SetAside1764100000000 } from './migrations/1764100000000-set-aside.js';
+import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
+import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numbers.js';
+import { SetAside1764300000000 } from './migrations/1764300000000-set-aside.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -17,6 +19,8 @@ export interface OpenStoreOptions {
   readonly log: Log;
   /** Connections at the most; default 10. */
   readonly poolSize?: number;
+  /** What a query may take; default 1.9 s, within the wait of a request. */
+  readonly answerMs?: number;
   /** How long to go on trying at boot, milliseconds; default 60 s. */
   readonly patienceMs?: number;
 }
@@ -27,7 +31,13 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     type: 'postgres',
     url,
     entities: ENTITIES,
-    migrations: [Initial1763900000000, OrdersAndPositions1764000000000, SetAside1764100000000],
+    migrations: [
+      Initial1763900000000,
+      OrdersAndPositions1764000000000,
+      ProbeNumbers1764100000000,
+      PositionWanted1764200000000,
+      SetAside1764300000000,
+    ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,
     // A connection that breaks while it is idle is replaced by the next query; without a handler it would end us.
@@ -36,7 +46,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       Client: StoreClient,
       max: options.poolSize ?? 10,
       connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
+      query_timeout: options.answerMs ?? QUERY_MS,
       statement_timeout: 10_000,
       keepAlive: true,
     },

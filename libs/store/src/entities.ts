@@ -47,6 +47,12 @@ export class Pipeline {
   @Column('timestamptz') updated_at!: Date;
 }
 
+/** A position that is being set: each partition with its place, and since when (RFC 3339). */
+export interface WantedPosition {
+  readonly since: string;
+  readonly positions: readonly (readonly [partition: string, position: string])[];
+}
+
 @Entity('streams')
 export class Stream {
   @PrimaryColumn('text') id!: string;
@@ -73,6 +79,7 @@ export class Stream {
   @Column('timestamptz', { nullable: true }) deleting_at!: Date | null;
   @Column('integer') orders_revision!: number;
   @Column('boolean') position_pending!: boolean;
+  @Column('jsonb', { nullable: true }) position_wanted!: WantedPosition | null;
   @Column('timestamptz') created_at!: Date;
   @Column('timestamptz') updated_at!: Date;
 }

@@ -102,6 +102,7 @@ describe('orders and positions in the store', () => {
     const seen = (await new StreamStore(store, box).get(actor.workspaceId, id))!;
     return { id, held, seen };
   }
+  const to = new Map([['', '{"at":4}'], ['#notes', '1']]); // prettier-ignore
   const row = async (id: string) => (await store.query('SELECT * FROM streams WHERE id = $1', [id]))[0];
   const audited = (id: string): Promise<{ action: string }[]> =>
     store.query('SELECT action, before, after FROM audit_log WHERE resource_id = $1 ORDER BY id', [id]);
@@ -170,12 +171,12 @@ describe('orders and positions in the store', () => {
 
   it('a position is replaced as a whole under an epoch of its own, audited with before and after (Invariant 3)', async () => {
     const { id, held, seen } = await makeRested();
-    const begun = await positions.begin(actor, id, seen);
+    const begun = await positions.begin(actor, id, seen, to);
     if (begun.kind !== 'begun') throw new Error(begun.kind);
     expect(begun.epoch).toBe(held.epoch + 1);
     expect(await ledger.commitPositions(held, new Map([['', '"zombie"']]))).toBe(false);
     const known = await positions.finish(actor, id, begun, new Map([['', '{"at":4}']]));
-    expect(known).toEqual({ positions: new Map([['', '{"at":4}']]), committedAt: expect.any(Date) });
+    expect(known).toEqual({ positions: new Map([['', '{"at":4}']]), committedAt: expect.any(Date), pending: null });
     expect(await positions.read(id)).toEqual(known);
     expect((await audited(id)).at(-1)).toEqual({
       action: 'stream.set_position',
@@ -187,18 +188,21 @@ describe('orders and positions in the store', () => {
 
   it('nothing starts while it is not known how far the setting of a position got', async () => {
     const { id, seen } = await makeRested();
-    const begun = await positions.begin(actor, id, seen);
+    const begun = await positions.begin(actor, id, seen, to);
     if (begun.kind !== 'begun') throw new Error(begun.kind);
     expect(await commands.accept(actor, id, 'start')).toEqual({ kind: 'position_pending' });
     expect(await ledger.claim('w', id)).toBeNull();
+    expect((await positions.read(id)).pending).toEqual({ positions: to, since: expect.any(Date) });
     // Another attempt, whose log is down, leaves the mark of the first.
-    const again = await positions.begin(actor, id, await row(id));
+    const again = await positions.begin(actor, id, await row(id), new Map([['', '7']]));
+    expect((await positions.read(id)).pending!.positions.get('')).toBe('7');
     if (again.kind !== 'begun') throw new Error(again.kind);
     expect(await positions.finish(actor, id, begun, new Map())).toBeNull();
-    await positions.abandon(id, again.epoch, again.pendingBefore);
+    await positions.abandon(id, again.epoch, again.marked);
     expect(await commands.accept(actor, id, 'start')).toEqual({ kind: 'position_pending' });
     expect((await positions.read(id)).positions.get('')).toBe('{"at":9}');
-    const last = await positions.begin(actor, id, await row(id));
+    expect((await positions.read(id)).pending!.positions).toEqual(to);
+    const last = await positions.begin(actor, id, await row(id), to);
     if (last.kind !== 'begun') throw new Error(last.kind);
     expect(await positions.finish(actor, id, last, new Map([['', '1']]))).not.toBeNull();
     expect(await commands.accept(actor, id, 'start')).toMatchObject({ kind: 'accepted' });
@@ -211,7 +215,7 @@ describe('orders and positions in the store', () => {
     ] as const) {
       const { id, seen } = await makeRested('error', code);
       await store.query(`UPDATE streams SET on_lost_position = 'resnapshot' WHERE id = $1`, [id]);
-      const begun = await positions.begin(actor, id, seen);
+      const begun = await positions.begin(actor, id, seen, to);
       if (begun.kind !== 'begun') throw new Error(begun.kind);
       await positions.finish(actor, id, begun, new Map([['', '1']]));
       // A decision to read all rows again would forget the position that was set.
@@ -223,16 +227,26 @@ describe('orders and positions in the store', () => {
   it('is refused while somebody reads, and when the stream has moved on since it was looked at', async () => {
     const running = await makeStream();
     const seen = (await new StreamStore(store, box).get(actor.workspaceId, running))!;
-    expect(await positions.begin(actor, running, seen)).toEqual({ kind: 'active' });
+    expect(await positions.begin(actor, running, seen, to)).toEqual({ kind: 'active' });
     const rested = await makeRested();
-    expect(await positions.begin(stranger, rested.id, rested.seen)).toEqual({ kind: 'missing' });
+    expect(await positions.begin(stranger, rested.id, rested.seen, to)).toEqual({ kind: 'missing' });
     await commands.accept(actor, rested.id, 'start');
-    expect(await positions.begin(actor, rested.id, rested.seen)).toEqual({ kind: 'active' });
+    expect(await positions.begin(actor, rested.id, rested.seen, to)).toEqual({ kind: 'active' });
     await commands.accept(actor, rested.id, 'stop');
     const { generation, epoch } = (await commands.view(rested.id))!;
     await commands.fence(rested.id, { generation, epoch, status: 'stopped' });
-    expect(await positions.begin(actor, rested.id, rested.seen)).toEqual({ kind: 'superseded' });
+    expect(await positions.begin(actor, rested.id, rested.seen, to)).toEqual({ kind: 'superseded' });
     expect((await row(rested.id)).position_pending).toBe(false);
+  });
+
+  it('is refused while a keeper has the lease, and not for ever after one who died with it', async () => {
+    const { id } = await makeRested();
+    const why = { code: 'wal_budget_exceeded', message: 'm', hint: null, occurred_at: 'now' };
+    const keeper = await ledger.condemn('k', (await ledger.spec(id))!, why);
+    expect(await positions.begin(actor, id, await row(id), to)).toEqual({ kind: 'active' });
+    await store.query(`UPDATE streams SET lease_expires_at = clock_timestamp() - interval '1 ms' WHERE id = $1`, [id]);
+    expect(await positions.begin(actor, id, await row(id), to)).toMatchObject({ kind: 'begun' });
+    expect(await ledger.report(keeper!, { releaseLease: true })).toBe('fenced');
   });
 
   it("shows places, and neither a source's own notebooks nor the keys of rows that are being read", () => {

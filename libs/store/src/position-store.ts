@@ -1,7 +1,7 @@
 import { losesPosition, type Positions } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
-import type { Stream } from './entities.js';
+import type { Stream, WantedPosition } from './entities.js';
 import { sql, type Db } from './sql.js';
 import { lockStream } from './stream-commands.js';
 
@@ -9,6 +9,8 @@ export interface KnownPositions {
   readonly positions: Positions;
   /** When the newest of them was committed or set; `null`: there is none. */
   readonly committedAt: Date | null;
+  /** One that is being set, or that somebody was setting when he died: it holds once it has been set once more. */
+  readonly pending: { readonly positions: Positions; readonly since: Date } | null;
 }
 
 export type BegunPosition =
@@ -17,10 +19,15 @@ export type BegunPosition =
       /** The epoch under which log and store are written; whoever held a lower one is barred. */
       readonly epoch: number;
       /** What `abandon` goes back to. */
-      readonly pendingBefore: boolean;
+      readonly marked: Mark;
       readonly before: Positions;
     }
   | { readonly kind: 'active' | 'deleting' | 'missing' | 'superseded' };
+
+interface Mark {
+  readonly pending: boolean;
+  readonly wanted: WantedPosition | null;
+}
 
 /**
  * A position in the form that users see: one partition shows as its position. A source's own notebooks are hidden, and
@@ -45,11 +52,9 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether a position may be set: nobody reads, and no command is under way. */
+/** Whether a position may be set, but for a lease that somebody holds: it is not read, and no command is under way. */
 export const isAtRest = (row: Stream): boolean =>
-  (row.status === 'stopped' || row.status === 'error') &&
-  row.generation === row.observed_generation &&
-  row.lease_owner === null;
+  (row.status === 'stopped' || row.status === 'error') && row.generation === row.observed_generation;
 
 /**
  * Setting a position by hand. It lies in two places, the log and here, so it is set in two steps with a mark between
@@ -64,26 +69,42 @@ export class PositionStore {
   }
 
   /** @param seen the row that the wish was judged by; anything that has happened since supersedes it. */
-  async begin(actor: Actor, id: string, seen: Pick<Stream, 'generation' | 'epoch'>): Promise<BegunPosition> {
+  async begin(
+    actor: Actor,
+    id: string,
+    seen: Pick<Stream, 'generation' | 'epoch'>,
+    wanted: Positions,
+  ): Promise<BegunPosition> {
     return this.store.transaction(async (tx): Promise<BegunPosition> => {
       const row = await lockStream(tx, actor, id);
       if (row === null) return { kind: 'missing' };
       if (row.being_deleted) return { kind: 'deleting' };
-      if (!isAtRest(row)) return { kind: 'active' };
+      if (!isAtRest(row) || row.is_leased) return { kind: 'active' };
       if (row.generation !== seen.generation || row.epoch !== seen.epoch) return { kind: 'superseded' };
       const { positions } = await readFrom(tx, id);
-      await sql(tx, `UPDATE streams SET epoch = epoch + 1, position_pending = true WHERE id = $1`, [id]);
-      return { kind: 'begun', epoch: row.epoch + 1, pendingBefore: row.position_pending, before: positions };
+      await sql(
+        tx,
+        `UPDATE streams SET epoch = epoch + 1, lease_owner = NULL, lease_expires_at = NULL, position_pending = true,
+           position_wanted = jsonb_build_object('since', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'positions', $2::jsonb)
+         WHERE id = $1`,
+        [id, JSON.stringify([...wanted])],
+      );
+      return {
+        kind: 'begun',
+        epoch: row.epoch + 1,
+        marked: { pending: row.position_pending, wanted: row.position_wanted },
+        before: positions,
+      };
     });
   }
 
   /** The log was not touched: as before. */
-  async abandon(id: string, epoch: number, pendingBefore: boolean): Promise<void> {
-    await sql(this.store, `UPDATE streams SET position_pending = $3 WHERE id = $1 AND epoch = $2`, [
-      id,
-      epoch,
-      pendingBefore,
-    ]);
+  async abandon(id: string, epoch: number, { pending, wanted }: Mark): Promise<void> {
+    await sql(
+      this.store,
+      `UPDATE streams SET position_pending = $3, position_wanted = $4 WHERE id = $1 AND epoch = $2`,
+      [id, epoch, pending, wanted === null ? null : JSON.stringify(wanted)],
+    );
   }
 
   /**
@@ -98,11 +119,11 @@ export class PositionStore {
   ): Promise<KnownPositions | null> {
     return this.store.transaction(async (tx) => {
       const row = await lockStream(tx, actor, id);
-      if (row === null || row.epoch !== epoch || !row.position_pending || !isAtRest(row)) return null;
+      if (row === null || row.epoch !== epoch || !row.position_pending || !isAtRest(row) || row.is_leased) return null;
       const found = row.status === 'error' && losesPosition(row.last_error?.code ?? '');
       await sql(
         tx,
-        `UPDATE streams SET position_pending = false, on_lost_position = NULL, updated_at = clock_timestamp(),
+        `UPDATE streams SET position_pending = false, position_wanted = NULL, on_lost_position = NULL, updated_at = clock_timestamp(),
            status = CASE WHEN $2 THEN 'stopped' ELSE status END, desired_status = CASE WHEN $2 THEN 'stopped' ELSE desired_status END,
            last_error = CASE WHEN $2 THEN NULL ELSE last_error END WHERE id = $1`,
         [id, found],
@@ -132,8 +153,15 @@ async function readFrom(db: Db, streamId: string): Promise<KnownPositions> {
     `SELECT partition, position, updated_at FROM stream_positions WHERE stream_id = $1 ORDER BY updated_at`,
     [streamId],
   );
+  const [row] = await sql<Pick<Stream, 'position_wanted'>>(
+    db,
+    `SELECT position_wanted FROM streams WHERE id = $1 AND position_pending`,
+    [streamId],
+  );
+  const wanted = row?.position_wanted ?? null;
   return {
     positions: new Map(rows.map((row) => [row.partition, row.position])),
     committedAt: rows.at(-1)?.updated_at ?? null,
+    pending: wanted === null ? null : { positions: new Map(wanted.positions), since: new Date(wanted.since) },
   };
 }

@@ -108,6 +108,34 @@ describe('the store', () => {
     expect((await ledger.renew('somebody', [{ streamId: id, epoch: 1 }])).size).toBe(0);
   });
 
+  it('numbers reports on streams that nobody reads beyond those of owners and of clocks, ever upwards', async () => {
+    const other = new PgStreamLedger(store, box);
+    const numbers = [await ledger.probeNumber(), await other.probeNumber(), await ledger.probeNumber()];
+    expect(numbers[0]).toBeGreaterThan(Date.now());
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(3);
+  });
+
+  it('renews what it can where somebody has locked a row: that one is busy, the others do not wait for it', async () => {
+    const ids = [(await makeStream()).id, (await makeStream()).id, (await makeStream()).id];
+    for (const id of ids) await commands.accept(actor, id, 'start');
+    const held = await Promise.all(
+      ids.map(async (streamId) => ({ streamId, epoch: (await ledger.claim('w', streamId))!.epoch })),
+    );
+    const [locked, free, lost] = held as [(typeof held)[0], (typeof held)[0], (typeof held)[0]];
+    const other = await server.connect();
+    await other.query('BEGIN');
+    await other.query(`SELECT 1 FROM streams WHERE id = '${locked.streamId}' FOR UPDATE`);
+    const views = await ledger.renew('w', [locked, free, { ...lost, epoch: 0 }]);
+    expect(views.get(locked.streamId)).toBe('busy');
+    expect(views.get(free.streamId)).toMatchObject({ desired: 'running' });
+    expect(views.has(lost.streamId)).toBe(false);
+    const alone = ledger.renew('w', [locked]);
+    await other.query('ROLLBACK');
+    await other.end();
+    expect((await alone).get(locked.streamId)).toMatchObject({ desired: 'running' });
+  });
+
   it('lets an owner whose epoch has passed change nothing (trap 32, Invariant 3)', async () => {
     const { id } = await makeStream();
     const { stream } = (await commands.accept(actor, id, 'start')) as { stream: { generation: number } };

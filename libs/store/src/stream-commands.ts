@@ -55,13 +55,18 @@ export interface CommandView {
 /** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
 const DELETION = `interval '60 seconds'`;
 
-export type LockedStream = Stream & { readonly being_deleted: boolean };
+export type LockedStream = Stream & {
+  readonly being_deleted: boolean;
+  /** Somebody holds the lease and it has not run out; a holder who died leaves his name, which says nothing. */
+  readonly is_leased: boolean;
+};
 
 /** A stream of the actor's workspace for the length of a transaction; nothing else happens to it meanwhile. */
 export async function lockStream(tx: EntityManager, actor: Actor, id: string): Promise<LockedStream | null> {
   const [stream] = await sql<LockedStream>(
     tx,
-    `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted
+    `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted,
+       coalesce(lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp(), false) AS is_leased
      FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
     [actor.workspaceId, id],
   );

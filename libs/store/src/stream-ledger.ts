@@ -38,6 +38,8 @@ export class PgStreamLedger implements StreamLedger {
   constructor(
     private readonly store: DataSource,
     private readonly box: SecretBox,
+    /** Connections for renewing leases, so that these wait for no other query's. */
+    private readonly leases: DataSource = store,
   ) {}
 
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
@@ -58,21 +60,20 @@ export class PgStreamLedger implements StreamLedger {
     return rows.map((row) => row.id);
   }
 
-  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
+  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView | 'busy'>> {
     if (held.length === 0) return new Map();
-    const rows = await sql<{ id: string; generation: number; desired_status: DesiredStatus; orders_revision: number }>(
-      this.store,
-      `UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE}
-       FROM unnest($2::text[], $3::int[]) AS h(id, epoch) WHERE s.id = h.id AND s.epoch = h.epoch AND s.lease_owner = $1
-       RETURNING s.id, s.generation, s.desired_status, s.orders_revision`,
-      [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch)],
+    const alone = held.length === 1;
+    const mine = `streams s JOIN unnest($2::text[], $3::int[]) AS h(id, epoch) ON s.id = h.id AND s.epoch = h.epoch WHERE s.lease_owner = $1`;
+    const rows = await sql<Renewed>(
+      alone ? this.store : this.leases,
+      `WITH free AS (SELECT s.id FROM ${mine} FOR NO KEY UPDATE OF s ${alone ? '' : 'SKIP LOCKED'}),
+       renewed AS (UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE} FROM free WHERE s.id = free.id
+         RETURNING s.id, s.generation, s.desired_status, s.orders_revision)
+       SELECT id, generation, desired_status, orders_revision FROM renewed
+       UNION ALL SELECT s.id, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,
+      [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch), alone],
     );
-    return new Map(
-      rows.map(({ id, generation, desired_status: desired, orders_revision: ordersRevision }) => [
-        id,
-        { generation, desired, ordersRevision },
-      ]),
-    );
+    return new Map(rows.map((row) => [row.id, viewOf(row)]));
   }
 
   async report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'> {
@@ -236,6 +237,12 @@ export class PgStreamLedger implements StreamLedger {
     return rows.map((row) => row.id);
   }
 
+  /** The number of the next report on a stream that nobody reads: grows whoever asks, and whatever clocks do. */
+  async probeNumber(): Promise<number> {
+    const [row] = await sql<{ n: string }>(this.store, `SELECT nextval('probe_numbers') AS n`);
+    return Number(row!.n);
+  }
+
   private async specOf(row: Stream): Promise<StreamSpec> {
     const [pipeline] = await sql<{ output: PipelineOutput }>(this.store, `SELECT output FROM pipelines WHERE id = $1`, [
       row.pipeline_id,
@@ -269,5 +276,19 @@ export class PgStreamLedger implements StreamLedger {
     };
   }
 }
+
+interface Renewed {
+  readonly id: string;
+  /** `null`: somebody else has the row locked. */
+  readonly generation: number | null;
+  readonly desired_status: DesiredStatus;
+  readonly orders_revision: number;
+}
+
+const viewOf = ({
+  generation,
+  desired_status: desired,
+  orders_revision: ordersRevision,
+}: Renewed): LeaseView | 'busy' => (generation === null ? 'busy' : { generation, desired, ordersRevision });
 
 const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));

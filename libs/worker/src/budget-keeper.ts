@@ -1,4 +1,4 @@
-import type { Clock, Log, ReleaseReport, StreamError, StreamSpec } from '@planasonix/core';
+import type { Clock, Log, ReleaseReport, Steps, StreamError, StreamSpec } from '@planasonix/core';
 import type { PgStreamLedger } from '@planasonix/store';
 import type { Sources } from './sources.js';
 
@@ -8,8 +8,8 @@ const WITHIN_MS = 15_000;
 const NOTHING: ReleaseReport = { released: [], remaining: [] };
 
 /**
- * Says so when the place of a stream that nobody reads is lost, and gives up what it holds at its source beyond its budget. The row says so first and the slot
- * goes second: whoever dies in between leaves a stream in `error` whose slot the next look finds, never a slot that
+ * Says so when the place of a stream that nobody reads is lost, and gives up what it holds at its source beyond its
+ * budget. The row says so first and the slot goes second: whoever dies in between leaves a stream in `error` whose slot the next look finds, never a slot that
  * went without a word (Invariant 2). Meanwhile the lease keeps everybody else out (Invariant 3).
  */
 export class BudgetKeeper {
@@ -19,6 +19,7 @@ export class BudgetKeeper {
     private readonly sources: Sources,
     private readonly clock: Clock,
     private readonly log: Log,
+    private readonly step?: Steps,
   ) {}
 
   async giveUp(spec: StreamSpec, why: StreamError): Promise<void> {
@@ -27,11 +28,13 @@ export class BudgetKeeper {
     const gives = code === 'wal_budget_exceeded';
     const held = await this.ledger.condemn(this.workerId, spec, { code, message, hint, occurred_at }, gives);
     if (held === null) return;
+    this.step?.('condemned');
     if (!gives) return void (await this.ledger.report(held, { releaseLease: true }));
     const about = { streamId: spec.id, code };
     try {
       const within = AbortSignal.timeout(WITHIN_MS);
       const report = await this.sources.look(spec, (source) => source.letGo?.(within) ?? Promise.resolve(NOTHING));
+      this.step?.('let-go');
       if (report.remaining.length > 0)
         this.log.warn({ ...about, remaining: report.remaining }, 'what is over its budget could not be given up yet');
       else this.log.warn({ ...about, released: report.released }, 'a stream over its budget has given up its place');

@@ -35,6 +35,7 @@ export class Connector {
   private readonly logs: LogBook;
   private readonly emitter: RedisEmitter;
   private readonly workers: WorkerStore;
+  private readonly beats: WorkerStore;
   /** The gateway knows this source type from here on. */
   announced = false;
   private readonly announcement: Announcement;
@@ -46,17 +47,19 @@ export class Connector {
     type: SourceType,
     private readonly env: WorkerEnv,
     store: DataSource,
+    leases: DataSource,
     private readonly log: Log,
   ) {
     const step = crashPoints(env.CRASH_FILE);
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
-    const ledger = new PgStreamLedger(store, box);
+    const ledger = new PgStreamLedger(store, box, leases);
     const outbound = createOutbound({
       policy: env.OUTBOUND_POLICY,
       reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
     });
     const sources = new Sources(type, outbound, log, step);
     this.workers = new WorkerStore(store);
+    this.beats = new WorkerStore(leases);
     const connections = new ConnectionStore(store, box);
     this.logs = new LogBook({
       redisUrl: env.REDIS_URL,
@@ -97,7 +100,7 @@ export class Connector {
         sources,
         ledger,
         workers: this.workers,
-        budgets: new BudgetKeeper(this.workerId, ledger, sources, systemClock, log),
+        budgets: new BudgetKeeper(this.workerId, ledger, sources, systemClock, log, step),
         logs: this.logs,
         report,
         clock: systemClock,
@@ -134,8 +137,9 @@ export class Connector {
   }
 
   private async heartbeat(): Promise<void> {
+    // None waits for the last one: one query without an answer must not make the worker look dead.
     while (await systemClock.sleep(HEARTBEAT_MS, this.stopping.signal))
-      await this.workers
+      void this.beats
         .heartbeat(this.announcement)
         .catch((error: unknown) => this.log.debug({ err: error }, 'the store did not hear that this worker lives'));
   }

@@ -1,20 +1,29 @@
 import { createHash } from 'node:crypto';
-import { retentionFields, StreamError, type Clock, type CounterReport, type Lag, type Log } from '@planasonix/core';
+import {
+  retentionFields,
+  StreamError,
+  type Clock,
+  type CounterReport,
+  type Lag,
+  type Log,
+  type StreamSpec,
+} from '@planasonix/core';
 import type { PgStreamLedger, WorkerStore } from '@planasonix/store';
 import type { BudgetKeeper } from './budget-keeper.js';
+import { Hosts, type HostLimits } from './hosts.js';
 import type { LogBook } from './log-book.js';
 import type { Sources } from './sources.js';
 
 const EVERY_MS = 10_000;
 const WITHIN_MS = 8_000;
-const AT_ONCE = 4;
+const LIMITS: HostLimits = { hosts: 8, perHost: 4, withinMs: WITHIN_MS - 500, beginMs: 5_000 };
 
 export interface LagProbeDeps {
   readonly workerId: string;
-  readonly sources: Sources;
-  readonly ledger: PgStreamLedger;
+  readonly sources: Pick<Sources, 'type' | 'look'>;
+  readonly ledger: Pick<PgStreamLedger, 'resting' | 'spec' | 'positions' | 'probeNumber'>;
   readonly workers: Pick<WorkerStore, 'liveIds'>;
-  readonly logs: LogBook;
+  readonly logs: Pick<LogBook, 'of'>;
   readonly report: (reports: readonly CounterReport[]) => void;
   readonly budgets: Pick<BudgetKeeper, 'giveUp'>;
   readonly clock: Clock;
@@ -29,34 +38,40 @@ export function looksAfter(workerId: string, workers: readonly string[], streamI
 
 /** Lag of streams that nobody reads (stopped, in error): it grows all the same, so somebody looks each 10 s. */
 export class LagProbe {
-  constructor(private readonly deps: LagProbeDeps) {}
+  private readonly hosts: Hosts;
+
+  constructor(private readonly deps: LagProbeDeps) {
+    this.hosts = new Hosts(LIMITS, deps.clock);
+  }
 
   async run(signal: AbortSignal): Promise<void> {
-    while (await this.deps.clock.sleep(EVERY_MS, signal))
-      await this.round().catch((error: unknown) => this.deps.log.debug({ err: error }, 'lag could not be looked at'));
+    const { clock, log } = this.deps;
+    for (let took = 0; await clock.sleep(Math.max(1_000, EVERY_MS - took), signal);) {
+      const began = clock.monotonic();
+      await this.round().catch((error: unknown) => log.debug({ err: error }, 'lag could not be looked at'));
+      took = clock.monotonic() - began;
+    }
   }
 
   async round(): Promise<void> {
     const { ledger, workers, sources, workerId } = this.deps;
     const [ids, live] = [await ledger.resting(sources.type.type), await workers.liveIds(sources.type.type)];
     const mine = ids.filter((id) => looksAfter(workerId, live, id));
-    const reports: CounterReport[] = [];
-    const next = async (): Promise<void> => {
-      for (let id = mine.pop(); id !== undefined; id = mine.pop()) {
-        // A source that can't be reached now: the last commit that is known of goes on ageing.
-        const report = await this.look(id).catch(() => null);
-        if (report !== null) reports.push(report);
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, next));
-    if (reports.length > 0) this.deps.report(reports);
+    const specs: StreamSpec[] = [];
+    for (const id of mine) {
+      const spec = await ledger.spec(id).catch(() => null);
+      if (spec !== null) specs.push(spec);
+    }
+    await this.hosts.round(specs, async (spec) => {
+      // A source that can't be reached now: the last commit that is known of goes on ageing.
+      const report = await this.look(spec).catch(() => null);
+      if (report !== null) this.deps.report([report]);
+    });
   }
 
-  private async look(streamId: string): Promise<CounterReport | null> {
+  private async look(spec: StreamSpec): Promise<CounterReport> {
     const { ledger, logs, sources, clock } = this.deps;
-    const spec = await ledger.spec(streamId);
-    if (spec === null) return null;
-    const positions = await ledger.positions(streamId);
+    const positions = await ledger.positions(spec.id);
     let lag: Lag;
     try {
       lag = await sources.look(spec, (source) => source.lag(positions, AbortSignal.timeout(WITHIN_MS)));
@@ -66,13 +81,13 @@ export class LagProbe {
       throw error;
     }
     // Only now: a log that is down must not keep anybody from looking after the source.
-    const totals = await logs.of(spec.output).totals(streamId);
+    const totals = await logs.of(spec.output).totals(spec.id);
     return {
-      stream_id: streamId,
+      stream_id: spec.id,
       source_type: spec.sourceType,
       epoch: spec.epoch,
-      // Beyond every number that the last owner of this epoch has used.
-      sequence: clock.now(),
+      // Beyond every number that the last owner of this epoch has used; no clock, for these jump back.
+      sequence: await ledger.probeNumber(),
       at: clock.now(),
       total_events: totals.events,
       total_bytes: totals.bytes,

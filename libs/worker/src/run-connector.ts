@@ -1,10 +1,14 @@
 import type { SourceType } from '@planasonix/core';
+import { LEASE } from '@planasonix/engine';
 import { asLog, bootApp, createLogger, run } from '@planasonix/service';
 import { openStore } from '@planasonix/store';
 import { Gauge } from 'prom-client';
 import { Connector } from './connector.js';
 import { ConnectorModule } from './connector.module.js';
 import { readWorkerEnv } from './env.js';
+
+/** A renewal that comes later than this is hardly worth having. */
+const LEASE_ANSWER_MS = 4_000;
 
 /**
  * A connector app: all that its `main.ts` has to call.
@@ -18,7 +22,9 @@ export function runConnector(sourceType: SourceType, name = sourceType.type.repl
     if (process.argv.includes('--check')) return bootApp({ ...boot, module: ConnectorModule });
     const log = asLog(logger);
     const store = await openStore(env.DATABASE_URL, { log, poolSize: 6 });
-    const connector = new Connector(sourceType, env, store, log);
+    // One for each renewal that may be under way, and two for heartbeats: nothing else that is asked holds them up.
+    const leases = await openStore(env.DATABASE_URL, { log, poolSize: LEASE.underWay + 2, answerMs: LEASE_ANSWER_MS });
+    const connector = new Connector(sourceType, env, store, leases, log);
     new Gauge({
       name: 'planasonix_streams_held',
       help: 'Streams that this worker holds',

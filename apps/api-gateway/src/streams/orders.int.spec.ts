@@ -214,7 +214,7 @@ describe('ordered snapshots and positions', () => {
     expect((await api('GET', `/api/streams/${id}/position`)).json.data).toEqual({
       id,
       type: 'stream_position',
-      attributes: { position: null, committed_at: null },
+      attributes: { position: null, committed_at: null, pending: null },
     });
     await query('UPDATE streams SET epoch = 1 WHERE id = $1', [id]);
     await query(
@@ -224,7 +224,16 @@ describe('ordered snapshots and positions', () => {
     expect((await api('GET', `/v1/api/streams/${id}/position`)).json.data.attributes).toEqual({
       position: { lsn: '0/9' },
       committed_at: expect.stringMatching(/Z$/),
+      pending: null,
     });
+    // Whoever was setting it has died in the middle.
+    const wanted = { since: '2025-01-01T00:00:00.000Z', positions: [['', '{"lsn":"0/5"}'], ['#tables', '{}']] }; // prettier-ignore
+    await query('UPDATE streams SET position_pending = true, position_wanted = $2 WHERE id = $1', [id, wanted]);
+    expect((await api('GET', `/api/streams/${id}/position`)).json.data.attributes).toMatchObject({
+      position: { lsn: '0/9' },
+      pending: { position: { lsn: '0/5' }, since: '2025-01-01T00:00:00.000Z' },
+    });
+    expect(refusal(await api('POST', `/api/streams/${id}/start`))).toEqual([409, 'position_pending']);
     expect((await api('GET', `/api/streams/${id}`)).json.data.attributes.position).toEqual({ lsn: '0/9' });
   });
 
@@ -236,7 +245,7 @@ describe('ordered snapshots and positions', () => {
     const { status, json } = await set();
     expect([status, json.data.attributes]).toEqual([
       200,
-      { position: { lsn: '0/5', slot: 's' }, committed_at: expect.any(String) },
+      { position: { lsn: '0/5', slot: 's' }, committed_at: expect.any(String), pending: null },
     ]);
     const job = worker.jobs.find((one) => one.includes('"settle"'))!;
     expect(Object.keys(JSON.parse(job)).sort()).toEqual(['deadline', 'draftId', 'kind', 'streamId']);

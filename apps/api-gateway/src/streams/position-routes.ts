@@ -15,6 +15,16 @@ const position = resource(
       description:
         'The last committed place in the log of the source, in its own form; several partitions as partition → place; null before the first.',
     }),
+    pending: z
+      .object({
+        position: z.unknown().meta({ description: 'Which position was being set.' }),
+        since: time,
+      })
+      .nullable()
+      .meta({
+        description:
+          'A position that is being set, or whose setting was cut short: how far that got is not known. While it is not null a start is 409 `position_pending`; set it once more.',
+      }),
     committed_at: time.nullable().meta({ description: 'When it was committed or set.' }),
   }),
 );

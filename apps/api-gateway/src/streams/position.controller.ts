@@ -22,10 +22,14 @@ export class PositionController {
   }
 }
 
-const shownPosition = (id: string, { positions, committedAt }: KnownPositions) => ({
+const shownPosition = (id: string, { positions, committedAt, pending }: KnownPositions) => ({
   data: {
     id,
     type: 'stream_position',
-    attributes: { position: visiblePosition(positions), committed_at: committedAt?.toISOString() ?? null },
+    attributes: {
+      position: visiblePosition(positions),
+      committed_at: committedAt?.toISOString() ?? null,
+      pending: pending && { position: visiblePosition(pending.positions), since: pending.since.toISOString() },
+    },
   },
 });

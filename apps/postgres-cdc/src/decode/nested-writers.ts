@@ -2,6 +2,7 @@ import type { JsonBuffer } from './json-buffer.js';
 import type { ValueWriter } from './value-writers.js';
 
 const [OPEN, CLOSE, QUOTE, BACKSLASH, COMMA, LEFT, RIGHT] = [0x7b, 0x7d, 0x22, 0x5c, 0x2c, 0x5b, 0x5d];
+const PARENTHESIS = 0x29;
 const NULL = Buffer.from('null');
 
 /** Bytes of a quoted part with its quoting taken away. */
@@ -82,24 +83,42 @@ export interface CompositeField {
   readonly write: ValueWriter;
 }
 
-/** `(1,"a ""b""",)`: nothing between commas is null, `""` is the empty text. */
+/** A value has other fields than its type is known to have: the type was changed, and the server says so to nobody. */
+export class FieldsChanged extends Error {
+  constructor() {
+    super('A value of a composite type has other fields than the type is known to have.');
+  }
+}
+
+/**
+ * `(1,"a ""b""",)`: nothing between commas is null, `""` is the empty text.
+ *
+ * @param changed what to do with a value of other fields: `ask` throws `FieldsChanged`, `text` gives the server's text.
+ */
 export const compositeWriter =
-  (fields: readonly CompositeField[]): ValueWriter =>
+  (fields: readonly CompositeField[], changed: () => 'ask' | 'text'): ValueWriter =>
   (out, whole, start, end) => {
     const source = whole.subarray(start, end);
+    const since = out.written;
     let i = 1;
+    let same = true;
     out.byte(OPEN);
     fields.forEach((field, n) => {
       if (n > 0) out.byte(COMMA);
       out.put(field.label);
       i = compositeField(out, source, i, field.write) + 1;
+      same &&= source[i - 1] === (n === fields.length - 1 ? PARENTHESIS : COMMA);
     });
     out.byte(CLOSE);
+    if (same && (fields.length > 0 ? i === source.length : source.length === 2)) return;
+    if (changed() === 'ask') throw new FieldsChanged();
+    out.rewind(since);
+    out.string(whole, start, end);
   };
 
 /** @returns the index of the comma or parenthesis after the field. */
 function compositeField(out: JsonBuffer, source: Buffer, from: number, write: ValueWriter): number {
-  const ends = (i: number): boolean => source[i] === COMMA || source[i] === 0x29 || i >= source.length;
+  const ends = (i: number): boolean => source[i] === COMMA || source[i] === PARENTHESIS || i >= source.length;
   if (ends(from)) {
     out.put(NULL);
     return from;

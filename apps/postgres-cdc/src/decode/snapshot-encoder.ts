@@ -26,32 +26,41 @@ export class SnapshotEncoder {
   private readonly relation: Relation;
   private readonly tuple = new Tuple();
   private readonly time: string;
+  private readonly head: Buffer;
   private readonly tail: Buffer;
   private scratch = Buffer.allocUnsafe(64 * 1024);
   private rows = 0;
+  private keyBytes = Buffer.allocUnsafe(64);
+  private readonly keyEnds: number[] = [];
+  private clockMs = -1;
+  private clock = Buffer.alloc(0);
 
   constructor(private readonly options: SnapshotEncoderOptions) {
     const { relation, key, excluded, database, catalog, takenAtMs } = options;
     const lsn = lsnText(options.lsn);
     this.relation = prepareRelation({ ...relation, replicaIdentity: 'f' }, key, excluded, database, catalog);
     this.time = new Date(takenAtMs).toISOString();
-    this.tail = Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`);
+    this.head = Buffer.concat([this.relation.heads.r, Buffer.from('null,"after":')]);
+    this.tail = Buffer.concat([
+      Buffer.from(',"unchanged":[]'),
+      this.relation.sourceHead,
+      Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`),
+    ]);
   }
 
   /** One row: a CopyData message, with its newline. */
   row(line: Buffer): ChangeEvent {
     this.split(line);
+    this.keepKey();
     const { out, relation, tuple } = this;
     const n = this.rows++;
     out.begin();
     const key = keyText(out, relation, tuple, null);
-    out.put(relation.heads.r);
-    out.put(NO_BEFORE);
+    out.put(this.head);
     writeRow(out, relation, tuple, null, false);
-    out.put(UNCHANGED_NONE);
-    out.put(relation.sourceHead);
     out.put(this.tail);
-    out.ascii(`${n}},"ts_ms":${Date.now()}}`);
+    out.integer(n);
+    out.put(this.clockText());
     return {
       id: this.options.idPrefix + (key === '' ? String(n) : key),
       type: ROW_EVENT_TYPES.r,
@@ -64,9 +73,43 @@ export class SnapshotEncoder {
     };
   }
 
+  /** The end of an event; the same for all rows of a millisecond. */
+  private clockText(): Buffer {
+    const now = Date.now();
+    if (now !== this.clockMs) {
+      this.clockMs = now;
+      this.clock = Buffer.from(`},"ts_ms":${now}}`);
+    }
+    return this.clock;
+  }
+
   /** Texts of the last row's key, as its columns' types write them. */
   lastKey(): string[] {
-    return this.relation.key.map((i) => this.tuple.text(i));
+    let start = 0;
+    return this.keyEnds.map((end) => {
+      const text = this.keyBytes.toString('utf8', start, end);
+      start = end;
+      return text;
+    });
+  }
+
+  /** The row's own bytes are the driver's: once it reads on they are others. */
+  private keepKey(): void {
+    const { relation, tuple, keyEnds } = this;
+    let at = 0;
+    for (let n = 0; n < relation.key.length; n++) {
+      const start = tuple.starts[relation.key[n]!]!;
+      const end = tuple.ends[relation.key[n]!]!;
+      const needed = at + end - start;
+      if (needed > this.keyBytes.length) {
+        const larger = Buffer.allocUnsafe(needed * 2);
+        this.keyBytes.copy(larger, 0, 0, at);
+        this.keyBytes = larger;
+      }
+      const { keyBytes } = this;
+      for (let i = start; i < end; i++) keyBytes[at++] = tuple.source[i]!;
+      keyEnds[n] = at;
+    }
   }
 
   /** Lays the row out: fields are parted by tabs, `\N` is null, a backslash escapes. Escaped fields go to the scratch. */
@@ -74,15 +117,16 @@ export class SnapshotEncoder {
     const { tuple } = this;
     const end = line[line.length - 1] === NEWLINE ? line.length - 1 : line.length;
     if (line.indexOf(BACKSLASH) < 0) {
+      const { starts, ends } = tuple;
       tuple.source = line;
       let field = 0;
-      let start = 0;
-      for (let i = 0; i <= end; i++)
-        if (i === end || line[i] === TAB) {
-          tuple.starts[field] = start;
-          tuple.ends[field++] = i;
-          start = i + 1;
+      starts[0] = 0;
+      for (let i = 0; i < end; i++)
+        if (line[i] === TAB) {
+          ends[field++] = i;
+          starts[field] = i + 1;
         }
+      ends[field++] = end;
       tuple.count = end === 0 && this.relation.columns.length === 0 ? 0 : field;
       return;
     }
@@ -111,8 +155,6 @@ export class SnapshotEncoder {
   }
 }
 
-const NO_BEFORE = Buffer.from('null,"after":');
-const UNCHANGED_NONE = Buffer.from(',"unchanged":[]');
 const ESCAPES: Readonly<Record<number, number>> = {
   0x62: 0x08,
   0x66: 0x0c,

@@ -1,6 +1,7 @@
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
 import { JsonBuffer } from './json-buffer.js';
 import { lsnKey, lsnText } from './lsn.js';
+import { FieldsChanged } from './nested-writers.js';
 import { parseRelation, prepareRelation, type GateSlot, type Relation, type RelationInfo } from './relation.js';
 import { Tuple, keyText, writeRow, writeUnchanged } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
@@ -20,8 +21,11 @@ export interface DecoderOptions {
   readonly idPrefix: string;
 }
 
-/** What a message was. `relation`: the caller has to make sure of its types and key, then call `adopt`. */
-export type Fed = 'begin' | 'change' | 'commit' | 'relation' | 'message' | 'other';
+/**
+ * What a message was. `relation`: the caller has to make sure of its types and key, then call `adopt`. `outdated`: a
+ * type of the table has changed; the same, then `feedAgain` the message, of which nothing was taken.
+ */
+export type Fed = 'begin' | 'change' | 'commit' | 'relation' | 'outdated' | 'message' | 'other';
 
 /**
  * pgoutput, protocol 1, from the wire to events, in one pass. Positions: an event's `order` is the LSN of its commit and
@@ -57,6 +61,26 @@ export class StreamDecoder {
 
   /** @param message the body of an XLogData message. @param lsn where it stands in the WAL, as two 32-bit halves. */
   feed(message: Buffer, lsnHigh: number, lsnLow: number): Fed {
+    const { seq, bytes } = this;
+    const { length } = this.events;
+    try {
+      return this.read(message, lsnHigh, lsnLow);
+    } catch (error) {
+      if (!(error instanceof FieldsChanged)) throw error;
+      this.seq = seq;
+      this.bytes = bytes;
+      this.events.length = length;
+      this.pending = this.relation(message);
+      return 'outdated';
+    }
+  }
+
+  /** After `outdated`. */
+  feedAgain(message: Buffer, lsnHigh: number, lsnLow: number): Fed {
+    return this.options.catalog.leniently(() => this.feed(message, lsnHigh, lsnLow));
+  }
+
+  private read(message: Buffer, lsnHigh: number, lsnLow: number): Fed {
     switch (message[0]) {
       case 0x49: // I
         this.insert(message, lsnHigh, lsnLow);
@@ -156,12 +180,14 @@ export class StreamDecoder {
     const kind = message[at];
     const hasOld = kind === 0x4b || kind === 0x4f; // K, O
     if (hasOld) at = this.old.read(message, at + 1);
+    // Sent where the key has changed, and where a value of it is stored out of line.
+    if (kind === 0x4b) this.old.keepOnly(relation);
     this.tuple.read(message, at + 1);
     const old = hasOld ? this.old : null;
     if (old !== null && relation.key.some((i) => !old.same(i, this.tuple))) {
       // A changed key is a delete of the old one and an insert of the new one.
       this.write(relation, 'd', old, null, null, high, low, kind === 0x4b);
-      this.write(relation, 'c', this.tuple, kind === 0x4f ? old : null, null, high, low, false, true);
+      this.write(relation, 'c', this.tuple, old, null, high, low, false, true);
     } else this.write(relation, 'u', this.tuple, old, kind === 0x4f ? old : null, high, low);
   }
 

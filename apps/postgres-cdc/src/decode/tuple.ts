@@ -33,8 +33,9 @@ export class Tuple {
     return at;
   }
 
-  isNull(i: number): boolean {
-    return this.starts[i] === -1;
+  /** Of an old row only the replica identity was sent: the nulls in the place of other columns are no values. */
+  keepOnly({ columns }: Relation): void {
+    for (let i = 0; i < this.count; i++) if (columns[i]?.identity !== true) this.starts[i] = -2;
   }
 
   isUnchanged(i: number): boolean {

@@ -12,10 +12,19 @@ import {
 } from './value-writers.js';
 import { SnapshotEncoder, TypeCatalog } from './index.js';
 
-const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }]);
+const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }], () => 'ask');
+
+const ASCII = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i + 1)).join('');
 
 const VALUES: readonly (readonly [string, ValueWriter, string, string])[] = [
   ['text', textWriter, 'a "b"', '"a \\"b\\""'],
+  ['text, every sign of ASCII', textWriter, ASCII, JSON.stringify(ASCII)],
+  [
+    'text, escapes far apart',
+    textWriter,
+    `${'é'.repeat(99)}"${'x'.repeat(99)}`,
+    `"${'é'.repeat(99)}\\"${'x'.repeat(99)}"`,
+  ],
   ['text, empty', textWriter, '', '""'],
   ['boolean', boolWriter, 't', 'true'],
   ['integer', integerWriter, '-12', '-12'],
@@ -44,6 +53,27 @@ const VALUES: readonly (readonly [string, ValueWriter, string, string])[] = [
 /** What may lie behind a value: other columns of the row, older rows. */
 const NEIGHBOURS = [':', '0', '9', '"', '}', ')', ',', ' ', '\\', '-', 'e', 'x', '\u0000'];
 
+/** Rows of two columns, a text and a time. */
+function snapshotOf(key: readonly string[]): SnapshotEncoder {
+  const column = (name: string, typeOid: number) => ({ name, typeOid, identity: true });
+  return new SnapshotEncoder({
+    catalog: new TypeCatalog(),
+    relation: {
+      oid: 1,
+      schema: 'public',
+      table: 'orders',
+      replicaIdentity: 'f',
+      columns: [column('note', 25), column('at', 1184)],
+    },
+    key,
+    excluded: new Set(),
+    database: 'shop',
+    idPrefix: 'snap-1-',
+    lsn: 1n,
+    takenAtMs: 0,
+  });
+}
+
 describe('writers of values', () => {
   it.each(VALUES)('%s: whatever lies around it, only its own bytes count', (_name, write, text, json) => {
     for (const neighbour of ['', ...NEIGHBOURS]) {
@@ -56,24 +86,20 @@ describe('writers of values', () => {
     }
   });
 
+  it('the key of the last row is what it was, also once the driver has used its buffer again', () => {
+    const encoder = snapshotOf(['note', 'at']);
+    const line = Buffer.from('naïve\t2024-02-29 12:34:56+00\n');
+    encoder.row(line);
+    line.fill('x');
+    expect(encoder.lastKey()).toEqual(['naïve', '2024-02-29 12:34:56+00']);
+    const long = Buffer.from(`${'k'.repeat(500)}\t2024-02-29 12:34:56+00\n`);
+    encoder.row(long);
+    long.fill('x');
+    expect(encoder.lastKey()).toEqual(['k'.repeat(500), '2024-02-29 12:34:56+00']);
+  });
+
   it('a row of a snapshot is not told by bytes that a longer row before it left (a time of day: `+00` stayed so)', () => {
-    const column = (name: string, typeOid: number) => ({ name, typeOid, identity: true });
-    const encoder = new SnapshotEncoder({
-      catalog: new TypeCatalog(),
-      relation: {
-        oid: 1,
-        schema: 'public',
-        table: 'orders',
-        replicaIdentity: 'f',
-        columns: [column('note', 25), column('at', 1184)],
-      },
-      key: [],
-      excluded: new Set(),
-      database: 'shop',
-      idPrefix: 'snap-1-',
-      lsn: 1n,
-      takenAtMs: 0,
-    });
+    const encoder = snapshotOf([]);
     const after = (line: string): unknown =>
       (JSON.parse(encoder.row(Buffer.from(line)).data.toString()) as { after: unknown }).after;
     after(`\\\\${':'.repeat(100)}\t2024-02-29 12:34:56.123456+00\n`);

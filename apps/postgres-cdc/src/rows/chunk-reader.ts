@@ -2,7 +2,7 @@ import type { ChangeEvent } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
-import { SnapshotEncoder, parseLsn, type TypeCatalog } from '../decode/index.js';
+import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '../decode/index.js';
 import { qualified, quoteLiteral } from '../identifier.js';
 import { describeTable, type SourceTable } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
@@ -119,10 +119,11 @@ export class ChunkReader {
       const excluded = deps.excludedOf(described);
       const columns = described.columns.filter((column) => !excluded.has(column.name));
       const table = { ...described, excluded, columns };
-      await deps.catalog.ensure(
-        table.columns.map((column) => column.typeOid),
-        async (sql, params) => (await session.query<Record<string, string | null>>(sql, [...params])).rows,
-      );
+      const types = table.columns.map((column) => column.typeOid);
+      const query: CatalogQuery = async (sql, params) =>
+        (await session.query<Record<string, string | null>>(sql, [...params])).rows;
+      await deps.catalog.renew(deps.catalog.changeable(types), query);
+      await deps.catalog.ensure(types, query);
       const sql = chunk.opened(snapshot, table);
       return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
     } finally {

@@ -56,11 +56,15 @@ const notebook = z.object({
   tables: z.record(z.string(), z.number().int()),
   /** OID → what stood for its membership of the publication, for those whose changes are taken. */
   published: z.record(z.string(), z.string()).default({}),
+  /** OID of a partitioned table → its partitions. */
+  partitions: z.record(z.string(), z.record(z.string(), z.number().int())).default({}),
 });
 
 export interface Notebook {
   readonly tables: Map<number, string>;
   readonly published: Map<number, string>;
+  /** Table → OID → name of its partitions. */
+  readonly partitions: Map<number, ReadonlyMap<number, string>>;
 }
 
 /**
@@ -69,19 +73,22 @@ export interface Notebook {
  */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published } = notebook.parse(JSON.parse(text));
+  const { tables, published, partitions } = notebook.parse(JSON.parse(text));
+  const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
   return {
-    tables: new Map(Object.entries(tables).map(([name, oid]) => [oid, name])),
+    tables: byOid(tables),
+    partitions: new Map(Object.entries(partitions).map(([oid, names]) => [Number(oid), byOid(names)])),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
   };
 }
 
-export const writeNotebook = (
-  tables: ReadonlyMap<number, string>,
-  published: ReadonlyMap<number, string> = new Map(),
-): string =>
+const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
+  Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
+
+export const writeNotebook = ({ tables, published, partitions }: Notebook): string =>
   JSON.stringify({
     v: 1,
-    tables: Object.fromEntries([...tables].map(([oid, name]) => [name, oid])),
+    tables: byName(tables),
     published: Object.fromEntries(published),
+    partitions: Object.fromEntries([...partitions].map(([oid, names]) => [oid, byName(names)])),
   });

@@ -1,7 +1,7 @@
 /** One server for a spec, a database for each of its tests, and what is asked of a reading at its end. */
 import { startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
-import { readingOf, type Reading } from './reading-under-test.js';
+import { TrialStream } from '../trial/trial-stream.js';
 
 export interface Database {
   readonly name: string;
@@ -14,7 +14,7 @@ export function sourceUnderTest() {
   let server: Postgres;
   let admin: Client;
   let databases = 0;
-  const readings: Reading[] = [];
+  const readings: TrialStream[] = [];
   beforeAll(async () => {
     server = await startPostgres({ version: 17, config: { wal_sender_timeout: '10s', max_replication_slots: '40' } });
     admin = await server.connect();
@@ -38,8 +38,9 @@ export function sourceUnderTest() {
       await client.query(setup);
       return { name, client, session };
     },
-    reading: (db: Pick<Database, 'name'>, config: object): Reading => {
-      const one = readingOf(server, db.name, { heartbeat_interval: '200ms', ...config }, `str_${db.name}`);
+    reading: (db: Pick<Database, 'name'>, config: object): TrialStream => {
+      const at = { port: server.port, password: server.password, database: db.name };
+      const one = new TrialStream(`str_${db.name}`, { heartbeat_interval: '200ms', ...config }, at);
       readings.push(one);
       return one;
     },
@@ -54,7 +55,7 @@ async function truth(client: Client, table: string, key: string): Promise<Map<st
   return new Map(rows.map(({ key: text, row }) => [text, row]));
 }
 
-export async function expectEqual(one: Reading, client: Client, table: string, key: string): Promise<void> {
+export async function expectEqual(one: TrialStream, client: Client, table: string, key: string): Promise<void> {
   const expected = await truth(client, table, key);
   const got = new Map(
     [...one.fold()]
@@ -71,14 +72,14 @@ const sorted = (row: unknown) =>
   row ? Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))) : row;
 
 /** Marks the end of what was written, and waits until the log has it. */
-export async function settle(one: Reading, client: Client): Promise<void> {
+export async function settle(one: TrialStream, client: Client): Promise<void> {
   const mark = `mark-${Math.random().toString(36).slice(2)}`;
   await client.query('INSERT INTO marks VALUES ($1)', [mark]);
   await one.seen(mark);
 }
 
 /** Per key, the version that each event tells: rows or changes, it never goes back (trap 13). */
-export function expectNeverBack(one: Reading, table: string): void {
+export function expectNeverBack(one: TrialStream, table: string): void {
   const last = new Map<string, number>();
   for (const event of one.events) {
     if (event.subject !== table) continue;
@@ -92,7 +93,7 @@ export function expectNeverBack(one: Reading, table: string): void {
   }
 }
 
-export function expectUniqueIds(one: Reading): void {
+export function expectUniqueIds(one: TrialStream): void {
   const ids = one.events.map((event) => event.id);
   expect(new Set(ids).size).toBe(ids.length);
 }

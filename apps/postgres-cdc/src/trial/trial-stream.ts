@@ -1,6 +1,7 @@
 import {
   NO_ORDERS,
   systemClock,
+  type ChangeEvent,
   type Check,
   type ConnectionSettings,
   type Lag,
@@ -10,28 +11,36 @@ import {
   type Owned,
   type Position,
   type Positions,
+  type SnapshotOrder,
+  type SnapshotProgress,
   type Source,
   type StreamError,
 } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
 import { postgresCdc } from '../source-type.js';
+import { fold } from './fold.js';
 
 const outbound: Outbound = { resolve: (host) => Promise.resolve(host) };
 
 interface Server {
   readonly port: number;
   readonly password: string;
+  /** Default: `postgres`. */
+  readonly database?: string;
 }
 
 /**
  * A stream without the rest of the product: what its source hands over is taken for durable at once and acknowledged.
- * What an owner would find in the store (position, what was made) is kept between its readers.
+ * What an owner would find in the store (positions, what was made, orders) is kept between its readers.
  */
 export class TrialStream {
   readonly warnings: { readonly fields: object; readonly message: string }[] = [];
-  /** Data of every event, as text. */
-  readonly events: string[] = [];
+  readonly events: ChangeEvent[] = [];
   /** By partition: a source may keep more than one. */
-  readonly kept = new Map<string, Position>();
+  readonly positions = new Map<string, Position>();
+  /** Orders that were placed, and those of them that are over. */
+  readonly orders: SnapshotOrder[] = [];
+  readonly closed: { id: string; failed: string | null }[] = [];
   owned: Owned = {};
   /** Of the last reader, once it has ended. */
   failure: StreamError | null = null;
@@ -48,11 +57,11 @@ export class TrialStream {
 
   /** Where the position stands, `16/B374D848`. */
   get lsn(): string {
-    return (JSON.parse(this.kept.get('') ?? '{"lsn":"0/0"}') as { lsn: string }).lsn;
+    return (JSON.parse(this.positions.get('') ?? '{"lsn":"0/0"}') as { lsn: string }).lsn;
   }
 
   get timeline(): number | undefined {
-    return (JSON.parse(this.kept.get('') ?? '{}') as { timeline?: number }).timeline;
+    return (JSON.parse(this.positions.get('') ?? '{}') as { timeline?: number }).timeline;
   }
 
   configure(config: Readonly<Record<string, unknown>>): void {
@@ -64,13 +73,17 @@ export class TrialStream {
     this.server = server;
   }
 
-  start(onLostPosition: OnLostPosition | null = null): void {
+  /** Reads until `stop`; goes on where it was. @param beforeEach may throw: the reading ends there, as if it were killed. */
+  start({
+    onLost = null,
+    beforeEach = () => undefined,
+  }: { onLost?: OnLostPosition | null; beforeEach?: () => void | Promise<void> } = {}): void {
     this.failure = null;
     this.connected = false;
     this.abort = new AbortController();
-    const source = (this.source = this.make(onLostPosition));
-    if (onLostPosition !== null) this.kept.clear();
-    this.reading = this.read(source, new Map(this.kept)).finally(() => source.close());
+    const source = (this.source = this.make(onLost));
+    if (onLost !== null) this.positions.clear();
+    this.reading = this.read(source, new Map(this.positions), beforeEach).finally(() => source.close());
   }
 
   async stop(): Promise<void> {
@@ -80,11 +93,40 @@ export class TrialStream {
     this.source = null;
   }
 
+  /** What ended the reader, once it has ended; `null`: it came to its end. */
+  async outcome(): Promise<unknown> {
+    await this.reading;
+    return this.failure;
+  }
+
+  progress(): SnapshotProgress | null {
+    return this.source?.snapshot() ?? null;
+  }
+
+  ordersChanged(): void {
+    this.source?.ordersChanged?.();
+  }
+
+  async rowsDone(timeoutMs = 30_000): Promise<void> {
+    const done = () => this.progress()?.state === 'done' && !this.positions.get('')?.includes('"done":false');
+    await eventually('the rows are in', done, { timeoutMs });
+  }
+
+  /** Resolves once an event with this text has come. */
+  async seen(text: string): Promise<void> {
+    const came = () => this.events.some(({ data }) => data.includes(text));
+    await eventually(`${text} is in the log`, came, { timeoutMs: 30_000, everyMs: 20 });
+  }
+
+  fold(): Map<string, Record<string, unknown>> {
+    return fold(this.events);
+  }
+
   /** Of the reader; of a source for a look where there is none. */
   async lag(): Promise<Lag> {
     return this.source === null
-      ? this.look((source) => source.lag(this.kept, AbortSignal.timeout(8000)))
-      : this.source.lag(this.kept, AbortSignal.timeout(8000));
+      ? this.look((source) => source.lag(this.positions, AbortSignal.timeout(8000)))
+      : this.source.lag(this.positions, AbortSignal.timeout(8000));
   }
 
   /** Of the reader; of a source for a look where there is none. */
@@ -102,13 +144,14 @@ export class TrialStream {
     }
   }
 
-  private async read(source: Source, from: Positions): Promise<void> {
+  private async read(source: Source, from: Positions, beforeEach: () => void | Promise<void>): Promise<void> {
     try {
       for await (const batch of source.read(from, this.abort.signal)) {
         this.connected = true;
-        for (const event of batch.events) this.events.push(event.data.toString());
+        await beforeEach();
+        this.events.push(...batch.events);
         if (batch.position === null) continue;
-        this.kept.set(batch.partition, batch.position);
+        this.positions.set(batch.partition, batch.position);
         await source.ack(batch.partition, batch.position);
       }
     } catch (error) {
@@ -117,11 +160,11 @@ export class TrialStream {
   }
 
   private make(onLostPosition: OnLostPosition | null): Source {
-    const { port, password } = this.server;
+    const { port, password, database = 'postgres' } = this.server;
     const connection: ConnectionSettings = {
       id: 'conn_1',
       type: 'postgres',
-      config: { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password, sslMode: 'disable' },
+      config: { host: '127.0.0.1', port, database, user: 'postgres', password, sslMode: 'disable' },
     };
     const log: Log = {
       ...{ debug: () => undefined, info: () => undefined, error: () => undefined },
@@ -133,7 +176,12 @@ export class TrialStream {
         this.owned = owned;
         return Promise.resolve();
       },
-      ...{ orders: NO_ORDERS, onLostPosition, clock: systemClock, log },
+      orders: {
+        ...NO_ORDERS,
+        open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
+        close: (id, { failed }) => Promise.resolve(void this.closed.push({ id, failed })),
+      },
+      ...{ onLostPosition, clock: systemClock, log },
     });
   }
 }

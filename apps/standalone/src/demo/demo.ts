@@ -85,6 +85,7 @@ async function play(root: string, seconds: number | null, signal: AbortSignal, e
       redisUrl: redisServerOfDemo.url,
       apiKey: key,
       encryptionKey: newEncryptionKey(),
+      host: env.host,
       port: (await portIsFree(env.port, env.host)) ? env.port : await freePort(),
       workers: env.workers,
       env: { ...inherited, OUTBOUND_POLICY: 'allow-private', RATE_LIMIT_PER_MINUTE: '100000' },

@@ -40,6 +40,11 @@ export class FakeLedger implements StreamLedger {
   readonly rows = new Map<string, Row>();
   down = false;
   writes = 0;
+  /** How long the next renewals take to be answered, each from here in turn; then they fail, or answer late. Empty: at once. */
+  readonly renewalsHang: number[] = [];
+  answersLate = false;
+  /** Rows that somebody else has locked. */
+  readonly locked = new Set<string>();
 
   constructor(
     private readonly clock: Clock,
@@ -122,10 +127,20 @@ export class FakeLedger implements StreamLedger {
       .slice(0, limit);
   }
 
-  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView>> {
+  async renew(workerId: string, held: readonly Held[]): Promise<ReadonlyMap<string, LeaseView | 'busy'>> {
     await this.#answer();
-    const views = new Map<string, LeaseView>();
+    const hangs = this.renewalsHang.shift();
+    if (hangs !== undefined) {
+      await this.clock.sleep(hangs);
+      if (!this.answersLate) throw new StreamError('store_unavailable', 'no answer');
+    }
+    const views = new Map<string, LeaseView | 'busy'>();
+    if (held.length === 1) while (this.locked.has(held[0]!.streamId)) await this.clock.sleep(50);
     for (const one of held) {
+      if (this.locked.has(one.streamId)) {
+        views.set(one.streamId, 'busy');
+        continue;
+      }
       const row = this.rows.get(one.streamId);
       if (!row || row.epoch !== one.epoch || row.owner !== workerId || row.leaseUntil <= this.clock.monotonic())
         continue;

@@ -62,7 +62,7 @@ describe('the log in Redis', () => {
     const { sink } = await open(1);
     await sink.append(commit(1, 3), never);
     await log.fence(id, 2);
-    await log.expire(id, 0);
+    await log.expire(id, 0, 0);
     expect(await log.depth(id)).toBe(0);
   });
 

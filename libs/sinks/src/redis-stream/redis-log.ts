@@ -110,10 +110,9 @@ export class RedisLog implements EventLog {
     return { events: Number(events ?? 0), bytes: Number(bytes ?? 0) };
   }
 
-  async expire(streamId: string, seconds: number): Promise<void> {
-    await this.#run((redis) =>
-      redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), Math.max(0, Math.ceil(seconds))),
-    );
+  async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
+    const after = Math.max(0, Math.ceil(seconds));
+    await this.#run((redis) => redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch));
   }
 
   async check(): Promise<readonly Check[]> {

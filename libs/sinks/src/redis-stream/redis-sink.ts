@@ -80,7 +80,7 @@ export class RedisSink implements Sink {
       await this.#redis.connect();
       this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
       this.#sha = String(await this.#redis.script('LOAD', APPEND));
-      found = await this.#redis.eval(OPEN, 1, this.#keys[1], this.epoch, this.#session, options.reset ? '1' : '0');
+      found = await this.#redis.eval(OPEN, 2, ...this.#keys, this.epoch, this.#session, options.reset ? '1' : '0');
     } catch (error) {
       throw this.#fail(logUnavailable(error));
     }

@@ -123,17 +123,20 @@ end
 `;
 
 /**
- * KEYS: hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session.
+ * KEYS: entries, hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session. A log that was to expire
+ * with its stream stays: the deletion came to nothing.
  * @returns the hash, flat; or the higher epoch as a number
  */
 export const OPEN = `${FORGET}
-local hash = KEYS[1]
+local hash = KEYS[2]
 local epoch = tonumber(redis.call('HGET', hash, 'epoch') or 0)
 if epoch > tonumber(ARGV[1]) then return epoch end
 if ARGV[3] == '1' then
   forget(hash)
 end
 redis.call('HSET', hash, 'epoch', ARGV[1], 'writer', ARGV[2] .. ':0')
+redis.call('PERSIST', hash)
+redis.call('PERSIST', KEYS[1])
 return redis.call('HGETALL', hash)
 `;
 
@@ -162,21 +165,15 @@ return 1
 `;
 
 /**
- * KEYS: entries, hash. ARGV: seconds. With 0 the entries go now; the epoch alone stays for a minute, so that a writer
- * that was fenced off in this moment does not find an empty place to begin in.
+ * KEYS: entries, hash. ARGV: seconds, epoch. With 0 the entries go now; the epoch alone stays for a minute. It is there
+ * also where there was no log: whoever was setting a position is fenced off and leaves nothing behind.
  */
 export const EXPIRE = `
 local seconds = tonumber(ARGV[1])
-if seconds > 0 then
-  redis.call('EXPIRE', KEYS[1], seconds)
-  redis.call('EXPIRE', KEYS[2], seconds)
-  return 1
-end
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
-redis.call('UNLINK', KEYS[1], KEYS[2])
-if epoch then
-  redis.call('HSET', KEYS[2], 'epoch', epoch)
-  redis.call('EXPIRE', KEYS[2], 60)
-end
+local epoch = math.max(tonumber(redis.call('HGET', KEYS[2], 'epoch') or 0), tonumber(ARGV[2]))
+if seconds == 0 then redis.call('UNLINK', KEYS[1], KEYS[2]) end
+redis.call('HSET', KEYS[2], 'epoch', string.format('%.0f', epoch))
+redis.call('EXPIRE', KEYS[1], seconds)
+redis.call('EXPIRE', KEYS[2], math.max(seconds, 60))
 return 1
 `;

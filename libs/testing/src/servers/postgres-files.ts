@@ -1,16 +1,7 @@
-import {
-  cpSync,
-  existsSync,
-  lstatSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  chmodSync,
-} from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Account, openTmp, reachable } from './account.js';
+import { openTree } from './open-tree.js';
 
 export type PostgresVersion = 14 | 15 | 16 | 17 | 18;
 /** Everything is there for this one on every platform; the others are for tests, on Linux. */
@@ -68,11 +59,14 @@ export function postgresFiles(version: PostgresVersion, account: Account): strin
   const copy = join(tmp, `planasonix-postgres-${release}-${self}`);
   const present = lstatSync(copy, { throwIfNoEntry: false });
   // A folder that somebody else put at this name is not trusted.
-  if (present?.isDirectory() && present.uid === self) return join(copy, 'native');
+  if (present?.isDirectory() && present.uid === self) {
+    if (!reachable(join(copy, 'native/bin'), account)) openTree(copy);
+    return join(copy, 'native');
+  }
   const fresh = mkdtempSync(join(tmp, 'planasonix-postgres-'));
   cpSync(path, join(fresh, 'native'), { recursive: true, verbatimSymlinks: true });
   linkLibraries(join(fresh, 'native'));
-  chmodSync(fresh, 0o755);
+  openTree(fresh);
   try {
     renameSync(fresh, copy);
     return join(copy, 'native');

@@ -283,8 +283,7 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     it('is gone at once when it expires now, and bars old writers still', async () => {
       const { sink } = await openSink(1);
       await sink.append(commit(1, 3), never);
-      await log.fence(id, 2);
-      await log.expire(id, 0);
+      await log.expire(id, 0, 2);
       expect(await everything()).toEqual([]);
       await fails(sinkOf(1).open(), 'fenced');
     });
@@ -292,9 +291,18 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     it('stays readable when it expires later', async () => {
       const { sink } = await openSink(1);
       await sink.append(commit(1, 3), never);
-      await log.expire(id, 86_400);
+      await log.expire(id, 86_400, 2);
       expect(await log.depth(id)).toBe(3);
     });
+
+    it.each([0, 86_400])(
+      'bars whoever was under way when it was made to expire (%i s), also where it had nothing',
+      async (seconds) => {
+        await log.expire(id, seconds, 7);
+        await fails(log.place(id, 6, new Map([['', 'c-3']])), 'fenced');
+        await fails(sinkOf(6).open(), 'fenced');
+      },
+    );
 
     it('gives back one sequence, without gap or double, whatever is delivered again and whoever writes', async () => {
       let seed = 7;

@@ -1,0 +1,61 @@
+import { expectEqual, settle, sourceUnderTest } from './rows/source-under-test.js';
+
+jest.setTimeout(120_000);
+
+const { fresh, reading } = sourceUnderTest();
+
+describe('what changes its form while a stream runs (trap 17)', () => {
+  it('composite types: rows and changes have the fields that the server has, before and after', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TYPE spot AS (x int, y int);
+      CREATE TABLE map (id int PRIMARY KEY, at spot, path spot[]);
+      INSERT INTO map SELECT i, ROW(i, i)::spot, ARRAY[ROW(i, -i)::spot] FROM generate_series(1, 500) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await db.client.query('UPDATE map SET at.x = 0 WHERE id < 10');
+    await settle(one, db.client);
+    await db.client.query('ALTER TYPE spot ADD ATTRIBUTE z text');
+    await db.client.query('BEGIN');
+    await db.client.query(`UPDATE map SET at.z = 'a,b', path = NULL WHERE id < 20`);
+    await db.client.query(`UPDATE map SET id = -id, at.z = ')' WHERE id < 5`);
+    await db.client.query('COMMIT');
+    await settle(one, db.client);
+    // Rows that nobody touched were told with the fields of then.
+    await db.client.query('UPDATE map SET path = path');
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.map', "'id', id");
+    const ids = one.events.map((event) => event.id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('a table that somebody keeps locked holds up nobody else when the stream begins again', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE locked (id int PRIMARY KEY)`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    const other = await db.session();
+    await other.query('BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+    one.start();
+    await settle(one, db.client);
+    await other.query('COMMIT');
+    await other.end();
+  });
+
+  it('a publication that sends partitions under their own names: what is excluded of the root is excluded of them', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE users (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);
+      CREATE TABLE users_low PARTITION OF users FOR VALUES FROM (0) TO (100)`);
+    const one = reading(db, { tables: ['public.*'], exclude_columns: { 'public.users': ['secret'] } });
+    one.start();
+    await one.rowsDone();
+    await db.client.query("INSERT INTO users VALUES (1, 'canary')");
+    const { rows } = await db.client.query<{ name: string }>('SELECT quote_ident(pubname) AS name FROM pg_publication');
+    await db.client.query(`ALTER PUBLICATION ${rows[0]!.name} SET (publish_via_partition_root = false)`);
+    await db.client.query("INSERT INTO users VALUES (2, 'canary')");
+    await db.client.query("UPDATE users SET secret = 'canary2'");
+    await settle(one, db.client);
+    expect(one.events.some((event) => event.subject === 'public.users_low')).toBe(true);
+    expect(one.events.map((event) => event.data.toString()).join('')).not.toContain('canary');
+  });
+});

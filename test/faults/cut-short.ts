@@ -1,0 +1,105 @@
+/** What is done to a stream once in a while, cut short by a kill: setting a position, an order, letting go, a delete. */
+import type { Step } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
+import { logKey } from '../log.js';
+import type { Injected } from './fault.js';
+import { deleted, equalsTables, makeOther } from './other-stream.js';
+import type { Scene } from './scene.js';
+
+const told = (id: string, wrong: readonly string[]): string[] => wrong.map((what) => `${id}: ${what}`);
+
+/** A stream beside the first one, with its rows read. */
+async function other(scene: Scene, step: Step): Promise<string> {
+  const id = await makeOther(scene, step);
+  await scene.start(undefined, id);
+  await scene.running(id);
+  await scene.snapshotDone(id);
+  return id;
+}
+
+/** The stream's own place, set anew: it says that this is pending, does not start, and goes on once it has been set. */
+export async function positionCutShort(scene: Scene, step: Step): Promise<Injected> {
+  const wrong: string[] = [];
+  const route = `/api/streams/${scene.streamId}/position`;
+  await scene.command('stop');
+  const { position } = (await scene.ask('GET', route)).a;
+  const ended = scene.arm(step, 1);
+  await scene.stack.api('PUT', route, { position }).catch(() => undefined);
+  await ended();
+  const { pending } = (await scene.ask('GET', route)).a;
+  if (pending?.position?.lsn !== position.lsn) wrong.push(`pending is ${JSON.stringify(pending)}`);
+  const refused = await scene.ask('POST', `/api/streams/${scene.streamId}/start`, {});
+  if (refused.status !== 409 || refused.json.error.code !== 'position_pending')
+    wrong.push(`a start in the middle answers ${refused.status} ${refused.text}`);
+  const set = await scene.ask('PUT', route, { position });
+  if (set.status !== 200 || set.a.pending !== null) wrong.push(`set once more: ${set.status} ${set.text}`);
+  await scene.start();
+  return { overAt: Date.now(), wrong };
+}
+
+/** Its rows are read again, once or twice, and it is done in the end. */
+export async function orderCutShort(scene: Scene, step: Step): Promise<Injected> {
+  const id = await other(scene, step);
+  const ended = scene.arm(step, 1);
+  const order = await scene.ask('POST', `/api/streams/${id}/snapshot`, { tables: ['public.bulk'] });
+  await ended();
+  const overAt = Date.now();
+  await eventually(
+    'the order is done',
+    async () => {
+      const { json } = await scene.ask('GET', `/api/streams/${id}/snapshots`);
+      const found = json.data.find((one: { id: string }) => one.id === order.id);
+      if (found.attributes.state === 'failed') throw new Error(found.attributes.failed);
+      return found.attributes.state === 'done';
+    },
+    { timeoutMs: 90_000, everyMs: 100 },
+  );
+  const wrong = await equalsTables(scene, id);
+  await deleted(scene, id, wrong);
+  return { overAt, wrong: told('the other stream', wrong) };
+}
+
+/** A stopped stream over its budget: in error before its slot goes, the slot does go, and a start reads anew. */
+export async function lettingGoCutShort(scene: Scene, step: Step): Promise<Injected> {
+  const id = await other(scene, step);
+  // Only while it is stopped: under this load no reader keeps within it.
+  const budget = (of: object | null) => scene.ask('PATCH', `/api/streams/${id}`, { config: { wal_budget: of } });
+  await scene.command('stop', id);
+  await budget({ bytes: '1MB', on_exceeded: 'release' });
+  const ended = scene.arm(step, 1);
+  for (let i = 0; i < 3; i++)
+    await scene.sourceQuery("SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000))");
+  await ended();
+  const overAt = Date.now();
+  const wrong: string[] = [];
+  const { status, last_error: error } = await scene.stream(id);
+  if (status !== 'error' || error.code !== 'wal_budget_exceeded') wrong.push(`it says ${status} (${error?.code})`);
+  const slot = `planasonix_${id.replace(/^str_/, '')}`;
+  await eventually(
+    'its slot is gone',
+    async () => (await scene.sourceQuery('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot])).length === 0,
+    { timeoutMs: 90_000, everyMs: 200 },
+  );
+  await budget(null);
+  await scene.start({ onLostPosition: 'resnapshot' }, id);
+  await scene.running(id);
+  await scene.snapshotDone(id);
+  wrong.push(...(await equalsTables(scene, id)));
+  await deleted(scene, id, wrong);
+  return { overAt, wrong: told('the other stream', wrong) };
+}
+
+/** It is there and can be deleted again, or it is gone; nothing stays at the source, nor for ever in the log. */
+export async function deleteCutShort(scene: Scene, step: Step): Promise<Injected> {
+  const id = await other(scene, step);
+  const ended = scene.arm(step, 1);
+  await scene.stack.api('DELETE', `/api/streams/${id}`).catch(() => undefined);
+  await ended();
+  const overAt = Date.now();
+  const wrong: string[] = [];
+  await deleted(scene, id, wrong);
+  const gone = await scene.ask('GET', `/api/streams/${id}`);
+  if (gone.status !== 404) wrong.push(`after the delete it is ${gone.status} ${gone.text}`);
+  if ((await scene.redis.exists(logKey(id))) > 0) wrong.push('its events are there after a delete with purge');
+  return { overAt, wrong: told('the other stream', wrong) };
+}
