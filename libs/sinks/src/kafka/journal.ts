@@ -26,12 +26,15 @@ export interface JournalState {
   readonly entrant: string;
   readonly totals: LogTotals;
   readonly marks: ReadonlyMap<string, Mark>;
+  /** The stream was deleted: its log is gone, or will be. A writer who may enter puts an end to that. */
+  readonly ending: 'now' | 'later' | null;
 }
 
 /** What a transaction changes. */
-export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant'> {
+export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'ending'> {
   /** `null`: forgotten. */
   readonly marks: ReadonlyMap<string, Mark | null>;
+  readonly ending?: 'now' | 'later';
 }
 
 export const JOURNAL_PREFIX = 'planasonix.positions.';
@@ -77,6 +80,11 @@ export class Journal {
     return this.reached.admin.remove([this.topic]);
   }
 
+  /** As it was made: nothing in it is forgotten. */
+  keep(): Promise<void> {
+    return this.reached.admin.set(this.topic, SETTINGS);
+  }
+
   /** Lets the broker forget it `seconds` from now on. */
   expire(seconds: number): Promise<void> {
     const settings = { 'cleanup.policy': 'delete', 'retention.ms': String(seconds * 1000) };
@@ -116,15 +124,18 @@ export class Journal {
 }
 
 class JournalFold {
-  #head: Omit<JournalState, 'marks' | 'entrant'> = { epoch: 0, session: '', totals: { events: 0, bytes: 0 } };
+  #head: Omit<JournalState, 'marks' | 'entrant'> = {
+    ...{ epoch: 0, session: '', totals: { events: 0, bytes: 0 } },
+    ending: null,
+  };
   #entrant = '';
   readonly #marks = new Map<string, Mark>();
 
   take({ key, value }: KafkaRecord): void {
     const name = key?.toString() ?? '';
     if (name === HEAD_KEY && value !== null) {
-      const { epoch, session, events, bytes } = JSON.parse(value.toString()) as Head;
-      this.#head = { epoch, session, totals: { events, bytes } };
+      const { epoch, session, events, bytes, ending = null } = JSON.parse(value.toString()) as Head;
+      this.#head = { epoch, session, totals: { events, bytes }, ending };
     } else if (name === ENTRANT_KEY && value !== null) {
       this.#entrant = value.toString();
     } else if (name.startsWith(MARK_KEY)) {
@@ -144,6 +155,7 @@ interface Head {
   readonly session: string;
   readonly events: number;
   readonly bytes: number;
+  readonly ending?: 'now' | 'later';
 }
 
 /** Says who enters. Whoever reads the journal and finds it there has read all that was written before. */
@@ -154,12 +166,12 @@ export const entrantRecord = (session: string): OutRecord => ({
 });
 
 /** A change as records of the one partition of the journal. */
-export function journalRecords({ epoch, session, totals, marks }: JournalChange): OutRecord[] {
+export function journalRecords({ epoch, session, totals, marks, ending }: JournalChange): OutRecord[] {
   const record = (key: string, value: object | null): OutRecord => ({
     key: Buffer.from(key),
     value: value === null ? null : Buffer.from(JSON.stringify(value)),
     headers: [],
   });
-  const head: Head = { epoch, session, ...totals };
+  const head: Head = { epoch, session, ...totals, ending };
   return [record(HEAD_KEY, head), ...[...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark))];
 }

@@ -8,7 +8,7 @@ import {
   type Sink,
 } from '@planasonix/core';
 import { sweepJournals } from './journal-sweep.js';
-import { Journal, type JournalState, type Mark } from './journal.js';
+import { Journal, type JournalChange, type JournalState, type Mark } from './journal.js';
 import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
 import { KafkaSink } from './kafka-sink.js';
 import { LogView } from './log-view.js';
@@ -16,6 +16,8 @@ import { preflight } from './preflight.js';
 import { topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
+/** So long nobody who was under way finds the journal without the epoch that bars him. */
+const BARRED_SECONDS = 60;
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
 /** Failures after which the settings are asked for again. */
 const LEAVES: ReadonlySet<string> = new Set(['log_unavailable', 'auth_failed', 'tls_failed', 'host_forbidden']);
@@ -60,7 +62,8 @@ export class KafkaLog implements EventLog {
   ): Promise<readonly LogEntry[]> {
     const view = await this.#view(streamId);
     // The topics stay when a stream is deleted; they are no log of it any more.
-    if ((await this.#state(streamId)) === null) return [];
+    const state = await this.#state(streamId);
+    if (state === null || state.ending === 'now') return [];
     return this.#run(() => view.read(options));
   }
 
@@ -83,15 +86,24 @@ export class KafkaLog implements EventLog {
   }
 
   /**
-   * The journal goes at once, or loses its contents later and goes with the next one that does; topics with events are the user's and stay. Writers stay
-   * barred: the cluster remembers that there was one under this name.
+   * The journal loses its contents, and goes with the next one after that; topics with events are the user's and stay.
+   * Where it is gone writers are barred still: the cluster remembers that there was one under this name.
    */
-  async expire(streamId: string, seconds: number): Promise<void> {
-    if ((await this.#state(streamId)) === null) return;
+  async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
+    const known = await this.#state(streamId);
+    const now = seconds <= 0;
+    try {
+      await this.#enter(streamId, Math.max(epoch, known?.epoch ?? 0), ({ totals, marks }) =>
+        now
+          ? { totals: NOTHING, marks: new Map([...marks.keys()].map((name) => [name, null])), ending: 'now' }
+          : { totals, marks: new Map(), ending: 'later' },
+      );
+    } catch (error) {
+      if (error instanceof StreamError && error.code === 'fenced' && known === null) return; // it had gone before
+      throw error;
+    }
     await this.#run(async (reached) => {
-      const journal = this.#journal(streamId, reached);
-      if (seconds <= 0) await journal.remove();
-      else await journal.expire(Math.ceil(seconds));
+      await this.#journal(streamId, reached).expire(Math.max(BARRED_SECONDS, Math.ceil(seconds)));
       // What is left of others is not worth a failure of this one.
       await sweepJournals(reached, never).catch((error: unknown) =>
         this.deps.log.warn({ err: error }, 'journals of deleted streams could not be removed'),
@@ -136,7 +148,7 @@ export class KafkaLog implements EventLog {
   #enter(
     streamId: string,
     epoch: number,
-    change: (state: JournalState) => { readonly totals: LogTotals; readonly marks: ReadonlyMap<string, Mark | null> },
+    change: (state: JournalState) => Omit<JournalChange, 'epoch' | 'session'>,
   ): Promise<void> {
     return this.#run(async (reached) => {
       const writer = new StreamWriter({ streamId, epoch, output: this.output, reached, clock: this.deps.clock });

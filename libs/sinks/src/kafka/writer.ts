@@ -82,6 +82,7 @@ export class StreamWriter {
     await this.#producer.commit();
     const state = await this.#truth();
     this.#judge(state);
+    if (state.ending !== null) await this.#journal.keep();
     return state;
   }
 
