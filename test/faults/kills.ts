@@ -104,7 +104,7 @@ const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'position-begun': (step) => cutShort(step, [5, 32], positionCutShort),
   'position-placed': (step) => cutShort(step, [5, 32], positionCutShort),
   'delete-released': (step) => cutShort(step, [33], deleteCutShort),
-  'delete-expired': (step) => cutShort(step, [33], deleteCutShort),
+  'delete-removed': (step) => cutShort(step, [33], deleteCutShort),
 };
 
 export const crashPointFaults: readonly Fault[] = STEPS.map((step) => AT[step](step));

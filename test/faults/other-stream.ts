@@ -56,6 +56,11 @@ export async function equalsTables(scene: Scene, id: string): Promise<string[]> 
 export async function deleted(scene: Scene, id: string, wrong: string[]): Promise<void> {
   const answer = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
   if (answer.status !== 200) wrong.push(`delete answers ${answer.status} ${answer.text}`);
+  await nothingLeft(scene, id, wrong);
+}
+
+/** Neither its slot nor its publication is at the source. */
+export async function nothingLeft(scene: Scene, id: string, wrong: string[]): Promise<void> {
   const name = `planasonix_${id.replace(/^str_/, '')}`;
   const left = await scene.sourceQuery<{ what: string }>(
     `SELECT 'slot' AS what FROM pg_replication_slots WHERE slot_name = $1

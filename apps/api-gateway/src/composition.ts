@@ -3,6 +3,7 @@ import {
   AskService,
   CommandService,
   DeleteService,
+  DepartedLogs,
   OutboxRelay,
   PositionService,
   QueueProducer,
@@ -14,6 +15,7 @@ import {
   ApiKeyStore,
   AuditStore,
   ConnectionStore,
+  DepartedLogStore,
   DraftStore,
   ForgottenStore,
   IdempotencyStore,
@@ -27,9 +29,9 @@ import {
   SetAsideStore,
   SnapshotOrderStore,
   StreamCommands,
+  StreamDeletion,
   StreamStore,
   WorkerStore,
-  WorkspaceStore,
 } from '@planasonix/store';
 import { Redis } from 'ioredis';
 import { HostRules } from './connections/host-rules.js';
@@ -97,11 +99,14 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   };
   const asks = new AskService(workers, queues, clock);
   const commands = new CommandService(lifecycle);
+  const departed = new DepartedLogs({ ...lifecycle, store: new DepartedLogStore(store), log });
   const deletes = new DeleteService({
     ...lifecycle,
     service: commands,
     asks,
+    deletion: new StreamDeletion(store),
     forgotten: new ForgottenStore(store, box),
+    logs: departed,
   });
 
   const drafts = new DraftStore(store, box);
@@ -127,7 +132,6 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     store,
     box,
     keys,
-    workspaces: new WorkspaceStore(store),
     streams,
     pipelines,
     connections,
@@ -154,11 +158,13 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     start(): void {
       relay.start();
       retention.start();
+      departed.start();
     },
     /** In order: nothing new, then what is under way, then the connections. */
     async close(): Promise<void> {
       tails.close();
       retention.stop();
+      departed.stop();
       await relay.stop();
       await Promise.allSettled([queues.close(), emitter.close(), logs.close()]);
       limits.close();

@@ -16,7 +16,6 @@ import {
   SetAsideStore,
   SnapshotOrderStore,
   StreamStore,
-  WorkspaceStore,
 } from '@planasonix/store';
 import { AuditController } from './audit/audit.controller.js';
 import type { Gateway } from './composition.js';
@@ -77,7 +76,6 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         InputPipe,
         value(GATEWAY, gateway),
         value(ApiKeyStore, gateway.keys),
-        value(WorkspaceStore, gateway.workspaces),
         value(StreamStore, gateway.streams),
         value(PipelineStore, gateway.pipelines),
         value(ConnectionStore, gateway.connections),

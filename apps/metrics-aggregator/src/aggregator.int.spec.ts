@@ -93,7 +93,7 @@ describe('the aggregator', () => {
     const workspaceId = (await new WorkspaceStore(store).create('w')).id;
     const actor = { workspaceId, keyId: null, address: null, requestId: null };
     const streams = new StreamStore(store, new SecretBox(ENCRYPTION_KEY));
-    const pipeline = await new PipelineStore(store).create(workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       name: 'p',
       output: { type: 'redis_stream' },
     });

@@ -1,6 +1,7 @@
 import type { Check, SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
-import { conditionProblem, conditionReach } from './condition.js';
+import { conditionReach } from './condition-reach.js';
+import { conditionProblem } from './condition.js';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
 import { toStreamError } from './session.js';
@@ -55,11 +56,8 @@ export async function wrongCondition(
   const problem = conditionProblem(where);
   if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
   for (const table of tables) {
-    // The table's own name stands for all of its columns.
-    const hidden = table.excluded.size === 0 ? [] : [...table.excluded, table.table];
-    const reach = conditionReach(where, new Set(hidden));
-    if (reach !== null)
-      return finding('where_invalid', `The condition ${reach}.`, 'Name columns that the stream reads.');
+    const reach = conditionReach(where, table);
+    if (reach !== null) return finding('where_invalid', `The condition ${reach.problem}.`, reach.fix);
     const refused = await judged(control, table, where);
     if (refused !== null) return refused;
   }
@@ -80,7 +78,7 @@ async function judged(control: Client, { schema, table }: SourceTable, where: st
     return finding(
       'where_invalid',
       `The condition does not fit ${schema}.${table}: ${said}.`,
-      'Name columns of the table; functions and types outside pg_catalog with their schema.',
+      'Name columns of the table, and compare them with values of their type.',
     );
   }
 }

@@ -1,4 +1,4 @@
-import { conditionProblem, conditionReach } from './condition.js';
+import { conditionProblem } from './condition.js';
 
 describe('a condition that a user wrote', () => {
   it('is taken where it stays inside parentheses of ours', () => {
@@ -41,21 +41,5 @@ describe('a condition that a user wrote', () => {
       'v\0',
     ])
       expect([text, conditionProblem(text)]).toEqual([text, expect.stringMatching(/^(has|lacks) /)]);
-  });
-});
-
-describe('what a condition may ask for', () => {
-  const hidden = new Set(['password_hash', 'users']);
-  it.each([
-    ["password_hash LIKE 'a%'", 'password_hash'],
-    ['"password_hash" = 1', 'password_hash'],
-    ["users::text LIKE '%x%'", 'users'],
-    ['EXISTS (SELECT 1 FROM other)', 'select'],
-    ['id IN (VALUES (1))', 'values'],
-    ['id IN (TABLE other)', 'table'],
-  ])('not %s', (text, named) => expect(conditionReach(text, hidden)).toContain(named));
-
-  it('everything else of the table, and any text', () => {
-    expect(conditionReach(`note = 'select password_hash' AND "selected" > 3`, hidden)).toBeNull();
   });
 });

@@ -1,14 +1,15 @@
 /**
  * Looks at a condition that a user wrote before it is put into a query, in parentheses of ours: whatever it says, it has
  * to stay inside them. So parentheses and quotes have to close, and what could hide one of them (comments, backslashes
- * whose meaning is a setting of the server, dollar quotes) is not taken. What it means, the server judges.
+ * whose meaning is a setting of the server, dollar quotes) is not taken. What it may
+ * ask for, `condition-reach.ts` says; what it means, the server judges.
  */
 
 /** Characters that a name goes on with: before a quote they make `E` the end of a name, and no sign of escapes. */
 const NAME = /[A-Za-z0-9_\u0080-\uffff]/;
 
 /** @returns the place behind the string that begins at `at`, or what is wrong with it. */
-function afterString(text: string, at: number): number | string {
+export function afterString(text: string, at: number): number | string {
   const escapes = /[eE]/.test(text[at - 1] ?? '') && !NAME.test(text[at - 2] ?? ' ');
   for (let i = at + 1; i < text.length; i++) {
     if (text[i] === '\\') {
@@ -22,42 +23,11 @@ function afterString(text: string, at: number): number | string {
   return 'has a string that does not end';
 }
 
-const afterName = (text: string, at: number): number | string => {
+/** @returns the place behind the quoted name that begins at `at`, or what is wrong with it. */
+export const afterName = (text: string, at: number): number | string => {
   const end = text.indexOf('"', at + 1);
   return end < 0 ? 'has a quoted name that does not end' : end + 1;
 };
-
-/** Words that begin a query of its own: rows of other tables are nothing that a condition may ask for. */
-const QUERY = new Set(['select', 'table', 'values', 'with']);
-
-/** Names in a condition, as the server reads them; strings left out. */
-export function namesIn(text: string): Set<string> {
-  const names = new Set<string>();
-  for (let i = 0; i < text.length;) {
-    const char = text[i]!;
-    if (char === "'" || char === '"') {
-      const next = char === "'" ? afterString(text, i) : afterName(text, i);
-      if (typeof next === 'string') return names;
-      if (char === '"') names.add(text.slice(i + 1, next - 1).replaceAll('""', '"'));
-      i = next;
-      continue;
-    }
-    const word = /^(?:[A-Za-z_]|[^\u0000-\u007f])(?:[A-Za-z0-9_$]|[^\u0000-\u007f])*/.exec(text.slice(i))?.[0];
-    if (word !== undefined) names.add(word.toLowerCase());
-    i += word?.length ?? 1;
-  }
-  return names;
-}
-
-/** @param hidden names that it must not speak of: which rows come would tell what they hold. @returns as `conditionProblem`. */
-export function conditionReach(text: string, hidden: ReadonlySet<string>): string | null {
-  const names = namesIn(text);
-  for (const name of names) {
-    if (QUERY.has(name)) return `has a query of its own (${name})`;
-    if (hidden.has(name)) return `speaks of ${name}, which never leaves the worker`;
-  }
-  return null;
-}
 
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']' };
 

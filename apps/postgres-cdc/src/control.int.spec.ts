@@ -314,7 +314,7 @@ describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (versio
       };
       const release = () =>
         releaseAtSource(
-          { client, slot: 'planasonix_s', publication: 'planasonix_p', applicationName: 'planasonix_s' },
+          { client, slots: ['planasonix_s'], publications: ['planasonix_p'], applicationName: 'planasonix_s' },
           AbortSignal.timeout(10_000),
         );
       const theirs = await reads('their reader');
@@ -349,7 +349,7 @@ describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (versio
     const session = await open('x', { port: proxy.port });
     proxy.cut();
     const report = await releaseAtSource(
-      { client: session, slot: 's', publication: 'p', applicationName: 'x' },
+      { client: session, slots: ['s'], publications: ['p'], applicationName: 'x' },
       AbortSignal.timeout(5000),
     );
     expect(report.remaining.map((one) => one.code)).toEqual(['source_unreachable', 'source_unreachable']);

@@ -114,9 +114,12 @@ export class Flow {
       if (!reader.drained) return;
       this.still = true;
       work.feed.stands(true);
-    } else if (!wanted && this.still) {
-      this.still = false;
-      work.feed.stands(false);
+    } else if (!wanted) {
+      if (this.still) {
+        this.still = false;
+        work.feed.stands(false);
+      }
+      // Also where it froze and never came to stand: the wish may go before everything has been taken.
       reader.thaw();
     }
   }

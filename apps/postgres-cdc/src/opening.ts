@@ -1,12 +1,13 @@
-import { StreamError, type Owned, type SourceContext } from '@planasonix/core';
+import { StreamError, type SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
+import type { Holdings } from './holdings.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { ensurePublication, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import type { Sessions } from './sessions.js';
-import { createSlot, dropSlot, holds, identify, slotState, usable, type SlotState } from './slot.js';
+import { createSlot, dropSlot, holds, identify, serverOf, slotState, usable, type SlotState } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
 import { settleFailover, settleHistory } from './timeline.js';
 
@@ -18,8 +19,7 @@ export interface OpeningDeps {
   readonly publication: string;
   /** Of the stream's sessions at the server. */
   readonly name: string;
-  owned(): Owned;
-  remember(owned: Owned): Promise<void>;
+  readonly holdings: Pick<Holdings, 'at' | 'owns' | 'remember'>;
 }
 
 /** Where reading begins, once publication and slot are settled. */
@@ -51,6 +51,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
   let keeps = false;
   try {
     const server = await identify(replication);
+    deps.holdings.at({ server: server.system_id, database: (await serverOf(control)).database });
     const given = context.onLostPosition;
     const only = config.snapshot === 'only';
     const { failover } = config;
@@ -67,8 +68,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
       await ensurePublication(control, {
         name: publication,
         tables,
-        owned: deps.owned()['publication'] === publication,
-        remember: () => deps.remember({ publication }),
+        owned: deps.holdings.owns('publication', publication),
+        remember: () => deps.holdings.remember('publication', publication),
       });
       context.step?.('publication-created');
       await endPredecessor(control, slot, deps.name, context.clock);
@@ -76,7 +77,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const found = only ? null : await slotState(control, slot);
     if (resumes && position !== null) {
       holds(found, slot, position);
-      if (deps.owned()['slot'] === slot) await settleFailover({ replication, control }, slot, failover);
+      if (deps.holdings.owns('slot', slot)) await settleFailover({ replication, control }, slot, failover);
       return { ...goesOn, position, membership: await memberships(control, publication) };
     }
     const attempt = (position?.attempt ?? 0) + 1;
@@ -120,7 +121,7 @@ async function placeOf(
   lost: boolean,
 ): Promise<{ readonly lsn: bigint; readonly snapshot: string | null }> {
   const { slot } = deps;
-  const own = deps.owned()['slot'] === slot;
+  const own = deps.holdings.owns('slot', slot);
   if (found !== null && !own) {
     usable(found, slot);
     if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
@@ -133,7 +134,7 @@ async function placeOf(
   }
   // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
   if (found !== null) await dropSlot(control, slot);
-  await deps.remember({ slot });
+  await deps.holdings.remember('slot', slot);
   const { consistentPoint, snapshot } = await createSlot(replication, control, slot, deps.config.failover);
   deps.context.step?.('slot-created');
   return { lsn: consistentPoint, snapshot };

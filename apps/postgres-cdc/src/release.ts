@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Owned, ReleaseReport, SourceContext } from '@planasonix/core';
+import type { ReleaseReport } from '@planasonix/core';
 import type { Client } from 'pg';
 import { quoteIdent } from './identifier.js';
 import { toStreamError } from './stream-error.js';
 
 export interface ReleaseInput {
   readonly client: Client;
-  /** What the stream made and nothing else; `null` where it made none. */
-  readonly slot: string | null;
-  readonly publication: string | null;
+  /** What the stream made and nothing else. */
+  readonly slots: readonly string[];
+  readonly publications: readonly string[];
   /** Of the stream's own reader: that one is ended, anybody else's is not. */
   readonly applicationName: string;
   /** Changes nothing here: somebody else's reader is not ended for it. */
@@ -18,7 +18,6 @@ export interface ReleaseInput {
 type Remaining = ReleaseReport['remaining'][number];
 
 const QUIET_MS = 5000;
-const UNREAD_MS = 10_000;
 const LOOK_EVERY_MS = 50;
 /** Longer ones are cut off by the server. */
 const NAME_BYTES = 63;
@@ -28,7 +27,7 @@ const READER = `
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $1`;
 
 /**
- * Gives back slot and publication, in this order: a slot whose publication is gone can't be read any more by anyone.
+ * Gives back slots and publications, in this order: a slot whose publication is gone can't be read any more by anyone.
  * Each is looked for again afterwards. Never throws: what could not be given back is in `remaining` (trap 33).
  */
 export async function releaseAtSource(input: ReleaseInput, signal: AbortSignal): Promise<ReleaseReport> {
@@ -42,38 +41,14 @@ export async function releaseAtSource(input: ReleaseInput, signal: AbortSignal):
     if (held === null) released.push(what);
     else remaining.push(held);
   };
-  const { client, slot, publication } = input;
-  if (slot !== null) await step(`slot ${slot}`, () => releaseSlot(input, slot, signal));
-  if (publication === null) return { released, remaining };
-  const what = `publication ${publication}`;
+  for (const slot of input.slots) await step(`slot ${slot}`, () => releaseSlot(input, slot, signal));
   const [held] = remaining;
-  if (held !== undefined) remaining.push({ what, why: `The ${held.what} still needs it.`, code: held.code });
-  else await step(what, () => releasePublication(client, publication));
-  return { released, remaining };
-}
-
-/**
- * A stream that reads rows alone from now on has nothing to follow: what it made for that is given back, for a slot that
- * nobody reads fills its server's disk. To be called once its position says so.
- * @returns what is still its own; it is tried again when the stream is next begun
- */
-export async function giveBackUnread(
-  { streamId, log, remember }: Pick<SourceContext, 'streamId' | 'log' | 'remember'>,
-  owned: Owned,
-  release: (signal: AbortSignal) => Promise<ReleaseReport>,
-): Promise<Owned> {
-  if (Object.keys(owned).length === 0) return owned;
-  try {
-    const { remaining } = await release(AbortSignal.timeout(UNREAD_MS));
-    if (remaining.length === 0) {
-      await remember({});
-      return {};
-    }
-    log.warn({ streamId, remaining }, 'what a stream made to follow changes could not be given back yet');
-  } catch (error) {
-    log.warn({ streamId, err: error }, 'what a stream made to follow changes could not be given back yet');
+  for (const publication of input.publications) {
+    const what = `publication ${publication}`;
+    if (held !== undefined) remaining.push({ what, why: `The ${held.what} still needs it.`, code: held.code });
+    else await step(what, () => releasePublication(input.client, publication));
   }
-  return owned;
+  return { released, remaining };
 }
 
 async function releaseSlot(

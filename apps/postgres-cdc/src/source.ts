@@ -3,7 +3,6 @@ import {
   type ChangeBatch,
   type Check,
   type Lag,
-  type Owned,
   type Position,
   type Positions,
   type ReleaseReport,
@@ -18,13 +17,13 @@ import { parseConfig } from './config.js';
 import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
 import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
+import { Holdings } from './holdings.js';
 import { peekLag } from './lag-peek.js';
 import { letGo } from './let-go.js';
 import { openStream, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
-import { giveBackUnread, releaseAtSource } from './release.js';
 import { RowWork, refuseOrders } from './row-work.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
@@ -49,11 +48,13 @@ export class PostgresSource implements Source {
   private readonly waker = new Waker();
   private readonly known: KnownTables;
   private readonly sessions: Sessions;
+  private readonly holdings: Holdings;
   private readonly care: SlotCare;
-  private owned: Owned;
   private work: RowWork | null = null;
   private reader: WalReader | null = null;
   private heartbeat: Heartbeat | null = null;
+  /** The slot is for the reader now, also before it has one: nobody else takes it for a look. */
+  private reads = false;
 
   constructor(private readonly context: SourceContext) {
     const { streamId, config } = context;
@@ -61,14 +62,14 @@ export class PostgresSource implements Source {
     this.name = `planasonix_${streamId.replace(/^str_/, '')}`;
     this.slot = this.config.slot_name ?? this.name;
     this.publication = this.config.publication ?? this.name;
-    this.owned = context.owned;
     this.sessions = new Sessions(context, this.name);
+    this.holdings = new Holdings({ context, sessions: this.sessions, name: this.name });
     this.care = new SlotCare({
       streamId,
       slot: this.slot,
       budget: this.config.walBudget,
       facts: async () => slotFacts(await this.sessions.control(), this.slot),
-      ours: () => this.owned['slot'] === this.slot,
+      ours: () => this.holdings.owns('slot', this.slot),
       begun: context.onLostPosition === null,
       clock: context.clock,
       log: context.log,
@@ -88,8 +89,8 @@ export class PostgresSource implements Source {
         config: this.config,
         slotName: this.slot,
         publicationName: this.publication,
-        ownsSlot: this.owned['slot'] === this.slot,
-        ownsPublication: this.owned['publication'] === this.publication,
+        ownsSlot: this.holdings.owns('slot', this.slot),
+        ownsPublication: this.holdings.owns('publication', this.publication),
         walBudget: this.config.walBudget,
         givenUp: this.context.onLostPosition !== null,
       });
@@ -100,6 +101,7 @@ export class PostgresSource implements Source {
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    this.reads = true;
     try {
       yield* this.reading(from, signal);
     } catch (error) {
@@ -112,7 +114,7 @@ export class PostgresSource implements Source {
     if (partition === NOTEBOOK) return;
     const place = decodePosition(position);
     if (place.phase === 'stream') this.reader?.settle(parseLsn(place.lsn));
-    else await this.giveBackUnread();
+    else await this.holdings.giveBackUnread();
     await this.work?.committed(place);
   }
 
@@ -153,7 +155,7 @@ export class PostgresSource implements Source {
     if (this.reader !== null) return this.reader.lag(this.care.head);
     const text = from.get('');
     const position = text === undefined ? null : decodePosition(text);
-    if (position?.phase !== 'stream')
+    if (position?.phase !== 'stream' || this.reads)
       return {
         oldestPendingMs: null,
         provedAtMs: position?.phase === 'done' ? this.context.clock.now() : null,
@@ -165,13 +167,9 @@ export class PostgresSource implements Source {
       const { slot, publication } = this;
       return await peekLag(
         {
-          control,
+          ...{ control, slot, publication, serverVersion: version, clock: this.context.clock },
           config: await this.sessions.dialling(),
-          slot,
-          publication,
-          serverVersion: version,
           decoder: this.decoding(database, position),
-          clock: this.context.clock,
         },
         position,
         signal,
@@ -185,25 +183,8 @@ export class PostgresSource implements Source {
     return this.work?.progress ?? null;
   }
 
-  async release(options: { readonly force: boolean }, signal: AbortSignal): Promise<ReleaseReport> {
-    const { slot = null, publication = null } = this.owned;
-    if (slot === null && publication === null) return { released: [], remaining: [] };
-    try {
-      return await releaseAtSource(
-        {
-          client: await this.sessions.control(),
-          slot,
-          publication,
-          applicationName: this.name,
-          force: options.force,
-        },
-        signal,
-      );
-    } catch (error) {
-      const { message } = toStreamError(error, 'giving back');
-      const held = Object.entries(this.owned).map(([kind, name]) => `${kind} ${name}`);
-      return { released: [], remaining: held.map((what) => ({ what, why: message, code: 'source_unreachable' })) };
-    }
+  release(options: { readonly force: boolean }, signal: AbortSignal): Promise<ReleaseReport> {
+    return this.holdings.release(options, signal);
   }
 
   async close(): Promise<void> {
@@ -221,8 +202,7 @@ export class PostgresSource implements Source {
     const beginning = await openStream(
       {
         ...{ config, context, sessions, slot, publication, name },
-        owned: () => this.owned,
-        remember: (more) => this.remember(more),
+        holdings: this.holdings,
       },
       text === undefined ? null : decodePosition(text),
     );
@@ -232,7 +212,8 @@ export class PostgresSource implements Source {
     await this.known.add(beginning.tables);
     this.care.begin();
     yield CONNECTED;
-    if (position.phase === 'done') return this.giveBackUnread().then(() => refuseOrders(context.orders));
+    if (position.phase === 'done') return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
+    if (this.config.snapshot !== 'only') await this.holdings.giveBackUnused(slot);
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();
     const flow = {
@@ -286,8 +267,8 @@ export class PostgresSource implements Source {
         publish: async (client, tables) => {
           await ensurePublication(client, {
             ...{ name: this.publication, tables },
-            owned: this.owned['publication'] === this.publication,
-            remember: () => this.remember({ publication: this.publication }),
+            owned: this.holdings.owns('publication', this.publication),
+            remember: () => this.holdings.remember('publication', this.publication),
           });
         },
       },
@@ -336,15 +317,5 @@ export class PostgresSource implements Source {
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
     };
-  }
-
-  private async giveBackUnread(): Promise<void> {
-    this.owned = await giveBackUnread(this.context, this.owned, (signal) => this.release({ force: false }, signal));
-  }
-
-  private async remember(more: Owned): Promise<void> {
-    const owned = { ...this.owned, ...more };
-    await this.context.remember(owned);
-    this.owned = owned;
   }
 }

@@ -9,6 +9,8 @@ export interface LeaseView {
   readonly desired: DesiredStatus;
   /** Grows with every snapshot order that is placed or cancelled; 0: there never was one. */
   readonly ordersRevision: number;
+  /** Grows with every change of the stream's config or of its connection. */
+  readonly configRevision: number;
 }
 
 export interface Held {
@@ -22,9 +24,12 @@ export interface Held {
  * (Invariant 3).
  */
 export interface StreamLedger {
-  /** Takes the lease of one stream that should run (desired `running` or `paused`, not `error`, no live lease); epoch + 1. `null` if not to be had. */
+  /**
+   * Takes the lease of one stream that should run (desired `running` or `paused`, not `error`, no live lease), or that
+   * was to stop and of which nobody has said that it did; epoch + 1. `null` if not to be had.
+   */
   claim(workerId: string, streamId: string): Promise<StreamSpec | null>;
-  /** Ids of streams of this type that should run and have no live lease, oldest first. */
+  /** Ids of streams of this type that `claim` would give, oldest first. */
   orphans(sourceType: string, limit: number): Promise<readonly string[]>;
   /**
    * Extends the leases. A stream that is missing from the answer is no longer held. Of several, one whose row somebody
@@ -36,6 +41,8 @@ export interface StreamLedger {
    * `fenced`: the epoch is not ours any more.
    */
   report(held: Held, report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced'>;
+  /** The stream as its row is now, for another attempt under the same lease; `null`: it is gone. */
+  spec(streamId: string): Promise<StreamSpec | null>;
   positions(streamId: string): Promise<Positions>;
   /** Second step of the order log, position, acknowledgement. `false`: fenced. */
   commitPositions(held: Held, positions: Positions): Promise<boolean>;

@@ -32,8 +32,8 @@ export const STEPS = [
   'position-placed',
   /** Gateway: what a deleted stream held at its source is given back, log and row are there. */
   'delete-released',
-  /** Gateway: its log is to expire, its row is there. */
-  'delete-expired',
+  /** Gateway: its row is gone, its log has yet to be told that it is to expire. */
+  'delete-removed',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

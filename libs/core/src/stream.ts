@@ -27,7 +27,7 @@ export interface LastError {
   readonly occurred_at: string;
 }
 
-/** Everything a worker needs to run a stream, as read in the transaction that gave it the lease. */
+/** Everything a worker needs to run a stream: read when it takes the lease, and again for each further attempt. */
 export interface StreamSpec {
   readonly id: string;
   readonly workspaceId: string;
@@ -35,6 +35,8 @@ export interface StreamSpec {
   readonly sourceType: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly connection: ConnectionSettings | null;
+  /** Of `config` and `connection`; a later one shows in the renewal of the lease. */
+  readonly configRevision: number;
   readonly output: PipelineOutput;
   readonly status: StreamStatus;
   readonly desired: DesiredStatus;
@@ -44,6 +46,8 @@ export interface StreamSpec {
   readonly epoch: number;
   readonly owned: Owned;
   readonly onLostPosition: OnLostPosition | null;
+  /** Generation of the start that said so: which decision it is. */
+  readonly givenUpAt: number;
 }
 
 /** What a worker tells about a stream. Fields that are absent stay as they are. */

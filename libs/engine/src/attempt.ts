@@ -2,6 +2,7 @@ import {
   losesPosition,
   StreamError,
   type Held,
+  type OnLostPosition,
   type Position,
   type Positions,
   type Sink,
@@ -28,9 +29,11 @@ export interface AttemptDeps {
   /** Ask the source first whether it can run. */
   readonly preflight: boolean;
   mayWrite(): boolean;
-  /** Something to look at: connected, or over. */
+  /** Something to look at: opened, connected, or over. */
   onChange(): void;
   onSettled(): void;
+  /** The log holds a place from after the lost position was given up: the decision has been carried out. */
+  onGivenUp(): void;
 }
 
 const CHECK_MS = 15_000;
@@ -43,14 +46,18 @@ export class Attempt {
   #sink: Sink | null = null;
   #source: Source | null = null;
   #pump: Pump | null = null;
+  #opened = false;
   #progressed = false;
   #ordersRang = false;
   /** Found lost by looking, while nothing was being read. */
   #lost: StreamError | null = null;
+  /** What is to be done about a lost position, until it has been done. */
+  #onLost: OnLostPosition | null;
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
 
   constructor(private readonly deps: AttemptDeps) {
+    this.#onLost = deps.extras.onLostPosition;
     this.#done = this.#run();
   }
 
@@ -60,6 +67,11 @@ export class Attempt {
 
   get reads(): boolean {
     return this.deps.reads;
+  }
+
+  /** The log takes nothing any more from whoever wrote before, nor what he had sent. */
+  get opened(): boolean {
+    return this.#opened;
   }
 
   get connected(): boolean {
@@ -109,7 +121,11 @@ export class Attempt {
     const { engine, spec } = this.deps;
     try {
       const positions = await this.#open();
-      const source = (this.#source = engine.createSource(spec, this.deps.extras));
+      const onLostPosition = this.#onLost;
+      const source = (this.#source = engine.createSource(
+        { ...spec, onLostPosition },
+        { ...this.deps.extras, onLostPosition },
+      ));
       if (this.#ordersRang) this.#tellOfOrders(source);
       if (this.deps.reads) await this.#read(source, positions);
       else await this.#watchLag(source, () => positions, LAG_MS.looking, this.#abort.signal);
@@ -130,13 +146,20 @@ export class Attempt {
 
   /** The log's position is the truth about where to go on. */
   async #open(): Promise<Positions> {
-    const { engine, spec, held, counters, extras } = this.deps;
+    const { engine, spec, held, counters, reads } = this.deps;
     const sink = (this.#sink = engine.openSink(spec));
-    const reset = extras.onLostPosition !== null && this.deps.reads;
-    const opened = await sink.open({ reset });
+    const gives = reads && this.#onLost !== null;
+    const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
     counters.opened(opened.totals);
+    this.#opened = true;
+    this.deps.onChange();
     this.#abort.signal.throwIfAborted();
-    if (opened.positions.size > 0 || reset) return opened.positions;
+    if (gives && opened.positions.size > 0) {
+      // Invariant 2: given up once, by an attempt that could not say so. A second time would skip what it began.
+      this.#onLost = null;
+      this.deps.onGivenUp();
+    }
+    if (opened.positions.size > 0 || gives) return opened.positions;
     const committed = await this.#committed(held.streamId);
     if (!this.deps.reads) return committed;
     if (committed.size > 0)
@@ -213,7 +236,7 @@ export class Attempt {
     if (found === 'late')
       throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
     // A start that gives the lost position up is the way on from these: nothing of that position is read.
-    const known = this.deps.extras.onLostPosition === null ? found : found.filter(({ code }) => !losesPosition(code));
+    const known = this.#onLost === null ? found : found.filter(({ code }) => !losesPosition(code));
     const failure = failureOfChecks(known);
     if (failure) throw new PreflightFailed(failure);
   }

@@ -196,6 +196,47 @@ describe('a worker, when things fail', () => {
     expect(server.reads.at(-1)!.get('')).toBe('2');
   });
 
+  it.each(['the attempt fails', 'the worker dies'] as const)(
+    'gives a position up once, also where %s before it could say that it did (Invariant 2)',
+    async (what) => {
+      const { clock, ledger, server, log, made, worker } = hostWorld();
+      const row = ledger.add(ID, { onLost: 'skip', givenUpAt: 1 });
+      log.positions.set('', '40');
+      log.orders.set('', '00000040');
+      row.positions.set('', '40');
+      const first = worker();
+      await clock.advance(100);
+      server.commit(2);
+      await clock.advance(10);
+      expect([made[0]!.spec.onLostPosition, log.positions.get(''), row.onLost]).toEqual(['skip', '2', 'skip']);
+      // A pause and a resume are newer commands, and no newer decision.
+      row.generation += 2;
+      if (what === 'the worker dies') {
+        row.owner = 'dead';
+        row.epoch++;
+        row.leaseUntil = clock.monotonic();
+        await first.look(ID);
+        worker('w2');
+      } else server.fail(new StreamError('source_unreachable', 'cut'));
+      await clock.advance(1_000);
+      expect(made.at(-1)!.spec.onLostPosition).toBeNull();
+      expect(made.at(-1)!.extras.onLostPosition).toBeNull();
+      expect(server.reads.at(-1)!.get('')).toBe('2');
+      expect(row.onLost).toBeNull();
+      server.commit(1);
+      await clock.advance(1_000);
+      expect(log.ids).toEqual(ids(3));
+      // Lost again: that is another decision.
+      server.fail(new StreamError('slot_lost', 'gone'));
+      await clock.advance(100);
+      Object.assign(row, { onLost: 'skip', givenUpAt: row.generation + 1 });
+      ledger.command(ID, 'running');
+      await clock.advance(5_000);
+      expect(made.at(-1)!.spec.onLostPosition).toBe('skip');
+      expect([...server.reads.at(-1)!]).toEqual([]);
+    },
+  );
+
   it('takes over from a dead worker once its lease has run out', async () => {
     const { clock, ledger, server, log, worker } = hostWorld();
     const row = ledger.add(ID);

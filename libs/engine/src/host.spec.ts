@@ -92,6 +92,29 @@ describe('a worker', () => {
     expect(row.status).toBe('running');
   });
 
+  it('says paused once nothing can land any more, not while a frozen log may still take what was sent (Invariant 7)', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(100);
+    log.frozen = true;
+    server.commit(3);
+    await clock.advance(100);
+    ledger.command(ID, 'paused');
+    void host.look(ID);
+    await clock.advance(8_000);
+    expect([row.status, log.ids]).toEqual(['running', []]);
+    log.thaw();
+    await clock.advance(5_000);
+    expect(row).toMatchObject({ status: 'paused', observed: 2 });
+    expect(log.ids).toEqual(ids(3));
+    ledger.command(ID, 'running');
+    await host.look(ID);
+    server.commit(1);
+    await clock.advance(1_000);
+    expect(log.ids).toEqual(ids(4));
+  });
+
   it('takes over a paused stream without reading, and tells its lag', async () => {
     const { clock, ledger, server, log, reports, worker } = hostWorld();
     const row = ledger.add(ID, { desired: 'paused', status: 'paused' });

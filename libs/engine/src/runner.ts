@@ -1,19 +1,12 @@
-import {
-  StreamError,
-  type Held,
-  type LeaseView,
-  type Owned,
-  type SetAside,
-  type SnapshotOrders,
-  type StatusReport,
-  type StreamSpec,
-} from '@planasonix/core';
+import { type Held, type LeaseView, type Owned, type StatusReport, type StreamSpec } from '@planasonix/core';
 import { Attempt } from './attempt.js';
 import { backoffMs } from './backoff.js';
+import { barPredecessors } from './bar.js';
 import { Bell } from './bell.js';
 import { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
 import { lastError, verdict, type Failure } from './failure.js';
+import { HeldRow } from './held-row.js';
 
 export interface RunnerDeps {
   readonly engine: EngineDeps;
@@ -30,7 +23,6 @@ export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost';
 /** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
 const DRAIN = { stop: 2_000, pause: 2_000 } as const;
 const REPORT_RETRY_MS = 500;
-const WATCH_MS = 1_000;
 
 /**
  * Makes one stream what its row says it should be, for as long as the lease holds. Level-triggered: each step compares
@@ -45,7 +37,12 @@ export class StreamRunner {
   readonly #held: Held;
   readonly #bell = new Bell();
   readonly #over = new AbortController();
+  readonly #row: HeldRow;
   #want: LeaseView;
+  /** As claimed: good for the first attempt; each further one asks the row. */
+  #claimed: StreamSpec | null;
+  /** Of the config that the attempt was made with. */
+  #configRevision: number;
   /** The newest that the source was told of; it looks for itself when it begins. */
   #ordersSeen = 0;
   #owned: Owned;
@@ -59,23 +56,26 @@ export class StreamRunner {
   /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
   #connectedOnce = false;
   #confirmed: { readonly generation: number; readonly status: string } | null = null;
-  #shown = { blocked: 'null', snapshot: 'null' };
-  readonly #orders: SnapshotOrders = {
-    open: () => this.deps.engine.ledger.openOrders(this.#held.streamId),
-    close: (id, outcome) => this.#closeOrder(id, outcome),
-  };
   #halt: { readonly kind: 'release'; readonly withinMs: number } | { readonly kind: 'abandon' } | null = null;
 
   constructor(private readonly deps: RunnerDeps) {
     const { spec } = deps;
     this.#held = { streamId: spec.id, epoch: spec.epoch };
-    this.#want = { generation: spec.generation, desired: spec.desired, ordersRevision: 0 };
+    this.#want = {
+      generation: spec.generation,
+      desired: spec.desired,
+      ordersRevision: 0,
+      configRevision: spec.configRevision,
+    };
+    this.#claimed = spec;
+    this.#configRevision = spec.configRevision;
     this.#owned = spec.owned;
     this.#onLost = spec.onLostPosition;
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
     this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
+    this.#row = new HeldRow(deps.engine, this.#held, () => deps.mayWrite());
     this.done = this.#main();
-    void this.#watch();
+    void this.#row.show(() => this.#attempt, this.#over.signal);
   }
 
   get held(): Held {
@@ -98,7 +98,9 @@ export class StreamRunner {
       this.#retryAt = 0;
       this.#connectedOnce &&= this.#attempt?.connected ?? false;
     }
-    const changed = view.generation !== this.#want.generation || view.desired !== this.#want.desired;
+    const { generation, desired, configRevision } = this.#want;
+    const changed =
+      view.generation !== generation || view.desired !== desired || view.configRevision !== configRevision;
     this.#want = view;
     if (changed) this.#bell.ring();
   }
@@ -143,7 +145,7 @@ export class StreamRunner {
     const { desired } = this.#want;
     if (desired === 'stopped' || desired === 'idle') {
       await this.#endAttempt(DRAIN.stop);
-      return this.#finish('stopped', {});
+      return this.#stop();
     }
     if (this.#attempt?.end) {
       const ended = this.#attempt;
@@ -159,13 +161,21 @@ export class StreamRunner {
     return desired === 'paused' ? this.#pause() : this.#run();
   }
 
+  /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
+  async #stop(): Promise<RunnerEnd | null> {
+    const barred = this.#claimed && (await barPredecessors(this.deps.engine, this.#claimed));
+    if (barred === 'fenced') return this.#lose();
+    if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
+    return this.#finish('stopped', {});
+  }
+
   async #run(): Promise<RunnerEnd | null> {
-    if (this.#attempt && !this.#attempt.reads) await this.#endAttempt(0);
+    if (this.#attempt && (!this.#attempt.reads || (this.#paused && this.#outdated))) await this.#endAttempt(0);
     if (this.#paused) {
       this.#paused = false;
       this.#attempt?.resume();
     }
-    if (!this.#attempt) this.#begin(true);
+    if (!this.#attempt) await this.#begin(true);
     // Invariant 7: `running` is said when the source has answered, not before.
     if (!this.#attempt?.connected) return null;
     this.#connectedOnce = true;
@@ -178,20 +188,34 @@ export class StreamRunner {
       this.#paused = await this.#attempt.pause(DRAIN.pause);
       if (!this.#paused) await this.#endAttempt(0);
     }
-    if (!this.#attempt) this.#begin(false);
+    if (this.#outdated) await this.#endAttempt(0);
+    if (!this.#attempt) await this.#begin(false);
+    // Invariant 7: what a reader had sent when it was given up may land until the log is opened anew.
+    if (!this.#attempt?.opened) return null;
     return this.#confirm('paused', {});
   }
 
-  #begin(reads: boolean): void {
-    const { engine, spec } = this.deps;
+  /** Invariant 7: what nothing reads goes on with the config and the connection that the API shows. */
+  get #outdated(): boolean {
+    return this.#want.configRevision > this.#configRevision;
+  }
+
+  async #begin(reads: boolean): Promise<void> {
+    const { engine } = this.deps;
     const { clock } = engine;
     const wait = this.#retryAt - clock.monotonic();
     if (wait > 0) return this.#later(wait);
+    const spec = this.#claimed ?? (await this.#row.read());
+    this.#claimed = null;
+    if (!spec) return this.#later(REPORT_RETRY_MS);
+    this.#connectedOnce &&= spec.configRevision === this.#configRevision;
+    this.#configRevision = spec.configRevision;
     this.#paused = false;
     this.#attempt = new Attempt({
       engine,
       spec: {
         ...spec,
+        epoch: this.#held.epoch,
         owned: this.#owned,
         onLostPosition: this.#onLost,
         generation: this.#want.generation,
@@ -204,14 +228,15 @@ export class StreamRunner {
         onLostPosition: this.#onLost,
         remember: (owned) => this.#remember(owned),
         abandoned: () => engine.ledger.positions(spec.id),
-        setAside: (records) => this.#setAside(records),
-        orders: this.#orders,
+        setAside: async (records) => this.counters.rejected(await this.#row.setAside(records)),
+        orders: this.#row.orders,
       },
       reads,
       preflight: !this.#connectedOnce,
       mayWrite: () => this.deps.mayWrite(),
       onChange: () => this.#bell.ring(),
       onSettled: () => void this.#settled(),
+      onGivenUp: () => void this.#givenUp(),
     });
     if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
   }
@@ -250,7 +275,7 @@ export class StreamRunner {
           { streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) },
           'stream retries',
         );
-        return (await this.#tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
+        return (await this.#row.tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
       }
     }
   }
@@ -259,7 +284,7 @@ export class StreamRunner {
   async #confirm(status: 'running' | 'paused', extra: StatusReport): Promise<RunnerEnd | null> {
     const { generation } = this.#want;
     if (this.#confirmed?.generation === generation && this.#confirmed.status === status) return null;
-    const answer = await this.#tell({ status, ...extra }, generation);
+    const answer = await this.#row.tell({ status, ...extra }, generation);
     if (answer === 'fenced') return this.#lose();
     if (answer === 'written') {
       this.#confirmed = { generation, status };
@@ -270,7 +295,7 @@ export class StreamRunner {
 
   /** Says the last status and gives the lease back in one write. */
   async #finish(status: 'stopped' | 'error', extra: StatusReport): Promise<RunnerEnd | null> {
-    const answer = await this.#tell({ status, releaseLease: true, ...extra }, this.#want.generation);
+    const answer = await this.#row.tell({ status, releaseLease: true, ...extra }, this.#want.generation);
     if (answer === 'written') return status;
     if (answer === 'fenced') return this.#lose();
     if (answer === 'superseded') this.#failure = null; // a newer command decides
@@ -283,39 +308,19 @@ export class StreamRunner {
     this.#later(REPORT_RETRY_MS);
   }
 
-  async #tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
-    if (!this.deps.mayWrite()) return 'fenced'; // Invariant 3
-    try {
-      return await this.deps.engine.ledger.report(this.#held, report, generation);
-    } catch (error) {
-      if (error instanceof StreamError && error.recourse === 'fenced') return 'fenced';
-      this.deps.engine.log.warn({ streamId: this.#held.streamId, err: error }, 'a status could not be written');
-      return 'unknown';
-    }
-  }
-
   async #remember(owned: Owned): Promise<void> {
-    if (!(await this.deps.engine.ledger.remember(this.#held, owned)))
-      throw new StreamError('fenced', 'Another worker has taken over this stream');
+    await this.#row.remember(owned);
     this.#owned = owned;
-  }
-
-  async #setAside(records: readonly SetAside[]): Promise<void> {
-    const fresh = this.deps.mayWrite() ? await this.deps.engine.ledger.setAside(this.#held, records) : null;
-    if (fresh === null) throw new StreamError('fenced', 'Another worker has taken over this stream'); // Invariant 3
-    this.counters.rejected(fresh);
-  }
-
-  async #closeOrder(id: string, outcome: { readonly failed: string | null }): Promise<void> {
-    // Invariant 3
-    if (!this.deps.mayWrite() || !(await this.deps.engine.ledger.closeOrder(this.#held, id, outcome)))
-      throw new StreamError('fenced', 'Another worker has taken over this stream');
   }
 
   async #settled(): Promise<void> {
     this.#failures = 0;
+    await this.#givenUp();
+  }
+
+  async #givenUp(): Promise<void> {
     if (this.#onLost === null) return;
-    if ((await this.#tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
+    if ((await this.#row.tell({ clearOnLostPosition: true })) === 'written') this.#onLost = null;
   }
 
   async #lose(): Promise<RunnerEnd> {
@@ -325,22 +330,8 @@ export class StreamRunner {
 
   async #release(withinMs: number): Promise<RunnerEnd> {
     await this.#endAttempt(withinMs);
-    await this.#tell({ releaseLease: true, blocked: null });
+    await this.#row.tell({ releaseLease: true, blocked: null });
     return 'released';
-  }
-
-  /** Shows progress and what it waits for, each second, when that changes. */
-  async #watch(): Promise<void> {
-    while (await this.deps.engine.clock.sleep(WATCH_MS, this.#over.signal)) {
-      if (!this.#attempt || this.#attempt.end) continue;
-      const [blocked, snapshot] = [this.#attempt.blocked, this.#attempt.snapshot()];
-      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot) };
-      const report: StatusReport = {
-        ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
-        ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
-      };
-      if (Object.keys(report).length > 0 && (await this.#tell(report)) === 'written') this.#shown = now;
-    }
   }
 
   #later(ms: number): void {

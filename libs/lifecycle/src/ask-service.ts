@@ -33,7 +33,7 @@ export class AskService {
       );
     });
     try {
-      return await this.queues.ask(sourceType, { ...question, deadline: this.clock.now() + timeoutMs }, timeoutMs);
+      return await this.queues.ask(sourceType, question, timeoutMs);
     } catch {
       throw new LifecycleError(
         503,

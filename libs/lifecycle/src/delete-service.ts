@@ -1,8 +1,23 @@
-import { StreamError, type EventLog, type PipelineOutput, type ReleaseReport, type Steps } from '@planasonix/core';
-import type { Actor, ForgottenStore, PgStreamLedger, StreamCommands } from '@planasonix/store';
+import {
+  StreamError,
+  type EventLog,
+  type PipelineOutput,
+  type ReleaseReport,
+  type Steps,
+  type StreamSpec,
+} from '@planasonix/core';
+import type {
+  Actor,
+  BegunDeletion,
+  ForgottenStore,
+  PgStreamLedger,
+  StreamCommands,
+  StreamDeletion,
+} from '@planasonix/store';
 import { z } from 'zod';
 import type { AskService } from './ask-service.js';
 import type { CommandService } from './command-service.js';
+import type { DepartedLogs } from './departed-logs.js';
 import { LifecycleError } from './lifecycle-error.js';
 
 const RELEASE_MS = 20_000;
@@ -15,11 +30,13 @@ const releaseAnswer: z.ZodType<Pick<ReleaseReport, 'remaining'>> = z.object({
 });
 
 export interface DeleteDeps {
-  readonly commands: StreamCommands;
+  readonly commands: Pick<StreamCommands, 'view' | 'fence'>;
+  readonly deletion: StreamDeletion;
   readonly ledger: Pick<PgStreamLedger, 'spec'>;
   readonly service: CommandService;
   readonly asks: AskService;
   readonly forgotten: ForgottenStore;
+  readonly logs: Pick<DepartedLogs, 'expire'>;
   readonly kick: () => void;
   readonly nudge: (streamId: string) => void;
   readonly eventLog: (output: PipelineOutput) => EventLog;
@@ -31,44 +48,63 @@ export interface DeleteDeps {
 export class DeleteService {
   constructor(private readonly deps: DeleteDeps) {}
 
-  /** @returns when it was deleted. @throws LifecycleError; then the stream is `stopped` and nothing is lost. */
+  /** @returns when it was deleted. @throws LifecycleError; then the stream is `stopped`, or as before, and nothing is lost. */
   async remove(
     actor: Actor,
     streamId: string,
     options: { readonly force: boolean; readonly purge: boolean },
   ): Promise<Date> {
-    const { commands, ledger, service, forgotten } = this.deps;
-    const row = await commands.beginDelete(actor, streamId);
-    if (row === null) throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+    const { deletion, ledger, forgotten } = this.deps;
+    const begun = await deletion.begin(actor, streamId);
+    if (begun.kind !== 'begun')
+      throw begun.kind === 'missing' ? missing() : new LifecycleError(409, 'deleting', 'The stream is being deleted.');
+    const { generation } = begun;
     this.deps.kick();
     this.deps.nudge(streamId);
     try {
-      await service.confirmed(streamId, row.generation, 'stopped', null);
+      await this.stop(streamId, begun, options.force);
       const spec = await ledger.spec(streamId);
-      if (spec === null) throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+      if (spec === null) throw missing();
       // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
       this.deps.step?.('delete-released');
-      const log = this.deps.eventLog(spec.output);
-      // Under the row's epoch, so that a position that is being set meanwhile comes too late (Invariant 3).
-      await log.expire(streamId, options.purge ? 0 : KEEP_LOG_SECONDS, spec.epoch).catch((error: unknown) => {
-        if (options.force) return;
-        throw new LifecycleError(
-          503,
-          'log_unavailable',
-          'The log can not be reached; nothing was removed.',
-          error instanceof StreamError ? error.hint : null,
-        );
-      });
-      this.deps.step?.('delete-expired');
+      if (!options.force) await this.bar(spec);
+      const { output, epoch } = spec;
+      const log = { streamId, output, epoch, seconds: options.purge ? 0 : KEEP_LOG_SECONDS };
       const left = held === null ? null : forgotten.row(spec, held);
-      if (!(await commands.finishDelete(actor, streamId, left)))
-        throw new LifecycleError(404, 'not_found', 'There is no such stream.');
+      const end = await deletion.finish(actor, streamId, generation, log, left);
+      if (end === 'missing') throw missing();
+      if (end === 'superseded') throw superseded();
+      this.deps.step?.('delete-removed');
+      await this.deps.logs.expire(log);
       return new Date();
     } catch (error) {
-      await commands.abortDelete(streamId).catch(() => undefined);
+      await deletion.abort(streamId, generation).catch(() => undefined);
       throw error;
+    }
+  }
+
+  /** With `force`, the row alone bars an owner whom the log can't be told of: it is removed in a moment. */
+  private async stop(streamId: string, { generation, before }: Begun, force: boolean): Promise<void> {
+    const { commands, service } = this.deps;
+    try {
+      await service.confirmed(streamId, generation, 'stopped', force ? null : before);
+    } catch (error) {
+      if (!force || !(error instanceof LifecycleError) || error.code !== 'log_unavailable') throw error;
+      const view = await commands.view(streamId);
+      if (view === null) throw missing();
+      if (!(await commands.fence(streamId, { generation, epoch: view.epoch, status: 'stopped' }))) throw superseded();
+    }
+  }
+
+  /** The log is there, and a position that is being set under a lower epoch comes too late (Invariant 3). */
+  private async bar({ id, output, epoch }: StreamSpec): Promise<void> {
+    try {
+      await this.deps.eventLog(output).fence(id, epoch);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      throw new LifecycleError(503, 'log_unavailable', 'The log can not be reached; nothing was removed.', error.hint);
     }
   }
 
@@ -101,3 +137,15 @@ export class DeleteService {
     }
   }
 }
+
+type Begun = Extract<BegunDeletion, { kind: 'begun' }>;
+
+const missing = (): LifecycleError => new LifecycleError(404, 'not_found', 'There is no such stream.');
+
+const superseded = (): LifecycleError =>
+  new LifecycleError(
+    409,
+    'superseded',
+    'A later command overtook the deletion; the stream is there.',
+    'Read the stream: it shows what holds now.',
+  );

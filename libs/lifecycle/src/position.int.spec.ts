@@ -1,6 +1,7 @@
 import { systemClock, type ChangeBatch, type EventLog, type Log } from '@planasonix/core';
 import { openLog } from '@planasonix/sinks';
 import {
+  DepartedLogStore,
   DraftStore,
   ForgottenStore,
   openStore,
@@ -9,6 +10,7 @@ import {
   PositionStore,
   SecretBox,
   StreamCommands,
+  StreamDeletion,
   StreamStore,
   WorkspaceStore,
   type Actor,
@@ -19,6 +21,7 @@ import {
   AskService,
   CommandService,
   DeleteService,
+  DepartedLogs,
   PositionService,
   type LifecycleError,
   type PositionDeps,
@@ -87,7 +90,7 @@ describe('a position that is set by hand', () => {
   /** Five events in the log, committed at 5, and stopped. */
   async function rested(): Promise<string> {
     const pipelines = new PipelineStore(store);
-    const pipeline = await pipelines.create(actor.workspaceId, { name: `p${++n}`, output: { type: 'redis_stream' } });
+    const pipeline = await pipelines.create(actor, { name: `p${++n}`, output: { type: 'redis_stream' } });
     const of = { sourceType: 'fake', pipelineId: pipeline.id, connectionId: null, config: {}, secrets: null };
     const { id } = await streams.create(actor, { name: `s${n}`, ...of });
     await commands.accept(actor, id, 'start');
@@ -193,7 +196,9 @@ describe('a position that is set by hand', () => {
         ...once,
         service: new CommandService(once),
         asks: new AskService({ live: () => Promise.resolve(0) }, noQueues, systemClock),
+        deletion: new StreamDeletion(store),
         forgotten: new ForgottenStore(store, box),
+        logs: new DepartedLogs({ store: new DepartedLogStore(store), eventLog, clock: systemClock, log: quiet }),
       });
       /** Begun in the store; the delete comes before it has touched the log. */
       const late = {

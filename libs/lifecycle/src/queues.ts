@@ -22,8 +22,13 @@ export interface AskJob {
   readonly connectionId?: string;
   readonly draftId?: string;
   readonly force?: boolean;
-  /** Wall clock, ms: after it nobody waits for the answer any more. */
+  /** After it nobody waits for the answer any more: ms, by the clock of Redis, the one that both ends can read. */
   readonly deadline: number;
+}
+
+async function redisTime(redis: Redis): Promise<number> {
+  const [seconds, micros] = await redis.time();
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
 }
 
 /**
@@ -78,10 +83,11 @@ export class QueueProducer {
   }
 
   /** @returns the worker's answer. @throws Error when it takes longer than `timeoutMs`, or the worker failed. */
-  async ask(sourceType: string, job: AskJob, timeoutMs: number): Promise<unknown> {
+  async ask(sourceType: string, question: Omit<AskJob, 'deadline'>, timeoutMs: number): Promise<unknown> {
     const name = asksOf(sourceType);
     const events = this.listen(name);
     await events.waitUntilReady();
+    const job: AskJob = { ...question, deadline: (await redisTime(this.redis)) + timeoutMs };
     const added = await this.queue(name).add(job.kind, job, {
       removeOnComplete: { age: 60 },
       removeOnFail: { age: 60 },
@@ -126,11 +132,11 @@ export interface QueueConsumer {
   close(): Promise<void>;
 }
 
-/** The worker's end: `look` for each bell, `answer` for each question. */
+/** The worker's end: `look` for each bell, `answer` for each question, with the time that is left for it, ms. */
 export function consumeQueues(
   url: string,
   sourceType: string,
-  handlers: { look(job: CommandJob): Promise<void>; answer(job: AskJob): Promise<unknown> },
+  handlers: { look(job: CommandJob): Promise<void>; answer(job: AskJob, leftMs: number): Promise<unknown> },
 ): QueueConsumer {
   const connections = [consuming(url), consuming(url)] as const;
   const options = { prefix: PREFIX, skipVersionCheck: true, maxStalledCount: 5 };
@@ -142,7 +148,10 @@ export function consumeQueues(
     }),
     new Worker<AskJob>(
       asksOf(sourceType),
-      (job: Job<AskJob>) => (job.data.deadline < Date.now() ? Promise.resolve(null) : handlers.answer(job.data)),
+      async (job: Job<AskJob>) => {
+        const left = job.data.deadline - (await redisTime(connections[1]));
+        return left > 0 ? handlers.answer(job.data, left) : null;
+      },
       {
         ...options,
         connection: connections[1],

@@ -1,8 +1,14 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import { ApiKey } from './entities.js';
+import { writeAudit, type Actor } from './audit-store.js';
+import type { ApiKey, Workspace } from './entities.js';
 import { newId } from './id.js';
-import { sql } from './sql.js';
+import { sql, type Db } from './sql.js';
+import { insertWorkspace } from './workspace-store.js';
+
+const ADMIN = 'admin:organization';
+const NOT_REVOKED = '(revoked_at IS NULL OR revoked_at > clock_timestamp())';
+const NOT_EXPIRED = '(expires_at IS NULL OR expires_at > clock_timestamp())';
 
 /** Keys begin with this, so that scanners for leaked secrets can know them. */
 const PREFIX = 'plnx_live_';
@@ -18,28 +24,78 @@ export interface NewKey {
   readonly clear: string;
 }
 
+export interface KeyInput {
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date | null;
+  readonly first?: boolean;
+}
+
+/** Called in the transaction that makes a key, for what has to be there exactly if the key is. */
+export type KeepKey = (db: Db, made: NewKey) => Promise<void>;
+const nothingKept: KeepKey = () => Promise.resolve();
+
+const about = (what: string, id: string) => ({
+  action: `api_key.${what}`,
+  resourceType: 'api_key',
+  resourceId: id,
+});
+/** Never the key, nor its hash. */
+const told = (row: ApiKey) => ({ name: row.name, prefix: row.prefix, scopes: row.scopes, expires_at: row.expires_at });
+
+async function insertKey(db: Db, workspaceId: string, of: KeyInput): Promise<NewKey> {
+  const clear = makeKey();
+  const [key] = await sql<ApiKey>(
+    db,
+    `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
+    [
+      newId('key'),
+      workspaceId,
+      of.name,
+      clear.slice(0, PREFIX.length + 4),
+      digest(clear),
+      of.scopes,
+      of.expiresAt,
+      of.first ?? false,
+    ],
+  );
+  return { key: key!, clear };
+}
+
+/** Takes the revocation back. */
+class LastAdmin extends Error {}
+
+/** API keys, each change in one transaction with its audit entry. */
 export class ApiKeyStore {
   constructor(private readonly store: DataSource) {}
 
-  async create(
-    of: { workspaceId: string; name: string; scopes: readonly string[]; expiresAt: Date | null; first?: boolean },
-    clear = makeKey(),
-  ): Promise<NewKey> {
-    const rows = await sql<ApiKey>(
-      this.store,
-      `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
-      [
-        newId('key'),
-        of.workspaceId,
-        of.name,
-        clear.slice(0, PREFIX.length + 4),
-        digest(clear),
-        of.scopes,
-        of.expiresAt,
-        of.first ?? false,
-      ],
-    );
-    return { key: rows[0]!, clear };
+  async create(actor: Actor, of: KeyInput, keep: KeepKey = nothingKept): Promise<NewKey> {
+    return this.store.transaction(async (tx) => {
+      const made = await insertKey(tx, actor.workspaceId, of);
+      await writeAudit(tx, actor, { ...about('create', made.key.id), after: told(made.key) });
+      await keep(tx, made);
+      return made;
+    });
+  }
+
+  /** A workspace with its first key; the entry stands in the log of the actor's own. */
+  async createWorkspace(
+    actor: Actor,
+    name: string,
+    keep: (db: Db, workspace: Workspace, made: NewKey) => Promise<void> = () => Promise.resolve(),
+  ): Promise<{ readonly workspace: Workspace; readonly made: NewKey }> {
+    return this.store.transaction(async (tx) => {
+      const workspace = await insertWorkspace(tx, name);
+      const made = await insertKey(tx, workspace.id, { name: 'first key', scopes: [ADMIN], expiresAt: null });
+      await writeAudit(tx, actor, {
+        action: 'workspace.create',
+        resourceType: 'workspace',
+        resourceId: workspace.id,
+        after: { name, key_id: made.key.id },
+      });
+      await keep(tx, workspace, made);
+      return { workspace, made };
+    });
   }
 
   /** The live key, or `null` when it is unknown, revoked or expired: one answer for all of them. */
@@ -47,7 +103,7 @@ export class ApiKeyStore {
     const hash = digest(clear);
     const [row] = await sql<ApiKey & { live: boolean; stale: boolean }>(
       this.store,
-      `SELECT *, (revoked_at IS NULL OR revoked_at > clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS live,
+      `SELECT *, ${NOT_REVOKED} AND ${NOT_EXPIRED} AS live,
               last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
        FROM api_keys WHERE hash = $1`,
       [hash],
@@ -66,42 +122,51 @@ export class ApiKeyStore {
     );
   }
 
-  /** `false`: no such live key in the workspace. */
-  async revoke(workspaceId: string, id: string): Promise<ApiKey | null> {
-    const rows = await sql<ApiKey>(
-      this.store,
-      `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND (revoked_at IS NULL OR revoked_at > clock_timestamp()) RETURNING *`,
-      [workspaceId, id],
-    );
-    return rows[0] ?? null;
+  /**
+   * `missing`: no such live key in the workspace. `last_admin`: a workspace without a key that may administer it could
+   * never be entered again; of several that are revoked at once one stays.
+   */
+  async revoke(actor: Actor, id: string): Promise<ApiKey | 'missing' | 'last_admin'> {
+    return this.store
+      .transaction(async (tx) => {
+        await sql(tx, `SELECT 1 FROM workspaces WHERE id = $1 FOR UPDATE`, [actor.workspaceId]);
+        const [row] = await sql<ApiKey>(
+          tx,
+          `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND ${NOT_REVOKED} RETURNING *`,
+          [actor.workspaceId, id],
+        );
+        if (row === undefined) return 'missing';
+        const [admins] = await sql<{ left: number }>(
+          tx,
+          `SELECT count(*)::int AS left FROM api_keys WHERE workspace_id = $1 AND $2 = ANY(scopes) AND revoked_at IS NULL AND ${NOT_EXPIRED}`,
+          [actor.workspaceId, ADMIN],
+        );
+        if (row.scopes.includes(ADMIN) && admins!.left === 0) throw new LastAdmin();
+        await writeAudit(tx, actor, { ...about('revoke', id), before: told(row) });
+        return row;
+      })
+      .catch((error: unknown) => {
+        if (error instanceof LastAdmin) return 'last_admin' as const;
+        throw error;
+      });
   }
 
-  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. */
-  async rotate(workspaceId: string, id: string, graceSeconds: number): Promise<NewKey | null> {
+  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. `null`: no such live key. */
+  async rotate(actor: Actor, id: string, graceSeconds: number, keep: KeepKey = nothingKept): Promise<NewKey | null> {
     return this.store.transaction(async (tx) => {
       const [old] = await sql<ApiKey>(
         tx,
         `UPDATE api_keys SET revoked_at = clock_timestamp() + make_interval(secs => $3)
-         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *`,
-        [workspaceId, id, graceSeconds],
+         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND ${NOT_EXPIRED} RETURNING *`,
+        [actor.workspaceId, id, graceSeconds],
       );
       if (old === undefined) return null;
-      const clear = makeKey();
-      const [key] = await sql<ApiKey>(
-        tx,
-        `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
-        [
-          newId('key'),
-          workspaceId,
-          old.name,
-          clear.slice(0, PREFIX.length + 4),
-          digest(clear),
-          old.scopes,
-          old.expires_at,
-          old.first,
-        ],
-      );
-      return { key: key!, clear };
+      const { name, scopes, expires_at: expiresAt, first } = old;
+      const made = await insertKey(tx, actor.workspaceId, { name, scopes, expiresAt, first });
+      const after = { ...told(made.key), new_id: made.key.id, grace_seconds: graceSeconds };
+      await writeAudit(tx, actor, { ...about('rotate', id), after });
+      await keep(tx, made);
+      return made;
     });
   }
 

@@ -1,5 +1,6 @@
 import type { ConnectionSettings } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
+import { writeAudit, type Actor } from './audit-store.js';
 import { InUse, NameTaken } from './conflicts.js';
 import { violates } from './data-source.js';
 import type { Connection } from './entities.js';
@@ -17,22 +18,34 @@ export interface ConnectionInput {
   readonly secrets: string | null;
 }
 
+const about = (what: string, id: string) => ({
+  action: `connection.${what}`,
+  resourceType: 'connection',
+  resourceId: id,
+});
+/** Secrets are masked in the row. */
+const told = (row: Connection) => ({ name: row.name, type: row.type, config: row.config });
+
 const place = (id: string): string => `connections:${id}`;
 
+/** Connections, each change in one transaction with its audit entry. */
 export class ConnectionStore {
   constructor(
     private readonly store: DataSource,
     private readonly box: SecretBox,
   ) {}
 
-  async create(workspaceId: string, of: ConnectionInput): Promise<Connection> {
+  async create(actor: Actor, of: ConnectionInput): Promise<Connection> {
     const id = newId('conn');
-    const rows = await sql<Connection>(
-      this.store,
-      `INSERT INTO connections (id, workspace_id, name, type, config, secrets) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *`,
-      [id, workspaceId, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
-    ).catch(taken);
-    return rows[0]!;
+    return this.store.transaction(async (tx) => {
+      const [row] = await sql<Connection>(
+        tx,
+        `INSERT INTO connections (id, workspace_id, name, type, config, secrets) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *`,
+        [id, actor.workspaceId, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
+      ).catch(taken);
+      await writeAudit(tx, actor, { ...about('create', id), after: told(row!) });
+      return row!;
+    });
   }
 
   async get(workspaceId: string, id: string): Promise<Connection | null> {
@@ -51,31 +64,50 @@ export class ConnectionStore {
     );
   }
 
-  async update(workspaceId: string, id: string, of: ConnectionInput): Promise<Connection | null> {
-    const rows = await sql<Connection>(
-      this.store,
-      `UPDATE connections SET name = $3, type = $4, config = $5, secrets = $6, updated_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 RETURNING *`,
-      [workspaceId, id, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
-    ).catch(taken);
-    return rows[0] ?? null;
+  /**
+   * Its streams see in their config revision that there is something new.
+   * @param secretsChanged for the audit log, which does not hold the secrets
+   */
+  async update(actor: Actor, id: string, of: ConnectionInput, secretsChanged: boolean): Promise<Connection | null> {
+    return this.store.transaction(async (tx) => {
+      const [before] = await sql<Connection>(
+        tx,
+        `SELECT * FROM connections WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
+        [actor.workspaceId, id],
+      );
+      if (before === undefined) return null;
+      const [row] = await sql<Connection>(
+        tx,
+        `UPDATE connections SET name = $2, type = $3, config = $4, secrets = $5, updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,
+        [id, of.name, of.type, JSON.stringify(of.config), this.seal(id, of.secrets)],
+      ).catch(taken);
+      await sql(tx, `UPDATE streams SET config_revision = config_revision + 1 WHERE connection_id = $1`, [id]);
+      const after = { ...told(row!), secrets_changed: secretsChanged };
+      await writeAudit(tx, actor, { ...about('update', id), before: told(before), after });
+      return row!;
+    });
   }
 
   /** @throws InUse while a stream reads from it, or the log of a pipeline is reached by it. */
-  async remove(workspaceId: string, id: string): Promise<Connection | null> {
-    const [logged] = await sql<{ id: string }>(
-      this.store,
-      `SELECT id FROM pipelines WHERE workspace_id = $1 AND output ->> 'connectionId' = $2 LIMIT 1`,
-      [workspaceId, id],
-    );
-    if (logged !== undefined) throw new InUse('connection', 'pipeline');
-    const rows = await sql<Connection>(
-      this.store,
-      `DELETE FROM connections WHERE workspace_id = $1 AND id = $2 RETURNING *`,
-      [workspaceId, id],
-    ).catch((error: unknown) => {
-      throw violates(error, 'foreign_key') ? new InUse('connection') : error;
+  async remove(actor: Actor, id: string): Promise<Connection | null> {
+    return this.store.transaction(async (tx) => {
+      const [logged] = await sql<{ id: string }>(
+        tx,
+        `SELECT id FROM pipelines WHERE workspace_id = $1 AND output ->> 'connectionId' = $2 LIMIT 1`,
+        [actor.workspaceId, id],
+      );
+      if (logged !== undefined) throw new InUse('connection', 'pipeline');
+      const [row] = await sql<Connection>(
+        tx,
+        `DELETE FROM connections WHERE workspace_id = $1 AND id = $2 RETURNING *`,
+        [actor.workspaceId, id],
+      ).catch((error: unknown) => {
+        throw violates(error, 'foreign_key') ? new InUse('connection') : error;
+      });
+      if (row === undefined) return null;
+      await writeAudit(tx, actor, { ...about('delete', id), before: told(row) });
+      return row;
     });
-    return rows[0] ?? null;
   }
 
   /** The config with its secrets in the clear, for a driver or to merge a change into. */

@@ -2,11 +2,15 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { DataSource, QueryFailedError } from 'typeorm';
 import type { Log } from '@planasonix/core';
 import { ENTITIES } from './entities.js';
+import { ConfigRevision1764300000000 } from './migrations/1764300000000-config-revision.js';
+import { DepartedLogs1764320000000 } from './migrations/1764320000000-departed-logs.js';
+import { GivenUpAt1764330000000 } from './migrations/1764330000000-given-up-at.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orders-and-positions.js';
 import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
 import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numbers.js';
-import { SetAside1764300000000 } from './migrations/1764300000000-set-aside.js';
+import { UnconfirmedStops1764310000000 } from './migrations/1764310000000-unconfirmed-stops.js';
+import { SetAside1764340000000 } from './migrations/1764340000000-set-aside.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -36,7 +40,11 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       OrdersAndPositions1764000000000,
       ProbeNumbers1764100000000,
       PositionWanted1764200000000,
-      SetAside1764300000000,
+      ConfigRevision1764300000000,
+      UnconfirmedStops1764310000000,
+      DepartedLogs1764320000000,
+      GivenUpAt1764330000000,
+      SetAside1764340000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,
@@ -55,10 +63,13 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   for (let told = false; ;) {
     try {
       if (!store.isInitialized) await store.initialize();
-      await migrate(store);
+      await migrate(store, deadline);
       return store;
     } catch (error) {
-      if (!isStoreDown(error) || performance.now() > deadline) throw error;
+      if (!isStoreDown(error) || performance.now() > deadline) {
+        await store.destroy().catch(() => undefined);
+        throw error;
+      }
       if (!told) options.log.warn({}, 'waiting for the Postgres of DATABASE_URL');
       told = true;
       await wait(250);
@@ -66,19 +77,21 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   }
 }
 
-/** Several apps boot at once: one of them migrates, the others wait for it. */
-async function migrate(store: DataSource): Promise<void> {
+/** Several apps boot at once: one of them migrates, the others wait for it, but not for ever. */
+async function migrate(store: DataSource, deadline: number): Promise<void> {
   const runner = store.createQueryRunner();
+  const ask = async (what: string) => (await sql<{ got: boolean }>(runner.manager, what, [MIGRATION_LOCK]))[0]?.got;
   try {
-    for (;;) {
-      const [row] = await sql<{ got: boolean }>(runner.manager, 'SELECT pg_try_advisory_lock($1) AS got', [
-        MIGRATION_LOCK,
-      ]);
-      if (row?.got) break;
+    while (!(await ask('SELECT pg_try_advisory_lock($1) AS got'))) {
+      if (performance.now() > deadline) throw new Error('Another app has been migrating the store for too long.');
       await wait(50);
     }
-    await store.runMigrations();
-    await sql(runner.manager, 'SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    try {
+      await store.runMigrations();
+    } finally {
+      // The lock is the session's, and that goes back to the pool. Where it is broken, the lock went with it.
+      await ask('SELECT pg_advisory_unlock($1) AS got').catch(() => undefined);
+    }
   } finally {
     await runner.release();
   }

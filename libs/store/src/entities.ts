@@ -76,8 +76,10 @@ export class Stream {
   @Column('jsonb', { nullable: true }) snapshot!: Record<string, unknown> | null;
   @Column('jsonb') owned!: Record<string, string>;
   @Column('text', { nullable: true }) on_lost_position!: string | null;
+  @Column('integer') given_up_at!: number;
   @Column('timestamptz', { nullable: true }) deleting_at!: Date | null;
   @Column('integer') orders_revision!: number;
+  @Column('integer') config_revision!: number;
   @Column('boolean') position_pending!: boolean;
   @Column('jsonb', { nullable: true }) position_wanted!: WantedPosition | null;
   @Column('timestamptz') created_at!: Date;

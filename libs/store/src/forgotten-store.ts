@@ -3,6 +3,7 @@ import type { DataSource } from 'typeorm';
 import { newId } from './id.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
+import type { Left } from './stream-deletion.js';
 
 export interface Forgotten {
   readonly id: string;
@@ -19,8 +20,8 @@ export class ForgottenStore {
     private readonly box: SecretBox,
   ) {}
 
-  /** The row for `StreamCommands.finishDelete`. */
-  row(spec: StreamSpec, remaining: unknown): { id: string; sourceType: string; spec: string; remaining: unknown } {
+  /** The row for `StreamDeletion.finish`. */
+  row(spec: StreamSpec, remaining: unknown): Left {
     const id = newId('fgt');
     return { id, sourceType: spec.sourceType, spec: this.box.seal(JSON.stringify(spec), place(id)), remaining };
   }

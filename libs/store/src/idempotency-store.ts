@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { sql } from './sql.js';
+import { sql, type Db } from './sql.js';
 
 export type IdempotencyState =
   | { readonly kind: 'new' }
@@ -40,8 +40,9 @@ export class IdempotencyStore {
     return { kind: 'stored', status: found.status, answer: found.answer };
   }
 
-  async finish(keyId: string, key: string, status: number, answer: string): Promise<void> {
-    await sql(this.store, `UPDATE idempotency SET status = $3, answer = $4 WHERE key_id = $1 AND key = $2`, [
+  /** @param db the transaction of what is answered, where one may not be there without the other */
+  async finish(keyId: string, key: string, status: number, answer: string, db: Db = this.store): Promise<void> {
+    await sql(db, `UPDATE idempotency SET status = $3, answer = $4 WHERE key_id = $1 AND key = $2`, [
       keyId,
       key,
       status,

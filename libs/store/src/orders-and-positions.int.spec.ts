@@ -70,7 +70,7 @@ describe('orders and positions in the store', () => {
   });
 
   async function makeStream(started = true) {
-    const pipeline = await new PipelineStore(store).create(actor.workspaceId, {
+    const pipeline = await new PipelineStore(store).create(actor, {
       name: `p${++n}`,
       output: { type: 'redis_stream' },
     });
@@ -111,7 +111,7 @@ describe('orders and positions in the store', () => {
     expect(await row('str_old')).toMatchObject({ epoch: 3, orders_revision: 0, position_pending: false });
     expect(await ledger.claim('w', 'str_old')).toMatchObject({ epoch: 4 });
     expect(await ledger.renew('w', [{ streamId: 'str_old', epoch: 4 }])).toEqual(
-      new Map([['str_old', { generation: 0, desired: 'running', ordersRevision: 0 }]]),
+      new Map([['str_old', { generation: 0, desired: 'running', ordersRevision: 0, configRevision: 0 }]]),
     );
   });
 

@@ -68,9 +68,9 @@ describe('the store', () => {
   });
 
   async function makeStream() {
-    const pipeline = await pipelines.create(actor.workspaceId, { name: `p${++n}`, output: { type: 'redis_stream' } });
+    const pipeline = await pipelines.create(actor, { name: `p${++n}`, output: { type: 'redis_stream' } });
     const { shown, secrets } = splitSecrets(schema, { host: 'h', password: 'canary' });
-    const connection = await connections.create(actor.workspaceId, {
+    const connection = await connections.create(actor, {
       name: `c${n}`,
       type: 'postgres',
       config: shown,
@@ -181,7 +181,14 @@ describe('the store', () => {
     // Whoever would read it waits until the one who gives its slot up has let go.
     expect(await ledger.claim('w', id)).toBeNull();
     expect(await ledger.report(mine!, { releaseLease: true })).toBe('written');
-    expect(await ledger.claim('w', id)).toMatchObject({ onLostPosition: 'resnapshot', epoch: judged.epoch + 2 });
+    expect(await ledger.claim('w', id)).toMatchObject({
+      ...{ onLostPosition: 'resnapshot', epoch: judged.epoch + 2, givenUpAt: judged.generation + 1 },
+    });
+    // Newer commands are no newer decision.
+    expect(await commands.accept(actor, id, 'pause')).toMatchObject({ kind: 'accepted' });
+    expect(await ledger.spec(id)).toMatchObject({
+      ...{ onLostPosition: 'resnapshot', generation: judged.generation + 2, givenUpAt: judged.generation + 1 },
+    });
     expect(await ledger.condemn('k', judged, why)).toBeNull();
   });
 
@@ -229,8 +236,7 @@ describe('the store', () => {
 
   it('pages stably while rows are added, and names are unique in a workspace', async () => {
     const other = { ...actor, workspaceId: (await new WorkspaceStore(store).create('paging')).id };
-    const make = async (i: number) =>
-      pipelines.create(other.workspaceId, { name: `page${i}`, output: { type: 'redis_stream' } });
+    const make = async (i: number) => pipelines.create(other, { name: `page${i}`, output: { type: 'redis_stream' } });
     for (let i = 0; i < 7; i++) await make(i);
     const seen: string[] = [];
     for (let before: string | null = null; ;) {
@@ -249,8 +255,8 @@ describe('the store', () => {
 
   it('refuses to remove what a stream uses', async () => {
     const stream = await makeStream();
-    await expect(connections.remove(actor.workspaceId, stream.connection_id!)).rejects.toBeInstanceOf(InUse);
-    await expect(pipelines.remove(actor.workspaceId, stream.pipeline_id)).rejects.toBeInstanceOf(InUse);
+    await expect(connections.remove(actor, stream.connection_id!)).rejects.toBeInstanceOf(InUse);
+    await expect(pipelines.remove(actor, stream.pipeline_id)).rejects.toBeInstanceOf(InUse);
   });
 
   it('keeps the audit log append-only', async () => {
@@ -261,8 +267,7 @@ describe('the store', () => {
 
   it('knows a key by its digest, until it is revoked or expired', async () => {
     const keys = new ApiKeyStore(store);
-    const made = await keys.create({
-      workspaceId: actor.workspaceId,
+    const made = await keys.create(actor, {
       name: 'k',
       scopes: ['streams:read'],
       expiresAt: null,
@@ -270,13 +275,12 @@ describe('the store', () => {
     expect(made.clear).toMatch(/^plnx_live_[\w-]{43}$/);
     expect(await keys.find(made.clear)).toMatchObject({ id: made.key.id });
     expect(await keys.find(`${made.clear}x`)).toBeNull();
-    const rotated = (await keys.rotate(actor.workspaceId, made.key.id, 60))!;
+    const rotated = (await keys.rotate(actor, made.key.id, 60))!;
     expect(await keys.find(made.clear)).not.toBeNull();
-    await keys.revoke(actor.workspaceId, made.key.id);
+    await keys.revoke(actor, made.key.id);
     expect(await keys.find(made.clear)).toBeNull();
     expect(await keys.find(rotated.clear)).not.toBeNull();
-    const old = await keys.create({
-      workspaceId: actor.workspaceId,
+    const old = await keys.create(actor, {
       name: 'old',
       scopes: [],
       expiresAt: new Date(Date.now() - 1000),

@@ -53,7 +53,7 @@ export interface CommandView {
 }
 
 /** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
-const DELETION = `interval '60 seconds'`;
+export const DELETION = `interval '60 seconds'`;
 
 export type LockedStream = Stream & {
   readonly being_deleted: boolean;
@@ -72,6 +72,14 @@ export async function lockStream(tx: EntityManager, actor: Actor, id: string): P
   );
   return stream ?? null;
 }
+
+/** An outbox row: a bell for what the row now says. */
+export const ring = (tx: EntityManager, of: Pick<Stream, 'id' | 'source_type' | 'generation'>): Promise<unknown> =>
+  sql(tx, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
+    of.id,
+    of.source_type,
+    of.generation,
+  ]);
 
 /** Accepting commands: what a stream should be, each in one transaction with its outbox row and its audit entry. */
 export class StreamCommands {
@@ -100,15 +108,11 @@ export class StreamCommands {
         tx,
         `UPDATE streams SET desired_status = $2, generation = generation + 1, deleting_at = NULL, status = CASE WHEN $3 THEN 'starting' ELSE status END,
            last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
-           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
+           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, given_up_at = CASE WHEN $5 THEN generation + 1 ELSE given_up_at END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING *`,
-        [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position],
+        [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position, lost],
       );
-      await sql(tx, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
-        id,
-        stream.source_type,
-        after!.generation,
-      ]);
+      await ring(tx, after!);
       await writeAudit(tx, actor, {
         action: `stream.${command}`,
         resourceType: 'stream',
@@ -169,69 +173,10 @@ export class StreamCommands {
   async takeBack(id: string, generation: number, before: { status: string; desired: string }): Promise<boolean> {
     const rows = await sql(
       this.store,
-      `UPDATE streams SET generation = generation + 1, observed_generation = generation + 1, desired_status = $3, status = $4, updated_at = clock_timestamp()
+      `UPDATE streams SET generation = generation + 1, observed_generation = generation + 1, desired_status = $3, status = $4, deleting_at = NULL, updated_at = clock_timestamp()
        WHERE id = $1 AND generation = $2 AND observed_generation < generation RETURNING 1`,
       [id, generation, before.desired, before.status],
     );
     return rows.length > 0;
-  }
-
-  /** From here on no worker takes it up and no command is accepted. `null`: no such stream. */
-  async beginDelete(actor: Actor, id: string): Promise<Stream | null> {
-    return this.store.transaction(async (tx) => {
-      const [row] = await sql<Stream>(
-        tx,
-        `UPDATE streams SET deleting_at = clock_timestamp(), desired_status = 'stopped', generation = generation + 1 WHERE workspace_id = $1 AND id = $2 RETURNING *`,
-        [actor.workspaceId, id],
-      );
-      if (row === undefined) return null;
-      await sql(tx, `INSERT INTO outbox (stream_id, source_type, generation) VALUES ($1, $2, $3)`, [
-        id,
-        row.source_type,
-        row.generation,
-      ]);
-      return row;
-    });
-  }
-
-  async abortDelete(id: string): Promise<void> {
-    await sql(this.store, `UPDATE streams SET deleting_at = NULL WHERE id = $1`, [id]);
-  }
-
-  /** Removes the metadata. `forgotten` is what could not be given back: it is left to the janitor in the same transaction. */
-  async finishDelete(
-    actor: Actor,
-    id: string,
-    forgotten: { id: string; sourceType: string; spec: string; remaining: unknown } | null,
-  ): Promise<boolean> {
-    return this.store.transaction(async (tx) => {
-      const [gone] = await sql<Stream>(tx, `DELETE FROM streams WHERE workspace_id = $1 AND id = $2 RETURNING *`, [
-        actor.workspaceId,
-        id,
-      ]);
-      if (gone === undefined) return false;
-      await sql(tx, `DELETE FROM outbox WHERE stream_id = $1`, [id]);
-      if (forgotten !== null)
-        await sql(
-          tx,
-          `INSERT INTO forgotten (id, workspace_id, stream_id, source_type, spec, remaining) VALUES ($1, $2, $3, $4, $5, $6)`,
-          [
-            forgotten.id,
-            actor.workspaceId,
-            id,
-            forgotten.sourceType,
-            forgotten.spec,
-            JSON.stringify(forgotten.remaining),
-          ],
-        );
-      await writeAudit(tx, actor, {
-        action: 'stream.delete',
-        resourceType: 'stream',
-        resourceId: id,
-        before: { name: gone.name, status: gone.status, config: gone.config },
-        after: forgotten === null ? null : { not_given_back: forgotten.remaining },
-      });
-      return true;
-    });
   }
 }

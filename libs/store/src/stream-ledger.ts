@@ -18,16 +18,22 @@ import type { Connection, Stream } from './entities.js';
 import { joinSecrets } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
+import { DELETION } from './stream-commands.js';
 import { streamSecretPlace } from './stream-store.js';
 
 /** How long a lease lives without being renewed. Its holder renews it at a third of that. */
 export const LEASE_MS = 9000;
 const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
 
-const DUE = `desired_status IN ('running', 'paused') AND status <> 'error' AND deleting_at IS NULL
+/** Nobody deletes it, and nobody holds it. */
+const FREE = `(deleting_at IS NULL OR deleting_at <= clock_timestamp() - ${DELETION})
   AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
 
-const RESTING = `status IN ('stopped', 'error') AND deleting_at IS NULL AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+/** Also a stop that was accepted and that nobody has carried out: whoever was to do it is gone (Invariant 7). */
+const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR desired_status = 'stopped' AND observed_generation < generation)
+  AND ${FREE}`;
+
+const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
 /** Records of a stream that were set aside, the newest. */
 const KEPT_ASIDE = 10_000;
 /** Long enough to give something up at a source; it is not renewed. */
@@ -68,9 +74,9 @@ export class PgStreamLedger implements StreamLedger {
       alone ? this.store : this.leases,
       `WITH free AS (SELECT s.id FROM ${mine} FOR NO KEY UPDATE OF s ${alone ? '' : 'SKIP LOCKED'}),
        renewed AS (UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE} FROM free WHERE s.id = free.id
-         RETURNING s.id, s.generation, s.desired_status, s.orders_revision)
-       SELECT id, generation, desired_status, orders_revision FROM renewed
-       UNION ALL SELECT s.id, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,
+         RETURNING s.id, s.generation, s.desired_status, s.orders_revision, s.config_revision)
+       SELECT id, generation, desired_status, orders_revision, config_revision FROM renewed
+       UNION ALL SELECT s.id, NULL, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,
       [workerId, held.map((one) => one.streamId), held.map((one) => one.epoch), alone],
     );
     return new Map(rows.map((row) => [row.id, viewOf(row)]));
@@ -194,7 +200,6 @@ export class PgStreamLedger implements StreamLedger {
     return rows.length > 0;
   }
 
-  /** A stream without taking its lease: for checks, for giving back, for a look at the lag. */
   async spec(streamId: string): Promise<StreamSpec | null> {
     const [row] = await sql<Stream>(this.store, `SELECT * FROM streams WHERE id = $1`, [streamId]);
     return row === undefined ? null : this.specOf(row);
@@ -266,6 +271,7 @@ export class PgStreamLedger implements StreamLedger {
               type: connection.type,
               config: joinSecrets(connection.config, open(connection.secrets, `connections:${connection.id}`)),
             },
+      configRevision: row.config_revision,
       output: pipeline!.output,
       status: row.status as StreamStatus,
       desired: row.desired_status as DesiredStatus,
@@ -273,6 +279,7 @@ export class PgStreamLedger implements StreamLedger {
       epoch: row.epoch,
       owned: row.owned,
       onLostPosition: row.on_lost_position as OnLostPosition | null,
+      givenUpAt: row.given_up_at,
     };
   }
 }
@@ -283,12 +290,15 @@ interface Renewed {
   readonly generation: number | null;
   readonly desired_status: DesiredStatus;
   readonly orders_revision: number;
+  readonly config_revision: number;
 }
 
 const viewOf = ({
   generation,
   desired_status: desired,
   orders_revision: ordersRevision,
-}: Renewed): LeaseView | 'busy' => (generation === null ? 'busy' : { generation, desired, ordersRevision });
+  config_revision: configRevision,
+}: Renewed): LeaseView | 'busy' =>
+  generation === null ? 'busy' : { generation, desired, ordersRevision, configRevision };
 
 const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));

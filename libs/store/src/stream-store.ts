@@ -103,13 +103,15 @@ export class StreamStore {
 
   /**
    * Name and config, the latter only while nothing reads (checked in the statement itself).
-   * @returns the row, `'busy'` when the config can't be changed now, or `null` when there is no such stream.
+   * @param of.over the config revision that the config was made over
+   * @returns the row, `'busy'` when the config can't be changed now, `'changed'` when it is over another than what is
+   *   there by now, or `null` when there is no such stream.
    */
   async patch(
     actor: Actor,
     id: string,
-    of: { name?: string; config?: Readonly<Record<string, unknown>>; secrets?: string | null },
-  ): Promise<Stream | 'busy' | null> {
+    of: { name?: string; config?: Readonly<Record<string, unknown>>; secrets?: string | null; over?: number },
+  ): Promise<Stream | 'busy' | 'changed' | null> {
     return this.store.transaction(async (tx) => {
       const [before] = await sql<Stream>(tx, `SELECT * FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`, [
         actor.workspaceId,
@@ -119,9 +121,11 @@ export class StreamStore {
       const settled =
         before.generation === before.observed_generation && before.status !== 'starting' && before.status !== 'running';
       if (of.config !== undefined && !settled && before.status !== 'created') return 'busy';
+      if (of.over !== undefined && of.over !== before.config_revision) return 'changed';
       const [after] = await sql<Stream>(
         tx,
         `UPDATE streams SET name = coalesce($2, name), config = coalesce($3::jsonb, config), secrets = CASE WHEN $3::jsonb IS NULL THEN secrets ELSE $4 END,
+           config_revision = config_revision + CASE WHEN $3::jsonb IS NULL THEN 0 ELSE 1 END,
            updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,
         [
           id,

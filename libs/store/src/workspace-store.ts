@@ -1,16 +1,21 @@
 import type { DataSource } from 'typeorm';
 import type { Workspace } from './entities.js';
 import { newId } from './id.js';
-import { sql } from './sql.js';
+import { sql, type Db } from './sql.js';
+
+export async function insertWorkspace(db: Db, name: string): Promise<Workspace> {
+  const [row] = await sql<Workspace>(db, `INSERT INTO workspaces (id, name) VALUES ($1, $2) RETURNING *`, [
+    newId('ws'),
+    name,
+  ]);
+  return row!;
+}
 
 export class WorkspaceStore {
   constructor(private readonly store: DataSource) {}
 
-  async create(name: string): Promise<Workspace> {
-    const rows = await sql<Workspace>(this.store, `INSERT INTO workspaces (id, name) VALUES ($1, $2) RETURNING *`, [
-      newId('ws'),
-      name,
-    ]);
-    return rows[0]!;
+  /** One without a key: nobody can enter it. */
+  create(name: string): Promise<Workspace> {
+    return insertWorkspace(this.store, name);
   }
 }

@@ -116,7 +116,7 @@ export class Connector {
     this.host.start();
     this.queues = consumeQueues(this.env.REDIS_URL, this.announcement.sourceType, {
       look: (job) => this.host.look(job.streamId),
-      answer: (job) => this.answers.answer(job),
+      answer: (job, leftMs) => this.answers.answer(job, leftMs),
     });
     void this.heartbeat();
     for (const one of this.background) void one.run(this.stopping.signal);

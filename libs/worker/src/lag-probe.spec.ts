@@ -12,7 +12,8 @@ const NO_LAG: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: nul
 const stream = (id: string, host: string): StreamSpec => ({
   ...{ id, name: id, workspaceId: 'w', sourceType: 'fake', config: {}, output: { type: 'redis_stream' } },
   connection: { id: `conn_${id}`, type: 'postgres', config: { host, port: 5432 } },
-  ...{ status: 'stopped', desired: 'stopped', generation: 1, epoch: 3, owned: {}, onLostPosition: null },
+  configRevision: 0,
+  ...{ status: 'stopped', desired: 'stopped', generation: 1, epoch: 3, owned: {}, onLostPosition: null, givenUpAt: 0 },
 });
 
 describe('who looks at a stream that nobody reads', () => {

@@ -17,9 +17,12 @@ const pem = (what: string) =>
     .meta({ description: `${what}, PEM.` });
 const secretPem = z.string().max(100_000).optional().meta({ description: 'Client key, PEM.', writeOnly: true });
 
+/** From none to all. */
+const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+
 const tls = {
   sslMode: z
-    .enum(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])
+    .enum(SSL_MODES)
     .default('prefer')
     .meta({ description: '`verify-full` checks the certificate and the host name.' }),
   sslRootCert: pem('Certificate authority'),
@@ -86,4 +89,14 @@ export function endpointsOf(
   const { database } = config;
   const place = { field: 'config.host', host: String(config['host']), port: Number(config['port']) };
   return [typeof database === 'string' ? { ...place, database } : place];
+}
+
+/** The field by which `after` protects what is sent less than `before` does, or `null`. */
+export function weakerTls(
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): string | null {
+  const mode = (config: Readonly<Record<string, unknown>>) => SSL_MODES.findIndex((one) => one === config['sslMode']);
+  if (mode(after) < mode(before)) return 'ssl_mode';
+  return before['tls'] === true && after['tls'] !== true ? 'tls' : null;
 }

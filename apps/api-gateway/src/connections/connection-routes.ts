@@ -91,7 +91,7 @@ export const putConnection = route({
   tag,
   summary: 'Replace a connection',
   description:
-    'A mask that is sent back keeps the secret, as long as the connection goes on naming the same hosts. The type can not change. Streams take the new settings up when they next connect.',
+    'A mask that is sent back keeps the secret, as long as the connection goes on naming the same hosts and ports and its TLS is no weaker. The type can not change. Streams take the new settings up when they next connect.',
   scope: 'connections:write',
   params,
   body,

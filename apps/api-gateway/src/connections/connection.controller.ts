@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import type { JsonSchema } from '@planasonix/core';
-import { AuditStore, ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
+import { ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
@@ -9,7 +9,7 @@ import { refusal } from '../input/issues.js';
 import { jsonSchema } from '../input/validate.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import { refuseMasks } from '../sources/config.js';
-import { CONNECTION_CONFIGS, endpointsOf, type ConnectionType } from './connection-config.js';
+import { CONNECTION_CONFIGS, endpointsOf, weakerTls, type ConnectionType } from './connection-config.js';
 import * as routes from './connection-routes.js';
 import { HostRules } from './host-rules.js';
 
@@ -27,13 +27,11 @@ const shown = (row: Connection) => ({
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
 });
-const told = (row: Connection) => ({ name: row.name, type: row.type, config: row.config });
 
 @Api()
 export class ConnectionController {
   constructor(
     @Inject(ConnectionStore) private readonly connections: ConnectionStore,
-    @Inject(AuditStore) private readonly audit: AuditStore,
     @Inject(Cursors) private readonly cursors: Cursors,
     @Inject(HostRules) private readonly hosts: HostRules,
   ) {}
@@ -55,13 +53,7 @@ export class ConnectionController {
     const split = splitSecrets(SCHEMAS[body.type], body.config);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
-    const row = await this.connections.create(call.caller.workspaceId, input(body, split));
-    await this.audit.append(actorOf(call), {
-      action: 'connection.create',
-      resourceType: 'connection',
-      resourceId: row.id,
-      after: told(row),
-    });
+    const row = await this.connections.create(actorOf(call), input(body, split));
     return shown(row);
   }
 
@@ -77,32 +69,24 @@ export class ConnectionController {
     if (before.type !== body.type)
       throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
     const earlier = this.connections.settings(before).config;
-    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewHosts(before.config, body.config);
+    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewPlaces(before.config, body.config);
     const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
-    const row = await this.connections.update(workspaceId, params.id, input(body, split));
+    const row = await this.connections.update(
+      actorOf(call),
+      params.id,
+      input(body, split),
+      secretsChanged(SCHEMAS[body.type], earlier, split),
+    );
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'connection.update',
-      resourceType: 'connection',
-      resourceId: row.id,
-      before: told(before),
-      after: { ...told(row), secrets_changed: secretsChanged(SCHEMAS[body.type], earlier, split) },
-    });
     return shown(row);
   }
 
   @Route(routes.deleteConnection)
   async remove(@Validated() { params, call }: Input<typeof routes.deleteConnection>) {
-    const row = await this.connections.remove(call.caller.workspaceId, params.id);
+    const row = await this.connections.remove(actorOf(call), params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'connection.delete',
-      resourceType: 'connection',
-      resourceId: row.id,
-      before: told(row),
-    });
     return { id: row.id, deleted: true };
   }
 
@@ -120,19 +104,33 @@ const input = (body: { name: string; type: string }, split: SplitConfig) => ({
   secrets: split.secrets,
 });
 
-/** Whoever may change a connection but not read its password must not be able to have it sent to a host of theirs. */
-function refuseNewHosts(before: Json, after: Json): void {
-  const known = new Set(endpointsOf(before).map((one) => one.host.toLowerCase()));
-  const foreign = endpointsOf(after).find((one) => !known.has(one.host.toLowerCase()));
-  if (foreign === undefined) return;
-  throw refusal([
-    {
-      field: foreign.field,
-      issue: 'is another host, and a masked secret is not sent to it',
-      hint: 'Give the secrets again together with the new host.',
-    },
-  ]);
+/**
+ * Whoever may change a connection but not read its password must not be able to have it sent to a place of theirs, nor
+ * where anybody on the way can read it.
+ */
+function refuseNewPlaces(before: Json, after: Json): void {
+  const known = new Set(endpointsOf(before).map(placeOf));
+  const foreign = endpointsOf(after).find((one) => !known.has(placeOf(one)));
+  if (foreign !== undefined)
+    throw refusal([
+      {
+        field: foreign.field,
+        issue: 'is another host or port, and a masked secret is not sent to it',
+        hint: 'Give the secrets again together with the new place.',
+      },
+    ]);
+  const weaker = weakerTls(before, after);
+  if (weaker !== null)
+    throw refusal([
+      {
+        field: `config.${weaker}`,
+        issue: 'protects the connection less than before, and a masked secret is not sent over it',
+        hint: 'Give the secrets again together with it.',
+      },
+    ]);
 }
+
+const placeOf = ({ host, port }: { host: string; port: number }): string => `${host.toLowerCase()}:${port}`;
 
 const secretsChanged = (schema: JsonSchema, earlier: Json, split: SplitConfig): boolean =>
   splitSecrets(schema, earlier).secrets !== split.secrets;

@@ -1,5 +1,6 @@
 import { applyDecorators, Controller, HttpCode, RequestMapping, RequestMethod } from '@nestjs/common';
 import type { z } from 'zod';
+import type { KeepAnswer } from '../http/pass.js';
 import type { ApiErrorCode } from './error-table.js';
 import type { Caller, Scope } from './scopes.js';
 
@@ -59,6 +60,8 @@ export interface Call {
   readonly requestId: string;
   readonly address: string;
   readonly caller: Caller;
+  /** To be called with the answer in the transaction that makes it, where `secretAnswer` says that it holds a secret. */
+  readonly keep: KeepAnswer;
 }
 
 export const route = <

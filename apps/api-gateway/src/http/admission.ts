@@ -41,6 +41,7 @@ export class Admission {
       caller: null,
       limits: null,
       bodyHash: NO_BODY,
+      keep: null,
     };
     setPass(request, pass);
     nameRequest(pass.requestId);

@@ -92,14 +92,26 @@ describe('what every request meets', () => {
   });
 
   it('bytes that are not HTTP get the envelope too', async () => {
-    const answer = await new Promise<string>((resolve) => {
-      const socket = connect(Number(new URL(gateway.base).port), '127.0.0.1');
-      let text = '';
-      socket.on('data', (chunk: Buffer) => (text += chunk.toString())).on('close', () => resolve(text));
-      socket.write('GARBAGE\r\n\r\n');
-    });
-    expect(answer).toMatch(/^HTTP\/1\.1 400/);
-    expect(JSON.parse(answer.split('\r\n\r\n')[1]!).error.code).toBe('invalid_request');
+    const said = (what: string) =>
+      new Promise<string>((resolve) => {
+        const socket = connect(Number(new URL(gateway.base).port), '127.0.0.1');
+        let text = '';
+        socket.on('data', (chunk: Buffer) => (text += chunk.toString())).on('close', () => resolve(text));
+        socket.on('error', () => undefined);
+        socket.write(what);
+      });
+    for (const [what, status, code] of [
+      ['GARBAGE\r\n\r\n', 400, 'invalid_request'],
+      [`GET /api/streams HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large'],
+    ] as const) {
+      const [head, body] = (await said(what)).split('\r\n\r\n');
+      const { error } = JSON.parse(body!);
+      expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      expect(error.code).toBe(code);
+      expect(head).toContain(`\r\nx-request-id: ${error.request_id}`);
+      for (const name of ['limit', 'remaining', 'reset'])
+        expect(head).toMatch(new RegExp(`\r\nx-ratelimit-${name}: \\d+`));
+    }
   });
 
   it('every operator action stands in the audit log: who, what, before, after, from where, request id; no secret', async () => {
@@ -136,8 +148,9 @@ describe('what every request meets', () => {
     await client.end();
   });
 
-  it('a masked password that is sent back keeps the secret, but is not sent to another host', async () => {
-    const config = { host: '127.0.0.1', port: 5432, database: 'd', user: 'u', password: 'pw-canary-3' };
+  it('a masked password that is sent back keeps the secret, but is not sent to another place, nor in the clear', async () => {
+    const place = { host: '127.0.0.1', port: 5432, database: 'd', user: 'u' };
+    const config = { ...place, password: 'pw-canary-3', sslMode: 'require' };
     const { json: made } = await gateway.api('POST', '/api/connections', { name: 'masked', type: 'postgres', config });
     expect(made.config.password).toBe('********');
     const kept = await gateway.api('PUT', `/api/connections/${made.id}`, {
@@ -148,12 +161,24 @@ describe('what every request meets', () => {
     expect([kept.status, kept.json.config.database]).toEqual([200, 'e']);
     const { json } = await gateway.api('GET', '/api/audit-log?limit=1');
     expect(json.data[0].after.secrets_changed).toBe(false);
-    const moved = await gateway.api('PUT', `/api/connections/${made.id}`, {
-      name: 'masked',
-      type: 'postgres',
-      config: { ...made.config, host: '127.0.0.2' },
-    });
-    expect([moved.status, moved.json.error.details[0].field]).toEqual([400, 'config.host']);
+    const changed = (more: object) =>
+      gateway.api('PUT', `/api/connections/${made.id}`, {
+        name: 'masked',
+        type: 'postgres',
+        config: { ...made.config, ...more },
+      });
+    for (const [more, field] of [
+      [{ host: '127.0.0.2' }, 'config.host'],
+      [{ port: 5433 }, 'config.host'],
+      [{ sslMode: 'prefer' }, 'config.ssl_mode'],
+      [{ sslMode: undefined }, 'config.ssl_mode'],
+    ] as const) {
+      const refused = await changed(more);
+      expect([refused.status, refused.json.error?.details[0].field]).toEqual([400, field]);
+      expect((await changed({ ...more, password: 'pw-canary-4' })).status).toBe(200);
+      expect((await changed({ password: 'pw-canary-3' })).status).toBe(200);
+    }
+    expect((await changed({ sslMode: 'verify-full' })).status).toBe(200);
   });
 });
 

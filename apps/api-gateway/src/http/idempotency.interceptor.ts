@@ -57,11 +57,14 @@ export class IdempotencyInterceptor implements NestInterceptor {
         return JSON.parse(route.secretAnswer ? this.box.open(state.answer, place) : state.answer) as unknown;
       case 'new':
     }
+    // A key that is shown once must not lie in the store in the clear (trap 35). Nor may one be there whose answer is
+    // not: a repetition would make another. So the handler keeps that answer in the transaction of the key.
+    if (route.secretAnswer)
+      pass.keep = (db, answer) =>
+        this.store.finish(keyId, given, route.status, this.box.seal(JSON.stringify(answer), place), db);
     try {
       const answer: unknown = await lastValueFrom(next.handle());
-      const text = JSON.stringify(answer);
-      // A key that is shown once must not lie in the store in the clear (trap 35).
-      await this.store.finish(keyId, given, route.status, route.secretAnswer ? this.box.seal(text, place) : text);
+      if (!route.secretAnswer) await this.store.finish(keyId, given, route.status, JSON.stringify(answer));
       return answer;
     } catch (error) {
       // What became of it is not known while the store is down: the key stays taken for a minute.

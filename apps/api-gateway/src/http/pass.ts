@@ -1,3 +1,4 @@
+import type { Db } from '@planasonix/store';
 import type { FastifyRequest } from 'fastify';
 import type { RouteSpec } from '../contract/route.js';
 import type { Caller } from '../contract/scopes.js';
@@ -13,7 +14,12 @@ export interface Pass {
   limits: LimitHeaders | null;
   /** SHA-256 of the body as it came. */
   bodyHash: string;
+  /** For an answer that holds a secret, under an `Idempotency-Key`; `null`: nobody keeps it. */
+  keep: KeepAnswer | null;
 }
+
+/** Keeps an answer for a repetition of the request, in the transaction of what it tells about. */
+export type KeepAnswer = (db: Db, answer: unknown) => Promise<void>;
 
 export type LimitHeaders = Readonly<
   Record<'x-ratelimit-limit' | 'x-ratelimit-remaining' | 'x-ratelimit-reset', string>

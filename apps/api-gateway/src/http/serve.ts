@@ -8,13 +8,14 @@ import { RouteTable } from '../contract/route-table.js';
 import { Admission } from './admission.js';
 import { ApiErrorFilter } from './api-error.filter.js';
 import { guardInput, MAX_BODY_BYTES } from './fastify-input.js';
+import type { RateLimits } from './rate-limits.js';
 import { requestIdFrom } from './request-id.js';
 
 /** Headers and body have to be here by then: nobody holds a connection by sending slowly. */
 const REQUEST_MS = 15_000;
 
 /** Options of Fastify, for what it meets before there is a route. */
-export const fastifyOptions = (filter: ApiErrorFilter) => ({
+export const fastifyOptions = (filter: ApiErrorFilter, limits: Pick<RateLimits, 'ofAddress'>) => ({
   bodyLimit: MAX_BODY_BYTES,
   requestTimeout: REQUEST_MS,
   http: { headersTimeout: 10_000 },
@@ -22,17 +23,25 @@ export const fastifyOptions = (filter: ApiErrorFilter) => ({
   genReqId: () => '',
   // Ids and queries are judged by the input pipe, with our own answers.
   routerOptions: { maxParamLength: 65_536, querystringParser: () => ({}) },
-  frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
-  clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => {
+  // Every answer tells the limits, also to those whom the admission hook never meets.
+  frameworkErrors: async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+    const { headers } = await limits.ofAddress(request.ip);
+    filter.answer(error, request, reply.headers(headers));
+  },
+  clientErrorHandler: async (error: Error & { code?: string }, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
     const answer =
       error.code === 'HPE_HEADER_OVERFLOW'
         ? new ApiError('headers_too_large')
         : new ApiError('invalid_request', { message: 'This is not HTTP.' });
-    const body = JSON.stringify(errorBody(answer, requestIdFrom(undefined)));
+    const requestId = requestIdFrom(undefined);
+    const body = JSON.stringify(errorBody(answer, requestId));
+    const { headers } = await limits.ofAddress(socket.remoteAddress ?? '');
+    if (!socket.writable) return void socket.destroy();
+    const told = Object.entries({ ...headers, 'x-request-id': requestId }).map(([name, value]) => `${name}: ${value}`);
     const phrase = answer.status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
     socket.end(
-      `HTTP/1.1 ${answer.status} ${phrase}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      `HTTP/1.1 ${answer.status} ${phrase}\r\nContent-Type: application/json\r\nConnection: close\r\n${told.join('\r\n')}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
   },
 });

@@ -18,7 +18,7 @@ export class InputPipe implements PipeTransform<FastifyRequest, Input<RouteSpec>
   private readonly validators = new WeakMap<RouteSpec, Validators>();
 
   transform(request: FastifyRequest): Input<RouteSpec> {
-    const { route, caller, requestId, address } = passOf(request);
+    const { route, caller, requestId, address, keep } = passOf(request);
     if (route === null || (caller === null && route.scope !== 'public')) throw new ApiError('not_found');
     const { query, body } = this.validatorsOf(route);
     const at = request.url.indexOf('?');
@@ -33,7 +33,7 @@ export class InputPipe implements PipeTransform<FastifyRequest, Input<RouteSpec>
       query: query?.parse(given) as never,
       body: this.body(route, body, request.body),
       // A public route has no caller, and its handlers ask for none.
-      call: { requestId, address, caller: caller as never },
+      call: { requestId, address, caller: caller as never, keep: keep ?? (() => Promise.resolve()) },
     };
   }
 

@@ -1,13 +1,11 @@
 import { Inject } from '@nestjs/common';
-import { ApiKeyStore, AuditStore, WorkspaceStore, type ApiKey } from '@planasonix/store';
+import { ApiKeyStore, type ApiKey, type NewKey, type Workspace } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import * as routes from './key-routes.js';
-
-const ADMIN = 'admin:organization';
 
 const shown = (row: ApiKey) => ({
   id: row.id,
@@ -19,15 +17,13 @@ const shown = (row: ApiKey) => ({
   revokedAt: row.revoked_at?.toISOString() ?? null,
   createdAt: row.created_at.toISOString(),
 });
-/** For the audit log: never the key, nor its hash. */
-const told = (row: ApiKey) => ({ name: row.name, prefix: row.prefix, scopes: row.scopes, expires_at: row.expires_at });
+const withKey = ({ key, clear }: NewKey) => ({ ...shown(key), key: clear });
+const entered = ({ id, name }: Workspace, { clear }: NewKey) => ({ id, name, key: clear });
 
 @Api()
 export class KeyController {
   constructor(
     @Inject(ApiKeyStore) private readonly keys: ApiKeyStore,
-    @Inject(WorkspaceStore) private readonly workspaces: WorkspaceStore,
-    @Inject(AuditStore) private readonly audit: AuditStore,
     @Inject(Cursors) private readonly cursors: Cursors,
   ) {}
 
@@ -45,87 +41,36 @@ export class KeyController {
 
   @Route(routes.createKey)
   async create(@Validated() { body, call }: Input<typeof routes.createKey>) {
-    const { key, clear } = await this.keys.create({
-      workspaceId: call.caller.workspaceId,
+    const of = {
       name: body.name,
       scopes: [...new Set(body.scopes)],
       expiresAt: body.expiresAt ? new Date(body.expiresAt) : null,
-    });
-    await this.audit.append(actorOf(call), {
-      action: 'api_key.create',
-      resourceType: 'api_key',
-      resourceId: key.id,
-      after: told(key),
-    });
-    return { ...shown(key), key: clear };
+    };
+    return withKey(await this.keys.create(actorOf(call), of, (db, made) => call.keep(db, withKey(made))));
   }
 
   @Route(routes.deleteKey)
   async revoke(@Validated() { params, call }: Input<typeof routes.deleteKey>) {
-    const { workspaceId } = call.caller;
-    await this.keepOneAdmin(workspaceId, params.id);
-    const row = await this.keys.revoke(workspaceId, params.id);
-    if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'api_key.revoke',
-      resourceType: 'api_key',
-      resourceId: row.id,
-      before: told(row),
-    });
+    const row = await this.keys.revoke(actorOf(call), params.id);
+    if (row === 'missing') throw new ApiError('not_found');
+    if (row === 'last_admin') throw new ApiError('last_admin_key');
     return { id: row.id, deleted: true };
   }
 
   @Route(routes.rotateKey)
   async rotate(@Validated() { params, body, call }: Input<typeof routes.rotateKey>) {
-    const made = await this.keys.rotate(call.caller.workspaceId, params.id, body.graceSeconds);
+    const made = await this.keys.rotate(actorOf(call), params.id, body.graceSeconds, (db, one) =>
+      call.keep(db, withKey(one)),
+    );
     if (made === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'api_key.rotate',
-      resourceType: 'api_key',
-      resourceId: params.id,
-      after: { ...told(made.key), new_id: made.key.id, grace_seconds: body.graceSeconds },
-    });
-    return { ...shown(made.key), key: made.clear };
+    return withKey(made);
   }
 
   @Route(routes.createWorkspace)
   async createWorkspace(@Validated() { body, call }: Input<typeof routes.createWorkspace>) {
-    const workspace = await this.workspaces.create(body.name);
-    const { key, clear } = await this.keys.create({
-      workspaceId: workspace.id,
-      name: 'first key',
-      scopes: [ADMIN],
-      expiresAt: null,
-    });
-    await this.audit.append(actorOf(call), {
-      action: 'workspace.create',
-      resourceType: 'workspace',
-      resourceId: workspace.id,
-      after: { name: workspace.name, key_id: key.id },
-    });
-    return { id: workspace.id, name: workspace.name, key: clear };
-  }
-
-  /** A workspace without a key that may administer it could never be entered again. */
-  private async keepOneAdmin(workspaceId: string, id: string): Promise<void> {
-    const now = Date.now();
-    let target: ApiKey | null = null;
-    let others = 0;
-    for (let before: string | null = null; ;) {
-      const rows: ApiKey[] = await this.keys.list(workspaceId, 100, before);
-      for (const row of rows) {
-        if (row.id === id) target = row;
-        else if (
-          row.scopes.includes(ADMIN) &&
-          row.revoked_at === null &&
-          (row.expires_at === null || row.expires_at.getTime() > now)
-        )
-          others++;
-      }
-      if (rows.length < 100 || (others > 0 && target !== null)) break;
-      before = rows.at(-1)!.id;
-    }
-    if (target?.scopes.includes(ADMIN) && target.revoked_at === null && others === 0)
-      throw new ApiError('last_admin_key');
+    const { workspace, made } = await this.keys.createWorkspace(actorOf(call), body.name, (db, one, first) =>
+      call.keep(db, entered(one, first)),
+    );
+    return entered(workspace, made);
   }
 }

@@ -126,6 +126,33 @@ describe('keys, scopes and workspaces', () => {
     expect((await gateway.api('DELETE', `/api/api-keys/${id}`, undefined, as(key))).status).toBe(200);
   });
 
+  it('of two keys that may administer a workspace, revoked at the same moment, one stays', async () => {
+    const { key: first } = (await gateway.api('POST', '/api/workspaces', { name: 'both' })).json;
+    const body = { name: 'second', scopes: ['admin:organization'] };
+    const second = (await gateway.api('POST', '/api/api-keys', body, as(first))).json.key as string;
+    const { data } = (await gateway.api('GET', '/api/api-keys', undefined, as(second))).json;
+    // Both have been looked at before either is revoked.
+    const client = await gateway.postgres.connect();
+    await client.query('BEGIN');
+    await client.query('LOCK TABLE api_keys IN EXCLUSIVE MODE');
+    const revoked = data.map(({ id }: { id: string }) =>
+      gateway.api('DELETE', `/api/api-keys/${id}`, undefined, as(first)),
+    );
+    const waiting = async () => (await client.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount === 2;
+    await eventually('both wait', waiting);
+    await client.query('ROLLBACK');
+    await client.end();
+    const statuses = (await Promise.all(revoked)).map(({ status }) => status as number);
+    expect(statuses.sort()).toEqual([200, 409]);
+  });
+
+  it('a key that has expired is not rotated: the new one would be dead as well', async () => {
+    const made = await make(['streams:read'], { expiresAt: new Date(Date.now() + 300).toISOString() });
+    const seen = async () => (await gateway.api('GET', '/api/streams', undefined, as(made.key))).status;
+    await eventually('it has expired', async () => (await seen()) === 401);
+    expect((await gateway.api('POST', `/api/api-keys/${made.id}/rotate`)).status).toBe(404);
+  });
+
   it('only the first key of the installation makes workspaces, and they do not see each other (trap 36)', async () => {
     const { key } = (await gateway.api('POST', '/api/workspaces', { name: 'other' })).json;
     expect((await gateway.api('POST', '/api/workspaces', { name: 'third' }, as(key))).status).toBe(403);

@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import { AuditStore, ConnectionStore, PipelineStore, type Pipeline } from '@planasonix/store';
+import { ConnectionStore, PipelineStore, type Pipeline } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
@@ -16,14 +16,12 @@ const shown = (row: Pipeline) => ({
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
 });
-const told = (row: Pipeline) => ({ name: row.name, output: row.output });
 
 @Api()
 export class PipelineController {
   constructor(
     @Inject(PipelineStore) private readonly pipelines: PipelineStore,
     @Inject(ConnectionStore) private readonly connections: ConnectionStore,
-    @Inject(AuditStore) private readonly audit: AuditStore,
     @Inject(Cursors) private readonly cursors: Cursors,
   ) {}
 
@@ -42,15 +40,9 @@ export class PipelineController {
   @Route(routes.createPipeline)
   async create(@Validated() { body, call }: Input<typeof routes.createPipeline>) {
     await this.checkOutput(call.caller.workspaceId, body.output);
-    const row = await this.pipelines.create(call.caller.workspaceId, {
+    const row = await this.pipelines.create(actorOf(call), {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
-    });
-    await this.audit.append(actorOf(call), {
-      action: 'pipeline.create',
-      resourceType: 'pipeline',
-      resourceId: row.id,
-      after: told(row),
     });
     return shown(row);
   }
@@ -62,34 +54,19 @@ export class PipelineController {
 
   @Route(routes.putPipeline)
   async put(@Validated() { params, body, call }: Input<typeof routes.putPipeline>) {
-    const { workspaceId } = call.caller;
-    const before = await this.existing(workspaceId, params.id);
-    await this.checkOutput(workspaceId, body.output);
-    const row = await this.pipelines.update(workspaceId, params.id, {
+    await this.checkOutput(call.caller.workspaceId, body.output);
+    const row = await this.pipelines.update(actorOf(call), params.id, {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
     });
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'pipeline.update',
-      resourceType: 'pipeline',
-      resourceId: row.id,
-      before: told(before),
-      after: told(row),
-    });
     return shown(row);
   }
 
   @Route(routes.deletePipeline)
   async remove(@Validated() { params, call }: Input<typeof routes.deletePipeline>) {
-    const row = await this.pipelines.remove(call.caller.workspaceId, params.id);
+    const row = await this.pipelines.remove(actorOf(call), params.id);
     if (row === null) throw new ApiError('not_found');
-    await this.audit.append(actorOf(call), {
-      action: 'pipeline.delete',
-      resourceType: 'pipeline',
-      resourceId: row.id,
-      before: told(row),
-    });
     return { id: row.id, deleted: true };
   }
 

@@ -20,7 +20,9 @@ export class WorkerQuestions {
   /** Preflight of a stream. @throws LifecycleError `no_worker`, `queue_unavailable`. */
   async check(sourceType: string, streamId: string): Promise<readonly Check[]> {
     try {
-      return checks(await this.asks.ask(sourceType, { kind: 'check', streamId }, CHECK_MS));
+      const answer = await this.asks.ask(sourceType, { kind: 'check', streamId }, CHECK_MS);
+      // Invariant 7: nothing that was looked at is not nothing that was found.
+      return isObject(answer) && Array.isArray(answer['checks']) ? checks(answer) : [silent(NO_ANSWER)];
     } catch (error) {
       if (!isBusy(error)) throw error;
       return [silent(error.message)];
@@ -133,6 +135,8 @@ export class WorkerQuestions {
     void this.drafts.remove(draftId).catch(() => undefined);
   }
 }
+
+const NO_ANSWER = 'The worker did not say what it found.';
 
 const NO_TABLES: ReadonlySet<string> = new Set(['no_tables', 'tables_missing']);
 

@@ -23,14 +23,10 @@ export const orderSnapshot = route({
       .min(1)
       .max(100)
       .meta({ description: 'Tables of the stream: exact names or `schema.*`.' }),
-    where: z
-      .string()
-      .min(1)
-      .max(10_000)
-      .regex(/\S/, 'must not be blank')
-      .nullable()
-      .optional()
-      .meta({ description: 'A condition in the language of the source (SQL), for each of the tables.' }),
+    where: z.string().min(1).max(10_000).regex(/\S/, 'must not be blank').nullable().optional().meta({
+      description:
+        'A condition in the language of the source (SQL), for each of the tables: columns that the stream reads, operators, casts to built-in types, and built-in functions that only work out a value (`lower`, `coalesce`, `date_trunc`, `jsonb_typeof`, …). Excluded columns, whole rows, queries and other functions are 400, which says what may be used.',
+    }),
   }),
   bodyExample: { tables: ['public.orders'], where: "created_at >= '2025-01-01'" },
   status: 201,

@@ -115,7 +115,7 @@ export const patchStream = route({
   status: 200,
   answer: answers.stream,
   answerDescription: 'The stream as it is now.',
-  errors: ['name_taken', 'stream_active', 'no_tables'],
+  errors: ['name_taken', 'stream_active', 'no_tables', 'superseded'],
 });
 
 export const deleteStream = route({
@@ -141,6 +141,7 @@ export const deleteStream = route({
     'source_unreachable',
     'no_worker',
     'superseded',
+    'deleting',
     'log_unavailable',
     'queue_unavailable',
     'worker_busy',

@@ -1,9 +1,9 @@
 import { Inject } from '@nestjs/common';
 import { STREAM_STATUSES } from '@planasonix/core';
-import { StreamStore, violates, type Stream } from '@planasonix/store';
+import { PipelineStore, StreamStore, violates, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
-import { Api, Route, type Input } from '../contract/route.js';
+import { Api, Route, type Call, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import { DOCUMENTED_FAMILIES, SourceCatalog } from '../sources/source-catalog.js';
@@ -13,10 +13,16 @@ import { StreamMetrics } from './stream-metrics.js';
 import * as routes from './stream-routes.js';
 import { listed, shown } from './stream-view.js';
 
+type Patch = Input<typeof routes.patchStream>['body'];
+
+/** How often a change is merged over one that came between. */
+const MERGES = 5;
+
 @Api()
 export class StreamController {
   constructor(
     @Inject(StreamStore) private readonly streams: StreamStore,
+    @Inject(PipelineStore) private readonly pipelines: PipelineStore,
     @Inject(StreamDrafts) private readonly drafts: StreamDrafts,
     @Inject(StreamMetrics) private readonly counters: StreamMetrics,
     @Inject(SourceCatalog) private readonly catalog: SourceCatalog,
@@ -29,6 +35,8 @@ export class StreamController {
     const { workspaceId } = call.caller;
     const { limit, cursor: _, ...filters } = query;
     if (filters.source_type !== undefined) await this.expectType(filters.source_type);
+    if (filters.pipeline_id !== undefined && (await this.pipelines.get(workspaceId, filters.pipeline_id)) === null)
+      throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const { rows, cursor } = await pageThrough(
       this.cursors,
       { list: 'streams', workspaceId, filters },
@@ -88,27 +96,36 @@ export class StreamController {
 
   @Route(routes.patchStream)
   async patch(@Validated() { params, body, call }: Input<typeof routes.patchStream>) {
-    const { workspaceId } = call.caller;
-    const before = await this.existing(workspaceId, params.id);
-    if (body.config !== undefined && (before.status === 'running' || before.status === 'starting'))
-      throw new ApiError('stream_active');
-    const split =
-      body.config === undefined
-        ? null
-        : await this.drafts.forPatch(workspaceId, before, this.streams.settings(before), body.config);
-    const row = await this.streams.patch(actorOf(call), params.id, {
-      ...(body.name === undefined ? {} : { name: body.name }),
-      ...(split === null ? {} : { config: split.shown, secrets: split.secrets }),
-    });
-    if (row === null) throw new ApiError('not_found');
-    if (row === 'busy') throw new ApiError('stream_active');
-    return shown(row, await this.positionsOf(row), this.ingestBase);
+    for (let tries = 0; tries < MERGES; tries++) {
+      const row = await this.patched(call, params.id, body);
+      if (row !== 'changed') return shown(row, await this.positionsOf(row), this.ingestBase);
+    }
+    throw new ApiError('superseded', { message: 'The config went on being changed by others.', hint: 'Try again.' });
   }
 
   @Route(routes.streamMetrics)
   async metrics(@Validated() { params, query, call }: Input<typeof routes.streamMetrics>) {
     const row = await this.existing(call.caller.workspaceId, params.id);
     return { data: { id: row.id, type: 'stream_metrics', attributes: await this.counters.window(row, query.window) } };
+  }
+
+  /** `changed`: somebody else's change of the config came between, and is not to be lost. */
+  private async patched(call: Call, id: string, { name, config }: Patch): Promise<Stream | 'changed'> {
+    const { workspaceId } = call.caller;
+    const before = await this.existing(workspaceId, id);
+    if (config !== undefined && (before.status === 'running' || before.status === 'starting'))
+      throw new ApiError('stream_active');
+    const split =
+      config === undefined
+        ? null
+        : await this.drafts.forPatch(workspaceId, before, this.streams.settings(before), config);
+    const row = await this.streams.patch(actorOf(call), id, {
+      ...(name === undefined ? {} : { name }),
+      ...(split === null ? {} : { config: split.shown, secrets: split.secrets, over: before.config_revision }),
+    });
+    if (row === null) throw new ApiError('not_found');
+    if (row === 'busy') throw new ApiError('stream_active');
+    return row;
   }
 
   private async existing(workspaceId: string, id: string): Promise<Stream> {

@@ -80,6 +80,27 @@ describe('streams', () => {
     worker.answer = () => Promise.resolve({ ok: true, checks: [] });
   });
 
+  it('two changes of a config at once: neither is lost (both were answered 200)', async () => {
+    const id = await made('merged', { tables: ['public.t'] });
+    let arrived = 0;
+    let go = () => {};
+    const both = new Promise<void>((resolve) => (go = resolve));
+    worker.answer = async () => {
+      if (++arrived === 2) go();
+      await both;
+      return { ok: true, checks: [] };
+    };
+    const change = (config: object) => api('PATCH', `/api/streams/${id}`, { config });
+    const answers = await Promise.all([change({ slot_name: 'mine' }), change({ exclude_tables: ['public.u'] })]);
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    expect((await api('GET', `/api/streams/${id}`)).json.data.attributes.config).toEqual({
+      tables: ['public.t'],
+      slot_name: 'mine',
+      exclude_tables: ['public.u'],
+    });
+  });
+
   it('twenty creates of one name at once: one 201, the others 409', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => create('race')));
     expect(all.filter((one) => one.status === 201)).toHaveLength(1);
@@ -105,7 +126,10 @@ describe('streams', () => {
     expect((await api('GET', `/api/streams?pipeline_id=${pipelineId}&status=created&limit=1`)).json.data).toHaveLength(
       1,
     );
-    expect((await api('GET', '/api/streams?pipeline_id=pl_01jzzzzzzzzzzzzzzzzzzzzzzz')).json.data).toEqual([]);
+    for (const unknown of ['pl_01jzzzzzzzzzzzzzzzzzzzzzzz', 'bogus']) {
+      const { status, json } = await api('GET', `/api/streams?pipeline_id=${unknown}`);
+      expect([status, json.error?.details[0].field]).toEqual([400, 'pipeline_id']);
+    }
   });
 
   it('the summary carries all six states and adds up', async () => {
@@ -167,15 +191,17 @@ describe('streams', () => {
       message: 'wal_level is replica.',
       fix: "ALTER SYSTEM SET wal_level = 'logical'",
     };
-    worker.answer = (job) =>
-      Promise.resolve(
-        job.kind === 'check'
-          ? { ok: false, checks: [finding] }
-          : { ok: false, latencyMs: null, serverVersion: null, message: 'refused', checks: [finding] },
-      );
+    const report = { ok: false, latencyMs: null, serverVersion: null, message: 'refused', checks: [finding] };
+    worker.answer = (job) => Promise.resolve(job.kind === 'check' ? { ok: false, checks: [finding] } : report);
     const id = (await api('GET', '/api/streams?limit=1')).json.data[0].id;
     const checked = await api('POST', `/api/streams/${id}/check`);
     expect(checked.json.data).toEqual({ id, type: 'stream_check', attributes: { ok: false, checks: [finding] } });
+    for (const nothing of [null, {}, { ok: true, checks: 'none' }]) {
+      worker.answer = () => Promise.resolve(nothing);
+      const { ok, checks } = (await api('POST', `/api/streams/${id}/check`)).json.data.attributes;
+      expect([ok, checks]).toEqual([false, [expect.objectContaining({ severity: 'error' })]]);
+    }
+    worker.answer = (job) => Promise.resolve(job.kind === 'check' ? null : report);
     const tested = await api('POST', `/api/connections/${connectionId}/test`);
     expect([tested.status, tested.json.ok, tested.json.checks]).toEqual([200, false, [finding]]);
     const draft = await api('POST', '/api/connections/test', {

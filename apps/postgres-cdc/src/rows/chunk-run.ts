@@ -58,7 +58,7 @@ export class ChunkRun implements Chunk {
     this.snapshot = snapshot;
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
-    if (!task.keyIs(table)) {
+    if (!this.void && !task.keyIs(table)) {
       task.restart(table.key);
       this.cancelled = true;
     }
@@ -106,6 +106,15 @@ export class ChunkRun implements Chunk {
     for (const key of this.again.splice(0)) this.task.readAgain(key);
   }
 
+  /** A row that is not visible yet, though the stream has told of it, does not come: it is still to be read (trap 13). */
+  private missed(keys: readonly (readonly string[])[]): void {
+    const asked = new Map(keys.map((key) => [key.join('\0'), key]));
+    for (const hole of this.window?.holes() ?? []) {
+      const key = asked.get(hole.join('\0'));
+      if (key !== undefined) this.again.push(key);
+    }
+  }
+
   /** After a piece was handed over. */
   advance(piece: Piece | null): void {
     const { task, share } = this;
@@ -118,7 +127,10 @@ export class ChunkRun implements Chunk {
     if (this.ended || this.pieces.length > 0 || this.finished === null) return;
     this.ended = true;
     if (lane !== undefined && this.finished.end) lane.done = true;
-    if (share.kind === 'again') task.gone(share.keys);
+    if (share.kind === 'again') {
+      task.gone(share.keys);
+      this.missed(share.keys);
+    }
     // After that: what was read by itself and is stale once more has to be read once more.
     this.readAgain();
     if (share.kind === 'whole') task.state.done = true;

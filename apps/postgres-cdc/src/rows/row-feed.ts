@@ -1,13 +1,12 @@
 import { type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
-import { lsnText, parseLsn, type GateSlot } from '../decode/index.js';
-import { visibilityOf } from './chunk-reader.js';
+import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish } from './row-task.js';
-import type { RowsState, SiftState } from './rows-state.js';
-import { Sift } from './table-watch.js';
+import type { RowsState } from './rows-state.js';
+import { Sifts } from './sifts.js';
 import { openTask } from './task-opening.js';
 
 export interface RowFeedDeps extends RowReadersDeps {
@@ -31,9 +30,9 @@ export interface RowBatch {
 export class RowFeed {
   private tasks: RowTask[] = [];
   private readonly readers: RowReaders;
-  private readonly emptying: RowTask[] = [];
+  private emptying: RowTask[] = [];
   private readonly beginning = new Set<RowTask>();
-  private sifts: SiftState[] = [];
+  private readonly sifts: Sifts;
   private stopped = false;
   private bell: (() => void)[] = [];
   private failure: { readonly error: unknown } | null = null;
@@ -47,13 +46,14 @@ export class RowFeed {
 
   constructor(private readonly deps: RowFeedDeps) {
     this.before = deps.exported !== null;
+    this.sifts = new Sifts((oid) => deps.slotOf(oid));
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? deps.exported : null),
       next: () => this.next(),
       idle: () => this.idle,
       wait: () => this.wait(),
       failed: (task, error) => this.giveUp(task.wish, error),
-      gone: (task) => this.cancel((wish) => wish === task.wish),
+      gone: (task) => this.gone(task),
       broke: (error) => this.fail(error),
     });
   }
@@ -71,17 +71,17 @@ export class RowFeed {
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
       if (table.done) task.phase = 'done';
       this.tasks.push(task);
-      this.listen(task);
+      task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
-    for (const sift of state.sifts) this.sift(sift);
+    for (const sift of state.sifts) this.sifts.add(sift);
     this.ring();
   }
 
   add(wish: RowWish): void {
     const task = newTask(wish, this.deps.slotOf(wish.oid));
     this.tasks.push(task);
-    this.listen(task);
+    task.listen();
     // At once, also where its turn is far away: an interruption must not forget it.
     if (wish.empties && !wish.keyless) this.sayEmptied(task);
     this.ring();
@@ -90,11 +90,19 @@ export class RowFeed {
   /** Takes back what belongs to an order, or to a table that is not there any more. */
   cancel(which: (wish: RowWish) => boolean): void {
     for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
-      task.phase = 'cancelled';
       for (const run of this.runs) if (run.task === task) run.cancel();
-      this.leave(task);
+      this.leave(task, 'cancelled');
     }
     this.ring();
+  }
+
+  /** Its table is not there any more; an order of which nothing else is left ends with that. */
+  private gone({ wish, over }: RowTask): void {
+    const { order, schema, name } = wish;
+    this.cancel((one) => one === wish);
+    if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
+      return;
+    this.deps.refuse(order, `${schema}.${name} was dropped before all of its rows were read.`);
   }
 
   get all(): readonly RowTask[] {
@@ -109,8 +117,8 @@ export class RowFeed {
   get state(): RowsState | null {
     const kept = ({ phase, state }: RowTask) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied);
     const begun = this.tasks.filter(kept);
-    if (begun.length === 0 && this.sifts.length === 0) return null;
-    return { tables: begun.map((task) => task.state), sifts: this.sifts };
+    const sifts = [...this.sifts.state];
+    return begun.length === 0 && sifts.length === 0 ? null : { tables: begun.map((task) => task.state), sifts };
   }
 
   /** Their end is noted. */
@@ -169,13 +177,7 @@ export class RowFeed {
 
   /** The stream has been handed over up to `lsn`. */
   passed(lsn: bigint): void {
-    if (this.sifts.length === 0) return;
-    const past = this.sifts.filter((sift) => lsn > parseLsn(sift.until));
-    for (const { oid } of past) {
-      const slot = this.deps.slotOf(oid);
-      if (slot.gate instanceof Sift) slot.gate = null;
-    }
-    if (past.length > 0) this.sifts = this.sifts.filter((sift) => !past.includes(sift));
+    this.sifts.passed(lsn);
   }
 
   /** The place that the stream has to reach before the next rows may go; `null`: nothing waits for it. */
@@ -236,7 +238,7 @@ export class RowFeed {
     // Its rows can't be told from those that come now.
     if (!alive && task.whole && !task.over) task.restart([]);
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
-    if (task.phase === 'starting' || task.watch.blurred) this.startAgain(task);
+    if (task.unready) this.startAgain(task);
     if (task.complete) this.leave(task, 'done');
     this.ring();
     return alive ? { events: [] } : null;
@@ -244,29 +246,15 @@ export class RowFeed {
 
   private siftBehind({ task, snapshot }: ChunkRun): void {
     if (this.alone || snapshot === null) return;
-    this.sift({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
+    this.sifts.add({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
-  private sift(sift: SiftState): void {
-    this.sifts = [...this.sifts.filter((one) => one.oid !== sift.oid), sift];
-    this.deps.slotOf(sift.oid).gate = new Sift(visibilityOf(sift.held));
-  }
-
-  private leave(task: RowTask, phase?: 'done'): void {
-    if (phase !== undefined) task.phase = phase;
-    task.state.done = true;
-    task.wantsStill = false;
-    task.note = null;
-    if (task.slot.gate === task.watch) task.slot.gate = null;
-    task.watch.close();
+  private leave(task: RowTask, as: 'done' | 'cancelled'): void {
+    task.end(as);
+    this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.push(task);
     if (this.finished.length > 20) this.finished.shift();
     this.deps.waker.stir();
-  }
-
-  /** From now on it is known what the stream says of the table by itself. */
-  private listen(task: RowTask): void {
-    if (!task.over && task.wish.order === null && !task.wish.keyless) task.slot.gate ??= task.watch;
   }
 
   /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
@@ -279,6 +267,7 @@ export class RowFeed {
 
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
     if (this.turning) return null;
+    this.openAgain();
     this.beginNext();
     const standing = this.stillFor !== undefined;
     for (const task of this.tasks) {
@@ -298,8 +287,13 @@ export class RowFeed {
     if (next !== undefined) this.startAgain(next);
   }
 
+  /** The stream may make a table begin over, or its watch forget, while no chunk of it is there whose end would tell. */
+  private openAgain(): void {
+    for (const task of this.tasks)
+      if (task.unready && !this.runs.some((run) => run.task === task)) this.startAgain(task);
+  }
+
   private startAgain(task: RowTask): void {
-    if (task.over) return;
     task.phase = 'starting';
     void this.begin(task);
   }
@@ -321,7 +315,9 @@ export class RowFeed {
     };
     try {
       const outcome = await openTask(task, { ...this.deps, alone: () => this.alone, stillness, ended });
-      if (outcome === 'gone') this.cancel((wish) => wish === task.wish);
+      // Taken back at the last moment: its watch is gone, and it stays so.
+      if (ended(task)) return;
+      if (outcome === 'gone') this.gone(task);
       else if (outcome === 'empties') this.sayEmptied(task);
       else if (outcome === 'reading') task.phase = 'reading';
       this.ring();

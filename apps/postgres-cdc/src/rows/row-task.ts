@@ -67,6 +67,16 @@ export class RowTask {
     return this.phase === 'done' || this.phase === 'cancelled';
   }
 
+  /** It has to be opened before a chunk of it is begun: it begins over, or its watch has forgotten something. */
+  get unready(): boolean {
+    return this.phase === 'starting' || (this.phase === 'reading' && this.watch.blurred);
+  }
+
+  /** From now on it is known what the stream says of the table by itself. */
+  listen(): void {
+    if (!this.over && this.wish.order === null && !this.wish.keyless) this.slot.gate ??= this.watch;
+  }
+
   /** Its rows are about to be read. */
   watchNow(): void {
     this.slot.gate = this.watch;
@@ -97,6 +107,16 @@ export class RowTask {
   get complete(): boolean {
     if (this.phase !== 'reading' || this.busy.size > 0) return false;
     return this.whole ? this.state.done : this.state.lanes.every((lane) => lane.done) && this.state.again.length === 0;
+  }
+
+  /** Nothing of it is read any more, and nobody stands at the table for it. */
+  end(as: 'done' | 'cancelled'): void {
+    this.phase = as;
+    this.state.done = true;
+    this.wantsStill = false;
+    this.note = null;
+    if (this.slot.gate === this.watch) this.slot.gate = null;
+    this.watch.close();
   }
 
   readAgain(key: readonly string[]): void {

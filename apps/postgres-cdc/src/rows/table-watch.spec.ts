@@ -96,9 +96,11 @@ describe('the watch at a table', () => {
     watch.opened(window, new VisibleTransactions('5:5:'));
     for (let i = 0; i <= 200_000; i++) watch.wrote(change(9, `k${i}`));
     expect([window.void, watch.blurred]).toEqual([true, true]);
+    // One that was about to begin knows as little.
+    expect(watch.begin().void).toBe(true);
     const since = watch.overflowCount;
     watch.sharpened(since);
-    expect(watch.blurred).toBe(false);
+    expect([watch.blurred, watch.begin().void]).toEqual([false, false]);
   });
 
   it('holds for any order of snapshots and commits: a stale row is never kept, a row that is not is never dropped', () => {

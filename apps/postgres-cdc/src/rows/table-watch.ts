@@ -55,6 +55,11 @@ export class Window {
     return found;
   }
 
+  /** Keys of rows that it does not see and the stream has not said all of. */
+  *holes(): Generator<readonly string[]> {
+    for (const { keys } of this.traces.values()) for (const texts of keys.values()) if (texts !== null) yield texts;
+  }
+
   get quiet(): boolean {
     return this.traces.size === 0;
   }
@@ -164,6 +169,7 @@ export class TableWatch implements RowGate {
       this.windows.delete(one);
       if (this.windows.size === 0) this.keys = [...this.recent.values()].reduce((sum, one) => sum + one.keys.size, 0);
     });
+    window.void = this.blurred;
     this.windows.add(window);
     return window;
   }

@@ -34,6 +34,7 @@ export async function openTask(task: RowTask, opening: TaskOpening): Promise<'re
   if (table === null) return 'gone';
   if (!task.keyIs(table)) task.keyBecomes(table.key);
   task.estimated ??= table.estimatedRows;
+  const { attempt } = task.state;
   if (!task.whole && !task.over) task.watchNow();
   else if (task.slot.gate === task.watch) task.slot.gate = null;
   if (!alone()) await waitOut(task, control, opening);
@@ -41,9 +42,12 @@ export async function openTask(task: RowTask, opening: TaskOpening): Promise<'re
     while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
   if (task.whole && task.state.empties && !task.state.emptied) return 'empties';
-  if (!task.whole && task.state.lanes.length === 0)
-    task.state.lanes = await cutLanes(control, table, config.snapshot_readers);
-  return 'reading';
+  if (!task.whole && task.state.lanes.length === 0) {
+    const lanes = await cutLanes(control, table, config.snapshot_readers);
+    if (task.state.attempt === attempt) task.state.lanes = lanes;
+  }
+  // Begun over meanwhile, and keys forgotten with that: who has written since has to be waited out too.
+  return task.state.attempt === attempt ? 'reading' : openTask(task, opening);
 }
 
 /** @returns whether the stream stands, and everything that it has delivered of the table is visible. */

@@ -25,9 +25,12 @@ export interface Row {
   blocked: unknown;
   snapshot: unknown;
   onLost: StreamSpec['onLostPosition'];
+  givenUpAt: number;
   positions: Map<string, string>;
   aside: Map<string, SetAside>;
   ordersRevision: number;
+  config: StreamSpec['config'];
+  configRevision: number;
   /** Open ones go from here to `closed`. */
   orders: SnapshotOrder[];
   closed: { id: string; failed: string | null }[];
@@ -68,9 +71,12 @@ export class FakeLedger implements StreamLedger {
       blocked: null,
       snapshot: null,
       onLost: null,
+      givenUpAt: 0,
       positions: new Map(),
       aside: new Map(),
       ordersRevision: 0,
+      config: {},
+      configRevision: 0,
       orders: [],
       closed: [],
       history: [],
@@ -95,6 +101,13 @@ export class FakeLedger implements StreamLedger {
     row.ordersRevision++;
   }
 
+  /** What the gateway does when a config, or a connection, is changed. */
+  configure(streamId: string, config: StreamSpec['config']): void {
+    const row = this.row(streamId);
+    row.config = config;
+    row.configRevision++;
+  }
+
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
     await this.#answer();
     const row = this.rows.get(streamId);
@@ -102,13 +115,24 @@ export class FakeLedger implements StreamLedger {
     row.epoch++;
     row.owner = workerId;
     row.leaseUntil = this.clock.monotonic() + 9_000;
+    return this.#specOf(streamId, row);
+  }
+
+  async spec(streamId: string): Promise<StreamSpec | null> {
+    await this.#answer();
+    const row = this.rows.get(streamId);
+    return row ? this.#specOf(streamId, row) : null;
+  }
+
+  #specOf(streamId: string, row: Row): StreamSpec {
     return {
       id: streamId,
       workspaceId: 'w',
       name: streamId,
       sourceType: this.sourceType,
-      config: {},
+      config: row.config,
       connection: null,
+      configRevision: row.configRevision,
       output: { type: 'redis_stream' },
       status: row.status,
       desired: row.desired,
@@ -116,6 +140,7 @@ export class FakeLedger implements StreamLedger {
       epoch: row.epoch,
       owned: {},
       onLostPosition: row.onLost,
+      givenUpAt: row.givenUpAt,
     };
   }
 
@@ -149,6 +174,7 @@ export class FakeLedger implements StreamLedger {
         generation: row.generation,
         desired: row.desired,
         ordersRevision: row.ordersRevision,
+        configRevision: row.configRevision,
       });
     }
     return views;
@@ -229,8 +255,7 @@ export class FakeLedger implements StreamLedger {
 
   #wanted(row: Row): boolean {
     return (
-      (row.desired === 'running' || row.desired === 'paused') &&
-      row.status !== 'error' &&
+      (row.desired === 'stopped' ? row.observed < row.generation : row.desired !== 'idle' && row.status !== 'error') &&
       row.leaseUntil <= this.clock.monotonic()
     );
   }

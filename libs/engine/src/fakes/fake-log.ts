@@ -10,6 +10,8 @@ interface Waiting {
 export class FakeLog {
   epoch = 0;
   session = 0;
+  /** The decision that positions were forgotten for. */
+  reset: number | null = null;
   ids: string[] = [];
   readonly positions = new Map<string, string>();
   readonly orders = new Map<string, string>();
@@ -18,6 +20,9 @@ export class FakeLog {
   /** Appends land by themselves; otherwise by `land`. */
   auto = true;
   full = false;
+  /** Answers nobody; what was sent to it lands when it thaws, also of those who have gone away. */
+  frozen = false;
+  readonly #thawed: (() => void)[] = [];
   failure: StreamError | null = null;
   opens = 0;
   settleDelayMs = 0;
@@ -28,13 +33,20 @@ export class FakeLog {
   wipe(): void {
     this.epoch = this.events = this.bytes = 0;
     this.ids = [];
+    this.reset = null;
     this.positions.clear();
     this.orders.clear();
   }
 
   /** The oldest `count` appends become durable. */
   land(count = Number.POSITIVE_INFINITY): void {
-    while (!this.full && count-- > 0 && this.#waiting.length > 0) this.#landOne(this.#waiting.shift()!);
+    while (!this.full && !this.frozen && count-- > 0 && this.#waiting.length > 0) this.#landOne(this.#waiting.shift()!);
+  }
+
+  thaw(): void {
+    this.frozen = false;
+    this.land();
+    for (const go of this.#thawed.splice(0)) go();
   }
 
   get waiting(): number {
@@ -57,7 +69,7 @@ export class FakeLog {
       over ??= error;
       for (const one of mine.splice(0)) {
         const at = log.#waiting.indexOf(one);
-        if (at >= 0) log.#waiting.splice(at, 1);
+        if (at >= 0 && !log.frozen) log.#waiting.splice(at, 1);
         one.reject(over);
       }
     };
@@ -68,17 +80,19 @@ export class FakeLog {
       get blocked() {
         return log.full && mine.length > 0 ? ({ reason: 'log_full' } as const) : null;
       },
-      open(options = {}): Promise<OpenedLog> {
+      async open(options = {}): Promise<OpenedLog> {
         log.opens++;
-        if (log.failure) return Promise.reject(log.failure);
-        if (log.epoch > epoch) return Promise.reject(new StreamError('fenced', 'newer owner'));
+        if (log.frozen) await new Promise<void>((go) => log.#thawed.push(go));
+        if (log.failure) throw log.failure;
+        if (log.epoch > epoch) throw new StreamError('fenced', 'newer owner');
         log.epoch = epoch;
         session = ++log.session;
-        if (options.reset) {
+        if (options.reset !== undefined && (log.reset !== options.reset || log.positions.size === 0)) {
+          log.reset = options.reset;
           log.positions.clear();
           log.orders.clear();
         }
-        return Promise.resolve({ positions: new Map(log.positions), totals: { events: log.events, bytes: log.bytes } });
+        return { positions: new Map(log.positions), totals: { events: log.events, bytes: log.bytes } };
       },
       append(batch, signal) {
         if (over !== null) return Promise.reject(over);

@@ -28,18 +28,22 @@ export interface JournalState {
   readonly marks: ReadonlyMap<string, Mark>;
   /** The stream was deleted: its log is gone, or will be. A writer who may enter puts an end to that. */
   readonly ending: 'now' | 'later' | null;
+  /** The decision for which positions were forgotten last; `null`: none was. */
+  readonly reset: number | null;
 }
 
 /** What a transaction changes. */
-export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'ending'> {
+export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'ending' | 'reset'> {
   /** `null`: forgotten. */
   readonly marks: ReadonlyMap<string, Mark | null>;
   readonly ending?: 'now' | 'later';
+  readonly reset?: number;
 }
 
 export const JOURNAL_PREFIX = 'planasonix.positions.';
 const HEAD_KEY = 'stream';
 const ENTRANT_KEY = 'entrant';
+const RESET_KEY = 'reset';
 const MARK_KEY = 'at:';
 /** Small pieces, so that what was replaced goes soon: a new writer reads all that is there. */
 const SETTINGS = {
@@ -124,11 +128,12 @@ export class Journal {
 }
 
 class JournalFold {
-  #head: Omit<JournalState, 'marks' | 'entrant'> = {
+  #head: Omit<JournalState, 'marks' | 'entrant' | 'reset'> = {
     ...{ epoch: 0, session: '', totals: { events: 0, bytes: 0 } },
     ending: null,
   };
   #entrant = '';
+  #reset: number | null = null;
   readonly #marks = new Map<string, Mark>();
 
   take({ key, value }: KafkaRecord): void {
@@ -138,6 +143,8 @@ class JournalFold {
       this.#head = { epoch, session, totals: { events, bytes }, ending };
     } else if (name === ENTRANT_KEY && value !== null) {
       this.#entrant = value.toString();
+    } else if (name === RESET_KEY && value !== null) {
+      this.#reset = Number(value.toString());
     } else if (name.startsWith(MARK_KEY)) {
       const partition = name.slice(MARK_KEY.length);
       if (value === null) this.#marks.delete(partition);
@@ -146,7 +153,7 @@ class JournalFold {
   }
 
   get state(): JournalState {
-    return { ...this.#head, entrant: this.#entrant, marks: this.#marks };
+    return { ...this.#head, entrant: this.#entrant, marks: this.#marks, reset: this.#reset };
   }
 }
 
@@ -166,12 +173,16 @@ export const entrantRecord = (session: string): OutRecord => ({
 });
 
 /** A change as records of the one partition of the journal. */
-export function journalRecords({ epoch, session, totals, marks, ending }: JournalChange): OutRecord[] {
-  const record = (key: string, value: object | null): OutRecord => ({
+export function journalRecords({ epoch, session, totals, marks, ending, reset }: JournalChange): OutRecord[] {
+  const record = (key: string, value: object | number | null): OutRecord => ({
     key: Buffer.from(key),
     value: value === null ? null : Buffer.from(JSON.stringify(value)),
     headers: [],
   });
   const head: Head = { epoch, session, ...totals, ending };
-  return [record(HEAD_KEY, head), ...[...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark))];
+  return [
+    record(HEAD_KEY, head),
+    ...(reset === undefined ? [] : [record(RESET_KEY, reset)]),
+    ...[...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark)),
+  ];
 }

@@ -65,24 +65,27 @@ export class KafkaSink implements Sink {
     private readonly deps: KafkaDeps,
   ) {}
 
-  async open(options: { readonly reset?: boolean } = {}): Promise<OpenedLog> {
+  async open({ reset }: { readonly reset?: number } = {}): Promise<OpenedLog> {
     if (this.#writer) throw new Error('a sink is opened once');
     const { streamId, epoch, output } = this;
     const { clock } = this.deps;
     try {
       const reached = (this.#reached = await reach(output.connectionId, this.deps));
       const writer = (this.#writer = new StreamWriter({ streamId, epoch, output, reached, clock }));
-      const { marks, totals } = await writer.enter();
+      const { marks, totals, reset: before } = await writer.enter();
       this.#totals = totals;
-      const forgotten = options.reset ? new Map([...marks.keys()].map((partition) => [partition, null])) : new Map();
-      await writer.write([], { totals, marks: forgotten });
+      // Invariant 2: what this decision led to is not given up a second time.
+      const done = before === reset && [...marks.values()].some(({ position }) => position !== null);
+      const forgets = reset !== undefined && !done;
+      const forgotten = new Map(forgets ? [...marks.keys()].map((partition) => [partition, null]) : []);
+      await writer.write([], { totals, marks: forgotten, ...(forgets ? { reset } : {}) });
       await writer.commit();
       // A topic that is missing is told of at once where its name does not depend on the events.
       const topic = topicOfAll(output.topic, streamId);
       if (topic !== null) await writer.topic(topic);
       const encoder = new CloudEventEncoder(streamId, output.tombstones === true);
       this.#placement = new Placement(streamId, output.topic, encoder, (topic) => writer.topic(topic));
-      if (options.reset) return { positions: new Map(), totals };
+      if (forgets) return { positions: new Map(), totals };
       const positions = new Map<string, Position>();
       for (const [partition, mark] of marks) {
         this.#marks.set(partition, mark);

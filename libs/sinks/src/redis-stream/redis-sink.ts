@@ -72,7 +72,7 @@ export class RedisSink implements Sink {
     this.#keys = [eventsKey(streamId), logKey(streamId)];
   }
 
-  async open(options: { readonly reset?: boolean } = {}): Promise<OpenedLog> {
+  async open(options: { readonly reset?: number } = {}): Promise<OpenedLog> {
     if (this.#session) throw new Error('a sink is opened once');
     this.#session = randomBytes(9).toString('base64url');
     let found: unknown;
@@ -80,7 +80,7 @@ export class RedisSink implements Sink {
       await this.#redis.connect();
       this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
       this.#sha = String(await this.#redis.script('LOAD', APPEND));
-      found = await this.#redis.eval(OPEN, 2, ...this.#keys, this.epoch, this.#session, options.reset ? '1' : '0');
+      found = await this.#redis.eval(OPEN, 2, ...this.#keys, this.epoch, this.#session, options.reset ?? '');
     } catch (error) {
       throw this.#fail(logUnavailable(error));
     }

@@ -3,7 +3,7 @@
  * crash a batch is there as a whole, with its position, or not at all.
  *
  * Hash `plnx:log:{id}`: `epoch` (the fence), `writer` (`<session>:<sequence>`: who appended last, and how often),
- * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`.
+ * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `reset` (the decision that positions were forgotten for).
  */
 
 /**
@@ -123,16 +123,24 @@ end
 `;
 
 /**
- * KEYS: entries, hash. ARGV: epoch, session, reset ('1'). Raises the epoch, begins a session. A log that was to expire
- * with its stream stays: the deletion came to nothing.
+ * KEYS: entries, hash. ARGV: epoch, session, reset ('': none). Raises the epoch, begins a session. A reset that was made
+ * already, with positions since, is not made again. A log that was to expire with its stream stays: the deletion came to
+ * nothing.
  * @returns the hash, flat; or the higher epoch as a number
  */
 export const OPEN = `${FORGET}
+local function placed(hash)
+  for _, name in ipairs(redis.call('HKEYS', hash)) do
+    if string.sub(name, 1, 4) == 'pos:' then return true end
+  end
+  return false
+end
 local hash = KEYS[2]
 local epoch = tonumber(redis.call('HGET', hash, 'epoch') or 0)
 if epoch > tonumber(ARGV[1]) then return epoch end
-if ARGV[3] == '1' then
+if ARGV[3] ~= '' and not (redis.call('HGET', hash, 'reset') == ARGV[3] and placed(hash)) then
   forget(hash)
+  redis.call('HSET', hash, 'reset', ARGV[3])
 end
 redis.call('HSET', hash, 'epoch', ARGV[1], 'writer', ARGV[2] .. ':0')
 redis.call('PERSIST', hash)

@@ -9,7 +9,7 @@ export interface FullLogContext {
   readonly id: () => string;
   readonly openSink: (
     epoch: number,
-    options: { reset?: boolean },
+    options: { reset?: number },
     of: EventLog,
   ) => Promise<{ sink: Sink; found: OpenedLog }>;
   readonly ids: (of?: EventLog) => Promise<string[]>;

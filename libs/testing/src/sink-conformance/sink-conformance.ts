@@ -44,7 +44,7 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       opened.push(sink);
       return sink;
     }
-    async function openSink(epoch: number, options?: { reset?: boolean }, of: EventLog = log) {
+    async function openSink(epoch: number, options?: { reset?: number }, of: EventLog = log) {
       const sink = sinkOf(epoch, of);
       return { sink, found: await sink.open(options) };
     }
@@ -181,11 +181,33 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
     it('forgets positions and orders on reset, and keeps events', async () => {
       const { sink } = await openSink(1);
       await sink.append(commit(1, 3), never);
-      const { sink: next, found } = await openSink(2, { reset: true });
+      const { sink: next, found } = await openSink(2, { reset: 7 });
       expect([...found.positions]).toEqual([]);
       expect(found.totals.events).toBe(3);
       expect(await next.append(commit(1, 2), never)).toMatchObject({ events: 2, totals: { events: 5 } });
       expect(await ids()).toEqual([...numbers(1, 3), ...numbers(1, 2)]);
+    });
+
+    it('is reset once for each decision: the place that it led to stays (Invariant 2)', async () => {
+      const { sink } = await openSink(1);
+      await sink.append(commit(1, 9), never);
+      const resetBy = async (epoch: number, reset: number) => {
+        const { sink: next, found } = await openSink(epoch, { reset });
+        return { next, positions: Object.fromEntries(found.positions) };
+      };
+      // Nothing was stored since: it is made again.
+      for (const epoch of [2, 3]) {
+        const { next, positions } = await resetBy(epoch, 7);
+        expect(positions).toEqual({});
+        await next.append(commit(1, 2, { position: null }), never);
+      }
+      const { next } = await resetBy(3, 7);
+      await next.append(commit(1, 3), never);
+      const again = await resetBy(4, 7);
+      expect(again.positions).toEqual({ '': 'at-3' });
+      expect(await again.next.append(commit(2, 4), never)).toMatchObject({ events: 1, duplicates: 2 });
+      expect((await openSink(4)).found.positions.get('')).toBe('at-4');
+      expect((await resetBy(4, 8)).positions).toEqual({});
     });
 
     it('refuses to open below its epoch, and opens again at the same (trap 32)', async () => {

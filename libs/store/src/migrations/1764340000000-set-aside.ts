@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Records of a source that are no events: where they lie and why. Nothing of the records themselves. */
-export class SetAside1764300000000 implements MigrationInterface {
-  readonly name = 'SetAside1764300000000';
+export class SetAside1764340000000 implements MigrationInterface {
+  readonly name = 'SetAside1764340000000';
 
   async up(runner: QueryRunner): Promise<void> {
     for (const statement of STATEMENTS) await runner.query(statement);

@@ -1,0 +1,117 @@
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import type { Client } from 'pg';
+import { openSession } from './session.js';
+import { TrialStream } from './trial/trial-stream.js';
+
+jest.setTimeout(120_000);
+
+describe('what a stream holds at its source, when its config or its connection changes (trap 33)', () => {
+  let server: Postgres;
+  let admin: Client;
+  const config = (slot_name: string, publication?: string) => ({
+    ...{ tables: ['public.t'], snapshot: 'never', heartbeat_interval: '200ms', slot_name },
+    ...(publication === undefined ? {} : { publication }),
+  });
+  const reads = async (of: TrialStream, onLost: 'resnapshot' | null = null) => {
+    of.start({ onLost });
+    await eventually('it reads', () => {
+      if (of.failure) throw of.failure;
+      return Promise.resolve(of.connected && of.positions.size > 0);
+    });
+  };
+  const held = async (at = admin): Promise<string[]> => {
+    const { rows } = await at.query<{ name: string }>(
+      'SELECT slot_name::text AS name FROM pg_replication_slots UNION ALL SELECT pubname FROM pg_publication ORDER BY 1',
+    );
+    return rows.map(({ name }) => name);
+  };
+  const release = (of: TrialStream) =>
+    of.look((source) => source.release({ force: false }, AbortSignal.timeout(10_000)));
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    admin = await server.connect();
+    await admin.query('CREATE TABLE t (id int PRIMARY KEY)');
+  });
+  afterAll(() => server?.stop('immediate'));
+
+  it('another slot_name: the slot of before is kept while a way back to it is open, and given back once another is read', async () => {
+    const one = new TrialStream('str_names', config('slot_a', 'pub_a'), server);
+    await reads(one);
+    await one.stop();
+    one.configure(config('slot_b', 'pub_b'));
+    one.start();
+    expect(await one.outcome()).toMatchObject({ code: 'slot_lost' });
+    expect(await held()).toEqual(expect.arrayContaining(['slot_a']));
+    await reads(one, 'resnapshot');
+    await eventually('the earlier slot is gone', async () => !(await held()).includes('slot_a'));
+    await one.stop();
+    expect(await held()).toEqual(['pub_a', 'pub_b', 'slot_b']);
+    expect((await release(one)).remaining).toEqual([]);
+    expect(await held()).toEqual([]);
+  });
+
+  it('one that somebody else reads stays on the list, and is given back at the end', async () => {
+    const one = new TrialStream('str_busy', config('slot_c'), server);
+    await reads(one);
+    await one.stop();
+    const { port, password } = server;
+    const theirs = await openSession(
+      {
+        ...{ id: 'conn_1', type: 'postgres' },
+        config: { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password, sslMode: 'disable' },
+      },
+      { resolve: (host) => Promise.resolve(host) },
+      { name: 'theirs', replication: true },
+    );
+    theirs.on('error', () => undefined);
+    void theirs
+      .query(`START_REPLICATION SLOT slot_c LOGICAL 0/0 (proto_version '1', publication_names 'planasonix_busy')`)
+      .catch(() => undefined);
+    const active = async () =>
+      (await admin.query("SELECT FROM pg_replication_slots WHERE slot_name = 'slot_c' AND active")).rowCount === 1;
+    await eventually('they read it', active);
+    one.configure(config('slot_d'));
+    await reads(one, 'resnapshot');
+    await eventually('it is told', () => JSON.stringify(one.warnings).includes('slot slot_c'));
+    await one.stop();
+    expect(await release(one)).toMatchObject({ remaining: [{ what: 'slot slot_c', code: 'active_consumers' }, {}] });
+    await theirs.end();
+    await eventually('they have gone', async () => !(await active()));
+    expect((await release(one)).remaining).toEqual([]);
+    expect(await held()).toEqual([]);
+  });
+
+  it('another server, or database, behind the connection: what is where it was is not said to be given back (Invariant 7)', async () => {
+    const other = await startPostgres();
+    const there = await other.connect();
+    await there.query('CREATE TABLE t (id int PRIMARY KEY)');
+    await admin.query('CREATE DATABASE elsewhere');
+    const one = new TrialStream('str_moved', config('slot_e'), server);
+    await reads(one);
+    await one.stop();
+    one.moveTo(other);
+    const unreachable = { code: 'source_unreachable', why: expect.stringContaining('the connection leads elsewhere') };
+    expect(await release(one)).toMatchObject({
+      released: [],
+      remaining: [
+        { what: 'slot slot_e', ...unreachable },
+        { what: 'publication planasonix_moved', ...unreachable },
+      ],
+    });
+    await reads(one, 'resnapshot');
+    await one.stop();
+    expect(await release(one)).toMatchObject({
+      released: ['slot slot_e', 'publication planasonix_moved'],
+      remaining: [{ what: 'slot slot_e' }, { what: 'publication planasonix_moved' }],
+    });
+    expect([await held(there), await held()]).toEqual([[], ['planasonix_moved', 'slot_e']]);
+    await there.end();
+    await other.stop('immediate');
+    one.moveTo({ port: server.port, password: server.password, database: 'elsewhere' });
+    expect((await release(one)).remaining.map(({ what }) => what)).toContain('publication planasonix_moved');
+    one.moveTo(server);
+    await release(one);
+    expect(await held()).toEqual([]);
+  });
+});

@@ -1,0 +1,51 @@
+import type { Lag } from '@planasonix/core';
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import type { Client } from 'pg';
+import { TrialStream } from './trial/trial-stream.js';
+
+jest.setTimeout(60_000);
+
+describe('a look at the lag', () => {
+  let server: Postgres;
+  let admin: Client;
+  const stream = (id: string, snapshot: string) => new TrialStream(id, { tables: ['public.seen'], snapshot }, server);
+  const backlog = () => admin.query('INSERT INTO seen SELECT coalesce(max(id), 0) + 1 FROM seen');
+
+  beforeAll(async () => {
+    server = await startPostgres({ version: 16 });
+    admin = await server.connect();
+    await admin.query('CREATE TABLE seen (id int PRIMARY KEY)');
+  });
+  afterAll(() => server?.stop('immediate'));
+
+  it.each(['never', 'initial'])(
+    'takes the slot of a stream that nobody reads, and never that of one that is about to be read (snapshot %s)',
+    async (snapshot) => {
+      const one = stream(`str_look${snapshot}`, snapshot);
+      const looks: Lag[] = [];
+      if (snapshot === 'never') {
+        one.start();
+        await eventually('it has a position', () => one.positions.size > 0);
+        await one.stop();
+        await backlog();
+        expect((await one.lag()).oldestPendingMs).not.toBeNull();
+      }
+      // Connected, and the reader not yet opened; with rows first it is not for seconds.
+      one.start({
+        beforeEach: async () => {
+          if (looks.length > 0 || !one.positions.has('')) return;
+          await backlog();
+          looks.push(await one.lag());
+        },
+      });
+      await eventually('it was looked at', () => {
+        if (one.failure) throw one.failure;
+        return looks.length > 0;
+      });
+      expect(looks[0]).toMatchObject({ oldestPendingMs: null, provedAtMs: null, backlogBytes: null });
+      await eventually('its reader tells', async () => (await one.lag()).provedAtMs !== null, { timeoutMs: 20_000 });
+      expect(one.failure).toBeNull();
+      await one.stop();
+    },
+  );
+});

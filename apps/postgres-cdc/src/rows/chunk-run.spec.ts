@@ -1,0 +1,25 @@
+import type { SourceTable } from '../tables.js';
+import type { ChunkSnapshot } from './chunk-reader.js';
+import { ChunkRun } from './chunk-run.js';
+import { newTask } from './row-task.js';
+import { VisibleTransactions } from './visibility.js';
+
+const snapshot: ChunkSnapshot = { visibility: new VisibleTransactions('5:5:'), text: '5:5:', lsn: 1n, takenAtMs: 0 };
+const keyed = (...key: string[]): SourceTable => ({
+  ...{ oid: 1, schema: 'public', table: 't', key, keyCollations: [], identity: 'd', hasPrimaryKey: true },
+  columns: key.map((name) => ({ name, typeOid: 23, generated: false })),
+  ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
+});
+
+it('two chunks meet the change of a key: the table begins over once, by the key that the newer one saw', () => {
+  const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 's', empties: false };
+  const task = newTask({ ...wish, keyless: false }, { gate: null });
+  task.state.key = ['a'];
+  task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
+  task.phase = 'reading';
+  const [newer, older] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  for (const run of [newer!, older!]) run.begin();
+  expect(newer!.opened(snapshot, keyed('c'))).toBeNull();
+  expect(older!.opened(snapshot, keyed('b'))).toBeNull();
+  expect([task.state.key, task.state.attempt]).toEqual([['c'], 2]);
+});

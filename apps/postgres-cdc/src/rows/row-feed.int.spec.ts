@@ -1,0 +1,199 @@
+import { systemClock, type ChangeEvent, type Clock, type ConnectionSettings } from '@planasonix/core';
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import type { Client } from 'pg';
+import { parseConfig } from '../config.js';
+import { TypeCatalog, type GateSlot, type WrittenChange } from '../decode/index.js';
+import { endSession } from '../end-session.js';
+import { openSession } from '../session.js';
+import { Waker } from '../waker.js';
+import { RowFeed } from './row-feed.js';
+import type { RowTask } from './row-task.js';
+
+jest.setTimeout(120_000);
+
+const ROWS = 45_000;
+const EVERYTHING = 2n ** 64n;
+
+/** Whoever comes by waits until it is opened. */
+function door() {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const here = { waiting: 0, open, pass: () => (here.waiting++, opened.then(() => true)) };
+  return here;
+}
+
+/** A real server's rows; of the stream there is only what a test says that it has delivered. */
+describe('what the stream says between two chunks', () => {
+  let server: Postgres;
+  let client: Client;
+  const ends: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    server = await startPostgres({ version: 17 });
+    client = await server.connect();
+  }, 60_000);
+  afterEach(async () => {
+    for (const end of ends.splice(0)) await end();
+  });
+  afterAll(() => server?.stop('immediate'));
+
+  const table = async (name: string, rows: number, filler: string): Promise<number> => {
+    await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, v text);
+      INSERT INTO ${name} SELECT i, '${filler}' FROM generate_series(1, ${rows}) i; ANALYZE ${name}`);
+    const { rows: found } = await client.query<{ oid: number }>(`SELECT '${name}'::regclass::oid::int AS oid`);
+    return found[0]!.oid;
+  };
+
+  const session = (): Promise<Client> => {
+    const { port, password } = server;
+    const config = { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password, sslMode: 'disable' };
+    const connection: ConnectionSettings = { id: 'conn_1', type: 'postgres', config };
+    return openSession(connection, { resolve: (host) => Promise.resolve(host) }, { name: 'rows' });
+  };
+
+  async function reading(config: object) {
+    const [pause, cut] = [door(), door()];
+    const slots = new Map<number, GateSlot>();
+    const slotOf = (oid: number) => slots.get(oid) ?? slots.set(oid, { gate: null }).get(oid)!;
+    const control = await session();
+    const ask = control.query.bind(control) as (...args: unknown[]) => Promise<unknown>;
+    const query = async (...args: unknown[]): Promise<unknown> => {
+      if (String(args[0]).includes('TABLESAMPLE')) await cut.pass();
+      return ask(...args);
+    };
+    const seen = { events: [] as ChangeEvent[], refused: [] as string[], retries: 0 };
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms) => (ms > 1000 ? pause.pass() : (seen.retries++, systemClock.sleep(ms))),
+    };
+    const quiet = () => undefined;
+    const feed = new RowFeed({
+      ...{ catalog: new TypeCatalog(), database: 'postgres', clock, waker: new Waker(), slotOf },
+      config: parseConfig({ tables: ['public.*'], ...config }),
+      ...{ open: session, end: endSession, excludedOf: () => new Set<string>(), alone: false, exported: null },
+      control: () => Promise.resolve(Object.assign(control, { query: query as unknown as Client['query'] })),
+      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+      refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),
+    });
+    ends.push(async () => {
+      for (const one of [pause, cut]) one.open();
+      await feed.close();
+      await endSession(control);
+    });
+    return {
+      ...{ feed, pause, cut, seen },
+      order: (oid: number, name: string, id: string, empties = false): RowTask => {
+        feed.add({ oid, schema: 'public', name, order: id, where: null, id, empties, keyless: false });
+        feed.start();
+        return feed.all.at(-1)!;
+      },
+      says: (oid: number, change: Partial<WrittenChange> & Pick<WrittenChange, 'xid' | 'key'>): void =>
+        slotOf(oid).gate!.wrote({ op: 'u', commitLsn: 1n, moved: false, hole: null, ...change }),
+      /** Takes whatever may enter the log. @returns the keys that rows have come of. */
+      take: (): Set<string> => {
+        for (let batch = feed.take(EVERYTHING, { lsn: 1n }); batch; batch = feed.take(EVERYTHING, { lsn: 1n }))
+          seen.events.push(...batch.events);
+        return new Set(seen.events.map((event) => event.partitionkey));
+      },
+    };
+  }
+
+  /** A transaction that has written, and its number. */
+  const writing = async (by: Client, sql: string): Promise<number> => {
+    await by.query('BEGIN');
+    await by.query(sql);
+    const { rows } = await by.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
+    return Number(rows[0]!.xid);
+  };
+
+  const key = (id: number) => JSON.stringify({ id });
+
+  it.each([
+    ['more than can be remembered', 200_001, (id: number) => ({ key: key(id) })],
+    ['more moved keys than are kept', 5_001, (id: number) => ({ key: key(id), moved: true, hole: [String(id)] })],
+  ] as const)('%s, while no chunk is being read: the table is opened again (Invariant 6)', async (_, count, told) => {
+    const name = `forgotten_${count}`;
+    const oid = await table(name, ROWS, 'a');
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    const task = one.order(oid, name, 'snap_1');
+    await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
+    const xid = await writing(client, `UPDATE ${name} SET v = 'b' WHERE id = ${ROWS}`);
+    await client.query('COMMIT');
+    for (let i = 0; i < count; i++) one.says(oid, { xid, ...told(i) });
+    expect(task.share()).toBeNull();
+    one.pause.open();
+    await eventually('all rows are there', () => one.take().size === ROWS && one.feed.idle);
+    expect(task.phase).toBe('done');
+  });
+
+  it('a row that is to be read by itself is not forgotten while its transaction is not visible (traps 13, 14)', async () => {
+    const oid = await table('hidden', ROWS, 'a');
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    one.order(oid, 'hidden', 'snap_1');
+    await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
+    const writer = await server.connect();
+    ends.push(() => writer.end());
+    const xid = await writing(writer, 'UPDATE hidden SET id = 1000009 WHERE id = 9');
+    // Delivered, as where the commit waits for a synchronous standby.
+    one.says(oid, { op: 'd', xid, key: key(9) });
+    one.says(oid, { op: 'c', xid, key: key(1_000_009), moved: true, hole: ['1000009'] });
+    const before = one.seen.retries;
+    one.pause.open();
+    await eventually('it was asked for', () => one.take().size === ROWS && one.seen.retries > before);
+    one.take();
+    expect(one.feed.idle).toBe(false);
+    await writer.query('COMMIT');
+    await eventually('the rows are in', () => one.take().has(key(1_000_009)) && one.feed.idle);
+  });
+
+  it('who wrote before a table that is being opened was begun over is waited out too (traps 12, 13)', async () => {
+    const oid = await table('begun_over', 70_000, 'f'.repeat(400));
+    const one = await reading({ snapshot_readers: 2 });
+    const task = one.order(oid, 'begun_over', 'snap_1');
+    await eventually('its lanes are being cut', () => one.cut.waiting === 1);
+    const writer = await server.connect();
+    ends.push(() => writer.end());
+    const xid = await writing(writer, 'UPDATE begun_over SET id = id + 1000000 WHERE id <= 5001');
+    for (let id = 1_000_001; id <= 1_005_001; id++)
+      one.says(oid, { op: 'c', xid, key: key(id), moved: true, hole: [String(id)] });
+    one.cut.open();
+    await eventually('it waits for the writer', () => (one.take(), task.note !== null));
+    await writer.query('COMMIT');
+    await eventually('the rows are in', () => one.take().size === 70_000 && one.feed.idle);
+    expect(one.take().has(key(1_000_009))).toBe(true);
+  });
+
+  it('an order that is taken back while its table is being opened stays so', async () => {
+    const [oid, other] = [await table('taken_back', 70_000, 'f'.repeat(400)), await table('other', 10, 'a')];
+    const one = await reading({ snapshot_readers: 2 });
+    const task = one.order(oid, 'taken_back', 'snap_1');
+    await eventually('its lanes are being cut', () => one.cut.waiting === 1);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    one.cut.open();
+    const next = one.order(other, 'other', 'snap_2');
+    await eventually('the next one is done', () => (one.take(), next.phase === 'done'));
+    expect([task.phase, one.seen.events.length]).toEqual(['cancelled', 10]);
+  });
+
+  it('an order that is taken back before it has said that readers forget the table says nothing', async () => {
+    const oid = await table('kept', 10, 'a');
+    const one = await reading({});
+    const task = one.order(oid, 'kept', 'snap_1', true);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    one.take();
+    expect([task.phase, one.seen.events.length]).toEqual(['cancelled', 0]);
+  });
+
+  it('an order whose tables are all dropped is refused; one of which a table is left is not', async () => {
+    const [oid, other] = [await table('dropped', ROWS, 'a'), await table('left_over', 10, 'a')];
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    one.order(oid, 'dropped', 'snap_1');
+    await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
+    const [both, left] = [one.order(oid, 'dropped', 'snap_2'), one.order(other, 'left_over', 'snap_2')];
+    await client.query('DROP TABLE dropped');
+    one.pause.open();
+    await eventually('all is over', () => (one.take(), one.feed.idle));
+    expect([both.phase, left.phase]).toEqual(['cancelled', 'done']);
+    expect(one.seen.refused).toEqual(['snap_1: public.dropped was dropped before all of its rows were read.']);
+  });
+});

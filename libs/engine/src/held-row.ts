@@ -1,0 +1,83 @@
+import {
+  StreamError,
+  type Held,
+  type Owned,
+  type SetAside,
+  type SnapshotOrders,
+  type StatusReport,
+  type StreamSpec,
+} from '@planasonix/core';
+import type { Attempt } from './attempt.js';
+import type { EngineDeps } from './deps.js';
+
+const SHOW_MS = 1_000;
+
+const takenOver = (): StreamError => new StreamError('fenced', 'Another worker has taken over this stream');
+
+/** One stream's row, as its holder reads it and writes it: nothing once the lease may be gone (Invariant 3). */
+export class HeldRow {
+  #shown = { blocked: 'null', snapshot: 'null' };
+
+  /** Orders for rows of this stream. Closing one is fenced like every write. */
+  readonly orders: SnapshotOrders = {
+    open: () => this.engine.ledger.openOrders(this.held.streamId),
+    close: async (id, outcome) => {
+      if (!this.mayWrite() || !(await this.engine.ledger.closeOrder(this.held, id, outcome))) throw takenOver();
+    },
+  };
+
+  constructor(
+    private readonly engine: EngineDeps,
+    private readonly held: Held,
+    private readonly mayWrite: () => boolean,
+  ) {}
+
+  /** With `generation`, only if the row still has it. `unknown`: the store did not say. */
+  async tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
+    if (!this.mayWrite()) return 'fenced'; // Invariant 3
+    try {
+      return await this.engine.ledger.report(this.held, report, generation);
+    } catch (error) {
+      if (error instanceof StreamError && error.recourse === 'fenced') return 'fenced';
+      this.engine.log.warn({ streamId: this.held.streamId, err: error }, 'a status could not be written');
+      return 'unknown';
+    }
+  }
+
+  /** What the stream has made at its source. @throws StreamError `fenced` */
+  async remember(owned: Owned): Promise<void> {
+    if (!(await this.engine.ledger.remember(this.held, owned))) throw takenOver();
+  }
+
+  /** Records that are no events. @returns how many were not known before. @throws StreamError `fenced` */
+  async setAside(records: readonly SetAside[]): Promise<number> {
+    const fresh = this.mayWrite() ? await this.engine.ledger.setAside(this.held, records) : null;
+    if (fresh === null) throw takenOver(); // Invariant 3
+    return fresh;
+  }
+
+  /** As it is now; `null`: the store does not answer, or the stream is gone, and then the lease soon is as well. */
+  async read(): Promise<StreamSpec | null> {
+    try {
+      return await this.engine.ledger.spec(this.held.streamId);
+    } catch (error) {
+      this.engine.log.warn({ streamId: this.held.streamId, err: error }, 'a stream could not be read anew');
+      return null;
+    }
+  }
+
+  /** Shows progress and what it waits for, each second, when that changes; until `signal` is aborted. */
+  async show(current: () => Attempt | null, signal: AbortSignal): Promise<void> {
+    while (await this.engine.clock.sleep(SHOW_MS, signal)) {
+      const attempt = current();
+      if (!attempt || attempt.end) continue;
+      const [blocked, snapshot] = [attempt.blocked, attempt.snapshot()];
+      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot) };
+      const report: StatusReport = {
+        ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
+        ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
+      };
+      if (Object.keys(report).length > 0 && (await this.tell(report)) === 'written') this.#shown = now;
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import type { Log } from '@planasonix/core';
+import { startPostgres } from '@planasonix/testing';
+import type { DataSource } from 'typeorm';
+import {
+  ConnectionStore,
+  openStore,
+  PgStreamLedger,
+  PipelineStore,
+  SecretBox,
+  StreamCommands,
+  StreamDeletion,
+  StreamStore,
+  WorkspaceStore,
+  type Actor,
+} from './index.js';
+
+jest.setTimeout(60_000);
+
+const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+describe('what a worker is told of streams, and which it may take up', () => {
+  let server: Awaited<ReturnType<typeof startPostgres>>;
+  let store: DataSource;
+  let actor: Actor;
+  let streams: StreamStore;
+  let commands: StreamCommands;
+  let ledger: PgStreamLedger;
+  let connections: ConnectionStore;
+  let n = 0;
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    store = await openStore(server.url(), { log: quiet });
+    const box = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
+    streams = new StreamStore(store, box);
+    commands = new StreamCommands(store);
+    ledger = new PgStreamLedger(store, box);
+    connections = new ConnectionStore(store, box);
+    actor = {
+      workspaceId: (await new WorkspaceStore(store).create('w')).id,
+      keyId: null,
+      address: null,
+      requestId: null,
+    };
+  });
+  afterAll(async () => {
+    await store?.destroy();
+    await server?.stop('immediate');
+  });
+
+  async function makeStream() {
+    const named = { name: `n${++n}` };
+    const pipeline = await new PipelineStore(store).create(actor, {
+      ...named,
+      output: { type: 'redis_stream' },
+    });
+    const connection = await connections.create(actor, {
+      ...named,
+      type: 'postgres',
+      config: {},
+      secrets: null,
+    });
+    const of = { sourceType: 'postgres_cdc', pipelineId: pipeline.id, connectionId: connection.id };
+    return streams.create(actor, { ...named, ...of, config: {}, secrets: null });
+  }
+
+  /** One that runs, held by `w`. */
+  async function running() {
+    const { id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    await ledger.report(held, { status: 'running' }, 1);
+    return { id, held };
+  }
+  const orphaned = async (id: string) => (await ledger.orphans('postgres_cdc', 1_000)).includes(id);
+  const later = (id: string, what: string, seconds: number) =>
+    store.query(`UPDATE streams SET ${what} = ${what} - make_interval(secs => $2) WHERE id = $1`, [id, seconds]);
+
+  it('tells the holder of a lease that the config or the connection of its stream was changed', async () => {
+    const { id, connection_id } = await makeStream();
+    await commands.accept(actor, id, 'start');
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    const revision = async () => {
+      const view = (await ledger.renew('w', [held])).get(id);
+      return view === 'busy' ? view : view?.configRevision;
+    };
+    expect(await revision()).toBe(0);
+    await ledger.report(held, { status: 'paused' }, 1);
+    await streams.patch(actor, id, { name: `renamed ${id}` });
+    expect(await revision()).toBe(0);
+    await streams.patch(actor, id, { config: { exclude_columns: ['t.secret'] } });
+    expect(await revision()).toBe(1);
+    const elsewhere = { name: id, type: 'postgres', config: { host: 'elsewhere' }, secrets: null };
+    await connections.update(actor, connection_id!, elsewhere, false);
+    expect(await revision()).toBe(2);
+    expect(await ledger.spec(id)).toMatchObject({
+      configRevision: 2,
+      config: { exclude_columns: ['t.secret'] },
+      connection: { config: { host: 'elsewhere' } },
+    });
+  });
+
+  it('gives a stop that nobody has carried out to another worker, once the lease has run out (Invariant 7)', async () => {
+    const { id, held } = await running();
+    await commands.accept(actor, id, 'stop');
+    expect(await orphaned(id)).toBe(false);
+    await later(id, 'lease_expires_at', 10);
+    expect(await orphaned(id)).toBe(true);
+    const spec = (await ledger.claim('w2', id))!;
+    expect(spec).toMatchObject({ desired: 'stopped', status: 'running', epoch: held.epoch + 1 });
+    await ledger.report(
+      { streamId: id, epoch: spec.epoch },
+      { status: 'stopped', releaseLease: true },
+      spec.generation,
+    );
+    expect(await commands.view(id)).toMatchObject({ status: 'stopped', observedGeneration: spec.generation });
+    expect([await orphaned(id), await ledger.claim('w2', id)]).toEqual([false, null]);
+  });
+
+  it('leaves a stream that is being deleted alone for a minute, and not for ever', async () => {
+    const { id, held } = await running();
+    await ledger.remember(held, { slot: 'x' });
+    await new StreamDeletion(store).begin(actor, id);
+    await later(id, 'lease_expires_at', 10);
+    expect([await orphaned(id), await ledger.claim('w2', id)]).toEqual([false, null]);
+    await later(id, 'deleting_at', 61);
+    expect(await orphaned(id)).toBe(true);
+    const spec = (await ledger.claim('w2', id))!;
+    await ledger.report(
+      { streamId: id, epoch: spec.epoch },
+      { status: 'stopped', releaseLease: true },
+      spec.generation,
+    );
+    expect(await ledger.resting('postgres_cdc')).toContain(id);
+  });
+});
