@@ -51,7 +51,7 @@ function keysAt(url: string, { outbound, clock, remoteKeys }: Surroundings): Rem
 }
 
 /** A user's own scheme in the words of a vendor's. */
-function ruleOf(auth: Extract<Auth, { type: 'hmac' }>): SignatureRule {
+export function ruleOf(auth: Extract<Auth, { type: 'hmac' }>): SignatureRule {
   const tolerance = milliseconds(auth.tolerance);
   return {
     algorithm: auth.algorithm,

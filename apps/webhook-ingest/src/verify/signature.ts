@@ -76,13 +76,6 @@ export class SignatureScheme implements Scheme {
     return valid ? { valid, signed } : refused('signature_wrong');
   }
 
-  /** A signature of these parts as a sender would make it; for samples. */
-  sign(parts: readonly Buffer[]): string | null {
-    const [key] = this.#keys;
-    if (!Buffer.isBuffer(key)) return null;
-    return hmac(this.rule.algorithm, key, parts).toString(this.rule.encoding);
-  }
-
   #matches(key: Key, signed: readonly Buffer[], given: readonly Buffer[]): boolean {
     let valid = false;
     if (Buffer.isBuffer(key)) {
