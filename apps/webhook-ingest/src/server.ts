@@ -34,9 +34,8 @@ export function ingestServer(ingest: Ingest): FastifyInstance {
   server.setErrorHandler((_error, _request, reply) => void say(reply as never, refusal('busy')));
   // Answered before Fastify parses anything: bodies are read by us, as bytes, and the type that a header claims may be absurd.
   server.all<{ Params: { token: string } }>('/ingest/:token', {
-    onRequest: async (request, reply) =>
-      say(reply as never, await ingest.answer(request.raw, request.params.token)) as never,
-    handler: (_request, reply) => say(reply as never, refusal('busy')) as never,
+    onRequest: async (request, reply) => say(reply, await ingest.answer(request.raw, request.params.token)),
+    handler: (_request, reply) => say(reply, refusal('busy')),
   });
   return server;
 }

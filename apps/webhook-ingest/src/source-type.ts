@@ -31,7 +31,7 @@ const warning = (code: string, message: string, fix: string): Check => ({ code, 
 /** A source that nobody reads from: deliveries come by themselves, at every instance. */
 const resting = (context: SourceContext): Source => ({
   check: () => check(context),
-  // eslint-disable-next-line require-yield
+
   async *read() {
     await Promise.resolve();
     throw new StreamError('internal', 'Webhooks are not read');

@@ -71,7 +71,8 @@ export class Tally {
     const counts = { errors: this.#errors, rejected: this.#rejected, dropped: this.#dropped, latency: this.#latency };
     const answers = [...this.#good, ...this.#bad].sort((a, b) => (a.slice(7, 31) < b.slice(7, 31) ? -1 : 1));
     [this.#errors, this.#rejected, this.#dropped] = [0, 0, 0];
-    [this.#latency, this.#good, this.#bad] = [new Map(), [], []];
+    this.#latency = new Map();
+    [this.#good, this.#bad] = [[], []];
     return { counts, answers };
   }
 

@@ -20,7 +20,7 @@ function verdict(vendor: string, secret: string, sent: Sent): Verdict {
   const { proof } = vendors.get(vendor)!;
   const scheme =
     'tokenHeader' in proof ? new TokenScheme(proof.tokenHeader, '', [secret]) : new SignatureScheme(proof, [secret]);
-  return scheme.verify(request(sent)) as Verdict;
+  return scheme.verify(request(sent));
 }
 const mac = (secret: string | Buffer, text: string, encoding: 'hex' | 'base64', algorithm = 'sha256') =>
   createHmac(algorithm, secret).update(text).digest(encoding);

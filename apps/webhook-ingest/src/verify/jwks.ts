@@ -74,7 +74,7 @@ async function get(url: URL, outbound: Outbound): Promise<unknown> {
             if (answer.statusCode !== 200) throw new Error(`The key set answered ${answer.statusCode}`);
             resolve(JSON.parse(Buffer.concat(chunks).toString()));
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error('The key set can not be read'));
           }
         });
       },

@@ -7,7 +7,7 @@ export interface SignedRequest {
   /** ms since the Unix epoch. */
   readonly nowMs: number;
   /** One value, or `null`: absent. */
-  header(name: string): string | null;
+  readonly header: (name: string) => string | null;
 }
 
 /** Why it is not valid; for the user's list of deliveries and for counters, never for the sender. */

@@ -7,8 +7,8 @@ export interface Waiting {
   readonly bytes: number;
   /** Monotonic ms. */
   readonly until: number;
-  resolve(taken: TakenIn): void;
-  reject(error: unknown): void;
+  readonly resolve: (taken: TakenIn) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** What one write of a group takes at the most. Redis does nothing else meanwhile. */

@@ -97,7 +97,7 @@ describe('many writers into one log in Redis', () => {
     expect(await ids()).toEqual(['wh_a/0', 'wh_a/1']);
     // What was refused is not taken for a repeat later.
     const [roomy] = [await opened(1, logOf(100))];
-    expect(await roomy!.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'written', id: 'wh_b' });
+    expect(await roomy.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'written', id: 'wh_b' });
   });
 
   it.each([
