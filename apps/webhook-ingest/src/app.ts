@@ -19,6 +19,8 @@ import { webhook } from './source-type.js';
 import { Storing } from './storing.js';
 
 const HEARTBEAT_MS = 2_000;
+/** What is under way at SIGTERM gets this long: longer than a delivery takes to become durable. */
+const DRAIN_MS = 5_000;
 /** The view of the store is older than this: not ready, though what is known is served. */
 const STALE_MS = 10_000;
 
@@ -113,7 +115,10 @@ export class WebhookIngest {
   async stop(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
+    // Whoever sends slowly is not waited for.
+    const late = setTimeout(() => this.server.server.closeAllConnections(), DRAIN_MS);
     await Promise.allSettled([this.server.close(), this.queues?.close()]);
+    clearTimeout(late);
     this.directory.stop();
     await this.reporter.round(false).catch(() => undefined);
     await this.workers.forget(this.instance).catch(() => undefined);

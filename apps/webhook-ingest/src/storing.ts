@@ -26,7 +26,8 @@ type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running'; readonl
 
 /** From a delivery to its answer: yes only when it is durable in the log. */
 export class Storing {
-  readonly #blocked = new Set<string>();
+  /** What the row was last told of room, under which version of it. */
+  readonly #told = new Map<string, { readonly version: string; readonly full: boolean }>();
   readonly #queued = new Map<string, number>();
 
   constructor(private readonly deps: StoringDeps) {}
@@ -101,11 +102,13 @@ export class Storing {
     return received(taken.intake.id, { ...taken, dropped: true });
   }
 
-  /** Shown in the row when it changes. */
+  /** Shown in the row when it changes, whichever instance has shown what is there. */
   #tellRoom({ id, row }: Door, full: boolean): void {
-    if (full === this.#blocked.has(id)) return;
-    if (full) this.#blocked.add(id);
-    else this.#blocked.delete(id);
+    const told = this.#told.get(id);
+    // The view may be older than what was told.
+    const shown = told?.version === row.version ? told.full : row.isBlocked;
+    if (full === shown) return;
+    this.#told.set(id, { version: row.version, full });
     const held = { streamId: id, epoch: row.epoch };
     this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => undefined);
   }

@@ -26,13 +26,15 @@ export interface ServedStream {
   readonly desired: DesiredStatus;
   readonly generation: number;
   readonly epoch: number;
+  /** The row says that deliveries find no room. */
+  readonly isBlocked: boolean;
   /** Somebody has to open its log: it was started, resumed, or opening it failed. */
   readonly isDue: boolean;
 }
 
 type Row = Stream & { readonly output: PipelineOutput; readonly version: string; readonly due: boolean };
 
-const VERSION = `concat_ws(':', s.generation, s.epoch, s.status, s.desired_status, s.observed_generation, extract(epoch FROM s.updated_at),
+const VERSION = `concat_ws(':', s.generation, s.epoch, s.status, s.desired_status, s.observed_generation, s.blocked IS NULL, extract(epoch FROM s.updated_at),
   extract(epoch FROM p.updated_at), s.ingest_token)`;
 const IS_DUE = `s.desired_status = 'running' AND s.status <> 'error' AND s.deleting_at IS NULL
   AND (s.status <> 'running' OR s.observed_generation < s.generation)
@@ -152,6 +154,7 @@ export class InletLedger {
       desired: row.desired_status as DesiredStatus,
       generation: row.generation,
       epoch: row.epoch,
+      isBlocked: row.blocked !== null,
       isDue: row.due,
     };
   }

@@ -14,7 +14,7 @@ import type { Redis } from 'ioredis';
 import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
-import { answersKey, eventsKey, logKey } from './keys.js';
+import { answersKey, countsKey, eventsKey, logKey } from './keys.js';
 import { RedisInlet } from './redis-inlet.js';
 import { RedisSink, type Retention } from './redis-sink.js';
 import { EXPIRE, FENCE, PLACE } from './scripts.js';
@@ -122,7 +122,10 @@ export class RedisLog implements EventLog {
 
   async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
     const after = Math.max(0, Math.ceil(seconds));
-    await this.#run((redis) => redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch));
+    await this.#run(async (redis) => {
+      await redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch);
+      await redis.unlink(countsKey(streamId), answersKey(streamId));
+    });
   }
 
   async check(): Promise<readonly Check[]> {
