@@ -12,6 +12,7 @@ import { openScene, type Scene } from './scene.js';
 import { tables, values, wide } from './shapes.js';
 import { snapshot } from './snapshot.js';
 import { transaction } from './transaction.js';
+import { webhook } from './webhook.js';
 
 const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   drain,
@@ -23,6 +24,7 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   wide,
   values,
   crowd,
+  webhook,
 };
 
 async function main(wanted: readonly string[]): Promise<number> {
