@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock, Log } from '@planasonix/core';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal, type Answer } from './answer.js';
 import type { Ingest } from './ingest.js';
 
@@ -26,12 +26,12 @@ export function ingestServer(ingest: Ingest): FastifyInstance {
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: LARGEST_HEADERS },
     routerOptions: { maxParamLength: LONGEST_TOKEN, querystringParser: () => ({}) },
     genReqId: () => '',
-    frameworkErrors: (_error, _request, reply) => void say(reply as never, refusal('not_found')),
+    frameworkErrors: (_error, _request, reply) => void say(reply, refusal('not_found')),
     clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => refuseBytes(error.code, socket),
   });
   server.server.maxConnections = MOST_CONNECTIONS;
-  server.setNotFoundHandler((_request, reply) => void say(reply as never, refusal('not_found')));
-  server.setErrorHandler((_error, _request, reply) => void say(reply as never, refusal('busy')));
+  server.setNotFoundHandler((_request, reply) => void say(reply, refusal('not_found')));
+  server.setErrorHandler((_error, _request, reply) => void say(reply, refusal('busy')));
   // Answered before Fastify parses anything: bodies are read by us, as bytes, and the type that a header claims may be absurd.
   server.all<{ Params: { token: string } }>('/ingest/:token', {
     onRequest: async (request, reply) => say(reply, await ingest.answer(request.raw, request.params.token)),
@@ -40,13 +40,7 @@ export function ingestServer(ingest: Ingest): FastifyInstance {
   return server;
 }
 
-interface Reply {
-  code(status: number): Reply;
-  headers(of: Readonly<Record<string, string>>): Reply;
-  send(text: string): Reply;
-}
-
-function say(reply: Reply, { status, body, headers }: Answer): Reply {
+function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyReply {
   return reply
     .code(status)
     .headers({ 'content-type': 'application/json; charset=utf-8', ...headers })
