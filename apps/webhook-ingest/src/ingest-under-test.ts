@@ -28,6 +28,7 @@ export const SECRET = 'a secret of some length';
 /** One instance in this process. */
 export interface Instance {
   readonly base: string;
+  serves(streamId: string): boolean;
   end(): Promise<void>;
 }
 
@@ -100,7 +101,8 @@ export async function ingestWorld() {
       await ingest.start();
       const base = `http://127.0.0.1:${port}`;
       await eventually('it listens', () => fetch(base).then(() => true));
-      const one = { base, end: () => ingest.stop().then(() => own.destroy()) };
+      const serves = (id: string) => ingest['directory'].byId(id)?.isOpen === true;
+      const one = { base, serves, end: () => ingest.stop().then(() => own.destroy()) };
       instances.push(one);
       return one;
     },
@@ -122,7 +124,9 @@ export async function ingestWorld() {
     async running(config: Record<string, unknown> = {}, output?: object): Promise<HookStream> {
       const stream = await world.create(config, output);
       await world.command(stream.id, 'start');
-      await eventually('it runs', async () => (await world.row(stream.id)).status === 'running');
+      await eventually('every instance serves it', () =>
+        Promise.resolve(instances.every((one) => one.serves(stream.id))),
+      );
       return stream;
     },
     async entries(id: string): Promise<readonly LogEntry[]> {
