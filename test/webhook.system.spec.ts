@@ -88,6 +88,13 @@ describe('webhooks', () => {
     });
     expect((await deliver(url, '{"n":4}', { eventId: 'evt_4' })).status).toBe(200);
 
+    const keyed = { type: 'preset', preset: 'discord', secrets: ['ab'.repeat(32)] };
+    const other = await running('keyed', { auth: keyed });
+    // A made-up secret is no public key: it is refused, and the door stays open.
+    expect((await stack.api('POST', `/api/streams/${other.id}/rotate-secret`)).status).toBe(400);
+    expect((await deliver(other.url, '{}')).status).toBe(401);
+    expect((await stack.api('POST', `/api/streams/${other.id}/test-event`)).json.error.code).toBe('sample_unsupported');
+
     const test = await stack.api('POST', `/api/streams/${id}/test-event`);
     expect(test.a).toMatchObject({ delivered: true, status: 200, answer: { received: true } });
 

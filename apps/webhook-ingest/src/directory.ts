@@ -7,6 +7,8 @@ import type { Surroundings } from './verify/scheme-of.js';
 
 /** What changed takes effect within this time at every instance, also where no bell was heard. */
 const LOOK_MS = 400;
+/** However many ask for a look: deliveries to a stream that does not run do. */
+const SPACING_MS = 30;
 /** Logs that are opened at once. Invariant 6. */
 const OPENINGS_AT_ONCE = 8;
 /** What can't be opened now is tried again after this. */
@@ -34,6 +36,7 @@ export class Directory {
   #byToken: ReadonlyMap<string, Door> = new Map();
   #looking: Promise<void> | null = null;
   #next: Promise<void> | null = null;
+  #beganAt = Number.NEGATIVE_INFINITY;
   #lookedAt: number | null = null;
   readonly #opening = new Set<string>();
   readonly #stopping = new AbortController();
@@ -68,11 +71,16 @@ export class Directory {
 
   /** Looks at the store, from now: a look that began before does not count. Never rejects. */
   look(): Promise<void> {
-    if (this.#looking === null) return (this.#looking = this.#once().finally(() => (this.#looking = null)));
-    return (this.#next ??= this.#looking.then(() => {
-      this.#next = null;
-      return this.look();
-    }));
+    const wait = this.#beganAt + SPACING_MS - this.deps.clock.monotonic();
+    if (this.#looking === null && wait <= 0)
+      return (this.#looking = this.#once().finally(() => (this.#looking = null)));
+    return (this.#next ??= this.#lookAfter(wait));
+  }
+
+  async #lookAfter(ms: number): Promise<void> {
+    await Promise.all([this.#looking, this.deps.clock.sleep(Math.max(0, ms))]);
+    this.#next = null;
+    return this.look();
   }
 
   /** The log of a stream that runs is not what it was: opens it anew, or says that it is lost. */
@@ -88,6 +96,7 @@ export class Directory {
 
   async #once(): Promise<void> {
     const { ledger, sourceType, clock, log } = this.deps;
+    this.#beganAt = clock.monotonic();
     try {
       const versions = await ledger.versions(sourceType);
       const changed = [...versions].filter(([id, version]) => !this.#isCurrent(id, version)).map(([id]) => id);
@@ -119,6 +128,7 @@ export class Directory {
     try {
       return doorOf(row, this.deps.around);
     } catch {
+      this.deps.log.warn({ streamId: row.id }, 'a stream can not be served: its config is not right');
       return null;
     }
   }

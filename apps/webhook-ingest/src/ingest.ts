@@ -16,7 +16,6 @@ import { SignatureScheme } from './verify/signature.js';
 
 const DEFAULT_BODY = 5_242_880;
 const BODY_MS = 15_000;
-const LOOKED_MS = 100;
 /** Bytes of bodies that are held at once: in all, and for one stream. Invariant 6. */
 const HELD = { all: 256 * 1024 * 1024, stream: 96 * 1024 * 1024 } as const;
 
@@ -109,8 +108,7 @@ export class Ingest {
   /** It may just have been started: the store is asked once more before it is turned away. */
   async #running(door: Door): Promise<Door | null> {
     if (door.isOpen) return door;
-    // Not for each of many: who is turned away comes again.
-    if (!this.deps.directory.isFresh(LOOKED_MS)) await this.deps.directory.look();
+    await this.deps.directory.look();
     const now = this.deps.directory.byId(door.id);
     return now?.isOpen ? now : null;
   }

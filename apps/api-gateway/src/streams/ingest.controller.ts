@@ -31,12 +31,17 @@ export class IngestController {
 
   @Route(routes.rotateSecret)
   async rotateSecret(@Validated() { params, body, call }: Input<typeof routes.rotateSecret>) {
-    const { source_type: type } = await this.served(call, params.id);
-    const source = await this.catalog.get(type);
+    const before = await this.served(call, params.id);
+    const source = await this.catalog.get(before.source_type);
     const secret = body.secret ?? `whsec_${randomBytes(32).toString('base64')}`;
+    const overlap = overlapMs(body.overlap);
+    const draft = rotated(this.streams.settings(before), secret, Date.now(), overlap);
+    if (draft === null) throw new ApiError('secret_fixed');
+    // A secret that is no key of its scheme would shut the door.
+    await this.workers.expectTables(call.caller.workspaceId, source.type, { connectionId: null, config: draft.config });
     const made = { live: 0, earlierUntil: null as string | null };
     const row = await this.streams.reconfigure(actorOf(call), params.id, 'stream.rotate_secret', (config) => {
-      const next = rotated(config, secret, Date.now(), overlapMs(body.overlap));
+      const next = rotated(config, secret, Date.now(), overlap);
       if (next === null) throw new ApiError('secret_fixed');
       Object.assign(made, { live: next.live, earlierUntil: next.earlierUntil });
       return splitSecrets(source.config_schema, next.config);
@@ -69,7 +74,7 @@ export class IngestController {
     const pipeline = await this.pipelines.get(call.caller.workspaceId, row.pipeline_id);
     if (pipeline === null) throw new ApiError('not_found');
     const notes = (await this.logs.of(pipeline.output as never).answers?.(row.id)) ?? [];
-    const data = notes.slice(-query.limit).reverse().flatMap(deliveryOf);
+    const data = notes.flatMap(deliveryOf).sort(newestFirst).slice(0, query.limit);
     return { data, meta: { page: { limit: query.limit, cursor: null } } };
   }
 
@@ -81,8 +86,18 @@ export class IngestController {
   }
 }
 
+interface ShownDelivery {
+  readonly id: unknown;
+  readonly type: 'delivery';
+  readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'event_id', unknown>>;
+}
+
+/** Several instances tell of theirs, each in its own turn. */
+const newestFirst = (a: ShownDelivery, b: ShownDelivery): number =>
+  String(b.attributes.at) < String(a.attributes.at) ? -1 : 1;
+
 /** Notes come from workers, perhaps of another version. */
-function deliveryOf(note: string): object[] {
+function deliveryOf(note: string): ShownDelivery[] {
   const found = JSON.parse(note) as unknown;
   if (!isObject(found)) return [];
   const { id = null, at, status, reason = null, event_id = null } = found;
