@@ -14,6 +14,7 @@ import { tables, values, wide } from './shapes.js';
 import { profileConnectors } from './profile.js';
 import { snapshot } from './snapshot.js';
 import { transaction } from './transaction.js';
+import { webhook } from './webhook.js';
 
 const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   drain,
@@ -26,6 +27,7 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   values,
   crowd,
   kafka,
+  webhook,
 };
 
 async function main(args: readonly string[]): Promise<number> {

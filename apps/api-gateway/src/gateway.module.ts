@@ -37,6 +37,7 @@ import { CommandController } from './streams/command.controller.js';
 import { EventController } from './streams/event.controller.js';
 import { EventLogs } from './streams/event-logs.js';
 import { INGEST_BASE } from './streams/ingest-base.js';
+import { IngestController } from './streams/ingest.controller.js';
 import { LiveTails } from './streams/live-tails.js';
 import { NUDGE, OrderController } from './streams/order.controller.js';
 import { PositionController } from './streams/position.controller.js';
@@ -63,6 +64,7 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         OrderController,
         PositionController,
         RejectedController,
+        IngestController,
         ConnectionController,
         ConnectionTestController,
         PipelineController,

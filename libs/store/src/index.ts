@@ -9,6 +9,7 @@ export * from './entities.js';
 export * from './forgotten-store.js';
 export * from './id.js';
 export * from './idempotency-store.js';
+export * from './inlet-ledger.js';
 export * from './metrics-snapshot-store.js';
 export * from './outbox-store.js';
 export * from './pipeline-store.js';
