@@ -46,7 +46,8 @@ export class ApiErrorFilter implements ExceptionFilter {
     if (thrown instanceof ApiError) return thrown;
     if (thrown instanceof NameTaken)
       return new ApiError('name_taken', { details: [{ field: 'name', issue: 'is in use' }] });
-    if (thrown instanceof InUse) return new ApiError('in_use', { message: `A ${thrown.user} uses this ${thrown.resource}.` });
+    if (thrown instanceof InUse)
+      return new ApiError('in_use', { message: `A ${thrown.user} uses this ${thrown.resource}.` });
     if (isStoreDown(thrown)) return new ApiError('store_unavailable', { cause: thrown });
     if (thrown instanceof LifecycleError) return ofLifecycle(thrown);
     if (thrown instanceof StreamError) return ofStream(thrown);
