@@ -28,7 +28,7 @@ const SETUP = `
   CREATE VIEW shop.looks AS SELECT 1 AS one;
   CREATE ROLE plain LOGIN PASSWORD 'plain'`;
 
-describe.each([14, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
+describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
   let server: Postgres;
   let client: Client;
   const sessions: Client[] = [];

@@ -54,12 +54,14 @@ export class Holdings {
    * nobody reads fills its server's disk. To be called once its position says so; what is left is tried at the next start.
    */
   giveBackUnread(): Promise<void> {
-    return this.giveBack(this.all);
+    return this.giveBack(this.all.filter((one) => one.now || one.place !== null));
   }
 
   /** A slot beside the one that is read holds back WAL for nobody. */
   giveBackUnused(slot: string): Promise<void> {
-    return this.giveBack(this.all.filter((one) => one.kind === 'slot' && one.name !== slot && !this.isElsewhere(one)));
+    // What was made before places were remembered may be another server's: somebody else's may have its name here.
+    const unused = (one: Holding) => one.kind === 'slot' && one.name !== slot && one.place !== null;
+    return this.giveBack(this.all.filter((one) => unused(one) && !this.isElsewhere(one)));
   }
 
   /** Never throws. */

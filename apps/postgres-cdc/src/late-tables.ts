@@ -25,6 +25,8 @@ export interface Looked {
   readonly lost: readonly number[];
   /** Partitions are others than before. */
   readonly repartitioned: boolean;
+  /** Notes them, in the same turn in which `lost` is acted upon: a notebook between the two would hide what is missing. */
+  accept(): void;
   readonly membership: Memberships;
 }
 
@@ -75,12 +77,12 @@ export class LateTables {
         });
     }
     this.refused_ = refused;
-    const { filled, repartitioned } = await this.lookAtPartitions(control, there);
-    return { taken, lost: [...lost, ...filled], repartitioned, membership: await memberships(control, publication) };
+    const { filled, ...partitions } = await this.lookAtPartitions(control, there);
+    return { taken, lost: [...lost, ...filled], ...partitions, membership: await memberships(control, publication) };
   }
 
   private async lookAtPartitions(control: Client, there: readonly Candidate[]) {
-    const { filled, told, changed } = await this.partitions.look(control, there.map((one) => one.oid)); // prettier-ignore
+    const { filled, told, changed, accept } = await this.partitions.look(control, there.map((one) => one.oid)); // prettier-ignore
     for (const { oid, schema, table } of there) {
       const note = told.get(oid);
       if (note === undefined) continue;
@@ -91,7 +93,7 @@ export class LateTables {
       });
     }
     // Without rows there is nothing to be read anew.
-    return { filled: this.deps.config.snapshot === 'never' ? [] : filled, repartitioned: changed };
+    return { filled: this.deps.config.snapshot === 'never' ? [] : filled, repartitioned: changed, accept };
   }
 
   /** Publishing a table without replica identity would break its owner's UPDATE and DELETE (trap 11). */

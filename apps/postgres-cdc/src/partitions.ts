@@ -4,41 +4,54 @@ import { qualified } from './identifier.js';
 /** OID → name of the partitions of a table that hold rows. */
 export type Partitions = ReadonlyMap<number, string>;
 
+/** From the catalog alone: the server's own function waits for whoever keeps a partition locked. */
 const LEAVES = `
-  SELECT r.oid AS root, l.oid AS leaf, n.nspname AS schema, l.relname AS table
-  FROM unnest($1::oid[]) AS r(oid) JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'p'
-  LEFT JOIN LATERAL (SELECT t.relid FROM pg_partition_tree(r.oid) t WHERE t.isleaf AND t.relid <> r.oid) t ON true
-  LEFT JOIN pg_class l ON l.oid = t.relid LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
+  WITH RECURSIVE below(root, relid) AS (
+    SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'p'
+    UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relid AND NOT i.inhdetachpending)
+  SELECT b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table,
+    (l.oid IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock'))::text AS locked
+  FROM below b LEFT JOIN pg_class l ON l.oid = b.relid AND l.relkind = 'r' LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
 
 /**
  * Whether it holds rows that were there before it was a part of the table: nobody has said them. Looked for where such
- * rows lie, at its beginning; what was written since is younger than the entry that makes it a partition.
+ * rows lie, at its beginning; what was written since is younger than the entry that makes it a partition, or of a later
+ * command of the same transaction.
  */
 const FILLED = (leaf: string) => `
-  SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (age(l.xmin) >= a.age OR age(l.xmin) < 0)) AS filled
-  FROM (SELECT min(age(i.xmin)) AS age FROM pg_inherits i WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors($1::oid))) a`;
+  SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (age(l.xmin) > a.age OR age(l.xmin) < 0
+    OR age(l.xmin) = a.age AND l.cmin::text::bigint < a.command)) AS filled
+  FROM (SELECT age(i.xmin) AS age, i.cmin::text::bigint AS command FROM pg_inherits i
+    WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors($1::oid)) ORDER BY 1, 2 DESC LIMIT 1) a`;
+
+interface Leaf {
+  readonly name: string;
+  /** Somebody keeps it to himself: it can't be looked into now. */
+  readonly locked: boolean;
+}
 
 /** The partitions of each partitioned table of `oids`. */
-async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Map<number, Map<number, string>>> {
-  const { rows } = await control.query<{ root: string; leaf: string | null; schema: string; table: string }>(LEAVES, [
-    [...oids],
-  ]);
-  const found = new Map<number, Map<number, string>>();
-  for (const { root, leaf, schema, table } of rows) {
-    const of = found.get(Number(root)) ?? new Map<number, string>();
+async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Map<number, Map<number, Leaf>>> {
+  const { rows } = await control.query<
+    Record<'root' | 'schema' | 'table' | 'locked', string> & { readonly leaf: string | null }
+  >(LEAVES, [[...oids]]);
+  const found = new Map<number, Map<number, Leaf>>();
+  for (const { root, leaf, schema, table, locked } of rows) {
+    const of = found.get(Number(root)) ?? new Map<number, Leaf>();
     found.set(Number(root), of);
-    if (leaf !== null) of.set(Number(leaf), qualified(schema, table));
+    if (leaf !== null) of.set(Number(leaf), { name: qualified(schema, table), locked: locked === 'true' });
   }
   return found;
 }
 
-/** `null`: it may not be looked into. */
+/** `null`: it can't be looked into. @throws where the server is gone */
 async function filled(control: Client, leaf: number, name: string): Promise<boolean | null> {
   try {
     const { rows } = await control.query<{ filled: string }>(FILLED(name), [leaf]);
     return rows[0]?.filled === 't';
   } catch (error) {
-    if (['42501', '42P01'].includes((error as { code?: string }).code ?? '')) return null;
+    // A word of the server's on this one partition; not the loss of the connection, nor its end.
+    if (/^(?!08|57)[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) return null;
     throw error;
   }
 }
@@ -50,6 +63,8 @@ export interface PartitionNews {
   readonly told: ReadonlyMap<number, string>;
   /** The partitions of some table are others than before. */
   readonly changed: boolean;
+  /** Takes note of all that: to be called in the same turn in which `filled` is acted upon. */
+  accept(): void;
 }
 
 /** Watches which partitions tables have: rows come with one that is attached, and go with one that is detached or dropped. */
@@ -58,11 +73,15 @@ export class PartitionWatch {
   constructor(readonly seen: Map<number, Partitions>) {}
 
   async look(control: Client, oids: Iterable<number>): Promise<PartitionNews> {
-    const now = await partitionsOf(control, oids);
+    const found = await partitionsOf(control, oids);
+    const now = new Map<number, Partitions>();
     const [full, told] = [new Set<number>(), new Map<number, string>()];
     let changed = false;
-    for (const [root, leaves] of now) {
+    for (const [root, all] of found) {
       const before = this.seen.get(root);
+      // A new one that is locked is new at the next look as well.
+      const usable = [...all].filter(([leaf, { locked }]) => !locked || before === undefined || before.has(leaf));
+      const leaves: Partitions = new Map(usable.map(([leaf, { name }]) => [leaf, name]));
       const gone = [...(before ?? [])].filter(([leaf]) => !leaves.has(leaf));
       const come = before === undefined ? [] : [...leaves].filter(([leaf]) => !before.has(leaf));
       for (const [leaf, name] of come) {
@@ -80,8 +99,11 @@ export class PartitionWatch {
           `Detached or dropped: ${gone.map(([, name]) => name).join(', ')}. No change says so: readers keep these rows.`,
         );
       changed ||= before === undefined || gone.length + come.length > 0;
-      this.seen.set(root, leaves);
+      now.set(root, leaves);
     }
-    return { filled: [...full], told, changed };
+    const accept = (): void => {
+      for (const [root, leaves] of now) this.seen.set(root, leaves);
+    };
+    return { filled: [...full], told, changed, accept };
   }
 }

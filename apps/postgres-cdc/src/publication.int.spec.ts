@@ -4,7 +4,7 @@ import { publicationTables } from './publication.js';
 
 jest.setTimeout(120_000);
 
-describe.each([14, 17, 18] as const)('Postgres %i: which tables a publication publishes', (version) => {
+describe.each([14, 15, 16, 17, 18] as const)('Postgres %i: which tables a publication publishes', (version) => {
   let server: Postgres;
   let client: Client;
 

@@ -263,7 +263,8 @@ export class RowWork {
   private async lookAround(): Promise<void> {
     const { deps } = this;
     if (deps.config.snapshot !== 'only') {
-      const { taken, lost, repartitioned, membership } = await this.late.look(this.known());
+      const { taken, lost, repartitioned, accept, membership } = await this.late.look(this.known());
+      accept();
       this.noteDue ||= repartitioned;
       const missed = [...lost, ...this.putBack(membership)];
       if (missed.length > 0) {

@@ -13,6 +13,9 @@ export type Position = string;
  */
 export type Positions = ReadonlyMap<string, Position>;
 
+/** Whether they hold a place in the source: what stands under names that begin with `#` are notes about it. */
+export const isPlaced = (positions: Positions): boolean => [...positions.keys()].some((name) => !name.startsWith('#'));
+
 /**
  * One change, already encoded. The decoder writes `data` once, straight from the wire; nothing after it parses or
  * re-encodes a value.

@@ -44,8 +44,8 @@ export interface Sink {
   readonly blocked: { readonly reason: 'log_full' } | null;
   /**
    * `reset` forgets positions and orders (the user gave up a lost position); events stay. It names the decision and is
-   * stored in the same step: where the log has forgotten for it already and holds positions since, they are answered and
-   * nothing is forgotten. Invariant 2: the place that the decision led to is not given up a second time.
+   * stored in the same step: where the log has forgotten for it already and holds a place since (`isPlaced`), positions
+   * are answered and nothing is forgotten. Invariant 2: the place that the decision led to is not given up a second time.
    */
   open(options?: { readonly reset?: number }): Promise<OpenedLog>;
   append(batch: ChangeBatch, signal: AbortSignal): Promise<Appended>;

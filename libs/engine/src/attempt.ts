@@ -1,4 +1,5 @@
 import {
+  isPlaced,
   losesPosition,
   StreamError,
   type Held,
@@ -154,7 +155,7 @@ export class Attempt {
     this.#opened = true;
     this.deps.onChange();
     this.#abort.signal.throwIfAborted();
-    if (gives && opened.positions.size > 0) {
+    if (gives && isPlaced(opened.positions)) {
       // Invariant 2: given up once, by an attempt that could not say so. A second time would skip what it began.
       this.#onLost = null;
       this.deps.onGivenUp();
@@ -197,6 +198,7 @@ export class Attempt {
       onSettled: () => {
         this.#progressed = true;
         this.deps.onSettled();
+        if (isPlaced(pump.positions)) this.deps.onGivenUp();
       },
     });
     const over = new AbortController();

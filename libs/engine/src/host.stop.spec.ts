@@ -18,6 +18,21 @@ describe('a stop that was accepted and that nobody has carried out', () => {
     },
   );
 
+  it('is said of a stream whose log was never opened here once whoever held it before is barred (Invariants 3, 7)', async () => {
+    const { clock, ledger, log, worker } = hostWorld();
+    const row = ledger.add(ID, { desired: 'running', status: 'running', generation: 3, observed: 3, epoch: 4 });
+    log.epoch = 4;
+    log.failure = new StreamError('log_unavailable', 'down');
+    worker();
+    await clock.advance(3_000);
+    ledger.command(ID, 'stopped');
+    await clock.advance(10_000);
+    expect(row.status).toBe('running');
+    log.failure = null;
+    await clock.advance(3_000);
+    expect([row.status, log.epoch]).toEqual(['stopped', 5]);
+  });
+
   it('is said once the log bars whoever held the stream before, and not while the log is down (Invariant 3)', async () => {
     const { clock, ledger, log, worker } = hostWorld();
     const row = ledger.add(ID, { ...left, status: 'running' });

@@ -49,6 +49,8 @@ export class StreamRunner {
   #onLost: StreamSpec['onLostPosition'];
   #attempt: Attempt | null = null;
   #paused = false;
+  /** An attempt has opened the log: nobody before us can append any more. */
+  #barred = false;
   /** The last failure that is still to be acted upon. */
   #failure: Failure | null = null;
   #failures = 0;
@@ -150,6 +152,7 @@ export class StreamRunner {
     if (this.#attempt?.end) {
       const ended = this.#attempt;
       this.#attempt = null;
+      this.#barred ||= ended.opened;
       if (ended.end!.kind === 'ended') {
         if (ended.reads) return this.#finish('stopped', { snapshot: ended.snapshot(), blocked: null });
       } else this.#fail(ended.end!.failure, ended.progressed);
@@ -163,7 +166,9 @@ export class StreamRunner {
 
   /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
   async #stop(): Promise<RunnerEnd | null> {
-    const barred = this.#claimed && (await barPredecessors(this.deps.engine, this.#claimed));
+    const spec = this.#barred ? null : (this.#claimed ?? (await this.#row.read()));
+    if (!this.#barred && spec === null) return (this.#later(REPORT_RETRY_MS), null);
+    const barred = spec && (await barPredecessors(this.deps.engine, { ...spec, epoch: this.#held.epoch }));
     if (barred === 'fenced') return this.#lose();
     if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
     return this.#finish('stopped', {});
@@ -235,7 +240,7 @@ export class StreamRunner {
       preflight: !this.#connectedOnce,
       mayWrite: () => this.deps.mayWrite(),
       onChange: () => this.#bell.ring(),
-      onSettled: () => void this.#settled(),
+      onSettled: () => (this.#failures = 0),
       onGivenUp: () => void this.#givenUp(),
     });
     if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
@@ -246,6 +251,7 @@ export class StreamRunner {
     this.#attempt = null;
     this.#paused = false;
     await attempt?.stop(drainMs);
+    this.#barred ||= attempt?.opened === true;
   }
 
   #fail(failure: Failure, progressed: boolean): void {
@@ -311,11 +317,6 @@ export class StreamRunner {
   async #remember(owned: Owned): Promise<void> {
     await this.#row.remember(owned);
     this.#owned = owned;
-  }
-
-  async #settled(): Promise<void> {
-    this.#failures = 0;
-    await this.#givenUp();
   }
 
   async #givenUp(): Promise<void> {

@@ -174,8 +174,10 @@ describe('which rows are read', () => {
       one.start();
       await one.rowsDone();
       await eventually('its partitions are noted', () => one.positions.get('#tables')?.includes('whole_a'));
-      await change(`CREATE TABLE whole_c PARTITION OF whole FOR VALUES FROM (200) TO (300)`);
-      await db.client.query("INSERT INTO whole VALUES (200, 'c')");
+      // In one transaction: the stream has said the row.
+      await change(
+        "CREATE TABLE whole_c PARTITION OF whole FOR VALUES FROM (200) TO (300); INSERT INTO whole VALUES (200, 'c')",
+      );
       await eventually('the new one is noted', () => one.positions.get('#tables')?.includes('whole_c'), { timeoutMs: 15_000 }); // prettier-ignore
       expect(emptied()).toBe(0);
       await change('ALTER TABLE whole ATTACH PARTITION apart FOR VALUES FROM (100) TO (200)');

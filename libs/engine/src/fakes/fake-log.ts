@@ -1,4 +1,4 @@
-import { StreamError, type Appended, type ChangeBatch, type OpenedLog, type Sink } from '@planasonix/core';
+import { isPlaced, StreamError, type Appended, type ChangeBatch, type OpenedLog, type Sink } from '@planasonix/core';
 
 interface Waiting {
   readonly batch: ChangeBatch;
@@ -87,7 +87,7 @@ export class FakeLog {
         if (log.epoch > epoch) throw new StreamError('fenced', 'newer owner');
         log.epoch = epoch;
         session = ++log.session;
-        if (options.reset !== undefined && (log.reset !== options.reset || log.positions.size === 0)) {
+        if (options.reset !== undefined && (log.reset !== options.reset || !isPlaced(log.positions))) {
           log.reset = options.reset;
           log.positions.clear();
           log.orders.clear();

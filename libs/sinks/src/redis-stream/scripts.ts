@@ -131,7 +131,7 @@ end
 export const OPEN = `${FORGET}
 local function placed(hash)
   for _, name in ipairs(redis.call('HKEYS', hash)) do
-    if string.sub(name, 1, 4) == 'pos:' then return true end
+    if string.sub(name, 1, 4) == 'pos:' and string.sub(name, 5, 5) ~= '#' then return true end
   end
   return false
 end

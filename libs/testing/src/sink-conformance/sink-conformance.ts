@@ -200,6 +200,8 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
         const { next, positions } = await resetBy(epoch, 7);
         expect(positions).toEqual({});
         await next.append(commit(1, 2, { position: null }), never);
+        // A note about the source is no place in it.
+        await next.append({ partition: '#notes', events: [], position: 'noted' }, never);
       }
       const { next } = await resetBy(3, 7);
       await next.append(commit(1, 3), never);
