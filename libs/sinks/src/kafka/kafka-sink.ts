@@ -75,7 +75,8 @@ export class KafkaSink implements Sink {
       const { marks, totals, reset: before } = await writer.enter();
       this.#totals = totals;
       // Invariant 2: what this decision led to is not given up a second time.
-      const done = before === reset && [...marks.values()].some(({ position }) => position !== null);
+      const done =
+        before === reset && [...marks].some(([name, { position }]) => position !== null && !name.startsWith('#'));
       const forgets = reset !== undefined && !done;
       const forgotten = new Map(forgets ? [...marks.keys()].map((partition) => [partition, null]) : []);
       await writer.write([], { totals, marks: forgotten, ...(forgets ? { reset } : {}) });
