@@ -58,7 +58,11 @@ describe('webhooks', () => {
     expect(made.a.config.auth.secrets).toEqual(['********']);
     expect((await stack.api('POST', `/api/streams/${made.id}/start`)).a.status).toBe('starting');
     await eventually('it runs', async () => (await stack.api('GET', `/api/streams/${made.id}`)).a.status === 'running');
-    return { id: made.id, url: made.a.ingest_url as string };
+    const url = made.a.ingest_url as string;
+    await eventually('its door is known', async () => (await deliver(url, '{}', { secret: 'nobody' })).status !== 404, {
+      timeoutMs: 1_000,
+    });
+    return { id: made.id, url };
   }
   const eventIds = async (id: string): Promise<string[]> => {
     const entries = (await redis.client().xrange(`plnx:events:{${id}}`, '-', '+')) as [string, string[]][];
