@@ -11,7 +11,8 @@ const depConstraints = [
   lib('core'),
   lib('engine', 'core'),
   lib('store', 'core'),
-  lib('sinks', 'core'),
+  lib('kafka', 'core'),
+  lib('sinks', 'core', 'kafka'),
   lib('metrics', 'core'),
   lib('service', 'core'),
   lib('outbound', 'core'),
@@ -38,7 +39,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.spec.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
+    files: ['**/*.spec.ts', '**/*-under-test.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
     rules: {
       // A spec may use the real servers of libs/testing from any room, and reads untyped JSON from outside.
       '@nx/enforce-module-boundaries': 'off',

@@ -7,12 +7,14 @@ import { cpus } from 'node:os';
 import { crowd } from './crowd.js';
 import { drain } from './drain.js';
 import { gateway } from './gateway.js';
+import { kafka } from './kafka.js';
 import { latency } from './latency.js';
 import { openScene, type Scene } from './scene.js';
 import { tables, values, wide } from './shapes.js';
 import { profileConnectors } from './profile.js';
 import { snapshot } from './snapshot.js';
 import { transaction } from './transaction.js';
+import { webhook } from './webhook.js';
 
 const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   drain,
@@ -24,6 +26,8 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   wide,
   values,
   crowd,
+  kafka,
+  webhook,
 };
 
 async function main(args: readonly string[]): Promise<number> {

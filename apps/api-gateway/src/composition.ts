@@ -26,6 +26,7 @@ import {
   PipelineStore,
   PositionStore,
   SecretBox,
+  SetAsideStore,
   SnapshotOrderStore,
   StreamCommands,
   StreamDeletion,
@@ -79,7 +80,14 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const queues = new QueueProducer(env.REDIS_URL);
   const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log, step);
   const emitter = new RedisEmitter(env.REDIS_URL, log);
-  const logs = new EventLogs(env.REDIS_URL);
+  const outbound = createOutbound({
+    policy: env.OUTBOUND_POLICY,
+    reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
+  });
+  const logs = new EventLogs({
+    redisUrl: env.REDIS_URL,
+    kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
+  });
   const lifecycle = {
     commands: new StreamCommands(store),
     ledger: new PgStreamLedger(store, box),
@@ -118,10 +126,6 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const tails = new LiveTails(log);
   const orders = new SnapshotOrderStore(store);
   const retention = new Retention([idempotency, orders], clock, log);
-  const outbound = createOutbound({
-    policy: env.OUTBOUND_POLICY,
-    reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
-  });
 
   return {
     log,
@@ -132,6 +136,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     pipelines,
     connections,
     audit: new AuditStore(store),
+    aside: new SetAsideStore(store),
     idempotency,
     redis,
     counters,

@@ -13,6 +13,7 @@ import {
   AuditStore,
   ConnectionStore,
   PipelineStore,
+  SetAsideStore,
   SnapshotOrderStore,
   StreamStore,
 } from '@planasonix/store';
@@ -36,9 +37,11 @@ import { CommandController } from './streams/command.controller.js';
 import { EventController } from './streams/event.controller.js';
 import { EventLogs } from './streams/event-logs.js';
 import { INGEST_BASE } from './streams/ingest-base.js';
+import { IngestController } from './streams/ingest.controller.js';
 import { LiveTails } from './streams/live-tails.js';
 import { NUDGE, OrderController } from './streams/order.controller.js';
 import { PositionController } from './streams/position.controller.js';
+import { RejectedController } from './streams/rejected.controller.js';
 import { StreamDrafts } from './streams/stream-drafts.js';
 import { StreamMetrics } from './streams/stream-metrics.js';
 import { StreamController } from './streams/stream.controller.js';
@@ -60,6 +63,8 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         EventController,
         OrderController,
         PositionController,
+        RejectedController,
+        IngestController,
         ConnectionController,
         ConnectionTestController,
         PipelineController,
@@ -81,6 +86,7 @@ export class GatewayModule implements BeforeApplicationShutdown, OnApplicationSh
         value(DeleteService, gateway.deletes),
         value(PositionService, gateway.places),
         value(SnapshotOrderStore, gateway.orders),
+        value(SetAsideStore, gateway.aside),
         value(NUDGE, gateway.nudge),
         value(MetricsStore, gateway.counters),
         value(EventLogs, gateway.logs),

@@ -38,6 +38,7 @@ const report = z.object({
   lag_proved_at: time,
   last_event_at: time,
   backlog_bytes: amount,
+  backlog_records: amount.optional(),
   held_bytes: amount.optional(),
   bytes_to_loss: amount.optional(),
   seconds_to_loss: amount.optional(),

@@ -31,6 +31,8 @@ export interface FlowDeps {
 export class Flow {
   private nudgedAt = -Infinity;
   private still = false;
+  /** The last changes were a part of a transaction that is not whole yet. */
+  private inside = false;
   private readonly since: number;
 
   constructor(private readonly deps: FlowDeps) {
@@ -71,15 +73,17 @@ export class Flow {
 
   /** What is noted need not be carried by every position any more. */
   private *notes(): Generator<ChangeBatch, boolean> {
-    const note = this.deps.work.note();
+    const note = this.inside ? null : this.deps.work.note();
     if (note === null) return false;
     yield note;
     yield { partition: '', events: [], position: this.position() };
     return true;
   }
 
+  /** A position in the middle of a large transaction would tear it in a log that shows transactions whole. */
   private rows(): ChangeBatch | null {
     const { work, reader } = this.deps;
+    if (this.inside) return null;
     const rows = work.feed.take(reader?.reached ?? MAX_LSN, { lsn: this.lsn });
     return rows === null ? null : { partition: '', events: rows.events, position: this.position() };
   }
@@ -88,6 +92,7 @@ export class Flow {
     const { reader, work } = this.deps;
     const batch = reader?.take() ?? null;
     if (batch === null) return null;
+    this.inside = batch.endLsn === null;
     if (batch.endLsn !== null) work.feed.passed(batch.endLsn);
     return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
   }
@@ -104,6 +109,7 @@ export class Flow {
     if (reader === null) return;
     const wanted = work.feed.wantsStillness;
     if (wanted && !this.still) {
+      if (this.inside) return reader.thaw();
       reader.freeze();
       if (!reader.drained) return;
       this.still = true;

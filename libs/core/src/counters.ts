@@ -28,6 +28,8 @@ export interface CounterReport {
   /** Source time of the newest durable event, ms. */
   readonly last_event_at: number | null;
   readonly backlog_bytes: number | null;
+  /** Absent from older workers, `null` where the source does not count so. */
+  readonly backlog_records?: number | null;
   /** `Retention` of the source; absent from older workers, `null` where the source can't tell. */
   readonly held_bytes?: number | null;
   readonly bytes_to_loss?: number | null;

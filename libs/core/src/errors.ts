@@ -37,6 +37,15 @@ export const STREAM_ERRORS = {
   wal_level: { recourse: 'fatal', hint: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server." },
   tables_missing: { recourse: 'fatal', hint: 'Create the tables, or correct `tables` in the config.' },
   no_tables: { recourse: 'fatal', hint: 'No table matches `tables`. Use exact names or schema.*.' },
+  log_unreadable: {
+    recourse: 'fatal',
+    hint: 'The events of this log lie in several topics, which have no one order: read them with a Kafka consumer.',
+  },
+  message_too_large: {
+    recourse: 'fatal',
+    hint: 'Raise max.message.bytes of the topic (and message.max.bytes of the brokers), or leave large columns out.',
+  },
+  topic_missing: { recourse: 'fatal', hint: 'Create the topic, or correct `topics` in the config.' },
   no_replica_identity: { recourse: 'fatal', hint: 'ALTER TABLE … REPLICA IDENTITY FULL; or add a primary key.' },
   publication_missing: {
     recourse: 'fatal',

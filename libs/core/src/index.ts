@@ -3,6 +3,7 @@ export * from './clock.js';
 export * from './counters.js';
 export * from './errors.js';
 export * from './event.js';
+export * from './inlet.js';
 export * from './latency.js';
 export * from './ports.js';
 export * from './sink.js';

@@ -1,5 +1,5 @@
 import type { Positions } from './event.js';
-import type { Owned, SnapshotOrder } from './source.js';
+import type { Owned, SetAside, SnapshotOrder } from './source.js';
 import type { DesiredStatus } from './stream-state.js';
 import type { StatusReport, StreamSpec } from './stream.js';
 
@@ -47,6 +47,8 @@ export interface StreamLedger {
   /** Second step of the order log, position, acknowledgement. `false`: fenced. */
   commitPositions(held: Held, positions: Positions): Promise<boolean>;
   remember(held: Held, owned: Owned): Promise<boolean>;
+  /** Keeps records that are no events, the newest of a stream. @returns how many were new, or `null`: fenced. */
+  setAside(held: Held, records: readonly SetAside[]): Promise<number | null>;
   /** Orders of the stream that are neither done nor cancelled, oldest first. */
   openOrders(streamId: string): Promise<readonly SnapshotOrder[]>;
   /** An order is done, or `failed` says why it can't be; one that was cancelled meanwhile stays so. `false`: fenced. */

@@ -1,5 +1,6 @@
 import type { Check } from './check.js';
 import type { ChangeBatch, Positions } from './event.js';
+import type { Inlet } from './inlet.js';
 
 /** What the log knows of a stream when a writer opens it. */
 export interface OpenedLog {
@@ -68,6 +69,10 @@ export interface LogEntry {
 /** The log from the side of the control plane: fencing, looking, giving back. */
 export interface EventLog {
   sink(streamId: string, epoch: number): Sink;
+  /** The writing end for sources with many writers at once. Absent: this kind of log can't have them. */
+  inlet?(): Inlet;
+  /** JSON texts that writers told of in their reports, oldest first. */
+  answers?(streamId: string): Promise<readonly string[]>;
   /** Bars every writer with a lower epoch. Durable when it resolves. @throws StreamError `log_unavailable`. */
   fence(streamId: string, epoch: number): Promise<void>;
   /**

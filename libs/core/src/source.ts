@@ -14,6 +14,8 @@ export interface Lag {
   readonly provedAtMs: number | null;
   /** Bytes of the source's log between the acknowledged place and the head, where the source can tell. */
   readonly backlogBytes: number | null;
+  /** Records between the position and the head; absent where the source does not count so. */
+  readonly backlogRecords?: number;
   /** What the source keeps for this stream; absent where it can't tell. */
   readonly retention?: Retention;
 }
@@ -159,6 +161,18 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** A record that does not fit what the stream is configured for. It is no event, and the stream goes on. */
+export interface SetAside {
+  /** As the event's would be: the same each time. */
+  readonly id: string;
+  /** In words of the source: `orders/0 at 42`. */
+  readonly place: string;
+  /** For people; nothing of the record itself. */
+  readonly reason: string;
+  /** When the source committed it, ms since the Unix epoch; -1 where that is not known. */
+  readonly timeMs: number;
+}
+
 /** What a user decided about a position that is lost (`POST …/start {"onLostPosition": …}`). */
 export type OnLostPosition = 'resnapshot' | 'skip';
 
@@ -175,6 +189,10 @@ export interface SourceContext {
   readonly orders: SnapshotOrders;
   /** Set for the first read after the user gave up a lost position; `null` otherwise. */
   readonly onLostPosition: OnLostPosition | null;
+  /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
+  readonly abandoned?: () => Promise<Positions>;
+  /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */
+  readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   /** Absent: nobody asks. */

@@ -7,7 +7,16 @@ export type PipelineOutput =
       readonly type: 'redis_stream';
       readonly retention?: { readonly max_entries: number; readonly on_full: 'block' | 'trim' };
     }
-  | { readonly type: 'kafka'; readonly [key: string]: unknown };
+  | {
+      readonly type: 'kafka';
+      readonly connectionId: string;
+      /** With the placeholders `{stream} {schema} {table} {topic}`. */
+      readonly topic: string;
+      /** Absent: a topic that is missing is an error. */
+      readonly createTopics?: { readonly partitions: number; readonly replicationFactor: number };
+      /** A record without a value follows each delete. */
+      readonly tombstones?: boolean;
+    };
 
 /** Why a stream is in `error`, or what its last retryable failure was. */
 export interface LastError {

@@ -15,6 +15,7 @@ export class Counters {
   #sequence = 0;
   #errors = 0;
   #dropped = 0;
+  #rejected = 0;
   #totals: LogTotals | null = null;
   #lastEventAt: number | null = null;
   #lag: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
@@ -28,6 +29,11 @@ export class Counters {
 
   failed(): void {
     this.#errors++;
+  }
+
+  /** Records that are no events and were set aside. */
+  rejected(count: number): void {
+    this.#rejected += count;
   }
 
   opened(totals: LogTotals): void {
@@ -83,13 +89,14 @@ export class Counters {
       total_events: this.#totals.events,
       total_bytes: this.#totals.bytes,
       errors: this.#errors,
-      rejected_events: 0,
+      rejected_events: this.#rejected,
       dropped_events: this.#dropped,
       latency: [...this.#latency],
       oldest_pending_at: pending.length > 0 ? Math.min(...pending) : null,
       lag_proved_at: this.#lag.provedAtMs,
       last_event_at: this.#lastEventAt,
       backlog_bytes: this.#lag.backlogBytes,
+      backlog_records: this.#lag.backlogRecords ?? null,
       ...retentionFields(this.#lag),
     };
   }

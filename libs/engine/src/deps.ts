@@ -4,6 +4,8 @@ import type {
   Log,
   OnLostPosition,
   Owned,
+  Positions,
+  SetAside,
   Sink,
   SnapshotOrders,
   Source,
@@ -19,6 +21,10 @@ export interface SourceExtras {
   readonly onLostPosition: OnLostPosition | null;
   /** Durable when it resolves. @throws StreamError `fenced` */
   remember(owned: Owned): Promise<void>;
+  /** With `onLostPosition`: the positions as they were committed. */
+  abandoned(): Promise<Positions>;
+  /** Counts and keeps records that are no events. Durable when it resolves. @throws StreamError `fenced` */
+  setAside(records: readonly SetAside[]): Promise<void>;
   /** Closing one throws StreamError `fenced` for an owner whose epoch has passed. */
   readonly orders: SnapshotOrders;
 }

@@ -2,6 +2,7 @@ import {
   StreamError,
   type Held,
   type Owned,
+  type SetAside,
   type SnapshotOrders,
   type StatusReport,
   type StreamSpec,
@@ -46,6 +47,13 @@ export class HeldRow {
   /** What the stream has made at its source. @throws StreamError `fenced` */
   async remember(owned: Owned): Promise<void> {
     if (!(await this.engine.ledger.remember(this.held, owned))) throw takenOver();
+  }
+
+  /** Records that are no events. @returns how many were not known before. @throws StreamError `fenced` */
+  async setAside(records: readonly SetAside[]): Promise<number> {
+    const fresh = this.mayWrite() ? await this.engine.ledger.setAside(this.held, records) : null;
+    if (fresh === null) throw takenOver(); // Invariant 3
+    return fresh;
   }
 
   /** As it is now; `null`: the store does not answer, or the stream is gone, and then the lease soon is as well. */

@@ -232,6 +232,8 @@ export class StreamRunner {
         owned: this.#owned,
         onLostPosition: this.#onLost,
         remember: (owned) => this.#remember(owned),
+        abandoned: () => engine.ledger.positions(spec.id),
+        setAside: async (records) => this.counters.rejected(await this.#row.setAside(records)),
         orders: this.#row.orders,
       },
       reads,

@@ -46,8 +46,8 @@ describe('what becomes of a failure', () => {
   });
 
   it('takes a finding that it does not know for fatal', () => {
-    expect(failureOfChecks([{ code: 'topic_missing', severity: 'error', message: 'm', fix: null }])).toMatchObject({
-      code: 'topic_missing',
+    expect(failureOfChecks([{ code: 'of_a_third_party', severity: 'error', message: 'm', fix: null }])).toMatchObject({
+      code: 'of_a_third_party',
       recourse: 'fatal',
       hint: null,
     });

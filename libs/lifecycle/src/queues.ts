@@ -13,7 +13,7 @@ export interface CommandJob {
   readonly generation: number;
 }
 
-export type AskKind = 'check' | 'connection_test' | 'tables' | 'release' | 'order' | 'settle';
+export type AskKind = 'check' | 'connection_test' | 'tables' | 'release' | 'order' | 'settle' | 'sample';
 
 /** A question to any one worker of a type. Ids only: what is secret lies in the store, sealed. */
 export interface AskJob {

@@ -18,8 +18,8 @@ const LONGEST_SECONDS = 86_400;
  * earlier epochs have counted too and the stream is older than every window is the report a base and no more.
  *
  * KEYS[1] gauges. ARGV: epoch, sequence, events, bytes, errors, rejected, dropped, oldest pending, lag proved, last
- * event, backlog, created (s or empty), now (s; empty: this server's), held, to loss, seconds to loss, budget, then pairs
- * of latency bucket and count.
+ * event, backlog, created (s or empty), now (s; empty: this server's), held, to loss, seconds to loss, budget, backlog in
+ * records, then pairs of latency bucket and count.
  */
 export const APPLY = `
 local key = KEYS[1]
@@ -70,7 +70,7 @@ spread('b', bytes, alive)
 spread('f', errors + rejected, inEpoch)
 local latency = key .. ':latency'
 if not same then redis.call('DEL', latency) end
-for i = 18, #ARGV, 2 do
+for i = 19, #ARGV, 2 do
   local d = gained(ARGV[i + 1], redis.call('HGET', latency, ARGV[i]))
   if d > 0 then
     redis.call('HSET', latency, ARGV[i], ARGV[i + 1])
@@ -78,7 +78,7 @@ for i = 18, #ARGV, 2 do
   end
 end
 redis.call('HSET', key, 'epoch', ARGV[1], 'sequence', ARGV[2], 'events', ARGV[3], 'bytes', ARGV[4], 'errors', ARGV[5], 'rejected', ARGV[6],
-  'dropped', ARGV[7], 'oldest_pending_at', ARGV[8], 'lag_proved_at', ARGV[9], 'backlog_bytes', ARGV[11],
+  'dropped', ARGV[7], 'oldest_pending_at', ARGV[8], 'lag_proved_at', ARGV[9], 'backlog_bytes', ARGV[11], 'backlog_records', ARGV[18],
   'held_bytes', ARGV[14], 'bytes_to_loss', ARGV[15], 'seconds_to_loss', ARGV[16], 'budget_bytes', ARGV[17], 'seen_at', string.format('%.6f', now))
 if (tonumber(ARGV[10]) or -1) > tonumber(last[9] or -1) then redis.call('HSET', key, 'last_event_at', ARGV[10]) end
 if rejected > 0 then redis.call('HINCRBY', key, 'rejected_total', rejected) end

@@ -37,6 +37,7 @@ export interface WindowMetrics {
   readonly rejected_events: number;
   readonly dropped_events: number;
   readonly backlog_bytes: number | null;
+  readonly backlog_records: number | null;
   readonly source_retention: SourceRetention | null;
   readonly window: MetricsWindow;
   readonly computed_at: string;
@@ -92,6 +93,7 @@ export class MetricsStore {
         text(r.bytes_to_loss),
         text(r.seconds_to_loss),
         text(r.budget_bytes),
+        text(r.backlog_records),
         ...r.latency.flat(),
       ),
     );
@@ -126,6 +128,7 @@ export class MetricsStore {
       rejected_events: number('rejected_total') ?? 0,
       dropped_events: number('dropped_total') ?? 0,
       backlog_bytes: number('backlog_bytes'),
+      backlog_records: number('backlog_records'),
       source_retention: now - seen < RETENTION_MS ? retained(number) : null,
       window,
       computed_at: new Date(now).toISOString(),

@@ -1,10 +1,14 @@
 import { StreamError, systemClock, type Clock, type EventLog, type PipelineOutput } from '@planasonix/core';
+import type { KafkaDeps } from './kafka/kafka-cluster.js';
+import { KafkaLog } from './kafka/kafka-log.js';
 import { redisFactory, type RedisFactory } from './redis-stream/connection.js';
 import { RedisLog } from './redis-stream/redis-log.js';
 
 export interface LogDeps {
   /** `redis://…` of the system's Redis, or a maker of connections to it. */
   readonly redisUrl: string | RedisFactory;
+  /** How a connection that an output names is reached. Absent: there is no log in Kafka to be had. */
+  readonly kafka?: Omit<KafkaDeps, 'clock'>;
   readonly clock?: Clock;
 }
 
@@ -21,6 +25,10 @@ const OPENERS: { readonly [T in PipelineOutput['type']]?: Opener<T> } = {
       typeof deps.redisUrl === 'string' ? redisFactory(deps.redisUrl) : deps.redisUrl,
       deps.clock ?? systemClock,
     ),
+  kafka: (output, { kafka, clock = systemClock }) => {
+    if (kafka === undefined) throw new StreamError('config_invalid', 'There are no connections to a log in Kafka');
+    return new KafkaLog(output, { ...kafka, clock });
+  },
 };
 
 /**

@@ -7,8 +7,11 @@ export class NameTaken extends Error {
 }
 
 export class InUse extends Error {
-  constructor(readonly resource: string) {
-    super(`a stream uses this ${resource}`);
+  constructor(
+    readonly resource: string,
+    readonly user: 'stream' | 'pipeline' = 'stream',
+  ) {
+    super(`a ${user} uses this ${resource}`);
     this.name = 'InUse';
   }
 }

@@ -88,9 +88,15 @@ export class ConnectionStore {
     });
   }
 
-  /** @throws InUse while a stream reads from it. */
+  /** @throws InUse while a stream reads from it, or the log of a pipeline is reached by it. */
   async remove(actor: Actor, id: string): Promise<Connection | null> {
     return this.store.transaction(async (tx) => {
+      const [logged] = await sql<{ id: string }>(
+        tx,
+        `SELECT id FROM pipelines WHERE workspace_id = $1 AND output ->> 'connectionId' = $2 LIMIT 1`,
+        [actor.workspaceId, id],
+      );
+      if (logged !== undefined) throw new InUse('connection', 'pipeline');
       const [row] = await sql<Connection>(
         tx,
         `DELETE FROM connections WHERE workspace_id = $1 AND id = $2 RETURNING *`,

@@ -10,6 +10,7 @@ import { OrdersAndPositions1764000000000 } from './migrations/1764000000000-orde
 import { PositionWanted1764200000000 } from './migrations/1764200000000-position-wanted.js';
 import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numbers.js';
 import { UnconfirmedStops1764310000000 } from './migrations/1764310000000-unconfirmed-stops.js';
+import { SetAside1764340000000 } from './migrations/1764340000000-set-aside.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -43,6 +44,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       UnconfirmedStops1764310000000,
       DepartedLogs1764320000000,
       GivenUpAt1764330000000,
+      SetAside1764340000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

@@ -6,6 +6,7 @@ import type {
   Owned,
   PipelineOutput,
   Positions,
+  SetAside,
   SnapshotOrder,
   StatusReport,
   StreamLedger,
@@ -33,6 +34,8 @@ const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR d
   AND ${FREE}`;
 
 const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
+/** Records of a stream that were set aside, the newest. */
+const KEPT_ASIDE = 10_000;
 /** Long enough to give something up at a source; it is not renewed. */
 const CONDEMNED = `interval '30 seconds'`;
 
@@ -149,6 +152,30 @@ export class PgStreamLedger implements StreamLedger {
       JSON.stringify(owned),
     ]);
     return rows.length > 0;
+  }
+
+  async setAside(held: Held, records: readonly SetAside[]): Promise<number | null> {
+    const [row] = await sql<{ fresh: number }>(
+      this.store,
+      `WITH owner AS (SELECT id FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE),
+       kept AS (INSERT INTO set_aside (stream_id, record_id, place, reason, record_at)
+         SELECT owner.id, r.id, r.place, r.reason, CASE WHEN r.ms >= 0 THEN to_timestamp(r.ms / 1000) END
+         FROM owner, unnest($3::text[], $4::text[], $5::text[], $6::float8[]) AS r(id, place, reason, ms)
+         ON CONFLICT DO NOTHING RETURNING 1)
+       SELECT (SELECT count(*) FROM kept)::int AS fresh FROM owner`,
+      [
+        ...[held.streamId, held.epoch, records.map(({ id }) => id), records.map(({ place }) => place)],
+        ...[records.map(({ reason }) => reason), records.map(({ timeMs }) => timeMs)],
+      ],
+    );
+    if (row !== undefined && row.fresh > 0)
+      // Invariant 6: the newest are kept.
+      await sql(
+        this.store,
+        `DELETE FROM set_aside WHERE stream_id = $1 AND seq <= (SELECT seq FROM set_aside WHERE stream_id = $1 ORDER BY seq DESC OFFSET $2 LIMIT 1)`,
+        [held.streamId, KEPT_ASIDE],
+      );
+    return row?.fresh ?? null;
   }
 
   async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {

@@ -1,12 +1,13 @@
 import type { StreamStatus } from '@planasonix/core';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
 import { NameTaken } from './conflicts.js';
 import { violates } from './data-source.js';
 import type { Stream } from './entities.js';
 import { newId } from './id.js';
-import { joinSecrets } from './secrets.js';
+import { joinSecrets, type SplitConfig } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
+import { lockStream } from './stream-commands.js';
 import { sql } from './sql.js';
 
 export interface StreamInput {
@@ -143,6 +144,58 @@ export class StreamStore {
       });
       return after!;
     });
+  }
+
+  /**
+   * Changes the config also while the stream runs: only for what takes effect in mid-stream.
+   * @param change gets the config with its secrets in the clear; what it throws undoes all.
+   */
+  async reconfigure(
+    actor: Actor,
+    id: string,
+    action: string,
+    change: (config: Record<string, unknown>) => SplitConfig,
+  ): Promise<Stream | null> {
+    return this.store.transaction(async (tx) => {
+      const before = await lockStream(tx, actor, id);
+      if (before === null) return null;
+      const { shown, secrets } = change(this.settings(before));
+      return this.altered(tx, actor, { id, action, before }, 'config = $2::jsonb, secrets = $3', [
+        JSON.stringify(shown),
+        this.seal(id, secrets),
+      ]);
+    });
+  }
+
+  /** The address before it is unknown from here on. */
+  async rotateIngestToken(actor: Actor, id: string, token: string): Promise<Stream | null> {
+    return this.store.transaction(async (tx) => {
+      const before = await lockStream(tx, actor, id);
+      if (before === null) return null;
+      return this.altered(tx, actor, { id, action: 'stream.rotate_ingest_url', before }, 'ingest_token = $2', [token]);
+    });
+  }
+
+  private async altered(
+    tx: EntityManager,
+    actor: Actor,
+    of: { readonly id: string; readonly action: string; readonly before: Stream },
+    set: string,
+    values: readonly unknown[],
+  ): Promise<Stream> {
+    const [after] = await sql<Stream>(
+      tx,
+      `UPDATE streams SET ${set}, updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,
+      [of.id, ...values],
+    );
+    await writeAudit(tx, actor, {
+      action: of.action,
+      resourceType: 'stream',
+      resourceId: of.id,
+      before: { config: of.before.config },
+      after: { config: after!.config },
+    });
+    return after!;
   }
 
   /** Position per partition, as the worker last committed it. */

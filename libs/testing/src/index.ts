@@ -7,6 +7,10 @@ export { openTmp, postgresAccount, reachable, type Account } from './servers/acc
 export { type PostgresVersion } from './servers/postgres-files.js';
 export { startPostgres, type Postgres, type PostgresOptions, type StopMode } from './servers/postgres.js';
 export { startStandby, type Standby, type StandbyOptions } from './servers/standby.js';
+export { startKafka, type Kafka, type KafkaOptions } from './servers/kafka.js';
+export { kafkaJars, provisionKafka } from './servers/kafka-files.js';
+export { type KafkaNode } from './servers/kafka-node.js';
+export { kcat, kcatProgram } from './servers/kcat.js';
 export { redisServer } from './servers/redis-file.js';
 export { startRedis, type Redis, type RedisOptions } from './servers/redis.js';
 export * from './sink-conformance/index.js';

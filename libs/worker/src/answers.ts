@@ -69,6 +69,9 @@ export class Answers {
         return this.order(job.streamId ?? '', job.draftId ?? '', within);
       case 'settle':
         return this.settle(job.streamId ?? '', job.draftId ?? '', within);
+      case 'sample':
+        // Nothing is sent to a source that is read from.
+        return Promise.resolve({ kind: 'unsupported' });
     }
   }
 

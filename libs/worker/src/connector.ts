@@ -60,7 +60,11 @@ export class Connector {
     const sources = new Sources(type, outbound, log, step);
     this.workers = new WorkerStore(store);
     this.beats = new WorkerStore(leases);
-    this.logs = new LogBook(env.REDIS_URL);
+    const connections = new ConnectionStore(store, box);
+    this.logs = new LogBook({
+      redisUrl: env.REDIS_URL,
+      kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
+    });
     this.emitter = new RedisEmitter(env.REDIS_URL, log);
     this.announcement = {
       id: this.workerId,
@@ -86,7 +90,7 @@ export class Connector {
     this.answers = new Answers({
       sources,
       ledger,
-      connections: new ConnectionStore(store, box),
+      connections,
       drafts: new DraftStore(store, box),
       logs: this.logs,
     });

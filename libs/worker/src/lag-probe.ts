@@ -99,6 +99,7 @@ export class LagProbe {
       lag_proved_at: lag.provedAtMs,
       last_event_at: null,
       backlog_bytes: lag.backlogBytes,
+      backlog_records: lag.backlogRecords ?? null,
       ...retentionFields(lag),
     };
   }

@@ -10,9 +10,11 @@ import { readWorkerEnv } from './env.js';
 /** A renewal that comes later than this is hardly worth having. */
 const LEASE_ANSWER_MS = 4_000;
 
-/** A connector app: all that its `main.ts` has to call. */
-export function runConnector(sourceType: SourceType): void {
-  const name = sourceType.type.replaceAll('_', '-');
+/**
+ * A connector app: all that its `main.ts` has to call.
+ * @param name of the app in logs; default: its source type
+ */
+export function runConnector(sourceType: SourceType, name = sourceType.type.replaceAll('_', '-')): void {
   run(async () => {
     const env = readWorkerEnv();
     const logger = createLogger(name, env.LOG_LEVEL);

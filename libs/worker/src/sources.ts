@@ -5,6 +5,8 @@ import {
   type OnLostPosition,
   type Outbound,
   type Owned,
+  type Positions,
+  type SetAside,
   type SnapshotOrders,
   type Source,
   type SourceType,
@@ -16,6 +18,8 @@ export interface SourceWishes {
   readonly owned: Owned;
   readonly onLostPosition: OnLostPosition | null;
   readonly remember: (owned: Owned) => Promise<void>;
+  readonly abandoned?: () => Promise<Positions>;
+  readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   readonly orders: SnapshotOrders;
 }
 
@@ -44,6 +48,8 @@ export class Sources {
       outbound: this.outbound,
       owned: wishes.owned,
       remember: wishes.remember,
+      abandoned: wishes.abandoned,
+      setAside: wishes.setAside,
       orders: wishes.orders,
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,

@@ -72,7 +72,23 @@ export const API_ERRORS = {
       'The config can change while a stream is created, paused, stopped or in error; the position while it is stopped or in error.',
     hint: 'Pause or stop the stream first.',
   },
-  in_use: { status: 409, message: 'A stream uses it.', hint: 'Delete those streams first.' },
+  in_use: { status: 409, message: 'A stream or a pipeline uses it.', hint: 'Delete what uses it first.' },
+  log_unreadable: {
+    status: 409,
+    message: 'The events lie in several topics of Kafka, which have no one order.',
+    hint: 'Read the topics with a Kafka consumer.',
+  },
+  ingest_unsupported: { status: 409, message: 'Streams of this source type take no deliveries in.' },
+  secret_fixed: {
+    status: 409,
+    message: 'The auth of this stream has no list of secrets.',
+    hint: 'Change `auth` with PATCH while the stream is paused or stopped.',
+  },
+  sample_unsupported: {
+    status: 409,
+    message: 'Only the sender can prove a delivery to this stream: it alone has the key.',
+    hint: 'Have the sender deliver, and look at GET …/deliveries.',
+  },
   active_consumers: {
     status: 409,
     message: 'The source reports that somebody else reads what the stream holds there. Nothing was deleted.',

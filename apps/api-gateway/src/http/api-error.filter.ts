@@ -46,7 +46,8 @@ export class ApiErrorFilter implements ExceptionFilter {
     if (thrown instanceof ApiError) return thrown;
     if (thrown instanceof NameTaken)
       return new ApiError('name_taken', { details: [{ field: 'name', issue: 'is in use' }] });
-    if (thrown instanceof InUse) return new ApiError('in_use', { message: `A stream uses this ${thrown.resource}.` });
+    if (thrown instanceof InUse)
+      return new ApiError('in_use', { message: `A ${thrown.user} uses this ${thrown.resource}.` });
     if (isStoreDown(thrown)) return new ApiError('store_unavailable', { cause: thrown });
     if (thrown instanceof LifecycleError) return ofLifecycle(thrown);
     if (thrown instanceof StreamError) return ofStream(thrown);
@@ -78,6 +79,13 @@ function ofLifecycle({ code, httpStatus, message, hint, details }: LifecycleErro
 function ofStream(error: StreamError): ApiError {
   const { message, hint } = error;
   switch (error.code) {
+    case 'log_unreadable':
+      return new ApiError('log_unreadable', { message, hint, cause: error });
+    // Between the log and us: the request is not to blame.
+    case 'auth_failed':
+    case 'tls_failed':
+    case 'permission_denied':
+    case 'source_unreachable':
     case 'log_unavailable':
       return new ApiError('log_unavailable', { message, hint, cause: error });
     case 'store_unavailable':

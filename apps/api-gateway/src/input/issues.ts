@@ -1,6 +1,7 @@
 import type { ErrorObject } from 'ajv';
 import type { z } from 'zod';
 import { ApiError, type Detail } from '../contract/api-error.js';
+import { meant } from './alternatives.js';
 import { knownKeys, snake, snakePath } from './casing.js';
 import { unknownKeyHint } from './nearest.js';
 
@@ -115,14 +116,27 @@ const unit = (origin: string, bound: string, value: number): string =>
       : `${bound} ${value}`;
 
 /** The same for the config of a stream, which is checked by JSON Schema. @param prefix where the config lies. */
-export function ajvFindings(errors: readonly ErrorObject[], schema: unknown, prefix: string): Finding[] {
+export function ajvFindings(all: readonly ErrorObject[], schema: unknown, prefix: string): Finding[] {
+  const { errors, undecided } = meant(all);
+  const none = undecided.map(({ instancePath, name, constants }) =>
+    oneOf(snakePath([prefix, ...partsOf(instancePath).map(shown), name]), constants),
+  );
+  return [...none, ...complaints(none.length > 0 ? errors.filter(isPlain) : errors, schema, prefix)];
+}
+
+const isPlain = ({ keyword }: ErrorObject): boolean => !['oneOf', 'anyOf', 'if', 'not'].includes(keyword);
+
+const partsOf = (instancePath: string): string[] =>
+  instancePath
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+
+function complaints(errors: readonly ErrorObject[], schema: unknown, prefix: string): Finding[] {
   // An alternative's own complaints come with "must match one of": where there is more to say than that, say it.
-  const telling = errors.filter(({ keyword }) => !['oneOf', 'anyOf', 'if', 'not'].includes(keyword));
+  const telling = errors.filter(isPlain);
   return (telling.length > 0 ? telling : errors).map((error): Finding => {
-    const path = error.instancePath
-      .split('/')
-      .slice(1)
-      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const path = partsOf(error.instancePath);
     const params = error.params as Record<string, unknown>;
     const field = snakePath([prefix, ...path.map(shown)]);
     if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {

@@ -1,15 +1,15 @@
+import { templateProblem } from '@planasonix/sinks';
 import { z } from 'zod';
 import { bareListOf, deletedBare, id, time } from '../contract/answers.js';
-import { name, paging, pathId } from '../contract/fields.js';
+import { name, paging, pathId, reference } from '../contract/fields.js';
 import { route } from '../contract/route.js';
 
 const tag = 'Pipelines';
 const params = pathId('Pipeline ID.');
 
-/** Grows by one alternative with each kind of log that `@planasonix/sinks` has a file for. */
-const output = z
+const redisStream = z
   .strictObject({
-    type: z.literal('redis_stream', 'must be redis_stream: no other kind of log is to be had yet'),
+    type: z.literal('redis_stream'),
     retention: z
       .strictObject({
         max_entries: z.int().min(1).max(1_000_000_000).default(1_000_000),
@@ -20,6 +20,42 @@ const output = z
       })
       .optional(),
   })
+  .meta({ description: 'One Redis stream for each stream.' });
+
+const kafka = z
+  .strictObject({
+    type: z.literal('kafka'),
+    connectionId: reference('A connection of type kafka.', 'conn_01j9k9z0a1b2c3d4e5f6g7h8j9'),
+    topic: z
+      .string()
+      .min(1)
+      .max(500)
+      .superRefine((template, context) => {
+        const problem = templateProblem(template);
+        if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+      })
+      .meta({
+        description:
+          'With the placeholders {stream} (its id), {schema}, {table}, {topic}. Characters that Kafka forbids become `_`.',
+        example: 'cdc.{schema}.{table}',
+      }),
+    createTopics: z
+      .strictObject({
+        partitions: z.int().min(1).max(10_000).default(6),
+        replicationFactor: z.int().min(1).max(100).default(1),
+      })
+      .optional()
+      .meta({ description: 'Topics that are missing are made. Without it one that is missing is `topic_missing`.' }),
+    tombstones: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'A record without a value follows each delete, for compacted topics.' }),
+  })
+  .meta({ description: 'Topics of a Kafka cluster: CloudEvents in binary mode, in transactions.' });
+
+/** One alternative for each kind of log that `@planasonix/sinks` has a folder for. */
+const output = z
+  .discriminatedUnion('type', [redisStream, kafka], { error: 'must have the type redis_stream or kafka' })
   .meta({ description: 'Where the events go.' });
 
 const body = z.strictObject({ name, output: output.optional() });
@@ -85,7 +121,7 @@ export const putPipeline = route({
   id: 'putPipeline',
   tag,
   summary: 'Replace a pipeline',
-  description: 'Streams take a new retention up when they are next started.',
+  description: 'Streams take a new output up when they are next started; what they have written stays where it is.',
   scope: 'pipelines:write',
   params,
   body,

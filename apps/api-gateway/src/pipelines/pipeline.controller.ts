@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
-import { PipelineStore, type Pipeline } from '@planasonix/store';
+import { ConnectionStore, PipelineStore, type Pipeline } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
-import { ApiError } from '../contract/api-error.js';
+import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
@@ -21,6 +21,7 @@ const shown = (row: Pipeline) => ({
 export class PipelineController {
   constructor(
     @Inject(PipelineStore) private readonly pipelines: PipelineStore,
+    @Inject(ConnectionStore) private readonly connections: ConnectionStore,
     @Inject(Cursors) private readonly cursors: Cursors,
   ) {}
 
@@ -38,6 +39,7 @@ export class PipelineController {
 
   @Route(routes.createPipeline)
   async create(@Validated() { body, call }: Input<typeof routes.createPipeline>) {
+    await this.checkOutput(call.caller.workspaceId, body.output);
     const row = await this.pipelines.create(actorOf(call), {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
@@ -52,6 +54,7 @@ export class PipelineController {
 
   @Route(routes.putPipeline)
   async put(@Validated() { params, body, call }: Input<typeof routes.putPipeline>) {
+    await this.checkOutput(call.caller.workspaceId, body.output);
     const row = await this.pipelines.update(actorOf(call), params.id, {
       name: body.name,
       output: body.output ?? DEFAULT_OUTPUT,
@@ -65,6 +68,22 @@ export class PipelineController {
     const row = await this.pipelines.remove(actorOf(call), params.id);
     if (row === null) throw new ApiError('not_found');
     return { id: row.id, deleted: true };
+  }
+
+  /** Unknown and foreign connections are told alike. */
+  private async checkOutput(
+    workspaceId: string,
+    output: Input<typeof routes.createPipeline>['body']['output'],
+  ): Promise<void> {
+    if (output?.type !== 'kafka') return;
+    const connection = await this.connections.get(workspaceId, output.connectionId);
+    if (connection === null)
+      throw badField(
+        'output.connection_id',
+        'is not a connection of this workspace',
+        'GET /api/connections lists them.',
+      );
+    if (connection.type !== 'kafka') throw badField('output.connection_id', 'is not a connection of type kafka');
   }
 
   private async existing(workspaceId: string, id: string): Promise<Pipeline> {

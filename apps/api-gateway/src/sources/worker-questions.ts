@@ -8,6 +8,7 @@ import type { SourceCatalog } from './source-catalog.js';
 const CHECK_MS = 10_000;
 const TABLES_MS = 3000;
 const ORDER_MS = 8000;
+const SAMPLE_MS = 8000;
 
 /** What only a worker can tell: it has the driver. What it needs for that lies sealed in the store, never in a job. */
 export class WorkerQuestions {
@@ -105,6 +106,17 @@ export class WorkerQuestions {
         issue: message,
       })),
     });
+  }
+
+  /** Sends the stream a delivery of its own. @throws ApiError `sample_unsupported`. @throws LifecycleError. */
+  async sample(sourceType: string, streamId: string): Promise<object> {
+    const answer = await this.asks.ask(sourceType, { kind: 'sample', streamId }, SAMPLE_MS);
+    const kind = isObject(answer) ? answer['kind'] : null;
+    if (kind === 'unsupported') throw new ApiError('sample_unsupported');
+    if (kind === 'unknown_stream') throw new ApiError('not_found');
+    if (!isObject(answer) || kind !== 'sent') throw new ApiError('worker_busy');
+    const { status, event_id, body } = answer;
+    return { delivered: status === 200, status, event_id, answer: body };
   }
 
   private async test(type: string, of: { connectionId?: string; draftId?: string }): Promise<ConnectionReport> {

@@ -1,5 +1,5 @@
 import type { EventLog, PipelineOutput } from '@planasonix/core';
-import { openLog } from '@planasonix/sinks';
+import { openLog, type LogDeps } from '@planasonix/sinks';
 
 const KEPT = 50;
 
@@ -7,13 +7,13 @@ const KEPT = 50;
 export class EventLogs {
   private readonly open = new Map<string, EventLog>();
 
-  constructor(private readonly redisUrl: string) {}
+  constructor(private readonly deps: LogDeps) {}
 
   of(output: PipelineOutput): EventLog {
     const key = JSON.stringify(output);
     let log = this.open.get(key);
     if (log === undefined) {
-      log = openLog(output, { redisUrl: this.redisUrl });
+      log = openLog(output, this.deps);
       this.open.set(key, log);
       if (this.open.size > KEPT) this.dropOldest();
     }

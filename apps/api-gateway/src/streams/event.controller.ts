@@ -37,8 +37,9 @@ export class EventController {
       return pageText(entries, query.limit, after);
     }
     const after = query.after ?? lastEventId(request);
-    // A broken cursor is told before the stream begins: afterwards there is no status to tell it with.
-    if (after !== null) await log.read(row.id, { limit: 1, after }).catch(badCursor);
+    // A broken cursor, or a log without an order, is told before the stream begins: afterwards there is no status for it.
+    if (after !== null || pipeline.output['type'] === 'kafka')
+      await log.read(row.id, { limit: 1, after }).catch(badCursor);
     const live = this.tails.start(workspaceId, log, row.id, after);
     void reply.header('x-accel-buffering', 'no');
     return new StreamableFile(live, { type: 'text/event-stream; charset=utf-8' });

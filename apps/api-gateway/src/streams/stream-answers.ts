@@ -109,6 +109,7 @@ export const metrics = resource(
     rejected_events: z.number(),
     dropped_events: z.number(),
     backlog_bytes: z.number().nullable(),
+    backlog_records: z.number().nullable().meta({ description: 'Where the source counts records.' }),
     source_retention: z
       .object({
         held_bytes: z

@@ -3,6 +3,7 @@ import { badField } from '../contract/api-error.js';
 import { canonicalConfig, checkedConfig, mergePatch } from '../sources/config.js';
 import type { KnownSource, SourceCatalog } from '../sources/source-catalog.js';
 import type { WorkerQuestions } from '../sources/worker-questions.js';
+import { newIngestToken, takesDeliveries } from './ingest-token.js';
 
 type Json = Record<string, unknown>;
 
@@ -11,6 +12,11 @@ export interface Wanted {
   readonly pipelineId: string;
   readonly connectionId?: string | undefined;
   readonly config?: Json | undefined;
+}
+
+export interface Drafted extends SplitConfig {
+  /** For a stream that has an address of its own. */
+  readonly ingestToken: string | null;
 }
 
 /** What a stream may be made of: everything it names is there, in the same workspace, and fits together. */
@@ -23,7 +29,7 @@ export class StreamDrafts {
   ) {}
 
   /** @throws ApiError 400 for whatever does not fit. */
-  async forCreate(workspaceId: string, of: Wanted): Promise<SplitConfig> {
+  async forCreate(workspaceId: string, of: Wanted): Promise<Drafted> {
     const source = await this.catalog.get(of.sourceType);
     const connectionId = of.connectionId ?? null;
     const [pipeline] = await Promise.all([
@@ -36,7 +42,7 @@ export class StreamDrafts {
     const config = canonicalConfig(source, of.config ?? {});
     const split = checkedConfig(source, config);
     await this.workers.expectTables(workspaceId, source.type, { connectionId, config });
-    return split;
+    return { ...split, ingestToken: takesDeliveries(source) ? newIngestToken() : null };
   }
 
   /** @param earlier the config before, secrets in the clear. */

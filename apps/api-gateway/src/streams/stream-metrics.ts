@@ -15,6 +15,7 @@ const ZERO = {
   rejected_events: 0,
   dropped_events: 0,
   backlog_bytes: null,
+  backlog_records: null,
   source_retention: null,
 };
 /** A summary over more streams than this is made in pieces. */

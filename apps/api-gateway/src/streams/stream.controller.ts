@@ -57,6 +57,7 @@ export class StreamController {
         connectionId: body.connectionId ?? null,
         config: split.shown,
         secrets: split.secrets,
+        ingestToken: split.ingestToken,
       })
       .catch((error: unknown) => {
         // What it names was deleted between the look and the insert.

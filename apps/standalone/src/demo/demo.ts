@@ -8,14 +8,17 @@ import { startStack, type Stack } from '../stack.js';
 import { newApiKey, newEncryptionKey } from '../state.js';
 import { openApi } from './api.js';
 import { bindStream, waitUntilRunning } from './binding.js';
+import { Endings } from './endings.js';
 import type { Figures } from './figures.js';
 import { openScreen, type Screen } from './screen.js';
 import { openShop } from './shop.js';
 import { verify, waitForMark } from './verify.js';
 import { openWatch, type Watch } from './watch.js';
+import { playWebhooks } from './webhook-demo.js';
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const SESSIONS = 4;
+const WEBHOOK_SECONDS = 10;
 
 /** @returns seconds, or `null` for a demo without an end. */
 function readSeconds(args: readonly string[]): number | null {
@@ -23,29 +26,19 @@ function readSeconds(args: readonly string[]): number | null {
   const text =
     args[0] === '--seconds' && args.length === 2 ? args[1]! : (/^--seconds=(\d+)$/.exec(args[0]!)?.[1] ?? '');
   if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= 86_400) return Number(text);
-  throw new Error('Usage: npm run demo [-- --seconds N]');
-}
-
-/** Things to end, newest first. */
-class Endings {
-  private readonly list: (() => Promise<unknown>)[] = [];
-  add<T>(thing: T, end: (thing: T) => Promise<unknown>): T {
-    this.list.unshift(() => end(thing));
-    return thing;
-  }
-  async all(): Promise<void> {
-    for (const end of this.list.splice(0)) await end().catch(() => undefined);
-  }
+  throw new Error('Usage: npm run demo [-- [--webhook] [--seconds N]]');
 }
 
 /** `npm run demo`: a shop, the whole system, a live screen. @returns the exit code. */
 export async function runDemo(root: string, args: readonly string[]): Promise<number> {
-  const seconds = readSeconds(args);
+  const webhook = args.includes('--webhook');
+  const seconds = readSeconds(args.filter((one) => one !== '--webhook'));
   const env = readLaunchEnv();
   const stop = new AbortController();
   void endAsked(env.underNpm).then(() => stop.abort());
   const endings = new Endings();
   try {
+    if (webhook) return await playWebhooks(root, seconds ?? WEBHOOK_SECONDS, stop.signal, endings);
     return await play(root, seconds, stop.signal, endings);
   } catch (error) {
     // Whatever failed because it was ended has not failed.

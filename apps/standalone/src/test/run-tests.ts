@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { redisServer, startPostgres, startRedis } from '@planasonix/testing';
+import { kcatProgram, provisionKafka, redisServer, startPostgres, startRedis } from '@planasonix/testing';
 import { readLaunchEnv } from '../env.js';
 import { endAsked } from '../signals.js';
 import { moduleBoundaryCanary } from './canary.js';
@@ -73,6 +73,8 @@ export async function runTests(root: string): Promise<number> {
     process.exit(130);
   });
   redisServer(say);
+  kcatProgram(say);
+  await provisionKafka(say);
   const reports = path.join(root, '.planasonix/test');
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });

@@ -6,6 +6,7 @@ import {
   type LastError,
   type LeaseView,
   type Positions,
+  type SetAside,
   type SnapshotOrder,
   type StatusReport,
   type StreamLedger,
@@ -26,6 +27,7 @@ export interface Row {
   onLost: StreamSpec['onLostPosition'];
   givenUpAt: number;
   positions: Map<string, string>;
+  aside: Map<string, SetAside>;
   ordersRevision: number;
   config: StreamSpec['config'];
   configRevision: number;
@@ -71,6 +73,7 @@ export class FakeLedger implements StreamLedger {
       onLost: null,
       givenUpAt: 0,
       positions: new Map(),
+      aside: new Map(),
       ordersRevision: 0,
       config: {},
       configRevision: 0,
@@ -217,6 +220,15 @@ export class FakeLedger implements StreamLedger {
   async remember(held: Held): Promise<boolean> {
     await this.#answer();
     return this.row(held.streamId).epoch === held.epoch;
+  }
+
+  async setAside(held: Held, records: readonly SetAside[]): Promise<number | null> {
+    await this.#answer();
+    const row = this.row(held.streamId);
+    if (row.epoch !== held.epoch) return null;
+    const fresh = records.filter(({ id }) => !row.aside.has(id));
+    for (const record of fresh) row.aside.set(record.id, record);
+    return fresh.length;
   }
 
   async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {

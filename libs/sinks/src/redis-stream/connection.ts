@@ -55,6 +55,25 @@ export function controlConnection(connect: RedisFactory): Redis {
   return redis;
 }
 
+/**
+ * For writes that may be repeated because the log knows them again. Comes back by itself; what was under way when it
+ * was lost fails, and whoever sent it decides.
+ */
+export function inletConnection(connect: RedisFactory): Redis {
+  const redis = connect({
+    ...SHARED,
+    lazyConnect: false,
+    retryStrategy: (times) => Math.min(25 * 2 ** times, 500),
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: 2_500,
+    socketTimeout: 5_000,
+  });
+  redis.on('error', () => undefined);
+  return redis;
+}
+
 /** For one tail: waits in XREAD BLOCK, so its commands may take long. */
 export function tailConnection(connect: RedisFactory): Redis {
   const redis = connect({ ...SHARED, retryStrategy: () => null, maxRetriesPerRequest: 0, commandTimeout: 10_000 });

@@ -329,7 +329,7 @@ describe('the log in Redis', () => {
   });
 
   it('says that a log of a kind it does not know is a mistake in the config', () => {
-    expect(() => openLog({ type: 'kafka' }, { redisUrl: 'redis://127.0.0.1:1' })).toThrow(
+    expect(() => openLog({ type: 'papyrus' } as never, { redisUrl: 'redis://127.0.0.1:1' })).toThrow(
       expect.objectContaining({ code: 'config_invalid' }),
     );
   });

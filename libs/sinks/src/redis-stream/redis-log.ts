@@ -3,6 +3,7 @@ import {
   type Check,
   type Clock,
   type EventLog,
+  type Inlet,
   type LogEntry,
   type LogTotals,
   type PipelineOutput,
@@ -13,7 +14,8 @@ import type { Redis } from 'ioredis';
 import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
-import { eventsKey, logKey } from './keys.js';
+import { answersKey, countsKey, eventsKey, logKey } from './keys.js';
+import { RedisInlet } from './redis-inlet.js';
 import { RedisSink, type Retention } from './redis-sink.js';
 import { EXPIRE, FENCE, PLACE } from './scripts.js';
 
@@ -41,6 +43,14 @@ export class RedisLog implements EventLog {
 
   sink(streamId: string, epoch: number): Sink {
     return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock);
+  }
+
+  inlet(): Inlet {
+    return new RedisInlet(this.#retention, this.connect, this.clock);
+  }
+
+  answers(streamId: string): Promise<readonly string[]> {
+    return this.#run((redis) => redis.lrange(answersKey(streamId), 0, -1));
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
@@ -112,7 +122,10 @@ export class RedisLog implements EventLog {
 
   async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
     const after = Math.max(0, Math.ceil(seconds));
-    await this.#run((redis) => redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch));
+    await this.#run(async (redis) => {
+      await redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch);
+      await redis.unlink(countsKey(streamId), answersKey(streamId));
+    });
   }
 
   async check(): Promise<readonly Check[]> {

@@ -12,7 +12,7 @@
  * than the whole log fits when the log is empty. It works in steps of at most 20,000 entries: a long trim would hold
  * up every other stream of this Redis.
  */
-const MAKE_ROOM = `
+export const MAKE_ROOM = `
 local function parts(id) local a, b = string.match(id, '^(%d+)-(%d+)$') return tonumber(a), tonumber(b) end
 local function field(info, name) for i = 1, #info, 2 do if info[i] == name then return info[i + 1] end end end
 local function unread(key, groups)
@@ -113,7 +113,7 @@ return { enough and ${ANSWER.ok} or ${ANSWER.full}, dropped }
 `;
 
 /** forget(hash): removes positions and orders. */
-const FORGET = `
+export const FORGET = `
 local function forget(hash)
   for _, name in ipairs(redis.call('HKEYS', hash)) do
     local prefix = string.sub(name, 1, 4)

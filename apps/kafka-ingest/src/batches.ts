@@ -1,0 +1,69 @@
+import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
+import { partitionName, type RecordChunk } from '@planasonix/kafka';
+import { encodePosition } from './position.js';
+import { idOf, recordEvent } from './record-event.js';
+import { DoesNotFit, encode, type Encoded, type Format } from './record-text.js';
+import { schemaIdOf, type Registry, type SchemaKind } from './registry/registry.js';
+
+export interface BatchesInput {
+  readonly format: Format | SchemaKind;
+  /** Absent: the stream has none. */
+  readonly registry: Registry | null;
+  readonly streamId: string;
+  readonly log: Log;
+  /** Absent: nobody keeps them. */
+  readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
+}
+
+/** Chunks of records become batches of events; what does not fit the format is set aside, and the stream goes on. */
+export class Batches {
+  constructor(private readonly input: BatchesInput) {}
+
+  async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
+    await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
+    const events: ChangeEvent[] = [];
+    const aside: SetAside[] = [];
+    for (const record of chunk.records)
+      try {
+        events.push(recordEvent(chunk, record, (value) => this.#value(value)));
+      } catch (error) {
+        if (!(error instanceof DoesNotFit)) throw error;
+        const place = `${partitionName(chunk)} at ${record.offset}`;
+        aside.push({ id: idOf(chunk, record.offset), place, reason: error.message, timeMs: record.timestamp });
+      }
+    if (aside.length > 0) await this.#setAside(aside);
+    const { topicId, next, leaderEpoch } = chunk;
+    return {
+      partition: partitionName(chunk),
+      events,
+      position: encodePosition({ topicId, offset: next, leaderEpoch }),
+    };
+  }
+
+  /** @throws DoesNotFit */
+  #value(value: Buffer | null): Encoded {
+    const { format, registry } = this.input;
+    switch (format) {
+      case 'avro':
+      case 'json_schema':
+      case 'protobuf':
+        if (registry === null) throw new DoesNotFit('The stream has no schema registry.');
+        return registry.encode(value, format);
+      case 'auto':
+        return registry !== null && schemaIdOf(value) !== null ? registry.encode(value, null) : encode(value, format);
+      default:
+        return encode(value, format);
+    }
+  }
+
+  /** Kept before the position passes them. */
+  async #setAside(records: readonly SetAside[]): Promise<void> {
+    const { log, streamId, setAside } = this.input;
+    await setAside?.(records);
+    const [first] = records;
+    log.warn(
+      { streamId, count: records.length, place: first!.place, reason: first!.reason },
+      'records do not fit the format of the stream and were set aside',
+    );
+  }
+}

@@ -1,0 +1,48 @@
+import {
+  passes,
+  systemClock,
+  type ConnectionReport,
+  type ConnectionSettings,
+  type Log,
+  type Outbound,
+} from '@planasonix/core';
+import { KafkaCluster, kafkaSettings } from '@planasonix/kafka';
+import { brokerChecks, finding, versionCheck } from './preflight.js';
+
+const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** Dials every broker that the cluster names, logs in, asks. */
+export async function testConnection(
+  connection: ConnectionSettings,
+  outbound: Outbound,
+  signal: AbortSignal,
+): Promise<ConnectionReport> {
+  const begun = performance.now();
+  let cluster: KafkaCluster | null = null;
+  const end = (): void => cluster?.close();
+  try {
+    cluster = new KafkaCluster({ settings: kafkaSettings(connection), outbound, log: quiet, clock: systemClock });
+    signal.addEventListener('abort', end, { once: true });
+    const { brokers } = await cluster.view([]);
+    const latencyMs = Math.round(performance.now() - begun);
+    const checks = [
+      {
+        code: 'reachable',
+        severity: 'info' as const,
+        message: `The cluster answers; it has ${brokers.size} brokers.`,
+        fix: null,
+      },
+      await versionCheck(cluster),
+      ...(await brokerChecks(cluster)),
+    ];
+    const ok = passes(checks);
+    const message = ok ? 'The connection works.' : checks.find(({ severity }) => severity === 'error')!.message;
+    return { ok, latencyMs, serverVersion: null, message, checks };
+  } catch (error) {
+    const found = finding(error, 'testing the connection');
+    return { ok: false, latencyMs: null, serverVersion: null, message: found.message, checks: [found] };
+  } finally {
+    signal.removeEventListener('abort', end);
+    end();
+  }
+}

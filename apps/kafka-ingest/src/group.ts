@@ -1,0 +1,105 @@
+import { StreamError, type Clock, type Log, type Owned, type ReleaseReport } from '@planasonix/core';
+import { KafkaError, partitionName, type GroupOffset, type KafkaCluster } from '@planasonix/kafka';
+import type { KafkaPosition } from './position.js';
+
+export interface GroupInput {
+  readonly cluster: KafkaCluster;
+  readonly streamId: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly owned: Owned;
+  readonly remember: (owned: Owned) => Promise<void>;
+}
+
+const EVERY_MS = 1_000;
+const NON_EMPTY = 68;
+
+/**
+ * A consumer group that shows people's tools how far the stream is. Its offsets are written and never read; it has no
+ * members, so nothing is balanced. A group that can't be written is no reason to stop.
+ */
+export class ReaderGroup {
+  readonly name: string;
+  readonly #pending = new Map<string, GroupOffset>();
+  #remembered: boolean;
+  #writing: Promise<void> | null = null;
+  #nextAt = 0;
+  #complained = false;
+
+  constructor(private readonly input: GroupInput) {
+    this.#remembered = input.owned['group'] !== undefined;
+    this.name = input.owned['group'] ?? `planasonix-${input.streamId}`;
+  }
+
+  /** Everything before `position` is durable elsewhere. Written now and then. */
+  async durable(partition: string, { offset, leader_epoch }: KafkaPosition): Promise<void> {
+    const slash = partition.lastIndexOf('/');
+    const at = { topic: partition.slice(0, slash), partition: Number(partition.slice(slash + 1)) };
+    this.#pending.set(partitionName(at), { ...at, offset, leaderEpoch: leader_epoch });
+    const now = this.input.clock.monotonic();
+    if (this.#writing !== null || now < this.#nextAt) return;
+    this.#nextAt = now + EVERY_MS;
+    this.#writing = this.#begin().finally(() => (this.#writing = null));
+    if (!this.#remembered) await this.#writing; // what could not be remembered must not go on
+  }
+
+  /** Remembered before it is made; and not made where we may not even look at it, for then it could not be given back. */
+  async #begin(): Promise<void> {
+    const { cluster, owned, remember } = this.input;
+    if (!this.#remembered) {
+      try {
+        await cluster.groupState(this.name);
+      } catch (error) {
+        return this.#complain(error);
+      }
+      await remember({ ...owned, group: this.name });
+      this.#remembered = true;
+    }
+    await this.#write();
+  }
+
+  /** What is left to be written, with a second for it. */
+  async close(): Promise<void> {
+    const limit = new AbortController();
+    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#write() : undefined));
+    await Promise.race([last, this.input.clock.sleep(EVERY_MS, limit.signal)]);
+    limit.abort();
+  }
+
+  /** Deletes the group and looks whether it is gone. */
+  async release(): Promise<ReleaseReport> {
+    const { cluster } = this.input;
+    const what = `group ${this.name}`;
+    if (!this.#remembered) return { released: [], remaining: [] };
+    this.#pending.clear();
+    try {
+      await cluster.deleteGroup(this.name);
+      const state = await cluster.groupState(this.name);
+      return state === 'Dead'
+        ? { released: [what], remaining: [] }
+        : { released: [], remaining: [{ what, why: `It is still there (${state}).`, code: 'active_consumers' }] };
+    } catch (error) {
+      const failure = error instanceof StreamError ? error : new StreamError('internal', 'It could not be deleted.');
+      const members = failure.cause instanceof KafkaError && failure.cause.code === NON_EMPTY;
+      const why = members ? 'Other consumers are its members. End them, or delete with force=true.' : failure.message;
+      return { released: [], remaining: [{ what, why, code: members ? 'active_consumers' : failure.code }] };
+    }
+  }
+
+  async #write(): Promise<void> {
+    const offsets = [...this.#pending.values()];
+    this.#pending.clear();
+    try {
+      await this.input.cluster.commit(this.name, offsets);
+      this.#complained = false;
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  #complain(error: unknown): void {
+    const { log, streamId } = this.input;
+    if (!this.#complained) log.warn({ streamId, group: this.name, err: error }, 'the group could not be written');
+    this.#complained = true;
+  }
+}

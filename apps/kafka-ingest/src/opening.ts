@@ -1,0 +1,122 @@
+import { StreamError, type OnLostPosition, type Positions } from '@planasonix/core';
+import { EARLIEST, partitionName, type KafkaCluster, type Place } from '@planasonix/kafka';
+import type { KafkaConfig } from './config.js';
+import { offsetsAt, outOfRange, positionsOf, rangesOf, recreated, type Partition, type Range } from './partitions.js';
+import { decodeStarts, NOTEBOOK, type KafkaPosition } from './position.js';
+
+export interface Opening {
+  /** Where each partition goes on. */
+  readonly places: readonly Place[];
+  /** To be written before the first record; `null` where reading has begun before. */
+  readonly starts: ReadonlyMap<string, KafkaPosition> | null;
+}
+
+export interface OpeningInput {
+  readonly cluster: KafkaCluster;
+  readonly config: KafkaConfig;
+  readonly partitions: readonly Partition[];
+  readonly from: Positions;
+  /** What the user decided about a lost position, and the positions as they were. */
+  readonly given: { readonly decision: OnLostPosition; readonly positions: Positions } | null;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Where to go on. Positions are ours, per topic id and partition; the brokers are asked only what they hold (trap 24).
+ * @throws StreamError `topic_recreated`, `offset_out_of_range`
+ */
+export async function openPartitions(input: OpeningInput): Promise<Opening> {
+  const { cluster, partitions, from, given, signal } = input;
+  if (given !== null) return begin(partitions, await givenUp(input, given));
+  const starts = decodeStarts(from.get(NOTEBOOK));
+  const known = positionsOf(from);
+  if (starts === null && known.size === 0) return begin(partitions, await configured(input));
+  const fresh: Partition[] = [];
+  const places: Place[] = [];
+  for (const partition of partitions) {
+    const name = partitionName(partition);
+    const position = known.get(name) ?? starts?.get(name);
+    // Later topics and partitions are read from their first record on.
+    if (position === undefined) fresh.push(partition);
+    else if (position.topic_id !== partition.topicId) throw recreated(name);
+    else places.push(placeAt(partition, position));
+  }
+  const ranges = await rangesOf(cluster, places, signal);
+  for (const { topic, partition, offset } of places) {
+    const name = partitionName({ topic, partition });
+    const range = ranges.get(name)!;
+    if (offset < range.first || offset > range.end) throw outOfRange(name, offset, range);
+  }
+  return { places: [...places, ...(await earliest(cluster, fresh, signal))], starts: null };
+}
+
+const placeAt = (partition: Partition, { offset, leader_epoch }: KafkaPosition): Place => ({
+  ...partition,
+  offset,
+  leaderEpoch: leader_epoch,
+});
+
+const at = ({ topicId }: Partition, offset: number): KafkaPosition => ({ topic_id: topicId, offset, leader_epoch: -1 });
+
+const begin = (partitions: readonly Partition[], starts: ReadonlyMap<string, KafkaPosition>): Opening => ({
+  places: partitions.map((partition) => placeAt(partition, starts.get(partitionName(partition))!)),
+  starts,
+});
+
+export async function earliest(
+  cluster: KafkaCluster,
+  partitions: readonly Partition[],
+  signal: AbortSignal,
+): Promise<Place[]> {
+  const offsets = await offsetsAt(cluster, partitions, EARLIEST, signal);
+  return partitions.map((partition) =>
+    placeAt(partition, at(partition, offsets.get(partitionName(partition))?.offset ?? 0)),
+  );
+}
+
+/** As `start` says, for the first read of all. */
+async function configured({ cluster, config, partitions, signal }: OpeningInput) {
+  const { start } = config;
+  const ranges = await rangesOf(cluster, partitions, signal);
+  const byTime =
+    typeof start === 'object' && 'timestamp' in start
+      ? await offsetsAt(cluster, partitions, Date.parse(start.timestamp), signal)
+      : null;
+  const starts = new Map<string, KafkaPosition>();
+  for (const partition of partitions) {
+    const name = partitionName(partition);
+    const range = ranges.get(name)!;
+    starts.set(name, at(partition, chosen(config, partition, range, byTime?.get(name)?.offset)));
+  }
+  return starts;
+}
+
+function chosen({ start }: KafkaConfig, { topic, partition }: Partition, range: Range, byTime?: number): number {
+  if (start === 'latest') return range.end;
+  if (start === 'earliest') return range.first;
+  // No record is so late: what comes from now on is.
+  if ('timestamp' in start) return byTime === undefined || byTime < 0 ? range.end : byTime;
+  const offset = start.offsets[topic]?.[String(partition)];
+  if (offset === undefined) return range.first;
+  if (offset >= range.first && offset <= range.end) return offset;
+  throw new StreamError(
+    'config_invalid',
+    `start.offsets: ${topic}/${partition} holds ${range.first} to ${range.end}, not ${offset}.`,
+  );
+}
+
+/** `skip` gives up what is lost and nothing else; `resnapshot` reads everything that there is again. */
+async function givenUp({ cluster, partitions, signal }: OpeningInput, given: NonNullable<OpeningInput['given']>) {
+  const ranges = await rangesOf(cluster, partitions, signal);
+  const before = positionsOf(given.positions);
+  const starts = decodeStarts(given.positions.get(NOTEBOOK));
+  return new Map(
+    partitions.map((partition) => {
+      const name = partitionName(partition);
+      const { first, end } = ranges.get(name)!;
+      const position = before.get(name) ?? starts?.get(name);
+      const kept = given.decision === 'skip' && position?.topic_id === partition.topicId ? position.offset : first;
+      return [name, at(partition, Math.min(Math.max(kept, first), end))] as const;
+    }),
+  );
+}

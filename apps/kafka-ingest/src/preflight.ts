@@ -1,0 +1,91 @@
+import type { Check } from '@planasonix/core';
+import { toStreamError, type KafkaCluster } from '@planasonix/kafka';
+import type { KafkaConfig } from './config.js';
+import type { SchemaSource } from './registry/schema-source.js';
+import { partitionsOf, rangesOf, topicDenied, topicMissing, wantedTopics } from './partitions.js';
+
+export interface PreflightInput {
+  readonly cluster: KafkaCluster;
+  readonly config: KafkaConfig;
+  readonly user: string | null;
+  /** `null`: the stream has none. */
+  readonly registry: SchemaSource | null;
+  readonly signal: AbortSignal;
+}
+
+export const FETCH = { key: 1, version: 13 } as const;
+const NOT_THERE = 3;
+const DENIED = 29;
+
+const info = (code: string, message: string): Check => ({ code, severity: 'info', message, fix: null });
+
+export const finding = (error: unknown, doing: string): Check => {
+  const { code, message, hint } = toStreamError(error, doing);
+  return { code, severity: 'error', message, fix: hint };
+};
+
+/** Fetches by topic id: what tells a topic that was made anew from the old one. */
+export async function versionCheck(cluster: KafkaCluster): Promise<Check> {
+  const ok = (await cluster.highest(FETCH.key)) >= FETCH.version;
+  return ok
+    ? info('version', 'The brokers read by topic id.')
+    : {
+        code: 'config_invalid',
+        severity: 'error',
+        message: 'The brokers are older than Kafka 3.1: topics have no ids there that could be read by.',
+        fix: 'Upgrade the brokers to Kafka 3.1 or later.',
+      };
+}
+
+/** Each broker has to be dialled sooner or later; that one of them is down at this moment is a warning. */
+export async function brokerChecks(cluster: KafkaCluster): Promise<Check[]> {
+  const wrong = await cluster.probe();
+  return wrong.map(({ broker, error }) => ({
+    code: error.code,
+    severity: error.recourse === 'retry' ? 'warning' : 'error',
+    message: `The cluster names the broker ${broker}. ${error.message}`,
+    fix: error.code === 'host_forbidden' ? `Correct advertised.listeners of that broker. ${error.hint}` : error.hint,
+  }));
+}
+
+/** A registry that is away now is waited for. */
+async function registryCheck(registry: SchemaSource): Promise<Check> {
+  try {
+    await registry.get('schemas/types');
+    return info('schema_registry', 'The schema registry answers.');
+  } catch (error) {
+    const found = finding(error, 'asking the schema registry');
+    return found.code === 'source_unreachable' ? { ...found, severity: 'warning' } : found;
+  }
+}
+
+/** Can the stream run? Never throws. */
+export async function preflight({
+  cluster,
+  config,
+  user,
+  registry,
+  signal,
+}: PreflightInput): Promise<readonly Check[]> {
+  const checks: Check[] = [];
+  try {
+    const topics = await wantedTopics(cluster, config, signal);
+    checks.push(info('reachable', 'The cluster answers.'), await versionCheck(cluster));
+    checks.push(...(await brokerChecks(cluster)));
+    if (registry !== null) checks.push(await registryCheck(registry));
+    for (const { topic, error } of topics) {
+      if (error === NOT_THERE) checks.push(finding(topicMissing(topic), 'looking'));
+      else if (error === DENIED) checks.push(finding(topicDenied(topic, user), 'looking'));
+    }
+    if (config.pattern !== null && topics.every(({ error }) => error !== 0))
+      checks.push({ ...info('topics', 'No topic matches topic_pattern yet.'), severity: 'warning' });
+    if (checks.every(({ severity }) => severity !== 'error')) {
+      const partitions = partitionsOf(topics, config, user);
+      await rangesOf(cluster, partitions, signal);
+      checks.push(info('topics', `${topics.length} topics, ${partitions.length} partitions.`));
+    }
+  } catch (error) {
+    checks.push(finding(error, 'checking the source'));
+  }
+  return checks;
+}

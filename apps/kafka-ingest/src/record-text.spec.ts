@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { recordEvent } from './record-event.js';
+import { DoesNotFit, encode } from './record-text.js';
+
+const at = { topic: 'orders', topicId: 'f'.repeat(32), partition: 3, leaderEpoch: 1 };
+
+describe('the text of a record', () => {
+  it('is JSON whatever bytes came, and what JSON came is there as it came (trap 31)', () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }).map((raw) => Buffer.from(raw)),
+      fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)),
+      fc.json().map((text) => Buffer.from(text)),
+      fc.constant(null),
+    );
+    const headers = fc.array(fc.tuple(fc.string(), bytes), { maxLength: 3 });
+    fc.assert(
+      fc.property(bytes, bytes, headers, (key, value, list) => {
+        const record = { offset: 5, timestamp: 1_700_000_000_000, key, value, headers: list };
+        const event = recordEvent(at, record, (one) => encode(one, 'auto'));
+        const data = JSON.parse(event.data.toString()) as Record<string, never>;
+        const back = (json: unknown, encoding: unknown, came: Buffer | null) => {
+          if (encoding === 'none') expect(came).toBeNull();
+          else if (encoding === 'base64') expect(Buffer.from(json as string, 'base64')).toEqual(came);
+          else if (encoding === 'text') expect(Buffer.from(json as string)).toEqual(came);
+          else expect(event.data.includes(came!)).toBe(true);
+        };
+        back(data['key'], data['key_encoding'], key);
+        back(data['value'], data['value_encoding'], value);
+        const shown = data['headers'] as unknown as [string, unknown, string][];
+        expect(shown.map(([name]) => name)).toEqual(list.map(([name]) => name));
+        shown.forEach(([, json, encoding], i) => back(json, encoding, list[i]![1]));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('fits a fixed format or not at all', () => {
+    expect(encode(Buffer.from('1.10'), 'json')).toEqual({ json: '1.10', encoding: 'json' });
+    expect(encode(Buffer.from('1.10'), 'text')).toEqual({ json: '"1.10"', encoding: 'text' });
+    expect(encode(Buffer.from('1.10'), 'base64')).toEqual({ json: '"MS4xMA=="', encoding: 'base64' });
+    expect(() => encode(Buffer.from([0xff]), 'text')).toThrow(DoesNotFit);
+    expect(() => encode(Buffer.from(''), 'json')).toThrow(DoesNotFit);
+    expect(encode(null, 'json')).toEqual({ json: 'null', encoding: 'none' });
+  });
+});

@@ -1,0 +1,166 @@
+import avsc from 'avsc';
+import fc from 'fast-check';
+import protobuf from 'protobufjs';
+import { DoesNotFit } from '../record-text.js';
+import { avroReader } from './avro.js';
+import { jsonSchemaReader } from './json-schema.js';
+import { protobufReader } from './protobuf.js';
+
+/** avsc has longs of 53 bits; these have 64. */
+const long = avsc.types.LongType.__with({
+  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
+  toBuffer: (value: bigint) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(value);
+    return bytes;
+  },
+  fromJSON: BigInt,
+  toJSON: Number,
+  isValid: (value: unknown) => typeof value === 'bigint',
+  compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
+});
+
+describe('Avro', () => {
+  const schema = {
+    type: 'record',
+    name: 'shop.Order',
+    fields: [
+      { name: 'id', type: 'long' },
+      { name: 'note', type: ['null', 'string'] },
+      { name: 'state', type: { type: 'enum', name: 'State', symbols: ['NEW', 'PAID'] } },
+      { name: 'raw', type: 'bytes' },
+      { name: 'hash', type: { type: 'fixed', name: 'Hash', size: 2 } },
+      { name: 'ok', type: 'boolean' },
+      { name: 'weight', type: 'double' },
+      {
+        name: 'lines',
+        type: { type: 'array', items: { type: 'record', name: 'Line', fields: [{ name: 'n', type: 'int' }] } },
+      },
+      { name: 'tags', type: { type: 'map', values: 'string' } },
+      { name: 'before', type: ['null', 'Order'] },
+    ],
+  };
+  const type = avsc.Type.forSchema(schema as avsc.Schema, { registry: { long }, wrapUnions: false });
+  const read = avroReader(schema);
+
+  it('reads what another implementation writes, with every digit', () => {
+    const arbitrary = fc.record({
+      id: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      note: fc.option(fc.string({ unit: 'grapheme' })),
+      state: fc.constantFrom('NEW', 'PAID'),
+      raw: fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)),
+      hash: fc.uint8Array({ minLength: 2, maxLength: 2 }).map((bytes) => Buffer.from(bytes)),
+      ok: fc.boolean(),
+      weight: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      lines: fc.array(fc.record({ n: fc.integer() }), { maxLength: 5 }),
+      tags: fc.dictionary(fc.string(), fc.string(), { maxKeys: 4, noNullPrototype: true }),
+    });
+    fc.assert(
+      fc.property(arbitrary, arbitrary, (inner, outer) => {
+        const value = { ...outer, before: { ...inner, before: null } };
+        const text = read(type.toBuffer(value));
+        const shown = (one: typeof inner) => ({
+          ...one,
+          id: undefined,
+          raw: one.raw.toString('base64'),
+          hash: one.hash.toString('base64'),
+        });
+        const found = JSON.parse(text) as Record<string, unknown> & { before: Record<string, unknown> };
+        expect({ ...found, id: undefined, before: undefined }).toEqual({ ...shown(outer), before: undefined });
+        expect({ ...found.before, id: undefined }).toEqual({ ...shown(inner), before: null });
+        expect(text.startsWith(`{"id":${outer.id},`)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('keeps the digits of decimals, and does not fit what is damaged', () => {
+    const decimal = avroReader({ type: 'bytes', logicalType: 'decimal', precision: 30, scale: 2 });
+    expect(decimal(Buffer.from([4, 0xff, 0x85]))).toBe('-1.23');
+    expect(decimal(Buffer.from([2, 5]))).toBe('0.05');
+    expect(() => read(Buffer.from([1, 2, 3]))).toThrow(DoesNotFit);
+    expect(() => avroReader('int')(Buffer.from([2, 2]))).toThrow(/longer than its schema/);
+    // Nulls take no bytes: a count alone must not cost memory.
+    expect(() => avroReader({ type: 'array', items: 'null' })(Buffer.from('feffffffffff7f00', 'hex'))).toThrow(
+      /too many/,
+    );
+    const nested = { type: 'record', name: 'N', fields: [{ name: 'n', type: ['null', 'N'] }] };
+    expect(() => avroReader(nested)(Buffer.alloc(100_000, 2))).toThrow(/too deeply/);
+  });
+});
+
+describe('Protobuf', () => {
+  const schema = `syntax = "proto3"; package shop; import "google/protobuf/timestamp.proto";
+    enum State { NEW = 0; PAID = 1; }
+    message Other { string s = 1; }
+    message Order {
+      message Line { sint32 n = 1; }
+      int64 id = 1; uint64 big = 2; string note = 3; State state = 4; bytes raw = 5; bool ok = 6; double weight = 7; float f = 8;
+      repeated Line lines = 9; repeated int32 packed = 10; map<string, int64> counts = 11; map<int32, Line> by_n = 12;
+      google.protobuf.Timestamp at = 13; fixed64 fixed = 14; optional string maybe = 15; oneof one { string a = 16; int32 b = 17; }
+    }`;
+  const read = protobufReader(schema);
+  const root = new protobuf.Root();
+  root.addJSON(protobuf.common.get('google/protobuf/timestamp.proto')!.nested!);
+  protobuf.parse(schema, root, { keepCase: true });
+  const encoded = (name: string, value: object) =>
+    Buffer.from(root.lookupType(name).encode(root.lookupType(name).fromObject(value)).finish());
+
+  it('reads the message that the indexes name, with every digit', () => {
+    const order = {
+      ...{
+        id: '-9223372036854775808',
+        big: '18446744073709551615',
+        note: 'ä "x"',
+        state: 'PAID',
+        raw: Buffer.from([0, 255]),
+      },
+      ...{
+        ok: true,
+        weight: 0.1,
+        f: 0.1,
+        lines: [{ n: -3 }, {}],
+        packed: [1, -1, 300],
+        counts: { a: '9007199254740993' },
+      },
+      ...{
+        by_n: { '7': { n: 1 } },
+        at: { seconds: 1_700_000_000, nanos: 5 },
+        fixed: '18446744073709551615',
+        maybe: '',
+        b: 5,
+      },
+    };
+    expect(read(Buffer.concat([Buffer.from([2, 2]), encoded('shop.Order', order)]))).toBe(
+      '{"id":-9223372036854775808,"big":18446744073709551615,"note":"ä \\"x\\"","state":"PAID","raw":"AP8=","ok":true,"weight":0.1,' +
+        '"f":0.1,"lines":[{"n":-3},{}],"packed":[1,-1,300],"counts":{"a":9007199254740993},"by_n":{"7":{"n":1}},' +
+        '"at":{"seconds":1700000000,"nanos":5},"fixed":18446744073709551615,"maybe":"","b":5}',
+    );
+    expect(read(Buffer.concat([Buffer.from([0]), encoded('shop.Other', { s: 'first' })]))).toBe('{"s":"first"}');
+    expect(read(Buffer.concat([Buffer.from([4, 2, 0]), encoded('shop.Order.Line', { n: 4 })]))).toBe('{"n":4}');
+  });
+
+  it('does not fit what is damaged or of another message', () => {
+    expect(() => read(Buffer.from([2, 18, 0]))).toThrow(/message that its schema has not/);
+    expect(() => read(Buffer.from([2, 2, 0x1a, 50, 1]))).toThrow(/cut short/);
+    expect(() => read(Buffer.from([2, 2, 0x19, 1, 2, 3, 4, 5, 6, 7, 8]))).toThrow(/note is not what the schema says/);
+  });
+});
+
+describe('JSON Schema', () => {
+  it('keeps the text that came where it fits', () => {
+    const read = jsonSchemaReader(
+      JSON.stringify({
+        $schema: 'http://json-schema.org/draft-07/schema#',
+        ...{ type: 'object', properties: { n: { type: 'integer' }, s: { pattern: '^(a+)+$' } }, required: ['n'] },
+      }),
+    );
+    const text = '{ "n": 12345678901234567890, "x": 1.10 }';
+    expect(read(Buffer.from(text))).toBe(text);
+    expect(() => read(Buffer.from('{"n":"1"}'))).toThrow(/does not fit/);
+    expect(() => read(Buffer.from('no json'))).toThrow(DoesNotFit);
+    const begun = performance.now();
+    read(Buffer.from(`{"n":1,"s":"${'a'.repeat(40)}b"}`));
+    expect(performance.now() - begun).toBeLessThan(1000);
+  });
+});

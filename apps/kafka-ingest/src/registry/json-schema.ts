@@ -1,0 +1,50 @@
+import { Ajv, type Options } from 'ajv';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { DoesNotFit, encode } from '../record-text.js';
+import { SchemaUnreadable } from './avro.js';
+
+/** A pattern that could keep a worker busy for ever is not checked. Invariant 6. */
+const mayBeSlow = (pattern: string): boolean =>
+  pattern.length > 500 || /[)\]][*+{]|\\\d/.test(pattern) || (pattern.match(/[*+{]/g)?.length ?? 0) > 3;
+
+const regExp = Object.assign(
+  (pattern: string, flags: string) => (mayBeSlow(pattern) ? { test: () => true } : new RegExp(pattern, flags)),
+  { code: 'new RegExp' },
+);
+
+const OPTIONS: Options = {
+  strict: false,
+  validateFormats: false,
+  addUsedSchema: false,
+  code: { regExp },
+};
+
+function validatorFor(draft: string) {
+  if (draft.includes('2020-12')) return new Ajv2020(OPTIONS);
+  return draft.includes('2019-09') ? new Ajv2019(OPTIONS) : new Ajv(OPTIONS);
+}
+
+/** What a schema says about the text that came; the text itself is kept. @throws SchemaUnreadable */
+export function jsonSchemaReader(
+  text: string,
+  references: readonly { readonly name: string; readonly text: string }[] = [],
+): (value: Buffer) => string {
+  let validate: (value: unknown) => unknown;
+  try {
+    const { $schema: draft, ...schema } = JSON.parse(text) as Record<string, unknown>;
+    const ajv = validatorFor(typeof draft === 'string' ? draft : '');
+    for (const one of references) {
+      const { $schema: _, ...referred } = JSON.parse(one.text) as Record<string, unknown>;
+      ajv.addSchema(referred, one.name);
+    }
+    validate = ajv.compile(schema);
+  } catch {
+    throw new SchemaUnreadable('the JSON Schema can not be understood');
+  }
+  return (value) => {
+    const { json } = encode(value, 'json');
+    if (validate(JSON.parse(json)) !== true) throw new DoesNotFit('The value does not fit its JSON Schema.');
+    return json;
+  };
+}

@@ -1,0 +1,189 @@
+import protobuf from 'protobufjs';
+import { DoesNotFit } from '../record-text.js';
+import { SchemaUnreadable } from './avro.js';
+import { base64Text, BytesReader, float32Text, floatText, MOST_NESTED, tooDeep, utf8Text } from './bytes-reader.js';
+
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+
+interface Scalar {
+  readonly wire: number;
+  read(from: BytesReader): string;
+}
+
+const signed = (value: bigint, bits: number): string => String(BigInt.asIntN(bits, value));
+
+const SCALARS: Readonly<Record<string, Scalar>> = {
+  int32: { wire: WIRE.varint, read: (from) => signed(from.varint(), 32) },
+  int64: { wire: WIRE.varint, read: (from) => signed(from.varint(), 64) },
+  uint32: { wire: WIRE.varint, read: (from) => String(BigInt.asUintN(32, from.varint())) },
+  uint64: { wire: WIRE.varint, read: (from) => String(from.varint()) },
+  sint32: { wire: WIRE.varint, read: (from) => String(from.zigzag()) },
+  sint64: { wire: WIRE.varint, read: (from) => String(from.zigzag()) },
+  bool: { wire: WIRE.varint, read: (from) => (from.varint() === 0n ? 'false' : 'true') },
+  fixed32: { wire: WIRE.fixed32, read: (from) => String(from.take(4).readUInt32LE(0)) },
+  sfixed32: { wire: WIRE.fixed32, read: (from) => String(from.take(4).readInt32LE(0)) },
+  fixed64: { wire: WIRE.fixed64, read: (from) => String(from.take(8).readBigUInt64LE(0)) },
+  sfixed64: { wire: WIRE.fixed64, read: (from) => String(from.take(8).readBigInt64LE(0)) },
+  float: { wire: WIRE.fixed32, read: (from) => float32Text(from.take(4).readFloatLE(0)) },
+  double: { wire: WIRE.fixed64, read: (from) => floatText(from.take(8).readDoubleLE(0)) },
+  string: { wire: WIRE.bytes, read: (from) => utf8Text(from.take(from.count())) },
+  bytes: { wire: WIRE.bytes, read: (from) => base64Text(from.take(from.count())) },
+};
+
+/** A file that the schema imports. */
+export interface ProtoFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+function parseInto(root: protobuf.Root, text: string): protobuf.IParserResult {
+  try {
+    return protobuf.parse(text, root, { keepCase: true });
+  } catch {
+    throw new SchemaUnreadable('the Protobuf schema can not be parsed');
+  }
+}
+
+/**
+ * A .proto file as a reader of its messages. Fields under their own names, those that are there, in the order of the file;
+ * numbers with every digit, bytes as base64, enums by name. The value begins with the indexes that say which message it is.
+ * @throws SchemaUnreadable
+ */
+export function protobufReader(schema: string, imports: readonly ProtoFile[] = []): (value: Buffer) => string {
+  const root = new protobuf.Root();
+  for (const { text } of imports) parseInto(root, text);
+  const { package: space, imports: wanted = [] } = parseInto(root, schema);
+  for (const name of wanted) {
+    const known = protobuf.common.get(name);
+    if (known && !imports.some((one) => one.name === name)) root.addJSON(known.nested ?? {});
+  }
+  try {
+    root.resolveAll();
+  } catch {
+    throw new SchemaUnreadable('the Protobuf schema names a type that it does not have');
+  }
+  const top = messageNames(schema);
+  const within = space ? root.lookup(space) : root;
+  return (value) => {
+    const from = new BytesReader(value);
+    const type = typeOf(within as protobuf.NamespaceBase, top, indexes(from));
+    return messageText(type, from.take(from.left), 0);
+  };
+}
+
+/** Messages of a file in its order: those that other files brought into the package are not counted. */
+function messageNames(schema: string): readonly string[] {
+  const alone = new protobuf.Root();
+  const { package: space } = parseInto(alone, schema);
+  const within = space ? (alone.lookup(space) as protobuf.NamespaceBase | null) : alone;
+  return (within?.nestedArray ?? []).filter((one) => one instanceof protobuf.Type).map(({ name }) => name);
+}
+
+/** A count and so many indexes; a single 0 stands for the first message. */
+function indexes(from: BytesReader): readonly number[] {
+  const count = from.count(from.zigzag());
+  if (count === 0) return [0];
+  if (count > MOST_NESTED) throw tooDeep();
+  return Array.from({ length: count }, () => from.count(from.zigzag()));
+}
+
+function typeOf(within: protobuf.NamespaceBase, top: readonly string[], path: readonly number[]): protobuf.Type {
+  let found = within.get(top[path[0]!] ?? '');
+  for (const index of path.slice(1))
+    found = (found as protobuf.Type | null)?.nestedArray.filter((one) => one instanceof protobuf.Type)[index] ?? null;
+  if (!(found instanceof protobuf.Type)) throw new DoesNotFit('The value names a message that its schema has not.');
+  return found;
+}
+
+function messageText(type: protobuf.Type, bytes: Buffer, depth: number): string {
+  if (depth > MOST_NESTED) throw tooDeep();
+  const from = new BytesReader(bytes);
+  const found = new Map<number, string[]>();
+  while (from.left > 0) {
+    const tag = from.count();
+    const [id, wire] = [Math.floor(tag / 8), tag % 8];
+    const field = type.fieldsById[id];
+    if (!field) skip(from, wire);
+    else
+      found.set(id, [
+        ...(field.repeated || field.map ? (found.get(id) ?? []) : []),
+        ...values(field, wire, from, depth),
+      ]);
+  }
+  const parts = type.fieldsArray.flatMap((field) => {
+    const texts = found.get(field.id);
+    if (!texts) return [];
+    const text = field.map ? `{${texts.join(',')}}` : field.repeated ? `[${texts.join(',')}]` : texts.at(-1)!;
+    return [`${JSON.stringify(field.name)}:${text}`];
+  });
+  return `{${parts.join(',')}}`;
+}
+
+function values(field: protobuf.Field, wire: number, from: BytesReader, depth: number): string[] {
+  if (field instanceof protobuf.MapField) return [entryText(field, from.take(from.count()), depth)];
+  const { resolvedType } = field;
+  if (resolvedType instanceof protobuf.Type) {
+    if (wire !== WIRE.bytes) throw unlike(field);
+    return [messageText(resolvedType, from.take(from.count()), depth + 1)];
+  }
+  const scalar = scalarOf(field.type, resolvedType);
+  if (wire === scalar.wire) return [scalar.read(from)];
+  if (!field.repeated || wire !== WIRE.bytes) throw unlike(field);
+  const packed = new BytesReader(from.take(from.count()));
+  const texts: string[] = [];
+  while (packed.left > 0) texts.push(scalar.read(packed));
+  return texts;
+}
+
+const unlike = (field: protobuf.Field) => new DoesNotFit(`The field ${field.name} is not what the schema says.`);
+
+function scalarOf(type: string, resolved: protobuf.ReflectionObject | null): Scalar {
+  if (resolved instanceof protobuf.Enum)
+    return {
+      wire: WIRE.varint,
+      read(from) {
+        const value = Number(BigInt.asIntN(32, from.varint()));
+        const name = resolved.valuesById[value];
+        return name === undefined ? String(value) : JSON.stringify(name);
+      },
+    };
+  const scalar = SCALARS[type];
+  if (!scalar) throw new DoesNotFit(`The schema has a type ${type} that can not be read.`);
+  return scalar;
+}
+
+function entryText(field: protobuf.MapField, bytes: Buffer, depth: number): string {
+  const from = new BytesReader(bytes);
+  const keyed = SCALARS[field.keyType]!;
+  const isMessage = field.resolvedType instanceof protobuf.Type;
+  let key: string | null = null;
+  let value: string | null = null;
+  while (from.left > 0) {
+    const tag = from.count();
+    const [id, wire] = [Math.floor(tag / 8), tag % 8];
+    if (id === 1 && wire === keyed.wire) key = keyed.read(from);
+    else if (id === 2)
+      value = isMessage
+        ? messageText(field.resolvedType as protobuf.Type, from.take(from.count()), depth + 1)
+        : scalarOf(field.type, field.resolvedType).read(from);
+    else skip(from, wire);
+  }
+  key ??= field.keyType === 'string' ? '' : field.keyType === 'bool' ? 'false' : '0';
+  value ??= defaultText(field);
+  return `${key.startsWith('"') ? key : JSON.stringify(key)}:${value}`;
+}
+
+/** What an entry means that leaves its value out. */
+function defaultText({ type, resolvedType }: protobuf.MapField): string {
+  if (resolvedType instanceof protobuf.Type) return '{}';
+  if (resolvedType instanceof protobuf.Enum) return JSON.stringify(resolvedType.valuesById[0] ?? 0);
+  return type === 'string' || type === 'bytes' ? '""' : type === 'bool' ? 'false' : '0';
+}
+
+function skip(from: BytesReader, wire: number): void {
+  if (wire === WIRE.varint) from.varint();
+  else if (wire === WIRE.fixed64) from.take(8);
+  else if (wire === WIRE.bytes) from.take(from.count());
+  else if (wire === WIRE.fixed32) from.take(4);
+  else throw new DoesNotFit('The value is not a Protobuf message.');
+}

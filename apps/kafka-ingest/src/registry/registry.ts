@@ -1,0 +1,109 @@
+import { DoesNotFit, NONE, type Encoded } from '../record-text.js';
+import { avroReader, SchemaUnreadable } from './avro.js';
+import { jsonSchemaReader } from './json-schema.js';
+import { protobufReader } from './protobuf.js';
+import type { SchemaSource } from './schema-source.js';
+
+export type SchemaKind = 'avro' | 'json_schema' | 'protobuf';
+
+interface Schema {
+  readonly kind: SchemaKind;
+  /** @throws DoesNotFit */
+  read(value: Buffer): string;
+}
+
+interface Text {
+  readonly name: string;
+  readonly text: string;
+}
+
+const HEAD = 5;
+const MAGIC = 0;
+const KINDS: Readonly<Record<string, SchemaKind>> = { AVRO: 'avro', JSON: 'json_schema', PROTOBUF: 'protobuf' };
+const MOST_SCHEMAS = 1_000;
+const MOST_REFERENCES = 100;
+
+/** Does a value begin as Confluent's wire format does: a zero, then the id of its schema? */
+export const schemaIdOf = (value: Buffer | null): number | null =>
+  value !== null && value.length >= HEAD && value[0] === MAGIC ? value.readUInt32BE(1) : null;
+
+/** Schemas by id, fetched once: a registry never changes one. */
+export class Registry {
+  readonly #schemas = new Map<number, Schema>();
+
+  constructor(private readonly source: SchemaSource) {}
+
+  /** Fetches what these values need. @throws StreamError `source_unreachable`: to be tried again */
+  async prepare(values: readonly (Buffer | null)[]): Promise<void> {
+    for (const value of values) {
+      const id = schemaIdOf(value);
+      if (id === null || this.#schemas.has(id)) continue;
+      // Invariant 6
+      if (this.#schemas.size >= MOST_SCHEMAS) this.#schemas.clear();
+      this.#schemas.set(id, await this.#fetch(id));
+    }
+  }
+
+  /** Of a value whose schema was prepared. @throws DoesNotFit */
+  encode(value: Buffer | null, kind: SchemaKind | null): Encoded {
+    if (value === null) return NONE;
+    const id = schemaIdOf(value);
+    const schema = id === null ? undefined : this.#schemas.get(id);
+    if (!schema) throw new DoesNotFit('The value does not begin with the id of a schema.');
+    if (kind !== null && schema.kind !== kind) throw new DoesNotFit(`Schema ${id} is ${schema.kind}, not ${kind}.`);
+    return { json: schema.read(value.subarray(HEAD)), encoding: 'json' };
+  }
+
+  async #fetch(id: number): Promise<Schema> {
+    const found = await this.source.get(`schemas/ids/${id}`);
+    // Avro is what a registry does not name.
+    const type = typeof found['schemaType'] === 'string' ? found['schemaType'] : 'AVRO';
+    const kind = KINDS[type];
+    const references = await this.#references(found['references'], new Map());
+    try {
+      const read = readerOf(kind, String(found['schema']), references);
+      if (kind && read) return { kind, read };
+      return unreadable(id, `of the type ${type}`);
+    } catch (error) {
+      if (error instanceof SchemaUnreadable || error instanceof SyntaxError) return unreadable(id, 'not readable');
+      throw error;
+    }
+  }
+
+  /** What a schema refers to, the deepest first. */
+  async #references(given: unknown, found: Map<string, string>): Promise<Text[]> {
+    for (const one of Array.isArray(given) ? (given as Record<string, unknown>[]) : []) {
+      const name = String(one['name']);
+      if (found.has(name) || found.size >= MOST_REFERENCES) continue;
+      const path = `subjects/${encodeURIComponent(String(one['subject']))}/versions/${Number(one['version'])}`;
+      const schema = await this.source.get(path);
+      await this.#references(schema['references'], found);
+      found.set(name, String(schema['schema']));
+    }
+    return [...found].map(([name, text]) => ({ name, text }));
+  }
+}
+
+function readerOf(kind: SchemaKind | undefined, schema: string, references: readonly Text[]) {
+  switch (kind) {
+    case 'avro':
+      return avroReader(
+        JSON.parse(schema),
+        references.map(({ text }) => JSON.parse(text) as unknown),
+      );
+    case 'json_schema':
+      return jsonSchemaReader(schema, references);
+    case 'protobuf':
+      return protobufReader(schema, references);
+    case undefined:
+      return null;
+  }
+}
+
+/** Its values are set aside: a registry never changes a schema, so that trying again would not help. */
+const unreadable = (id: number, why: string): Schema => ({
+  kind: 'avro',
+  read: () => {
+    throw new DoesNotFit(`Schema ${id} is ${why}.`);
+  },
+});

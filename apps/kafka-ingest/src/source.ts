@@ -1,0 +1,164 @@
+import {
+  CONNECTED,
+  StreamError,
+  type ChangeBatch,
+  type Check,
+  type Lag,
+  type Position,
+  type Positions,
+  type ReleaseReport,
+  type SnapshotProgress,
+  type Source,
+  type SourceContext,
+} from '@planasonix/core';
+import { KafkaCluster, kafkaSettings, partitionName, toStreamError, type KafkaSettings } from '@planasonix/kafka';
+import { Batches } from './batches.js';
+import { parseConfig } from './config.js';
+import { ReaderGroup } from './group.js';
+import { lagOf } from './lag.js';
+import { openPartitions, earliest } from './opening.js';
+import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
+import { decodePosition, encodeStarts, NOTEBOOK } from './position.js';
+import { preflight } from './preflight.js';
+import { Reading } from './reading.js';
+import { Registry } from './registry/registry.js';
+import { SchemaSource } from './registry/schema-source.js';
+import { settlePosition } from './settle-position.js';
+
+/** How often it looks whether there are more topics or partitions. */
+const LOOK_EVERY_MS = 5_000;
+/** How long nothing may come before it looks at other things. */
+const IDLE_MS = 500;
+
+/** One stream's view of a Kafka cluster. */
+export class KafkaSource implements Source {
+  private readonly config;
+  private readonly settings: KafkaSettings;
+  private readonly cluster: KafkaCluster;
+  private readonly group: ReaderGroup;
+  private reading: Reading | null = null;
+  private looked: { readonly partitions: readonly Partition[]; readonly until: number } | null = null;
+
+  constructor(private readonly context: SourceContext) {
+    const { config, connection, outbound, log, clock, streamId } = context;
+    if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
+    this.config = parseConfig(config);
+    this.settings = kafkaSettings(connection);
+    this.cluster = new KafkaCluster({ settings: this.settings, outbound, log, clock });
+    this.group = new ReaderGroup({
+      ...{ cluster: this.cluster, streamId, clock, log, owned: context.owned },
+      remember: (owned) => context.remember(owned),
+    });
+  }
+
+  async check(signal: AbortSignal): Promise<readonly Check[]> {
+    const { cluster, config, settings } = this;
+    const registry = this.schemas();
+    return preflight({ cluster, config, user: settings.sasl?.username ?? null, registry, signal });
+  }
+
+  async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    try {
+      yield* this.batches(from, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw toStreamError(error, 'reading');
+    }
+  }
+
+  async ack(partition: string, position: Position): Promise<void> {
+    if (partition !== NOTEBOOK) await this.group.durable(partition, decodePosition(position));
+  }
+
+  async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
+    const { cluster, context, reading } = this;
+    try {
+      const partitions = await this.lately(signal);
+      return await lagOf({ cluster, partitions, from, newest: reading?.newest ?? null, clock: context.clock, signal });
+    } catch (error) {
+      throw toStreamError(error, 'looking at the lag');
+    }
+  }
+
+  async settle(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions> {
+    try {
+      return await settlePosition(
+        { cluster: this.cluster, partitions: await this.partitions(signal), signal },
+        wanted,
+        from,
+      );
+    } catch (error) {
+      throw toStreamError(error, 'settling the position');
+    }
+  }
+
+  snapshot(): SnapshotProgress | null {
+    return null;
+  }
+
+  release(): Promise<ReleaseReport> {
+    return this.group.release();
+  }
+
+  async close(): Promise<void> {
+    this.reading?.close();
+    await this.group.close();
+    this.cluster.close();
+  }
+
+  private async partitions(signal: AbortSignal): Promise<Partition[]> {
+    const { cluster, config, settings } = this;
+    return partitionsOf(await wantedTopics(cluster, config, signal), config, settings.sasl?.username ?? null);
+  }
+
+  /** Good enough for the lag: asking for all topics of a large cluster each second is not. */
+  private async lately(signal: AbortSignal): Promise<readonly Partition[]> {
+    const now = this.context.clock.monotonic();
+    if (this.looked === null || now > this.looked.until)
+      this.looked = { partitions: await this.partitions(signal), until: now + LOOK_EVERY_MS };
+    return this.looked.partitions;
+  }
+
+  private async *batches(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const { cluster, config, context } = this;
+    const { onLostPosition: decision, clock, log } = context;
+    const given = decision === null ? null : { decision, positions: (await context.abandoned?.()) ?? from };
+    const { places, starts } = await openPartitions({
+      ...{ cluster, config, partitions: await this.partitions(signal), from, given, signal },
+    });
+    const reading = (this.reading = new Reading({
+      cluster,
+      config,
+      clock,
+      log,
+      user: this.settings.sasl?.username ?? null,
+    }));
+    reading.add(places);
+    yield CONNECTED;
+    if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
+    const schemas = this.schemas();
+    const encode = new Batches({
+      ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },
+      ...{ log, streamId: context.streamId, setAside: context.setAside },
+    });
+    let lookAt = clock.monotonic() + LOOK_EVERY_MS;
+    while (!signal.aborted) {
+      const chunk = await reading.next(IDLE_MS);
+      if (chunk !== null) yield await encode.batchOf(chunk);
+      if (clock.monotonic() < lookAt || signal.aborted) continue;
+      lookAt = clock.monotonic() + LOOK_EVERY_MS;
+      reading.add(await this.late(reading, signal));
+    }
+  }
+
+  private schemas(): SchemaSource | null {
+    const { schema_registry: settings } = this.config;
+    return settings === undefined ? null : new SchemaSource(settings, this.context.outbound);
+  }
+
+  /** Topics and partitions that came since: from their first record on. */
+  private async late(reading: Reading, signal: AbortSignal) {
+    const fresh = (await this.partitions(signal)).filter((one) => !reading.reads(partitionName(one)));
+    return fresh.length === 0 ? [] : earliest(this.cluster, fresh, signal);
+  }
+}

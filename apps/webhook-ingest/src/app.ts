@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { PATTERNS, systemClock, type CounterReport, type Log } from '@planasonix/core';
+import { consumeQueues, type AskJob, type QueueConsumer } from '@planasonix/lifecycle';
+import { createOutbound, endpointOf } from '@planasonix/outbound';
+import { RedisEmitter } from '@planasonix/service';
+import { ConnectionStore, DraftStore, InletLedger, PgStreamLedger, SecretBox, WorkerStore } from '@planasonix/store';
+import { Answers, LogBook, Sources } from '@planasonix/worker';
+import type { FastifyInstance } from 'fastify';
+import type { DataSource } from 'typeorm';
+import { Directory } from './directory.js';
+import { localBase, publicBase, type IngestEnv } from './env.js';
+import { Ingest } from './ingest.js';
+import { Inlets } from './inlets.js';
+import { Reporter } from './reporter.js';
+import { sendSample } from './sampler.js';
+import { ingestServer, listen } from './server.js';
+import { webhook } from './source-type.js';
+import { Storing } from './storing.js';
+
+const HEARTBEAT_MS = 2_000;
+/** What is under way at SIGTERM gets this long: longer than a delivery takes to become durable. */
+const DRAIN_MS = 5_000;
+/** The view of the store is older than this: not ready, though what is known is served. */
+const STALE_MS = 10_000;
+
+/** One instance: it serves every webhook stream, beside any number of others. */
+export class WebhookIngest {
+  readonly instance = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  announced = false;
+  private readonly stopping = new AbortController();
+  private readonly logs: LogBook;
+  private readonly emitter: RedisEmitter;
+  private readonly workers: WorkerStore;
+  private readonly inlets: Inlets;
+  private readonly directory: Directory;
+  private readonly reporter: Reporter;
+  private readonly server: FastifyInstance;
+  private readonly answers: Answers;
+  private queues: QueueConsumer | null = null;
+
+  constructor(
+    private readonly env: IngestEnv,
+    store: DataSource,
+    private readonly log: Log,
+  ) {
+    const clock = systemClock;
+    const { type: sourceType } = webhook;
+    const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
+    const outbound = createOutbound({
+      policy: env.OUTBOUND_POLICY,
+      reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
+    });
+    const ledger = new InletLedger(store, box);
+    this.workers = new WorkerStore(store);
+    const connections = new ConnectionStore(store, box);
+    this.logs = new LogBook({
+      redisUrl: env.REDIS_URL,
+      kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
+    });
+    this.emitter = new RedisEmitter(env.REDIS_URL, log);
+    this.inlets = new Inlets(this.logs);
+    const around = { outbound, clock, remoteKeys: new Map() };
+    const shared = { instance: this.instance, sourceType, inlets: this.inlets, clock, log };
+    this.directory = new Directory({ ...shared, ledger, around });
+    this.reporter = new Reporter({
+      ...shared,
+      directory: this.directory,
+      workers: this.workers,
+      report: (reports: readonly CounterReport[]) => void this.emitter.emit(PATTERNS.counters, reports),
+    });
+    const within = { directory: this.directory, reporter: this.reporter, clock };
+    const storing = new Storing({ ...within, inlets: this.inlets, ledger });
+    this.server = ingestServer(
+      new Ingest({ ...within, storing, publicBase: publicBase(env), addressRate: env.INGEST_ADDRESS_RATE }),
+    );
+    this.answers = new Answers({
+      sources: new Sources(webhook, outbound, log),
+      ledger: new PgStreamLedger(store, box),
+      connections,
+      drafts: new DraftStore(store, box),
+      logs: this.logs,
+    });
+  }
+
+  /** Resolves when it is announced; the door opens as soon as its port is free. */
+  async start(): Promise<void> {
+    const { type: sourceType, connectionTypes, configSchema } = webhook;
+    const announcement = {
+      id: this.instance,
+      sourceType,
+      connectionTypes,
+      configSchema,
+      host: hostname(),
+      pid: process.pid,
+    };
+    await this.workers.announce(announcement);
+    this.announced = true;
+    this.directory.start();
+    this.queues = consumeQueues(this.env.REDIS_URL, sourceType, {
+      look: () => this.directory.look(),
+      answer: (job, leftMs) => this.answer(job, leftMs),
+    });
+    void this.reporter.run(this.stopping.signal);
+    void this.keepAlive(announcement);
+    void this.listen();
+  }
+
+  /** A bell: the row of some stream has changed. */
+  nudged(): Promise<void> {
+    return this.directory.look();
+  }
+
+  isFresh(): boolean {
+    return this.directory.isFresh(STALE_MS);
+  }
+
+  /** Nothing new, what is under way becomes durable and is answered, then the rest (trap 38). */
+  async stop(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    this.stopping.abort();
+    // Whoever sends slowly is not waited for.
+    const late = setTimeout(() => this.server.server.closeAllConnections(), DRAIN_MS);
+    await Promise.allSettled([this.server.close(), this.queues?.close()]);
+    clearTimeout(late);
+    this.directory.stop();
+    await this.reporter.round(false).catch(() => undefined);
+    await this.workers.forget(this.instance).catch(() => undefined);
+    await Promise.allSettled([this.inlets.close(), this.logs.close(), this.emitter.close()]);
+  }
+
+  private answer(job: AskJob, leftMs: number): Promise<unknown> {
+    if (job.kind !== 'sample') return this.answers.answer(job, leftMs);
+    const bases = { publicBase: publicBase(this.env), localBase: localBase(this.env) };
+    return sendSample({ directory: this.directory, clock: systemClock, ...bases }, job.streamId ?? '');
+  }
+
+  private async listen(): Promise<void> {
+    const at = { port: this.env.INGEST_PORT, host: this.env.HOST };
+    try {
+      await listen(this.server, at, { clock: systemClock, log: this.log, signal: this.stopping.signal });
+    } catch (error) {
+      this.log.error({ err: error }, 'the door can not be opened');
+      process.exit(1);
+    }
+  }
+
+  private async keepAlive(announcement: Parameters<WorkerStore['heartbeat']>[0]): Promise<void> {
+    while (await systemClock.sleep(HEARTBEAT_MS, this.stopping.signal))
+      await this.workers
+        .heartbeat(announcement)
+        .catch((error: unknown) => this.log.debug({ err: error }, 'the store did not hear that this instance lives'));
+  }
+}

@@ -1,0 +1,163 @@
+import { StreamError, type JsonSchema } from '@planasonix/core';
+import { z } from 'zod';
+import { DURATION, milliseconds } from './duration.js';
+import { vendors } from './vendors/index.js';
+
+const MAX_SECRETS = 3;
+/** Bytes of one body at the most, whatever a stream asks for. Invariant 6. */
+export const LARGEST_BODY = 50 * 1024 * 1024;
+const LONGEST_WINDOW_MS = 30 * 86_400_000;
+
+const duration = z.string().regex(DURATION, 'is not a time such as 30s, 5m or 72h');
+const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'is not the name of a header');
+const pointer = z
+  .string()
+  .max(500)
+  .regex(/^(?:\/(?:[^~/]|~0|~1)*)+$/, 'is not a JSON pointer such as /customer/id');
+
+const secretList = (what: string) =>
+  z
+    .array(z.string().min(1).max(4096))
+    .min(1)
+    .max(MAX_SECRETS)
+    .meta({ description: `One to three live ${what}; any of them may be the right one.`, writeOnly: true });
+const until = z
+  .array(z.union([z.iso.datetime(), z.null()]))
+  .max(MAX_SECRETS)
+  .optional()
+  .meta({ description: 'When each of them ends (RFC 3339), set by `rotate-secret`; null: it does not.' });
+
+const hmac = z.strictObject({
+  type: z.literal('hmac'),
+  algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha256'),
+  encoding: z.enum(['hex', 'base64']).default('hex'),
+  signature_header: headerName.meta({ examples: ['X-Signature'] }),
+  timestamp_header: headerName.optional().meta({ description: 'Unix seconds, or milliseconds of 13 digits.' }),
+  signed: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/\{body\}/, 'does not name {body}')
+    .default('{body}')
+    .meta({
+      description: 'What is signed, from {timestamp}, {body}, {url} and {method}.',
+      examples: ['{timestamp}.{body}'],
+    }),
+  prefix: z
+    .string()
+    .max(50)
+    .default('')
+    .meta({ description: 'Before the signature.', examples: ['v1='] }),
+  tolerance: duration.default('5m').meta({ description: 'How far the timestamp may be from now, both ways.' }),
+  secrets: secretList('secrets'),
+  secrets_until: until,
+});
+const preset = z.strictObject({
+  type: z.literal('preset'),
+  preset: z.enum([...vendors.keys()] as [string, ...string[]]),
+  secrets: secretList('secrets (for SendGrid and Discord their public keys)'),
+  secrets_until: until,
+});
+const bearer = z.strictObject({ type: z.literal('bearer'), tokens: secretList('tokens'), tokens_until: until });
+const basic = z.strictObject({
+  type: z.literal('basic'),
+  users: z
+    .array(
+      z.strictObject({
+        username: z
+          .string()
+          .min(1)
+          .max(200)
+          .regex(/^[^:]*$/, 'must not contain a colon'),
+        password: z.string().min(1).max(4096).meta({ writeOnly: true }),
+      }),
+    )
+    .min(1)
+    .max(MAX_SECRETS),
+});
+/** Asymmetric ones: a public key that is taken for a shared secret is how tokens are forged. */
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
+const jwt = z.strictObject({
+  type: z.literal('jwt'),
+  jwks_url: z
+    .url({ protocol: /^https?$/ })
+    .max(2000)
+    .optional(),
+  keys: z
+    .array(z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']) }))
+    .min(1)
+    .max(20)
+    .optional(),
+  issuer: z.string().min(1).max(2000),
+  audience: z.string().min(1).max(2000),
+  algorithms: z.array(z.enum(ALGORITHMS)).min(1).default(['RS256', 'ES256']),
+});
+const none = z.strictObject({ type: z.literal('none') });
+
+const schema = z.strictObject({
+  auth: z
+    .discriminatedUnion('type', [hmac, preset, bearer, basic, jwt, none])
+    .meta({ description: 'How senders prove who they are. `none` has to be asked for by name.' }),
+  dedupe: z
+    .strictObject({
+      header: headerName.optional().meta({ description: "The delivery's id, where no preset knows it." }),
+      window: duration.default('72h').meta({ description: 'For so long a repeat is known as one; 30d at most.' }),
+    })
+    .default({ window: '72h' }),
+  ordering_key: z
+    .union([z.strictObject({ json_pointer: pointer }), z.strictObject({ header: headerName })])
+    .optional()
+    .meta({ description: 'What `partitionkey` is.', examples: [{ json_pointer: '/customer/id' }] }),
+  expand_array: z.boolean().default(false).meta({
+    description:
+      'Each element of a top-level array, or line of NDJSON, is an event of its own: all of a request or none.',
+  }),
+  backpressure: z.enum(['reject', 'queue', 'shed']).default('reject').meta({
+    description:
+      'Without room in the log: `reject` 429, `queue` waits for `queue_timeout`, `shed` 200 and the delivery is dropped.',
+  }),
+  queue_timeout: duration.default('10s').meta({ description: 'How long `queue` waits for room; 60s at most.' }),
+  max_body_bytes: z.int().min(1).max(LARGEST_BODY).default(5_242_880).meta({ description: 'As sent, and inflated.' }),
+  rate_limit_per_second: z.int().min(1).max(1_000_000).optional().meta({
+    description: 'Deliveries at each instance; beyond it 429. Default: no limit.',
+  }),
+});
+
+export type WebhookConfig = z.output<typeof schema>;
+export type Auth = WebhookConfig['auth'];
+
+/** As announced to the gateway. `x-ingest`: a stream of this type gets an address of its own. */
+export const configJsonSchema: JsonSchema = {
+  ...z.toJSONSchema(schema, { target: 'draft-2020-12', io: 'input' }),
+  'x-ingest': true,
+};
+
+const invalid = (message: string): never => {
+  throw new StreamError('config_invalid', message);
+};
+
+/** @throws StreamError `config_invalid` with every problem. */
+export function parseConfig(raw: unknown): WebhookConfig {
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success)
+    return invalid(
+      parsed.error.issues.map((issue) => `${issue.path.join('.') || 'config'}: ${issue.message}`).join('; '),
+    );
+  const { auth, dedupe, queue_timeout: wait } = parsed.data;
+  if (milliseconds(dedupe.window) > LONGEST_WINDOW_MS) invalid('dedupe.window: 30d at the most.');
+  if (milliseconds(wait) > 60_000) invalid('queue_timeout: 60s at the most.');
+  if (auth.type === 'hmac' && auth.signed.includes('{timestamp}') && auth.timestamp_header === undefined)
+    invalid('auth.timestamp_header: is needed where auth.signed names {timestamp}.');
+  if (auth.type === 'jwt' && (auth.jwks_url === undefined) === (auth.keys === undefined))
+    invalid('auth: give either jwks_url or keys.');
+  if (auth.type === 'jwt' && auth.keys?.some((key) => 'd' in key || 'k' in key))
+    invalid('auth.keys: must be public keys.');
+  return parsed.data;
+}
+
+/** The secrets that live now. */
+export const living = (secrets: readonly string[], ends: readonly (string | null)[] | undefined, nowMs: number) =>
+  secrets.filter((_, i) => {
+    const end = ends?.[i] ?? null;
+    return end === null || Date.parse(end) > nowMs;
+  });

@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto';
+import { StreamError, type Clock, type LastError, type Log } from '@planasonix/core';
+import type { InletLedger, ServedStream } from '@planasonix/store';
+import { doorOf, type Door } from './door.js';
+import type { Inlets } from './inlets.js';
+import type { Surroundings } from './verify/scheme-of.js';
+
+/** What changed takes effect within this time at every instance, also where no bell was heard. */
+const LOOK_MS = 400;
+/** However many ask for a look: deliveries to a stream that does not run do. */
+const SPACING_MS = 30;
+/** Logs that are opened at once. Invariant 6. */
+const OPENINGS_AT_ONCE = 8;
+/** What can't be opened now is tried again after this. */
+const AGAIN_MS = 500;
+
+export interface DirectoryDeps {
+  readonly instance: string;
+  readonly sourceType: string;
+  readonly ledger: Pick<InletLedger, 'versions' | 'streams' | 'beginOpening' | 'opened' | 'notOpened'>;
+  readonly inlets: Inlets;
+  readonly around: Surroundings;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Known {
+  readonly row: ServedStream;
+  /** `null`: its config can't be served. */
+  readonly door: Door | null;
+}
+
+/** All streams that this instance serves, as the store has them, and the opening of those that were started. */
+export class Directory {
+  #known: ReadonlyMap<string, Known> = new Map();
+  #byToken: ReadonlyMap<string, Door> = new Map();
+  #looking: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
+  #beganAt = Number.NEGATIVE_INFINITY;
+  #lookedAt: number | null = null;
+  readonly #opening = new Set<string>();
+  readonly #stopping = new AbortController();
+
+  constructor(private readonly deps: DirectoryDeps) {}
+
+  start(): void {
+    void this.#keepLooking();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** The store has answered lately, or at all. */
+  isFresh(withinMs: number): boolean {
+    return this.#lookedAt !== null && this.deps.clock.monotonic() - this.#lookedAt < withinMs;
+  }
+
+  /** By digest, so that the time of a look tells nothing about the tokens that there are. */
+  byToken(token: string): Door | null {
+    return this.#byToken.get(digest(token)) ?? null;
+  }
+
+  byId(id: string): Door | null {
+    return this.#known.get(id)?.door ?? null;
+  }
+
+  doors(): readonly Door[] {
+    return [...this.#known.values()].flatMap(({ door }) => (door === null ? [] : [door]));
+  }
+
+  /** Looks at the store, from now: a look that began before does not count. Never rejects. */
+  look(): Promise<void> {
+    const wait = this.#beganAt + SPACING_MS - this.deps.clock.monotonic();
+    if (this.#looking === null && wait <= 0)
+      return (this.#looking = this.#once().finally(() => (this.#looking = null)));
+    return (this.#next ??= this.#lookAfter(wait));
+  }
+
+  async #lookAfter(ms: number): Promise<void> {
+    await Promise.all([this.#looking, this.deps.clock.sleep(Math.max(0, ms))]);
+    this.#next = null;
+    return this.look();
+  }
+
+  /** The log of a stream that runs is not what it was: opens it anew, or says that it is lost. */
+  async reopen({ row }: Door): Promise<void> {
+    await this.#open(row, row.epoch);
+    await this.look();
+  }
+
+  async #keepLooking(): Promise<void> {
+    do await this.look();
+    while (await this.deps.clock.sleep(LOOK_MS, this.#stopping.signal));
+  }
+
+  async #once(): Promise<void> {
+    const { ledger, sourceType, clock, log } = this.deps;
+    this.#beganAt = clock.monotonic();
+    try {
+      const versions = await ledger.versions(sourceType);
+      const changed = [...versions].filter(([id, version]) => !this.#isCurrent(id, version)).map(([id]) => id);
+      const rows = new Map((await ledger.streams(sourceType, changed)).map((row) => [row.id, row]));
+      const known = new Map<string, Known>();
+      for (const id of versions.keys()) {
+        const row = rows.get(id);
+        const entry = row ? { row, door: this.#doorOf(row) } : this.#known.get(id);
+        if (entry) known.set(id, entry);
+      }
+      this.#known = known;
+      this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
+      this.#lookedAt = clock.monotonic();
+      for (const { row } of known.values())
+        if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
+    } catch (error) {
+      // What is known serves on: the log refuses what is out of date.
+      log.debug({ err: error }, 'the store could not be looked at');
+    }
+  }
+
+  #isCurrent(id: string, version: string): boolean {
+    const known = this.#known.get(id);
+    const ends = known?.door?.secretEndsAt ?? null;
+    return known?.row.version === version && (ends === null || ends > this.deps.clock.now());
+  }
+
+  #doorOf(row: ServedStream): Door | null {
+    try {
+      return doorOf(row, this.deps.around);
+    } catch {
+      this.deps.log.warn({ streamId: row.id }, 'a stream can not be served: its config is not right');
+      return null;
+    }
+  }
+
+  /** Log first, row second: what the row says is true then (Invariant 7). */
+  async #open(row: ServedStream, again: number | null): Promise<void> {
+    const { ledger, inlets, instance, log, clock } = this.deps;
+    if (this.#opening.has(row.id) || this.#stopping.signal.aborted) return;
+    this.#opening.add(row.id);
+    try {
+      const begun = await ledger.beginOpening(instance, row.id, again);
+      if (begun === null) return;
+      const { held, generation } = begun;
+      try {
+        doorOf(row, this.deps.around);
+        const mark = await inlets.of(row.output).open(row.id, held.epoch, begun.mark);
+        const said = await ledger.opened(held, generation, mark);
+        if (said) log.info({ streamId: row.id, epoch: held.epoch }, 'stream open');
+        else await ledger.notOpened(held, generation, null, false);
+      } catch (error) {
+        const why = reasonOf(error, clock);
+        const final = why.recourse !== 'retry' && why.recourse !== 'fenced';
+        log.warn({ streamId: row.id, code: why.said.code }, 'a stream could not be opened');
+        await ledger.notOpened(held, generation, why.recourse === 'fenced' ? null : why.said, final);
+        if (!final) await clock.sleep(AGAIN_MS, this.#stopping.signal);
+      }
+    } catch (error) {
+      log.debug({ streamId: row.id, err: error }, 'the store did not hear of an opening');
+      await clock.sleep(AGAIN_MS, this.#stopping.signal);
+    } finally {
+      this.#opening.delete(row.id);
+    }
+  }
+}
+
+const digest = (token: string): string => createHash('sha256').update(token).digest('base64');
+
+function reasonOf(error: unknown, clock: Clock): { recourse: StreamError['recourse']; said: LastError } {
+  const known =
+    error instanceof StreamError
+      ? error
+      : new StreamError('config_invalid', 'A secret of the config is no key of its scheme', { cause: error });
+  const { code, message, hint, recourse } = known;
+  return { recourse, said: { code, message, hint, occurred_at: new Date(clock.now()).toISOString() } };
+}

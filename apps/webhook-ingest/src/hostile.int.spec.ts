@@ -1,0 +1,174 @@
+import { createConnection } from 'node:net';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
+import { eventually } from '@planasonix/testing';
+import {
+  ingestWorld,
+  post,
+  signedHeaders,
+  type HookStream,
+  type IngestWorld,
+  type Instance,
+} from './ingest-under-test.js';
+
+jest.setTimeout(120_000);
+
+describe('hostile and odd input', () => {
+  let world: IngestWorld;
+  let at: Instance;
+  let stream: HookStream;
+
+  beforeAll(async () => {
+    world = await ingestWorld();
+    at = await world.instance();
+    stream = await world.running({ auth: { type: 'none' }, max_body_bytes: 100_000 });
+    await eventually('it is served', async () => (await post(at, stream, '"first"')).status === 200);
+  });
+  afterAll(() => world.end());
+
+  const last = async () => JSON.parse((await world.entries(stream.id)).at(-1)!.data);
+  const path = () => `/ingest/${stream.token}`;
+
+  /** Sends bytes as they are; resolves with all that came back when the connection has ended or `withinMs` has passed. */
+  const raw = (bytes: string | Buffer, withinMs = 3_000): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = createConnection({ port: Number(new URL(at.base).port), host: '127.0.0.1' }, () =>
+        socket.write(bytes),
+      );
+      const chunks: Buffer[] = [];
+      const end = () => {
+        socket.destroy();
+        resolve(Buffer.concat(chunks).toString());
+      };
+      socket.setTimeout(withinMs, end);
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      socket.on('close', end);
+      socket.on('error', end);
+    });
+  const posted = (headers: readonly string[], body: string) =>
+    `POST ${path()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`;
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['deflate', deflateRawSync],
+    ['br', brotliCompressSync],
+  ])('takes %s apart, and checks the proof over the bytes as they were sent', async (encoding, pack) => {
+    const signed = await world.running();
+    const body = `{"packed":"${encoding} ${pack.name}"}`;
+    const packed = pack(body);
+    await eventually('it is served', async () => {
+      const headers = { 'content-encoding': encoding, ...signedHeaders(packed) };
+      return (await post(at, signed, packed, headers)).status === 200;
+    });
+    const [entry] = await world.entries(signed.id);
+    expect(JSON.parse(entry!.data).body).toEqual(JSON.parse(body));
+  });
+
+  it('a bomb is inflated no further than a body may be (trap 30)', async () => {
+    const bomb = gzipSync(Buffer.alloc(50_000_000));
+    expect(bomb.length).toBeLessThan(100_000);
+    const before = process.memoryUsage().rss;
+    expect((await post(at, stream, bomb, { 'content-encoding': 'gzip' })).status).toBe(413);
+    expect(process.memoryUsage().rss - before).toBeLessThan(40_000_000);
+    expect((await post(at, stream, bomb.subarray(0, 100), { 'content-encoding': 'gzip' })).status).toBe(400);
+    expect((await post(at, stream, 'x', { 'content-encoding': 'gzip, gzip' })).status).toBe(415);
+    expect((await post(at, stream, 'x', { 'content-encoding': 'zstd' })).status).toBe(415);
+  });
+
+  it('a body over the limit is 413, said or not', async () => {
+    expect((await post(at, stream, Buffer.alloc(100_001, 32))).status).toBe(413);
+    expect((await post(at, stream, Buffer.alloc(100_000, 32))).status).toBe(200);
+    const chunk = `8000\r\n${'x'.repeat(0x8000)}\r\n`;
+    const answer = await raw(posted(['Transfer-Encoding: chunked'], chunk.repeat(8)));
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
+  });
+
+  it('only a POST is a delivery', async () => {
+    for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+      const answer = await fetch(at.base + path(), { method });
+      expect([method, answer.status, answer.headers.get('allow')]).toEqual([method, 405, 'POST']);
+    }
+    for (const url of ['/', '/ingest', '/ingest/', `${path()}/more`, '/ingest/%ff', `/ingest/${'x'.repeat(5_000)}`])
+      expect([url, (await fetch(at.base + url, { method: 'POST' })).status]).toEqual([url, 404]);
+  });
+
+  it('numbers, repeated keys, odd names and lone surrogates stay the text that came (trap 31)', async () => {
+    const body = String.raw`{"n":9007199254740993.10,"a":1,"a":2,"__proto__":{"x":1},"constructor":null,"s":"\ud800"}`;
+    expect((await post(at, stream, body)).status).toBe(200);
+    expect((await world.entries(stream.id)).at(-1)!.data.startsWith(`{"body":${body},"body_encoding":"json",`)).toBe(
+      true,
+    );
+    expect(({} as { x?: unknown }).x).toBeUndefined();
+  });
+
+  it('what is not JSON is text, and what is not text is base64 (trap 31)', async () => {
+    await post(at, stream, '{"broken":');
+    expect(await last()).toMatchObject({ body: '{"broken":', body_encoding: 'text' });
+    await post(at, stream, 'a=1&b=2', { 'content-type': 'application/x-www-form-urlencoded' });
+    expect(await last()).toMatchObject({ body: 'a=1&b=2', body_encoding: 'text' });
+    await post(at, stream, Buffer.from([0xff, 0x00, 0xc3]));
+    expect(await last()).toMatchObject({ body: '/wDD', body_encoding: 'base64' });
+    await post(at, stream, '['.repeat(50_000));
+    expect(await last()).toMatchObject({ body_encoding: 'text' });
+    await post(at, stream, '['.repeat(500) + ']'.repeat(500));
+    expect(await last()).toMatchObject({ body_encoding: 'text' });
+  });
+
+  it.each([
+    ';;;',
+    'text',
+    '*/*',
+    'application/json; charset=utf-7',
+    `x/${'y'.repeat(5_000)}`,
+    'application/json\u00e9',
+  ])('an absurd content type is no reason to lose a delivery: %s', async (type) => {
+    const answer = await raw(posted([`Content-Type: ${type}`, 'Content-Length: 2'], '{}'));
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it.each([
+    ['two lengths', ['Content-Length: 2', 'Content-Length: 3'], '{}'],
+    ['a length and chunks', ['Content-Length: 2', 'Transfer-Encoding: chunked'], '0\r\n\r\n'],
+    ['a length that is none', ['Content-Length: +2'], '{}'],
+    ['chunks that are none', ['Transfer-Encoding: chunked'], 'zz\r\n{}\r\n0\r\n\r\n'],
+    ['an encoding that is none', ['Transfer-Encoding: xchunked'], '0\r\n\r\n'],
+    ['a folded header', ['X-A: 1', ' Content-Length: 2'], '{}'],
+  ])('%s are refused, and nothing is taken in', async (_, headers, body) => {
+    const depth = await world.log.depth(stream.id);
+    expect(await raw(posted(headers, body))).toMatch(/^HTTP\/1.1 400 /);
+    expect(await world.log.depth(stream.id)).toBe(depth);
+  });
+
+  it('headers without end are refused', async () => {
+    const many = Array.from({ length: 2_000 }, (_, i) => `X-${i}: ${'v'.repeat(100)}`);
+    expect(await raw(posted(many, ''))).toMatch(/^HTTP\/1.1 431 /);
+  });
+
+  it('a body that is cut short is no event', async () => {
+    const depth = await world.log.depth(stream.id);
+    await raw(posted(['Content-Length: 1000'], '{"half":'), 300);
+    expect(await world.log.depth(stream.id)).toBe(depth);
+  });
+
+  it('requests that are sent without waiting are answered in order', async () => {
+    const one = (n: number, close: boolean) =>
+      `POST ${path()} HTTP/1.1\r\nHost: x\r\n${close ? 'Connection: close\r\n' : ''}Content-Length: ${String(n).length}\r\n\r\n${n}`;
+    const answer = await raw(Array.from({ length: 50 }, (_, i) => one(1_000 + i, i === 49)).join(''));
+    expect(answer.match(/HTTP\/1.1 200 /g)).toHaveLength(50);
+  });
+
+  it('whoever sends slowly is cut off, and holds up nobody (trap 30)', async () => {
+    const [headers, body] = [
+      raw('POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ', 30_000),
+      raw(posted(['Content-Length: 10'], '{'), 30_000),
+    ].map(async (answer) => {
+      const began = performance.now();
+      return [(await answer).slice(0, 13), performance.now() - began] as const;
+    });
+    expect((await post(at, stream, '{"beside":1}')).status).toBe(200);
+    const [[said, after], [bodySaid, bodyAfter]] = [await headers!, await body!];
+    expect([said, bodySaid]).toEqual(['HTTP/1.1 408 ', 'HTTP/1.1 408 ']);
+    expect(after).toBeLessThan(12_500);
+    expect(bodyAfter).toBeLessThan(16_500);
+  });
+});

@@ -1,0 +1,165 @@
+import { createHmac } from 'node:crypto';
+import { systemClock, type EventLog, type LogEntry, type PipelineOutput, type StreamCommand } from '@planasonix/core';
+import { AskService, CommandService, DeleteService, DepartedLogs, QueueProducer } from '@planasonix/lifecycle';
+import { openLog } from '@planasonix/sinks';
+import {
+  DepartedLogStore,
+  ForgottenStore,
+  openStore,
+  PgStreamLedger,
+  PipelineStore,
+  SecretBox,
+  splitSecrets,
+  StreamCommands,
+  StreamDeletion,
+  StreamStore,
+  WorkerStore,
+  WorkspaceStore,
+  type Actor,
+} from '@planasonix/store';
+import { eventually, freePort, startPostgres, startRedis } from '@planasonix/testing';
+import type { DataSource } from 'typeorm';
+import { WebhookIngest } from './app.js';
+import { configJsonSchema } from './config.js';
+import { readIngestEnv } from './env.js';
+
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+export const SECRET = 'a secret of some length';
+
+/** One instance in this process. */
+export interface Instance {
+  readonly base: string;
+  serves(streamId: string): boolean;
+  end(): Promise<void>;
+}
+
+export interface HookStream {
+  readonly id: string;
+  readonly token: string;
+}
+
+export interface HookAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // JSON from outside: the assertions give it a shape.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly json: any;
+}
+
+/** Signed as `planasonix` deliveries are. */
+export function signedHeaders(body: string | Buffer, secret = SECRET, atMs = Date.now()): Record<string, string> {
+  const at = String(Math.floor(atMs / 1000));
+  const mac = createHmac('sha256', secret)
+    .update(body.length > 0 ? `${at}.` : at)
+    .update(body);
+  return { 'x-planasonix-timestamp': at, 'x-planasonix-signature': `v1=${mac.digest('hex')}` };
+}
+
+export const planasonix = { type: 'preset', preset: 'planasonix', secrets: [SECRET] };
+
+/** Servers, and the control plane without its HTTP: what an instance is surrounded by. */
+export async function ingestWorld() {
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  const store: DataSource = await openStore(postgres.url(), { log: quiet });
+  const box = new SecretBox(ENCRYPTION_KEY);
+  const [streams, commands, ledger] = [
+    new StreamStore(store, box),
+    new StreamCommands(store),
+    new PgStreamLedger(store, box),
+  ];
+  const actor: Actor = {
+    ...{ workspaceId: (await new WorkspaceStore(store).create('w')).id },
+    ...{ keyId: null, address: null, requestId: null },
+  };
+  const log: EventLog = openLog({ type: 'redis_stream' }, { redisUrl: redis.url });
+  const queues = new QueueProducer(redis.url);
+  const eventLog = () => log;
+  // No bell is rung: instances have to see for themselves.
+  const silent = { kick: () => {}, nudge: () => {}, eventLog, clock: systemClock };
+  const asks = new AskService(new WorkerStore(store), queues, systemClock);
+  const service = new CommandService({ commands, ledger, ...silent });
+  const deletes = new DeleteService({
+    commands,
+    ledger,
+    service,
+    asks,
+    forgotten: new ForgottenStore(store, box),
+    deletion: new StreamDeletion(store),
+    logs: new DepartedLogs({ store: new DepartedLogStore(store), eventLog, clock: systemClock, log: quiet }),
+    ...silent,
+  });
+  const instances: Instance[] = [];
+  let names = 0;
+
+  const world = {
+    ...{ postgres, redis, store, streams, ledger, log, asks, actor },
+    async instance(extra: Record<string, string> = {}): Promise<Instance> {
+      const port = await freePort();
+      const env = readIngestEnv({
+        ...{ DATABASE_URL: postgres.url(), REDIS_URL: redis.url, ENCRYPTION_KEY, NODE_ENV: 'test' },
+        ...{ INGEST_PORT: String(port), ...extra },
+      });
+      const own = await openStore(postgres.url(), { log: quiet, poolSize: 6 });
+      const ingest = new WebhookIngest(env, own, quiet);
+      await ingest.start();
+      const base = `http://127.0.0.1:${port}`;
+      await eventually('it listens', () => fetch(base).then(() => true));
+      const serves = (id: string) => ingest['directory'].byId(id)?.isOpen === true;
+      const one = { base, serves, end: () => ingest.stop().then(() => own.destroy()) };
+      instances.push(one);
+      return one;
+    },
+    async create(config: Record<string, unknown> = {}, output: object = { type: 'redis_stream' }): Promise<HookStream> {
+      const name = `s${++names}`;
+      const pipeline = await new PipelineStore(store).create(actor, { name, output } as never);
+      const split = splitSecrets(configJsonSchema, { auth: planasonix, ...config });
+      const token = `token${names}`.padEnd(32, 'x');
+      const row = await streams.create(actor, {
+        ...{ name, sourceType: 'webhook', pipelineId: pipeline.id, connectionId: null },
+        ...{ config: split.shown, secrets: split.secrets, ingestToken: token },
+      });
+      return { id: row.id, token };
+    },
+    command: (id: string, command: StreamCommand) => service.execute(actor, id, command),
+    remove: (id: string, purge = false) => deletes.remove(actor, id, { force: false, purge }),
+    row: async (id: string) => (await streams.get(actor.workspaceId, id))!,
+    /** Created, started, and served by every instance. */
+    async running(config: Record<string, unknown> = {}, output?: object): Promise<HookStream> {
+      const stream = await world.create(config, output);
+      await world.command(stream.id, 'start');
+      await eventually('every instance serves it', () =>
+        Promise.resolve(instances.every((one) => one.serves(stream.id))),
+      );
+      return stream;
+    },
+    async entries(id: string): Promise<readonly LogEntry[]> {
+      return log.read(id, { limit: 1_000_000 });
+    },
+    async end() {
+      await Promise.all(instances.map((one) => one.end()));
+      await queues.close();
+      await log.close();
+      await store.destroy();
+      await Promise.all([postgres.stop('immediate'), redis.stop()]);
+    },
+  };
+  return world;
+}
+
+export type IngestWorld = Awaited<ReturnType<typeof ingestWorld>>;
+export type Output = PipelineOutput;
+
+export async function post(
+  { base }: Instance,
+  { token }: { readonly token: string },
+  body: string | Buffer,
+  headers: Record<string, string> = signedHeaders(body),
+): Promise<HookAnswer> {
+  const response = await fetch(`${base}/ingest/${token}`, {
+    method: 'POST',
+    body: body.length === 0 ? undefined : body,
+    headers: { 'content-type': 'application/json', ...headers },
+  });
+  return { status: response.status, headers: response.headers, json: await response.json().catch(() => null) };
+}

@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '@planasonix/core';
+import { handshaken, refusal, type Answer } from './answer.js';
+import { inflated, encodingOf, type Encoding } from './body/inflate.js';
+import { isJson } from './body/json-text.js';
+import { Memory, readBody, type Read } from './body/read.js';
+import type { Directory } from './directory.js';
+import type { Door } from './door.js';
+import { intakeOf, type Delivery } from './intake.js';
+import { Rates } from './rates.js';
+import type { Reporter } from './reporter.js';
+import type { Storing } from './storing.js';
+import type { SignedRequest, Verdict } from './verify/scheme.js';
+import { SignatureScheme } from './verify/signature.js';
+
+const DEFAULT_BODY = 5_242_880;
+const BODY_MS = 15_000;
+/** Bytes of bodies that are held at once: in all, and for one stream. Invariant 6. */
+const HELD = { all: 256 * 1024 * 1024, stream: 96 * 1024 * 1024 } as const;
+
+export interface IngestDeps {
+  readonly directory: Directory;
+  readonly reporter: Reporter;
+  readonly storing: Storing;
+  readonly clock: Clock;
+  /** What users are shown, without the path. */
+  readonly publicBase: string;
+  /** Deliveries a second from one address; 0: no limit. */
+  readonly addressRate: number;
+}
+
+/** Does the same work where there is no stream as where there is one. */
+const decoy = new SignatureScheme(
+  {
+    ...{ algorithm: 'sha256', encoding: 'hex', headers: ['x-signature'], form: { kind: 'whole', prefix: '' } },
+    read: () => ({ signatures: ['00'.repeat(32)], timestamp: '' }),
+    signed: '{body}',
+  },
+  [randomBytes(32).toString('hex')],
+);
+
+/** One request, from its headers to its answer. */
+export class Ingest {
+  readonly #rates: Rates;
+  readonly #memory = new Memory(HELD.all);
+  readonly #memories = new WeakMap<object, Memory>();
+
+  constructor(private readonly deps: IngestDeps) {
+    this.#rates = new Rates(deps.clock);
+  }
+
+  async answer(request: IncomingMessage, token: string): Promise<Answer> {
+    const door = this.deps.directory.byToken(token);
+    const answer = await this.#judge(request, door);
+    // What nobody has proved tells a user nothing of a stream that does not run.
+    if (door !== null) this.#note(door, answer);
+    return answer;
+  }
+
+  #note(door: Door, { status, reason, eventId, id }: Answer): void {
+    const at = new Date(this.deps.clock.now()).toISOString();
+    const short = eventId === null ? null : eventId.slice(0, 200).toWellFormed();
+    this.deps.reporter.of(door).answered({ at, status, reason, event_id: short, id });
+  }
+
+  async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
+    if (request.method !== 'POST') return refusal('method_not_allowed');
+    const max = door?.config.max_body_bytes ?? DEFAULT_BODY;
+    if (Number(request.headers['content-length'] ?? 0) > max) return refusal('too_large');
+    const encoding = encodingOf(request.headers['content-encoding']);
+    if (encoding === null) return refusal('encoding_unsupported');
+    const wait = this.#wait(request, door);
+    if (wait > 0) return refusal('rate_limited', { waitMs: wait });
+    const receivedAtMs = this.deps.clock.now();
+    const memories = [this.#memory, ...(door ? [this.#memoryOf(door)] : [])];
+    const { read, release } = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, memories);
+    try {
+      if (!Buffer.isBuffer(read)) return unread(read);
+      return await this.#admit(request, { door, body: read, encoding, receivedAtMs });
+    } finally {
+      release();
+    }
+  }
+
+  async #admit(
+    request: IncomingMessage,
+    of: { door: Door | null; body: Buffer; encoding: Encoding; receivedAtMs: number },
+  ): Promise<Answer> {
+    const { door, body, encoding, receivedAtMs } = of;
+    const verdict = await verified(door, this.#signed(request, body));
+    if (door === null) return refusal('not_found');
+    if (!verdict.valid)
+      // Without a proof a stream that does not run can't be told from one that is not there.
+      return refusal(door.isOpen ? 'unauthorized' : 'not_found', { reason: verdict.reason });
+    const open = await this.#running(door);
+    if (open === null) return refusal('not_running');
+    const plain = await inflated(body, encoding, open.config.max_body_bytes);
+    if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
+    if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
+    const shaken = open.handshake && isJson(plain) ? open.handshake(JSON.parse(plain.toString())) : null;
+    if (shaken) return handshaken(shaken);
+    const taken = intakeOf(open, deliveryOf(request, { body: plain, signed: verdict.signed, receivedAtMs }));
+    if (taken === null) return refusal('unreadable', { reason: 'json_broken' });
+    return this.deps.storing.store(open, taken);
+  }
+
+  /** It may just have been started: the store is asked once more before it is turned away. */
+  async #running(door: Door): Promise<Door | null> {
+    if (door.isOpen) return door;
+    await this.deps.directory.look();
+    const now = this.deps.directory.byId(door.id);
+    return now?.isOpen ? now : null;
+  }
+
+  #wait(request: IncomingMessage, door: Door | null): number {
+    const { addressRate } = this.deps;
+    const address = request.socket.remoteAddress ?? '';
+    const slow = addressRate > 0 ? this.#rates.take(`a:${address}`, addressRate) : 0;
+    const limit = door?.config.rate_limit_per_second;
+    return slow > 0 || !limit ? slow : this.#rates.take(`s:${door.id}`, limit);
+  }
+
+  #memoryOf(door: Door): Memory {
+    const tally = this.deps.reporter.of(door);
+    let memory = this.#memories.get(tally);
+    if (memory === undefined) this.#memories.set(tally, (memory = new Memory(HELD.stream)));
+    return memory;
+  }
+
+  #signed(request: IncomingMessage, body: Buffer): SignedRequest {
+    const { headers, method = '', url = '' } = request;
+    return {
+      method,
+      url: this.deps.publicBase + url,
+      body,
+      nowMs: this.deps.clock.now(),
+      header: (name) => {
+        const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+        return typeof value === 'string' ? value : null;
+      },
+    };
+  }
+}
+
+async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
+  return door === null ? decoy.verify(request) : door.scheme.verify(request);
+}
+
+function unread(read: Exclude<Read, Buffer>): Answer {
+  switch (read) {
+    case 'too_large':
+      return refusal('too_large');
+    case 'too_slow':
+      return refusal('body_too_slow');
+    case 'no_memory':
+      return refusal('busy');
+    case 'cut_short':
+      return refusal('unreadable', { reason: 'body_cut_short' });
+  }
+}
+
+function deliveryOf(
+  { method = '', headers, rawHeaders }: IncomingMessage,
+  of: Pick<Delivery, 'body' | 'signed' | 'receivedAtMs'>,
+): Delivery {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
+  return { method, contentType: headers['content-type'] ?? '', headers: pairs, ...of };
+}

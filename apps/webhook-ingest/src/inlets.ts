@@ -1,0 +1,27 @@
+import { StreamError, type EventLog, type Inlet, type PipelineOutput } from '@planasonix/core';
+
+/** One writing end per kind of log, shared by all streams that go there. */
+export class Inlets {
+  private readonly made = new Map<EventLog, Inlet>();
+
+  constructor(private readonly logs: { of(output: PipelineOutput): EventLog }) {}
+
+  /** @throws StreamError `config_invalid` where this kind of log can't have many writers. */
+  of(output: PipelineOutput): Inlet {
+    const log = this.logs.of(output);
+    let inlet = this.made.get(log);
+    if (inlet === undefined) {
+      inlet = log.inlet?.();
+      if (inlet === undefined)
+        throw new StreamError('config_invalid', `A log of type "${output.type}" can't take webhooks`, {
+          hint: 'Give the stream a pipeline whose output is redis_stream.',
+        });
+      this.made.set(log, inlet);
+    }
+    return inlet;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.made.values()].map((inlet) => inlet.close()));
+  }
+}

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import type { Intake, IntakePart } from '@planasonix/core';
+import { contentOf, MOST_PARTS, partsOf, type Content } from './body/content.js';
+import { isJson, scalarAt } from './body/json-text.js';
+import type { Door } from './door.js';
+
+/** A request whose proof is valid, its body inflated. */
+export interface Delivery {
+  readonly method: string;
+  readonly contentType: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer;
+  /** What the proof covers. */
+  readonly signed: readonly Buffer[];
+  readonly receivedAtMs: number;
+}
+
+export interface Taken {
+  readonly intake: Intake;
+  readonly eventId: string | null;
+  /** Set where the delivery was taken apart. */
+  readonly events: number | null;
+}
+
+const TYPE = 'com.planasonix.webhook.received';
+const LONGEST_ID = 200;
+const LONGEST_KEY = 1_000;
+
+function digest(parts: readonly (Buffer | string)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('base64url');
+}
+
+/** What a delivery becomes. @returns `null` where it has to be taken apart and can't be. */
+export function intakeOf(door: Door, delivery: Delivery): Taken | null {
+  const { config, places } = door;
+  const { body, contentType, receivedAtMs } = delivery;
+  const find = finder(delivery);
+  const eventId = (places.eventId && find(places.eventId)) || null;
+  const eventType = places.eventType ? find(places.eventType) : null;
+  const contents = config.expand_array ? partsOf(body, contentType) : [contentOf(body, contentType)];
+  if (contents === null || contents.length > MOST_PARTS) return null;
+  const time = new Date(receivedAtMs).toISOString();
+  const frame = frameOf(door, delivery, { eventId, eventType, time });
+  const parts = contents.map((content): IntakePart => ({
+    partitionkey: partitionKey(door, delivery, content),
+    data: dataOf(frame, content),
+  }));
+  return {
+    intake: {
+      ...namesOf(door, delivery, eventId),
+      windowMs: door.windowMs,
+      type: TYPE,
+      subject: door.name,
+      time,
+      timeMs: receivedAtMs,
+      parts,
+      expanded: config.expand_array,
+    },
+    eventId,
+    events: config.expand_array ? parts.length : null,
+  };
+}
+
+/**
+ * The id, and what a repeat has in common with the first. An id that the proof does not cover can be forged, so that the
+ * body counts with it; without an id it is all that the proof covers, time included, for two deliveries may be equal.
+ */
+function namesOf({ id, places }: Door, { body, signed }: Delivery, eventId: string | null) {
+  if (eventId === null) {
+    const sum = digest(signed);
+    const only = `${id}/${sum}`;
+    return { id: only, otherId: only, sameDelivery: `s:${sum}`, sameId: `s:${sum}` };
+  }
+  const plain = eventId.length <= LONGEST_ID ? eventId.replace(/[^\w.:@=+-]/g, encoded) : digest([eventId]);
+  const sameId = `i:${digest([eventId])}`;
+  const sum = places.idIsSigned ? '' : digest([eventId, '\0', body]);
+  return {
+    id: `${id}/${plain}`,
+    otherId: `${id}/${plain}~${sum.slice(0, 12)}`,
+    sameDelivery: places.idIsSigned ? sameId : `b:${sum}`,
+    sameId,
+  };
+}
+
+/** So that neither `/` nor `~` of an id looks like ours. */
+const encoded = (char: string): string => `%${char.codePointAt(0)!.toString(16)}.`;
+
+function finder({ body, headers }: Delivery) {
+  let json: boolean | null = null;
+  return (place: { readonly header: string } | { readonly pointer: string }): string | null => {
+    if ('header' in place) return headers.find(([name]) => name.toLowerCase() === place.header)?.[1] ?? null;
+    json ??= isJson(body);
+    return json ? scalarAt(body, place.pointer) : null;
+  };
+}
+
+function partitionKey({ config }: Door, { headers }: Delivery, { encoding, bytes }: Content): string {
+  const of = config.ordering_key;
+  if (of === undefined) return '';
+  if ('header' in of) {
+    const wanted = of.header.toLowerCase();
+    return (headers.find(([name]) => name.toLowerCase() === wanted)?.[1] ?? '').slice(0, LONGEST_KEY);
+  }
+  const key = encoding === 'json' ? (scalarAt(bytes, of.json_pointer) ?? '') : '';
+  return key.length > LONGEST_KEY ? digest([key]) : key.toWellFormed();
+}
+
+/** Everything of an event's data but its body, as the JSON text before and after it. */
+function frameOf(
+  door: Door,
+  { method, contentType, headers }: Delivery,
+  of: { readonly eventId: string | null; readonly eventType: string | null; readonly time: string },
+): string {
+  const shown = headers.filter(([name]) => !door.hidden.has(name.toLowerCase()));
+  return JSON.stringify({
+    headers: shown,
+    method,
+    content_type: contentType || null,
+    event_id: of.eventId,
+    event_type: of.eventType,
+    received_at: of.time,
+  }).slice(1);
+}
+
+function dataOf(frame: string, { encoding, bytes }: Content): Buffer {
+  const body =
+    encoding === 'json'
+      ? bytes
+      : Buffer.from(JSON.stringify(encoding === 'text' ? bytes.toString() : bytes.toString('base64')));
+  return Buffer.concat([Buffer.from('{"body":'), body, Buffer.from(`,"body_encoding":"${encoding}",${frame}`)]);
+}

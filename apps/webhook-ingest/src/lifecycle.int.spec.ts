@@ -1,0 +1,153 @@
+import { eventually } from '@planasonix/testing';
+import { ingestWorld, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
+
+jest.setTimeout(120_000);
+
+describe('streams that every instance serves', () => {
+  let world: IngestWorld;
+  let [one, two]: Instance[] = [];
+
+  beforeAll(async () => {
+    world = await ingestWorld();
+    [one, two] = await Promise.all([world.instance(), world.instance()]);
+  });
+  afterAll(() => world.end());
+
+  it('takes a delivery in at each instance, and the event is what is documented', async () => {
+    const stream = await world.running({ ordering_key: { json_pointer: '/customer/id' } });
+    const body = '{"customer":{"id":9007199254740993},  "b":1, "b":2}';
+    const first = await post(one!, stream, body);
+    expect(first).toMatchObject({
+      status: 200,
+      json: { received: true, id: expect.stringContaining(`${stream.id}/`) },
+    });
+    await eventually('the other one serves it', async () => {
+      const again = await post(two!, stream, body, signedHeaders(body));
+      return again.status === 200;
+    });
+    const [entry] = await world.entries(stream.id);
+    expect(entry).toMatchObject({
+      ...{ id: first.json.id, type: 'com.planasonix.webhook.received', source: `/streams/${stream.id}` },
+      partitionkey: '9007199254740993',
+    });
+    expect(entry!.data.startsWith(`{"body":${body},"body_encoding":"json","headers":[[`)).toBe(true);
+    const data = JSON.parse(entry!.data);
+    expect(data).toMatchObject({ method: 'POST', content_type: 'application/json', event_id: null, event_type: null });
+    expect(Date.parse(data.received_at)).toBe(Date.parse(entry!.time));
+    expect(entry!.data).not.toContain('x-planasonix-signature');
+  });
+
+  it('a start takes effect at every instance within a second, without a bell', async () => {
+    const stream = await world.create();
+    await world.command(stream.id, 'start');
+    const began = performance.now();
+    await Promise.all(
+      [one!, two!].map((at) => eventually('it is open', async () => (await post(at, stream, '{}')).status === 200)),
+    );
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('nothing is taken in any more once a stop or a pause is answered, at no instance (Invariant 7)', async () => {
+    const stream = await world.running();
+    await eventually('both serve it', async () => (await post(two!, stream, '{"n":0}')).status === 200);
+    for (const [command, status] of [
+      ['pause', 'paused'],
+      ['stop', 'stopped'],
+    ] as const) {
+      let [flooding, n] = [true, 0];
+      const flood = Promise.all(
+        [one!, two!, one!, two!].map(async (at) => {
+          while (flooding) await post(at, stream, `{"n":${++n}}`).catch(() => null);
+        }),
+      );
+      expect(await world.command(stream.id, command)).toMatchObject({ status });
+      const depth = await world.log.depth(stream.id);
+      const answers = await Promise.all([one!, two!].map((at) => post(at, stream, `{"after":"${command}"}`)));
+      expect(answers.map((answer) => answer.status)).toEqual([503, 503]);
+      expect(answers[0]!.headers.get('retry-after')).toMatch(/^\d+$/);
+      flooding = false;
+      await flood;
+      expect(await world.log.depth(stream.id)).toBe(depth);
+      if (command === 'pause') expect(await world.command(stream.id, 'resume')).toMatchObject({ status: 'running' });
+    }
+  });
+
+  it('a stream that was deleted and purged is not made anew by an instance that has not heard of it (trap 33)', async () => {
+    const stream = await world.running();
+    let posting = true;
+    const flood = Promise.all(
+      [one!, two!].map(async (at) => {
+        while (posting) await post(at, stream, JSON.stringify({ n: Math.random() })).catch(() => null);
+      }),
+    );
+    await world.remove(stream.id, true);
+    await eventually('the address is unknown', async () => (await post(one!, stream, '{}')).status === 404);
+    posting = false;
+    await flood;
+    expect(await world.log.depth(stream.id)).toBe(0);
+    expect((await world.redis.client().keys(`plnx:events:{${stream.id}}`)).length).toBe(0);
+  });
+
+  it('without a proof a stream that is stopped can not be told from an address that nobody has', async () => {
+    const stream = await world.create();
+    const wrong = {
+      'x-planasonix-timestamp': String(Math.floor(Date.now() / 1000)),
+      'x-planasonix-signature': `v1=${'0'.repeat(64)}`,
+    };
+    const answers = [
+      await post(one!, stream, '{}', wrong),
+      await post(one!, { token: 'nobody' }, '{}', wrong),
+      await post(one!, { token: 'nobody' }, '{}'),
+    ];
+    expect(answers.map(({ status, json }) => [status, json])).toEqual(
+      Array(3).fill([404, { error: { code: 'not_found', message: expect.any(String) } }]),
+    );
+    await eventually('with one it is', async () => (await post(one!, stream, '{}')).status === 503);
+  });
+
+  it('a refusal has one body, whatever the reason', async () => {
+    const stream = await world.running();
+    const at = Date.now();
+    const bodies = [
+      await post(one!, stream, '{}', {}),
+      await post(one!, stream, '{}', signedHeaders('{}', 'another secret')),
+      await post(one!, stream, '{}', signedHeaders('{}', undefined, at - 301_000)),
+      await post(one!, stream, '{}', signedHeaders('{}', undefined, at + 62_000)),
+      await post(one!, stream, '{}', { ...signedHeaders('{}'), 'x-planasonix-signature': 'v1=zz' }),
+    ];
+    expect(new Set(bodies.map(({ status, json }) => JSON.stringify([status, json]))).size).toBe(1);
+    expect(bodies[0]!.status).toBe(401);
+    await eventually('their reasons are noted for the user', async () => {
+      const notes = (await world.log.answers!(stream.id)).map((note) => JSON.parse(note).reason);
+      return [
+        'signature_missing',
+        'signature_wrong',
+        'timestamp_too_old',
+        'timestamp_in_future',
+        'signature_malformed',
+      ].every((reason) => notes.includes(reason));
+    });
+  });
+
+  it('events that were confirmed and are lost with the log are told, and not passed over (Invariant 2)', async () => {
+    const stream = await world.running();
+    await post(one!, stream, '{"lost":1}');
+    const client = world.redis.client();
+    await client.del(`plnx:events:{${stream.id}}`, `plnx:log:{${stream.id}}`);
+    expect((await post(one!, stream, '{"next":1}')).status).toBe(503);
+    await eventually('it says so', async () => {
+      const row = await world.row(stream.id);
+      return row.status === 'error' && row.last_error?.code === 'offset_gap';
+    });
+    await expect(world.command(stream.id, 'start')).rejects.toMatchObject({ code: 'position_lost' });
+  });
+
+  it('answers questions about its streams, and sends itself a sample', async () => {
+    const stream = await world.running();
+    const check = await world.asks.ask('webhook', { kind: 'check', streamId: stream.id }, 5_000);
+    expect(check).toMatchObject({ ok: true });
+    const sample = await world.asks.ask('webhook', { kind: 'sample', streamId: stream.id }, 8_000);
+    expect(sample).toMatchObject({ kind: 'sent', status: 200, body: { received: true } });
+    expect(await world.entries(stream.id)).toHaveLength(1);
+  });
+});

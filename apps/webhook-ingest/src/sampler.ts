@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '@planasonix/core';
+import type { Directory } from './directory.js';
+import { vendors } from './vendors/index.js';
+import { sampleHeaders } from './verify/sample.js';
+
+export type SampleAnswer =
+  | { readonly kind: 'sent'; readonly status: number; readonly body: unknown; readonly event_id: string }
+  /** Only the sender has the key. */
+  | { readonly kind: 'unsupported' }
+  | { readonly kind: 'unknown_stream' }
+  | { readonly kind: 'unreachable' };
+
+export interface SamplerDeps {
+  readonly directory: Directory;
+  readonly clock: Clock;
+  /** What senders are given, and where this instance or its neighbour listens. */
+  readonly publicBase: string;
+  readonly localBase: string;
+}
+
+const WITHIN_MS = 6_000;
+
+/** Sends a stream a delivery of its own, signed as its sender would, through the real door. */
+export async function sendSample({ directory, clock, ...bases }: SamplerDeps, streamId: string): Promise<SampleAnswer> {
+  await directory.look();
+  const door = directory.byId(streamId);
+  if (door === null) return { kind: 'unknown_stream' };
+  const eventId = `test_${randomBytes(9).toString('hex')}`;
+  const path = `/ingest/${door.row.token}`;
+  const { auth, dedupe } = door.config;
+  const text = JSON.stringify({
+    id: eventId,
+    event_id: eventId,
+    type: 'test',
+    event_type: 'test',
+    event: 'test',
+    test: true,
+  });
+  const body = Buffer.from(text);
+  const request = { method: 'POST', url: bases.publicBase + path, body, nowMs: clock.now() };
+  const proof = sampleHeaders(auth, request, eventId);
+  if (proof === null) return { kind: 'unsupported' };
+  const place = auth.type === 'preset' ? vendors.get(auth.preset)!.eventId : undefined;
+  const named = place && 'header' in place ? place.header : dedupe.header;
+  try {
+    const answer = await fetch(bases.localBase + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(named ? { [named]: eventId } : {}), ...proof },
+      body,
+      signal: AbortSignal.timeout(WITHIN_MS),
+    });
+    return { kind: 'sent', status: answer.status, body: await answer.json(), event_id: eventId };
+  } catch {
+    return { kind: 'unreachable' };
+  }
+}

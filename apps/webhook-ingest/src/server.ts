@@ -1,0 +1,82 @@
+import type { Socket } from 'node:net';
+import type { Clock, Log } from '@planasonix/core';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { refusal, type Answer } from './answer.js';
+import type { Ingest } from './ingest.js';
+
+/** Trap 30: Node's own patience is a minute for headers, and it looks each half minute. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 26_000;
+const LOOK_MS = 1_000;
+const KEEP_ALIVE_MS = 65_000;
+const LARGEST_HEADERS = 32 * 1024;
+const LONGEST_TOKEN = 64;
+const MOST_CONNECTIONS = 20_000;
+/** Another process of this machine has the port: it is taken over when that one ends. */
+const PORT_AGAIN_MS = 200;
+
+/** The HTTP door. Everything that is no delivery is answered here, in few words and without a log line. */
+export function ingestServer(ingest: Ingest): FastifyInstance {
+  const server = Fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    requestTimeout: REQUEST_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: LARGEST_HEADERS },
+    routerOptions: { maxParamLength: LONGEST_TOKEN, querystringParser: () => ({}) },
+    genReqId: () => '',
+    frameworkErrors: (_error, _request, reply) => void say(reply, refusal('not_found')),
+    clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => refuseBytes(error.code, socket),
+  });
+  server.server.maxConnections = MOST_CONNECTIONS;
+  server.setNotFoundHandler((_request, reply) => void say(reply, refusal('not_found')));
+  server.setErrorHandler((_error, _request, reply) => void say(reply, refusal('busy')));
+  // Answered before Fastify parses anything: bodies are read by us, as bytes, and the type that a header claims may be absurd.
+  server.all<{ Params: { token: string } }>('/ingest/:token', {
+    onRequest: async (request, reply) => say(reply, await ingest.answer(request.raw, request.params.token)),
+    handler: (_request, reply) => say(reply, refusal('busy')),
+  });
+  return server;
+}
+
+function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyReply {
+  return reply
+    .code(status)
+    .headers({ 'content-type': 'application/json; charset=utf-8', ...headers })
+    .send(JSON.stringify(body));
+}
+
+/** What is not HTTP, or too slow, or has headers without end. */
+function refuseBytes(code: string | undefined, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, phrase] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? ['431', 'Request Header Fields Too Large']
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408', 'Request Timeout']
+        : ['400', 'Bad Request'];
+  socket.end(`HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** Listens, as soon as the port is free. @returns `false`: it was told to stop before. */
+export async function listen(
+  server: FastifyInstance,
+  at: { readonly port: number; readonly host: string },
+  deps: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
+): Promise<boolean> {
+  await server.ready();
+  for (let told = false; !deps.signal.aborted;) {
+    try {
+      await server.listen(at);
+      deps.log.info({ port: at.port }, 'deliveries are taken in');
+      return true;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
+      if (!told) deps.log.info({ port: at.port }, 'another process has the port; waiting for it');
+      told = true;
+      await deps.clock.sleep(PORT_AGAIN_MS, deps.signal);
+    }
+  }
+  return false;
+}

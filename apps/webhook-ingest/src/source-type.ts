@@ -1,0 +1,59 @@
+import { StreamError, type Check, type Source, type SourceContext, type SourceType } from '@planasonix/core';
+import { configJsonSchema, parseConfig } from './config.js';
+import { RemoteKeys } from './verify/jwks.js';
+import { schemeOf } from './verify/scheme-of.js';
+
+/** Findings about the config: what would keep it from taking anything in, and what is weak. */
+async function check({ config, outbound, clock }: SourceContext): Promise<readonly Check[]> {
+  const remoteKeys = new Map<string, RemoteKeys>();
+  try {
+    const { auth } = parseConfig(config);
+    schemeOf(auth, { outbound, clock, remoteKeys });
+    const found: Check[] = [];
+    if (auth.type === 'hmac' && auth.algorithm === 'sha1')
+      found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
+    if (auth.type === 'none')
+      found.push(warning('no_auth', 'Whoever knows the address can deliver.', 'Choose another auth.type.'));
+    for (const [url, keys] of remoteKeys)
+      if ((await keys.keys(true)) === null)
+        found.push(
+          warning('keys_unavailable', `No keys can be had from ${new URL(url).host}.`, 'Check auth.jwks_url.'),
+        );
+    return found;
+  } catch (error) {
+    const message = error instanceof StreamError ? error.message : 'auth.secrets: are no keys of this scheme.';
+    return [{ code: 'config_invalid', severity: 'error', message, fix: null }];
+  }
+}
+
+const warning = (code: string, message: string, fix: string): Check => ({ code, severity: 'warning', message, fix });
+
+/** A source that nobody reads from: deliveries come by themselves, at every instance. */
+const resting = (context: SourceContext): Source => ({
+  check: () => check(context),
+
+  async *read() {
+    await Promise.resolve();
+    throw new StreamError('internal', 'Webhooks are not read');
+  },
+  ack: () => Promise.resolve(),
+  lag: () => Promise.resolve({ oldestPendingMs: null, provedAtMs: context.clock.now(), backlogBytes: null }),
+  snapshot: () => null,
+  release: () => Promise.resolve({ released: [], remaining: [] }),
+  close: () => Promise.resolve(),
+});
+
+export const webhook: SourceType = {
+  type: 'webhook',
+  connectionTypes: [],
+  configSchema: configJsonSchema,
+  create: resting,
+  testConnection: () =>
+    Promise.resolve({
+      ok: false,
+      latencyMs: null,
+      serverVersion: null,
+      message: 'Webhooks have no connection.',
+      checks: [],
+    }),
+};

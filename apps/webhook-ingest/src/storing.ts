@@ -1,0 +1,115 @@
+import { StreamError, type Clock, type Inlet, type Intake, type TakenIn } from '@planasonix/core';
+import type { InletLedger } from '@planasonix/store';
+import { received, refusal, type Answer } from './answer.js';
+import type { Directory } from './directory.js';
+import type { Door } from './door.js';
+import type { Inlets } from './inlets.js';
+import type { Taken } from './intake.js';
+import type { Reporter } from './reporter.js';
+
+/** A sender is told within this time that its delivery is not durable (trap 29). */
+const DURABLE_MS = 3_000;
+/** Deliveries of one stream that wait to become durable, and for room. Invariant 6. */
+const MOST_HELD = 4_000;
+const MOST_QUEUED = 1_000;
+const ROOM_MS = { first: 50, last: 500 } as const;
+
+export interface StoringDeps {
+  readonly inlets: Inlets;
+  readonly directory: Directory;
+  readonly reporter: Reporter;
+  readonly ledger: Pick<InletLedger, 'blocked'>;
+  readonly clock: Clock;
+}
+
+type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running'; readonly code: string };
+
+/** From a delivery to its answer: yes only when it is durable in the log. */
+export class Storing {
+  /** What the row was last told of room, under which version of it. */
+  readonly #told = new Map<string, { readonly version: string; readonly full: boolean }>();
+  readonly #queued = new Map<string, number>();
+
+  constructor(private readonly deps: StoringDeps) {}
+
+  async store(door: Door, taken: Taken): Promise<Answer> {
+    const { clock, reporter } = this.deps;
+    const tally = reporter.of(door);
+    if (tally.held >= MOST_HELD) return this.#withoutRoom(door, taken);
+    const landed = tally.hold(taken.intake.timeMs);
+    try {
+      let outcome = await this.#take(door, taken.intake);
+      if (outcome.kind === 'full' && door.config.backpressure === 'queue')
+        outcome = await this.#waitForRoom(door, taken.intake);
+      this.#tellRoom(door, outcome.kind === 'full');
+      if (outcome.kind === 'full') return this.#withoutRoom(door, taken);
+      if ('code' in outcome) return refusal(outcome.kind, { reason: outcome.code, eventId: taken.eventId });
+      const repeated = outcome.kind === 'repeated';
+      if (!repeated) tally.durable(clock.now() - taken.intake.timeMs, taken.intake.parts.length);
+      return received(outcome.id, { ...taken, repeated });
+    } finally {
+      landed();
+    }
+  }
+
+  /** One try, under the epoch that rules now: another instance or a restart may have raised it. */
+  async #take(door: Door, intake: Intake): Promise<Outcome> {
+    const { clock, directory, inlets } = this.deps;
+    const until = clock.monotonic() + DURABLE_MS;
+    for (let at: Door | null = door; ;) {
+      if (!at?.isOpen) return { kind: 'not_running', code: 'not_running' };
+      const { epoch, output }: Door['row'] = at.row;
+      try {
+        const inlet: Inlet = inlets.of(output);
+        return await inlet.append(at.id, epoch, intake, until);
+      } catch (error) {
+        const code = error instanceof StreamError ? error.code : 'internal';
+        if (code === 'offset_gap') await directory.reopen(at);
+        else if (code === 'fenced') await directory.look();
+        else return { kind: 'not_durable', code };
+        at = directory.byId(door.id);
+        if (at?.row.epoch === epoch || clock.monotonic() >= until) return { kind: 'not_durable', code };
+      }
+    }
+  }
+
+  async #waitForRoom(door: Door, intake: Intake): Promise<Outcome> {
+    const { clock, directory } = this.deps;
+    const queued = this.#queued.get(door.id) ?? 0;
+    if (queued >= MOST_QUEUED) return { kind: 'full' };
+    this.#queued.set(door.id, queued + 1);
+    this.#tellRoom(door, true);
+    try {
+      const until = clock.monotonic() + door.queueMs;
+      for (let wait: number = ROOM_MS.first; ; wait = Math.min(wait * 1.5, ROOM_MS.last)) {
+        const left = until - clock.monotonic();
+        if (left <= 0) return { kind: 'full' };
+        await clock.sleep(Math.min(wait, left));
+        const outcome = await this.#take(directory.byId(door.id) ?? door, intake);
+        if (outcome.kind !== 'full') return outcome;
+      }
+    } finally {
+      const left = this.#queued.get(door.id)! - 1;
+      if (left === 0) this.#queued.delete(door.id);
+      else this.#queued.set(door.id, left);
+    }
+  }
+
+  #withoutRoom(door: Door, taken: Taken): Answer {
+    if (door.config.backpressure !== 'shed') return refusal('log_full', { waitMs: 5_000, eventId: taken.eventId });
+    // The loss that the user chose, and counted as such.
+    this.deps.reporter.of(door).dropped(taken.intake.parts.length);
+    return received(taken.intake.id, { ...taken, dropped: true });
+  }
+
+  /** Shown in the row when it changes, whichever instance has shown what is there. */
+  #tellRoom({ id, row }: Door, full: boolean): void {
+    const told = this.#told.get(id);
+    // The view may be older than what was told.
+    const shown = told?.version === row.version ? told.full : row.isBlocked;
+    if (full === shown) return;
+    this.#told.set(id, { version: row.version, full });
+    const held = { streamId: id, epoch: row.epoch };
+    this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => undefined);
+  }
+}

@@ -1,0 +1,86 @@
+import { latencyBucket, type InletCounts } from '@planasonix/core';
+
+/** One answer, as users see it: no body, no secret. */
+export interface AnswerNote {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly status: number;
+  /** Stable, such as `signature_wrong`; `null` for what was taken in. */
+  readonly reason: string | null;
+  readonly event_id: string | null;
+  readonly id: string | null;
+}
+
+/** Notes of each kind between two reports: a flood of one does not hide the other. */
+const NOTES = 50;
+
+/** What one instance counts of one stream between two reports. */
+export class Tally {
+  #errors = 0;
+  #rejected = 0;
+  #dropped = 0;
+  #latency = new Map<number, number>();
+  #good: string[] = [];
+  #bad: string[] = [];
+  /** When each delivery came that is held and not durable, ms; in the order of coming. */
+  readonly #pending = new Set<{ readonly atMs: number }>();
+
+  get isEmpty(): boolean {
+    return (
+      this.#errors + this.#rejected + this.#dropped + this.#good.length + this.#bad.length + this.#latency.size === 0 &&
+      this.#pending.size === 0
+    );
+  }
+
+  get held(): number {
+    return this.#pending.size;
+  }
+
+  get oldestPendingAt(): number | null {
+    for (const { atMs } of this.#pending) return atMs;
+    return null;
+  }
+
+  /** @returns call it when the delivery is durable or given up. */
+  hold(atMs: number): () => void {
+    const one = { atMs };
+    this.#pending.add(one);
+    return () => void this.#pending.delete(one);
+  }
+
+  durable(ms: number, events: number): void {
+    const bucket = latencyBucket(ms);
+    this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + events);
+  }
+
+  dropped(events: number): void {
+    this.#dropped += events;
+  }
+
+  /** Every answer: what is the sender's fault is rejected, what is ours is an error. */
+  answered(note: AnswerNote): void {
+    if (note.status >= 500) this.#errors++;
+    else if (note.status >= 400) this.#rejected++;
+    const notes = note.status < 400 ? this.#good : this.#bad;
+    notes.push(JSON.stringify(note));
+    if (notes.length > NOTES) notes.shift();
+  }
+
+  /** What was counted so far; it is counted no more, unless it is put back. */
+  take(): { readonly counts: InletCounts; readonly answers: readonly string[] } {
+    const counts = { errors: this.#errors, rejected: this.#rejected, dropped: this.#dropped, latency: this.#latency };
+    const answers = [...this.#good, ...this.#bad].sort((a, b) => (a.slice(7, 31) < b.slice(7, 31) ? -1 : 1));
+    [this.#errors, this.#rejected, this.#dropped] = [0, 0, 0];
+    this.#latency = new Map();
+    [this.#good, this.#bad] = [[], []];
+    return { counts, answers };
+  }
+
+  /** It was not reported. */
+  putBack({ errors, rejected, dropped, latency }: InletCounts): void {
+    this.#errors += errors;
+    this.#rejected += rejected;
+    this.#dropped += dropped;
+    for (const [bucket, count] of latency) this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + count);
+  }
+}

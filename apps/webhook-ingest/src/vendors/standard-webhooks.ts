@@ -1,0 +1,22 @@
+import type { Vendor } from './vendor.js';
+
+/** Standard Webhooks and Svix, which differ in the names of headers alone. */
+const standard = (name: string, prefix: string): Vendor => ({
+  name,
+  proof: {
+    algorithm: 'sha256',
+    encoding: 'base64',
+    headers: [`${prefix}-signature`],
+    form: { kind: 'words', prefix: 'v1,' },
+    timestamp: { header: `${prefix}-timestamp`, unit: 's' },
+    signed: '{id}.{timestamp}.{body}',
+    idHeader: `${prefix}-id`,
+    key: (secret) => Buffer.from(secret.replace(/^whsec_/, ''), 'base64'),
+  },
+  eventId: { header: `${prefix}-id` },
+  idIsSigned: true,
+  eventType: { pointer: '/type' },
+});
+
+export const standardWebhooks = standard('standard_webhooks', 'webhook');
+export const svix = standard('svix', 'svix');

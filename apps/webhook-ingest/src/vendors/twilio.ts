@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import type { SignedRequest } from '../verify/scheme.js';
+import type { Vendor } from './vendor.js';
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The address, then each parameter of the form in the order of their names; a JSON body by its digest in the query. */
+function signed({ url, body, header }: SignedRequest): readonly Buffer[] | null {
+  const digest = URL.canParse(url) ? new URL(url).searchParams.get('bodySHA256') : null;
+  if (digest !== null)
+    return createHash('sha256').update(body).digest('hex') === digest.toLowerCase() ? [Buffer.from(url)] : null;
+  if (body.length === 0) return [Buffer.from(url)];
+  if (!/^application\/x-www-form-urlencoded\b/i.test(header('content-type') ?? '')) return null;
+  const params = [...new URLSearchParams(body.toString())].sort(([a, x], [b, y]) => order(a, b) || order(x, y));
+  return [Buffer.from(url + [...new Set(params.map(([name, value]) => name + value))].join(''))];
+}
+
+export const twilio: Vendor = {
+  name: 'twilio',
+  proof: {
+    algorithm: 'sha1',
+    encoding: 'base64',
+    headers: ['x-twilio-signature'],
+    form: { kind: 'whole', prefix: '' },
+    signed,
+  },
+  eventId: { header: 'i-twilio-idempotency-token' },
+  idIsSigned: false,
+};

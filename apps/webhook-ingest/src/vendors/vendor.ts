@@ -1,0 +1,27 @@
+import type { SignatureRule } from '../verify/signature.js';
+
+/** Where an id or a type lies: in a header, or in the JSON of the body. */
+export type Place = { readonly header: string } | { readonly pointer: string };
+
+/** A vendor's scheme: data, and at most one function. */
+export interface Vendor {
+  readonly name: string;
+  /** How it proves who sent it: a signature, or a secret that is sent as it is. */
+  readonly proof: SignatureRule | { readonly tokenHeader: string };
+  readonly eventId?: Place;
+  /** The proof covers the id: then the id alone tells a repeat. */
+  readonly idIsSigned: boolean;
+  readonly eventType?: Place;
+  /** The answer to a handshake, which is no event; `null`: this is none. @param body its JSON. @param key of the first secret. */
+  readonly handshake?: (body: unknown, key: Buffer) => object | null;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** A text in untyped JSON, by the names that lead to it. */
+export function textAt(value: unknown, ...names: readonly string[]): string | null {
+  let at = value;
+  for (const name of names) at = isObject(at) && Object.hasOwn(at, name) ? at[name] : undefined;
+  return typeof at === 'string' ? at : null;
+}

@@ -1,0 +1,216 @@
+import { createHmac, createSign, generateKeyPairSync, sign } from 'node:crypto';
+import type { SignedRequest, Verdict } from '../verify/scheme.js';
+import { SignatureScheme, type SignatureRule } from '../verify/signature.js';
+import { TokenScheme } from '../verify/tokens.js';
+import { vendors } from './index.js';
+
+interface Sent {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly at?: number;
+  readonly url?: string;
+}
+
+const request = ({ headers, body = '', at = 0, url = 'https://hooks.example/ingest/t' }: Sent): SignedRequest => {
+  const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  return { method: 'POST', url, body: Buffer.from(body), nowMs: at * 1000, header: (name) => lower.get(name) ?? null };
+};
+
+function verdict(vendor: string, secret: string, sent: Sent): Verdict {
+  const { proof } = vendors.get(vendor)!;
+  const scheme =
+    'tokenHeader' in proof ? new TokenScheme(proof.tokenHeader, '', [secret]) : new SignatureScheme(proof, [secret]);
+  return scheme.verify(request(sent));
+}
+const mac = (secret: string | Buffer, text: string, encoding: 'hex' | 'base64', algorithm = 'sha256') =>
+  createHmac(algorithm, secret).update(text).digest(encoding);
+
+describe('vectors that vendors publish', () => {
+  const cases: readonly [vendor: string, secret: string, sent: Sent][] = [
+    [
+      'github',
+      "It's a Secret to Everybody",
+      {
+        headers: {
+          'X-Hub-Signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
+        },
+        body: 'Hello, World!',
+      },
+    ],
+    [
+      'slack',
+      '8f742231b10e8888abcd99yyyzzz85a5',
+      {
+        headers: {
+          'X-Slack-Signature': 'v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503',
+          'X-Slack-Request-Timestamp': '1531420618',
+        },
+        body: 'token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c',
+        at: 1531420618,
+      },
+    ],
+    ...(['standard_webhooks', 'svix'] as const).map((name): [string, string, Sent] => {
+      const prefix = name === 'svix' ? 'svix' : 'webhook';
+      return [
+        name,
+        'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+        {
+          headers: {
+            [`${prefix}-id`]: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+            [`${prefix}-timestamp`]: '1614265330',
+            [`${prefix}-signature`]: 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+          },
+          body: '{"test": 2432232314}',
+          at: 1614265330,
+        },
+      ];
+    }),
+    [
+      'twilio',
+      '12345',
+      {
+        headers: {
+          'X-Twilio-Signature': 'GvWf1cFY/Q7PnoempGyD5oXAezc=',
+          'Content-Type': 'application/x-www-form-urlencoded',
+        },
+        url: 'https://mycompany.com/myapp.php?foo=1&bar=2',
+        body: 'Digits=1234&To=%2B18005551212&From=%2B14158675310&Caller=%2B14158675310&CallSid=CA1234567890ABCDE',
+      },
+    ],
+  ];
+
+  it.each(cases)('%s', (vendor, secret, sent) => {
+    expect(verdict(vendor, secret, sent)).toMatchObject({ valid: true });
+    expect(verdict(vendor, `${secret}AQID`, sent)).toMatchObject({ valid: false });
+    expect(verdict(vendor, secret, { ...sent, body: `${sent.body} ` })).toMatchObject({ valid: false });
+  });
+});
+
+it('twilio: a repeated parameter counts once for each value, in the order of names', () => {
+  const headers = {
+    'X-Twilio-Signature': 'IK+Dwps556ElfBT0I3Rgjkr1wJU=',
+    'Content-Type': 'application/x-www-form-urlencoded',
+  };
+  const sent = { headers, url: 'https://mycompany.com/myapp.php?foo=1&bar=2' };
+  const body = 'Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234';
+  expect(verdict('twilio', '12345', { ...sent, body })).toMatchObject({ valid: true });
+});
+
+describe('schemes as vendors document them', () => {
+  const [secret, at] = ['a secret of some length', 1_700_000_000];
+  const body = '{"id":"evt_1","type":"made"}';
+  const url = 'https://hooks.example/ingest/t';
+  const form: readonly [vendor: string, headers: Record<string, string>, body?: string][] = [
+    ['stripe', { 'Stripe-Signature': `t=${at},v0=6f,v1=${'0'.repeat(64)},v1=${mac(secret, `${at}.${body}`, 'hex')}` }],
+    ['gitlab', { 'X-Gitlab-Token': secret }],
+    ['shopify', { 'X-Shopify-Hmac-Sha256': mac(secret, body, 'base64') }],
+    ['paddle', { 'Paddle-Signature': `ts=${at};h1=${mac(secret, `${at}:${body}`, 'hex')}` }],
+    [
+      'zoom',
+      { 'x-zm-request-timestamp': String(at), 'x-zm-signature': `v0=${mac(secret, `v0:${at}:${body}`, 'hex')}` },
+    ],
+    ['square', { 'x-square-hmacsha256-signature': mac(secret, url + body, 'base64') }],
+    [
+      'hubspot',
+      {
+        'X-HubSpot-Request-Timestamp': `${at}000`,
+        'X-HubSpot-Signature-v3': mac(secret, `POST${url}${body}${at}000`, 'base64'),
+      },
+    ],
+    [
+      'docusign',
+      {
+        'X-DocuSign-Signature-1': mac('another', body, 'base64'),
+        'X-DocuSign-Signature-2': mac(secret, body, 'base64'),
+      },
+    ],
+    ['intercom', { 'X-Hub-Signature': `sha1=${mac(secret, body, 'hex', 'sha1')}` }],
+    ['linear', { 'Linear-Signature': mac(secret, body, 'hex') }],
+    [
+      'mailgun',
+      {},
+      JSON.stringify({
+        signature: { timestamp: String(at), token: 'tok', signature: mac(secret, `${at}tok`, 'hex') },
+        'event-data': { event: 'opened' },
+      }),
+    ],
+    [
+      'planasonix',
+      { 'X-Planasonix-Timestamp': String(at), 'X-Planasonix-Signature': `v1=${mac(secret, `${at}.${body}`, 'hex')}` },
+    ],
+  ];
+
+  it.each(form)('%s', (vendor, headers, own = body) => {
+    expect(verdict(vendor, secret, { headers, body: own, at, url })).toMatchObject({ valid: true });
+    expect(verdict(vendor, 'not the secret', { headers, body: own, at, url })).toMatchObject({ valid: false });
+    const cut = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.slice(0, -2)]));
+    if (Object.keys(cut).length > 0)
+      expect(verdict(vendor, secret, { headers: cut, body: own, at, url })).toMatchObject({ valid: false });
+  });
+
+  it.each(form.filter(([vendor]) => 'timestamp' in vendors.get(vendor)!.proof))(
+    '%s: what is too old or too far ahead is refused (trap 28)',
+    (vendor, headers, own = body) => {
+      const sent = { headers, body: own, url };
+      expect(verdict(vendor, secret, { ...sent, at: at + 301 })).toMatchObject({ reason: 'timestamp_too_old' });
+      expect(verdict(vendor, secret, { ...sent, at: at - 301 })).toMatchObject({ reason: 'timestamp_in_future' });
+    },
+  );
+
+  it('planasonix: 60 s ahead at the most, and an empty body is signed by its time alone', () => {
+    const headers = {
+      'X-Planasonix-Timestamp': String(at),
+      'X-Planasonix-Signature': `v1=${mac(secret, String(at), 'hex')}`,
+    };
+    expect(verdict('planasonix', secret, { headers, at: at - 60 })).toMatchObject({ valid: true });
+    expect(verdict('planasonix', secret, { headers, at: at - 61 })).toMatchObject({ reason: 'timestamp_in_future' });
+    expect(verdict('planasonix', secret, { headers, at: at + 300 })).toMatchObject({ valid: true });
+  });
+
+  it('sendgrid: ECDSA over the time and the body, under its public key', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const key = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+    const headers = {
+      'X-Twilio-Email-Event-Webhook-Timestamp': String(at),
+      'X-Twilio-Email-Event-Webhook-Signature': createSign('sha256').update(`${at}${body}`).sign(privateKey, 'base64'),
+    };
+    expect(verdict('sendgrid', key, { headers, body, at })).toMatchObject({ valid: true });
+    expect(verdict('sendgrid', key, { headers, body: `${body} `, at })).toMatchObject({ reason: 'signature_wrong' });
+  });
+
+  it('discord: Ed25519 over the time and the body, under its public key', () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(12).toString('hex');
+    const headers = {
+      'X-Signature-Timestamp': String(at),
+      'X-Signature-Ed25519': sign(null, Buffer.from(`${at}${body}`), privateKey).toString('hex'),
+    };
+    expect(verdict('discord', key, { headers, body, at })).toMatchObject({ valid: true });
+    expect(verdict('discord', key, { headers, body: `${body} `, at })).toMatchObject({ reason: 'signature_wrong' });
+  });
+});
+
+describe('a signature', () => {
+  const rule: SignatureRule = {
+    ...{ algorithm: 'sha256', encoding: 'base64', headers: ['x-s'], form: { kind: 'whole', prefix: '' } },
+    signed: '{body}',
+  };
+  const signature = mac('one', 'body', 'base64');
+  const of = (secrets: readonly string[], value: string) =>
+    new SignatureScheme(rule, secrets).verify(request({ headers: { 'x-s': value }, body: 'body' })).valid;
+
+  it('is valid under any of the secrets that live', () => {
+    expect(of(['two', 'one'], signature)).toBe(true);
+    expect(of(['two', 'three'], signature)).toBe(false);
+  });
+
+  it('is strict base64 (trap 28)', () => {
+    for (const loose of [` ${signature}`, signature.replace(/=$/, ''), `${signature}\n`, signature.replace('=', '==')])
+      expect(of(['one'], loose)).toBe(false);
+  });
+
+  it('is never valid under an empty secret (trap 28)', () => {
+    expect(of([''], mac('', 'body', 'base64'))).toBe(false);
+    expect(of([], mac('', 'body', 'base64'))).toBe(false);
+  });
+});

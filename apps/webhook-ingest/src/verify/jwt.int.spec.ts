@@ -1,0 +1,99 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock, type Clock } from '@planasonix/core';
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
+import { RemoteKeys } from './jwks.js';
+import { JwtScheme } from './jwt.js';
+import type { SignedRequest } from './scheme.js';
+
+const [issuer, audience] = ['https://issuer.example', 'hooks'];
+const request = (token: string): SignedRequest => ({
+  ...{ method: 'POST', url: 'https://hooks.example/ingest/t', body: Buffer.from('{}'), nowMs: Date.now() },
+  header: (name) => (name === 'authorization' ? `Bearer ${token}` : null),
+});
+const sign = (
+  key: CryptoKey | Uint8Array,
+  of: { kid?: string; alg?: string; aud?: string; exp?: number | string } = {},
+) =>
+  new SignJWT({})
+    .setProtectedHeader({ alg: of.alg ?? 'ES256', ...(of.kid ? { kid: of.kid } : {}) })
+    .setIssuer(issuer)
+    .setAudience(of.aud ?? audience)
+    .setExpirationTime(of.exp ?? '5m')
+    .sign(key);
+
+describe('tokens of an identity provider', () => {
+  let server: Server;
+  let base: string;
+  let keys: JWK[] = [];
+  let [asked, down, ahead] = [0, false, 0];
+  /** The real clock, moved on by hand. */
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + ahead };
+  const outbound = { resolve: (host: string) => Promise.resolve(host === 'keys.example' ? '127.0.0.1' : host) };
+
+  beforeAll(async () => {
+    server = createServer((_request, answer) => {
+      asked++;
+      answer.statusCode = down ? 503 : 200;
+      answer.end(JSON.stringify({ keys }));
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    base = `http://keys.example:${(server.address() as AddressInfo).port}/jwks`;
+  });
+  afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+  async function provider(kid: string) {
+    const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+    return { privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256' } };
+  }
+  const scheme = (algorithms = ['ES256']) =>
+    new JwtScheme({ issuer, audience, algorithms, keys: new RemoteKeys(base, outbound, clock) });
+  const valid = async (of: JwtScheme, token: string) => (await of.verify(request(token))).valid;
+
+  it('issuer, audience, time and key have to be right, and the algorithm is not the token’s choice (trap 28)', async () => {
+    const { privateKey, jwk } = await provider('a');
+    keys = [jwk];
+    const under = scheme();
+    expect(await valid(under, await sign(privateKey, { kid: 'a' }))).toBe(true);
+    expect(await valid(under, await sign(privateKey, { kid: 'a', aud: 'others' }))).toBe(false);
+    expect(await valid(under, await sign(privateKey, { kid: 'a', exp: Math.floor(Date.now() / 1000) - 120 }))).toBe(
+      false,
+    );
+    expect(await valid(under, await sign((await provider('a')).privateKey, { kid: 'a' }))).toBe(false);
+    expect(await valid(scheme(['RS256']), await sign(privateKey, { kid: 'a' }))).toBe(false);
+    const forged = await sign(Buffer.from(JSON.stringify(jwk)), { kid: 'a', alg: 'HS256' });
+    expect(await valid(under, forged)).toBe(false);
+    const bare = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify({ iss: issuer, aud: audience, exp: 9e9 })).toString('base64url')}.`;
+    expect(await valid(under, bare)).toBe(false);
+  });
+
+  it('keys are asked for once, again when one is not known, and serve on while nobody answers', async () => {
+    const [first, second] = [await provider('one'), await provider('two')];
+    keys = [first.jwk];
+    const under = scheme();
+    asked = 0;
+    for (let i = 0; i < 5; i++) expect(await valid(under, await sign(first.privateKey, { kid: 'one' }))).toBe(true);
+    expect(asked).toBe(1);
+    keys = [second.jwk];
+    // Forged ids do not make us ask without end.
+    for (let i = 0; i < 5; i++) expect(await valid(under, await sign(second.privateKey, { kid: 'two' }))).toBe(false);
+    expect(asked).toBe(1);
+    ahead += 31_000;
+    expect(await valid(under, await sign(second.privateKey, { kid: 'two' }))).toBe(true);
+    expect(asked).toBe(2);
+    down = true;
+    ahead += 3_600_000;
+    expect(await valid(under, await sign(second.privateKey, { kid: 'two' }))).toBe(true);
+    down = false;
+  });
+
+  it('without ever having had keys nothing is valid', async () => {
+    down = true;
+    const { privateKey } = await provider('x');
+    expect(await scheme().verify(request(await sign(privateKey)))).toEqual({
+      valid: false,
+      reason: 'keys_unavailable',
+    });
+    down = false;
+  });
+});

@@ -1,0 +1,54 @@
+import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from 'jose';
+import { RemoteKeys, type KeySet } from './jwks.js';
+import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
+
+export interface JwtRule {
+  readonly issuer: string;
+  readonly audience: string;
+  /** From the config: a token does not choose how it is verified. Trap 28 */
+  readonly algorithms: readonly string[];
+  readonly keys: JSONWebKeySet | RemoteKeys;
+}
+
+const LONGEST = 16_384;
+const CLOCKS_APART_S = 60;
+
+/** A token of an identity provider, in `Authorization: Bearer`. */
+export class JwtScheme implements Scheme {
+  readonly proofHeaders = ['authorization'];
+  readonly #local: KeySet | null;
+
+  constructor(private readonly rule: JwtRule) {
+    this.#local = rule.keys instanceof RemoteKeys ? null : createLocalJWKSet(rule.keys);
+  }
+
+  async verify(request: SignedRequest): Promise<Verdict> {
+    const token = /^Bearer ([\w.-]+)$/i.exec(request.header('authorization') ?? '')?.[1];
+    if (token === undefined || token.length > LONGEST) return refused('token_missing');
+    if (this.#local) return this.#judge(token, this.#local, request);
+    const remote = this.rule.keys as RemoteKeys;
+    const keys = await remote.keys(false);
+    if (keys === null) return refused('keys_unavailable');
+    const verdict = await this.#judge(token, keys, request, true);
+    if (verdict !== 'unknown_key') return verdict;
+    // Keys were perhaps rotated.
+    const fresh = await remote.keys(true);
+    return this.#judge(token, fresh ?? keys, request);
+  }
+
+  async #judge(token: string, keys: KeySet, request: SignedRequest): Promise<Verdict>;
+  async #judge(token: string, keys: KeySet, request: SignedRequest, tell: true): Promise<Verdict | 'unknown_key'>;
+  async #judge(token: string, keys: KeySet, request: SignedRequest, tell = false): Promise<Verdict | 'unknown_key'> {
+    const { issuer, audience, algorithms } = this.rule;
+    try {
+      await jwtVerify(token, keys, {
+        ...{ issuer, audience, algorithms: [...algorithms], clockTolerance: CLOCKS_APART_S },
+        requiredClaims: ['exp'],
+        currentDate: new Date(request.nowMs),
+      });
+      return { valid: true, signed: [request.body] };
+    } catch (error) {
+      return tell && error instanceof errors.JWKSNoMatchingKey ? 'unknown_key' : refused('token_wrong');
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { Clock, Outbound } from '@planasonix/core';
+import type { JSONWebKeySet } from 'jose';
+import { living, type Auth } from '../config.js';
+import { milliseconds } from '../duration.js';
+import { vendors } from '../vendors/index.js';
+import { RemoteKeys } from './jwks.js';
+import { JwtScheme } from './jwt.js';
+import type { Scheme } from './scheme.js';
+import { SignatureScheme, type SignatureRule } from './signature.js';
+import { basicScheme, openScheme, TokenScheme } from './tokens.js';
+
+/** What a scheme needs from outside. */
+export interface Surroundings {
+  readonly outbound: Outbound;
+  readonly clock: Clock;
+  /** Keys by address: they outlive a change of the stream. */
+  readonly remoteKeys: Map<string, RemoteKeys>;
+}
+
+/** The scheme that a config asks for. @throws Error for secrets that can't be keys. */
+export function schemeOf(auth: Auth, around: Surroundings): Scheme {
+  const now = around.clock.now();
+  switch (auth.type) {
+    case 'hmac':
+      return new SignatureScheme(ruleOf(auth), living(auth.secrets, auth.secrets_until, now));
+    case 'preset': {
+      const { proof } = vendors.get(auth.preset)!;
+      const secrets = living(auth.secrets, auth.secrets_until, now);
+      return 'tokenHeader' in proof
+        ? new TokenScheme(proof.tokenHeader, '', secrets)
+        : new SignatureScheme(proof, secrets);
+    }
+    case 'bearer':
+      return new TokenScheme('authorization', 'Bearer ', living(auth.tokens, auth.tokens_until, now));
+    case 'basic':
+      return basicScheme(auth.users);
+    case 'jwt': {
+      const { issuer, audience, algorithms, jwks_url: url } = auth;
+      const keys = url === undefined ? { keys: auth.keys } : keysAt(url, around);
+      return new JwtScheme({ issuer, audience, algorithms, keys: keys as JSONWebKeySet | RemoteKeys });
+    }
+    case 'none':
+      return openScheme;
+  }
+}
+
+function keysAt(url: string, { outbound, clock, remoteKeys }: Surroundings): RemoteKeys {
+  const known = remoteKeys.get(url) ?? new RemoteKeys(url, outbound, clock);
+  remoteKeys.set(url, known);
+  return known;
+}
+
+/** A user's own scheme in the words of a vendor's. */
+export function ruleOf(auth: Extract<Auth, { type: 'hmac' }>): SignatureRule {
+  const tolerance = milliseconds(auth.tolerance);
+  return {
+    algorithm: auth.algorithm,
+    encoding: auth.encoding,
+    headers: [auth.signature_header.toLowerCase()],
+    form: { kind: 'whole', prefix: auth.prefix },
+    ...(auth.timestamp_header ? { timestamp: { header: auth.timestamp_header.toLowerCase(), unit: 'auto' } } : {}),
+    tolerance: { past: tolerance, ahead: tolerance },
+    signed: auth.signed,
+  };
+}
+
+/** The next time at which one of the secrets ends, ms; a scheme is made anew then. */
+export function endsAt(auth: Auth, nowMs: number): number | null {
+  const ends = auth.type === 'bearer' ? auth.tokens_until : 'secrets_until' in auth ? auth.secrets_until : undefined;
+  const ahead = (ends ?? []).flatMap((end) => (end === null ? [] : [Date.parse(end)])).filter((at) => at > nowMs);
+  return ahead.length === 0 ? null : Math.min(...ahead);
+}

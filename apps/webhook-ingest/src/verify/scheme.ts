@@ -1,0 +1,36 @@
+/** A request as a scheme sees it: the bytes as they were sent, before anything was inflated or parsed. */
+export interface SignedRequest {
+  readonly method: string;
+  /** The address that the sender was given, with its query: what some vendors sign. */
+  readonly url: string;
+  readonly body: Buffer;
+  /** ms since the Unix epoch. */
+  readonly nowMs: number;
+  /** One value, or `null`: absent. */
+  readonly header: (name: string) => string | null;
+}
+
+/** Why it is not valid; for the user's list of deliveries and for counters, never for the sender. */
+export type Refusal =
+  | 'signature_missing'
+  | 'signature_malformed'
+  | 'signature_wrong'
+  | 'timestamp_missing'
+  | 'timestamp_too_old'
+  | 'timestamp_in_future'
+  | 'token_missing'
+  | 'token_wrong'
+  | 'keys_unavailable';
+
+export type Verdict =
+  /** `signed`: the bytes that the proof covers, in order; they tell a repeat from another delivery. */
+  { readonly valid: true; readonly signed: readonly Buffer[] } | { readonly valid: false; readonly reason: Refusal };
+
+export const refused = (reason: Refusal): Verdict => ({ valid: false, reason });
+
+/** How one stream proves that a delivery is the sender's. */
+export interface Scheme {
+  /** Headers that carry secrets or proofs, in lower case: they go into no event. */
+  readonly proofHeaders: readonly string[];
+  verify(request: SignedRequest): Verdict | Promise<Verdict>;
+}

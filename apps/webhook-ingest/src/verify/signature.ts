@@ -1,0 +1,161 @@
+import { createHmac, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { sameBytes, strictBytes } from './compare.js';
+import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
+import { fillTemplate } from './template.js';
+
+export type Algorithm = 'sha1' | 'sha256' | 'sha512' | 'ed25519' | 'ecdsa';
+
+/** How a signature lies in its header. Several in one header: any may be the right one. */
+export type SignatureForm =
+  /** The whole header, after `prefix`. */
+  | { readonly kind: 'whole'; readonly prefix: string }
+  /** `t=1,v1=…,v1=…`: those under `name`. */
+  | { readonly kind: 'pairs'; readonly separator: string; readonly name: string }
+  /** `v1,… v1,…`: those after `prefix`, parted by spaces. */
+  | { readonly kind: 'words'; readonly prefix: string };
+
+/** A signing scheme as data. */
+export interface SignatureRule {
+  readonly algorithm: Algorithm;
+  readonly encoding: 'hex' | 'base64';
+  /** Headers that may carry it, in lower case. */
+  readonly headers: readonly string[];
+  readonly form: SignatureForm;
+  /** In a header of its own, or as a pair of the signature's header. `auto`: seconds, or milliseconds by their 13 digits. */
+  readonly timestamp?: { readonly header?: string; readonly pair?: string; readonly unit: 's' | 'ms' | 'auto' };
+  /** How old and how far ahead it may be, ms. */
+  readonly tolerance?: { readonly past: number; readonly ahead: number };
+  /** A template, or the bytes themselves; `null`: the request can't have been signed. */
+  readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | null);
+  /** Where the id for `{id}` of the template is. */
+  readonly idHeader?: string;
+  /** Makes key bytes of a secret; by default its UTF-8 bytes. */
+  readonly key?: (secret: string) => Buffer;
+  /** Signatures and time where they are in no header. */
+  readonly read?: (
+    request: SignedRequest,
+  ) => { readonly signatures: readonly string[]; readonly timestamp: string } | null;
+}
+
+const MOST_SIGNATURES = 10;
+const LONGEST_HEADER = 8_192;
+const FIVE_MINUTES = { past: 300_000, ahead: 300_000 };
+
+type Key = Buffer | KeyObject;
+
+/** One rule with the secrets of one stream. */
+export class SignatureScheme implements Scheme {
+  readonly proofHeaders: readonly string[];
+  readonly #keys: readonly Key[];
+
+  /** @param secrets those that live; an empty one never verifies. @throws Error for one that is no key of this rule. */
+  constructor(
+    private readonly rule: SignatureRule,
+    secrets: readonly string[],
+  ) {
+    this.proofHeaders = rule.headers;
+    this.#keys = secrets.filter((secret) => secret !== '').map((secret) => keyOf(rule, secret));
+  }
+
+  verify(request: SignedRequest): Verdict {
+    const { rule } = this;
+    const found = (rule.read ?? readHeaders(rule))(request);
+    if (found === null || found.signatures.length === 0) return refused('signature_missing');
+    const late = rule.timestamp ? judgeTime(rule, found.timestamp, request.nowMs) : null;
+    if (late !== null) return refused(late);
+    const signed =
+      typeof rule.signed === 'string'
+        ? fillTemplate(rule.signed, { ...found, id: rule.idHeader ? request.header(rule.idHeader) : null }, request)
+        : rule.signed(request);
+    if (signed === null) return refused('signature_missing');
+    const given = found.signatures.map((text) => strictBytes(text, rule.encoding)).filter((bytes) => bytes !== null);
+    if (given.length === 0) return refused('signature_malformed');
+    // Every key and every signature is tried: the time does not tell which one was right.
+    let valid = false;
+    for (const key of this.#keys) valid = this.#matches(key, signed, given) || valid;
+    return valid ? { valid, signed } : refused('signature_wrong');
+  }
+
+  #matches(key: Key, signed: readonly Buffer[], given: readonly Buffer[]): boolean {
+    let valid = false;
+    if (Buffer.isBuffer(key)) {
+      const own = hmac(this.rule.algorithm, key, signed);
+      for (const one of given) valid = sameBytes(own, one) || valid;
+      return valid;
+    }
+    const digest = this.rule.algorithm === 'ed25519' ? null : 'sha256';
+    for (const one of given) valid = verify(digest, Buffer.concat(signed), key, one) || valid;
+    return valid;
+  }
+}
+
+function hmac(algorithm: Algorithm, key: Buffer, parts: readonly Buffer[]): Buffer {
+  const made = createHmac(algorithm, key);
+  for (const part of parts) made.update(part);
+  return made.digest();
+}
+
+const ED25519_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
+
+function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
+  if (key) return key(secret);
+  if (algorithm === 'ed25519')
+    return createPublicKey({
+      key: Buffer.concat([ED25519_HEAD, strictBytes(secret, 'hex') ?? Buffer.alloc(0)]),
+      format: 'der',
+      type: 'spki',
+    });
+  if (algorithm === 'ecdsa')
+    return createPublicKey(
+      secret.includes('BEGIN') ? secret : { key: Buffer.from(secret, 'base64'), format: 'der', type: 'spki' },
+    );
+  return Buffer.from(secret, 'utf8');
+}
+
+const readHeaders =
+  ({ headers, form, timestamp }: SignatureRule) =>
+  (request: SignedRequest): { signatures: readonly string[]; timestamp: string } | null => {
+    const values = headers.map((name) => request.header(name)).filter((value) => value !== null);
+    if (values.length === 0 || values.some((value) => value.length > LONGEST_HEADER)) return null;
+    const time = timestamp?.header
+      ? request.header(timestamp.header)
+      : timestamp?.pair
+        ? (pairs(values[0]!, form, timestamp.pair)[0] ?? null)
+        : '';
+    const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
+    return { signatures, timestamp: time ?? '' };
+  };
+
+function signaturesIn(value: string, form: SignatureForm): readonly string[] {
+  switch (form.kind) {
+    case 'whole':
+      return value.startsWith(form.prefix) ? [value.slice(form.prefix.length)] : [];
+    case 'pairs':
+      return pairs(value, form, form.name);
+    case 'words':
+      return value
+        .split(' ')
+        .filter((word) => word.startsWith(form.prefix))
+        .map((word) => word.slice(form.prefix.length));
+  }
+}
+
+const pairs = (value: string, form: SignatureForm, name: string): readonly string[] =>
+  value
+    .split(form.kind === 'pairs' ? form.separator : ',')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1));
+
+function judgeTime(
+  { timestamp, tolerance = FIVE_MINUTES }: SignatureRule,
+  text: string,
+  nowMs: number,
+): 'timestamp_missing' | 'timestamp_too_old' | 'timestamp_in_future' | null {
+  if (!/^[0-9]{1,15}$/.test(text)) return 'timestamp_missing';
+  const { unit } = timestamp!;
+  const inMs = unit === 'ms' || (unit === 'auto' && text.length >= 13);
+  const atMs = Number(text) * (inMs ? 1 : 1_000);
+  if (nowMs - atMs > tolerance.past) return 'timestamp_too_old';
+  return atMs - nowMs > tolerance.ahead ? 'timestamp_in_future' : null;
+}

@@ -1,0 +1,234 @@
+import { StreamError, type Clock, type Log, type Outbound } from '@planasonix/core';
+import { CLIENT_ID, CONNECT_MS } from './client.js';
+import {
+  commitCall,
+  coordinatorCall,
+  deleteGroupCall,
+  describeGroupCall,
+  metadataCall,
+  offsetsCall,
+  type ClusterView,
+  type GroupOffset,
+  type OffsetAsk,
+  type OffsetFound,
+} from './client-requests.js';
+import { addressText, type BrokerAddress, type KafkaSettings } from './config.js';
+import { openLink, type Call, type Link } from './connection.js';
+import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+
+export interface ClusterOptions {
+  readonly settings: KafkaSettings;
+  readonly outbound: Outbound;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** A broker answers one request of a connection after the other: what waits there has connections of its own. */
+export type Lane = 'ask' | 'fetch' | 'produce';
+
+/** How long an answer may take: a frozen broker keeps its connections open. A fetch may be held back by a quota. */
+const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000, produce: 10_000 };
+const SURE_MS = [200, 600, 1_200] as const;
+const NO_SUCH_TOPIC = 3;
+const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
+
+/**
+ * Connections to the brokers of a cluster, and what can be asked of it. Every failure is a `StreamError`. Nothing is
+ * created by asking. Closed once; then every request fails.
+ */
+export class KafkaCluster {
+  readonly #links = new Map<string, Promise<Link>>();
+  #known: ReadonlyMap<number, BrokerAddress> = new Map();
+  #closed = false;
+
+  constructor(private readonly options: ClusterOptions) {}
+
+  /**
+   * @param topics `null`: all that the user may see
+   * @throws StreamError `source_unreachable`, `auth_failed`, `tls_failed`, `host_forbidden`
+   */
+  async view(topics: readonly string[] | null): Promise<ClusterView> {
+    const view = await this.#any(metadataCall(topics), 'asking for the topics');
+    this.#known = view.brokers;
+    return view;
+  }
+
+  /**
+   * As `view`, and asks again for some seconds where one of `named` is not there: a broker that has just started may not know
+   * it yet.
+   */
+  async sureView(
+    topics: readonly string[] | null,
+    named: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ClusterView> {
+    for (const wait of [...SURE_MS, null]) {
+      const view = await this.view(topics);
+      const there = (name: string) => view.topics.some(({ topic, error }) => topic === name && error !== NO_SUCH_TOPIC);
+      if (wait === null || named.every(there) || !(await this.options.clock.sleep(wait, signal))) return view;
+    }
+    return this.view(topics);
+  }
+
+  /** The highest version that a broker speaks of an API; -1: none. */
+  async highest(apiKey: number): Promise<number> {
+    return this.#anyLink('asking for the versions', (link) => Promise.resolve(link.highest(apiKey)));
+  }
+
+  /** Each broker that the cluster names is dialled. @returns what is wrong with those that can't be. */
+  async probe(): Promise<readonly { readonly broker: string; readonly error: StreamError }[]> {
+    const found = await Promise.all(
+      [...this.#known.values()].map(async (address) => {
+        try {
+          await this.#link(address, 'ask');
+          return null;
+        } catch (error) {
+          return { broker: addressText(address), error: toStreamError(error, `dialling ${addressText(address)}`) };
+        }
+      }),
+    );
+    return found.filter((one) => one !== null);
+  }
+
+  /** Offsets by time, each from its leader. Leaders that move meanwhile are followed for some seconds. */
+  async offsets(asks: readonly OffsetAsk[], signal: AbortSignal): Promise<OffsetFound[]> {
+    const found: OffsetFound[] = [];
+    let open = [...asks];
+    for (const wait of [...RETRY_MS, null]) {
+      const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
+      const answers = await this.#askLeaders(view, open);
+      found.push(...answers.filter(({ error }) => !MOVED.has(error)));
+      open = answers.filter(({ error }) => MOVED.has(error));
+      if (open.length === 0) return found;
+      if (wait === null || !(await this.options.clock.sleep(wait, signal))) break;
+    }
+    signal.throwIfAborted();
+    const { topic, partition } = open[0]!;
+    throw new StreamError('source_unreachable', `No broker leads ${topic}/${partition}.`);
+  }
+
+  async #askLeaders(view: ClusterView, asks: readonly OffsetAsk[]): Promise<OffsetFound[]> {
+    const leaders = new Map<number, OffsetAsk[]>();
+    const found: OffsetFound[] = [];
+    for (const ask of asks) {
+      const topic = view.topics.find((one) => one.topic === ask.topic);
+      const leader = topic?.partitions.find(({ partition }) => partition === ask.partition)?.leader ?? -1;
+      const error = topic?.error === 0 ? 5 : (topic?.error ?? 3);
+      if (leader < 0) found.push({ ...ask, error, offset: -1, leaderEpoch: -1 });
+      else leaders.set(leader, [...(leaders.get(leader) ?? []), ask]);
+    }
+    const answers = await Promise.all(
+      [...leaders].map(async ([node, wanted]) => {
+        try {
+          return await this.send(node, 'ask', offsetsCall(wanted));
+        } catch (error) {
+          const failure = toStreamError(error, 'asking for offsets');
+          if (failure.code !== 'source_unreachable') throw failure;
+          return wanted.map((ask): OffsetFound => ({ ...ask, error: 13, offset: -1, leaderEpoch: -1 }));
+        }
+      }),
+    );
+    return [...found, ...answers.flat()];
+  }
+
+  /** For other people's tools. A group with members refuses it. @throws StreamError */
+  async commit(group: string, offsets: readonly GroupOffset[]): Promise<void> {
+    if (offsets.length > 0) await this.#coordinator(group, commitCall(group, offsets), 'committing to the group');
+  }
+
+  /** `false`: there was none. @throws StreamError; `KafkaError` 68 as its cause where it has members. */
+  async deleteGroup(group: string): Promise<boolean> {
+    try {
+      await this.#coordinator(group, deleteGroupCall(group), 'deleting the group');
+      return true;
+    } catch (error) {
+      if (error instanceof StreamError && error.cause instanceof KafkaError && error.cause.code === 69) return false;
+      throw error;
+    }
+  }
+
+  /** `Empty`, `Stable`, …; `Dead`: there is none. */
+  groupState(group: string): Promise<string> {
+    return this.#coordinator(group, describeGroupCall(group), 'looking at the group');
+  }
+
+  async #coordinator<R>(group: string, call: Call<R>, doing: string): Promise<R> {
+    for (const wait of [...RETRY_MS.slice(0, 6), null]) {
+      try {
+        const at = await this.#any(coordinatorCall(group), doing);
+        return await (await this.#link(at, 'ask')).send(call);
+      } catch (error) {
+        const moved = error instanceof KafkaError && MOVED.has(error.code);
+        const looking =
+          error instanceof StreamError && error.cause instanceof KafkaError && MOVED.has(error.cause.code);
+        if (wait === null || !(moved || looking)) throw toStreamError(error, doing);
+        await this.options.clock.sleep(wait);
+      }
+    }
+    throw new StreamError('source_unreachable', `Failed while ${doing}.`);
+  }
+
+  /** One request to one node. @throws what the broker or the network says. */
+  async send<R>(node: number, lane: Lane, call: Call<R>): Promise<R> {
+    const address = this.#known.get(node);
+    if (address === undefined) throw new StreamError('source_unreachable', `Broker ${node} is not in the cluster.`);
+    return (await this.#link(address, lane)).send(call);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const link of this.#links.values())
+      void link.then(
+        (one) => one.close(),
+        () => undefined,
+      );
+    this.#links.clear();
+  }
+
+  #any<R>(call: Call<R>, doing: string): Promise<R> {
+    return this.#anyLink(doing, (link) => link.send(call));
+  }
+
+  /** The brokers that are known, then those that the user named. What is refused for good is not tried elsewhere. */
+  async #anyLink<R>(doing: string, use: (link: Link) => Promise<R>): Promise<R> {
+    const addresses = new Map(
+      [...this.#known.values(), ...this.options.settings.brokers].map((one) => [addressText(one), one]),
+    );
+    let failure: StreamError | null = null;
+    for (const address of addresses.values()) {
+      try {
+        return await use(await this.#link(address, 'ask'));
+      } catch (error) {
+        const found = toStreamError(error, `${doing} at ${addressText(address)}`);
+        if (found.code === 'auth_failed' || found.code === 'permission_denied') throw found;
+        failure ??= found;
+        // One broker that may not be dialled says more than others that do not answer.
+        if (found.recourse === 'fatal' && failure.recourse !== 'fatal') failure = found;
+      }
+    }
+    throw failure ?? new StreamError('config_invalid', 'The connection names no broker.');
+  }
+
+  async #link(address: BrokerAddress, lane: Lane): Promise<Link> {
+    if (this.#closed) throw new StreamError('source_unreachable', 'The connection was closed.');
+    const name = `${lane} ${addressText(address)}`;
+    const there = this.#links.get(name);
+    if (there) {
+      const link = await there.catch(() => null);
+      if (link?.open) return link;
+      if (this.#links.get(name) !== there) return this.#link(address, lane);
+    }
+    const { settings, outbound, log } = this.options;
+    const opening = openLink(address, {
+      ...{ settings, outbound, log, clientId: CLIENT_ID },
+      ...{ connectMs: CONNECT_MS, requestMs: ANSWER_MS[lane] },
+    });
+    this.#links.set(name, opening);
+    opening.catch(() => {
+      if (this.#links.get(name) === opening) this.#links.delete(name);
+    });
+    const link = await opening;
+    if (this.#closed) link.close();
+    return link;
+  }
+}

@@ -1,0 +1,105 @@
+import { STREAM_ERRORS, StreamError, type StreamErrorCode } from '@planasonix/core';
+
+/** An answer of a broker that is not success. Codes are those of the protocol. */
+export class KafkaError extends Error {
+  constructor(
+    readonly code: number,
+    readonly about: string,
+  ) {
+    super(`${about}: ${KAFKA_CODES[code] ?? `error ${code}`}`);
+    this.name = 'KafkaError';
+  }
+}
+
+/** Names of the codes that we meet; each other one is told by its number. */
+const KAFKA_CODES: Readonly<Record<number, string>> = {
+  [-1]: 'UNKNOWN_SERVER_ERROR',
+  1: 'OFFSET_OUT_OF_RANGE',
+  2: 'CORRUPT_MESSAGE',
+  3: 'UNKNOWN_TOPIC_OR_PARTITION',
+  5: 'LEADER_NOT_AVAILABLE',
+  6: 'NOT_LEADER_OR_FOLLOWER',
+  7: 'REQUEST_TIMED_OUT',
+  9: 'REPLICA_NOT_AVAILABLE',
+  10: 'MESSAGE_TOO_LARGE',
+  13: 'NETWORK_EXCEPTION',
+  14: 'COORDINATOR_LOAD_IN_PROGRESS',
+  15: 'COORDINATOR_NOT_AVAILABLE',
+  16: 'NOT_COORDINATOR',
+  25: 'UNKNOWN_MEMBER_ID',
+  29: 'TOPIC_AUTHORIZATION_FAILED',
+  30: 'GROUP_AUTHORIZATION_FAILED',
+  31: 'CLUSTER_AUTHORIZATION_FAILED',
+  35: 'UNSUPPORTED_VERSION',
+  56: 'KAFKA_STORAGE_ERROR',
+  58: 'SASL_AUTHENTICATION_FAILED',
+  68: 'NON_EMPTY_GROUP',
+  69: 'GROUP_ID_NOT_FOUND',
+  74: 'FENCED_LEADER_EPOCH',
+  75: 'UNKNOWN_LEADER_EPOCH',
+  78: 'OFFSET_NOT_AVAILABLE',
+  100: 'UNKNOWN_TOPIC_ID',
+  103: 'INCONSISTENT_TOPIC_ID',
+};
+
+/** Another broker has it now, or will have it soon: look at the metadata and ask again. */
+export const MOVED: ReadonlySet<number> = new Set([5, 6, 7, 9, 13, 14, 15, 16, 56, 74, 75, 78]);
+
+const DENIED: ReadonlySet<number> = new Set([29, 30, 31, 53]);
+const NETWORK =
+  /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN|ERR_STREAM|ERR_SOCKET)|source_unreachable/;
+const TLS =
+  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
+/** Of kafkajs; it has no codes for these. All are about the connection. */
+const OUTAGES = /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|BrokerNotFound|NoBrokerAvailable|LockTimeout)/;
+
+const field = (error: object, name: string): unknown => Reflect.get(error, name);
+
+/** What kafkajs wraps is what happened: `retriable` of the wrapping says nothing. */
+function innermost(error: object): object {
+  let at = error;
+  for (let depth = 0; depth < 5; depth++) {
+    const cause = field(at, 'cause');
+    if (typeof cause !== 'object' || cause === null) break;
+    at = cause;
+  }
+  return at;
+}
+
+function codeOf(error: object): StreamErrorCode | null {
+  const code = field(error, 'code');
+  const name = String(field(error, 'name'));
+  if (typeof code === 'number') {
+    if (DENIED.has(code)) return 'permission_denied';
+    if (code === 58 || code === 33) return 'auth_failed';
+    return MOVED.has(code) ? 'source_unreachable' : null;
+  }
+  if (typeof code === 'string') {
+    if (code in STREAM_ERRORS) return code as StreamErrorCode;
+    if (TLS.test(code)) return 'tls_failed';
+    if (NETWORK.test(code)) return 'source_unreachable';
+  }
+  if (name.startsWith('KafkaJSSASLAuthentication')) return 'auth_failed';
+  return OUTAGES.test(name) ? 'source_unreachable' : null;
+}
+
+const messageOf = (error: object): string => {
+  const message = field(error, 'message');
+  return typeof message === 'string' ? message.replace(/^Connection error: /, '').replace(/\.$/, '') : '';
+};
+
+/**
+ * The one place that knows the errors of driver and broker.
+ * @param doing what was tried, for the message: `reading`, `asking for the topics`
+ */
+export function toStreamError(error: unknown, doing: string): StreamError {
+  if (error instanceof StreamError) return error;
+  if (typeof error !== 'object' || error === null) return new StreamError('internal', `Failed while ${doing}.`);
+  const found = innermost(error);
+  const code = codeOf(found) ?? codeOf(error);
+  if (code === null)
+    return new StreamError('internal', `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });
+  if (code === 'auth_failed')
+    return new StreamError(code, `The broker refuses user and password (${doing}).`, { cause: error });
+  return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });
+}

@@ -1,0 +1,32 @@
+export { CLIENT_ID, kafkaJs, type ClientOptions } from './client.js';
+export { addressText, brokerAddress, kafkaSettings, type BrokerAddress, type KafkaSettings } from './config.js';
+export { pinnedLookup, UNRESOLVED } from './connection-socket.js';
+export { KafkaError, toStreamError } from './connection-error.js';
+export { KafkaCluster, type ClusterOptions } from './client-cluster.js';
+export {
+  EARLIEST,
+  LATEST,
+  type ClusterView,
+  type GroupOffset,
+  type OffsetAsk,
+  type OffsetFound,
+  type PartitionView,
+  type TopicView,
+} from './client-requests.js';
+export {
+  partitionName,
+  ReadObstacle,
+  type Obstacle,
+  type PartitionReader,
+  type Place,
+  type RecordChunk,
+} from './consumer.js';
+export { type KafkaRecord, type RecordHeader } from './consumer-batch.js';
+export { FetchReader, type ReaderOptions } from './consumer-reader.js';
+export { encodeHeader, type OutRecord } from './record-batch.js';
+export { ProducerRoutes, type TopicFacts } from './producer-routes.js';
+export { TopicAdmin, topicSettings, type NewTopic } from './producer-topics.js';
+export { TransactionalProducer, type TransactionOptions } from './transaction.js';
+export { TransactionLost } from './transaction-lost.js';
+export { type PartitionRecords } from './transaction-writer.js';
+export { lookAt } from './producer-view.js';

@@ -1,0 +1,91 @@
+import type { Log, Outbound } from '@planasonix/core';
+import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import type { KafkaCluster } from './client-cluster.js';
+import { kafkaJs } from './client.js';
+import type { KafkaSettings } from './config.js';
+import { KafkaError, toStreamError } from './connection-error.js';
+import { askAny } from './producer-ask.js';
+import { topicSettingsCall } from './producer-requests.js';
+
+export interface NewTopic {
+  readonly topic: string;
+  /** -1: as the brokers are set. */
+  readonly partitions: number;
+  /** -1: as the brokers are set. */
+  readonly replicationFactor: number;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Making topics and giving them back; a connection of its own for each time. */
+export class TopicAdmin {
+  constructor(
+    private readonly settings: KafkaSettings,
+    private readonly outbound: Outbound,
+    private readonly log: Log,
+  ) {}
+
+  /** One that is there already is left as it is. @returns whether it was made. */
+  create({ topic, partitions, replicationFactor, settings = {} }: NewTopic): Promise<boolean> {
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    return this.#with(`making the topic ${topic}`, (admin) =>
+      admin.createTopics({
+        waitForLeaders: false,
+        topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
+      }),
+    );
+  }
+
+  /** Safe to repeat. */
+  remove(topics: readonly string[]): Promise<void> {
+    return this.#with('removing topics', async (admin) => {
+      try {
+        await admin.deleteTopics({ topics: [...topics] });
+      } catch (error) {
+        if (codeOf(error) !== NO_SUCH_TOPIC) throw error;
+      }
+    });
+  }
+
+  /** Replaces all settings of a topic that are its own. */
+  set(topic: string, settings: Readonly<Record<string, string>>): Promise<void> {
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    return this.#with(`setting the topic ${topic}`, async (admin) => {
+      await admin.alterConfigs({
+        validateOnly: false,
+        resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }],
+      });
+    });
+  }
+
+  async #with<T>(doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+    const admin = kafkaJs(this.settings, this.outbound, this.log).admin();
+    try {
+      await admin.connect();
+      return await use(admin);
+    } catch (error) {
+      const code = codeOf(error);
+      throw toStreamError(code === null ? error : new KafkaError(code, doing), doing);
+    } finally {
+      await admin.disconnect().catch(() => undefined);
+    }
+  }
+}
+
+const NO_SUCH_TOPIC = 3;
+
+/** Of the protocol; kafkajs wraps what the broker said several times. */
+function codeOf(error: unknown): number | null {
+  for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 6; depth++) {
+    const code: unknown = Reflect.get(at, 'code');
+    if (typeof code === 'number' && code > 0) return code;
+    const errors: unknown = Reflect.get(at, 'errors');
+    at = Array.isArray(errors) ? errors[0] : Reflect.get(at, 'cause');
+  }
+  return null;
+}
+
+/** As they hold for the topic, its own or the brokers'. `null`: there is none, or it may not be looked at. */
+export const topicSettings = (cluster: KafkaCluster, topic: string): Promise<ReadonlyMap<string, string> | null> =>
+  askAny(cluster, topicSettingsCall(topic)).catch((error: unknown) => {
+    throw toStreamError(error, `looking at the settings of ${topic}`);
+  });

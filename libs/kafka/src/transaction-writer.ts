@@ -1,0 +1,148 @@
+import { StreamError, type Clock } from '@planasonix/core';
+import type { KafkaCluster } from './client-cluster.js';
+import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { grouped, produceCall, type Produced, type ProducerIdentity, type ProduceWish } from './producer-requests.js';
+import type { ProducerRoutes } from './producer-routes.js';
+import { BATCH_OVERHEAD, encodeBatch, recordSize, type OutRecord } from './record-batch.js';
+import { lostOr, PATIENCE_MS } from './transaction-lost.js';
+
+export interface PartitionRecords {
+  readonly topic: string;
+  readonly partition: number;
+  readonly records: readonly OutRecord[];
+}
+
+export interface WriterOptions {
+  readonly cluster: KafkaCluster;
+  readonly clock: Clock;
+  readonly routes: ProducerRoutes;
+  readonly identity: ProducerIdentity;
+  readonly signal: AbortSignal;
+  readonly firstSequence?: number;
+}
+
+/** How long a broker may wait for the replicas. */
+const REPLICAS_MS = 8_000;
+const AGAIN_MS = 50;
+const DUPLICATE_SEQUENCE = 46;
+/** Too few replicas in sync; the leader has it already in the second case, and knows it again by its sequence. */
+const TOO_FEW: ReadonlySet<number> = new Set([19, 20]);
+
+interface Sending extends ProduceWish {
+  readonly count: number;
+}
+
+/** Sequences and places of one producer epoch, and its batches on their way. */
+export class TransactionWriter {
+  /** Of the next batch, by `topic/partition`. */
+  readonly #sequences = new Map<string, number>();
+  readonly #lastOffsets = new Map<string, number>();
+
+  constructor(private readonly options: WriterOptions) {}
+
+  /** Several partitions side by side; of each one batch after the other. */
+  async write(parts: readonly PartitionRecords[]): Promise<void> {
+    const pending = await Promise.all(
+      parts.map(async ({ topic, partition, records }) => {
+        const { maxBytes } = await this.options.routes.topic(topic);
+        return { topic, partition, chunks: chunksOf(records, maxBytes) };
+      }),
+    );
+    for (;;) {
+      const round = pending.flatMap(({ topic, partition, chunks }): Sending[] => {
+        const step = chunks.next();
+        return step.done ? [] : [this.#batch(topic, partition, step.value)];
+      });
+      if (round.length === 0) return;
+      await this.#sendAll(round);
+    }
+  }
+
+  #batch(topic: string, partition: number, records: readonly OutRecord[]): Sending {
+    const name = `${topic}/${partition}`;
+    const sequence = this.#sequences.get(name) ?? this.options.firstSequence ?? 0;
+    // It goes on at 0 after 2^31 - 1.
+    this.#sequences.set(name, (sequence + records.length) % 2 ** 31);
+    const { producerId, producerEpoch } = this.options.identity;
+    const timestamp = this.options.clock.now();
+    const batch = encodeBatch(records, { producerId, producerEpoch, sequence, timestamp });
+    return { topic, partition, batch, count: records.length };
+  }
+
+  /** What has been answered is not sent again; what has not is sent as it was, to whoever leads then. */
+  async #sendAll(round: readonly Sending[]): Promise<void> {
+    const { clock, routes, signal } = this.options;
+    const until = clock.monotonic() + PATIENCE_MS;
+    for (let open = round; ;) {
+      const failed = await this.#sendRound(open);
+      if (failed.length === 0) return;
+      open = failed.map(({ sending }) => sending);
+      const { topic, partition } = open[0]!;
+      if (signal.aborted || clock.monotonic() > until)
+        throw toStreamError(failed[0]!.why, `writing to ${topic}/${partition}`);
+      await clock.sleep(AGAIN_MS, signal);
+      await routes.refresh([...new Set(open.map((one) => one.topic))]).catch((error: unknown) => {
+        if (toStreamError(error, 'asking who leads').code !== 'source_unreachable') throw error;
+      });
+    }
+  }
+
+  async #sendRound(round: readonly Sending[]): Promise<{ readonly sending: Sending; readonly why: unknown }[]> {
+    const { cluster, routes, identity } = this.options;
+    const byLeader = grouped(round, ({ topic, partition }) => routes.leader(topic, partition));
+    const outcomes = await Promise.all(
+      [...byLeader].map(async ([node, sendings]) => {
+        const all = (why: unknown) => sendings.map((sending) => ({ sending, why }));
+        if (node < 0) return all(new StreamError('source_unreachable', 'Nobody leads the partition.'));
+        let answers: readonly Produced[];
+        try {
+          answers = await cluster.send(node, 'produce', produceCall(identity.transactionalId, sendings, REPLICAS_MS));
+        } catch (error) {
+          const failure = toStreamError(error, 'writing');
+          if (failure.code !== 'source_unreachable') throw failure;
+          return all(failure);
+        }
+        return sendings.flatMap((sending) => {
+          const why = this.#judge(sending, answers);
+          return why === null ? [] : [{ sending, why }];
+        });
+      }),
+    );
+    return outcomes.flat();
+  }
+
+  /** @returns why it has to be sent again, or `null` @throws when that would not help */
+  #judge({ topic, partition }: Sending, answers: readonly Produced[]): StreamError | KafkaError | null {
+    const name = `${topic}/${partition}`;
+    const answer = answers.find((one) => one.topic === topic && one.partition === partition);
+    if (!answer) return new StreamError('source_unreachable', `The broker did not answer for ${name}.`);
+    const { error, baseOffset } = answer;
+    if (error === 0 && baseOffset >= 0) {
+      // A batch that the broker took for an older one was not written (trap 25a).
+      if (baseOffset <= (this.#lastOffsets.get(name) ?? -1))
+        throw new StreamError('internal', `${name} took a batch for one that it had.`);
+      this.#lastOffsets.set(name, baseOffset);
+      return null;
+    }
+    if (error === 0 || error === DUPLICATE_SEQUENCE) return null;
+    const failure = new KafkaError(error, `writing to ${name}`);
+    if (MOVED.has(error) || TOO_FEW.has(error) || error === 3) return failure;
+    throw lostOr(failure) as Error;
+  }
+}
+
+/** As many records as one batch takes; one that is too large goes alone, and the broker refuses it. */
+function* chunksOf(records: readonly OutRecord[], maxBytes: number): Generator<readonly OutRecord[], undefined> {
+  let from = 0;
+  let bytes = BATCH_OVERHEAD;
+  for (let i = 0; i < records.length; i++) {
+    const size = recordSize(records[i]!);
+    if (i > from && bytes + size > maxBytes) {
+      yield records.slice(from, i);
+      from = i;
+      bytes = BATCH_OVERHEAD;
+    }
+    bytes += size;
+  }
+  if (from < records.length) yield records.slice(from);
+}

@@ -1,0 +1,205 @@
+import { systemClock } from '@planasonix/core';
+import { createOutbound } from '@planasonix/outbound';
+import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { ClusterUnderTest, silent } from './cluster-under-test.js';
+import {
+  KafkaCluster,
+  kafkaSettings,
+  ProducerRoutes,
+  TopicAdmin,
+  TransactionalProducer,
+  type OutRecord,
+  type TransactionOptions,
+} from './index.js';
+
+const outbound = createOutbound({ policy: 'allow-private' });
+const text = (value: string, key: string | null = null): OutRecord => ({
+  key: key === null ? null : Buffer.from(key),
+  value: Buffer.from(value),
+  headers: [],
+});
+const rising = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
+
+/** What librdkafka reads, committed alone; values in the order of each partition. */
+async function committed(brokers: readonly string[], topic: string): Promise<string[]> {
+  const args = ['-b', brokers.join(','), '-C', '-t', topic, '-e', '-q', '-f', '%s\n'];
+  const out = await kcat([...args, '-X', 'isolation.level=read_committed']);
+  return out.toString().split('\n').slice(0, -1);
+}
+
+class Producers {
+  readonly #closers: (() => void)[] = [];
+
+  constructor(private readonly brokers: readonly string[]) {}
+
+  make(transactionalId: string, more: Partial<TransactionOptions> = {}): TransactionalProducer {
+    const settings = kafkaSettings({ config: { brokers: this.brokers } });
+    const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock });
+    const admin = new TopicAdmin(settings, outbound, silent);
+    const routes = new ProducerRoutes({
+      cluster,
+      clock: systemClock,
+      create: (topic) => admin.create({ topic, partitions: 1, replicationFactor: -1 }).then(() => true),
+      maxBytes: () => Promise.resolve(null),
+    });
+    const producer = new TransactionalProducer({ cluster, clock: systemClock, routes, transactionalId, ...more });
+    this.#closers.push(
+      () => producer.close(),
+      () => cluster.close(),
+    );
+    return producer;
+  }
+
+  close(): void {
+    for (const close of this.#closers.splice(0)) close();
+  }
+}
+
+describe('a producer with transactions', () => {
+  let server: Kafka;
+  let kafka: ClusterUnderTest;
+  let producers: Producers;
+  let proxy: Proxy;
+  let dead: number;
+  beforeAll(async () => {
+    server = await startKafka({
+      properties: { 'transaction.abort.timed.out.transaction.cleanup.interval.ms': '200' },
+      advertise: async (port) => {
+        proxy = await startProxy({ targetPort: port });
+        return `127.0.0.1:${proxy.port}`;
+      },
+    });
+    kafka = new ClusterUnderTest(server);
+    dead = proxy.port;
+  }, 90_000);
+  beforeEach(() => (producers = new Producers([`127.0.0.1:${dead}`])));
+  afterEach(() => {
+    proxy.resume();
+    producers.close();
+  });
+  afterAll(async () => {
+    await kafka.close();
+    await server.stop();
+    await proxy.stop();
+  });
+
+  it('shows a transaction whole once it is committed, over partitions and topics, and one given up never', async () => {
+    await kafka.create('whole-a', { numPartitions: 3 });
+    await kafka.create('whole-b');
+    const producer = producers.make('whole');
+    expect(await producer.begin()).toBe(true);
+    const parts = (from: number) => [
+      { topic: 'whole-a', partition: 0, records: [text(`${from}`)] },
+      { topic: 'whole-a', partition: 2, records: [text(`${from + 1}`), text(`${from + 2}`)] },
+      { topic: 'whole-b', partition: 0, records: [text(`${from + 3}`)] },
+    ];
+    await producer.write(parts(1));
+    await producer.write(parts(11));
+    expect(await committed(server.brokers, 'whole-a')).toEqual([]);
+    await producer.commit();
+    expect((await committed(server.brokers, 'whole-a')).sort()).toEqual(['1', '11', '12', '13', '2', '3']);
+    await producer.write(parts(21));
+    await producer.abort();
+    await producer.write(parts(31));
+    await producer.commit();
+    expect(await committed(server.brokers, 'whole-b')).toEqual(['4', '14', '34']);
+  });
+
+  it('splits what is too large for one batch, and keeps its order', async () => {
+    await kafka.create('large');
+    const producer = producers.make('large');
+    await producer.begin();
+    const values = rising(1, 400).map((n) => n.padEnd(10_000, '.'));
+    await producer.write([{ topic: 'large', partition: 0, records: values.map((value) => text(value)) }]);
+    await producer.commit();
+    expect(await committed(server.brokers, 'large')).toEqual(values);
+    await expect(
+      producer.write([{ topic: 'large', partition: 0, records: [text('x'.repeat(2_000_000))] }]),
+    ).rejects.toMatchObject({ code: 10 });
+  });
+
+  it('bars whoever began before: nothing of an open or a later transaction of it is ever seen (traps 25a, 32)', async () => {
+    await kafka.create('fenced');
+    const older = producers.make('fenced');
+    const put = (producer: TransactionalProducer, value: string) =>
+      producer.write([{ topic: 'fenced', partition: 0, records: [text(value)] }]);
+    await older.begin();
+    await put(older, 'committed');
+    await older.commit();
+    await put(older, 'open');
+    const newer = producers.make('fenced');
+    expect(await newer.begin()).toBe(false);
+    await expect(older.commit()).rejects.toMatchObject({ name: 'TransactionLost' });
+    await expect(put(older, 'late')).rejects.toMatchObject({ name: 'TransactionLost' });
+    await put(newer, 'newer');
+    await newer.commit();
+    expect(await committed(server.brokers, 'fenced')).toEqual(['committed', 'newer']);
+  });
+
+  it('writes once what it sends again when the answer was lost, and commits once (trap 25a)', async () => {
+    await kafka.create('again');
+    const producer = producers.make('again');
+    await producer.begin();
+    const all = rising(1, 60);
+    for (const value of all) {
+      // What was sent arrives, and its answer does not: the connection is torn at any moment from here.
+      if (Number(value) % 6 === 0) proxy.tear();
+      await producer.write([{ topic: 'again', partition: 0, records: [text(value)] }]);
+      if (Number(value) % 5 === 0) {
+        if (Number(value) % 10 === 0) proxy.tear();
+        await producer.commit();
+      }
+    }
+    expect(await committed(server.brokers, 'again')).toEqual(all);
+  }, 60_000);
+
+  it('goes on at 0 after 2^31 - 1 (trap 25a)', async () => {
+    // The broker takes any first sequence of a producer that it has not met in this partition.
+    const producer = producers.make('wrap', { firstSequence: 2 ** 31 - 25 });
+    await producer.begin();
+    const all = rising(1, 60);
+    for (let from = 0; from < all.length; from += 10)
+      await producer.write([
+        { topic: 'wrap', partition: 0, records: all.slice(from, from + 10).map((value) => text(value)) },
+      ]);
+    await producer.commit();
+    expect(await committed(server.brokers, 'wrap')).toEqual(all);
+  });
+
+  it('knows that a transaction which lasted too long is lost', async () => {
+    const producer = producers.make('slow', { timeoutMs: 1_000 });
+    await producer.begin();
+    await producer.write([{ topic: 'slow', partition: 0, records: [text('1')] }]);
+    await eventually('the broker gives it up', async () => {
+      const error: unknown = await producer
+        .write([{ topic: 'slow', partition: 0, records: [text('2')] }])
+        .catch((why: unknown) => why);
+      return error instanceof Error && error.name === 'TransactionLost';
+    });
+    expect(await committed(server.brokers, 'slow')).toEqual([]);
+  }, 30_000);
+
+  it('makes a topic that is missing where it may', async () => {
+    const producer = producers.make('made');
+    await producer.begin();
+    await producer.write([{ topic: 'made', partition: 0, records: [text('1')] }]);
+    await producer.commit();
+    expect(await committed(server.brokers, 'made')).toEqual(['1']);
+  });
+
+  it('waits for a broker that was killed, and has lost and doubled nothing', async () => {
+    const producer = producers.make('killed');
+    await producer.begin();
+    const put = (value: string) => producer.write([{ topic: 'killed', partition: 0, records: [text(value)] }]);
+    await put('1');
+    await producer.commit();
+    await put('2');
+    await server.nodes[0]!.kill();
+    const [written] = await Promise.all([put('3'), server.nodes[0]!.start()]);
+    expect(written).toBeUndefined();
+    await producer.commit();
+    await put('4');
+    await producer.commit();
+    expect(await committed(server.brokers, 'killed')).toEqual(['1', '2', '3', '4']);
+  }, 60_000);
+});

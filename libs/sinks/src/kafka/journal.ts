@@ -1,0 +1,188 @@
+import { StreamError, type Clock, type LogTotals, type Position } from '@planasonix/core';
+import {
+  EARLIEST,
+  FetchReader,
+  KafkaError,
+  LATEST,
+  ReadObstacle,
+  type KafkaRecord,
+  type OutRecord,
+} from '@planasonix/kafka';
+import type { Reached } from './kafka-cluster.js';
+
+/** How far a partition of the source is in the log. */
+export interface Mark {
+  readonly position: Position | null;
+  /** Of the last event that has one; empty: none has. */
+  readonly order: string;
+}
+
+/** What the log knows of a stream, committed with the events themselves. */
+export interface JournalState {
+  readonly epoch: number;
+  /** Of the writer who committed last. */
+  readonly session: string;
+  /** Session of whoever entered last; it may have been turned away since. */
+  readonly entrant: string;
+  readonly totals: LogTotals;
+  readonly marks: ReadonlyMap<string, Mark>;
+  /** The stream was deleted: its log is gone, or will be. A writer who may enter puts an end to that. */
+  readonly ending: 'now' | 'later' | null;
+  /** The decision for which positions were forgotten last; `null`: none was. */
+  readonly reset: number | null;
+}
+
+/** What a transaction changes. */
+export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'ending' | 'reset'> {
+  /** `null`: forgotten. */
+  readonly marks: ReadonlyMap<string, Mark | null>;
+  readonly ending?: 'now' | 'later';
+  readonly reset?: number;
+}
+
+export const JOURNAL_PREFIX = 'planasonix.positions.';
+const HEAD_KEY = 'stream';
+const ENTRANT_KEY = 'entrant';
+const RESET_KEY = 'reset';
+const MARK_KEY = 'at:';
+/** Small pieces, so that what was replaced goes soon: a new writer reads all that is there. */
+const SETTINGS = {
+  'cleanup.policy': 'compact',
+  'segment.bytes': String(8 * 1024 * 1024),
+  'segment.ms': String(6 * 60 * 60 * 1000),
+  'min.cleanable.dirty.ratio': '0.2',
+  // A position names rows and keys where rows are being read.
+  'max.message.bytes': String(8 * 1024 * 1024),
+} as const;
+
+const SILENT_MS = 15_000;
+const NO_SUCH_TOPIC = 3;
+
+export const journalTopic = (streamId: string): string => `${JOURNAL_PREFIX}${streamId}`;
+
+/** The compacted topic in which a stream keeps where it is: one partition, one record per thing to be known. */
+export class Journal {
+  readonly topic: string;
+
+  constructor(
+    streamId: string,
+    private readonly reached: Reached,
+    private readonly clock: Clock,
+    /** -1: as the brokers are set. */
+    private readonly replicationFactor: number,
+  ) {
+    this.topic = journalTopic(streamId);
+  }
+
+  /** @returns whether it was made; `false`: it was there. */
+  make(): Promise<boolean> {
+    const { topic, replicationFactor } = this;
+    return this.reached.admin.create({ topic, partitions: 1, replicationFactor, settings: SETTINGS });
+  }
+
+  remove(): Promise<void> {
+    return this.reached.admin.remove([this.topic]);
+  }
+
+  /** As it was made: nothing in it is forgotten. */
+  keep(): Promise<void> {
+    return this.reached.admin.set(this.topic, SETTINGS);
+  }
+
+  /** Lets the broker forget it `seconds` from now on. */
+  expire(seconds: number): Promise<void> {
+    const settings = { 'cleanup.policy': 'delete', 'retention.ms': String(seconds * 1000) };
+    return this.reached.admin.set(this.topic, { ...SETTINGS, ...settings });
+  }
+
+  /** What is committed; `null`: there is no such topic. @throws StreamError, KafkaError */
+  async read(signal: AbortSignal): Promise<JournalState | null> {
+    const { cluster } = this.reached;
+    const [view] = (await cluster.view([this.topic])).topics;
+    if (view === undefined || view.error === NO_SUCH_TOPIC) return null;
+    const place = { topic: this.topic, partition: 0 };
+    const [start, end] = await Promise.all(
+      [EARLIEST, LATEST].map(async (timestamp) => (await cluster.offsets([{ ...place, timestamp }], signal))[0]!),
+    );
+    const error = start!.error || end!.error;
+    if (error === NO_SUCH_TOPIC) return null;
+    if (error !== 0) throw new KafkaError(error, `reading ${this.topic}`);
+    const reader = new FetchReader({ cluster, clock: this.clock, limits: { maxWaitMs: 100 } });
+    reader.add([{ ...place, topicId: view.id, offset: start!.offset, leaderEpoch: -1 }]);
+    const fold = new JournalFold();
+    try {
+      for (let at = start!.offset; at < end!.offset;) {
+        const chunk = await reader.next(SILENT_MS);
+        if (chunk === null) throw new StreamError('log_unavailable', 'The positions of the stream do not come.');
+        for (const record of chunk.records) fold.take(record);
+        at = chunk.next;
+      }
+    } catch (error) {
+      if (error instanceof ReadObstacle && error.obstacle.kind === 'topic_gone') return null;
+      throw error;
+    } finally {
+      reader.close();
+    }
+    return fold.state;
+  }
+}
+
+class JournalFold {
+  #head: Omit<JournalState, 'marks' | 'entrant' | 'reset'> = {
+    ...{ epoch: 0, session: '', totals: { events: 0, bytes: 0 } },
+    ending: null,
+  };
+  #entrant = '';
+  #reset: number | null = null;
+  readonly #marks = new Map<string, Mark>();
+
+  take({ key, value }: KafkaRecord): void {
+    const name = key?.toString() ?? '';
+    if (name === HEAD_KEY && value !== null) {
+      const { epoch, session, events, bytes, ending = null } = JSON.parse(value.toString()) as Head;
+      this.#head = { epoch, session, totals: { events, bytes }, ending };
+    } else if (name === ENTRANT_KEY && value !== null) {
+      this.#entrant = value.toString();
+    } else if (name === RESET_KEY && value !== null) {
+      this.#reset = Number(value.toString());
+    } else if (name.startsWith(MARK_KEY)) {
+      const partition = name.slice(MARK_KEY.length);
+      if (value === null) this.#marks.delete(partition);
+      else this.#marks.set(partition, JSON.parse(value.toString()) as Mark);
+    }
+  }
+
+  get state(): JournalState {
+    return { ...this.#head, entrant: this.#entrant, marks: this.#marks, reset: this.#reset };
+  }
+}
+
+interface Head {
+  readonly epoch: number;
+  readonly session: string;
+  readonly events: number;
+  readonly bytes: number;
+  readonly ending?: 'now' | 'later';
+}
+
+/** Says who enters. Whoever reads the journal and finds it there has read all that was written before. */
+export const entrantRecord = (session: string): OutRecord => ({
+  key: Buffer.from(ENTRANT_KEY),
+  value: Buffer.from(session),
+  headers: [],
+});
+
+/** A change as records of the one partition of the journal. */
+export function journalRecords({ epoch, session, totals, marks, ending, reset }: JournalChange): OutRecord[] {
+  const record = (key: string, value: object | number | null): OutRecord => ({
+    key: Buffer.from(key),
+    value: value === null ? null : Buffer.from(JSON.stringify(value)),
+    headers: [],
+  });
+  const head: Head = { epoch, session, ...totals, ending };
+  return [
+    record(HEAD_KEY, head),
+    ...(reset === undefined ? [] : [record(RESET_KEY, reset)]),
+    ...[...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark)),
+  ];
+}

@@ -1,0 +1,244 @@
+import { type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
+import { commit, eventOf, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { TOMBSTONE_TYPE } from './cloud-event.js';
+import { committed, committedIds, Logs } from './logs-under-test.js';
+
+const never = new AbortController().signal;
+const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
+const part = (first: number, last: number): ChangeBatch => commit(first, last, { position: null });
+let streams = 0;
+
+describe('the log in Kafka', () => {
+  let kafka: Kafka;
+  let logs: Logs;
+  let proxy: Proxy;
+  let id: string;
+  beforeAll(async () => {
+    kafka = await startKafka({
+      properties: { 'log.retention.check.interval.ms': '200', 'log.initial.task.delay.ms': '0' },
+      advertise: async (port) => {
+        proxy = await startProxy({ targetPort: port });
+        return `127.0.0.1:${proxy.port}`;
+      },
+    });
+    logs = new Logs([`127.0.0.1:${proxy.port}`]);
+  }, 90_000);
+  beforeEach(() => (id = `str_kafka${process.pid}x${++streams}`));
+  afterEach(async () => {
+    proxy.resume();
+    await logs.close();
+  });
+  afterAll(async () => {
+    await kafka.stop();
+    await proxy.stop();
+  });
+
+  const ids = () => committedIds(kafka.brokers, `log.${id}`);
+
+  it('shows a large transaction of the source whole, and takes its parts while it is open (Invariants 5, 6)', async () => {
+    const log = logs.open();
+    const sink = logs.sink(log, id, 1);
+    await sink.open();
+    await sink.append(commit(1, 2), never);
+    for (let from = 3; from < 4_003; from += 500) await sink.append(part(from, from + 499), never);
+    expect(await ids()).toEqual(numbers(1, 2));
+    expect((await log.totals(id)).events).toBe(2);
+    // A look sees what is being written.
+    expect((await log.read(id, { limit: 1 }))[0]!.id).toBe('e-4002');
+    expect(await sink.append(commit(4_003, 4_003), never)).toMatchObject({ totals: { events: 4_003 } });
+    expect(await ids()).toEqual(numbers(1, 4_003));
+    const { positions } = await logs.sink(log, id, 2).open();
+    expect(positions.get('')).toBe('at-4003');
+  }, 30_000);
+
+  it('leaves nothing of a large transaction that did not come to its end, and holds no reader up', async () => {
+    const log = logs.open();
+    const sink = logs.sink(log, id, 1);
+    await sink.open();
+    await sink.append(commit(1, 2), never);
+    await sink.append(part(3, 500), never);
+    await sink.close();
+    const { sink: next, found } = await reopened(log, 2);
+    expect(found.positions.get('')).toBe('at-2');
+    expect(await next.append(commit(3, 9), never)).toMatchObject({ events: 7, duplicates: 0 });
+    expect(await ids()).toEqual(numbers(1, 9));
+  });
+
+  async function reopened(log: EventLog, epoch: number) {
+    const sink = logs.sink(log, id, epoch);
+    return { sink, found: await sink.open() };
+  }
+
+  it('writes events as CloudEvents in binary mode, tombstones behind deletes, to topics by table', async () => {
+    const log = logs.open({ topic: `cdc.${id}.{schema}.{table}`, tombstones: true, createTopics: { partitions: 3, replicationFactor: 1 } }); // prettier-ignore
+    const { sink } = await reopened(log, 1);
+    const events = [
+      eventOf(1),
+      eventOf(2, { subject: 'public."Große"' }),
+      eventOf(3, { type: 'com.planasonix.row.delete', partitionkey: '{"id":1}' }),
+      eventOf(4, { partitionkey: '', subject: 'public.log' }),
+      eventOf(5, { partitionkey: '', subject: 'public.log' }),
+    ];
+    await sink.append({ partition: '', events, position: 'p' }, never);
+    const orders = await committed(kafka.brokers, `cdc.${id}.public.orders`);
+    expect(orders.map(({ key, payload }) => [key, payload])).toEqual([
+      ['{"id":1}', events[0]!.data.toString()],
+      ['{"id":1}', events[2]!.data.toString()],
+      ['{"id":1}', null],
+    ]);
+    expect(new Set(orders.map(({ partition }) => partition)).size).toBe(1);
+    expect(orders[0]!.headers).toEqual({
+      ce_specversion: '1.0',
+      ce_id: 'e-1',
+      ce_type: 'com.planasonix.row.insert',
+      ce_source: `/streams/${id}`,
+      ce_subject: 'public.orders',
+      ce_time: eventOf(1).time,
+      ce_partitionkey: '{"id":1}',
+      'content-type': 'application/json',
+    });
+    expect(orders[2]!.headers).toMatchObject({ ce_type: TOMBSTONE_TYPE, ce_id: 'e-3/t' });
+    expect(await committedIds(kafka.brokers, `cdc.${id}.public.Gro_e`)).toEqual(['e-2']);
+    const keyless = await committed(kafka.brokers, `cdc.${id}.public.log`);
+    expect(keyless.map(({ key, headers }) => [key, headers['ce_id'], headers['ce_partitionkey']])).toEqual([
+      [null, 'e-4', undefined],
+      [null, 'e-5', undefined],
+    ]);
+    // Java's choice: librdkafka puts the same key into the same partition.
+    await kcat(['-b', kafka.brokers.join(','), '-P', '-t', `cdc.${id}.public.orders`, '-K', '|', '-X', 'partitioner=murmur2_random'], '{"id":1}|theirs\n'); // prettier-ignore
+    const all = await committed(kafka.brokers, `cdc.${id}.public.orders`);
+    expect(new Set(all.map(({ partition }) => partition)).size).toBe(1);
+    await expect(log.read(id, { limit: 5 })).rejects.toMatchObject({ code: 'log_unreadable' });
+  });
+
+  it('bars a writer with a large transaction open: none of it is ever seen (traps 25a, 27, 32)', async () => {
+    const log = logs.open();
+    const { sink: older } = await reopened(log, 1);
+    await older.append(commit(1, 3), never);
+    await older.append(part(4, 5), never);
+    const { sink: owner, found } = await reopened(log, 2);
+    expect(found.positions.get('')).toBe('at-3');
+    await owner.append(commit(4, 6), never);
+    const late = [older.append(part(6, 7), never), older.append(commit(8, 9), never)];
+    for (const one of late) await expect(one).rejects.toMatchObject({ code: 'fenced' });
+    await owner.append(commit(7, 8), never);
+    expect(await ids()).toEqual(numbers(1, 8));
+    expect((await log.totals(id)).events).toBe(8);
+  });
+
+  it('lets no writer of an older epoch in, however the two meet (traps 25a, 32)', async () => {
+    const log = logs.open();
+    await reopened(log, 1);
+    for (let round = 1; round <= 8; round++) {
+      const epoch = round * 2;
+      const zombie = logs.sink(log, id, epoch - 1);
+      const owner = logs.sink(log, id, epoch);
+      const next = Number((await log.totals(id)).events) + 1;
+      const write = async (sink: Sink, events: ChangeBatch) => {
+        await sink.open();
+        await sink.append(events, never);
+      };
+      const alien = { ...commit(1, 1), events: [eventOf(1, { id: 'alien', order: null })] };
+      const [, mine] = await Promise.allSettled([write(zombie, alien), write(owner, commit(next, next))]);
+      // The zombie may have had its time before the owner came, and may have been in its way.
+      if (mine.status === 'rejected') {
+        const { sink, found } = await reopened(log, epoch);
+        if (found.positions.get('') !== `at-${next}`) await sink.append(commit(next, next), never);
+      }
+      await expect(logs.sink(log, id, epoch - 1).open()).rejects.toMatchObject({ code: 'fenced' });
+      await expect(zombie.append(alien, never)).rejects.toBeInstanceOf(Error);
+      const { found } = await reopened(log, epoch);
+      expect(found.totals.events).toBe((await ids()).length);
+    }
+    const seen = await ids();
+    expect(new Set(seen.filter((one) => one !== 'alien')).size).toBe(seen.filter((one) => one !== 'alien').length);
+  }, 60_000);
+
+  it('goes on when the broker is killed in the middle of a transaction: nothing lost, nothing twice', async () => {
+    const log = logs.open();
+    const { sink } = await reopened(log, 1);
+    await sink.append(commit(1, 3), never);
+    await sink.append(part(4, 1_000), never);
+    await kafka.nodes[0]!.kill();
+    const broken = Promise.allSettled([
+      sink.append(part(1_001, 1_500), never),
+      sink.append(commit(1_501, 1_600), never),
+    ]);
+    await kafka.nodes[0]!.start();
+    await broken;
+    const { sink: next, found } = await reopened(log, 2);
+    const from = Number(found.positions.get('')!.slice(3)) + 1;
+    await next.append(commit(Math.max(1, from - 2), 2_000), never);
+    expect(await ids()).toEqual(numbers(1, 2_000));
+  }, 90_000);
+
+  it('lasts through a network that is torn again and again', async () => {
+    const log = logs.open();
+    let epoch = 1;
+    let { sink } = await reopened(log, epoch);
+    for (let next = 1; next <= 400;) {
+      const sends = [part(next, next + 4), commit(next + 5, next + 9), commit(next + 10, next + 19)];
+      const pending = Promise.allSettled(sends.map((batch) => sink.append(batch, never)));
+      if (next % 3 === 0) proxy.tear();
+      const outcome = await pending;
+      if (outcome.every(({ status }) => status === 'fulfilled')) {
+        next += 20;
+        continue;
+      }
+      const again = await eventually('it opens again', () => reopened(log, ++epoch));
+      sink = again.sink;
+      next = Number(again.found.positions.get('')?.slice(3) ?? 0) + 1;
+    }
+    const seen = await ids();
+    expect(seen).toEqual(numbers(1, seen.length));
+  }, 90_000);
+
+  it('says what is missing, and what the topic refuses', async () => {
+    const none = logs.open({ topic: `none.${id}`, createTopics: undefined });
+    await expect(logs.sink(none, id, 1).open()).rejects.toMatchObject({ code: 'topic_missing' });
+    expect(await none.check()).toMatchObject([{ code: 'topic_missing', severity: 'error', fix: expect.stringContaining(`--topic none.${id}`) }]); // prettier-ignore
+    const log = logs.open({ topic: `small.${id}` });
+    const { sink } = await reopened(log, 2);
+    expect(await log.check()).toEqual([]);
+    const huge = eventOf(1, { data: Buffer.from(`"${'x'.repeat(2_000_000)}"`) });
+    await expect(sink.append({ partition: '', events: [huge], position: 'p' }, never)).rejects.toMatchObject({
+      code: 'message_too_large',
+    });
+    const wide = logs.open({ createTopics: { partitions: 1, replicationFactor: 5 } });
+    expect(await wide.check()).toMatchObject([{ code: 'config_invalid', fix: expect.stringContaining('1 or less') }]);
+    const gone = logs.open({}, { brokers: ['127.0.0.1:1'] });
+    expect(await gone.check()).toMatchObject([{ code: 'log_unavailable', severity: 'error' }]);
+    await expect(logs.sink(gone, id, 1).open()).rejects.toMatchObject({ code: 'log_unavailable' });
+  }, 30_000);
+
+  it('gives its own topic back once its time is over, and leaves the topics with events', async () => {
+    const log = logs.open();
+    const { sink } = await reopened(log, 1);
+    await sink.append(commit(1, 3), never);
+    await log.expire(id, 0, 2);
+    await log.expire(id, 0, 2);
+    expect(await ids()).toEqual(numbers(1, 3));
+    const topics = async () => (await kcat(['-b', kafka.brokers.join(','), '-L'])).toString();
+    expect(await topics()).toContain(`planasonix.positions.${id}`);
+    await eventually(
+      'the next one that is deleted takes it along',
+      async () => {
+        await log.expire(`${id}y${++streams}`, 0, 1);
+        return !(await topics()).includes(`planasonix.positions.${id}"`);
+      },
+      { timeoutMs: 100_000, everyMs: 5_000 },
+    );
+    await expect(log.sink(id, 1).open()).rejects.toMatchObject({ code: 'fenced' });
+  }, 120_000);
+
+  it('lives on when a writer enters that may', async () => {
+    const log = logs.open();
+    const { sink } = await reopened(log, 1);
+    await sink.append(commit(1, 3), never);
+    await log.expire(id, 86_400, 2);
+    const { sink: next, found } = await reopened(log, 2);
+    expect(found.positions.get('')).toBe('at-3');
+    await next.append(commit(4, 5), never);
+    expect((await log.read(id, { limit: 9 })).map((entry) => entry.id)).toEqual(numbers(1, 5));
+  });
+});

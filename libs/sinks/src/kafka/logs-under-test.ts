@@ -1,0 +1,69 @@
+import { type EventLog, type PipelineOutput, type Sink } from '@planasonix/core';
+import { createOutbound } from '@planasonix/outbound';
+import { kcat } from '@planasonix/testing';
+import { openLog } from '../open-log.js';
+
+const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+type Output = Partial<Extract<PipelineOutput, { type: 'kafka' }>>;
+
+/** Logs over a server, as workers and gateways open them. */
+export class Logs {
+  readonly #closers: (() => Promise<unknown>)[] = [];
+
+  constructor(readonly brokers: readonly string[]) {}
+
+  open(output: Output = {}, config: Readonly<Record<string, unknown>> = { brokers: this.brokers }): EventLog {
+    const log = openLog(
+      {
+        type: 'kafka',
+        connectionId: 'conn_1',
+        topic: 'log.{stream}',
+        createTopics: { partitions: 1, replicationFactor: 1 },
+        ...output,
+      },
+      {
+        redisUrl: 'redis://127.0.0.1:1',
+        kafka: {
+          settings: () => Promise.resolve({ id: 'conn_1', type: 'kafka', config }),
+          outbound: createOutbound({ policy: 'allow-private' }),
+          log: silent,
+        },
+      },
+    );
+    this.#closers.push(() => log.close());
+    return log;
+  }
+
+  sink(log: EventLog, streamId: string, epoch: number): Sink {
+    const sink = log.sink(streamId, epoch);
+    this.#closers.push(() => sink.close());
+    return sink;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+}
+
+export interface Line {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: string;
+  readonly payload: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What librdkafka reads, committed alone. */
+export async function committed(brokers: readonly string[], topic: string): Promise<Line[]> {
+  const out = await kcat(['-b', brokers.join(','), '-C', '-t', topic, '-e', '-q', '-J', '-X', 'isolation.level=read_committed']); // prettier-ignore
+  const lines = out.toString().split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const { headers = [], ...found } = JSON.parse(line) as Omit<Line, 'headers'> & { headers?: string[] };
+    const pairs = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1]!]] : []));
+    return { ...found, headers: Object.fromEntries(pairs) as Line['headers'] };
+  });
+}
+
+export const committedIds = async (brokers: readonly string[], topic: string): Promise<string[]> =>
+  (await committed(brokers, topic)).map(({ headers }) => headers['ce_id']!);

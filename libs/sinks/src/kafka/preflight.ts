@@ -1,0 +1,109 @@
+import type { Check } from '@planasonix/core';
+import { topicSettings, type ClusterView, type TopicView } from '@planasonix/kafka';
+import type { Reached } from './kafka-cluster.js';
+import { topicOfAll } from './topic-name.js';
+import type { KafkaOutput } from './writer.js';
+
+const NO_SUCH_TOPIC = 3;
+const DENIED = 29;
+const MODEST_BYTES = 1_000_000;
+
+const finding = (severity: Check['severity'], code: string, message: string, fix: string | null): Check => ({
+  ...{ code, severity, message, fix },
+});
+
+/** Can the log be written: brokers, and the topic where it is the same for every stream. */
+export async function preflight(output: KafkaOutput, reached: Reached): Promise<readonly Check[]> {
+  const topic = topicOfAll(output.topic, '{stream}');
+  const fixed = topic === output.topic ? topic : null;
+  const view = await reached.cluster.view(fixed === null ? [] : [fixed]);
+  const unreachable = (await reached.cluster.probe()).map(({ broker, error }) =>
+    finding('error', error.code, `Broker ${broker} of the log: ${error.message}`, error.hint),
+  );
+  const replicas = replication(output, view);
+  const about = fixed === null ? [] : await topicChecks(fixed, output, view, reached);
+  return [...unreachable, ...replicas, ...about];
+}
+
+function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): Check[] {
+  if (createTopics === undefined || createTopics.replicationFactor <= brokers.size) return [];
+  const { replicationFactor } = createTopics;
+  return [
+    finding(
+      'error',
+      'config_invalid',
+      `createTopics.replicationFactor is ${replicationFactor}, and the cluster has ${brokers.size} broker(s).`,
+      `Set createTopics.replicationFactor to ${brokers.size} or less.`,
+    ),
+  ];
+}
+
+async function topicChecks(
+  name: string,
+  { createTopics }: KafkaOutput,
+  view: ClusterView,
+  { cluster }: Reached,
+): Promise<Check[]> {
+  const topic = view.topics.find((one) => one.topic === name);
+  if (topic?.error === DENIED)
+    return [
+      finding(
+        'error',
+        'permission_denied',
+        `The topic ${name} may not be looked at.`,
+        `kafka-acls.sh --add --allow-principal User:<user> --operation Write --operation Describe --topic ${name}`,
+      ),
+    ];
+  if (topic === undefined || topic.error === NO_SUCH_TOPIC) {
+    if (createTopics !== undefined) return [];
+    const fix = `kafka-topics.sh --create --topic ${name}; or set createTopics in the output of the pipeline.`;
+    return [finding('error', 'topic_missing', `There is no topic ${name}.`, fix)];
+  }
+  const settings = await topicSettings(cluster, name);
+  return settings === null ? [] : settingChecks(topic, settings);
+}
+
+function settingChecks({ topic, partitions }: TopicView, settings: ReadonlyMap<string, string>): Check[] {
+  const found: Check[] = [];
+  const inSync = Number(settings.get('min.insync.replicas') ?? 1);
+  const replicas = Math.min(...partitions.map((one) => one.replicas));
+  const alter = (setting: string) => `kafka-configs.sh --alter --topic ${topic} --add-config ${setting}`;
+  if (inSync > replicas)
+    found.push(
+      finding(
+        'error',
+        'log_unavailable',
+        `min.insync.replicas of ${topic} is ${inSync}, and it has ${replicas} replica(s): nothing can be written.`,
+        alter(`min.insync.replicas=${Math.max(1, replicas - 1)}`),
+      ),
+    );
+  else if (replicas > 1 && inSync === 1)
+    found.push(
+      finding(
+        'warning',
+        'log_not_durable',
+        `min.insync.replicas of ${topic} is 1: what is acknowledged may be on one broker alone.`,
+        alter('min.insync.replicas=2'),
+      ),
+    );
+  const maxBytes = Number(settings.get('max.message.bytes') ?? MODEST_BYTES);
+  if (maxBytes < MODEST_BYTES)
+    found.push(
+      finding(
+        'warning',
+        'message_too_large',
+        `${topic} takes no more than ${maxBytes} bytes in one record: a larger event stops the stream.`,
+        alter('max.message.bytes=1048588'),
+      ),
+    );
+  if (/compact/.test(settings.get('cleanup.policy') ?? ''))
+    found.push(
+      finding(
+        'info',
+        'topic_compacted',
+        `${topic} is compacted: of each key the last event stays, and events without a key are refused.`,
+        null,
+      ),
+    );
+  return found;
+}

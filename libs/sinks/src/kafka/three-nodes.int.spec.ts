@@ -1,0 +1,70 @@
+import { type ChangeBatch } from '@planasonix/core';
+import { commit, eventually, startKafka } from '@planasonix/testing';
+import { committedIds, Logs } from './logs-under-test.js';
+
+const never = new AbortController().signal;
+const part = (first: number, last: number): ChangeBatch => commit(first, last, { position: null });
+
+describe('the log in a cluster of three', () => {
+  it('goes on when its leaders die and hang, with two of three nodes: 0 lost, 0 twice (trap 25a)', async () => {
+    const kafka = await startKafka({ nodes: 3 });
+    const logs = new Logs(kafka.brokers);
+    const id = `str_three${process.pid}`;
+    try {
+      const log = logs.open({ createTopics: { partitions: 6, replicationFactor: 3 } });
+      let epoch = 1;
+      let sink = logs.sink(log, id, epoch);
+      await sink.open();
+      let next = 1;
+      let over = false;
+      const writing = (async () => {
+        while (!over) {
+          const outcome = await Promise.allSettled(
+            [part(next, next + 20), commit(next + 21, next + 30), commit(next + 31, next + 60)].map((batch) =>
+              sink.append(batch, never),
+            ),
+          );
+          if (outcome.every(({ status }) => status === 'fulfilled')) {
+            next += 61;
+            continue;
+          }
+          const found = await eventually(
+            'it opens again',
+            async () => {
+              sink = logs.sink(log, id, ++epoch);
+              return sink.open();
+            },
+            { timeoutMs: 60_000 },
+          );
+          next = Number(found.positions.get('')?.slice(3) ?? 0) + 1;
+        }
+      })();
+      const progress = async () => {
+        const from = next;
+        await eventually('it goes on', () => next > from + 300, { timeoutMs: 60_000 });
+      };
+      await progress();
+      for (const node of kafka.nodes) {
+        await node.kill();
+        await progress();
+        await node.start();
+        await progress();
+      }
+      kafka.nodes[1]!.freeze();
+      try {
+        await progress();
+      } finally {
+        kafka.nodes[1]!.thaw();
+      }
+      await progress();
+      over = true;
+      await writing;
+      const seen = await committedIds(kafka.brokers, `log.${id}`);
+      const sorted = seen.map((one) => Number(one.slice(2))).sort((a, b) => a - b);
+      expect(sorted).toEqual(Array.from({ length: next - 1 }, (_, i) => i + 1));
+    } finally {
+      await logs.close();
+      await kafka.stop();
+    }
+  }, 240_000);
+});

@@ -1,0 +1,192 @@
+import { systemClock, type EventLog, type Inlet, type InletReport, type Intake, type TakenIn } from '@planasonix/core';
+import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@planasonix/testing';
+import { openLog } from '../open-log.js';
+import { eventsKey, logKey } from './keys.js';
+
+const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
+const soon = (ms = 3_000) => systemClock.monotonic() + ms;
+
+const delivery = (name: string, of: Partial<Intake> = {}): Intake => ({
+  ...{ id: `wh_${name}`, otherId: `wh_${name}~${of.sameDelivery ?? name}`, sameDelivery: name, sameId: name },
+  ...{ windowMs: 60_000, type: 'com.planasonix.webhook.received', subject: 'hooks', expanded: false },
+  ...{ time: '2026-11-25T00:00:00.000Z', timeMs: 1_795_564_800_000 },
+  parts: [{ partitionkey: '', data: Buffer.from(`{"n":"${name}"}`) }],
+  ...of,
+});
+
+const nothing: InletReport = {
+  ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [] },
+  counts: { errors: 0, rejected: 0, dropped: 0, latency: new Map() },
+};
+
+describe('many writers into one log in Redis', () => {
+  let redis: RedisServer;
+  let log: EventLog;
+  const logs: EventLog[] = [];
+  const inlets: Inlet[] = [];
+
+  function writer(of: EventLog = log): Inlet {
+    const inlet = of.inlet!();
+    inlets.push(inlet);
+    return inlet;
+  }
+  async function opened(epoch = 1, of: EventLog = log): Promise<Inlet> {
+    const inlet = writer(of);
+    await eventually('the log is open', () => inlet.open(id, epoch, null).then(() => true));
+    return inlet;
+  }
+  const ids = async () => (await log.read(id, { limit: 1_000_000 })).map((entry) => entry.id);
+  const logOf = (max_entries: number, on_full: 'block' | 'trim' = 'block', url = redis.url): EventLog => {
+    const made = openLog({ type: 'redis_stream', retention: { max_entries, on_full } }, { redisUrl: url });
+    logs.push(made);
+    return made;
+  };
+
+  beforeEach(async () => {
+    redis = await startRedis();
+    log = logOf(1_000_000);
+  });
+  afterEach(async () => {
+    for (const inlet of inlets.splice(0)) await inlet.close();
+    for (const one of logs.splice(0)) await one.close();
+    await redis.stop();
+  });
+
+  it('fifty equal deliveries at once, at two writers, are one event and fifty answers with its id (trap 29)', async () => {
+    const [one, two] = [await opened(), await opened()];
+    const taken = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? one : two).append(id, 1, delivery('a'), soon())),
+    );
+    expect(taken.filter(({ kind }) => kind === 'written')).toHaveLength(1);
+    expect(new Set(taken.map((each) => JSON.stringify({ ...each, kind: '' })))).toEqual(
+      new Set([JSON.stringify({ kind: '', id: 'wh_a' })]),
+    );
+    expect(await ids()).toEqual(['wh_a']);
+    expect(await log.totals(id)).toEqual({ events: 1, bytes: 9 });
+  });
+
+  it('another delivery under an id that is not signed is no repeat, and has an id of its own', async () => {
+    const inlet = await opened();
+    const forged = delivery('a', { sameDelivery: 'forged', otherId: 'wh_a~forged' });
+    const real = delivery('a', { sameDelivery: 'real', otherId: 'wh_a~real' });
+    const taken: TakenIn[] = [];
+    for (const one of [forged, real, real, forged]) taken.push(await inlet.append(id, 1, one, soon()));
+    expect(taken).toEqual([
+      { kind: 'written', id: 'wh_a' },
+      { kind: 'written', id: 'wh_a~real' },
+      { kind: 'repeated', id: 'wh_a~real' },
+      { kind: 'repeated', id: 'wh_a' },
+    ]);
+    expect(await ids()).toEqual(['wh_a', 'wh_a~real']);
+  });
+
+  it('a repeat after the window is an event', async () => {
+    const inlet = await opened();
+    const brief = delivery('a', { windowMs: 50 });
+    await inlet.append(id, 1, brief, soon());
+    await eventually('it is forgotten', async () => (await inlet.append(id, 1, brief, soon())).kind === 'written');
+  });
+
+  it('a delivery of several events is there as a whole or not at all', async () => {
+    const small = await opened(1, logOf(3));
+    const part = (n: number) => ({ partitionkey: `"${n}"`, data: Buffer.from(String(n)) });
+    const lines = (name: string, n: number) =>
+      delivery(name, { expanded: true, parts: Array.from({ length: n }, (_, i) => part(i)) });
+    expect(await small.append(id, 1, lines('a', 2), soon())).toEqual({ kind: 'written', id: 'wh_a' });
+    expect(await small.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'full' });
+    expect(await ids()).toEqual(['wh_a/0', 'wh_a/1']);
+    // What was refused is not taken for a repeat later.
+    const [roomy] = [await opened(1, logOf(100))];
+    expect(await roomy.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'written', id: 'wh_b' });
+  });
+
+  it.each([
+    ['a fence', () => log.fence(id, 2), 'fenced'],
+    ['a deletion', () => log.expire(id, 86_400, 2), 'fenced'],
+    ['a purge', () => log.expire(id, 0, 2), 'fenced'],
+    ['a purge whose minute has passed', () => redis.client().del(eventsKey(id), logKey(id)), 'offset_gap'],
+  ])('writes nothing after %s', async (_, bar, code) => {
+    const inlet = await opened();
+    await inlet.append(id, 1, delivery('a'), soon());
+    await bar();
+    await redis.client().del(eventsKey(id));
+    await expect(inlet.append(id, 1, delivery('b'), soon())).rejects.toMatchObject({ code });
+    await expect(inlet.append(id, 1, delivery('a'), soon())).rejects.toMatchObject({ code });
+    expect(await redis.client().exists(eventsKey(id))).toBe(0);
+    expect(await inlet.report(nothing)).toBeNull();
+  });
+
+  it('an opened log that the store knows and Redis has lost is a gap, and not an empty log (Invariant 2)', async () => {
+    const inlet = await opened();
+    const mark = await inlet.open(id, 2, null);
+    expect(await inlet.open(id, 3, mark)).toBe(mark);
+    await redis.client().flushall();
+    await expect(inlet.open(id, 4, mark)).rejects.toMatchObject({ code: 'offset_gap' });
+    expect(await inlet.open(id, 4, null)).not.toBe(mark);
+    await expect(inlet.open(id, 3, null)).rejects.toMatchObject({ code: 'fenced' });
+  });
+
+  it('loses nothing that it confirmed and doubles nothing while Redis is killed under two writers (trap 29)', async () => {
+    const writers = [await opened(), await opened()];
+    const confirmed = new Set<string>();
+    let [stop, next] = [false, 0];
+    const load = writers.flatMap((inlet) =>
+      Array.from({ length: 8 }, async () => {
+        while (!stop) {
+          const name = `n${next++}`;
+          const taken = await inlet.append(id, 1, delivery(name), soon(1_000)).catch(() => null);
+          if (taken && taken.kind !== 'full') confirmed.add(taken.id);
+        }
+      }),
+    );
+    for (let round = 0; round < 3; round++) {
+      const before = confirmed.size;
+      await eventually('deliveries are confirmed', () => Promise.resolve(confirmed.size > before + 200));
+      await redis.kill();
+      await redis.start();
+    }
+    stop = true;
+    await Promise.all(load);
+    const found = await ids();
+    expect(new Set(found).size).toBe(found.length);
+    expect([...confirmed].filter((one) => !found.includes(one))).toEqual([]);
+    expect((await log.totals(id)).events).toBe(found.length);
+  });
+
+  it('sends again what a broken connection swallowed, and confirms it once', async () => {
+    const proxy = await startProxy({ targetPort: Number(new URL(redis.url).port) });
+    const inlet = await opened(1, logOf(1_000, 'block', `redis://127.0.0.1:${proxy.port}`));
+    proxy.stall();
+    const taken = inlet.append(id, 1, delivery('a'), soon(10_000));
+    proxy.cut();
+    proxy.resume();
+    expect(await taken).toMatchObject({ id: 'wh_a' });
+    expect(await ids()).toEqual(['wh_a']);
+    await inlet.close();
+    await proxy.stop();
+  });
+
+  it('under everysec it confirms only what has had its time to reach the disk (trap 26)', async () => {
+    await redis.client().config('SET', 'appendfsync', 'everysec');
+    const inlet = await opened();
+    const began = performance.now();
+    await inlet.append(id, 1, delivery('a'), soon());
+    expect(performance.now() - began).toBeGreaterThan(1_990);
+  });
+
+  it('adds up what all writers count, each report once, whatever writer dies', async () => {
+    const [one, two] = [await opened(), await opened()];
+    await one.append(id, 1, delivery('a'), soon());
+    const counts = { errors: 1, rejected: 2, dropped: 3, latency: new Map([[7, 4]]) };
+    const first = await one.report({ ...nothing, counts, answers: ['{"n":1}'], oldestPendingAt: 5 });
+    expect(first).toMatchObject({ events: 1, bytes: 9, errors: 1, rejected: 2, dropped: 3, oldestPendingAt: 5 });
+    const second = await two.report({ ...nothing, counts, answers: ['{"n":2}'] });
+    expect(second).toMatchObject({ errors: 2, rejected: 4, dropped: 6, latency: [[7, 8]], oldestPendingAt: 5 });
+    expect(second!.sequence).toBeGreaterThan(first!.sequence);
+    expect(second!.lastEventAt).toBe(1_795_564_800_000);
+    expect(await log.answers!(id)).toEqual(['{"n":1}', '{"n":2}']);
+    await one.open(id, 2, null);
+    expect(await two.report(nothing)).toBeNull();
+    expect(await two.report({ ...nothing, epoch: 2 })).toMatchObject({ events: 1, errors: 0, latency: [] });
+  });
+});

@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { systemProgram } from './system-program.js';
+
+/** Path of kcat (librdkafka). On Debian as root it is installed when it is missing. */
+export const kcatProgram = (say?: (line: string) => void): string =>
+  systemProgram(
+    {
+      names: ['kcat', 'kafkacat'],
+      packages: ['kcat'],
+      hint: 'kcat is missing: apt-get install kcat (macOS: brew install kcat).',
+    },
+    say,
+  );
+
+/**
+ * A client that shares no line of code with ours, as the second opinion on what is in a topic.
+ *
+ * @param args as on its command line: `['-b', brokers, '-C', '-t', topic, '-e', '-q']`
+ * @param input what it reads from, for `-P`
+ * @returns what it wrote
+ * @throws with its own words when it fails
+ */
+export function kcat(args: readonly string[], input: string | Buffer = ''): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(kcatProgram(), args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const written: Buffer[] = [];
+    let complaint = '';
+    child.stdout.on('data', (chunk: Buffer) => written.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
+    child.once('error', reject);
+    child.once('close', (code) =>
+      code === 0 ? resolve(Buffer.concat(written)) : reject(new Error(`kcat failed (${code}): ${complaint.trim()}`)),
+    );
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+  });
+}

@@ -1,0 +1,160 @@
+/**
+ * The log in Kafka: our sink beside Java's `ProducerPerformance` with records of the same size, both in transactions;
+ * and the whole path from Postgres beside the same WAL read to nowhere.
+ */
+import { systemClock, type ChangeBatch, type ChangeEvent, type Log } from '@planasonix/core';
+import { createOutbound } from '@planasonix/outbound';
+import { openLog } from '@planasonix/sinks';
+import { eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { until } from '../shop.js';
+import { javaProducer } from './kafka-java.js';
+import { perMillion, round, stopwatch } from './measure.js';
+import { readSlot } from './reference.js';
+import { rows, slotOf, TABLE, type Scene } from './scene.js';
+
+const RECORDS = 300_000;
+const ROWS = 300_000;
+const PER_TRANSACTION = 100;
+const BATCH = 500;
+const IN_FLIGHT = 8;
+/** Attributes and key of an event, in the log, bytes. */
+const AROUND = 300;
+const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const output = {
+  type: 'kafka',
+  topic: 'bench.{stream}',
+  createTopics: { partitions: 1, replicationFactor: 1 },
+} as const;
+
+/** As the engine calls it: batches of whole commits, so many of them under way. Records per second. */
+async function ours(kafka: Kafka, partitions: number, recordBytes: number): Promise<number> {
+  const log = openLog(
+    { ...output, connectionId: 'conn', createTopics: { partitions, replicationFactor: 1 } },
+    {
+      redisUrl: 'redis://127.0.0.1:1',
+      clock: systemClock,
+      kafka: {
+        settings: () => Promise.resolve({ id: 'conn', type: 'kafka', config: { brokers: kafka.brokers } }),
+        outbound: createOutbound({ policy: 'allow-private' }),
+        log: silent,
+      },
+    },
+  );
+  const sink = log.sink(`str_${partitions}_${recordBytes}`, 1);
+  await sink.open();
+  const data = Buffer.alloc(Math.max(1, recordBytes - AROUND), 'x');
+  const event = (n: number): ChangeEvent => ({
+    id: `1mlarf1n9bzpc-1-${n.toString(16).padStart(16, '0')}-00000000`,
+    type: 'com.planasonix.row.insert',
+    subject: 'public.bench',
+    time: '2026-01-01T00:00:00.000000Z',
+    timeMs: 1_767_225_600_000,
+    partitionkey: `{"id":${n}}`,
+    data,
+    order: n.toString(16).padStart(16, '0'),
+  });
+  const signal = new AbortController().signal;
+  let next = 0;
+  const one = async (): Promise<void> => {
+    while (next < RECORDS) {
+      const from = next;
+      next += BATCH;
+      const events = Array.from({ length: BATCH }, (_, i) => event(from + i));
+      const batch: ChangeBatch = { partition: '', events, position: String(next) };
+      await sink.append(batch, signal);
+    }
+  };
+  const began = performance.now();
+  await Promise.all(Array.from({ length: IN_FLIGHT }, one));
+  const seconds = (performance.now() - began) / 1000;
+  await sink.close();
+  await log.close();
+  return RECORDS / seconds;
+}
+
+async function producing(kafka: Kafka): Promise<Record<string, object>> {
+  const found: Record<string, object> = {};
+  for (const recordBytes of [350, 1_000])
+    for (const partitions of [1, 6]) {
+      const name = `${recordBytes} B, ${partitions} partition${partitions > 1 ? 's' : ''}`;
+      const mine = await ours(kafka, partitions, recordBytes);
+      const topic = `bench.str_${partitions}_${recordBytes}`;
+      const java = await javaProducer({
+        topic,
+        records: RECORDS,
+        recordBytes,
+        brokers: kafka.brokers,
+        transactionMs: 50,
+      });
+      found[name] = { ours_per_s: round(mine, 0), java_per_s: round(java, 0), ratio: round(mine / java, 2) };
+    }
+  return found;
+}
+
+async function path(scene: Scene, kafka: Kafka): Promise<object> {
+  const { source, stack, postgres } = scene;
+  const call = async (method: string, route: string, body?: unknown) => {
+    const answer = await stack.api(method, route, body);
+    if (answer.status > 299) throw new Error(`${route}: ${answer.status} ${answer.text}`);
+    return answer;
+  };
+  const config = { brokers: kafka.brokers };
+  const { id: connectionId } = await call('POST', '/api/connections', { name: 'kafka', type: 'kafka', config });
+  const { id: pipelineId } = await call('POST', '/api/pipelines', {
+    name: 'kafka',
+    output: { ...output, connectionId },
+  });
+  await source.query(`CREATE TABLE kdrain ${TABLE}`);
+  await source.query('CREATE PUBLICATION bench_ref_pub FOR TABLE kdrain');
+  const streamed = await scene.create('kafka', { tables: ['public.kdrain'], snapshot: 'never' });
+  const made = await call('GET', `/api/streams/${streamed}`);
+  await call('DELETE', `/api/streams/${streamed}`);
+  const { id } = await call('POST', '/api/streams', {
+    name: 'into kafka',
+    sourceType: 'postgres_cdc',
+    connectionId: made.a.connection_id as string,
+    pipelineId,
+    config: { tables: ['public.kdrain'], snapshot: 'never' },
+  });
+  await call('POST', `/api/streams/${id}/start`);
+  await until(stack, id, 'running', 60_000);
+  await slotOf(source);
+  await call('POST', `/api/streams/${id}/stop`);
+  await source.query("SELECT pg_create_logical_replication_slot('bench_ref', 'pgoutput')");
+  await source.query(
+    `CREATE PROCEDURE kfill() LANGUAGE plpgsql AS $$ DECLARE at bigint := 1; BEGIN WHILE at <= ${ROWS} LOOP ${rows('kdrain', 'at', `at + ${PER_TRANSACTION - 1}`)}; COMMIT; at := at + ${PER_TRANSACTION}; END LOOP; END $$`,
+  );
+  await source.query('CALL kfill()');
+  const end = (await source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')).rows[0]!.lsn;
+  const reference = await readSlot(postgres, 'bench_ref', 'bench_ref_pub', end);
+  const watch = stopwatch({ worker: stack.pids('postgres-cdc'), kafka: kafka.nodes.map(({ pid }) => pid) });
+  await call('POST', `/api/streams/${id}/start`);
+  await eventually(
+    'all rows are in the log',
+    async () => (await call('GET', `/api/streams/${id}/metrics?window=1m`)).a.total_events >= ROWS,
+    { timeoutMs: 300_000, everyMs: 50 },
+  );
+  const { seconds, cpu } = watch.read();
+  return {
+    rows: ROWS,
+    reference: reference.what,
+    reference_rows_per_s: round(ROWS / reference.seconds, 0),
+    ours_rows_per_s: round(ROWS / seconds, 0),
+    ratio: round(reference.seconds / seconds, 2),
+    cpu_s_per_million: perMillion(cpu, ROWS),
+  };
+}
+
+export async function kafka(scene: Scene): Promise<object> {
+  const server = await startKafka({ jvm: ['-Xms1g', '-Xmx1g'] });
+  try {
+    return {
+      part: 'kafka',
+      producing: await producing(server),
+      postgres_to_kafka: await path(scene, server),
+      aim: '0.5 of ProducerPerformance; 0.5 of pg_recvlogical',
+    };
+  } finally {
+    await server.stop();
+  }
+}

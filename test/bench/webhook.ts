@@ -1,0 +1,203 @@
+/** Signed posts of 1 kB under 64 connections, beside a bare Fastify server that verifies the same signature. */
+import http from 'node:http';
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { eventually } from '@planasonix/testing';
+import { quantile, round, rssMiB, sorted, stopwatch } from './measure.js';
+import type { Scene } from './scene.js';
+
+const CONNECTIONS = 64;
+const SECONDS = 8;
+const SECRET = 'the secret of the benchmark';
+const CROWD = 10_000;
+
+interface Load {
+  readonly posts: number;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly failed: number;
+}
+
+interface Signed {
+  readonly body: Buffer;
+  readonly headers: Record<string, string | number>;
+}
+
+let made = 0;
+
+/** Signed before the clock runs: the machine is not to be measured at signing. */
+function signed(count: number): readonly Signed[] {
+  const time = String(Math.floor(Date.now() / 1000));
+  return Array.from({ length: count }, () => {
+    const body = Buffer.from(JSON.stringify({ id: `evt_${++made}`, type: 'made', note: 'n'.repeat(970) }));
+    const mac = createHmac('sha256', SECRET).update(`${time}.`).update(body).digest('hex');
+    return {
+      body,
+      headers: {
+        ...{ 'content-type': 'application/json', 'content-length': body.length },
+        ...{ 'x-planasonix-timestamp': time, 'x-planasonix-signature': `v1=${mac}` },
+        'x-planasonix-event-id': `evt_${made}`,
+      },
+    };
+  });
+}
+
+async function load(
+  url: string,
+  posts: readonly Signed[],
+  of: { connections: number; seconds: number },
+): Promise<Load> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: of.connections });
+  const { hostname, port, pathname } = new URL(url);
+  const took: number[] = [];
+  let [failed, next] = [0, 0];
+  const began = performance.now();
+  const until = began + of.seconds * 1000;
+  const one = ({ body, headers }: Signed) =>
+    new Promise<void>((resolve) => {
+      const at = performance.now();
+      const request = http.request({ agent, hostname, port, path: pathname, method: 'POST', headers }, (answer) => {
+        if (answer.statusCode !== 200) failed++;
+        answer.resume().on('end', () => {
+          took.push(performance.now() - at);
+          resolve();
+        });
+      });
+      request.on('error', () => {
+        failed++;
+        resolve();
+      });
+      request.end(body);
+    });
+  await Promise.all(
+    Array.from({ length: of.connections }, async () => {
+      while (performance.now() < until && next < posts.length) await one(posts[next++]!);
+    }),
+  );
+  const seconds = (performance.now() - began) / 1000;
+  agent.destroy();
+  const all = sorted(took);
+  return {
+    posts: took.length,
+    perSecond: took.length / seconds,
+    p50: quantile(all, 0.5),
+    p99: quantile(all, 0.99),
+    failed,
+  };
+}
+
+/** It reads the raw body, verifies and answers; nothing else. */
+const BARE = `const { createHmac, timingSafeEqual } = require('node:crypto');
+const server = require('fastify')({ bodyLimit: 5242880 });
+server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+server.post('/ingest/:token', (request, reply) => {
+  const { 'x-planasonix-timestamp': time, 'x-planasonix-signature': given } = request.headers;
+  const own = createHmac('sha256', process.env.SECRET).update(time + '.').update(request.body).digest();
+  const right = timingSafeEqual(own, Buffer.from(given.slice(3), 'hex'));
+  reply.code(right ? 200 : 401).send({ received: right });
+});
+server.listen({ port: 0 }).then(() => process.stdout.write(server.server.address().port + '\\n'));`;
+
+export async function webhook(scene: Scene): Promise<object> {
+  const { stack, redis } = scene;
+  const bare = spawn(process.execPath, ['-e', BARE], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, SECRET },
+  });
+  const [port] = (await once(bare.stdout, 'data')) as [Buffer];
+  const bareUrl = `http://127.0.0.1:${port.toString().trim()}/ingest/t`;
+  const normal = { connections: CONNECTIONS, seconds: SECONDS };
+  await load(bareUrl, signed(4_000), normal);
+  const reference = await load(bareUrl, signed(80_000), normal);
+  bare.kill();
+
+  const [one, other] = [await door(scene, 'bench-hooks'), await door(scene, 'bench-other')];
+  await load(one.url, signed(4_000), normal);
+  const [pid] = stack.pids('webhook-ingest');
+  const watch = stopwatch({ ingest: [pid!], redis: [redis.pid] });
+  const ours = await load(one.url, signed(80_000), normal);
+  const { cpu } = watch.read();
+
+  const calm = { connections: 1, seconds: 4 };
+  const alone = await load(other.url, signed(8_000), calm);
+  const [flood, beside] = await Promise.all([
+    load(one.url, signed(80_000), { connections: CONNECTIONS, seconds: 5 }),
+    load(other.url, signed(8_000), calm),
+  ]);
+  const crowd = await open(one.url, pid!);
+  return {
+    part: 'webhook',
+    ...{ connections: CONNECTIONS, body_bytes: 1024, fsync: 'always' },
+    reference: 'bare Fastify, the same signature verified',
+    reference_posts_per_s: round(reference.perSecond, 0),
+    posts_per_s: round(ours.perSecond, 0),
+    ratio: round(ours.perSecond / reference.perSecond, 2),
+    ...{
+      p50_ms: round(ours.p50),
+      p99_ms: round(ours.p99),
+      reference_p99_ms: round(reference.p99),
+      failed: ours.failed,
+    },
+    cpu_us_per_post: Object.fromEntries(
+      Object.entries(cpu).map(([name, seconds]) => [name, round((seconds / ours.posts) * 1e6, 0)]),
+    ),
+    other_stream: {
+      p99_alone_ms: round(alone.p99),
+      p99_beside_a_flood_ms: round(beside.p99),
+      flood_per_s: round(flood.perSecond, 0),
+    },
+    ...crowd,
+  };
+}
+
+/** A running stream, served. */
+async function door(scene: Scene, name: string): Promise<{ id: string; url: string }> {
+  const { stack, pipelineId } = scene;
+  const auth = { type: 'preset', preset: 'planasonix', secrets: [SECRET] };
+  const made = await stack.api('POST', '/api/streams', { name, sourceType: 'webhook', pipelineId, config: { auth } });
+  if (made.status !== 201) throw new Error(`webhook: ${made.status} ${made.text}`);
+  await stack.api('POST', `/api/streams/${made.id}/start`);
+  const url = made.a.ingest_url as string;
+  await eventually(
+    'it is served',
+    async () => (await load(url, signed(1), { connections: 1, seconds: 5 })).failed === 0,
+  );
+  return { id: made.id, url };
+}
+
+/** What open connections cost that have delivered once and stay. */
+async function open(url: string, pid: number): Promise<object> {
+  const before = rssMiB(pid);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: CROWD, maxFreeSockets: CROWD });
+  const { hostname, port, pathname } = new URL(url);
+  const posts = signed(CROWD);
+  let failed = 0;
+  let next = 0;
+  // All requests are begun before the first is ended, so that each has a connection of its own.
+  const requests = posts.map(({ headers }) =>
+    http.request({ agent, hostname, port, path: pathname, method: 'POST', headers }),
+  );
+  await Promise.all(
+    requests.map(
+      (request) =>
+        new Promise<void>((resolve) => {
+          request.on('error', () => {
+            failed++;
+            resolve();
+          });
+          request.on('response', (answer) => answer.resume().on('end', resolve));
+          request.end(posts[next++]!.body);
+        }),
+    ),
+  );
+  const after = rssMiB(pid);
+  agent.destroy();
+  return {
+    open_connections: CROWD,
+    open_failed: failed,
+    rss_before_mib: round(before),
+    rss_with_them_mib: round(after),
+  };
+}

@@ -1,0 +1,198 @@
+import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
+import { makeStream, start, status } from './shop.js';
+import { makeWorld, type World } from './world.js';
+
+jest.setTimeout(200_000);
+
+interface Seen {
+  readonly id: string;
+  readonly type: string;
+  readonly row: { readonly id: number; readonly txn: number; readonly of: number } | null;
+}
+
+interface Look {
+  readonly attributes: { readonly data: { readonly after: { readonly id: number } } };
+}
+
+describe('from Postgres into Kafka', () => {
+  let world: World;
+  let kafka: Kafka;
+  let kafkaConnection: string;
+  let id: string;
+  let writing = true;
+  let writers: Promise<unknown>;
+
+  beforeAll(async () => {
+    [world, kafka] = await Promise.all([makeWorld({ WORKERS: '2' }), startKafka()]);
+    await world.source.query('CREATE TABLE ledger(id bigserial PRIMARY KEY, txn bigint, of int)');
+    await world.source.query('INSERT INTO ledger(txn, of) SELECT -i, 1 FROM generate_series(1, 3000) i');
+    const made = await api('POST', '/api/connections', {
+      name: 'log',
+      type: 'kafka',
+      config: { brokers: kafka.brokers },
+    });
+    expect(made.status).toBe(201);
+    kafkaConnection = made.id;
+  });
+  afterAll(async () => {
+    writing = false;
+    await writers;
+    await world?.end();
+    await kafka?.stop();
+  });
+
+  const api = (method: string, route: string, body?: unknown) => world.stack.api(method, route, body);
+  const output = (more: object = {}) => ({
+    type: 'kafka',
+    connectionId: kafkaConnection,
+    topic: 'cdc.{stream}',
+    createTopics: { partitions: 3, replicationFactor: 1 },
+    ...more,
+  });
+
+  /** What librdkafka reads of it, committed alone. */
+  async function seen(topic = `cdc.${id}`): Promise<Seen[]> {
+    const args = ['-b', kafka.brokers.join(','), '-C', '-t', topic, '-e', '-q', '-J'];
+    const out = await kcat([...args, '-X', 'isolation.level=read_committed']);
+    return out
+      .toString()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const { headers, payload } = JSON.parse(line) as { headers: string[]; payload: string };
+        const header = (name: string) => headers[headers.indexOf(name) + 1]!;
+        return { id: header('ce_id'), type: header('ce_type'), row: JSON.parse(payload).after };
+      });
+  }
+
+  async function write(): Promise<void> {
+    const session = await world.session();
+    for (let txn = 1; writing; txn++) {
+      const of = 1 + (txn % 5);
+      await session.query('INSERT INTO ledger(txn, of) SELECT $1, $2 FROM generate_series(1, $2::int)', [txn, of]);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** A row that is written now arrives, or one after it: readers that end at the end never end while others write. */
+  async function arrives(): Promise<void> {
+    const { rows } = await world.source.query('INSERT INTO ledger(txn, of) VALUES (0, 1) RETURNING id::int AS id');
+    const [{ id: row }] = rows as [{ id: number }];
+    const newest = async () => (await api('GET', `/api/streams/${id}/events?limit=100`)).json.data as Look[];
+    await eventually(
+      'it arrives',
+      async () => (await newest()).some(({ attributes }) => attributes.data.after.id >= row),
+      {
+        timeoutMs: 60_000,
+        everyMs: 250,
+      },
+    );
+  }
+
+  it('refuses an output that can not be', async () => {
+    const put = (more: object) => api('POST', '/api/pipelines', { name: 'no', output: output(more) });
+    const refused = async (more: object, field: string) => {
+      const answer = await put(more);
+      expect([answer.status, answer.json.error.details[0].field]).toEqual([400, field]);
+    };
+    await refused({ connectionId: world.connectionId }, 'output.connection_id');
+    await refused({ connectionId: 'conn_01j9k9z0a1b2c3d4e5f6g7h8j9' }, 'output.connection_id');
+    await refused({ topic: 'cdc.{tabel}' }, 'output.topic');
+    await refused({ topics: 'x' }, 'output.topics');
+    await refused({ type: 'papyrus' }, 'output.type');
+  });
+
+  it('takes rows and changes, and shows them to readers of what is committed', async () => {
+    const made = await api('POST', '/api/pipelines', { name: 'kafka', output: output() });
+    expect([made.status, made.json.output]).toEqual([201, { ...output(), tombstones: false }]);
+    id = await makeStream(world.stack, {
+      name: 'ledger',
+      connectionId: world.connectionId,
+      pipelineId: made.id,
+      config: { tables: ['public.ledger'] },
+    });
+    const check = await api('POST', `/api/streams/${id}/check`);
+    expect(check.a).toMatchObject({ ok: true });
+    expect((await api('DELETE', `/api/connections/${kafkaConnection}`)).status).toBe(409);
+    writers = write();
+    await start(world.stack, id);
+    await arrives();
+  });
+
+  it('loses and repeats nothing when workers are killed or frozen and the broker is killed', async () => {
+    for (let round = 0; round < 3; round++) {
+      for (const pid of world.stack.pids('postgres-cdc')) process.kill(pid, 'SIGKILL');
+      await arrives();
+    }
+    const store = await world.postgres.connect('meta');
+    const owner = async () => {
+      const { rows } = await store.query('SELECT lease_owner FROM streams WHERE id = $1', [id]);
+      return String((rows as { lease_owner: string | null }[])[0]!.lease_owner);
+    };
+    const frozen = world.stack.pids('postgres-cdc');
+    const before = await owner();
+    const pid = frozen.find((one) => before.includes(`-${one}-`))!;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await eventually('another takes over', async () => !['null', before].includes(await owner()), {
+        timeoutMs: 60_000,
+      });
+      await arrives();
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await arrives();
+    await store.end();
+    await kafka.nodes[0]!.kill();
+    await kafka.nodes[0]!.start();
+    await arrives();
+    writing = false;
+    await writers;
+    await arrives();
+    const events = await seen();
+    expect(events.length - new Set(events.map((one) => one.id)).size).toBe(0);
+    const rows = (await world.source.query('SELECT id::int AS id FROM ledger ORDER BY id')).rows as { id: number }[];
+    const found = new Set(events.map(({ row }) => row!.id));
+    expect(rows.filter((row) => !found.has(row.id))).toEqual([]);
+    const changes = events.filter(({ type }) => type.endsWith('insert')).map(({ row }) => row!.id);
+    expect(changes.length).toBe(new Set(changes).size);
+    await eventually('the total is what is there', async () => {
+      const metrics = await api('GET', `/api/streams/${id}/metrics?window=1m`);
+      return metrics.a.total_events === events.length;
+    });
+  });
+
+  it('shows a large transaction whole or not at all, also when its worker is killed in the middle', async () => {
+    const many = 60_000;
+    const inserting = world.source.query(
+      `INSERT INTO ledger(txn, of) SELECT 1000000, ${many} FROM generate_series(1, ${many})`,
+    );
+    const whole = async () => (await seen()).filter(({ row }) => row?.txn === 1_000_000).length;
+    await inserting;
+    const counts = new Set<number>();
+    for (const pid of world.stack.pids('postgres-cdc')) process.kill(pid, 'SIGKILL');
+    await eventually(
+      'all of it is there',
+      async () => {
+        const now = await whole();
+        counts.add(now);
+        return now === many;
+      },
+      { timeoutMs: 120_000, everyMs: 500 },
+    );
+    // The partitions of a topic are read one after the other: each of them has all of it or nothing.
+    const { rows } = await world.source.query('SELECT count(*)::int AS n FROM ledger WHERE txn = 1000000');
+    expect([...counts].at(-1)).toBe((rows as { n: number }[])[0]!.n);
+  });
+
+  it('is looked into by the API, and deleted; the topics with events stay', async () => {
+    const page = await api('GET', `/api/streams/${id}/events?limit=5`);
+    expect(page.status).toBe(200);
+    expect(page.json.data).toHaveLength(5);
+    await api('POST', `/api/streams/${id}/stop`);
+    expect(await status(world.stack, id)).toBe('stopped');
+    expect((await api('DELETE', `/api/streams/${id}?purge=true`)).status).toBe(200);
+    const topics = (await kcat(['-b', kafka.brokers.join(','), '-L'])).toString();
+    expect(topics).toContain(`cdc.${id}`);
+  });
+});

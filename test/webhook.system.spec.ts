@@ -1,0 +1,167 @@
+/** Webhooks through the whole product: `npm start`, the API, and senders that keep account of what was confirmed. */
+import { createHmac } from 'node:crypto';
+import { eventually, startPostgres, startRedis } from '@planasonix/testing';
+import { makePipeline } from './shop.js';
+import { startStack, type Stack } from './stack.js';
+
+jest.setTimeout(240_000);
+
+const SECRET = 'the secret of this sender';
+
+interface Sent {
+  readonly status: number;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly json: any;
+}
+
+async function deliver(url: string, body: string, of: { secret?: string; eventId?: string } = {}): Promise<Sent> {
+  const at = String(Math.floor(Date.now() / 1000));
+  const mac = createHmac('sha256', of.secret ?? SECRET)
+    .update(`${at}.${body}`)
+    .digest('hex');
+  const answer = await fetch(url, {
+    method: 'POST',
+    body,
+    headers: {
+      'content-type': 'application/json',
+      'x-planasonix-timestamp': at,
+      'x-planasonix-signature': `v1=${mac}`,
+      ...(of.eventId ? { 'x-planasonix-event-id': of.eventId } : {}),
+    },
+    signal: AbortSignal.timeout(15_000),
+  });
+  return { status: answer.status, json: await answer.json() };
+}
+
+describe('webhooks', () => {
+  let postgres: Awaited<ReturnType<typeof startPostgres>>;
+  let redis: Awaited<ReturnType<typeof startRedis>>;
+  let stack: Stack;
+  let pipelineId: string;
+
+  beforeAll(async () => {
+    [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+    stack = await startStack({ databaseUrl: postgres.url(), redisUrl: redis.url, env: { WORKERS: '2' } });
+    pipelineId = await makePipeline(stack);
+  });
+  afterAll(async () => {
+    await stack.stop();
+    await Promise.all([redis.stop(), postgres.stop('immediate')]);
+  });
+
+  async function running(name: string, config: object = {}): Promise<{ id: string; url: string }> {
+    const auth = { type: 'preset', preset: 'planasonix', secrets: [SECRET] };
+    const body = { name, sourceType: 'webhook', pipelineId, config: { auth, ...config } };
+    const made = await stack.api('POST', '/api/streams', body);
+    expect([made.status, made.text]).toEqual([201, expect.anything()]);
+    expect(made.text).not.toContain(SECRET);
+    expect(made.a.config.auth.secrets).toEqual(['********']);
+    expect((await stack.api('POST', `/api/streams/${made.id}/start`)).a.status).toBe('starting');
+    await eventually('it runs', async () => (await stack.api('GET', `/api/streams/${made.id}`)).a.status === 'running');
+    const url = made.a.ingest_url as string;
+    await eventually('its door is known', async () => (await deliver(url, '{}', { secret: 'nobody' })).status !== 404, {
+      timeoutMs: 1_000,
+    });
+    return { id: made.id, url };
+  }
+  const eventIds = async (id: string): Promise<string[]> => {
+    const entries = (await redis.client().xrange(`plnx:events:{${id}}`, '-', '+')) as [string, string[]][];
+    return entries.map(([, fields]) => fields[fields.indexOf('id') + 1]!);
+  };
+
+  it('from the making of a stream to its events, its secrets and its addresses', async () => {
+    const types = (await stack.api('GET', '/api/source-types')).json.data as { id: string }[];
+    expect(JSON.stringify(types)).toContain('webhook');
+    const { id, url } = await running('hooks');
+    const first = await deliver(url, '{"n":1}', { eventId: 'evt_1' });
+    expect(first).toEqual({ status: 200, json: { received: true, id: `${id}/evt_1` } });
+    expect(await deliver(url, '{"n":1}', { eventId: 'evt_1' })).toEqual({
+      status: 200,
+      json: { received: true, id: `${id}/evt_1`, duplicate: true },
+    });
+    expect((await deliver(url, '{"n":2}', { secret: 'another secret' })).status).toBe(401);
+    const events = await stack.api('GET', `/api/streams/${id}/events`);
+    expect(events.json.data).toHaveLength(1);
+    expect(events.json.data[0].attributes.data).toMatchObject({ body: { n: 1 }, event_id: 'evt_1' });
+
+    const rotated = await stack.api('POST', `/api/streams/${id}/rotate-secret`, { overlap: '1h' });
+    expect(rotated.a).toMatchObject({ live_secrets: 2, earlier_until: expect.any(String) });
+    await eventually('the new secret is taken', async () => {
+      const { status } = await deliver(url, '{"n":3}', { secret: rotated.a.secret, eventId: 'evt_3' });
+      return status === 200;
+    });
+    expect((await deliver(url, '{"n":4}', { eventId: 'evt_4' })).status).toBe(200);
+
+    const keyed = { type: 'preset', preset: 'discord', secrets: ['ab'.repeat(32)] };
+    const other = await running('keyed', { auth: keyed });
+    // A made-up secret is no public key: it is refused, and the door stays open.
+    expect((await stack.api('POST', `/api/streams/${other.id}/rotate-secret`)).status).toBe(400);
+    expect((await deliver(other.url, '{}')).status).toBe(401);
+    expect((await stack.api('POST', `/api/streams/${other.id}/test-event`)).json.error.code).toBe('sample_unsupported');
+
+    const test = await stack.api('POST', `/api/streams/${id}/test-event`);
+    expect(test.a).toMatchObject({ delivered: true, status: 200, answer: { received: true } });
+
+    const rolled = await stack.api('POST', `/api/streams/${id}/rotate-ingest-url`);
+    expect(rolled.a.ingest_url).not.toBe(url);
+    await eventually('the old address is unknown', async () => (await deliver(url, '{}')).status === 404, {
+      timeoutMs: 1_000,
+    });
+    expect((await deliver(rolled.a.ingest_url, '{"n":5}', { eventId: 'evt_5' })).status).toBe(200);
+    await eventually('deliveries tell what became of them', async () => {
+      const { json } = await stack.api('GET', `/api/streams/${id}/deliveries`);
+      const reasons = (json.data as { attributes: { reason: string | null } }[]).map((one) => one.attributes.reason);
+      return reasons.includes('signature_wrong') && reasons.includes('duplicate') && reasons.includes(null);
+    });
+    await eventually('the counters agree with the log', async () => {
+      const { a } = await stack.api('GET', `/api/streams/${id}/metrics?window=1m`);
+      return a.total_events === (await eventIds(id)).length && a.lag_seconds === 0 && a.lag_certain && a.last_event_at;
+    });
+    expect((await stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
+    expect((await deliver(rolled.a.ingest_url, '{"n":6}')).status).toBe(503);
+    expect((await stack.api('DELETE', `/api/streams/${id}`)).a.deleted).toBe(true);
+    expect(stack.log()).not.toContain(SECRET);
+  });
+
+  it('every delivery that was confirmed is in the log once, whatever is killed meanwhile (traps 29 and 38)', async () => {
+    const { id, url } = await running('killed');
+    const confirmed = new Map<string, string>();
+    let [stop, next] = [false, 0];
+    const senders = Array.from({ length: 8 }, async () => {
+      while (!stop) {
+        const name = `evt_${next++}`;
+        // A sender repeats until it is told yes, as vendors do.
+        for (let sent = false; !sent && !stop;) {
+          const answer = await deliver(url, JSON.stringify({ name }), { eventId: name }).catch(() => null);
+          sent = answer?.status === 200;
+          if (sent) confirmed.set(name, answer!.json.id);
+          else await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      }
+    });
+    const more = (count: number) => {
+      const before = confirmed.size;
+      return eventually('deliveries are confirmed', () => Promise.resolve(confirmed.size >= before + count), {
+        timeoutMs: 60_000,
+      });
+    };
+    for (let round = 0; round < 3; round++) {
+      await more(200);
+      for (const pid of stack.pids('webhook-ingest')) process.kill(pid, 'SIGKILL');
+      await more(200);
+      await redis.kill();
+      await redis.start();
+      await more(200);
+    }
+    await postgres.kill();
+    // The store is not on the way of a delivery.
+    await more(100);
+    await postgres.start();
+    stop = true;
+    await Promise.all(senders);
+    const found = await eventIds(id);
+    expect(new Set(found).size).toBe(found.length);
+    const there = new Set(found);
+    expect([...confirmed.values()].filter((one) => !there.has(one))).toEqual([]);
+  });
+});
