@@ -109,6 +109,8 @@ describe('the pump', () => {
           await clock.advance(600);
           if (current.outcome.end !== null) await begin();
           log.land();
+          // The log may hold all that there is from a zombie, whose positions are not ours to know: the next event moves them on.
+          server.commit(1);
           await clock.advance(600);
           expect(log.ids).toEqual(ids(server.last));
           expect(server.acked).toBe(server.last);

@@ -110,6 +110,22 @@ describe('the pump', () => {
     expect(server.acks.length).toBeLessThan(8);
   });
 
+  it('acknowledges no position that the log did not store: events that it held already came with none (Invariant 1)', async () => {
+    const { server, log, clock, pump } = pumpWorld();
+    // Whoever wrote before was killed between the last row of a transaction and its commit.
+    const before = log.sink(1);
+    await before.open();
+    await before.append(server.batch({ first: 1, last: 3 }, false), new AbortController().signal);
+    await pump();
+    server.commit(3);
+    await clock.advance(1_000);
+    expect({ acks: server.acks, positions: [...log.positions] }).toEqual({ acks: [], positions: [] });
+    server.commit(1);
+    await clock.advance(1_000);
+    expect({ acks: server.acks, positions: [...log.positions] }).toEqual({ acks: ['4'], positions: [['', '4']] });
+    expect(log.ids).toEqual(ids(4));
+  });
+
   it('acknowledges 2 s late where the log syncs once a second (trap 26)', async () => {
     const { server, log, clock, pump } = pumpWorld();
     log.settleDelayMs = 2_000;

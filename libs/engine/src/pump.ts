@@ -259,7 +259,8 @@ export class Pump {
     counters.durable(group.events, appended, clock.now());
     if (this.deps.step && group.events.length > 0)
       this.deps.step(isSnapshot(group) ? 'snapshot-recorded' : 'log-appended');
-    if (group.position !== null) {
+    // What the log held already does not move its position: others may have written it without this one (Invariant 1).
+    if (group.position !== null && (appended.events > 0 || group.events.length === 0)) {
       this.#positions.set(group.partition, group.position);
       this.#settler.landed(group.partition, group.position, sink.settleDelayMs);
     }

@@ -142,7 +142,8 @@ export class FakeLog {
     this.events += fresh.length;
     const bytes = fresh.reduce((sum, event) => sum + event.data.length, 0);
     this.bytes += bytes;
-    if (batch.position !== null) this.positions.set(batch.partition, batch.position);
+    const moves = fresh.length > 0 || batch.events.length === 0;
+    if (batch.position !== null && moves) this.positions.set(batch.partition, batch.position);
     resolve({
       events: fresh.length,
       bytes,
