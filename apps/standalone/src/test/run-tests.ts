@@ -47,9 +47,9 @@ function steps(root: string, reports: string): Step[] {
     command('types', 'npm', 'run', '-s', 'typecheck'),
     command('nx test core', 'npx', 'nx', 'test', 'core', '--skip-nx-cache'),
     jest('unit'),
-    // Each integration spec runs servers of its own: more at once than cores only makes them wait.
-    jest('integration', '--maxWorkers=2'),
-    jest('system', '--runInBand'),
+    // Specs start servers of their own and wait for them more than they work; more of these at once only make them late.
+    jest('integration', '--maxWorkers=3'),
+    jest('system', '--maxWorkers=2'),
     { name: 'image steps', run: async () => one(await checkImage(root)) },
   ];
 }
