@@ -1,9 +1,15 @@
 import type { Client } from 'pg';
+import { CopyTap, type TappedStream } from './copy-tap.js';
 
 interface Wire {
   query(text: string): void;
-  readonly stream: { pause(): void; resume(): void };
+  readonly stream: TappedStream & { pause(): void; resume(): void };
 }
+
+const NEWLINE = 0x0a;
+
+/** One row: bytes `start` to `end`, without the newline; valid during the call only. */
+export type RowHandler = (bytes: Buffer, start: number, end: number) => void;
 
 /**
  * `COPY … TO STDOUT`, row by row as the server sends it, with the socket as back-pressure. A query of its own for the
@@ -12,14 +18,14 @@ interface Wire {
 export class CopyOut {
   readonly done: Promise<void>;
   private wire: Wire | null = null;
+  private tap: CopyTap | null = null;
   private resolve!: () => void;
   private reject!: (error: Error) => void;
   private error: Error | null = null;
 
-  /** @param row one row with its newline; the bytes are valid during the call only. */
   constructor(
     private readonly text: string,
-    private readonly row: (line: Buffer) => void,
+    private readonly row: RowHandler,
   ) {
     this.done = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -27,7 +33,7 @@ export class CopyOut {
     });
   }
 
-  static run(client: Client, text: string, row: (line: Buffer) => void): CopyOut {
+  static run(client: Client, text: string, row: RowHandler): CopyOut {
     const copy = new CopyOut(text, row);
     client.query(copy as never);
     client.once('end', copy.ended);
@@ -44,21 +50,25 @@ export class CopyOut {
 
   private readonly ended = (): void => this.reject(new Error('Connection terminated'));
 
-  // What the client calls on its active query.
-  submit(wire: Wire): null {
-    this.wire = wire;
-    wire.query(this.text);
-    return null;
-  }
-  handleCopyData({ chunk }: { chunk: Buffer }): void {
+  private readonly copyData = (bytes: Buffer, start: number, end: number): void => {
     if (this.error !== null) return;
     try {
-      this.row(chunk);
+      this.row(bytes, start, bytes[end - 1] === NEWLINE ? end - 1 : end);
     } catch (error) {
       this.error = error instanceof Error ? error : new Error(String(error));
     }
+  };
+
+  // What the client calls on its active query.
+  submit(wire: Wire): null {
+    this.wire = wire;
+    this.tap = new CopyTap(wire.stream, this.copyData);
+    wire.query(this.text);
+    return null;
   }
-  handleCommandComplete(): void {}
+  handleCommandComplete(): void {
+    this.tap?.off();
+  }
   handleRowDescription(): void {}
   handleDataRow(): void {}
   handleEmptyQuery(): void {}
@@ -68,6 +78,7 @@ export class CopyOut {
     else this.reject(this.error);
   }
   handleError(error: Error): void {
+    this.tap?.off();
     this.error ??= error;
     this.reject(this.error);
   }

@@ -28,14 +28,16 @@ describe('what changes its form while a stream runs (trap 17)', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it('a table that somebody keeps locked holds up nobody else when the stream begins again', async () => {
-    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE locked (id int PRIMARY KEY)`);
+  it('a table, or a partition, that somebody keeps locked holds up nobody else when the stream begins again', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE locked (id int PRIMARY KEY);
+      CREATE TABLE root (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE root_low PARTITION OF root FOR VALUES FROM (0) TO (10)`);
     const one = reading(db, { tables: ['public.*'] });
     one.start();
     await one.rowsDone();
     await one.stop();
     const other = await db.session();
-    await other.query('BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+    await other.query('BEGIN; LOCK TABLE locked, root_low IN ACCESS EXCLUSIVE MODE');
     one.start();
     await settle(one, db.client);
     await other.query('COMMIT');

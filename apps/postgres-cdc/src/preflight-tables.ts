@@ -1,5 +1,6 @@
 import type { Check } from '@planasonix/core';
 import { qualified, quoteIdent } from './identifier.js';
+import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
 import { identitySql } from './publication.js';
@@ -12,8 +13,8 @@ const UNREADABLE = `
     has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
       AND NOT a.attisdropped AND a.attname = ANY (SELECT jsonb_array_elements_text($2::jsonb -> t.oid::text)) AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
   FROM unnest($1::oid[]) AS t(oid)
-  CROSS JOIN LATERAL (SELECT relid::oid FROM pg_partition_tree(t.oid) WHERE isleaf UNION SELECT t.oid) AS l(relid)
-  JOIN pg_class c ON c.oid = l.relid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
+  CROSS JOIN LATERAL ${partitionTree('t.oid')} AS l
+  JOIN pg_class c ON c.oid = l.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
 
 const error = (code: string, message: string, fix: string): Check => ({ code, severity: 'error', message, fix });
 const sqlName = ({ schema, table }: { schema: string; table: string }): string => qualified(schema, table);

@@ -43,6 +43,8 @@ const PINNED: Readonly<Record<string, string>> = {
   extra_float_digits: '3',
   bytea_output: 'hex',
   client_encoding: 'UTF8',
+  // Names of relations and types stand in values, too (`regclass`).
+  search_path: '',
   row_security: 'off',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
@@ -92,11 +94,7 @@ function tls({ host, sslMode, sslRootCert, sslCert, sslKey }: Endpoint): Connect
 /** Every value is given, so that nothing of the worker's own environment (`PGPASSWORD`, `PGOPTIONS`) gets in. */
 function dialling(to: Endpoint, address: string, secure: boolean, session: SessionOptions): ClientConfig {
   const { replication = false, name, statementTimeoutMs = 0, connectTimeoutMs = CONNECT_MS } = session;
-  const settings = {
-    ...PINNED,
-    statement_timeout: String(statementTimeoutMs),
-    ...(replication ? {} : { search_path: '' }),
-  };
+  const settings = { ...PINNED, statement_timeout: String(statementTimeoutMs) };
   return {
     ...{ host: address, port: to.port, database: to.database, user: to.user, password: () => to.password },
     ssl: secure ? tls(to) : false,

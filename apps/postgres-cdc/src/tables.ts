@@ -1,11 +1,21 @@
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
+import { partitionTree } from './partition-tree.js';
 
 export interface SourceColumn {
   readonly name: string;
   readonly typeOid: number;
   readonly generated: boolean;
+}
+
+/** `OPERATOR(schema.sign)`, ready for SQL. */
+export interface KeyOperators {
+  readonly less: string;
+  readonly atMost: string;
+  readonly equal: string;
+  readonly atLeast: string;
+  readonly greater: string;
 }
 
 /** A table that a stream reads, as the catalog has it now. */
@@ -20,6 +30,8 @@ export interface SourceTable {
   readonly key: readonly string[];
   /** Per key column: the collation of the index where that is not the column's own, ready for SQL; else `null`. */
   readonly keyCollations: readonly (string | null)[];
+  /** Per key column: the operators of the index where their plain signs would not mean them; else `null`. */
+  readonly keyOperators: readonly (KeyOperators | null)[];
   readonly identity: 'd' | 'n' | 'f' | 'i';
   /** One that can be a replica identity: a deferrable one can't. */
   readonly hasPrimaryKey: boolean;
@@ -63,6 +75,18 @@ const COLLATIONS_OF = (index: string) => `
   FROM unnest(${index}.indkey::int2[], ${index}.indcollation::oid[]) WITH ORDINALITY AS k(attnum, coll, n)
   JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
 
+/**
+ * Sessions have no search path: a sign finds the operators of an extension's type nowhere, or those of another type that
+ * it casts to, which order rows otherwise than their index does (citext as text).
+ */
+const OPERATORS_OF = (index: string) => `
+  SELECT json_agg((
+    SELECT json_object_agg(o.amopstrategy, format('OPERATOR(%I.%s)', n.nspname, p.oprname))
+    FROM pg_opclass c JOIN pg_amop o ON o.amopfamily = c.opcfamily AND o.amoplefttype = c.opcintype AND o.amoprighttype = c.opcintype
+      JOIN pg_operator p ON p.oid = o.amopopr JOIN pg_namespace n ON n.oid = p.oprnamespace
+    WHERE c.oid = k.opclass HAVING bool_or(n.nspname <> 'pg_catalog' OR NOT c.opcdefault)) ORDER BY k.n)
+  FROM unnest(${index}.indkey::int2[], ${index}.indclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, n) WHERE k.n <= ${index}.indnkeyatts`;
+
 /** Whether the server could tell an updated row of relation `l` apart. */
 const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
@@ -72,21 +96,21 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
 const DETAILS = `
-  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, r.columns AS identity_key, r.collations AS identity_collations,
+  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, p.operators AS primary_operators, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-    CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM pg_partition_tree(c.oid) t
-      JOIN pg_class tc ON tc.oid = t.relid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.relid <> c.oid) END AS partitions,
+    CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
+      JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
     leaves.tuples, leaves.bytes, leaves.unidentified
   FROM pg_class c
-  LEFT JOIN LATERAL (SELECT i.indimmediate, (${COLUMNS_OF('i')}) AS columns FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) p ON true
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations
+  LEFT JOIN LATERAL (SELECT i.indimmediate, (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) p ON true
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
     SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(${BYTES}), 0) AS bytes,
       json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
     FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace
-    WHERE l.relkind = 'r' AND (l.oid = c.oid OR c.relkind = 'p' AND l.oid IN (SELECT t.relid FROM pg_partition_tree(c.oid) t WHERE t.isleaf))) leaves
+    WHERE l.relkind = 'r' AND l.oid IN ${partitionTree('c.oid')}) leaves
   WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid`;
 
 /** Every value as text, as sessions give it. */
@@ -98,6 +122,8 @@ interface Detail {
   readonly immediate: string;
   readonly identity_key: string | null;
   readonly identity_collations: string | null;
+  readonly primary_operators: string | null;
+  readonly identity_operators: string | null;
   readonly columns: string | null;
   readonly tuples: string | null;
   readonly bytes: string;
@@ -106,6 +132,10 @@ interface Detail {
 }
 
 const list = <T>(json: string | null): readonly T[] => (json === null ? [] : (JSON.parse(json) as T[]));
+
+/** Numbers of a B-tree's strategies. */
+const byStrategy = (of: Readonly<Record<string, string>> | null): KeyOperators | null =>
+  of === null ? null : { less: of['1']!, atMost: of['2']!, equal: of['3']!, atLeast: of['4']!, greater: of['5']! };
 
 /** Whether a config asks for a table: by its exact name, or by its schema and not excluded. */
 export function tableMatcher(config: Wanted): (schema: string, table: string) => 'exact' | 'schema' | null {
@@ -192,6 +222,9 @@ function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted
     partitions: list<Name>(row.partitions),
     key: list<string>(row.identity_key ?? row.primary_key),
     keyCollations: list<string | null>(row.identity_collations),
+    keyOperators: list<Readonly<Record<string, string>> | null>(
+      row.identity_key === null ? row.primary_operators : row.identity_operators,
+    ).map(byStrategy),
     // Partitions to come take the root's primary key and nothing else from it.
     unidentified:
       partitioned && !hasPrimaryKey && row.partitions === null && unidentified.length === 0

@@ -1,18 +1,17 @@
 import { StreamError } from '@planasonix/core';
 import { LogicalReplicationService, PgoutputPlugin } from 'pg-logical-replication';
 import type { Client, ClientConfig } from 'pg';
+import { CopyTap, type TappedStream } from './copy-tap.js';
 import { lsnText } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
 
 /** What `pg` keeps to itself: the protocol connection under a client. */
 interface WireConnection {
-  removeAllListeners(event: string): void;
-  on(event: 'copyData', listener: (message: { readonly chunk: Buffer }) => void): void;
-  readonly stream: { pause(): void; resume(): void; destroy(): void };
+  readonly stream: TappedStream & { pause(): void; resume(): void; destroy(): void };
 }
 
 export interface WalHandlers {
-  /** A change. The bytes are valid during the call only: the driver uses them again. */
+  /** A change. The bytes are valid during the call only. */
   data(message: Buffer, lsnHigh: number, lsnLow: number): void;
   /** The server's WAL goes up to `walEnd`. */
   keepalive(walEnd: bigint, mustAnswer: boolean): void;
@@ -21,6 +20,8 @@ export interface WalHandlers {
 }
 
 const [XLOG_DATA, KEEPALIVE] = [0x77, 0x6b];
+/** Kind, start and end of the WAL, the server's time. */
+const XLOG_HEADER = 25;
 
 /** pgoutput through the library, with a start of ours: quoted names (trap 16), and its per-row event taken out of the path. */
 class PgoutputStart extends PgoutputPlugin {
@@ -38,10 +39,15 @@ class PgoutputStart extends PgoutputPlugin {
   override start(client: Client, slotName: string, lsn: string): Promise<unknown> {
     const { publication, messages, handlers } = this.of;
     const wire = (client as unknown as { connection: WireConnection }).connection;
-    wire.removeAllListeners('copyData');
-    wire.on('copyData', ({ chunk }) => {
-      if (chunk[0] === XLOG_DATA) handlers.data(chunk.subarray(25), chunk.readUInt32BE(1), chunk.readUInt32BE(5));
-      else if (chunk[0] === KEEPALIVE) handlers.keepalive(chunk.readBigUInt64BE(1), chunk[17] === 1);
+    new CopyTap(wire.stream, (bytes, start, end) => {
+      const kind = bytes[start];
+      if (kind === XLOG_DATA)
+        handlers.data(
+          bytes.subarray(start + XLOG_HEADER, end),
+          bytes.readUInt32BE(start + 1),
+          bytes.readUInt32BE(start + 5),
+        );
+      else if (kind === KEEPALIVE) handlers.keepalive(bytes.readBigUInt64BE(start + 1), bytes[start + 17] === 1);
     });
     this.of.opened(wire);
     const options = `proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${messages ? ", messages 'true'" : ''}`;

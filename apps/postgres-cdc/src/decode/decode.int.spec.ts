@@ -135,8 +135,8 @@ describe.each([14, 15, 16, 17, 18] as const)(
               takenAtMs: 0,
             });
             const read: ChangeEvent[] = [];
-            await CopyOut.run(client, `COPY (SELECT * FROM everything WHERE id = ${id}) TO STDOUT`, (line) =>
-              read.push(encoder.row(line)),
+            await CopyOut.run(client, `COPY (SELECT * FROM everything WHERE id = ${id}) TO STDOUT`, (...row) =>
+              read.push(encoder.row(...row)),
             ).done;
             expect(afterText(read[0]!)).toBe(after);
             expect(read[0]).toMatchObject({

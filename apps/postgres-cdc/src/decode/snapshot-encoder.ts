@@ -5,7 +5,7 @@ import { prepareRelation, type Relation, type RelationInfo } from './relation.js
 import { Tuple, keyText, writeRow } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
 
-const [TAB, NEWLINE, BACKSLASH, LETTER_N] = [0x09, 0x0a, 0x5c, 0x4e];
+const [TAB, BACKSLASH, LETTER_N] = [0x09, 0x5c, 0x4e];
 
 export interface SnapshotEncoderOptions {
   readonly catalog: TypeCatalog;
@@ -29,6 +29,9 @@ export class SnapshotEncoder {
   private readonly head: Buffer;
   private readonly tail: Buffer;
   private scratch = Buffer.allocUnsafe(64 * 1024);
+  private searched: Buffer | null = null;
+  private searchedFrom = 0;
+  private backslash = 0;
   private rows = 0;
   private keyBytes = Buffer.allocUnsafe(64);
   private readonly keyEnds: number[] = [];
@@ -48,9 +51,10 @@ export class SnapshotEncoder {
     ]);
   }
 
-  /** One row: a CopyData message, with its newline. */
-  row(line: Buffer): ChangeEvent {
-    this.split(line);
+  /** One row: bytes `start` to `end` of what the server sent, without the newline. They must not change while rows of it are read. */
+  row(bytes: Buffer, start: number, end: number): ChangeEvent {
+    if (end <= this.plainUntil(bytes, start)) this.split(bytes, start, end);
+    else this.unescape(bytes, start, end);
     this.keepKey();
     const { out, relation, tuple } = this;
     const n = this.rows++;
@@ -112,41 +116,56 @@ export class SnapshotEncoder {
     }
   }
 
-  /** Lays the row out: fields are parted by tabs, `\N` is null, a backslash escapes. Escaped fields go to the scratch. */
-  private split(line: Buffer): void {
-    const { tuple } = this;
-    const end = line[line.length - 1] === NEWLINE ? line.length - 1 : line.length;
-    if (line.indexOf(BACKSLASH) < 0) {
-      const { starts, ends } = tuple;
-      tuple.source = line;
-      let field = 0;
-      starts[0] = 0;
-      for (let i = 0; i < end; i++)
-        if (line[i] === TAB) {
-          ends[field++] = i;
-          starts[field] = i + 1;
-        }
-      ends[field++] = end;
-      tuple.count = end === 0 && this.relation.columns.length === 0 ? 0 : field;
-      return;
+  /** Where the next backslash stands. Looked for once per piece of the copy and not per row: most hold none. */
+  private plainUntil(bytes: Buffer, start: number): number {
+    if (bytes !== this.searched || start < this.searchedFrom || start > this.backslash) {
+      const found = bytes.indexOf(BACKSLASH, start);
+      this.searched = bytes;
+      this.searchedFrom = start;
+      this.backslash = found < 0 ? bytes.length : found;
     }
-    if (this.scratch.length < line.length) this.scratch = Buffer.allocUnsafe(line.length * 2);
+    return this.backslash;
+  }
+
+  /** Lays out a row without escapes where it lies: fields are parted by tabs. */
+  private split(bytes: Buffer, start: number, end: number): void {
+    const { tuple } = this;
+    const { starts, ends } = tuple;
+    tuple.source = bytes;
+    let field = 0;
+    starts[0] = start;
+    for (let i = start, last = end - 3; i < end; i++) {
+      // Four at a time: few bytes of a text are tabs or below.
+      while (i < last && bytes[i]! > TAB && bytes[i + 1]! > TAB && bytes[i + 2]! > TAB && bytes[i + 3]! > TAB) i += 4;
+      if (i < end && bytes[i] === TAB) {
+        ends[field++] = i;
+        starts[field] = i + 1;
+      }
+    }
+    ends[field++] = end;
+    tuple.count = end === start && this.relation.columns.length === 0 ? 0 : field;
+  }
+
+  /** The same for one with escapes, into the scratch: `\N` is null, a backslash escapes. */
+  private unescape(bytes: Buffer, start: number, end: number): void {
+    const { tuple } = this;
+    if (this.scratch.length < end - start) this.scratch = Buffer.allocUnsafe((end - start) * 2);
     const { scratch } = this;
     tuple.source = scratch;
     let field = 0;
     let at = 0;
-    let start = 0;
+    let from = 0;
     let isNull = false;
-    for (let i = 0; i <= end; i++) {
-      const code = line[i]!;
+    for (let i = start; i <= end; i++) {
+      const code = bytes[i]!;
       if (i === end || code === TAB) {
-        tuple.starts[field] = isNull ? -1 : start;
+        tuple.starts[field] = isNull ? -1 : from;
         tuple.ends[field++] = at;
-        start = at;
+        from = at;
         isNull = false;
       } else if (code !== BACKSLASH) scratch[at++] = code;
       else {
-        const escaped = line[++i]!;
+        const escaped = bytes[++i]!;
         if (escaped === LETTER_N) isNull = true;
         else scratch[at++] = ESCAPES[escaped] ?? escaped;
       }

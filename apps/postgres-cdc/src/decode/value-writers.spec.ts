@@ -74,6 +74,20 @@ function snapshotOf(key: readonly string[]): SnapshotEncoder {
   });
 }
 
+const afterBy =
+  (encoder: SnapshotEncoder) =>
+  (line: string): unknown => {
+    const bytes = Buffer.from(line);
+    return afterOf(encoder.row(bytes, 0, bytes.length));
+  };
+
+const afterOf = ({ data }: { readonly data: Buffer }): unknown =>
+  (JSON.parse(data.toString()) as { after: unknown }).after;
+
+/** As COPY writes a text. */
+const escaped = (text: string): string =>
+  text.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n').replaceAll('\r', '\\r');
+
 describe('writers of values', () => {
   it.each(VALUES)('%s: whatever lies around it, only its own bytes count', (_name, write, text, json) => {
     for (const neighbour of ['', ...NEIGHBOURS]) {
@@ -88,21 +102,36 @@ describe('writers of values', () => {
 
   it('the key of the last row is what it was, also once the driver has used its buffer again', () => {
     const encoder = snapshotOf(['note', 'at']);
-    const line = Buffer.from('naïve\t2024-02-29 12:34:56+00\n');
-    encoder.row(line);
+    const line = Buffer.from('naïve\t2024-02-29 12:34:56+00');
+    encoder.row(line, 0, line.length);
     line.fill('x');
     expect(encoder.lastKey()).toEqual(['naïve', '2024-02-29 12:34:56+00']);
-    const long = Buffer.from(`${'k'.repeat(500)}\t2024-02-29 12:34:56+00\n`);
-    encoder.row(long);
+    const long = Buffer.from(`${'k'.repeat(500)}\t2024-02-29 12:34:56+00`);
+    encoder.row(long, 0, long.length);
     long.fill('x');
     expect(encoder.lastKey()).toEqual(['k'.repeat(500), '2024-02-29 12:34:56+00']);
   });
 
   it('a row of a snapshot is not told by bytes that a longer row before it left (a time of day: `+00` stayed so)', () => {
     const encoder = snapshotOf([]);
-    const after = (line: string): unknown =>
-      (JSON.parse(encoder.row(Buffer.from(line)).data.toString()) as { after: unknown }).after;
-    after(`\\\\${':'.repeat(100)}\t2024-02-29 12:34:56.123456+00\n`);
-    expect(after('\\\\\t2024-02-29 12:34:56+00\n')).toEqual({ note: '\\', at: '2024-02-29T12:34:56+00:00' });
+    const after = afterBy(encoder);
+    after(`\\\\${':'.repeat(100)}\t2024-02-29 12:34:56.123456+00`);
+    expect(after('\\\\\t2024-02-29 12:34:56+00')).toEqual({ note: '\\', at: '2024-02-29T12:34:56+00:00' });
+  });
+
+  it('rows that lie side by side in what the server sent: each its own, whatever bytes they hold and where escapes stand', () => {
+    const at = '2024-02-29 12:34:56+00';
+    const signs = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i + 1));
+    const notes = ['', 'a', '\\', ...signs.flatMap((sign) => [sign, `abcd${sign}`, `${sign}${sign}é`]), 'é'.repeat(40)];
+    const lines = notes.map((note) => Buffer.from(`${escaped(note)}\t${at}`));
+    const bytes = Buffer.concat(lines.flatMap((line) => [Buffer.from('d\0\0\0\t'), line, Buffer.from('\n')]));
+    const encoder = snapshotOf(['note']);
+    let start = 5;
+    const read = lines.map((line) => {
+      const event = encoder.row(bytes, start, start + line.length);
+      start += line.length + 6;
+      return afterOf(event);
+    });
+    expect(read).toEqual(notes.map((note) => ({ note, at: '2024-02-29T12:34:56+00:00' })));
   });
 });

@@ -4,6 +4,7 @@ import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
 import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '../decode/index.js';
 import { qualified, quoteLiteral } from '../identifier.js';
+import { partitionTree } from '../partition-tree.js';
 import { describeTable, type SourceTable } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
@@ -53,7 +54,7 @@ const LOCK_MS = 2_000;
 
 /** Truncated or rewritten since an older snapshot was taken: under that it is empty. The file is that of now, the row that of then. */
 const REWRITTEN = `
-  SELECT FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass))
+  SELECT FROM pg_catalog.pg_class c WHERE c.oid IN ${partitionTree('$1::oid')}
     AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)`;
 
 const SNAPSHOT = `
@@ -178,20 +179,20 @@ export class ChunkReader {
       idPrefix: chunk.idPrefix,
     });
     let events: ChangeEvent[] = [];
-    let bytes = 0;
+    let size = 0;
     let count = 0;
-    const copy = CopyOut.run(this.session, sql, (line) => {
+    const copy = CopyOut.run(this.session, sql, (bytes, start, end) => {
       if (this.stopped) return;
-      const event = encoder.row(line);
+      const event = encoder.row(bytes, start, end);
       events.push(event);
       count++;
-      bytes += event.data.length;
-      if (events.length >= EVENTS || bytes >= BYTES) hand();
+      size += event.data.length;
+      if (events.length >= EVENTS || size >= BYTES) hand();
     });
     const hand = (): void => {
       const full = events;
       events = [];
-      bytes = 0;
+      size = 0;
       if (!chunk.rows(full, encoder.lastKey())) copy.pause();
     };
     this.copy = copy;

@@ -6,7 +6,16 @@ import { VisibleTransactions } from './visibility.js';
 
 const snapshot: ChunkSnapshot = { visibility: new VisibleTransactions('5:5:'), text: '5:5:', lsn: 1n, takenAtMs: 0 };
 const keyed = (...key: string[]): SourceTable => ({
-  ...{ oid: 1, schema: 'public', table: 't', key, keyCollations: [], identity: 'd', hasPrimaryKey: true },
+  ...{
+    oid: 1,
+    schema: 'public',
+    table: 't',
+    key,
+    keyCollations: [],
+    keyOperators: [],
+    identity: 'd',
+    hasPrimaryKey: true,
+  },
   columns: key.map((name) => ({ name, typeOid: 23, generated: false })),
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });

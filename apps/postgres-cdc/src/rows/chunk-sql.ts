@@ -1,17 +1,54 @@
 import { qualified, quoteIdent, quoteLiteral } from '../identifier.js';
-import type { SourceTable } from '../tables.js';
+import type { KeyOperators, SourceTable } from '../tables.js';
 
-/** The key as SQL: its columns, in the collation of the index that they are read by. */
-function keyOf(table: SourceTable): { readonly left: string; readonly order: string } {
-  const columns = table.key.map((name, i) => {
-    const collation = table.keyCollations[i] ?? null;
-    return quoteIdent(name) + (collation === null ? '' : ` COLLATE ${collation}`);
-  });
-  return { left: columns.length === 1 ? columns[0]! : `(${columns.join(', ')})`, order: columns.join(', ') };
+interface KeyColumn {
+  /** With the collation of the index that it is read by. */
+  readonly sql: string;
+  readonly operators: KeyOperators | null;
 }
 
-const right = (texts: readonly string[]): string =>
-  texts.length === 1 ? quoteLiteral(texts[0]!) : `(${texts.map(quoteLiteral).join(', ')})`;
+/** @param of goes before each name. */
+const keyColumns = (table: SourceTable, of = ''): readonly KeyColumn[] =>
+  table.key.map((name, i) => {
+    const collation = table.keyCollations[i] ?? null;
+    return {
+      sql: of + quoteIdent(name) + (collation === null ? '' : ` COLLATE ${collation}`),
+      operators: table.keyOperators[i] ?? null,
+    };
+  });
+
+const order = (key: readonly KeyColumn[]): string =>
+  key.map(({ sql, operators }) => (operators === null ? sql : `${sql} USING ${operators.less}`)).join(', ');
+
+const isPlain = (key: readonly KeyColumn[]): boolean => key.every(({ operators }) => operators === null);
+const row = (values: readonly string[]): string => (values.length === 1 ? values[0]! : `(${values.join(', ')})`);
+const left = (key: readonly KeyColumn[]): string => row(key.map(({ sql }) => sql));
+const right = (texts: readonly string[]): string => row(texts.map(quoteLiteral));
+
+const SIGNS: KeyOperators = { less: '<', atMost: '<=', equal: '=', atLeast: '>=', greater: '>' };
+const compare = ({ sql, operators }: KeyColumn, how: keyof KeyOperators, text: string): string =>
+  `${sql} ${(operators ?? SIGNS)[how]} ${quoteLiteral(text)}`;
+
+/** Rows behind (`greater`), or up to, a key. Where columns have operators of their own, rows can't be compared as such. */
+function beyond(key: readonly KeyColumn[], how: 'greater' | 'atMost', texts: readonly string[]): string {
+  if (isPlain(key)) return `${left(key)} ${SIGNS[how]} ${right(texts)}`;
+  const outer = how === 'greater' ? 'greater' : 'less';
+  const at = (i: number): string => {
+    const [column, text] = [key[i]!, texts[i]!];
+    if (i === key.length - 1) return compare(column, how, text);
+    return `(${compare(column, outer, text)} OR (${compare(column, 'equal', text)} AND ${at(i + 1)}))`;
+  };
+  // The first column alone tells the index where to begin, or to end.
+  const bound = compare(key[0]!, how === 'greater' ? 'atLeast' : 'atMost', texts[0]!);
+  return key.length === 1 ? at(0) : `${bound} AND ${at(0)}`;
+}
+
+function among(key: readonly KeyColumn[], keys: readonly (readonly string[])[]): string {
+  if (isPlain(key)) return `${left(key)} IN (${keys.map(right).join(', ')})`;
+  const one = (texts: readonly string[]): string =>
+    `(${key.map((column, i) => compare(column, 'equal', texts[i]!)).join(' AND ')})`;
+  return `(${keys.map(one).join(' OR ')})`;
+}
 
 const from = (table: SourceTable): string =>
   `${table.partitioned ? '' : 'ONLY '}${qualified(table.schema, table.table)}`;
@@ -32,19 +69,17 @@ export interface KeyRange {
 
 /** The next `limit` rows of a range, in the order of the key: no OFFSET, no state at the server between two of them. */
 export function rangeSql(table: SourceTable, range: KeyRange, condition: string | null, limit: number): string {
-  const { left, order } = keyOf(table);
+  const key = keyColumns(table);
   const bounds = [
-    range.after === null ? null : `${left} > ${right(range.after)}`,
-    range.upto === null ? null : `${left} <= ${right(range.upto)}`,
+    range.after === null ? null : beyond(key, 'greater', range.after),
+    range.upto === null ? null : beyond(key, 'atMost', range.upto),
   ];
-  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([...bounds, wanted(condition)])} ORDER BY ${order} LIMIT ${limit}) TO STDOUT`;
+  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([...bounds, wanted(condition)])} ORDER BY ${order(key)} LIMIT ${limit}) TO STDOUT`;
 }
 
 /** The rows of these keys. */
 export function keysSql(table: SourceTable, keys: readonly (readonly string[])[], condition: string | null): string {
-  const { left } = keyOf(table);
-  const list = `${left} IN (${keys.map(right).join(', ')})`;
-  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([list, wanted(condition)])}) TO STDOUT`;
+  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([among(keyColumns(table), keys), wanted(condition)])}) TO STDOUT`;
 }
 
 /** All rows, in the order in which they lie. */
@@ -53,7 +88,7 @@ export const wholeSql = (table: SourceTable, condition: string | null): string =
 
 /** Keys of a sample of about `percent` of the table's blocks, in their order, as texts. */
 export function sampleSql(table: SourceTable, percent: number): string {
-  const { order } = keyOf(table);
-  const texts = table.key.map((name) => `${quoteIdent(name)}::text`).join(', ');
-  return `SELECT array_to_json(ARRAY[${texts}])::text AS key FROM ${from(table)} TABLESAMPLE SYSTEM (${percent}) ORDER BY ${order}`;
+  const texts = table.key.map((name) => `t.${quoteIdent(name)}::text`).join(', ');
+  // By the table's name: a bare one could be the result's.
+  return `SELECT array_to_json(ARRAY[${texts}])::text AS key FROM ${from(table)} AS t TABLESAMPLE SYSTEM (${percent}) ORDER BY ${order(keyColumns(table, 't.'))}`;
 }

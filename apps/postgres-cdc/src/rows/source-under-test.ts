@@ -1,12 +1,15 @@
 /** One server for a spec, a database for each of its tests, and what is asked of a reading at its end. */
 import { startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
+import { openSession } from '../session.js';
 import { TrialStream } from '../trial/trial-stream.js';
 
 export interface Database {
   readonly name: string;
   readonly client: Client;
   session(): Promise<Client>;
+  /** As the connector opens its own. */
+  ours(): Promise<Client>;
 }
 
 /** To be called at the top of a spec: starts the server before its tests, and ends readings after each. */
@@ -15,12 +18,14 @@ export function sourceUnderTest() {
   let admin: Client;
   let databases = 0;
   const readings: TrialStream[] = [];
+  const opened: Client[] = [];
   beforeAll(async () => {
     server = await startPostgres({ version: 17, config: { wal_sender_timeout: '10s', max_replication_slots: '40' } });
     admin = await server.connect();
   }, 60_000);
   afterEach(async () => {
     for (const one of readings.splice(0)) await one.stop();
+    for (const one of opened.splice(0)) await one.end();
   });
   afterAll(async () => server?.stop('immediate'));
   return {
@@ -36,7 +41,15 @@ export function sourceUnderTest() {
       const session = () => server.connect(name);
       const client = await session();
       await client.query(setup);
-      return { name, client, session };
+      const ours = async (): Promise<Client> => {
+        const { port, password } = server;
+        const config = { host: '127.0.0.1', port, database: name, user: 'postgres', password, sslMode: 'disable' };
+        const outbound = { resolve: (host: string) => Promise.resolve(host) };
+        const one = await openSession({ id: 'conn_1', type: 'postgres', config }, outbound, { name: 'rows' });
+        opened.push(one);
+        return one;
+      };
+      return { name, client, session, ours };
     },
     reading: (db: Pick<Database, 'name'>, config: object): TrialStream => {
       const at = { port: server.port, password: server.password, database: db.name };

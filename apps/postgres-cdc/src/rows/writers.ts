@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { partitionTree } from '../partition-tree.js';
 
 /** Locks that writers of a table hold until they have ended, and become visible. */
 const WRITING = `('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`;
@@ -8,7 +9,7 @@ const OF = `
   FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
   WHERE l.locktype = 'relation' AND l.granted AND l.mode IN ${WRITING}
     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-    AND l.relation = ANY (SELECT $1::oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree($1::oid::regclass))`;
+    AND l.relation IN ${partitionTree('$1::oid')}`;
 
 export interface Writer {
   /** Its virtual transaction: another one of the same session has another. */

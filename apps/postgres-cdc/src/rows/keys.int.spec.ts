@@ -1,0 +1,81 @@
+import { ROW_EVENT_TYPES } from '@planasonix/core';
+import { resolveTables } from '../tables.js';
+import { keysSql, rangeSql } from './chunk-sql.js';
+import { cutLanes } from './lanes.js';
+import { expectEqual, expectUniqueIds, sourceUnderTest } from './source-under-test.js';
+
+jest.setTimeout(120_000);
+
+const { fresh, reading } = sourceUnderTest();
+const WANTED = { tables: ['public.*'], exclude_tables: [], exclude_columns: {} };
+
+describe('keys of every kind', () => {
+  it('of an extension, or by an index of another order: rows behind each chunk are those behind it in that order', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE EXTENSION citext;
+      CREATE DOMAIN loose AS citext;
+      CREATE TABLE names (k citext COLLATE "C" PRIMARY KEY);
+      CREATE TABLE pairs (n int, k loose COLLATE "C", PRIMARY KEY (k, n));
+      CREATE TABLE patterns (k text COLLATE "C" NOT NULL, v int);
+      CREATE UNIQUE INDEX by_pattern ON patterns (k text_pattern_ops);
+      ALTER TABLE patterns REPLICA IDENTITY USING INDEX by_pattern;
+      INSERT INTO names SELECT CASE WHEN i % 2 = 0 THEN upper(md5(i::text)) ELSE md5(i::text) END FROM generate_series(1, 22000) i;
+      INSERT INTO pairs SELECT i % 3, CASE WHEN i % 2 = 0 THEN upper(md5((i / 3)::text)) ELSE md5((i / 3)::text) END FROM generate_series(1, 22000) i;
+      INSERT INTO patterns SELECT md5(i::text), i FROM generate_series(1, 22000) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await expectEqual(one, db.client, 'public.names', "'k', k");
+    await expectEqual(one, db.client, 'public.pairs', "'k', k, 'n', n");
+    await expectEqual(one, db.client, 'public.patterns', "'k', k");
+    expectUniqueIds(one);
+    expect(one.events.filter(({ type }) => type === ROW_EVENT_TYPES.r)).toHaveLength(66_000);
+  });
+
+  it('are asked for by their index, from its beginning or from a key on', async () => {
+    const db = await fresh(`CREATE EXTENSION citext; CREATE TABLE pairs (n int, k citext, PRIMARY KEY (k, n));
+      INSERT INTO pairs SELECT i % 3, md5((i / 3)::text) FROM generate_series(1, 9000) i; ANALYZE pairs`);
+    const ours = await db.ours();
+    const [table] = await resolveTables(ours, WANTED);
+    const plan = async (copy: string): Promise<string> => {
+      const query = copy.slice('COPY ('.length, -') TO STDOUT'.length);
+      const { rows } = await ours.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${query}`);
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    };
+    const key = ['C4CA4238A0B923820DCC509A6F75849B', '1'];
+    const ranged = await plan(rangeSql(table!, { after: ['8', '1'], upto: ['9', '1'] }, null, 10));
+    expect(ranged).toMatch(
+      /Index Cond: \(\(k OPERATOR\(public.>=\) '8'::\S+\) AND \(k OPERATOR\(public.<=\) '9'::\S+\)\)/,
+    );
+    expect(ranged).not.toMatch(/Sort/);
+    const byKeys = keysSql(table!, [key], null);
+    expect(await plan(byKeys)).toMatch(/Index Cond/);
+    const { rows } = await ours.query<{ n: string }>(byKeys.slice('COPY ('.length, -') TO STDOUT'.length));
+    expect(rows).toEqual([{ n: '1', k: key[0]!.toLowerCase() }]);
+  });
+
+  it('lanes are cut in the order of the key, whatever its column is called', async () => {
+    const db = await fresh(`CREATE TABLE t (key int PRIMARY KEY, "?column?" text, pad text);
+      INSERT INTO t SELECT i, '', repeat('x', 400) FROM generate_series(1, 70000) i; ANALYZE t`);
+    const ours = await db.ours();
+    const [table] = await resolveTables(ours, WANTED);
+    const lanes = await cutLanes(ours, table!, 4);
+    const bounds = lanes.flatMap(({ upto }) => upto ?? []).map(Number);
+    expect(bounds.length).toBe(3);
+    expect([...bounds].sort((a, b) => a - b)).toEqual(bounds);
+  });
+
+  it('names of tables and types in values are the same in rows and in changes', async () => {
+    const db =
+      await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('a');
+      CREATE TABLE names (id int PRIMARY KEY, c regclass, t regtype);
+      INSERT INTO names VALUES (1, 'marks', 'shop.mood'); ALTER ROLE postgres SET search_path = shop, public`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await db.client.query("INSERT INTO public.names VALUES (2, 'public.marks', 'shop.mood')");
+    await db.client.query("INSERT INTO public.marks VALUES ('seen')");
+    await one.seen('seen');
+    const names = [...one.fold()].filter(([at]) => at.startsWith('public.names ')).map(([, row]) => row);
+    expect(names).toEqual([1, 2].map((id) => ({ id, c: 'public.marks', t: 'shop.mood' })));
+  });
+});
