@@ -79,6 +79,16 @@ export class JsonBuffer {
     this.at = at + digits;
   }
 
+  /** @param value of 32 bits, in upper case and without leading zeros. */
+  hex(value: number): void {
+    this.need(8);
+    const { bytes } = this;
+    let { at } = this;
+    for (let shift = (31 - Math.clz32(value | 1)) & ~3; shift >= 0; shift -= 4)
+      bytes[at++] = HEX[(value >>> shift) & 0xf]!;
+    this.at = at;
+  }
+
   /** Bytes as they are. */
   raw(source: Buffer, start: number, end: number): void {
     const length = end - start;
@@ -120,6 +130,8 @@ export class JsonBuffer {
     }
   }
 }
+
+const HEX = Buffer.from('0123456789ABCDEF');
 
 /** 1: a byte that JSON strings hold escaped only. */
 const ESCAPED = new Uint8Array(256).map((_, code) => (code < 0x20 || code === 0x22 || code === 0x5c ? 1 : 0));

@@ -1,4 +1,5 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
+import { EventEnd } from './event-end.js';
 import { JsonBuffer } from './json-buffer.js';
 import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
@@ -35,8 +36,7 @@ export class SnapshotEncoder {
   private rows = 0;
   private keyBytes = Buffer.allocUnsafe(64);
   private readonly keyEnds: number[] = [];
-  private clockMs = -1;
-  private clock = Buffer.alloc(0);
+  private readonly end = new EventEnd();
 
   constructor(private readonly options: SnapshotEncoderOptions) {
     const { relation, key, excluded, database, catalog, takenAtMs } = options;
@@ -64,7 +64,7 @@ export class SnapshotEncoder {
     writeRow(out, relation, tuple, null, false);
     out.put(this.tail);
     out.integer(n);
-    out.put(this.clockText());
+    out.put(this.end.text());
     return {
       id: this.options.idPrefix + (key === '' ? String(n) : key),
       type: ROW_EVENT_TYPES.r,
@@ -75,16 +75,6 @@ export class SnapshotEncoder {
       data: out.take(),
       order: null,
     };
-  }
-
-  /** The end of an event; the same for all rows of a millisecond. */
-  private clockText(): Buffer {
-    const now = Date.now();
-    if (now !== this.clockMs) {
-      this.clockMs = now;
-      this.clock = Buffer.from(`},"ts_ms":${now}}`);
-    }
-    return this.clock;
   }
 
   /** Texts of the last row's key, as its columns' types write them. */

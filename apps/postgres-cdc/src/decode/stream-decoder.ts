@@ -1,4 +1,5 @@
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
+import { EventEnd } from './event-end.js';
 import { JsonBuffer } from './json-buffer.js';
 import { lsnKey, lsnText } from './lsn.js';
 import { FieldsChanged } from './nested-writers.js';
@@ -55,7 +56,10 @@ export class StreamDecoder {
   private orderPrefix = '';
   private xid = 0;
   private seq = 0;
+  private orderHead = '';
+  private orderPage = -1;
   private transactionTail = Buffer.alloc(0);
+  private readonly end = new EventEnd();
 
   constructor(private readonly options: DecoderOptions) {}
 
@@ -153,11 +157,22 @@ export class StreamDecoder {
     this.xid = message.readUInt32BE(17);
     this.time = `${new Date(this.commitMs).toISOString().slice(0, 19)}.${String(us % 1_000_000n).padStart(6, '0')}Z`;
     this.orderPrefix = `${lsnKey(this.commitLsn)}-`;
+    this.orderPage = -1;
     this.seq = 0;
     this.inTransaction = true;
     this.transactionTail = Buffer.from(
       `false,"ts_ms":${this.commitMs},"commit_lsn":"${lsnText(this.commitLsn)}","xid":${this.xid},"lsn":"`,
     );
+  }
+
+  /** The commit's LSN and the ordinal, eight digits: as texts they are ordered as the changes are. */
+  private orderOf(seq: number): string {
+    const page = Math.floor(seq / ORDINALS.length);
+    if (page !== this.orderPage) {
+      this.orderPage = page;
+      this.orderHead = this.orderPrefix + page.toString(16).padStart(5, '0');
+    }
+    return this.orderHead + ORDINALS[seq % ORDINALS.length]!;
   }
 
   private relation(message: Buffer): Relation {
@@ -244,16 +259,19 @@ export class StreamDecoder {
     }
     out.put(relation.sourceHead);
     out.put(this.transactionTail);
-    out.ascii(
-      `${high.toString(16).toUpperCase()}/${low.toString(16).toUpperCase()}","seq":${seq}},"ts_ms":${Date.now()}}`,
-    );
+    out.hex(high);
+    out.byte(SLASH);
+    out.hex(low);
+    out.put(SEQ);
+    out.integer(seq);
+    out.put(this.end.text());
     const data = out.take();
     if (gate !== null) {
       const { xid, commitLsn } = this;
       const hole = op === 'd' || op === 't' ? null : holeOf(relation, tuple!, older);
       gate.wrote({ op, xid, commitLsn, key, moved, hole });
     }
-    const order = this.orderPrefix + (0x1_0000_0000 + seq).toString(16).slice(1);
+    const order = this.orderOf(seq);
     this.bytes += data.length;
     this.events.push({
       id: this.options.idPrefix + order,
@@ -268,6 +286,9 @@ export class StreamDecoder {
   }
 }
 
+/** The last digits of an ordinal. */
+const ORDINALS = Array.from({ length: 4096 }, (_, n) => n.toString(16).padStart(3, '0'));
+
 /** Texts of the key where values of the row were not sent and nobody else has said them. */
 function holeOf(relation: Relation, tuple: Tuple, older: Tuple | null): readonly string[] | null {
   for (let i = 0; i < tuple.count; i++)
@@ -276,6 +297,8 @@ function holeOf(relation: Relation, tuple: Tuple, older: Tuple | null): readonly
   return null;
 }
 
+const SLASH = 0x2f;
+const SEQ = Buffer.from('","seq":');
 const NO_BEFORE = Buffer.from('null,"after":');
 const AFTER = Buffer.from(',"after":');
 const AFTER_NULL = Buffer.from(',"after":null,"unchanged":[]');
