@@ -230,8 +230,24 @@ describe('what a cluster refuses', () => {
     expect(failure).toMatchObject({ code: 'permission_denied', recourse: 'fatal' });
     expect(found!.fix).toContain("--allow-principal User:test --operation Read --operation Describe --topic 'guarded'");
     const acl = { resourceType: 2, resourceName: 'guarded', resourcePatternType: 3, principal: 'User:test', host: '*' };
-    await admin.createAcls({ acl: [{ ...acl, operation: 3, permissionType: 3 }] });
+    const [describe, read] = [8, 3].map((operation) => ({ ...acl, operation, permissionType: 3 }));
     const stream = new StreamUnderTest('str_allowed', { topics: ['guarded'] }, secure());
+    const wrong = async () => (await stream.check()).filter(({ severity }) => severity !== 'info');
+    // Who may look at it and not read it is told before the first fetch.
+    await admin.createAcls({ acl: [describe!] });
+    await eventually('it is seen that it may not be read', async () => {
+      const [first, ...others] = await wrong();
+      return first!.fix!.includes('--operation Read') && first!.message.includes('guarded') && others.length === 1;
+    });
+    await admin.createAcls({ acl: [read!] });
+    await eventually('nothing but the group is left', async () => (await wrong()).length === 1);
+    expect(await wrong()).toMatchObject([
+      {
+        severity: 'warning',
+        code: 'permission_denied',
+        fix: expect.stringContaining("--operation Delete --group 'planasonix-str_allowed'"),
+      },
+    ]);
     stream.start();
     await eventually(
       'it reads',
