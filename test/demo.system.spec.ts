@@ -37,6 +37,16 @@ describe('npm run demo', () => {
     await eventually('everything it started has ended', () => isGone(child.pid!));
   });
 
+  it('into Kafka is read back by another client, whole transactions alone, and is equal', async () => {
+    const { child, out, ended } = demo('--kafka', '--seconds', '3');
+    const code = await ended;
+    expect(out.text).toMatch(/EQUAL: [\d,]+ rows in 6 tables/);
+    expect(out.text).toContain('0 repeated ids');
+    expect(out.text).toContain('isolation.level=read_committed');
+    expect(code).toBe(0);
+    await eventually('everything it started has ended', () => isGone(child.pid!));
+  });
+
   it('ends with all that it started when it is interrupted', async () => {
     const { child, out, ended } = demo();
     await eventually('it runs', () => out.text.includes('running'), { timeoutMs: 90_000 });

@@ -23,7 +23,10 @@ describe('from Postgres into Kafka', () => {
   let writers: Promise<unknown>;
 
   beforeAll(async () => {
-    [world, kafka] = await Promise.all([makeWorld({ WORKERS: '2' }), startKafka()]);
+    kafka = await startKafka();
+    // The counters go the same way.
+    const counters = { METRICS_TRANSPORT: 'kafka', METRICS_KAFKA_BROKERS: kafka.brokers.join(',') };
+    world = await makeWorld({ WORKERS: '2', ...counters });
     await world.source.query('CREATE TABLE ledger(id bigserial PRIMARY KEY, txn bigint, of int)');
     await world.source.query('INSERT INTO ledger(txn, of) SELECT -i, 1 FROM generate_series(1, 3000) i');
     const made = await api('POST', '/api/connections', {

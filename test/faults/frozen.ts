@@ -36,7 +36,7 @@ const successor = (of: Scene, before: Lease): Promise<Lease> =>
 /** The host's name may hold dashes: the pid is the last but one. */
 const pidOf = ({ owner }: Lease): number => Number(owner.split('-').at(-2));
 
-const stopped: Fault = {
+export const workerPastItsLease: Fault = {
   name: 'worker past its lease, then woken',
   family: FAMILY,
   traps: [8, 27, 32],
@@ -123,7 +123,7 @@ const appClocks = (name: string, hours: number): Fault => ({
 });
 
 export const frozen: readonly Fault[] = [
-  stopped,
+  workerPastItsLease,
   storeClock,
   appClocks("apps' clocks an hour ahead and back", 1),
   appClocks("apps' clocks an hour behind and back", -1),

@@ -12,7 +12,7 @@ const FAMILY = 'kills';
 const back = (scene: Scene, app: App) =>
   eventually(`${app} runs again`, () => scene.pids(app).length > 0, { timeoutMs: 30_000 });
 
-const killed = (name: string, apps: readonly App[], traps: readonly number[]): Fault => ({
+export const killed = (name: string, apps: readonly App[], traps: readonly number[]): Fault => ({
   name,
   family: FAMILY,
   traps: [38, ...traps],

@@ -1,52 +1,55 @@
 /** The network between the product and each of its servers. */
+import type { Proxy } from '@planasonix/testing';
 import type { Fault, Injected } from './fault.js';
 import type { Random } from './random.js';
 import type { Network, Scene } from './scene.js';
 
-type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open';
+export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open';
 
 const TRAPS: Readonly<Record<keyof Network, readonly number[]>> = { source: [3, 5], redis: [26, 27], store: [32] };
 
-const MAKE: Readonly<Record<Weather, (scene: Scene, to: keyof Network, rng: Random) => Promise<Injected | void>>> = {
-  async cut(scene, to, rng) {
-    scene.network[to].cut();
+export const weathers: Readonly<
+  Record<Weather, (scene: Scene, proxy: Proxy, rng: Random) => Promise<Injected | void>>
+> = {
+  async cut(scene, proxy, rng) {
+    proxy.cut();
     await scene.load.goOn(rng.between(300, 6000));
-    scene.network[to].resume();
+    proxy.resume();
   },
-  async stalled(scene, to, rng) {
-    scene.network[to].stall();
+  async stalled(scene, proxy, rng) {
+    proxy.stall();
     // Shorter and longer than the times after which somebody gives up.
     await scene.load.goOn(rng.pick([1000, 4000, 8000, 14_000]));
-    scene.network[to].resume();
+    proxy.resume();
   },
-  async slow(scene, to, rng) {
-    scene.network[to].slow(rng.between(50, 400));
+  async slow(scene, proxy, rng) {
+    proxy.slow(rng.between(50, 400));
     await scene.load.goOn(rng.between(3000, 6000));
-    scene.network[to].resume();
+    proxy.resume();
   },
-  async 'reset in mid-message'(scene, to, rng) {
+  async 'reset in mid-message'(scene, proxy, rng) {
     for (let i = rng.between(1, 3); i > 0; i--) {
-      scene.network[to].tear();
+      proxy.tear();
       await scene.load.goOn(rng.between(100, 1500));
     }
   },
-  'half-open'(scene, to) {
+  'half-open'(_scene, proxy) {
     const overAt = Date.now();
-    scene.network[to].halfOpen();
+    proxy.halfOpen();
     return Promise.resolve({
       overAt,
-      after: () => Promise.resolve(scene.network[to].resume()),
+      after: () => Promise.resolve(proxy.resume()),
     });
   },
 };
 
-const weathers = Object.keys(MAKE) as Weather[];
+const names = Object.keys(weathers) as Weather[];
 
 export const network: readonly Fault[] = (['source', 'redis', 'store'] as const).flatMap((to) =>
-  weathers.map((weather): Fault => ({
+  names.map((weather): Fault => ({
     name: `${to} ${weather}`,
     family: 'network',
     traps: TRAPS[to],
-    inject: (scene, rng) => MAKE[weather](scene, to, rng),
+    inject: (scene, rng) => weathers[weather](scene, scene.network[to], rng),
   })),
 );

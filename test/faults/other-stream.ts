@@ -1,6 +1,6 @@
 /** A second stream, made while the first one runs, and killed while it is made. */
 import { eventually } from '@planasonix/testing';
-import { fold, readLog, repeatedIds } from '../log.js';
+import { fold, repeatedIds } from '../log.js';
 import { makeStream } from '../shop.js';
 import type { Injected } from './fault.js';
 import { comparison } from './oracle.js';
@@ -35,7 +35,7 @@ export async function equalsTables(scene: Scene, id: string): Promise<string[]> 
   const events = await eventually(
     'the last transaction is in the other log',
     async () => {
-      const found = await readLog(scene.redis, id);
+      const found = await scene.log.all(id);
       const isLast = found.some(
         ({ subject, data }) =>
           subject === TABLES.marker.subject && data.after?.['writer'] === 0 && data.after['n'] === n,

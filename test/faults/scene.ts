@@ -4,12 +4,14 @@ import path from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Client } from 'pg';
 import { eventually, startPostgres, startProxy, startRedis, tempDir, type Proxy } from '@planasonix/testing';
-import { logKey, readLog, type LogEvent } from '../log.js';
+import type { LogEvent } from '../log.js';
 import { makeConnection, makePipeline, makeStream } from '../shop.js';
 import { startStack, type Answer, type Stack } from '../stack.js';
 import { Ledger } from './ledger.js';
+import { KafkaScene } from './kafka-scene.js';
 import { Load } from './load.js';
 import { Oracle } from './oracle.js';
+import { redisSceneLog, type SceneLog } from './scene-log.js';
 import { mountSmallDisk, type SmallDisk } from './small-disk.js';
 import { makeTables } from './tables.js';
 
@@ -28,6 +30,8 @@ export interface SceneOptions {
   /** Size of a disk of its own for the source, MiB. */
   readonly diskMib?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** The log is in Kafka, with so many nodes; default: in Redis. */
+  readonly kafkaNodes?: 1 | 3;
 }
 
 export const APPS = ['postgres-cdc', 'api-gateway', 'metrics-aggregator'] as const;
@@ -50,7 +54,7 @@ export class Scene {
   oracle: Oracle;
   /** What was committed until then may stand in the rows of a snapshot only, ms. */
   excusedUntil: number | null = null;
-  #last: string | null = null;
+  readonly log: SceneLog;
   #entries = 0;
   #clients: Client[] = [];
   #arrivals: Arrival[] = [];
@@ -68,7 +72,9 @@ export class Scene {
     readonly pipelineId: string,
     readonly streamId: string,
     public redis: Redis,
+    readonly kafka: KafkaScene | null,
   ) {
+    this.log = kafka ?? redisSceneLog(() => this.redis);
     this.ledger = new Ledger(options.forgetful);
     this.oracle = new Oracle(this.ledger, options.forgetful);
     this.load = new Load({
@@ -82,13 +88,14 @@ export class Scene {
 
   static async open(options: SceneOptions): Promise<Scene> {
     const disk = options.diskMib === undefined ? null : mountSmallDisk(options.diskMib);
-    const [source, store, redisServer] = await Promise.all([
+    const [source, store, redisServer, kafka] = await Promise.all([
       startPostgres({
         ...(disk === null ? {} : { dir: disk.dir }),
         config: { wal_sender_timeout: '10s', max_wal_size: '1GB' },
       }),
       startPostgres(),
       startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
+      options.kafkaNodes === undefined ? null : KafkaScene.open(options.kafkaNodes),
     ]);
     const network: Network = {
       source: await startProxy({ targetPort: source.port }),
@@ -114,10 +121,7 @@ export class Scene {
     });
     const { host, port } = network.source;
     const connectionId = await makeConnection(stack, { host, port, password: source.password }, 'src');
-    const pipelineId = await makePipeline(stack, 'battery', {
-      type: 'redis_stream',
-      retention: { max_entries: 100_000_000, on_full: 'block' },
-    });
+    const pipelineId = await makePipeline(stack, 'battery', await outputOf(stack, kafka));
     const streamId = await makeStream(stack, {
       name: 'battery',
       connectionId,
@@ -138,6 +142,7 @@ export class Scene {
       pipelineId,
       streamId,
       redis,
+      kafka,
     );
     scene.load.resume();
     await scene.start();
@@ -199,13 +204,13 @@ export class Scene {
 
   /** What has come to the log since the last call; the oracle has seen it. */
   async read(): Promise<readonly LogEvent[]> {
-    const events = await readLog(this.redis, this.streamId, this.#last);
-    this.#last = events.at(-1)?.entry ?? this.#last;
+    const found = await this.log.read(this.streamId);
+    const events = found.map(({ event }) => event);
     this.#entries += events.length;
     this.oracle.take(events);
-    for (const { entry, time, data } of events)
-      if (data.op !== 'r' && data.source['snapshot'] !== true)
-        this.#arrivals.push({ committedAt: Date.parse(time), durableAt: Number(entry.split('-')[0]) });
+    for (const { event, durableAt } of found)
+      if (event.data.op !== 'r' && event.data.source['snapshot'] !== true)
+        this.#arrivals.push({ committedAt: Date.parse(event.time), durableAt });
     return events;
   }
 
@@ -215,8 +220,8 @@ export class Scene {
   }
 
   /** Takes out of the log what was read: a run of hours would fill the memory of Redis. */
-  async trim(): Promise<void> {
-    if (this.#last !== null) await this.redis.xtrim(logKey(this.streamId), 'MINID', '~', this.#last);
+  trim(): Promise<void> {
+    return this.log.trim(this.streamId);
   }
 
   beginRound(): void {
@@ -230,7 +235,7 @@ export class Scene {
 
   /** The log is another one now: it is judged from its beginning. */
   readAnew(): void {
-    this.#last = null;
+    this.log.again();
     this.#entries = 0;
     this.ledger.unsee();
     this.oracle = new Oracle(this.ledger, this.options.forgetful);
@@ -306,6 +311,7 @@ export class Scene {
     await Promise.allSettled(this.#clients.map((client) => client.end()));
     this.redis.disconnect();
     await Promise.allSettled([
+      this.log.end(),
       this.redisServer.stop(),
       this.source.stop('immediate'),
       this.store.stop('immediate'),
@@ -313,4 +319,15 @@ export class Scene {
     ]);
     this.disk?.unmount();
   }
+}
+
+/** Large enough that nothing waits for room. */
+const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } };
+
+async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
+  if (kafka === null) return IN_REDIS;
+  const config = { brokers: kafka.brokers };
+  const made = await stack.api('POST', '/api/connections', { name: 'log', type: 'kafka', config });
+  if (made.status !== 201) throw new Error(`connection of the log: ${made.status} ${made.text}`);
+  return kafka.output(made.id);
 }

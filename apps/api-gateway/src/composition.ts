@@ -10,7 +10,7 @@ import {
 } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { crashPoints, RedisEmitter } from '@planasonix/service';
+import { crashPoints, redisEmitter } from '@planasonix/service';
 import {
   ApiKeyStore,
   AuditStore,
@@ -79,7 +79,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
 
   const queues = new QueueProducer(env.REDIS_URL);
   const relay = new OutboxRelay(new OutboxStore(store), queues, clock, log, step);
-  const emitter = new RedisEmitter(env.REDIS_URL, log);
+  const emitter = redisEmitter(env.REDIS_URL, log);
   const outbound = createOutbound({
     policy: env.OUTBOUND_POLICY,
     reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],

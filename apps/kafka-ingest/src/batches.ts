@@ -20,7 +20,7 @@ export class Batches {
   constructor(private readonly input: BatchesInput) {}
 
   async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
-    await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
+    if (this.#asksRegistry) await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
     const events: ChangeEvent[] = [];
     const aside: SetAside[] = [];
     for (const record of chunk.records)
@@ -38,6 +38,11 @@ export class Batches {
       events,
       position: encodePosition({ topicId, offset: next, leaderEpoch }),
     };
+  }
+
+  /** What is taken as it is needs no schema, whatever its first bytes look like. */
+  get #asksRegistry(): boolean {
+    return !['json', 'text', 'base64'].includes(this.input.format);
   }
 
   /** @throws DoesNotFit */

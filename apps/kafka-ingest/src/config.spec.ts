@@ -25,6 +25,7 @@ describe('the config of a Kafka stream', () => {
     [{ topic_pattern: 'a*a*a*a*a*b' }, /at most four/],
     [{ topics, format: 'avro' }, /schema_registry/],
     [{ topics, schema_registry: { url: 'ftp://x' } }, /schema_registry/],
+    [{ topics, schema_registry: { url: 'https://me:word@registry.example.com' } }, /give them in auth/],
   ])('refuses %j', (config, message) => {
     expect(() => parseConfig(config)).toThrow(message);
   });

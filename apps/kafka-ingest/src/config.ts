@@ -51,7 +51,11 @@ const schema = z.strictObject({
     }),
   schema_registry: z
     .strictObject({
-      url: z.url({ protocol: /^https?$/ }).max(1000),
+      url: z
+        .url({ protocol: /^https?$/ })
+        .max(1000)
+        // It is shown as it is: a password belongs into `auth`.
+        .refine((url) => !/^[a-z]+:\/\/[^/?#]*@/i.test(url), 'has a user or password in it: give them in auth'),
       auth: z
         .union([
           z.strictObject({ username: z.string().min(1), password: z.string().meta({ writeOnly: true }) }),

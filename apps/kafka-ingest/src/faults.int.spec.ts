@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { eventually, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Admin } from 'kafkajs';
 import { StreamUnderTest } from './stream-under-test.js';
 
@@ -97,6 +97,55 @@ describe('three brokers, of which some fail', () => {
     }
     expect(stream.events.length).toBe(total);
   }, 240_000);
+});
+
+describe('a log that was cut back', () => {
+  it('is said where a leader was elected that lacked what we had read, though our offset is there again', async () => {
+    const kafka = await startKafka({ nodes: 3 });
+    const admin = clientOf(kafka).admin();
+    await admin.connect();
+    const [one, two] = kafka.nodes;
+    const settings = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
+    await admin.createTopics({
+      topics: [
+        {
+          topic: 'cut',
+          replicaAssignment: [{ partition: 0, replicas: [one!.id, two!.id] }],
+          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+    const put = (values: readonly string[]) =>
+      kcat(['-b', kafka.brokers.join(','), '-P', '-t', 'cut', '-p', '0', '-X', 'acks=all'], values.map((v) => `${v}\n`).join('')); // prettier-ignore
+    const stream = new StreamUnderTest('str_cut', { topics: ['cut'] }, { brokers: kafka.brokers });
+    const has = (count: number) =>
+      eventually(`${count} records`, () => stream.events.length === count, { timeoutMs: 60_000 });
+    try {
+      await put(['both 1', 'both 2']);
+      stream.start();
+      await has(2);
+      await two!.kill();
+      await put(['one 3', 'one 4']);
+      await has(4);
+      await stream.stop();
+      await one!.kill();
+      await two!.start();
+      await eventually('the other one leads', () => put(['two 3', 'two 4', 'two 5']).then(() => true), {
+        timeoutMs: 60_000,
+      });
+      stream.start();
+      expect(await stream.outcome()).toMatchObject({
+        code: 'offset_out_of_range',
+        recourse: 'lost',
+        message: expect.stringContaining('cut back'),
+      });
+      expect(stream.values()).toEqual(['both 1', 'both 2', 'one 3', 'one 4']);
+    } finally {
+      await stream.stop();
+      await admin.disconnect();
+      await kafka.stop();
+    }
+  }, 150_000);
 });
 
 describe('a partition that nobody leads', () => {
@@ -230,8 +279,24 @@ describe('what a cluster refuses', () => {
     expect(failure).toMatchObject({ code: 'permission_denied', recourse: 'fatal' });
     expect(found!.fix).toContain("--allow-principal User:test --operation Read --operation Describe --topic 'guarded'");
     const acl = { resourceType: 2, resourceName: 'guarded', resourcePatternType: 3, principal: 'User:test', host: '*' };
-    await admin.createAcls({ acl: [{ ...acl, operation: 3, permissionType: 3 }] });
+    const [describe, read] = [8, 3].map((operation) => ({ ...acl, operation, permissionType: 3 }));
     const stream = new StreamUnderTest('str_allowed', { topics: ['guarded'] }, secure());
+    const wrong = async () => (await stream.check()).filter(({ severity }) => severity !== 'info');
+    // Who may look at it and not read it is told before the first fetch.
+    await admin.createAcls({ acl: [describe!] });
+    await eventually('it is seen that it may not be read', async () => {
+      const [first, ...others] = await wrong();
+      return first!.fix!.includes('--operation Read') && first!.message.includes('guarded') && others.length === 1;
+    });
+    await admin.createAcls({ acl: [read!] });
+    await eventually('nothing but the group is left', async () => (await wrong()).length === 1);
+    expect(await wrong()).toMatchObject([
+      {
+        severity: 'warning',
+        code: 'permission_denied',
+        fix: expect.stringContaining("--operation Delete --group 'planasonix-str_allowed'"),
+      },
+    ]);
     stream.start();
     await eventually(
       'it reads',

@@ -2,13 +2,14 @@ import type { Clock, Lag, Positions } from '@planasonix/core';
 import { FetchReader, partitionName, type KafkaCluster, type Place } from '@planasonix/kafka';
 import { outOfRange, positionsOf, rangesOf, recreated, type Partition } from './partitions.js';
 import { decodeStarts, NOTEBOOK } from './position.js';
+import type { Newest } from './reading.js';
 
 export interface LagInput {
   readonly cluster: KafkaCluster;
   readonly partitions: readonly Partition[];
   readonly from: Positions;
-  /** Time of the last record handed over, by partition; `null`: nothing is being read, so a look is worth it. */
-  readonly newest: ReadonlyMap<string, number> | null;
+  /** What was handed over last, by partition; `null`: nothing is being read. */
+  readonly newest: ReadonlyMap<string, Newest> | null;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -16,6 +17,8 @@ export interface LagInput {
 /** Partitions whose next record is looked at, the ones that are furthest behind. */
 const LOOKS = 8;
 const LOOK_MS = 2_000;
+/** So long the last record handed over tells how old the next one is; then a look is worth it. */
+const FRESH_MS = 2_000;
 
 /**
  * Ends of what is decided against our positions. Loss is found here too, for streams that nobody reads.
@@ -48,9 +51,9 @@ async function oldestOf({ cluster, clock, newest }: LagInput, behind: readonly (
   const times: number[] = [];
   const unknown: Place[] = [];
   for (const place of behind) {
-    const known = newest?.get(partitionName(place));
-    if (known === undefined) unknown.push(place);
-    else times.push(known);
+    const last = newest?.get(partitionName(place));
+    if (last === undefined || clock.monotonic() - last.handedAt > FRESH_MS) unknown.push(place);
+    else times.push(last.timestamp);
   }
   const furthest = [...behind].sort((a, b) => b.records - a.records).filter((place) => unknown.includes(place));
   const looks = furthest.slice(0, LOOKS).map(async (place) => {

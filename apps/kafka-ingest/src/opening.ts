@@ -9,6 +9,8 @@ export interface Opening {
   readonly places: readonly Place[];
   /** To be written before the first record; `null` where reading has begun before. */
   readonly starts: ReadonlyMap<string, KafkaPosition> | null;
+  /** Positions of partitions that were read before, also of those that are not there now. */
+  readonly before: ReadonlyMap<string, KafkaPosition>;
 }
 
 export interface OpeningInput {
@@ -31,12 +33,28 @@ export async function openPartitions(input: OpeningInput): Promise<Opening> {
   const starts = decodeStarts(from.get(NOTEBOOK));
   const known = positionsOf(from);
   if (starts === null && known.size === 0) return begin(partitions, await configured(input));
+  const before = new Map([...(starts ?? []), ...known]);
+  return { places: await latecomers({ cluster, partitions, known: before, signal }), starts: null, before };
+}
+
+export interface Latecomers {
+  readonly cluster: KafkaCluster;
+  readonly partitions: readonly Partition[];
+  /** Places of those that were read before, also of some that were away meanwhile. */
+  readonly known: ReadonlyMap<string, KafkaPosition>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Those that were read before go on where they were; others are read from their first record on.
+ * @throws StreamError `topic_recreated`: the log would take its records for those of the old topic, and drop them
+ */
+export async function latecomers({ cluster, partitions, known, signal }: Latecomers): Promise<Place[]> {
   const fresh: Partition[] = [];
   const places: Place[] = [];
   for (const partition of partitions) {
     const name = partitionName(partition);
-    const position = known.get(name) ?? starts?.get(name);
-    // Later topics and partitions are read from their first record on.
+    const position = known.get(name);
     if (position === undefined) fresh.push(partition);
     else if (position.topic_id !== partition.topicId) throw recreated(name);
     else places.push(placeAt(partition, position));
@@ -47,7 +65,7 @@ export async function openPartitions(input: OpeningInput): Promise<Opening> {
     const range = ranges.get(name)!;
     if (offset < range.first || offset > range.end) throw outOfRange(name, offset, range);
   }
-  return { places: [...places, ...(await earliest(cluster, fresh, signal))], starts: null };
+  return [...places, ...(await earliest(cluster, fresh, signal))];
 }
 
 const placeAt = (partition: Partition, { offset, leader_epoch }: KafkaPosition): Place => ({
@@ -61,9 +79,10 @@ const at = ({ topicId }: Partition, offset: number): KafkaPosition => ({ topic_i
 const begin = (partitions: readonly Partition[], starts: ReadonlyMap<string, KafkaPosition>): Opening => ({
   places: partitions.map((partition) => placeAt(partition, starts.get(partitionName(partition))!)),
   starts,
+  before: starts,
 });
 
-export async function earliest(
+async function earliest(
   cluster: KafkaCluster,
   partitions: readonly Partition[],
   signal: AbortSignal,

@@ -40,7 +40,7 @@ export async function wantedTopics(
   return [...found, ...missing.map((topic) => ({ ...NOWHERE, topic }))];
 }
 
-const NOWHERE = { id: '', error: NOT_THERE, internal: false, partitions: [] } as const;
+const NOWHERE = { id: '', error: NOT_THERE, internal: false, partitions: [], may: null } as const;
 
 /**
  * Every partition of the stream's topics.

@@ -8,6 +8,8 @@ export interface PreflightInput {
   readonly cluster: KafkaCluster;
   readonly config: KafkaConfig;
   readonly user: string | null;
+  /** The consumer group that people's tools look at. */
+  readonly group: string;
   /** `null`: the stream has none. */
   readonly registry: SchemaSource | null;
   readonly signal: AbortSignal;
@@ -59,11 +61,26 @@ async function registryCheck(registry: SchemaSource): Promise<Check> {
   }
 }
 
+/** The stream runs without it: only its progress does not show in other people's tools. */
+async function groupCheck(cluster: KafkaCluster, group: string, user: string | null): Promise<Check[]> {
+  try {
+    await cluster.groupState(group);
+    return [];
+  } catch (error) {
+    const { code } = toStreamError(error, 'looking at the group');
+    if (code !== 'permission_denied') return [];
+    const fix = `kafka-acls.sh --bootstrap-server … --add --allow-principal User:${user ?? 'ANONYMOUS'} --operation Read --operation Describe --operation Delete --group '${group}'`;
+    const message = `The user may not write the group ${group}: tools that look at groups do not see how far the stream is.`;
+    return [{ code, severity: 'warning', message, fix }];
+  }
+}
+
 /** Can the stream run? Never throws. */
 export async function preflight({
   cluster,
   config,
   user,
+  group,
   registry,
   signal,
 }: PreflightInput): Promise<readonly Check[]> {
@@ -77,6 +94,11 @@ export async function preflight({
       if (error === NOT_THERE) checks.push(finding(topicMissing(topic), 'looking'));
       else if (error === DENIED) checks.push(finding(topicDenied(topic, user), 'looking'));
     }
+    const seen = topics.filter(({ error }) => error === 0).map(({ topic }) => topic);
+    // Who may only look at a topic gets an answer for everything but its records.
+    for (const { topic, may } of seen.length === 0 ? [] : (await cluster.rights(seen)).topics)
+      if (may?.has('read') === false) checks.push(finding(topicDenied(topic, user), 'looking'));
+    checks.push(...(await groupCheck(cluster, group, user)));
     if (config.pattern !== null && topics.every(({ error }) => error !== 0))
       checks.push({ ...info('topics', 'No topic matches topic_pattern yet.'), severity: 'warning' });
     if (checks.every(({ severity }) => severity !== 'error')) {

@@ -9,6 +9,7 @@ import {
 } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
 import { outOfRange, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
+import type { KafkaPosition } from './position.js';
 
 export interface ReadingInput {
   readonly cluster: KafkaCluster;
@@ -16,16 +17,29 @@ export interface ReadingInput {
   readonly clock: Clock;
   readonly log: Log;
   readonly user: string | null;
+  /** Positions from before, also of partitions that are not there now. */
+  readonly before: ReadonlyMap<string, KafkaPosition>;
+}
+
+/** What was handed over last of a partition. */
+export interface Newest {
+  /** Of the record, ms since the Unix epoch. */
+  readonly timestamp: number;
+  /** Monotonic. */
+  readonly handedAt: number;
 }
 
 /** The partitions of a stream being read, and what it means when one of them can't be any more. */
 export class Reading {
-  /** Time of the last record that was handed over, by partition. */
-  readonly newest = new Map<string, number>();
+  /** By partition. */
+  readonly newest = new Map<string, Newest>();
+  /** Where each partition was last, also those that are gone: what comes under their name later is told by it. */
+  readonly known: Map<string, KafkaPosition>;
   readonly #places = new Map<string, Place>();
   #reader: FetchReader;
 
   constructor(private readonly input: ReadingInput) {
+    this.known = new Map(input.before);
     this.#reader = this.#open();
   }
 
@@ -34,7 +48,7 @@ export class Reading {
   }
 
   add(places: readonly Place[]): void {
-    for (const place of places) this.#places.set(partitionName(place), place);
+    for (const place of places) this.#at(place);
     this.#reader.add(places);
   }
 
@@ -62,9 +76,15 @@ export class Reading {
 
   #passed({ records, leaderEpoch, next, ...partition }: RecordChunk): void {
     const name = partitionName(partition);
-    this.#places.set(name, { ...partition, offset: next, leaderEpoch });
+    this.#at({ ...partition, offset: next, leaderEpoch });
     const last = records.at(-1);
-    if (last) this.newest.set(name, last.timestamp);
+    if (last) this.newest.set(name, { timestamp: last.timestamp, handedAt: this.input.clock.monotonic() });
+  }
+
+  #at(place: Place): void {
+    const name = partitionName(place);
+    this.#places.set(name, place);
+    this.known.set(name, { topic_id: place.topicId, offset: place.offset, leader_epoch: place.leaderEpoch });
   }
 
   /** Invariant 2: never a jump. Only a topic that was merely matched may go without a word of its own. */
@@ -88,7 +108,10 @@ export class Reading {
       }
       case 'topic_gone': {
         const [topic] = (await cluster.view([place.topic])).topics;
-        if (topic?.error === 0 && topic.id !== place.topicId) throw recreated(name);
+        if (topic?.error === 0) {
+          if (topic.id !== place.topicId) throw recreated(name);
+          throw new StreamError('source_unreachable', `The brokers do not agree on whether ${place.topic} is there.`);
+        }
         if (config.topics.includes(place.topic)) throw topicMissing(place.topic);
         log.info({ topic: place.topic }, 'a topic that topic_pattern matched is gone');
         this.#without(place.topicId);

@@ -221,6 +221,10 @@ describe('a stream of records', () => {
       await putByKcat(`${prefix}.a`, 1, 'a3');
       await has(s, 4);
       expect(s.values().slice(2)).toEqual(['a2', 'a3']);
+      // Its first records would be taken for those of the old one, and dropped by the log (Invariant 2).
+      await topic(1, `${prefix}.b`);
+      await putByKcat(`${prefix}.b`, 0, 'another b0');
+      expect(await s.outcome()).toMatchObject({ code: 'topic_recreated', recourse: 'lost' });
     }, 60_000);
   });
 
@@ -332,7 +336,19 @@ describe('a stream of records', () => {
     s.start();
     await has(s, 10);
     expect(await s.lag()).toMatchObject({ oldestPendingMs: null, backlogRecords: 0 });
-  });
+    // While the log takes nothing more: what waits is as old as itself, not as what was read before it.
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    s.beforeEach = () => gate;
+    await put(t, ['held'], 1);
+    const since = Date.now();
+    await eventually('something waits', async () => (await s.lag()).backlogRecords === 1);
+    await put(t, ['fresh']);
+    await eventually('its age is told', async () => {
+      const { backlogRecords, oldestPendingMs } = await s.lag();
+      return backlogRecords === 2 && oldestPendingMs! > since - 1_000;
+    }).finally(open);
+  }, 30_000);
 
   it('goes where a user says, while it is stopped', async () => {
     const t = await topic(2);

@@ -16,7 +16,7 @@ import { Batches } from './batches.js';
 import { parseConfig } from './config.js';
 import { ReaderGroup } from './group.js';
 import { lagOf } from './lag.js';
-import { openPartitions, earliest } from './opening.js';
+import { latecomers, openPartitions } from './opening.js';
 import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
 import { decodePosition, encodeStarts, NOTEBOOK } from './position.js';
 import { preflight } from './preflight.js';
@@ -54,7 +54,8 @@ export class KafkaSource implements Source {
   async check(signal: AbortSignal): Promise<readonly Check[]> {
     const { cluster, config, settings } = this;
     const registry = this.schemas();
-    return preflight({ cluster, config, user: settings.sasl?.username ?? null, registry, signal });
+    const user = settings.sasl?.username ?? null;
+    return preflight({ cluster, config, user, group: this.group.name, registry, signal });
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -123,7 +124,7 @@ export class KafkaSource implements Source {
     const { cluster, config, context } = this;
     const { onLostPosition: decision, clock, log } = context;
     const given = decision === null ? null : { decision, positions: (await context.abandoned?.()) ?? from };
-    const { places, starts } = await openPartitions({
+    const { places, starts, before } = await openPartitions({
       ...{ cluster, config, partitions: await this.partitions(signal), from, given, signal },
     });
     const reading = (this.reading = new Reading({
@@ -132,6 +133,7 @@ export class KafkaSource implements Source {
       clock,
       log,
       user: this.settings.sasl?.username ?? null,
+      before,
     }));
     reading.add(places);
     yield CONNECTED;
@@ -156,9 +158,10 @@ export class KafkaSource implements Source {
     return settings === undefined ? null : new SchemaSource(settings, this.context.outbound);
   }
 
-  /** Topics and partitions that came since: from their first record on. */
+  /** Topics and partitions that came since. */
   private async late(reading: Reading, signal: AbortSignal) {
-    const fresh = (await this.partitions(signal)).filter((one) => !reading.reads(partitionName(one)));
-    return fresh.length === 0 ? [] : earliest(this.cluster, fresh, signal);
+    const { cluster } = this;
+    const partitions = (await this.partitions(signal)).filter((one) => !reading.reads(partitionName(one)));
+    return partitions.length === 0 ? [] : latecomers({ cluster, partitions, known: reading.known, signal });
   }
 }

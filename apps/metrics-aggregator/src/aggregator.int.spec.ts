@@ -1,7 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PATTERNS, type CounterReport, type Log } from '@planasonix/core';
 import { MetricsStore } from '@planasonix/metrics';
-import { RedisEmitter } from '@planasonix/service';
 import {
   MetricsSnapshotStore,
   openStore,
@@ -15,17 +14,21 @@ import type { DataSource } from 'typeorm';
 import { boot } from './boot.js';
 import { readAggregatorEnv } from './env.js';
 import { Snapshots } from './snapshots.js';
+import { kafkaWire, redisWire, type Wire } from './wires-under-test.js';
 
 jest.setTimeout(90_000);
 
 const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64');
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-describe('the aggregator', () => {
+describe.each([
+  ['Redis', redisWire],
+  ['Kafka', kafkaWire],
+] as const)('the aggregator, with counters over %s', (wireName, wireOf) => {
   let postgres: Awaited<ReturnType<typeof startPostgres>>;
   let redis: Awaited<ReturnType<typeof startRedis>>;
   let store: DataSource;
-  let emitter: RedisEmitter;
+  let wire: Wire;
   let metrics: MetricsStore;
   let makeStream: () => Promise<{ id: string; createdAt: Date }>;
   const apps: NestFastifyApplication[] = [];
@@ -38,24 +41,18 @@ describe('the aggregator', () => {
         DATABASE_URL: postgres.url(),
         REDIS_URL: redisUrl,
         ENCRYPTION_KEY,
+        ...wire.env,
       }),
     );
     apps.push(app);
-    await subscribed(apps.length);
+    await subscribed(() => apps.length);
     return app;
   };
   const end = (app: NestFastifyApplication) => {
     apps.splice(apps.indexOf(app), 1);
     return app.close();
   };
-  const subscribed = (count: number) =>
-    eventually(`${count} aggregators listen`, async () => {
-      const [, n] = (await redis.client({ maxRetriesPerRequest: 1 }).pubsub('NUMSUB', PATTERNS.counters)) as [
-        string,
-        number,
-      ];
-      return n === count;
-    });
+  const subscribed = (count: () => number) => eventually('all aggregators listen', () => wire.listening(count()));
 
   const report = (id: string, of: Partial<CounterReport>): CounterReport => ({
     stream_id: id,
@@ -112,18 +109,18 @@ describe('the aggregator', () => {
       return { id: row.id, createdAt: row.created_at };
     };
     metrics = new MetricsStore(redis.client());
-    emitter = new RedisEmitter(redis.url, quiet);
+    wire = await wireOf(redis);
   });
   afterEach(async () => {
     await Promise.all(apps.splice(0).map((app) => app.close()));
   });
   afterAll(async () => {
-    await emitter?.close();
+    await wire?.stop();
     await store?.destroy();
     await Promise.all([postgres?.stop('immediate'), redis?.stop()]);
   });
 
-  const send = (...reports: unknown[]) => emitter.emit(PATTERNS.counters, reports);
+  const send = (...reports: unknown[]) => wire.emitter.emit(PATTERNS.counters, reports);
 
   it('counts once what two aggregators hear, whatever is lost, repeated, late or reordered (trap 37)', async () => {
     // One after the other: each waits until it is counted among those that listen.
@@ -156,9 +153,9 @@ describe('the aggregator', () => {
       null,
       'x',
     );
-    await emitter.emit(PATTERNS.counters, { not: 'a list' });
-    await emitter.emit(PATTERNS.counters, 'x'.repeat(1_000_000));
-    await redis.client().publish(PATTERNS.counters, '{broken');
+    await wire.emitter.emit(PATTERNS.counters, { not: 'a list' });
+    await wire.emitter.emit(PATTERNS.counters, 'x'.repeat(1_000_000));
+    await wire.raw('{broken');
     await send(report(stream.id, { sequence: 4, total_events: 4 }));
     await countedAre(stream, 4);
     expect(await redis.client().keys('plnx:metrics:*zzzz*')).toEqual([]);
@@ -186,7 +183,7 @@ describe('the aggregator', () => {
     await send(report(stream.id, { sequence: 1, total_events: 10 }));
     await countedAre(stream, 10);
     await end(first);
-    await subscribed(0);
+    await subscribed(() => 0);
     await send(report(stream.id, { sequence: 2, total_events: 20 }));
     await start();
     await send(report(stream.id, { sequence: 2, total_events: 20 }));
@@ -194,14 +191,14 @@ describe('the aggregator', () => {
     await countedAre(stream, 30);
   });
 
-  it('a crash of Redis costs nothing but the time it is away', async () => {
+  it('a crash of what carries them costs nothing but the time it is away', async () => {
     await start();
     const stream = await makeStream();
     await send(report(stream.id, { sequence: 1, total_events: 10 }));
     await countedAre(stream, 10);
-    await redis.kill();
+    await wire.crash();
     await send(report(stream.id, { sequence: 2, total_events: 20 }));
-    await redis.start();
+    await wire.comeBack();
     let sequence = 2;
     await eventually('counting goes on', async () => {
       await send(report(stream.id, { sequence: ++sequence, total_events: 30 }));
@@ -209,6 +206,9 @@ describe('the aggregator', () => {
     });
     await countedAre(stream, 30);
   });
+
+  // What follows does not depend on the way that they take.
+  if (wireName !== 'Redis') return;
 
   it('counts on after the network has swallowed its connections to Redis without a word', async () => {
     const proxy = await startProxy({ targetPort: redis.port });

@@ -1,6 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { MetricsStore } from '@planasonix/metrics';
-import { asLog, bootApp, createLogger } from '@planasonix/service';
+import { asLog, bootApp, countersMicroservice, createLogger } from '@planasonix/service';
 import { MetricsSnapshotStore, openStore, SecretBox, StreamStore } from '@planasonix/store';
 import { Redis } from 'ioredis';
 import { AggregatorModule } from './aggregator.module.js';
@@ -39,7 +39,7 @@ export async function boot(env: AggregatorEnv): Promise<NestFastifyApplication> 
     env,
     logger,
     port: env.HEALTH_PORT,
-    redisEvents: true,
+    events: countersMicroservice(env),
     module: AggregatorModule.of({
       metrics: new MetricsStore(redis),
       census: new StreamCensus(streams),

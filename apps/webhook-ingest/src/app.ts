@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { PATTERNS, systemClock, type CounterReport, type Log } from '@planasonix/core';
 import { consumeQueues, type AskJob, type QueueConsumer } from '@planasonix/lifecycle';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { RedisEmitter } from '@planasonix/service';
+import { countersEmitter, type Emitter } from '@planasonix/service';
 import { ConnectionStore, DraftStore, InletLedger, PgStreamLedger, SecretBox, WorkerStore } from '@planasonix/store';
 import { Answers, LogBook, Sources } from '@planasonix/worker';
 import type { FastifyInstance } from 'fastify';
@@ -30,7 +30,7 @@ export class WebhookIngest {
   announced = false;
   private readonly stopping = new AbortController();
   private readonly logs: LogBook;
-  private readonly emitter: RedisEmitter;
+  private readonly emitter: Emitter;
   private readonly workers: WorkerStore;
   private readonly inlets: Inlets;
   private readonly directory: Directory;
@@ -58,7 +58,7 @@ export class WebhookIngest {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
-    this.emitter = new RedisEmitter(env.REDIS_URL, log);
+    this.emitter = countersEmitter(env, log);
     this.inlets = new Inlets(this.logs);
     const around = { outbound, clock, remoteKeys: new Map() };
     const shared = { instance: this.instance, sourceType, inlets: this.inlets, clock, log };

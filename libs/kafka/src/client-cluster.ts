@@ -70,6 +70,11 @@ export class KafkaCluster {
     return this.view(topics);
   }
 
+  /** As `view`, with what the user may do with each topic. */
+  rights(topics: readonly string[]): Promise<ClusterView> {
+    return this.#any(metadataCall(topics, true), 'asking for what may be done with the topics');
+  }
+
   /** The highest version that a broker speaks of an API; -1: none. */
   async highest(apiKey: number): Promise<number> {
     return this.#anyLink('asking for the versions', (link) => Promise.resolve(link.highest(apiKey)));

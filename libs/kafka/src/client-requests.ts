@@ -22,6 +22,19 @@ export interface TopicView {
   readonly error: number;
   readonly internal: boolean;
   readonly partitions: readonly PartitionView[];
+  /** What the user may do with it; `null`: that was not asked. */
+  readonly may: ReadonlySet<TopicOperation> | null;
+}
+
+/** Codes of the protocol's operations. */
+const OPERATIONS = { read: 3, write: 4, create: 5, describe: 8 } as const;
+export type TopicOperation = keyof typeof OPERATIONS;
+const NOT_ASKED = -(2 ** 31);
+
+function operationsOf(bits: number): ReadonlySet<TopicOperation> | null {
+  if (bits === NOT_ASKED) return null;
+  const all = Object.entries(OPERATIONS) as [TopicOperation, number][];
+  return new Set(all.filter(([, code]) => (bits & (1 << code)) !== 0).map(([operation]) => operation));
 }
 
 export interface ClusterView {
@@ -38,8 +51,11 @@ function byTopic<T extends { readonly topic: string }>(items: readonly T[]): (re
   return [...topics];
 }
 
-/** @param topics `null`: all that we may see. Nothing is created by asking. */
-export const metadataCall = (topics: readonly string[] | null): Call<ClusterView> => ({
+/**
+ * @param topics `null`: all that we may see. Nothing is created by asking.
+ * @param operations also what the user may do with them
+ */
+export const metadataCall = (topics: readonly string[] | null, operations = false): Call<ClusterView> => ({
   name: 'Metadata',
   key: 3,
   versions: [12],
@@ -47,7 +63,7 @@ export const metadataCall = (topics: readonly string[] | null): Call<ClusterView
     to
       .array(topics, (topic) => to.uuid(NIL_ID).string(topic).tags())
       .bool(false)
-      .bool(false)
+      .bool(operations)
       .tags(),
   decode(from) {
     from.int32(); // throttled so long
@@ -81,9 +97,9 @@ function topicOf(from: WireReader): TopicView {
     from.tags();
     return { ...found, replicas: replicas!.length };
   });
-  from.int32(); // operations
+  const may = operationsOf(from.int32());
   from.tags();
-  return { topic, id, error, internal, partitions };
+  return { topic, id, error, internal, partitions, may };
 }
 
 /** A place of a partition by time: ms since the Unix epoch, or one of these. */

@@ -40,5 +40,11 @@ const CODECS: readonly (Inflate | null)[] = [
 export function inflate(codec: number, bytes: Buffer): Buffer {
   const found = CODECS[codec];
   if (found === undefined) throw new RangeError(`codec ${codec} is not known`);
-  return found === null ? bytes : found(bytes, MOST);
+  if (found === null) return bytes;
+  try {
+    return found(bytes, MOST);
+  } catch (error) {
+    // zlib and zstd have errors of their own.
+    throw error instanceof RangeError ? error : new RangeError('what was compressed is damaged', { cause: error });
+  }
 }

@@ -28,6 +28,8 @@ const GONE: ReadonlySet<number> = new Set([CODES.noSuchTopic, CODES.noSuchId, CO
 
 /** Answers of a partition that wait to be asked for: the one that is handed out, and the one after it. */
 const MOST_HELD = 2;
+/** Of all partitions together, in answers as large as they may be: with many of them two each would be too much. Invariant 6. */
+const MOST_ANSWERS = 4;
 /** How long a broker may wait where another of its partitions has enough waiting here, and may soon want more. */
 const SHORT_WAIT_MS = 10;
 
@@ -40,19 +42,29 @@ interface Reading {
   failingSince: number | null;
 }
 
+/** An answer that waits. */
+interface Ready {
+  readonly reading: Reading;
+  /** Where it begins. */
+  readonly place: Place;
+  readonly bytes: number;
+  readonly chunks: Iterator<RecordChunk>;
+}
+
 /** Reads with fetches of its own over kafkajs' connections: one fetch per broker at a time, one answer ahead. */
 export class FetchReader implements PartitionReader {
   readonly ends = new Map<string, number>();
   readonly #readings = new Map<string, Reading>();
   readonly #fetching = new Set<number>();
   readonly #turns = new Map<number, number>();
-  readonly #ready: { readonly reading: Reading; readonly chunks: Iterator<RecordChunk> }[] = [];
+  readonly #ready: Ready[] = [];
   readonly #over = new AbortController();
   readonly #limits: FetchLimits;
   #wake: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
   #routing = false;
   #turn = 0;
+  #heldBytes = 0;
 
   constructor(private readonly options: ReaderOptions) {
     this.#limits = { ...LIMITS, ...options.limits };
@@ -82,6 +94,11 @@ export class FetchReader implements PartitionReader {
     }
   }
 
+  /** What was fetched and not asked for yet. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   close(): void {
     this.#over.abort();
     this.#ring();
@@ -89,7 +106,7 @@ export class FetchReader implements PartitionReader {
 
   #take(): RecordChunk | null {
     for (let ready = this.#ready[0]; ready; ready = this.#ready[0]) {
-      const { reading, chunks } = ready;
+      const { reading, place, bytes, chunks } = ready;
       let step: IteratorResult<RecordChunk>;
       try {
         step = chunks.next();
@@ -97,7 +114,7 @@ export class FetchReader implements PartitionReader {
         if (!(error instanceof RangeError)) throw error;
         // Nothing of this partition may be handed out behind the gap, nor of any other any more.
         this.#ready.length = 0;
-        this.#failure = { error: new ReadObstacle({ kind: 'damaged', place: reading.place, why: error.message }) };
+        this.#failure = { error: new ReadObstacle({ kind: 'damaged', place, why: error.message }) };
         return null;
       }
       if (!step.done) {
@@ -106,6 +123,7 @@ export class FetchReader implements PartitionReader {
         return step.value;
       }
       reading.held--;
+      this.#heldBytes -= bytes;
       this.#ready.shift();
     }
     return null;
@@ -114,6 +132,7 @@ export class FetchReader implements PartitionReader {
   #fetchAll(): void {
     const nodes = new Set([...this.#readings.values()].map(({ leader }) => leader));
     if (nodes.delete(-1)) void this.#route();
+    if (this.#heldBytes >= MOST_ANSWERS * this.#limits.maxBytes) return;
     // Whose turn was longest ago comes first.
     const turns = [...nodes].sort((a, b) => (this.#turns.get(a) ?? 0) - (this.#turns.get(b) ?? 0));
     for (const node of turns) {
@@ -157,7 +176,9 @@ export class FetchReader implements PartitionReader {
     if (end === null) return;
     reading.place = { ...place, ...end };
     reading.held++;
-    this.#ready.push({ reading, chunks: this.#chunks(place, answer) });
+    const bytes = answer.records!.length;
+    this.#heldBytes += bytes;
+    this.#ready.push({ reading, place, bytes, chunks: this.#chunks(place, answer) });
     // Whoever was served goes last: an answer is filled in the order of asking.
     const name = partitionName(place);
     if (this.#readings.delete(name)) this.#readings.set(name, reading);

@@ -87,6 +87,25 @@ describe('reading a cluster', () => {
     expect(texts(await kafka.all('large', { chunkRecords: 7 })).slice(3)).toEqual(rising(1200).map(String));
   }, 30_000);
 
+  it('holds no more than some answers, however many partitions have something (Invariant 6)', async () => {
+    await kafka.create('wide', { numPartitions: 30 });
+    const producer = await kafka.producer();
+    const messages = rising(600).map((i) => ({ partition: i % 30, value: randomBytes(500) }));
+    for (let round = 0; round < 3; round++) await producer.send({ topic: 'wide', messages });
+    const cluster = kafka.cluster();
+    const limits = { maxBytes: 20_000, partitionBytes: 10_000 };
+    const reader = kafka.reader(cluster, { limits, chunkRecords: 1 });
+    reader.add(await kafka.places(cluster, 'wide'));
+    let most = 0;
+    for (let seen = 0; seen < 1800; most = Math.max(most, reader.heldBytes)) {
+      seen += (await reader.next(5000))!.records.length;
+      // Whoever takes them has other things to do, and the brokers answer meanwhile.
+      await new Promise(setImmediate);
+    }
+    // One answer may come over the bound.
+    expect(most).toBeLessThan(6 * limits.maxBytes);
+  }, 30_000);
+
   it('never shows what a transaction gave up, interleaved as it may be (trap 25a)', async () => {
     await kafka.create('tx', { numPartitions: 2 });
     const markerLike = Buffer.from([0, 0, 0, 0]);

@@ -11,6 +11,7 @@ export {
   type OffsetAsk,
   type OffsetFound,
   type PartitionView,
+  type TopicOperation,
   type TopicView,
 } from './client-requests.js';
 export {
@@ -25,7 +26,7 @@ export { type KafkaRecord, type RecordHeader } from './consumer-batch.js';
 export { FetchReader, type ReaderOptions } from './consumer-reader.js';
 export { encodeHeader, type OutRecord } from './record-batch.js';
 export { ProducerRoutes, type TopicFacts } from './producer-routes.js';
-export { TopicAdmin, topicSettings, type NewTopic } from './producer-topics.js';
+export { mayUseTransactions, TopicAdmin, topicSettings, type NewTopic } from './producer-topics.js';
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';
 export { TransactionLost } from './transaction-lost.js';
 export { type PartitionRecords } from './transaction-writer.js';

@@ -39,15 +39,19 @@ export const transactionCoordinatorCall = (transactionalId: string): Call<number
   },
 });
 
-/** Ends whatever an older producer of this name has open, and bars it. */
+/**
+ * Ends whatever an older producer of this name has open, and bars it.
+ * @param as who asks for a new epoch of its own: refused where it is not the newest any more
+ */
 export const initProducerCall = (
   transactionalId: string,
   timeoutMs: number,
+  as: Pick<ProducerIdentity, 'producerId' | 'producerEpoch'> = { producerId: -1, producerEpoch: -1 },
 ): Call<Pick<ProducerIdentity, 'producerId' | 'producerEpoch'>> => ({
   name: 'InitProducerId',
   key: 22,
   versions: [4, 3],
-  encode: (to) => to.string(transactionalId).int32(timeoutMs).int64(-1).int16(-1).tags(),
+  encode: (to) => to.string(transactionalId).int32(timeoutMs).int64(as.producerId).int16(as.producerEpoch).tags(),
   decode(from) {
     from.int32();
     const error = from.int16();

@@ -1,11 +1,11 @@
-import type { Log, Outbound } from '@planasonix/core';
+import { StreamError, type Log, type Outbound } from '@planasonix/core';
 import { ConfigResourceTypes, type Admin } from 'kafkajs';
 import type { KafkaCluster } from './client-cluster.js';
 import { kafkaJs } from './client.js';
 import type { KafkaSettings } from './config.js';
 import { KafkaError, toStreamError } from './connection-error.js';
 import { askAny } from './producer-ask.js';
-import { topicSettingsCall } from './producer-requests.js';
+import { topicSettingsCall, transactionCoordinatorCall } from './producer-requests.js';
 
 export interface NewTopic {
   readonly topic: string;
@@ -33,6 +33,22 @@ export class TopicAdmin {
         topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
       }),
     );
+  }
+
+  /** Whether the user may make it. Nothing is made. */
+  async mayCreate(topic: string): Promise<boolean> {
+    try {
+      await this.#with(`asking whether ${topic} may be made`, (admin) =>
+        admin.createTopics({
+          ...{ validateOnly: true, waitForLeaders: false },
+          topics: [{ topic, numPartitions: 1, replicationFactor: -1 }],
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof StreamError && error.code === 'permission_denied') return false;
+      throw error;
+    }
   }
 
   /** Safe to repeat. */
@@ -83,6 +99,19 @@ function codeOf(error: unknown): number | null {
   }
   return null;
 }
+
+/** Whether the user may write in transactions of this name, as far as that can be told without beginning one. */
+export const mayUseTransactions = (cluster: KafkaCluster, transactionalId: string): Promise<boolean> =>
+  askAny(cluster, transactionCoordinatorCall(transactionalId)).then(
+    () => true,
+    (error: unknown) => {
+      // The broker that keeps them may not be known yet: it is made by asking.
+      if (error instanceof KafkaError) return error.code !== TRANSACTIONS_DENIED;
+      throw toStreamError(error, 'asking for the coordinator of the transactions');
+    },
+  );
+
+const TRANSACTIONS_DENIED = 53;
 
 /** As they hold for the topic, its own or the brokers'. `null`: there is none, or it may not be looked at. */
 export const topicSettings = (cluster: KafkaCluster, topic: string): Promise<ReadonlyMap<string, string> | null> =>

@@ -1,7 +1,8 @@
-import { systemClock } from '@planasonix/core';
+import { StreamError, systemClock } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { ClusterUnderTest, silent } from './cluster-under-test.js';
+import type { Call } from './connection.js';
 import {
   KafkaCluster,
   kafkaSettings,
@@ -134,6 +135,35 @@ describe('a producer with transactions', () => {
     await put(newer, 'newer');
     await newer.commit();
     expect(await committed(server.brokers, 'fenced')).toEqual(['committed', 'newer']);
+  });
+
+  it('refuses a commit that was given up and arrives in the middle of the next transaction', async () => {
+    await kafka.create('stray');
+    const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] });
+    await cluster.view([]);
+    const sent: { readonly call: Call<unknown>; readonly node: number }[] = [];
+    const send = cluster.send.bind(cluster);
+    cluster.send = (node, lane, call) => {
+      if (call.name === 'EndTxn') sent.push({ call, node });
+      // Sent, and given up before the answer comes.
+      if (call.name === 'EndTxn' && sent.length === 1) {
+        return send(node, lane, call).then(() => {
+          throw new StreamError('source_unreachable', 'No answer.');
+        });
+      }
+      return send(node, lane, call);
+    };
+    const producer = producers.make('stray', { cluster });
+    const put = (value: string) => producer.write([{ topic: 'stray', partition: 0, records: [text(value)] }]);
+    await producer.begin();
+    await put('1');
+    await producer.commit();
+    await put('2');
+    await expect(send(sent[0]!.node, 'ask', sent[0]!.call)).rejects.toMatchObject({ name: 'KafkaError' });
+    expect(await committed(server.brokers, 'stray')).toEqual(['1']);
+    await put('3');
+    await producer.commit();
+    expect(await committed(server.brokers, 'stray')).toEqual(['1', '2', '3']);
   });
 
   it('writes once what it sends again when the answer was lost, and commits once (trap 25a)', async () => {

@@ -44,10 +44,15 @@ export class TransactionalProducer {
   #coordinator = -1;
   #identity: ProducerIdentity | null = null;
   #writer: TransactionWriter | null = null;
+  #timeoutMs: number;
+  /** A request was given up without an answer, and may yet arrive. */
+  #strayed = false;
   /** Partitions that the open transaction has, as `topic/partition`. */
   readonly #members = new Set<string>();
 
-  constructor(private readonly options: TransactionOptions) {}
+  constructor(private readonly options: TransactionOptions) {
+    this.#timeoutMs = options.timeoutMs ?? LONGEST_MS;
+  }
 
   get open(): boolean {
     return this.#members.size > 0;
@@ -58,15 +63,31 @@ export class TransactionalProducer {
    * @returns `true`: nobody has ever begun under this name, as far as the cluster remembers (7 days by default)
    */
   async begin(): Promise<boolean> {
-    const { transactionalId, timeoutMs = LONGEST_MS } = this.options;
-    const found = await this.#coordinated(initProducerCall(transactionalId, timeoutMs)).catch((error: unknown) => {
-      if (!(error instanceof KafkaError) || error.code !== BAD_TIMEOUT) throw error;
-      return this.#coordinated(initProducerCall(transactionalId, Math.min(timeoutMs, MODEST_MS)));
-    });
-    const identity = { transactionalId, ...found };
+    const { transactionalId } = this.options;
+    const found = await this.#coordinated(initProducerCall(transactionalId, this.#timeoutMs)).catch(
+      (error: unknown) => {
+        if (!(error instanceof KafkaError) || error.code !== BAD_TIMEOUT) throw error;
+        this.#timeoutMs = Math.min(this.#timeoutMs, MODEST_MS);
+        return this.#coordinated(initProducerCall(transactionalId, this.#timeoutMs));
+      },
+    );
+    this.#is(found);
+    return found.producerEpoch === 0;
+  }
+
+  #is(found: Pick<ProducerIdentity, 'producerId' | 'producerEpoch'>): void {
+    const identity = { transactionalId: this.options.transactionalId, ...found };
     this.#identity = identity;
     this.#writer = new TransactionWriter({ ...this.options, identity, signal: this.#over.signal });
-    return found.producerEpoch === 0;
+  }
+
+  /**
+   * A commit that was given up at a broker which hung may arrive when it wakes, and would end the next transaction in its
+   * middle. With another epoch it is refused.
+   */
+  async #renew(): Promise<void> {
+    this.#strayed = false;
+    this.#is(await this.#coordinated(initProducerCall(this.options.transactionalId, this.#timeoutMs, this.#id)));
   }
 
   /**
@@ -75,6 +96,7 @@ export class TransactionalProducer {
    */
   async write(parts: readonly PartitionRecords[]): Promise<void> {
     await Promise.all([...new Set(parts.map(({ topic }) => topic))].map((topic) => this.options.routes.topic(topic)));
+    if (this.#strayed && !this.open) await this.#renew();
     const fresh = new Map<string, number[]>();
     for (const { topic, partition } of parts) {
       const name = `${topic}/${partition}`;
@@ -121,6 +143,7 @@ export class TransactionalProducer {
         const moved = code === null ? failure?.code === 'source_unreachable' : MOVED.has(code);
         if (!moved && code !== CONCURRENT) throw lostOr(failure ?? error);
         if (moved) this.#coordinator = -1;
+        if (code === null) this.#strayed = true;
         if (this.#over.signal.aborted || clock.monotonic() > until)
           throw failure ?? toStreamError(error, 'asking the coordinator of the transactions');
       }

@@ -6,7 +6,8 @@ import { eventually, freePort, startProxy, startRedis, type Redis } from '@plana
 import { bootApp, type BootOptions } from './boot.js';
 import { readEnv } from './env.js';
 import { asLog, createLogger } from './logger.js';
-import { RedisEmitter } from './redis-transport.js';
+import type { Emitter } from './lossy-emitter.js';
+import { redisEmitter } from './redis-transport.js';
 
 jest.setTimeout(60_000);
 
@@ -106,10 +107,10 @@ describe('the shell of every app', () => {
 
   describe('events over Redis', () => {
     let redis: Redis;
-    let emitter: RedisEmitter;
+    let emitter: Emitter;
     beforeEach(async () => {
       redis = await startRedis();
-      emitter = new RedisEmitter(redis.url, log);
+      emitter = redisEmitter(redis.url, log);
     });
     afterEach(async () => {
       await emitter.close();

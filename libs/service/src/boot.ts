@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { setTimeout as wait } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
+import type { MicroserviceOptions } from '@nestjs/microservices';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger as Pino } from 'pino';
 import { EnvError, type ServiceEnv } from './env.js';
@@ -26,6 +27,8 @@ export interface BootOptions {
   readonly fastify?: ConstructorParameters<typeof FastifyAdapter>[0];
   /** Also listens to events over Nest's Redis transport. Redis may be down: it is listened to once it comes. */
   readonly redisEvents?: boolean;
+  /** Listens to events over this transport. It may be down: it is listened to once it comes. */
+  readonly events?: MicroserviceOptions;
   readonly logger?: Pino;
   configure?(app: NestFastifyApplication): void | Promise<void>;
   /** What readiness asks. */
@@ -61,8 +64,9 @@ export async function bootApp(options: BootOptions): Promise<NestFastifyApplicat
   mountHealth(app, name, options.dependencies?.(app) ?? []);
   await options.configure?.(app);
   endOnSignal(app, logger);
-  if (options.redisEvents) {
-    app.connectMicroservice(redisMicroservice(env.REDIS_URL), { inheritAppConfig: false });
+  const events = options.events ?? (options.redisEvents ? redisMicroservice(env.REDIS_URL) : null);
+  if (events !== null) {
+    app.connectMicroservice(events, { inheritAppConfig: false });
     await app.startAllMicroservices();
   }
   await app.listen(options.port, env.HOST);

@@ -60,11 +60,20 @@ describe('the environment', () => {
     ['ENCRYPTION_KEY', '!'.repeat(44)],
     ['ENCRYPTION_KEYS_OLD', 'deadbeef:AAAA'],
     ['OUTBOUND_POLICY', 'all'],
-    ['METRICS_TRANSPORT', 'kafka'],
+    ['METRICS_TRANSPORT', 'pigeon'],
+    ['METRICS_KAFKA_BROKERS', 'one:9092,two'],
   ])('%s can not be %s', (name, value) => {
     const found = problems({ ...RIGHT, [name]: value });
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(new RegExp(`^${name} (has to|can)`));
+  });
+
+  it('counters over Kafka need its brokers', () => {
+    expect(problems({ ...RIGHT, METRICS_TRANSPORT: 'kafka' })).toEqual([
+      expect.stringMatching(/^METRICS_KAFKA_BROKERS is needed/),
+    ]);
+    const env = readEnv({}, { ...RIGHT, METRICS_TRANSPORT: 'kafka', METRICS_KAFKA_BROKERS: 'one:9092, two:9092' });
+    expect(env.METRICS_KAFKA_BROKERS).toEqual(['one:9092', 'two:9092']);
   });
 
   it('an empty variable is one that is not set', () => {

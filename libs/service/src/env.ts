@@ -21,6 +21,7 @@ export const port = (fallback: number) =>
     .default(fallback);
 
 const POSTGRES = 'has to look like postgres://user:password@host:port/database';
+const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]{1,253}):\d{1,5}$/;
 const REDIS = 'has to look like redis://host:port';
 const KEY = 'has to be 32 bytes in base64 (openssl rand -base64 32)';
 
@@ -56,7 +57,27 @@ const base = {
     .default('info'),
   /** For tests alone: a file that names the step at which the process ends itself, see `crash-point.ts`. */
   CRASH_FILE: z.string().optional(),
-  METRICS_TRANSPORT: z.enum(['redis'], 'can only be redis in this version').default('redis'),
+  METRICS_TRANSPORT: z.enum(['redis', 'kafka'], 'has to be redis or kafka').default('redis'),
+  /** With `METRICS_TRANSPORT=kafka`: how counters reach it. */
+  METRICS_KAFKA_BROKERS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((broker) => broker.trim())
+        .filter(Boolean),
+    )
+    .refine((brokers) => brokers.every((broker) => BROKER.test(broker)), 'has to be host:port,host:port'),
+  METRICS_KAFKA_TLS: z
+    .enum(['true', 'false'], 'has to be true or false')
+    .default('false')
+    .transform((text) => text === 'true'),
+  METRICS_KAFKA_MECHANISM: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512'], 'has to be plain, scram-sha-256 or scram-sha-512')
+    .default('scram-sha-512'),
+  METRICS_KAFKA_USERNAME: z.string().optional(),
+  METRICS_KAFKA_PASSWORD: z.string().optional(),
 };
 
 type BaseShape = typeof base;
@@ -88,6 +109,8 @@ export function readEnv<Shape extends z.ZodRawShape>(
     throw new EnvError(result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   const env = result.data as z.infer<z.ZodObject<BaseShape>>;
   const production = env.NODE_ENV === 'production';
+  if (env.METRICS_TRANSPORT === 'kafka' && env.METRICS_KAFKA_BROKERS.length === 0)
+    throw new EnvError(['METRICS_KAFKA_BROKERS is needed where METRICS_TRANSPORT is kafka: host:port,host:port']);
   if (production && env.CRASH_FILE !== undefined) throw new EnvError(['CRASH_FILE is for tests, not for production']);
   return {
     ...(result.data as z.infer<z.ZodObject<Shape>>),

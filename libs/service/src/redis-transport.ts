@@ -8,7 +8,7 @@ import {
 } from '@nestjs/microservices';
 import type { Log } from '@planasonix/core';
 import type { Redis } from 'ioredis';
-import { lastValueFrom, timeout } from 'rxjs';
+import { LossyEmitter, type Emitter } from './lossy-emitter.js';
 
 type TransportOptions = NonNullable<RedisOptions['options']>;
 
@@ -81,58 +81,25 @@ export const redisMicroservice = (url: string): MicroserviceOptions => ({
 
 const SEND_MS = 1000;
 
-/**
- * Sends events over Nest's Redis transport. Lossy: an event that can't be sent within a second is dropped, and the
- * client is made anew, for Nest's own never recovers from a first connection that failed.
- */
-export class RedisEmitter {
-  private client: ClientProxy | null = null;
-  private closed = false;
+export const redisEmitter = (url: string, log: Log): Emitter =>
+  new LossyEmitter(
+    {
+      sendMs: SEND_MS,
+      create: () =>
+        ClientProxyFactory.create({
+          transport: Transport.REDIS,
+          options: {
+            ...redisOptions(url),
+            maxRetriesPerRequest: 1,
+            enableOfflineQueue: false,
+            connectTimeout: SEND_MS,
+          },
+        }),
+      drop,
+    },
+    log,
+  );
 
-  constructor(
-    private readonly url: string,
-    private readonly log: Log,
-  ) {}
-
-  /** `false`: it was not sent. */
-  async emit(pattern: string, payload: unknown): Promise<boolean> {
-    if (this.closed) return false;
-    const client = (this.client ??= this.create());
-    try {
-      await lastValueFrom(client.emit(pattern, payload).pipe(timeout(SEND_MS)), { defaultValue: undefined });
-      return true;
-    } catch {
-      this.log.debug({ pattern }, 'an event could not be sent');
-      // The first of several that fail together ends the client; the others find it ended.
-      if (this.client === client) {
-        this.client = null;
-        drop(client);
-      }
-      return false;
-    }
-  }
-
-  close(): Promise<void> {
-    this.closed = true;
-    if (this.client !== null) drop(this.client);
-    this.client = null;
-    return Promise.resolve();
-  }
-
-  private create(): ClientProxy {
-    return ClientProxyFactory.create({
-      transport: Transport.REDIS,
-      options: {
-        ...redisOptions(this.url),
-        maxRetriesPerRequest: 1,
-        enableOfflineQueue: false,
-        connectTimeout: SEND_MS,
-      },
-    });
-  }
-}
-
-/** Ends its connections without a farewell: a Redis that hangs would never answer one. */
 function drop(client: ClientProxy): void {
   let connections: readonly Redis[] = [];
   try {

@@ -4,7 +4,7 @@ import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } 
 import { WorkerHost } from '@planasonix/engine';
 import { consumeQueues, type QueueConsumer } from '@planasonix/lifecycle';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
-import { crashPoints, RedisEmitter } from '@planasonix/service';
+import { countersEmitter, crashPoints, type Emitter } from '@planasonix/service';
 import {
   ConnectionStore,
   DraftStore,
@@ -33,7 +33,7 @@ export class Connector {
   readonly host: WorkerHost;
   private readonly stopping = new AbortController();
   private readonly logs: LogBook;
-  private readonly emitter: RedisEmitter;
+  private readonly emitter: Emitter;
   private readonly workers: WorkerStore;
   private readonly beats: WorkerStore;
   /** The gateway knows this source type from here on. */
@@ -65,7 +65,7 @@ export class Connector {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
-    this.emitter = new RedisEmitter(env.REDIS_URL, log);
+    this.emitter = countersEmitter(env, log);
     this.announcement = {
       id: this.workerId,
       sourceType: type.type,

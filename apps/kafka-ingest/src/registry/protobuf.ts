@@ -103,12 +103,14 @@ function messageText(type: protobuf.Type, bytes: Buffer, depth: number): string 
     const tag = from.count();
     const [id, wire] = [Math.floor(tag / 8), tag % 8];
     const field = type.fieldsById[id];
-    if (!field) skip(from, wire);
-    else
-      found.set(id, [
-        ...(field.repeated || field.map ? (found.get(id) ?? []) : []),
-        ...values(field, wire, from, depth),
-      ]);
+    if (!field) {
+      skip(from, wire);
+      continue;
+    }
+    const texts = values(field, wire, from, depth);
+    const before = field.repeated || field.map ? found.get(id) : undefined;
+    if (before === undefined) found.set(id, texts);
+    else for (const text of texts) before.push(text);
   }
   const parts = type.fieldsArray.flatMap((field) => {
     const texts = found.get(field.id);

@@ -146,6 +146,11 @@ describe('values whose schema lies in a registry', () => {
     expect(await s.outcome()).toMatchObject({ code: 'source_unreachable', message: expect.stringContaining('404') });
     expect(s.events).toHaveLength(1);
     expect(s.aside).toEqual([]);
+    // Bytes that are taken as they are need no schema.
+    const raw = stream('later', { format: 'base64' });
+    raw.start();
+    await eventually('both are there', () => raw.events.length === 2);
+    await raw.stop();
   }, 30_000);
 
   it('are set aside in a fixed format where they are of another one', async () => {

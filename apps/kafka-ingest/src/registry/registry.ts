@@ -35,11 +35,11 @@ export class Registry {
 
   /** Fetches what these values need. @throws StreamError `source_unreachable`: to be tried again */
   async prepare(values: readonly (Buffer | null)[]): Promise<void> {
+    // Invariant 6: between chunks, for these values need all of theirs.
+    if (this.#schemas.size >= MOST_SCHEMAS) this.#schemas.clear();
     for (const value of values) {
       const id = schemaIdOf(value);
       if (id === null || this.#schemas.has(id)) continue;
-      // Invariant 6
-      if (this.#schemas.size >= MOST_SCHEMAS) this.#schemas.clear();
       this.#schemas.set(id, await this.#fetch(id));
     }
   }

@@ -5,8 +5,28 @@ interface Made {
   readonly id: string;
 }
 
-/** Connection, pipeline and stream, as a user makes them. @returns the stream's id. */
-export async function bindStream(api: Api, source: Readonly<Record<string, string | number>>): Promise<string> {
+/** High enough that nothing waits for room: nobody reads this log but the demo itself. */
+const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } } as const;
+
+/** The connection of a log in Kafka, and the pipeline's output into it. One partition: the fold goes by the order of all tables. */
+async function inKafka(api: Api, brokers: readonly string[]): Promise<object> {
+  const { id } = await api.call<Made>('POST', '/connections', { name: 'log', type: 'kafka', config: { brokers } });
+  return {
+    ...{ type: 'kafka', connectionId: id, topic: 'shop.{stream}' },
+    createTopics: { partitions: 1, replicationFactor: 1 },
+  };
+}
+
+/**
+ * Connection, pipeline and stream, as a user makes them.
+ * @param brokers of the log; `null`: it is in Redis
+ * @returns the stream's id.
+ */
+export async function bindStream(
+  api: Api,
+  source: Readonly<Record<string, string | number>>,
+  brokers: readonly string[] | null,
+): Promise<string> {
   const connection = await api.call<Made>('POST', '/connections', {
     name: 'shop',
     type: 'postgres',
@@ -14,8 +34,7 @@ export async function bindStream(api: Api, source: Readonly<Record<string, strin
   });
   const pipeline = await api.call<Made>('POST', '/pipelines', {
     name: 'shop',
-    // High enough that nothing waits for room: nobody reads this log but the demo itself.
-    output: { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } },
+    output: brokers === null ? IN_REDIS : await inKafka(api, brokers),
   });
   const create = () =>
     api.call<StreamAnswer>('POST', '/streams', {

@@ -1,6 +1,6 @@
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { freePort, redisServer, startPostgres, startRedis } from '@planasonix/testing';
+import { freePort, provisionKafka, redisServer, startKafka, startPostgres, startRedis } from '@planasonix/testing';
 import { readLaunchEnv } from '../env.js';
 import { portIsFree } from '../port.js';
 import { endAsked } from '../signals.js';
@@ -10,6 +10,8 @@ import { openApi } from './api.js';
 import { bindStream, waitUntilRunning } from './binding.js';
 import { Endings } from './endings.js';
 import type { Figures } from './figures.js';
+import { kafkaDemoLog } from './kafka-demo-log.js';
+import { redisDemoLog } from './redis-demo-log.js';
 import { openScreen, type Screen } from './screen.js';
 import { openShop } from './shop.js';
 import { verify, waitForMark } from './verify.js';
@@ -26,20 +28,21 @@ function readSeconds(args: readonly string[]): number | null {
   const text =
     args[0] === '--seconds' && args.length === 2 ? args[1]! : (/^--seconds=(\d+)$/.exec(args[0]!)?.[1] ?? '');
   if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= 86_400) return Number(text);
-  throw new Error('Usage: npm run demo [-- [--webhook] [--seconds N]]');
+  throw new Error('Usage: npm run demo [-- [--webhook | --kafka] [--seconds N]]');
 }
 
 /** `npm run demo`: a shop, the whole system, a live screen. @returns the exit code. */
 export async function runDemo(root: string, args: readonly string[]): Promise<number> {
   const webhook = args.includes('--webhook');
-  const seconds = readSeconds(args.filter((one) => one !== '--webhook'));
+  const intoKafka = !webhook && args.includes('--kafka');
+  const seconds = readSeconds(args.filter((one) => one !== (webhook ? '--webhook' : '--kafka')));
   const env = readLaunchEnv();
   const stop = new AbortController();
   void endAsked(env.underNpm).then(() => stop.abort());
   const endings = new Endings();
   try {
     if (webhook) return await playWebhooks(root, seconds ?? WEBHOOK_SECONDS, stop.signal, endings);
-    return await play(root, seconds, stop.signal, endings);
+    return await play(root, seconds, intoKafka, stop.signal, endings);
   } catch (error) {
     // Whatever failed because it was ended has not failed.
     if (stop.signal.aborted) return seconds === null ? 0 : 130;
@@ -49,17 +52,24 @@ export async function runDemo(root: string, args: readonly string[]): Promise<nu
   }
 }
 
-async function play(root: string, seconds: number | null, signal: AbortSignal, endings: Endings): Promise<number> {
+async function play(
+  root: string,
+  seconds: number | null,
+  intoKafka: boolean,
+  signal: AbortSignal,
+  endings: Endings,
+): Promise<number> {
   const env = readLaunchEnv();
   redisServer(say);
-  say('Starting Postgres (store), Postgres (source) and Redis …');
+  if (intoKafka) await provisionKafka(say);
+  say(`Starting Postgres (store), Postgres (source)${intoKafka ? ', Kafka' : ''} and Redis …`);
   const durable = { fsync: 'on' };
-  const [store, sourceServer, redisServerOfDemo] = await Promise.all([
+  const [store, sourceServer, redisServerOfDemo, kafka] = await Promise.all([
     startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
     startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
     startRedis().then((server) => endings.add(server, (each) => each.stop())),
+    intoKafka ? startKafka().then((server) => endings.add(server, (each) => each.stop())) : null,
   ]);
-  const redis = redisServerOfDemo.client();
 
   const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => sourceServer.connect()));
   const shop = await openShop(sessions);
@@ -91,7 +101,8 @@ async function play(root: string, seconds: number | null, signal: AbortSignal, e
   const api = openApi(stack.url, key);
   say('Making connection, pipeline and stream through the API …');
   const { port, password } = sourceServer;
-  const streamId = await bindStream(api, { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password });
+  const source = { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password };
+  const streamId = await bindStream(api, source, kafka?.brokers ?? null);
 
   // The shop is open before the stream starts: its snapshot is taken under writes.
   const closing = new AbortController();
@@ -104,8 +115,14 @@ async function play(root: string, seconds: number | null, signal: AbortSignal, e
   await api.call('POST', `/streams/${streamId}/start`);
   await waitUntilRunning(api, streamId, signal);
 
-  const watch = openWatch(api, redis, streamId, shop);
-  const screen = openScreen(process.stdout, { url: stack.url, key, streamId, redisPort: redisServerOfDemo.port });
+  const events = endings.add(
+    kafka
+      ? kafkaDemoLog(kafka.brokers, `shop.${streamId}`)
+      : redisDemoLog(redisServerOfDemo.client(), redisServerOfDemo.port, streamId),
+    (each) => each.close(),
+  );
+  const watch = openWatch(api, events, streamId, shop);
+  const screen = openScreen(process.stdout, { url: stack.url, key, streamId, lookAtLog: events.howToLook });
   let figures: Figures;
   try {
     figures = await show(watch, screen, trading, seconds, signal);
@@ -120,8 +137,8 @@ async function play(root: string, seconds: number | null, signal: AbortSignal, e
   say('The shop closes; waiting until everything is in the log …');
   closing.abort();
   await trading;
-  await waitForMark(redis, streamId, await shop.mark());
-  const equal = await verify(redis, await sourceServer.connect(), streamId, await settled(watch), say);
+  await waitForMark(events, await shop.mark());
+  const equal = await verify(events, await sourceServer.connect(), await settled(watch), say);
   return equal ? 0 : 1;
 }
 

@@ -11,7 +11,8 @@ export interface Pointers {
   readonly url: string;
   readonly key: string;
   readonly streamId: string;
-  readonly redisPort: number;
+  /** A command that shows the log's last entries. */
+  readonly lookAtLog: string;
 }
 
 const HISTORY = 60;
@@ -26,10 +27,10 @@ const dim = (text: string) => `\x1b[2m${text}\x1b[0m`;
 export const openScreen = (out: NodeJS.WriteStream, pointers: Pointers): Screen =>
   out.isTTY ? liveScreen(out, pointers) : plainLines(out, pointers);
 
-const howToLook = ({ url, key, streamId, redisPort }: Pointers): string[] => [
+const howToLook = ({ url, key, streamId, lookAtLog }: Pointers): string[] => [
   `API    curl -s -H 'Authorization: Bearer ${key}' ${url}/api/streams/${streamId}/metrics`,
   `docs   ${url}/api/docs`,
-  `log    redis-cli -p ${redisPort} XREVRANGE 'plnx:events:{${streamId}}' + - COUNT 2`,
+  `log    ${lookAtLog}`,
 ];
 
 function liveScreen(out: NodeJS.WriteStream, pointers: Pointers): Screen {

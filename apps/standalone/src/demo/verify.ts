@@ -1,64 +1,47 @@
-import type { Redis as RedisClient } from 'ioredis';
 import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
 import { compareWithSource, isEqual, type TableComparison } from './compare.js';
+import type { DemoLog } from './demo-log.js';
 import { bytes, type Figures, whole } from './figures.js';
-import { Fold, type FoldEntry } from './fold.js';
+import { Fold } from './fold.js';
 import { SHOP_TABLES } from './shop-tables.js';
 import { Waits } from './waits.js';
-import { logKey } from './watch.js';
-
-const PAGE = 1000;
-
-function entryOf(fields: readonly string[]): FoldEntry {
-  const entry: Record<string, string> = {};
-  for (let at = 0; at < fields.length; at += 2) entry[fields[at]!] = fields[at + 1]!;
-  return entry as unknown as FoldEntry;
-}
 
 interface LoggedData {
   readonly source: { readonly snapshot: boolean; readonly ts_ms: number };
 }
 
 /** Every entry of the log, oldest first. */
-async function foldLog(redis: RedisClient, streamId: string): Promise<{ fold: Fold; waits: Waits }> {
+async function foldLog(log: DemoLog): Promise<{ fold: Fold; waits: Waits }> {
   const fold = new Fold();
   const waits = new Waits();
-  for (let from = '-'; ;) {
-    const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', PAGE);
-    for (const [id, fields] of page) {
-      const entry = entryOf(fields);
-      fold.add(entry);
-      waits.add(Number(id.split('-')[0]), (JSON.parse(entry.data) as LoggedData).source);
-    }
-    if (page.length < PAGE) return { fold, waits };
-    from = `(${page.at(-1)![0]}`;
+  for await (const entry of log.all()) {
+    fold.add(entry);
+    waits.add(entry.loggedAt, (JSON.parse(entry.data) as LoggedData).source);
   }
+  return { fold, waits };
 }
 
 /** Waits until the row that was written last is in the log: order is the source's, so all before it is there too. */
-export const waitForMark = (redis: RedisClient, streamId: string, mark: number): Promise<unknown> =>
+export const waitForMark = (log: DemoLog, mark: number): Promise<unknown> =>
   eventually(
     `mark ${mark} is in the log`,
-    async () => {
-      const newest = await redis.xrevrange(logKey(streamId), '+', '-', 'COUNT', 200);
-      return newest.some(([, fields]) => {
-        const { subject, partitionkey } = entryOf(fields);
-        return subject === 'shop.marks' && partitionkey.replaceAll(' ', '') === `{"id":${mark}}`;
-      });
-    },
+    async () =>
+      (await log.newest(200)).some(
+        ({ subject, partitionkey }) =>
+          subject === 'shop.marks' && partitionkey.replaceAll(' ', '') === `{"id":${mark}}`,
+      ),
     { timeoutMs: 120_000, everyMs: 50 },
   );
 
 /** Folds the log, compares it with the source and prints what was compared. @returns whether all is equal. */
 export async function verify(
-  redis: RedisClient,
+  log: DemoLog,
   source: Client,
-  streamId: string,
   figures: Figures,
   say: (line: string) => void,
 ): Promise<boolean> {
-  const { fold, waits } = await foldLog(redis, streamId);
+  const { fold, waits } = await foldLog(log);
   const tables = await compareWithSource(source, SHOP_TABLES, fold.rows());
   const { counts } = fold;
   const foreign = [...fold.rows().keys()].filter((table) => !SHOP_TABLES.includes(table));

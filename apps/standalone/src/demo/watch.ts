@@ -1,5 +1,5 @@
-import type { Redis as RedisClient } from 'ioredis';
 import type { Api, MetricsAnswer, StreamAnswer } from './api.js';
+import type { DemoLog, LoggedEvent } from './demo-log.js';
 import type { Figures } from './figures.js';
 import type { Shop } from './shop.js';
 
@@ -8,9 +8,7 @@ export interface Watch {
   look(): Promise<Figures>;
 }
 
-export const logKey = (streamId: string): string => `plnx:events:{${streamId}}`;
-
-export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: Shop): Watch {
+export function openWatch(api: Api, log: DemoLog, streamId: string, shop: Shop): Watch {
   const startedAt = performance.now();
   let before: { readonly at: number; readonly events: number } | null = null;
   return {
@@ -18,8 +16,8 @@ export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: 
       const [stream, metrics, depth, newest] = await Promise.all([
         api.call<StreamAnswer>('GET', `/streams/${streamId}`),
         api.call<MetricsAnswer>('GET', `/streams/${streamId}/metrics?window=1m`),
-        redis.xlen(logKey(streamId)),
-        redis.xrevrange(logKey(streamId), '+', '-', 'COUNT', 8),
+        log.depth(),
+        log.newest(8),
       ]);
       const { status, snapshot } = stream.data.attributes;
       const totals = metrics.data.attributes;
@@ -44,15 +42,14 @@ export function openWatch(api: Api, redis: RedisClient, streamId: string, shop: 
             ? null
             : { bytes: kept.held_bytes, secondsToLoss: kept.seconds_to_loss, overBudget: kept.over_budget },
         snapshotRows: snapshot?.rows_done ?? null,
-        lastEvents: newest.reverse().map(([, fields]) => eventLine(fields)),
+        lastEvents: newest.map(eventLine),
       };
     },
   };
 }
 
 /** One entry of the log on one line: operation, table, key. */
-function eventLine(fields: readonly string[]): string {
-  const field = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
-  const what = field('type').split('.').at(-1) ?? '';
-  return `${field('time').slice(11, 23)}  ${what.padEnd(8)}  ${field('subject').padEnd(17)}  ${field('partitionkey')}  ${field('data').length} B`;
+function eventLine({ type, time, subject, partitionkey, data }: LoggedEvent): string {
+  const what = type.split('.').at(-1) ?? '';
+  return `${time.slice(11, 23)}  ${what.padEnd(8)}  ${subject.padEnd(17)}  ${partitionkey}  ${data.length} B`;
 }

@@ -48,7 +48,7 @@ export function logFailure(error: unknown): StreamError {
   if (failure.code === 'permission_denied')
     return new StreamError(failure.code, failure.message, {
       cause: error,
-      hint: "Grant the user of the log's connection Write, Describe and Create on its topics, the same on planasonix.positions.*, and Write and Describe on the transactional ids planasonix.*.",
+      hint: "Grant the user of the log's connection Write, Describe and Create on its topics, the same, Read and AlterConfigs on planasonix.positions.*, and Write and Describe on the transactional ids planasonix.*. The check of the stream names what is missing.",
     });
   return failure;
 }

@@ -1,5 +1,6 @@
 import { type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
 import { commit, eventOf, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { TOMBSTONE_TYPE } from './cloud-event.js';
 import { committed, committedIds, Logs } from './logs-under-test.js';
 
@@ -13,9 +14,15 @@ describe('the log in Kafka', () => {
   let logs: Logs;
   let proxy: Proxy;
   let id: string;
+  const closers: (() => Promise<void>)[] = [];
   beforeAll(async () => {
     kafka = await startKafka({
-      properties: { 'log.retention.check.interval.ms': '200', 'log.initial.task.delay.ms': '0' },
+      secure: true,
+      properties: {
+        ...{ 'log.retention.check.interval.ms': '200', 'log.initial.task.delay.ms': '0' },
+        'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+        ...{ 'super.users': 'User:ANONYMOUS', 'early.start.listeners': 'CONTROLLER' },
+      },
       advertise: async (port) => {
         proxy = await startProxy({ targetPort: port });
         return `127.0.0.1:${proxy.port}`;
@@ -27,11 +34,19 @@ describe('the log in Kafka', () => {
   afterEach(async () => {
     proxy.resume();
     await logs.close();
+    for (const close of closers.splice(0)) await close();
   });
   afterAll(async () => {
     await kafka.stop();
     await proxy.stop();
   });
+
+  async function admin(): Promise<Admin> {
+    const client = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+    await client.connect();
+    closers.push(() => client.disconnect());
+    return client;
+  }
 
   const ids = () => committedIds(kafka.brokers, `log.${id}`);
 
@@ -206,10 +221,49 @@ describe('the log in Kafka', () => {
     });
     const wide = logs.open({ createTopics: { partitions: 1, replicationFactor: 5 } });
     expect(await wide.check()).toMatchObject([{ code: 'config_invalid', fix: expect.stringContaining('1 or less') }]);
+    const topics = [{ topic: `strict.${id}`, configEntries: [{ name: 'min.insync.replicas', value: '2' }] }];
+    await (await admin()).createTopics({ topics });
+    expect(await logs.open({ topic: `strict.${id}` }).check()).toMatchObject([
+      { code: 'log_unavailable', severity: 'error', fix: expect.stringContaining('min.insync.replicas=1') },
+    ]);
     const gone = logs.open({}, { brokers: ['127.0.0.1:1'] });
     expect(await gone.check()).toMatchObject([{ code: 'log_unavailable', severity: 'error' }]);
     await expect(logs.sink(gone, id, 1).open()).rejects.toMatchObject({ code: 'log_unavailable' });
   }, 30_000);
+
+  it('tells which permission is missing on what, and writes once all are there', async () => {
+    const { username, password, ca } = kafka.login;
+    const config = { brokers: kafka.secureBrokers, tls: true, sslRootCert: ca, sasl: { mechanism: 'plain', username, password } }; // prettier-ignore
+    const topic = `guarded.${id}`;
+    const log = logs.open({ topic }, config);
+    const denied = (await log.check()).map(({ code, message, fix }) => `${code} ${message} ${fix}`);
+    expect(denied).toEqual([
+      expect.stringMatching(/^permission_denied .*transactional ids planasonix\.\*.*--operation Write .*--transactional-id planasonix\. /), // prettier-ignore
+      expect.stringMatching(/^permission_denied .*Create is missing on planasonix\.positions\.\*.*--operation Create .*--operation Read .*--topic planasonix\.positions\. /), // prettier-ignore
+      expect.stringMatching(new RegExp(`^permission_denied .*the topic ${topic}.*--operation Create .*--topic ${topic}$`)), // prettier-ignore
+    ]);
+    await expect(logs.sink(log, id, 1).open()).rejects.toMatchObject({
+      code: 'permission_denied',
+      message: expect.stringContaining('AUTHORIZATION_FAILED'),
+    });
+    const [TOPIC, TRANSACTIONS] = [2, 5];
+    const operations = { Read: 3, Write: 4, Create: 5, Delete: 6, Describe: 8, DescribeConfigs: 10, AlterConfigs: 11 };
+    const grant = async (fix: string, resourceType: number, resourceName: string) => {
+      const of = { resourceType, resourceName, resourcePatternType: fix.includes('prefixed') ? 4 : 3 };
+      const names = [...fix.matchAll(/--operation (\w+)/g)].map(([, name]) => name as keyof typeof operations);
+      const acl = names.map((name) => ({ ...of, principal: 'User:test', host: '*', operation: operations[name], permissionType: 3 })); // prettier-ignore
+      await (await admin()).createAcls({ acl });
+    };
+    // What the findings say, and nothing else.
+    await grant(denied[0]!, TRANSACTIONS, 'planasonix.');
+    await grant(denied[1]!, TOPIC, 'planasonix.positions.');
+    await grant(denied[2]!, TOPIC, topic);
+    await eventually('nothing is missing', async () => (await log.check()).length === 0);
+    const { sink } = await reopened(log, 2);
+    await sink.append(commit(1, 3), never);
+    expect((await log.read(id, { limit: 9 })).map((entry) => entry.id)).toEqual(numbers(1, 3));
+    await log.expire(id, 86_400, 2);
+  }, 60_000);
 
   it('gives its own topic back once its time is over, and leaves the topics with events', async () => {
     const log = logs.open();

@@ -1,6 +1,7 @@
 import type { Check } from '@planasonix/core';
 import { topicSettings, type ClusterView, type TopicView } from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
+import { ownRights, topicDenied, unreadable } from './rights.js';
 import { topicOfAll } from './topic-name.js';
 import type { KafkaOutput } from './writer.js';
 
@@ -12,17 +13,26 @@ const finding = (severity: Check['severity'], code: string, message: string, fix
   ...{ code, severity, message, fix },
 });
 
-/** Can the log be written: brokers, and the topic where it is the same for every stream. */
+/** Can the log be written: brokers, what the user may do, and the topic where it is the same for every stream. */
 export async function preflight(output: KafkaOutput, reached: Reached): Promise<readonly Check[]> {
   const topic = topicOfAll(output.topic, '{stream}');
   const fixed = topic === output.topic ? topic : null;
-  const view = await reached.cluster.view(fixed === null ? [] : [fixed]);
+  const view = await reached.cluster.view([]);
+  // Others answer: one that is down at this moment is no reason not to begin.
   const unreachable = (await reached.cluster.probe()).map(({ broker, error }) =>
-    finding('error', error.code, `Broker ${broker} of the log: ${error.message}`, error.hint),
+    finding(
+      error.recourse === 'retry' ? 'warning' : 'error',
+      error.code,
+      `Broker ${broker} of the log: ${error.message}`,
+      error.hint,
+    ),
   );
-  const replicas = replication(output, view);
-  const about = fixed === null ? [] : await topicChecks(fixed, output, view, reached);
-  return [...unreachable, ...replicas, ...about];
+  return [
+    ...unreachable,
+    ...replication(output, view),
+    ...(await ownRights(reached)),
+    ...(fixed === null ? [] : await topicChecks(fixed, output, reached)),
+  ];
 }
 
 function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): Check[] {
@@ -38,29 +48,19 @@ function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): C
   ];
 }
 
-async function topicChecks(
-  name: string,
-  { createTopics }: KafkaOutput,
-  view: ClusterView,
-  { cluster }: Reached,
-): Promise<Check[]> {
-  const topic = view.topics.find((one) => one.topic === name);
-  if (topic?.error === DENIED)
-    return [
-      finding(
-        'error',
-        'permission_denied',
-        `The topic ${name} may not be looked at.`,
-        `kafka-acls.sh --add --allow-principal User:<user> --operation Write --operation Describe --topic ${name}`,
-      ),
-    ];
+async function topicChecks(name: string, { createTopics }: KafkaOutput, { cluster, admin }: Reached): Promise<Check[]> {
+  const topic = (await cluster.rights([name])).topics.find((one) => one.topic === name);
+  if (topic?.error === DENIED) return [topicDenied(name, createTopics !== undefined)];
   if (topic === undefined || topic.error === NO_SUCH_TOPIC) {
-    if (createTopics !== undefined) return [];
+    if (createTopics !== undefined) return (await admin.mayCreate(name)) ? [] : [topicDenied(name, true)];
     const fix = `kafka-topics.sh --create --topic ${name}; or set createTopics in the output of the pipeline.`;
     return [finding('error', 'topic_missing', `There is no topic ${name}.`, fix)];
   }
+  const found: Check[] = [];
+  if (topic.may?.has('write') === false) found.push(topicDenied(name, false));
+  else if (topic.may?.has('read') === false) found.push(unreadable(name));
   const settings = await topicSettings(cluster, name);
-  return settings === null ? [] : settingChecks(topic, settings);
+  return settings === null ? found : [...found, ...settingChecks(topic, settings)];
 }
 
 function settingChecks({ topic, partitions }: TopicView, settings: ReadonlyMap<string, string>): Check[] {

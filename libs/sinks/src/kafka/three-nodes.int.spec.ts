@@ -47,6 +47,9 @@ describe('the log in a cluster of three', () => {
       for (const node of kafka.nodes) {
         await node.kill();
         await progress();
+        // One of three that is down is told of, and keeps nobody from beginning.
+        const down = (await log.check()).filter(({ severity }) => severity !== 'info');
+        expect(down).toMatchObject([{ code: 'source_unreachable', severity: 'warning' }]);
         await node.start();
         await progress();
       }

@@ -1,0 +1,146 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { ClientKafka, ServerKafka, type KafkaOptions, type MicroserviceOptions } from '@nestjs/microservices';
+import type { Log } from '@planasonix/core';
+import { logLevel, Partitioners } from 'kafkajs';
+import { LossyEmitter, type Emitter } from './lossy-emitter.js';
+
+/** How the system's own events reach Kafka. */
+export interface KafkaTransport {
+  /** `host:port` each. */
+  readonly brokers: readonly string[];
+  readonly tls: boolean;
+  readonly sasl: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+    readonly username: string;
+    readonly password: string;
+  } | null;
+}
+
+type TransportOptions = NonNullable<KafkaOptions['options']>;
+
+const REQUEST_MS = 10_000;
+const CONNECT_MS = 3_000;
+
+const clientOf = ({ brokers, tls, sasl }: KafkaTransport): NonNullable<TransportOptions['client']> => ({
+  clientId: 'planasonix',
+  brokers: [...brokers],
+  ssl: tls,
+  // kafkajs has a type for each mechanism, all of the same form.
+  ...(sasl === null ? {} : { sasl: { ...sasl } as never }),
+  connectionTimeout: CONNECT_MS,
+  authenticationTimeout: CONNECT_MS,
+  requestTimeout: REQUEST_MS,
+  // What goes wrong is tried again, and told by what does not arrive.
+  logLevel: logLevel.NOTHING,
+});
+
+const RETRY_MS = 1_000;
+const CLOSE_MS = 2_000;
+/** Reports are worth nothing after some minutes: the totals of the next one hold them. */
+const TOPIC = { numPartitions: 3, replicationFactor: -1, configEntries: [{ name: 'retention.ms', value: '3600000' }] };
+
+/**
+ * Nest's Kafka transport, patient: its own fails the boot when Kafka is down at that moment, and gives up for good when its
+ * consumer does. This one makes the topics that it listens to, listens whenever Kafka comes, and closes within a bound.
+ */
+class PatientServerKafka extends ServerKafka {
+  private readonly over = new AbortController();
+  private gaveUp: () => void = () => undefined;
+
+  override listen(callback: (error?: unknown) => void): Promise<void> {
+    void this.keepListening();
+    callback();
+    return Promise.resolve();
+  }
+
+  override async close(): Promise<void> {
+    this.over.abort();
+    this.gaveUp();
+    await this.letGo();
+  }
+
+  override registerConsumerEventListeners(): void {
+    super.registerConsumerEventListeners();
+    const { consumer } = this;
+    consumer?.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) this.gaveUp();
+    });
+  }
+
+  private async keepListening(): Promise<void> {
+    const { signal } = this.over;
+    while (!signal.aborted) {
+      const ended = new Promise<void>((resolve) => (this.gaveUp = resolve));
+      try {
+        this.client = this.createClient();
+        await this.makeTopics();
+        if (!signal.aborted) await this.start(() => undefined);
+        await ended;
+      } catch {
+        // It is not there yet.
+      }
+      await this.letGo();
+      await wait(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** Nothing is made by accident: brokers need not allow it. One that is there stays as it is. */
+  private async makeTopics(): Promise<void> {
+    const admin = this.client!.admin();
+    try {
+      await admin.connect();
+      const topics = [...this.messageHandlers.keys()].map((topic) => ({ ...TOPIC, topic }));
+      await admin.createTopics({ topics, waitForLeaders: true });
+    } finally {
+      void admin.disconnect().catch(() => undefined);
+    }
+  }
+
+  private async letGo(): Promise<void> {
+    const { consumer, producer } = this;
+    this.consumer = null;
+    this.producer = null;
+    this.client = null;
+    const left = Promise.allSettled([consumer?.disconnect(), producer?.disconnect()]);
+    const late = new AbortController();
+    await Promise.race([left, wait(CLOSE_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
+  }
+}
+
+/** One group for all that listen: each event is heard by one of them, and what none was there to hear is heard later. */
+export const kafkaMicroservice = (transport: KafkaTransport, groupId: string): MicroserviceOptions => ({
+  strategy: new PatientServerKafka({
+    client: clientOf(transport),
+    postfixId: '',
+    consumer: {
+      groupId,
+      allowAutoTopicCreation: false,
+      maxWaitTimeInMs: 300,
+      sessionTimeout: 10_000,
+      heartbeatInterval: 1_000,
+      metadataMaxAge: 30_000,
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
+    },
+    subscribe: { fromBeginning: true },
+    producer: { createPartitioner: Partitioners.DefaultPartitioner, allowAutoTopicCreation: false },
+  }),
+});
+
+const SEND_MS = 3_000;
+
+export const kafkaEmitter = (transport: KafkaTransport, log: Log): Emitter =>
+  new LossyEmitter(
+    {
+      sendMs: SEND_MS,
+      create: () =>
+        new ClientKafka({
+          client: { ...clientOf(transport), retry: { initialRetryTime: 50, retries: 1 } },
+          producerOnlyMode: true,
+          producer: { createPartitioner: Partitioners.DefaultPartitioner, allowAutoTopicCreation: false },
+          send: { acks: 1, timeout: SEND_MS },
+        }),
+      drop: (client) => void client.close().catch(() => undefined),
+    },
+    log,
+  );
