@@ -41,7 +41,7 @@ export function redisWire(redis: RedisServer): Promise<Wire> {
     emitter,
     raw: (text) => redis.client().publish(PATTERNS.counters, text),
     async listening(count) {
-      const found = (await redis.client({ maxRetriesPerRequest: 1 }).pubsub('NUMSUB', PATTERNS.counters));
+      const found = await redis.client({ maxRetriesPerRequest: 1 }).pubsub('NUMSUB', PATTERNS.counters);
       return found[1] === count;
     },
     crash: () => redis.kill(),
