@@ -227,6 +227,10 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
         ...['tables_missing', 'no_replica_identity', 'config_invalid', 'exclude_columns_unused'],
       ]);
       expect(await findings({ tables: ['void.*'] })).toMatchObject([{ code: 'no_tables', severity: 'error' }]);
+      expect(await findings({ tables: ['shop.nope'] })).toMatchObject([
+        { code: 'tables_missing' },
+        { code: 'no_tables' },
+      ]);
       expect(checks[1]!.fix).toBe('ALTER TABLE "shop"."audit" REPLICA IDENTITY FULL;');
     });
 

@@ -32,7 +32,8 @@ export async function checkTables(
     checks.push(
       error('tables_missing', `There is no table ${missing.join(', ')}.`, 'Create it, or take it out of `tables`.'),
     );
-  else if (tables.length === 0)
+  // Also beside the names: a config that matches nothing at all is refused before there is a stream.
+  if (tables.length === 0)
     checks.push(error('no_tables', `No table matches ${config.tables.join(', ')}.`, 'Use exact names or schema.*.'));
   const unidentified = tables.filter((table) => table.unidentified.length > 0);
   if (unidentified.length > 0 && config.snapshot !== 'only')
