@@ -1,3 +1,4 @@
+import { urlOf } from '@planasonix/core';
 import { port, readEnv, type ServiceEnv } from '@planasonix/service';
 import { z } from 'zod';
 
@@ -19,7 +20,4 @@ export const gatewayEnv = (source?: NodeJS.ProcessEnv): GatewayEnv => readEnv(GA
 
 /** What users are shown as the base of their ingest addresses. */
 export const ingestBase = (env: GatewayEnv): string =>
-  (env.INGEST_URL ?? `http://${env.HOST === '0.0.0.0' ? '127.0.0.1' : env.HOST}:${env.INGEST_PORT}`).replace(
-    /\/+$/,
-    '',
-  );
+  (env.INGEST_URL ?? urlOf(env.HOST, env.INGEST_PORT)).replace(/\/+$/, '');

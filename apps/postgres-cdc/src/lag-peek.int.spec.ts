@@ -12,11 +12,37 @@ describe('a look at the lag', () => {
   const backlog = () => admin.query('INSERT INTO seen SELECT coalesce(max(id), 0) + 1 FROM seen');
 
   beforeAll(async () => {
-    server = await startPostgres({ version: 16 });
+    server = await startPostgres({ version: 16, config: { track_commit_timestamp: 'on' } });
     admin = await server.connect();
     await admin.query('CREATE TABLE seen (id int PRIMARY KEY)');
   });
   afterAll(() => server?.stop('immediate'));
+
+  it('counts no change of a table that is not asked for, although the publication covers it', async () => {
+    await admin.query(`CREATE TABLE others (id int PRIMARY KEY); CREATE PUBLICATION wide FOR ALL TABLES WITH (publish_via_partition_root);
+      CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT`);
+    const one = new TrialStream(
+      'str_wide',
+      { tables: ['public.seen', 'public.parts'], snapshot: 'never', publication: 'wide' },
+      server,
+    );
+    one.start();
+    await eventually('it has a position', () => {
+      if (one.failure) throw one.failure;
+      return one.positions.size > 0;
+    });
+    await one.stop();
+    await admin.query('INSERT INTO others SELECT generate_series(1, 100)');
+    await admin.query('TRUNCATE others');
+    expect(await one.lag()).toMatchObject({ oldestPendingMs: null, provedAtMs: expect.any(Number) });
+    await admin.query('INSERT INTO others VALUES (1)');
+    await admin.query('INSERT INTO part VALUES (1)');
+    const { rows } = await admin.query<{ ms: number }>(
+      'SELECT floor(1000 * extract(epoch FROM pg_xact_commit_timestamp(xmin)))::float8 AS ms FROM part',
+    );
+    await backlog();
+    expect((await one.lag()).oldestPendingMs).toBe(rows[0]!.ms);
+  });
 
   it.each(['never', 'initial'])(
     'takes the slot of a stream that nobody reads, and never that of one that is about to be read (snapshot %s)',

@@ -1,7 +1,7 @@
 import type { Clock, Lag } from '@planasonix/core';
 import type { Client, ClientConfig } from 'pg';
 import { Acker } from './acker.js';
-import { StreamDecoder, parseLsn, type DecoderOptions } from './decode/index.js';
+import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { PgPosition } from './position.js';
 import { holds, slotState } from './slot.js';
 import { WalConnection } from './wal-connection.js';
@@ -13,14 +13,16 @@ export interface PeekDeps {
   readonly publication: string;
   readonly serverVersion: number;
   readonly decoder: DecoderOptions;
+  /** Whether the stream would read the table: a publication may cover more. */
+  asks(relation: RelationInfo): Promise<boolean>;
   readonly clock: Clock;
 }
 
 const ASK_EVERY_MS = 100;
 
 /**
- * The lag of a stream that nobody reads: connects, reads up to the first change after `position`, and goes away again.
- * Acknowledges what the slot was told already and nothing more.
+ * The lag of a stream that nobody reads: connects, reads up to the first change of its tables after `position`, and goes
+ * away again. Acknowledges what the slot was told already and nothing more.
  */
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
   const state = await slotState(deps.control, deps.slot);
@@ -39,25 +41,50 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
   if (head <= from) return done(null);
 
   const decoder = new StreamDecoder(deps.decoder);
+  const described = new Map<number, RelationInfo>();
+  /** Whose first change has been met, by the form they have now. */
+  const met = new Set<number>();
   let timer: NodeJS.Timeout | undefined;
   let connection: WalConnection | undefined;
   try {
     const first = await new Promise<number | null>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(new Error('the look at the lag took too long')), { once: true });
-      let ended = false;
+      /** Commit time of the first change that is the stream's; `null`: none so far. */
+      let found = Promise.resolve<number | null>(null);
+      const describe = (relation: RelationInfo): void => {
+        described.set(relation.oid, relation);
+        met.delete(relation.oid);
+      };
+      const meet = (oid: number): void => {
+        const relation = described.get(oid);
+        if (met.has(oid) || relation === undefined) return;
+        met.add(oid);
+        const { commitMs } = decoder;
+        found = found.then(async (earlier) => earlier ?? ((await deps.asks(relation)) ? commitMs : null));
+        found.then((at) => at !== null && resolve(at), reject);
+      };
       connection = new WalConnection(deps.config, {
         data: (message, high, low) => {
-          if (ended) return;
-          // A change needs no table to be known for its transaction's time; only the first byte is looked at.
-          const kind = message[0];
-          if (kind === 0x42) decoder.feed(message, high, low);
-          else if (kind === 0x49 || kind === 0x55 || kind === 0x44 || kind === 0x54) {
-            ended = true;
-            resolve(decoder.commitMs);
+          // Of a change only its table is looked at, and of its transaction the time.
+          switch (message[0]) {
+            case 0x42: // B
+              decoder.feed(message, high, low);
+              break;
+            case 0x52: // R
+              decoder.feed(message, high, low);
+              describe(decoder.pending!);
+              break;
+            case 0x49: // I
+            case 0x55: // U
+            case 0x44: // D
+              meet(message.readUInt32BE(1));
+              break;
+            case 0x54: // T
+              for (let i = 0; i < message.readUInt32BE(1); i++) meet(message.readUInt32BE(6 + i * 4));
           }
         },
         keepalive: (walEnd) => {
-          if (walEnd >= head) resolve(null);
+          if (walEnd >= head) found.then(resolve, reject);
         },
         failed: reject,
       });

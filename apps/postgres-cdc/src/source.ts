@@ -170,6 +170,7 @@ export class PostgresSource implements Source {
           ...{ control, slot, publication, serverVersion: version, clock: this.context.clock },
           config: await this.sessions.dialling(),
           decoder: this.decoding(database, position),
+          asks: (relation) => this.known.asks(relation),
         },
         position,
         signal,

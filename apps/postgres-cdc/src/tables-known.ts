@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import type { GateSlot, RelationInfo, TypeCatalog } from './decode/index.js';
 import { SHUT } from './rows/table-watch.js';
-import { isAsked, type SourceTable } from './tables.js';
+import { askedTables, isAsked, type SourceTable } from './tables.js';
 
 const KEY = `
   SELECT a.attname AS name FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
@@ -94,6 +94,15 @@ export class KnownTables {
     if (root !== undefined) this.roots.set(oid, root);
     else if (isAsked(this.config, { schema, table, ancestors: rows })) this.met(oid);
     else this.slotOf(oid).gate = SHUT;
+  }
+
+  /** Whether its changes would be read, by the name that they were made under or the one that it has by now. */
+  async asks({ oid, schema, table }: RelationInfo): Promise<boolean> {
+    const control = await this.control();
+    const { rows } = await control.query<{ oid: string; schema: string; table: string }>(ANCESTORS, [oid]);
+    if (isAsked(this.config, { schema, table, ancestors: rows })) return true;
+    const family = new Set([oid, ...rows.map((row) => Number(row.oid))]);
+    return (await askedTables(control, this.config)).some((one) => family.has(one.oid));
   }
 
   private async ensure(oids: readonly number[]): Promise<void> {

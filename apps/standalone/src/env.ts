@@ -7,6 +7,8 @@ export interface LaunchEnv {
   /** Where the gateway listens. */
   readonly host: string;
   readonly port: number;
+  /** Where webhooks are taken in. */
+  readonly ingestPort: number;
   readonly apiKey: string | null;
   readonly encryptionKey: string | null;
   /** Processes per connector. */
@@ -16,7 +18,7 @@ export interface LaunchEnv {
   readonly inherited: Readonly<Record<string, string>>;
 }
 
-const LIMITS = { PORT: [1, 65_535, 3000], WORKERS: [1, 64, 1] } as const;
+const LIMITS = { PORT: [1, 65_535, 3000], INGEST_PORT: [1, 65_535, 3001], WORKERS: [1, 64, 1] } as const;
 
 /** @throws Error naming every variable that is wrong. */
 export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEnv {
@@ -41,6 +43,7 @@ export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEn
     redisUrl: text('REDIS_URL'),
     host,
     port: whole('PORT'),
+    ingestPort: whole('INGEST_PORT'),
     apiKey: text('PLANASONIX_API_KEY'),
     encryptionKey,
     workers: whole('WORKERS'),

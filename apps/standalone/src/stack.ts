@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { urlOf } from '@planasonix/core';
 import { freePort } from '@planasonix/testing';
 import { masked, type WriteLine } from './log-lines.js';
 import { supervise, type Supervised } from './supervised.js';
@@ -11,6 +12,8 @@ const GATEWAY = 'api-gateway';
 const APP_STOP_MS = 12_500;
 /** The door opens without a connector that takes longer than this: it may be the one that never comes up. */
 const CONNECTORS_MS = 20_000;
+/** What one look at an app's readiness may take; a stop waits for none. */
+const ANSWER_MS = 5000;
 const LOOK_MS = 100;
 
 export interface StackOptions {
@@ -68,16 +71,11 @@ export function launch(app: string, name: string, options: StackOptions, healthP
   });
 }
 
-/** Where somebody on this machine finds what listens on `host`. */
-export function urlOf(host: string, port: number): string {
-  const at = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${at.includes(':') ? `[${at}]` : at}:${port}`;
-}
-
 /** @returns whether the app behind `url` said within `withinMs` that it is ready. */
 async function readyAt(url: string, stopped: AbortSignal, withinMs = Infinity): Promise<boolean> {
   for (const until = performance.now() + withinMs; !stopped.aborted && performance.now() < until;) {
-    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) }).catch(() => null);
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(ANSWER_MS)]);
+    const answer = await fetch(`${url}/health/ready`, { signal }).catch(() => null);
     if (answer?.ok) return true;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

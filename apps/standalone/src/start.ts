@@ -1,5 +1,5 @@
 import { freePort } from '@planasonix/testing';
-import { readLaunchEnv } from './env.js';
+import { readLaunchEnv, type LaunchEnv } from './env.js';
 import { portIsFree } from './port.js';
 import { openServers } from './servers.js';
 import { endAsked } from './signals.js';
@@ -19,7 +19,7 @@ interface FirstKey {
 export async function start(root: string): Promise<number> {
   const env = readLaunchEnv();
   const asked = endAsked(env.underNpm);
-  if (!(await portIsFree(env.port, env.host))) throw new Error(`Port ${env.port} is in use: set PORT to another one.`);
+  await refuseTakenPorts(env, builtApps(root));
   const { options, stop, key } = await prepare(root, env);
   try {
     const stack = await startStack(options);
@@ -35,6 +35,16 @@ export async function start(root: string): Promise<number> {
     await stop();
   }
   return 0;
+}
+
+/** An app that can't have its port waits for it in silence. @throws Error naming the variable to set. */
+export async function refuseTakenPorts(
+  { host, port, ingestPort }: Pick<LaunchEnv, 'host' | 'port' | 'ingestPort'>,
+  apps: readonly string[],
+): Promise<void> {
+  const wanted = { PORT: port, ...(apps.includes('webhook-ingest') ? { INGEST_PORT: ingestPort } : {}) };
+  for (const [name, number] of Object.entries(wanted))
+    if (!(await portIsFree(number, host))) throw new Error(`Port ${number} is in use: set ${name} to another one.`);
 }
 
 /** The first key is printed once, when it is made; one that the user has given never. */
@@ -59,7 +69,7 @@ export async function serve(root: string, app: string | undefined): Promise<numb
   return code ?? 0;
 }
 
-async function prepare(root: string, env: ReturnType<typeof readLaunchEnv>) {
+async function prepare(root: string, env: LaunchEnv) {
   const state = openState(root);
   const key: FirstKey = env.apiKey
     ? { value: env.apiKey, made: false, given: true }

@@ -1,3 +1,4 @@
+import { urlOf } from '@planasonix/core';
 import { port, readEnv } from '@planasonix/service';
 import { z } from 'zod';
 
@@ -13,10 +14,8 @@ export const readIngestEnv = (source?: NodeJS.ProcessEnv) =>
   );
 export type IngestEnv = ReturnType<typeof readIngestEnv>;
 
-const base = (host: string, at: number): string => `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${at}`;
-
 /** Where this instance, or its neighbour on this machine, listens. */
-export const localBase = (env: IngestEnv): string => base(env.HOST, env.INGEST_PORT);
+export const localBase = (env: IngestEnv): string => urlOf(env.HOST, env.INGEST_PORT);
 
 /** What senders are given: vendors sign it. */
 export const publicBase = (env: IngestEnv): string => (env.INGEST_URL ?? localBase(env)).replace(/\/+$/, '');

@@ -5,6 +5,7 @@ export * from './errors.js';
 export * from './event.js';
 export * from './inlet.js';
 export * from './latency.js';
+export * from './own-url.js';
 export * from './ports.js';
 export * from './sink.js';
 export * from './source.js';

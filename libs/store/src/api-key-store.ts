@@ -18,6 +18,12 @@ const digest = (key: string): string => createHash('sha256').update(key).digest(
 /** 256 random bits; only their SHA-256 is stored. */
 const makeKey = (): string => PREFIX + randomBytes(32).toString('base64url');
 
+/** What is kept of a key to tell it from others: no more than a quarter of what makes it secret (trap 35). */
+export function shownPrefix(clear: string): string {
+  const open = clear.startsWith(PREFIX) ? PREFIX.length : 0;
+  return clear.slice(0, open + Math.min(4, Math.floor((clear.length - open) / 4)));
+}
+
 export interface NewKey {
   readonly key: ApiKey;
   /** The key itself: shown once, stored nowhere. */
@@ -48,16 +54,7 @@ async function insertKey(db: Db, workspaceId: string, of: KeyInput): Promise<New
   const [key] = await sql<ApiKey>(
     db,
     `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, expires_at, first) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *`,
-    [
-      newId('key'),
-      workspaceId,
-      of.name,
-      clear.slice(0, PREFIX.length + 4),
-      digest(clear),
-      of.scopes,
-      of.expiresAt,
-      of.first ?? false,
-    ],
+    [newId('key'), workspaceId, of.name, shownPrefix(clear), digest(clear), of.scopes, of.expiresAt, of.first ?? false],
   );
   return { key: key!, clear };
 }
@@ -182,8 +179,14 @@ export class ApiKeyStore {
         `SELECT workspace_id FROM api_keys WHERE first ORDER BY id LIMIT 1`,
       );
       if (given === null && found !== undefined) return null;
-      if (given !== null && (await sql(tx, 'SELECT 1 FROM api_keys WHERE hash = $1', [digest(given)])).length > 0)
-        return null;
+      if (given !== null) {
+        // An earlier version kept more of it.
+        const known = await sql(tx, 'UPDATE api_keys SET prefix = $2 WHERE hash = $1 RETURNING id', [
+          digest(given),
+          shownPrefix(given),
+        ]);
+        if (known.length > 0) return null;
+      }
       let workspaceId = found?.workspace_id;
       if (workspaceId === undefined) {
         workspaceId = newId('ws');
@@ -193,7 +196,7 @@ export class ApiKeyStore {
       await sql(
         tx,
         `INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, first) VALUES ($1, $2, 'first key', $3, $4, '{admin:organization}', true)`,
-        [newId('key'), workspaceId, clear.slice(0, PREFIX.length + 4), digest(clear)],
+        [newId('key'), workspaceId, shownPrefix(clear), digest(clear)],
       );
       return given === null ? clear : null;
     });

@@ -11,6 +11,7 @@ import { PositionWanted1764200000000 } from './migrations/1764200000000-position
 import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numbers.js';
 import { UnconfirmedStops1764310000000 } from './migrations/1764310000000-unconfirmed-stops.js';
 import { SetAside1764340000000 } from './migrations/1764340000000-set-aside.js';
+import { ShownPrefix1764370000000 } from './migrations/1764370000000-shown-prefix.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
 
@@ -45,6 +46,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       DepartedLogs1764320000000,
       GivenUpAt1764330000000,
       SetAside1764340000000,
+      ShownPrefix1764370000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

@@ -165,7 +165,12 @@ const VERBS: Readonly<Record<StreamCommand, { summary: string; description: stri
     description: 'Halts reading and keeps connection and place, for a quick resume.',
     status: 'paused',
   },
-  resume: { summary: 'Resume streaming', description: 'Resumes a paused stream.', status: 'running' },
+  resume: {
+    summary: 'Resume streaming',
+    description:
+      'Resumes a paused stream. Answers `running` once a worker reads; `starting` from `error`, and where no worker has confirmed within 5 s.',
+    status: 'running',
+  },
 };
 
 const commandRoute = <B extends z.ZodType>(verb: StreamCommand, body: B) =>

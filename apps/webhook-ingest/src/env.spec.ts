@@ -1,0 +1,18 @@
+import { localBase, publicBase, readIngestEnv } from './env.js';
+
+const env = (more: Record<string, string>) =>
+  readIngestEnv({
+    DATABASE_URL: 'postgres://u@127.0.0.1/x',
+    REDIS_URL: 'redis://127.0.0.1',
+    ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'),
+    ...more,
+  });
+
+it('senders are given INGEST_URL, else where this instance is found on its machine', () => {
+  expect([localBase(env({})), publicBase(env({ HOST: '::', INGEST_PORT: '3009' }))]).toEqual([
+    'http://127.0.0.1:3001',
+    'http://[::1]:3009',
+  ]);
+  const given = env({ HOST: '::1', INGEST_URL: 'https://hooks.example.com/' });
+  expect([localBase(given), publicBase(given)]).toEqual(['http://[::1]:3001', 'https://hooks.example.com']);
+});

@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process';
+import { cpSync, readFileSync, realpathSync, statSync, symlinkSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import path from 'node:path';
+import { eventually, freePort, guardFolder, tempDir } from '@planasonix/testing';
+import { request } from './stack.js';
+
+jest.setTimeout(120_000);
+
+/** A checkout with no state of its own: nobody's `.planasonix` is used or left behind. */
+function freshCheckout(): string {
+  const root = tempDir('start');
+  cpSync('dist', path.join(root, 'dist'), { recursive: true });
+  for (const folder of ['apps', 'node_modules']) symlinkSync(path.resolve(folder), path.join(root, folder));
+  return root;
+}
+
+/** @param env all of the environment but PATH and HOME. */
+function start(root: string, env: Record<string, string>) {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(process.execPath, [path.join(root, 'dist/standalone/main.cjs'), 'start'], {
+    cwd: root,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH, HOME, ...env },
+  });
+  const out = { text: '' };
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (out.text += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  process.once('exit', () => child.exitCode ?? child.kill('SIGKILL'));
+  return { child, out, ended };
+}
+
+const listens = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+
+describe('npm start with an empty environment', () => {
+  it('brings its own servers, prints the key once, honours what is set, and SIGTERM ends all of it within 15 s', async () => {
+    const root = freshCheckout();
+    const port = await freePort();
+    const env = { PORT: String(port), INGEST_PORT: String(await freePort()) };
+    const first = start(root, { ...env, INGEST_URL: 'https://hooks.example.com/in/', RATE_LIMIT_PER_MINUTE: '77' });
+    const key = await eventually(
+      'it is ready',
+      () => /shown this once: (plnx_live_[\w-]{43}) /.exec(first.out.text)?.[1],
+      {
+        timeoutMs: 60_000,
+      },
+    );
+    const data = realpathSync(path.join(root, '.planasonix/postgres'));
+    if (!data.startsWith(root)) guardFolder(path.dirname(data));
+    expect(statSync(path.join(root, '.planasonix/encryption-key')).mode & 0o777).toBe(0o600);
+
+    const api = (method: string, route: string, body?: object) =>
+      request(`http://127.0.0.1:${port}`, key, method, route, body);
+    const pipeline = await api('POST', '/api/pipelines', { name: 'hooks' });
+    expect(pipeline.headers.get('x-ratelimit-limit')).toBe('77');
+    const stream = await api('POST', '/api/streams', {
+      ...{ name: 'hooks', sourceType: 'webhook', pipelineId: pipeline.id },
+      config: { auth: { type: 'none' } },
+    });
+    expect(stream.a.ingest_url).toMatch(/^https:\/\/hooks\.example\.com\/in\/ingest\/[\w-]{22,}$/);
+
+    const began = performance.now();
+    first.child.kill('SIGTERM');
+    expect(await first.ended).toBe(0);
+    expect(performance.now() - began).toBeLessThan(15_000);
+    expect(first.out.text.split(key)).toHaveLength(2);
+    const servers = JSON.parse(readFileSync(path.join(root, '.planasonix/ports.json'), 'utf8')) as Record<
+      string,
+      number
+    >;
+    expect(Object.keys(servers).sort()).toEqual(['postgres', 'redis']);
+    for (const each of [port, ...Object.values(servers)]) expect(await listens(each)).toBe(false);
+    expect(() => process.kill(-first.child.pid!, 0)).toThrow('ESRCH');
+
+    const second = start(root, env);
+    await eventually('it is ready again', () => second.out.text.includes('The API key is in .planasonix/api-key.'), {
+      timeoutMs: 60_000,
+    });
+    expect((await api('GET', `/api/streams/${stream.id}`)).a.name).toBe('hooks');
+    second.child.kill('SIGTERM');
+    expect(await second.ended).toBe(0);
+    expect(second.out.text).not.toContain(key);
+  });
+});
