@@ -220,7 +220,12 @@ describe('the log in Kafka', () => {
       code: 'message_too_large',
     });
     const wide = logs.open({ createTopics: { partitions: 1, replicationFactor: 5 } });
-    expect(await wide.check()).toMatchObject([{ code: 'config_invalid', fix: expect.stringContaining('1 or less') }]);
+    expect(await wide.check()).toMatchObject([
+      { code: 'config_invalid', severity: 'warning', fix: expect.stringContaining('1 or less') },
+    ]);
+    await expect(logs.sink(wide, `${id}wide`, 1).open()).rejects.toMatchObject({
+      message: expect.stringContaining('error 38'),
+    });
     const topics = [{ topic: `strict.${id}`, configEntries: [{ name: 'min.insync.replicas', value: '2' }] }];
     await (await admin()).createTopics({ topics });
     expect(await logs.open({ topic: `strict.${id}` }).check()).toMatchObject([

@@ -38,12 +38,13 @@ export async function preflight(output: KafkaOutput, reached: Reached): Promise<
 function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): Check[] {
   if (createTopics === undefined || createTopics.replicationFactor <= brokers.size) return [];
   const { replicationFactor } = createTopics;
+  // A cluster tells of those that are up: one that is down must not keep a stream with topics from beginning.
   return [
     finding(
-      'error',
+      'warning',
       'config_invalid',
-      `createTopics.replicationFactor is ${replicationFactor}, and the cluster has ${brokers.size} broker(s).`,
-      `Set createTopics.replicationFactor to ${brokers.size} or less.`,
+      `createTopics.replicationFactor is ${replicationFactor}, and ${brokers.size} broker(s) of the cluster are up: no topic can be made.`,
+      `Bring all brokers up, or set createTopics.replicationFactor to ${brokers.size} or less.`,
     ),
   ];
 }

@@ -14,7 +14,8 @@ const alive = (pid: number) => {
 async function createTopic(kafka: Kafka, topic: string, numPartitions = 1): Promise<void> {
   const admin = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions }] });
+  // Whoever uses it waits for its leaders; kafkajs gives up where a node has not heard of the topic yet.
+  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false });
   await admin.disconnect();
 }
 
