@@ -1,4 +1,5 @@
 import { eventually } from '@planasonix/testing';
+import { peakMiB } from './bench/measure.js';
 import { makeStream, start } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
@@ -92,6 +93,16 @@ describe('metrics against the truth', () => {
       await world.stack.api('POST', `/api/streams/${id}/${back}`);
       await eventually('it is caught up', async () => (await metrics()).lag_seconds === 0);
     });
+
+  it('a transaction of 200,000 rows needs no memory of its size (trap 17)', async () => {
+    const before = (await metrics()).total_events as number;
+    await world.source.query('INSERT INTO orders SELECT i, md5(i::text) FROM generate_series(10001, 210000) i');
+    const all = async () => (await metrics()).total_events === before + 200_000;
+    await eventually('all of it is in the log', all, { timeoutMs: 60_000 });
+    const peaks = world.stack.pids('postgres-cdc').map(peakMiB);
+    expect(Math.max(...peaks)).toBeLessThan(256);
+    expect(Math.min(...peaks)).toBeGreaterThan(0);
+  });
 
   it('the summary adds up', async () => {
     const { attributes } = (await world.stack.api('GET', '/api/streams/summary')).json.data;

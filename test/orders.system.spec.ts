@@ -43,6 +43,16 @@ describe('ordered snapshots and positions, from outside', () => {
   const rowsOf = async (id: string, of: string) =>
     (await readLog(world.redis, id)).filter((event) => event.data.op === 'r' && event.id.includes(of));
 
+  it('a stream is made where one of its tables is there, and refused where none is', async () => {
+    const made = (name: string, tables: string[]) =>
+      api('POST', '/api/streams', {
+        ...{ name, sourceType: 'postgres_cdc', connectionId: world.connectionId, pipelineId: world.pipelineId },
+        config: { tables },
+      });
+    expect(refusal(await made('none', ['public.nothing']))).toEqual([400, 'no_tables']);
+    expect((await made('some', ['public.nothing', 'public.orders'])).status).toBe(201);
+  });
+
   it('rows are read again while the stream runs, all or those of a condition, and each step is told', async () => {
     const id = await stream('live');
     await start(world.stack, id);

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { eventually, tempDir } from '@planasonix/testing';
-import { startStack } from './stack.js';
+import { distinctPorts, startStack } from './stack.js';
 import { refuseTakenPorts } from './start.js';
 
 it('a stop while an app has not answered yet whether it is ready waits for no answer', async () => {
@@ -29,6 +29,12 @@ it('a stop while an app has not answered yet whether it is ready waits for no an
   await stack.stop();
   expect(performance.now() - began).toBeLessThan(2000);
   expect(await stack.ready()).toBe(false);
+});
+
+it('no app is given a port that another was given, or the gateway, or the door of webhooks', () => {
+  const drawn = [3000, 3001, 4000, 4000, 4001];
+  const ports = distinctPorts([3000, 3001], () => Promise.resolve(drawn.shift()!));
+  return expect(Promise.all([ports(), ports()])).resolves.toEqual([4000, 4001]);
 });
 
 it('a port that somebody has is refused by the variable that says it, that of webhooks where they are taken in', async () => {

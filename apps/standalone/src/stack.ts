@@ -82,14 +82,28 @@ async function readyAt(url: string, stopped: AbortSignal, withinMs = Infinity): 
   return false;
 }
 
+/** Free ports, none twice: one is free until somebody listens there. @param spokenFor those that others will have. */
+export function distinctPorts(spokenFor: readonly number[], draw = freePort): () => Promise<number> {
+  const given = new Set(spokenFor);
+  return async () => {
+    for (;;) {
+      const port = await draw();
+      if (given.has(port)) continue;
+      given.add(port);
+      return port;
+    }
+  };
+}
+
 /** Starts every app; the gateway once the connectors have announced their source types, so that its first answers know them. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const processes: Supervised[] = [];
   const connectors: string[] = [];
+  const nextPort = distinctPorts([options.port, Number(options.env.INGEST_PORT)]);
   for (const app of builtApps(options.root).filter((one) => one !== GATEWAY)) {
     const count = SINGLE.includes(app) ? 1 : options.workers;
     for (let number = 1; number <= count; number++) {
-      const port = await freePort();
+      const port = await nextPort();
       processes.push(launch(app, count === 1 ? app : `${app}.${number}`, options, port, true));
       if (!SINGLE.includes(app)) connectors.push(urlOf(options.host, port));
     }
