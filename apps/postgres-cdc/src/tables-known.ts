@@ -7,7 +7,7 @@ import { askedTables, isAsked, type SourceTable } from './tables.js';
 const KEY = `
   SELECT a.attname AS name FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-  WHERE i.indrelid = $1::oid AND k.n <= i.indnkeyatts AND CASE WHEN $2 THEN i.indisreplident ELSE i.indisprimary END ORDER BY k.n`;
+  WHERE i.indrelid = $1::oid AND k.n <= i.indnkeyatts AND CASE WHEN $2 THEN i.indisreplident ELSE i.indisprimary AND i.indimmediate END ORDER BY k.n`;
 
 const ANCESTORS = `
   SELECT c.oid, n.nspname AS schema, c.relname AS table FROM pg_partition_ancestors($1::oid) a

@@ -26,7 +26,10 @@ export interface SourceTable {
   /** In the table's order, without dropped and excluded ones. */
   readonly columns: readonly SourceColumn[];
   readonly excluded: ReadonlySet<string>;
-  /** Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). */
+  /**
+   * Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). Not a deferrable one:
+   * within a transaction two rows may have the same, and the order of changes by key means nothing.
+   */
   readonly key: readonly string[];
   /** Per key column: the collation of the index where that is not the column's own, ready for SQL; else `null`. */
   readonly keyCollations: readonly (string | null)[];
@@ -96,14 +99,15 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
 const DETAILS = `
-  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, coalesce(p.indimmediate, false) AS immediate, p.operators AS primary_operators, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators,
+  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
     leaves.tuples, leaves.bytes, leaves.unidentified
   FROM pg_class c
-  LEFT JOIN LATERAL (SELECT i.indimmediate, (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) p ON true
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators
+    FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate) p ON true
   LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
@@ -119,7 +123,6 @@ interface Detail {
   readonly kind: string;
   readonly identity: SourceTable['identity'];
   readonly primary_key: string | null;
-  readonly immediate: string;
   readonly identity_key: string | null;
   readonly identity_collations: string | null;
   readonly primary_operators: string | null;
@@ -213,7 +216,7 @@ export function isAsked(config: Wanted, { schema, table, ancestors }: Omit<Candi
 
 function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted): SourceTable {
   const excluded = new Set(config.exclude_columns[`${schema}.${table}`] ?? []);
-  const hasPrimaryKey = row.primary_key !== null && row.immediate === 't';
+  const hasPrimaryKey = row.primary_key !== null;
   const partitioned = row.kind === 'p';
   const unidentified = list<Name>(row.unidentified);
   return {

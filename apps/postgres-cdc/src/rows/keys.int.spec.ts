@@ -2,7 +2,7 @@ import { ROW_EVENT_TYPES } from '@planasonix/core';
 import { resolveTables } from '../tables.js';
 import { keysSql, rangeSql } from './chunk-sql.js';
 import { cutLanes } from './lanes.js';
-import { expectEqual, expectUniqueIds, sourceUnderTest } from './source-under-test.js';
+import { expectEqual, expectUniqueIds, settle, sourceUnderTest } from './source-under-test.js';
 
 jest.setTimeout(120_000);
 
@@ -77,5 +77,24 @@ describe('keys of every kind', () => {
     await one.seen('seen');
     const names = [...one.fold()].filter(([at]) => at.startsWith('public.names ')).map(([, row]) => row);
     expect(names).toEqual([1, 2].map((id) => ({ id, c: 'public.marks', t: 'shop.mood' })));
+  });
+
+  it('one that is checked at the end of the transaction is none: changes of one row overtake those of another by it', async () => {
+    const db =
+      await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE moving (id int PRIMARY KEY DEFERRABLE, v text);
+      ALTER TABLE moving REPLICA IDENTITY FULL; INSERT INTO moving SELECT i, 'v' || i FROM generate_series(1, 3) i`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await db.client.query('UPDATE moving SET id = id + 1');
+    await settle(one, db.client);
+    const of = one.events.filter((event) => event.subject === 'public.moving');
+    expect(of.map((event) => event.partitionkey)).toEqual(['', '', '', '', '', '']);
+    const changes = of
+      .slice(3)
+      .map((event) => JSON.parse(event.data.toString()) as Record<'op' | 'before' | 'after', unknown>);
+    expect(changes).toMatchObject(
+      [1, 2, 3].map((id) => ({ op: 'u', before: { id, v: `v${id}` }, after: { id: id + 1, v: `v${id}` } })),
+    );
   });
 });

@@ -232,6 +232,8 @@ export class RowFeed {
     const alive = !run.void;
     run.pieces.length = 0;
     this.runs.splice(this.runs.indexOf(run), 1);
+    // Its reader may stand still for pieces that nobody will take any more.
+    this.readers.taken();
     if (alive) run.advance(null);
     if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
     run.close();

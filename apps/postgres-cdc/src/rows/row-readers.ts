@@ -4,6 +4,7 @@ import type { PostgresConfig } from '../config.js';
 import type { Waker } from '../waker.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
+import { HeldUp } from './held-up.js';
 import type { RowTask, Share } from './row-task.js';
 
 /** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
@@ -43,13 +44,15 @@ export class RowReaders {
   /** Chunks that are being read, or were read and wait to be handed over, in the order in which they were begun. */
   readonly runs: ChunkRun[] = [];
   private readonly readers = new Set<ChunkReader>();
-  private heldUp: NodeJS.Timeout | null = null;
+  private readonly heldUp: HeldUp;
   private stopped = false;
 
   constructor(
     private readonly deps: RowReadersDeps,
     private readonly work: RowReadersWork,
-  ) {}
+  ) {
+    this.heldUp = new HeldUp(HELD_UP_MS, deps.clock, () => this.giveBack());
+  }
 
   start(count: number): void {
     for (let i = 0; i < count; i++)
@@ -58,14 +61,15 @@ export class RowReaders {
       });
   }
 
-  /** After a piece was taken. */
+  /** After pieces were taken, or thrown away. */
   taken(): void {
-    if (this.waiting < WAITING / 2) for (const reader of this.readers) reader.resume();
+    this.heldUp.moved();
+    if (this.waiting < WAITING / 2) this.resume();
   }
 
   async close(): Promise<void> {
     this.stopped = true;
-    if (this.heldUp !== null) clearTimeout(this.heldUp);
+    this.heldUp.end();
     for (const reader of this.readers) reader.stop();
     await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
   }
@@ -130,20 +134,19 @@ export class RowReaders {
   private arrived(): boolean {
     this.deps.waker.stir();
     if (this.waiting < WAITING) return true;
-    this.watchHeldUp();
+    this.heldUp.begin();
     return false;
   }
 
+  private resume(): void {
+    this.heldUp.end();
+    for (const reader of this.readers) reader.resume();
+  }
+
   /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
-  private watchHeldUp(): void {
-    if (this.heldUp !== null) return;
-    this.heldUp = setTimeout(() => {
-      this.heldUp = null;
-      if (this.stopped || this.waiting < WAITING) return;
-      for (const run of this.runs) if (run.finished === null) run.cancel();
-      for (const reader of this.readers) reader.resume();
-      this.deps.waker.stir();
-    }, HELD_UP_MS);
-    this.heldUp.unref();
+  private giveBack(): void {
+    for (const run of this.runs) if (run.finished === null) run.cancel();
+    this.resume();
+    this.deps.waker.stir();
   }
 }
