@@ -15,9 +15,10 @@ const TICK_MS = 250;
 export interface FlowDeps {
   readonly position: PgPosition;
   readonly work: RowWork;
-  /** `null`: rows alone; `rowsFirst`: and only for a while. */
+  /** `null`: rows alone. */
   readonly reader: WalReader | null;
-  readonly rowsFirst?: boolean;
+  /** Rows that one snapshot gives: those of the first seconds, or all; over once what is left has to be read without it. */
+  readonly under?: 'a while' | 'all';
   readonly waker: Waker;
   readonly monotonic: () => number;
   /** Moves the WAL on where that is allowed: what is visible may not be flushed, and no server sends what is not. */
@@ -47,7 +48,7 @@ export class Flow {
     try {
       for (let rowsNext = true; !signal.aborted;) {
         if (this.turned()) return;
-        if (this.deps.rowsFirst !== true) work.look();
+        if (this.deps.under !== 'a while') work.look();
         this.keepStill();
         const rows: ChangeBatch | null = rowsNext ? this.rows() : null;
         const batch: ChangeBatch | null = rows ?? this.changes() ?? (rowsNext ? null : this.rows());
@@ -97,10 +98,13 @@ export class Flow {
     return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
   }
 
-  /** The rows have had their time: whatever is left comes beside the stream. */
+  /** The rows have had their time, or the snapshot does not have what is left. */
   private turned(): boolean {
-    const { rowsFirst, work, monotonic } = this.deps;
-    return rowsFirst === true && monotonic() - this.since >= ROWS_FIRST_MS && work.feed.turn();
+    const { under, work, monotonic } = this.deps;
+    if (under === undefined) return false;
+    return (
+      work.feed.restIsLater || (under === 'a while' && monotonic() - this.since >= ROWS_FIRST_MS && work.feed.turn())
+    );
   }
 
   /** A table without a key is read while the stream stands: first everything that was decoded has to go. */

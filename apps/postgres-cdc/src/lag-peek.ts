@@ -92,7 +92,8 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
         deps.clock.monotonic(),
       );
       timer = setInterval(() => acker.ask(), ASK_EVERY_MS);
-      connection.open({ slot: deps.slot, publication: deps.publication, from, messages: false }).catch(reject);
+      const { slot, publication } = deps;
+      connection.open({ slot, publication, from, messages: false, server: null }).catch(reject);
     });
     return done(first);
   } finally {

@@ -35,8 +35,14 @@ export interface Beginning {
   readonly rows: boolean;
   /** Readers may have rows of an earlier attempt, or such as were given up. */
   readonly restarts: boolean;
-  /** The snapshot that belongs to the slot's beginning, for as long as `end` was not called; `null`: there is none. */
-  readonly exported: { readonly snapshot: string; end(): Promise<void> } | null;
+  /** The snapshot that belongs to the slot's beginning, or is all there is of rows alone; `null`: there is none. */
+  readonly exported: ExportedSnapshot | null;
+}
+
+/** One that other sessions can read under, for as long as `end` was not called. */
+interface ExportedSnapshot {
+  readonly snapshot: string;
+  end(): Promise<void>;
 }
 
 /** Publication before slot (trap 10), slot before the first row. */
@@ -63,7 +69,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
       unpublished: unpublished.map((one) => one.oid),
       membership: (() => null) as Memberships,
     };
-    if (resumes && position !== null && only) return { ...goesOn, position };
+    if (resumes && position !== null && only)
+      return { ...goesOn, position, exported: position.phase === 'done' ? null : await exportSnapshot(sessions) };
     if (!only) {
       await ensurePublication(control, {
         name: publication,
@@ -87,6 +94,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const rows = only || (given === 'skip' ? false : config.snapshot === 'initial');
     const snapshot = rows ? place.snapshot : null;
     keeps = snapshot !== null;
+    const ofSlot = snapshot === null ? null : { snapshot, end: () => sessions.end(replication) };
     return {
       position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place.lsn), attempt },
       tables,
@@ -95,7 +103,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
       unpublished: [],
       membership: await memberships(control, publication),
       restarts: attempt > 1 || given !== null,
-      exported: snapshot === null ? null : { snapshot, end: () => sessions.end(replication) },
+      exported: only ? await exportSnapshot(sessions) : ofSlot,
     };
   } finally {
     if (!keeps) await sessions.end(replication);
@@ -104,6 +112,20 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
 
 const resumable = ({ phase }: PgPosition, only: boolean): boolean =>
   only ? phase === 'rows' || phase === 'done' : phase === 'stream';
+
+/** On a session of its own: rows alone have no slot that brings one. */
+async function exportSnapshot(sessions: Sessions): Promise<ExportedSnapshot> {
+  const session = await sessions.open('snapshot');
+  const end = (): Promise<void> => sessions.end(session);
+  try {
+    await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    const { rows } = await session.query<{ snapshot: string }>('SELECT pg_catalog.pg_export_snapshot() AS snapshot');
+    return { snapshot: rows[0]!.snapshot, end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
 
 async function walEnd(control: Client): Promise<bigint> {
   const { rows } = await control.query<{ lsn: string }>(

@@ -1,15 +1,26 @@
 import type { Client } from 'pg';
 import { qualified } from './identifier.js';
 
-/** OID → name of the partitions of a table that hold rows. */
-export type Partitions = ReadonlyMap<number, string>;
+/** A partition that holds rows, as it was when it was looked at. */
+export interface Partition {
+  /** Quoted, with its schema. */
+  readonly name: string;
+  /** Its file; `null` where an older notebook did not say. */
+  readonly file: number | null;
+  /** What was written by a lower XID (of 64 bits) was there by then. */
+  readonly horizon: bigint;
+}
+
+/** By OID. */
+export type Partitions = ReadonlyMap<number, Partition>;
 
 /** From the catalog alone: the server's own function waits for whoever keeps a partition locked. */
 const LEAVES = `
   WITH RECURSIVE below(root, relid) AS (
     SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'p'
     UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relid AND NOT i.inhdetachpending)
-  SELECT b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table,
+  SELECT b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table, l.relfilenode AS file, l.xmin AS written,
+    pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
     (l.oid IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock'))::text AS locked
   FROM below b LEFT JOIN pg_class l ON l.oid = b.relid AND l.relkind = 'r' LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
 
@@ -20,41 +31,73 @@ const LEAVES = `
  */
 const FILLED = (leaf: string) => `
   SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (age(l.xmin) > a.age OR age(l.xmin) < 0
-    OR age(l.xmin) = a.age AND l.cmin::text::bigint < a.command)) AS filled
+    OR age(l.xmin) = a.age AND l.cmin::text::bigint < a.command)) AS yes
   FROM (SELECT age(i.xmin) AS age, i.cmin::text::bigint AS command FROM pg_inherits i
     WHERE i.inhrelid IN (SELECT relid FROM pg_partition_ancestors($1::oid)) ORDER BY 1, 2 DESC LIMIT 1) a`;
 
-interface Leaf {
-  readonly name: string;
+/**
+ * Whether rows of before `horizon` are in it: then its new file is a copy of the old one (VACUUM FULL). Looked for where a
+ * copy has the oldest.
+ */
+const KEPT = (leaf: string) => `
+  SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (l.xmin::text::bigint < 3
+    OR (4294967296 + $1::bigint % 4294967296 - l.xmin::text::bigint) % 4294967296 BETWEEN 1 AND 2147483647)) AS yes`;
+
+interface Leaf extends Partition {
   /** Somebody keeps it to himself: it can't be looked into now. */
   readonly locked: boolean;
+  /** Who wrote its entry in the catalog. */
+  readonly written: string;
 }
 
 /** The partitions of each partitioned table of `oids`. */
 async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Map<number, Map<number, Leaf>>> {
   const { rows } = await control.query<
-    Record<'root' | 'schema' | 'table' | 'locked', string> & { readonly leaf: string | null }
+    Record<'root' | 'schema' | 'table' | 'file' | 'written' | 'horizon' | 'locked', string> & { leaf: string | null }
   >(LEAVES, [[...oids]]);
   const found = new Map<number, Map<number, Leaf>>();
-  for (const { root, leaf, schema, table, locked } of rows) {
+  for (const { root, leaf, schema, table, file, written, horizon, locked } of rows) {
     const of = found.get(Number(root)) ?? new Map<number, Leaf>();
     found.set(Number(root), of);
-    if (leaf !== null) of.set(Number(leaf), { name: qualified(schema, table), locked: locked === 'true' });
+    if (leaf !== null)
+      of.set(Number(leaf), {
+        ...{ name: qualified(schema, table), file: Number(file), horizon: BigInt(horizon) },
+        ...{ locked: locked === 'true', written },
+      });
   }
   return found;
 }
 
-/** `null`: it can't be looked into. @throws where the server is gone */
-async function filled(control: Client, leaf: number, name: string): Promise<boolean | null> {
+/** What a query of one `yes` says of a partition; `null`: it can't be looked into. @throws where the server is gone */
+async function within(control: Client, sql: string, param: number | bigint): Promise<boolean | null> {
   try {
-    const { rows } = await control.query<{ filled: string }>(FILLED(name), [leaf]);
-    return rows[0]?.filled === 't';
+    const { rows } = await control.query<{ yes: string }>(sql, [String(param)]);
+    return rows[0]?.yes === 't';
   } catch (error) {
     // A word of the server's on this one partition; not the loss of the connection, nor its end.
     if (/^(?!08|57)[0-9A-Z]{5}$/.test((error as { code?: string }).code ?? '')) return null;
     throw error;
   }
 }
+
+/**
+ * Those that were emptied by themselves, of which the server publishes nothing under the name of the root. Where all have
+ * new files of one transaction it was the whole table, and the stream says that.
+ */
+async function emptied(control: Client, now: ReadonlyMap<number, Leaf>, before: Partitions): Promise<string[]> {
+  const fresh = [...now].flatMap(([oid, leaf]) => {
+    const was = before.get(oid);
+    return was === undefined || was.file === null || was.file === leaf.file ? [] : [{ ...leaf, was }];
+  });
+  const whole = fresh.length === before.size && new Set(fresh.map(({ written }) => written)).size === 1;
+  const names: string[] = [];
+  if (!whole)
+    for (const { name, was } of fresh) if ((await within(control, KEPT(name), was.horizon)) !== true) names.push(name);
+  return names;
+}
+
+const otherFiles = (now: Partitions, before: Partitions): boolean =>
+  [...now].some(([oid, { file }]) => before.get(oid)?.file !== file);
 
 export interface PartitionNews {
   /** Tables with a new partition that brought rows of its own. */
@@ -67,7 +110,7 @@ export interface PartitionNews {
   readonly accept: () => void;
 }
 
-/** Watches which partitions tables have: rows come with one that is attached, and go with one that is detached or dropped. */
+/** Watches which partitions tables have: rows come with one that is attached, and go with one that is detached, dropped or emptied. */
 export class PartitionWatch {
   /** @param seen table → its partitions, as they were noted; goes on to be kept here */
   constructor(readonly seen: Map<number, Partitions>) {}
@@ -79,26 +122,34 @@ export class PartitionWatch {
     let changed = false;
     for (const [root, all] of found) {
       const before = this.seen.get(root);
-      // A new one that is locked is new at the next look as well.
-      const usable = [...all].filter(([leaf, { locked }]) => !locked || before === undefined || before.has(leaf));
-      const leaves: Partitions = new Map(usable.map(([leaf, { name }]) => [leaf, name]));
+      // One that is locked is as it was, or new at the next look as well.
+      const leaves = new Map(
+        [...all].flatMap(([oid, leaf]) => {
+          if (!leaf.locked || before === undefined) return [[oid, leaf] as const];
+          const was = before.get(oid);
+          return was === undefined ? [] : [[oid, { ...leaf, ...was }] as const];
+        }),
+      );
       const gone = [...(before ?? [])].filter(([leaf]) => !leaves.has(leaf));
       const come = before === undefined ? [] : [...leaves].filter(([leaf]) => !before.has(leaf));
-      for (const [leaf, name] of come) {
-        const has = await filled(control, leaf, name);
+      const notes: string[] = [];
+      for (const [leaf, { name }] of come) {
+        const has = await within(control, FILLED(name), leaf);
         if (has === true) full.add(root);
         if (has === null)
-          told.set(
-            root,
-            `The partition ${name} is new and can't be looked into; if it brought rows, order a snapshot.`,
-          );
+          notes.push(`The partition ${name} is new and can't be looked into; if it brought rows, order a snapshot.`);
       }
-      if (gone.length > 0)
-        told.set(
-          root,
-          `Detached or dropped: ${gone.map(([, name]) => name).join(', ')}. No change says so: readers keep these rows.`,
+      const empty = before === undefined ? [] : await emptied(control, leaves, before);
+      if (empty.length > 0)
+        notes.push(
+          `Emptied or written anew by itself: ${empty.join(', ')}. TRUNCATE of a partition is no change of its table: readers keep its rows.`,
         );
-      changed ||= before === undefined || gone.length + come.length > 0;
+      if (gone.length > 0)
+        notes.push(
+          `Detached or dropped: ${gone.map(([, { name }]) => name).join(', ')}. No change says so: readers keep these rows.`,
+        );
+      if (notes.length > 0) told.set(root, notes.join(' '));
+      changed ||= before === undefined || gone.length + come.length > 0 || otherFiles(leaves, before);
       now.set(root, leaves);
     }
     const accept = (): void => {

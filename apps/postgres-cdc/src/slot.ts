@@ -72,15 +72,19 @@ export async function createSlot(
   withinMs = CREATE_MS,
 ): Promise<CreatedSlot> {
   let timer: NodeJS.Timeout | undefined;
+  let gaveUp = false;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => void givenUp(replication, control, name).then(reject, reject), withinMs);
+    timer = setTimeout(() => {
+      gaveUp = true;
+      void givenUp(replication, control, name).then(reject, reject);
+    }, withinMs);
   });
   const created = replication.query<{ consistent_point: string; snapshot_name: string }>(
     `CREATE_REPLICATION_SLOT ${quoteIdent(name)} LOGICAL pgoutput ${failover ? "(SNAPSHOT 'export', FAILOVER)" : 'EXPORT_SNAPSHOT'}`,
   );
-  created.catch(() => undefined);
   try {
-    const { rows } = await Promise.race([created, late]);
+    // Giving up ends the backend: that error, or a slot that was just made, is not what the caller has to hear.
+    const { rows } = await Promise.race([created.finally(() => (gaveUp ? late : undefined)), late]);
     return { consistentPoint: parseLsn(rows[0]!.consistent_point), snapshot: rows[0]!.snapshot_name };
   } finally {
     clearTimeout(timer);

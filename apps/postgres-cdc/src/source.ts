@@ -227,12 +227,15 @@ export class PostgresSource implements Source {
     const { exported } = beginning;
     if (exported !== null) {
       yield* this.begun(work, position);
-      // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that.
-      const late = setTimeout(() => {
+      // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that. Rows alone are
+      // of one moment, which is what their reader wants of them.
+      const alone = position.phase === 'rows';
+      const letGo = (): void => {
         work.feed.letGo();
         void exported.end();
-      }, EXPORTED_MS);
-      yield* new Flow({ ...flow, reader: null, rowsFirst: true }).batches(signal);
+      };
+      const late = alone ? undefined : setTimeout(letGo, EXPORTED_MS);
+      yield* new Flow({ ...flow, reader: null, under: alone ? 'all' : 'a while' }).batches(signal);
       clearTimeout(late);
       await exported.end();
       if (signal.aborted) return;
@@ -289,7 +292,7 @@ export class PostgresSource implements Source {
     const confirmed = (await slotState(control, this.slot))?.confirmed_flush_lsn;
     const reader = new WalReader(
       {
-        ...{ slot: this.slot, publication: this.publication, serverVersion, walSenderTimeoutMs },
+        ...{ slot: this.slot, publication: this.publication, server: position, serverVersion, walSenderTimeoutMs },
         config: await this.sessions.dialling(),
         confirmed: parseLsn(confirmed ?? '0/0'),
         decoder: this.decoding(database, position),

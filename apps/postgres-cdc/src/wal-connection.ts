@@ -4,6 +4,8 @@ import type { Client, ClientConfig } from 'pg';
 import { CopyTap, type TappedStream } from './copy-tap.js';
 import { lsnText } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
+import type { ServerIdentity } from './position.js';
+import { identify } from './slot.js';
 
 /** What `pg` keeps to itself: the protocol connection under a client. */
 interface WireConnection {
@@ -29,6 +31,7 @@ class PgoutputStart extends PgoutputPlugin {
     private readonly of: {
       readonly publication: string;
       readonly messages: boolean;
+      readonly server: ServerIdentity | null;
       readonly handlers: WalHandlers;
       opened(wire: WireConnection): void;
     },
@@ -36,8 +39,9 @@ class PgoutputStart extends PgoutputPlugin {
     super({ protoVersion: 1, publicationNames: [of.publication] });
   }
 
-  override start(client: Client, slotName: string, lsn: string): Promise<unknown> {
-    const { publication, messages, handlers } = this.of;
+  override async start(client: Client, slotName: string, lsn: string): Promise<unknown> {
+    const { publication, messages, server, handlers } = this.of;
+    if (server !== null) await sameServer(client, server);
     const wire = (client as unknown as { connection: WireConnection }).connection;
     new CopyTap(wire.stream, (bytes, start, end) => {
       const kind = bytes[start];
@@ -53,6 +57,23 @@ class PgoutputStart extends PgoutputPlugin {
     const options = `proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${messages ? ", messages 'true'" : ''}`;
     return client.query(`START_REPLICATION SLOT ${quoteIdent(slotName)} LOGICAL ${lsn} (${options})`);
   }
+}
+
+/** An address may lead to another server than a moment ago, where the place means something else (trap 6). */
+async function sameServer(client: Client, server: ServerIdentity): Promise<void> {
+  const { system_id: system, timeline } = await identify(client);
+  if (system !== server.system_id || timeline !== server.timeline)
+    throw new StreamError('source_unreachable', 'Another server took over while the stream was being opened.');
+}
+
+export interface WalPlace {
+  readonly slot: string;
+  readonly publication: string;
+  readonly from: bigint;
+  /** Logical messages are wanted. */
+  readonly messages: boolean;
+  /** Nothing is read from any other; `null`: it does not matter. */
+  readonly server: ServerIdentity | null;
 }
 
 /** The replication connection of one read: opened once, closed once. */
@@ -76,7 +97,7 @@ export class WalConnection {
   }
 
   /** Resolves when the server has begun to send. @throws the driver's error otherwise. */
-  async open(of: { slot: string; publication: string; from: bigint; messages: boolean }): Promise<void> {
+  async open({ slot, from, ...of }: WalPlace): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.abandon = reject;
       if (this.closed) return reject(new StreamError('source_unreachable', 'The replication connection was closed.'));
@@ -87,12 +108,11 @@ export class WalConnection {
       this.service.on('start', () => resolve());
       this.service.on('error', end);
       const plugin = new PgoutputStart({
-        publication: of.publication,
-        messages: of.messages,
+        ...of,
         handlers: this.handlers,
         opened: (wire) => (this.wire = wire),
       });
-      this.service.subscribe(plugin, of.slot, lsnText(of.from)).then(
+      this.service.subscribe(plugin, slot, lsnText(from)).then(
         // The server ends the copy only when it shuts down or the connection is cut.
         () => end(new StreamError('source_unreachable', 'The server ended the replication connection.')),
         (error: unknown) => end(error instanceof Error ? error : new Error(String(error))),

@@ -2,6 +2,7 @@ import { StreamError, type Clock, type Lag } from '@planasonix/core';
 import type { ClientConfig } from 'pg';
 import { Acker, statusInterval } from './acker.js';
 import { StreamDecoder, type DecoderOptions, type RelationInfo } from './decode/index.js';
+import type { ServerIdentity } from './position.js';
 import { WalConnection } from './wal-connection.js';
 import { WalQueue, type WalBatch } from './wal-queue.js';
 import type { Waker } from './waker.js';
@@ -16,6 +17,8 @@ export interface WalReaderDeps {
   readonly config: ClientConfig;
   readonly slot: string;
   readonly publication: string;
+  /** The one that was opened; nothing is read from another. */
+  readonly server: ServerIdentity;
   readonly serverVersion: number;
   readonly walSenderTimeoutMs: number;
   /** What the slot has been told so far. */
@@ -74,7 +77,7 @@ export class WalReader {
   }
 
   async open(from: bigint): Promise<void> {
-    const { slot, publication, serverVersion, walSenderTimeoutMs } = this.deps;
+    const { slot, publication, server, serverVersion, walSenderTimeoutMs } = this.deps;
     const late = setTimeout(() => {
       this.fail(
         new StreamError('source_unreachable', `The server did not begin to send within ${SILENCE_MS / 1000} s.`),
@@ -82,7 +85,7 @@ export class WalReader {
       void this.connection.close();
     }, SILENCE_MS);
     try {
-      await this.connection.open({ slot, publication, from, messages: serverVersion >= 140_000 });
+      await this.connection.open({ slot, publication, from, server, messages: serverVersion >= 140_000 });
     } catch (error) {
       throw this.failure ?? error;
     } finally {

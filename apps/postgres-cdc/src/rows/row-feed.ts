@@ -16,7 +16,7 @@ export interface RowFeedDeps extends RowReadersDeps {
   slotOf(oid: number): GateSlot;
   /** The stream is never read beside the rows: `snapshot: "only"`. */
   readonly alone: boolean;
-  /** The snapshot of the place where the stream will begin: rows are read under it until `beside` is called. */
+  /** The snapshot of the place where the stream will begin, or of rows alone: they are read under it until `beside` is called. */
   readonly exported: string | null;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
@@ -155,6 +155,16 @@ export class RowFeed {
     if (!this.turning && this.runs.some((run) => run.task.whole)) return false;
     this.turning = true;
     return this.runs.length === 0;
+  }
+
+  /** Of what is to be read the snapshot of the beginning has nothing any more: tables were rewritten since. */
+  get restIsLater(): boolean {
+    return (
+      this.runs.length === 0 &&
+      this.emptying.length === 0 &&
+      !this.idle &&
+      this.tasks.every((task) => task.over || task.later)
+    );
   }
 
   /** The snapshot of the beginning is about to go. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Partitions } from '../partitions.js';
 
 /** A range of keys of one table that is read from its beginning to its end; bounds are texts of the key's columns. */
 const lane = z.object({
@@ -56,15 +57,20 @@ const notebook = z.object({
   tables: z.record(z.string(), z.number().int()),
   /** OID → what stood for its membership of the publication, for those whose changes are taken. */
   published: z.record(z.string(), z.string()).default({}),
-  /** OID of a partitioned table → its partitions. */
-  partitions: z.record(z.string(), z.record(z.string(), z.number().int())).default({}),
+  /** OID of a partitioned table → name of a partition → its OID; file and horizon since those are noted. */
+  partitions: z
+    .record(
+      z.string(),
+      z.record(z.string(), z.union([z.number().int(), z.tuple([z.number().int(), z.number().int(), z.string()])])),
+    )
+    .default({}),
 });
 
 export interface Notebook {
   readonly tables: Map<number, string>;
   readonly published: Map<number, string>;
-  /** Table → OID → name of its partitions. */
-  readonly partitions: Map<number, ReadonlyMap<number, string>>;
+  /** OID of a table → its partitions. */
+  readonly partitions: Map<number, Partitions>;
 }
 
 /**
@@ -77,7 +83,17 @@ export function readNotebook(text: string | undefined): Notebook | null {
   const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
   return {
     tables: byOid(tables),
-    partitions: new Map(Object.entries(partitions).map(([oid, names]) => [Number(oid), byOid(names)])),
+    partitions: new Map(
+      Object.entries(partitions).map(([root, parts]) => [
+        Number(root),
+        new Map(
+          Object.entries(parts).map(([name, part]) => {
+            const [oid, file, horizon] = typeof part === 'number' ? [part, null, 0] : part;
+            return [oid, { name, file, horizon: BigInt(horizon) }];
+          }),
+        ),
+      ]),
+    ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
   };
 }
@@ -90,5 +106,15 @@ export const writeNotebook = ({ tables, published, partitions }: Notebook): stri
     v: 1,
     tables: byName(tables),
     published: Object.fromEntries(published),
-    partitions: Object.fromEntries([...partitions].map(([oid, names]) => [oid, byName(names)])),
+    partitions: Object.fromEntries(
+      [...partitions].map(([root, parts]) => [
+        root,
+        Object.fromEntries(
+          [...parts].map(([oid, { name, file, horizon }]) => [
+            name,
+            file === null ? oid : [oid, file, String(horizon)],
+          ]),
+        ),
+      ]),
+    ),
   });

@@ -153,48 +153,6 @@ describe('which rows are read', () => {
     await expectEqual(one, db.client, 'public.lost', "'id', id");
   });
 
-  it.each(['while it runs', 'while it does not'])(
-    'a partition that brings rows is read, one that is made empty is not, and one that goes is told of, %s',
-    async (when) => {
-      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
-      CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
-      CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
-      INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 50) i;
-      CREATE TABLE apart (id int PRIMARY KEY, v text); INSERT INTO apart SELECT i, 'b' FROM generate_series(100, 150) i`);
-      const one = reading(db, { tables: ['public.marks', 'public.whole'] });
-      const told = () =>
-        one.progress()?.tables?.find(({ table, note }) => table === 'public.whole' && note !== null)?.note;
-      const emptied = () => one.events.filter(({ subject, data }) => subject === 'public.whole' && data.includes('"op":"t"')).length; // prettier-ignore
-      const change = async (sql: string) => {
-        if (when === 'while it does not') await one.stop();
-        await db.client.query(sql);
-        if (when === 'while it does not') one.start();
-        else one.ordersChanged();
-      };
-      one.start();
-      await one.rowsDone();
-      await eventually('its partitions are noted', () => one.positions.get('#tables')?.includes('whole_a'));
-      // In one transaction: the stream has said the row.
-      await change(
-        "CREATE TABLE whole_c PARTITION OF whole FOR VALUES FROM (200) TO (300); INSERT INTO whole VALUES (200, 'c')",
-      );
-      await eventually('the new one is noted', () => one.positions.get('#tables')?.includes('whole_c'), { timeoutMs: 15_000 }); // prettier-ignore
-      expect(emptied()).toBe(0);
-      await change('ALTER TABLE whole ATTACH PARTITION apart FOR VALUES FROM (100) TO (200)');
-      const rows = () => [...one.fold().keys()].filter((at) => at.startsWith('public.whole ')).length;
-      await eventually('its rows are read', () => emptied() === 1 && rows() === 102, { timeoutMs: 15_000 });
-      await db.client.query("UPDATE whole SET v = 'changed' WHERE id IN (50, 150, 200)");
-      await settle(one, db.client);
-      await expectEqual(one, db.client, 'public.whole', "'id', id");
-      expect(emptied()).toBe(1);
-      await change('DROP TABLE whole_c');
-      await eventually('it is told', () => told()?.includes('Detached or dropped: "public"."whole_c"'), {
-        timeoutMs: 15_000,
-      });
-      expect(emptied()).toBe(1);
-    },
-  );
-
   it('a publication that holds operations back for a while: the tables are read anew (Invariant 2)', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'first' FROM generate_series(1, 50) i;
@@ -281,55 +239,5 @@ describe('which rows are read', () => {
     await expectEqual(one, db.client, 'public.ledger', "'id', id");
     expect([...one.fold().keys()].filter((at) => at.startsWith('public.Mixed Case '))).toHaveLength(500);
     expectUniqueIds(one);
-  });
-
-  it('rows alone: all of them, then it ends; broken off, it goes on', async () => {
-    const db = await fresh(LEDGER);
-    const one = reading(db, { tables: ['public.ledger'], snapshot: 'only' });
-    let left = 12;
-    one.start({
-      beforeEach: () => {
-        if (--left < 0) throw new Error('killed');
-      },
-    });
-    await one.outcome();
-    const before = one.events.length;
-    expect(before).toBeGreaterThan(1000);
-    one.start();
-    expect(await one.outcome()).toBeNull();
-    expect(new Set(one.events.map((event) => event.partitionkey)).size).toBe(90_000);
-    expect(one.events.length).toBeLessThan(90_000 + 5000);
-    expect(
-      (await db.client.query('SELECT FROM pg_replication_slots WHERE database = current_database()')).rowCount,
-    ).toBe(0);
-    one.start();
-    expect(await one.outcome()).toBeNull();
-  });
-
-  it('rows alone, of a stream that followed changes before: slot and publication are given back; and made anew when it does again', async () => {
-    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
-      CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 50) i`);
-    const held = async () => [
-      (await db.client.query('SELECT FROM pg_replication_slots WHERE database = current_database()')).rowCount,
-      (await db.client.query('SELECT FROM pg_publication')).rowCount,
-    ];
-    const one = reading(db, { tables: ['public.*'] });
-    one.start();
-    await one.rowsDone();
-    await one.stop();
-    expect(await held()).toEqual([1, 1]);
-    one.configure({ tables: ['public.*'], snapshot: 'only' });
-    one.start();
-    expect(await one.outcome()).toBeNull();
-    expect(await held()).toEqual([0, 0]);
-    expect(one.owned).toEqual({});
-    await db.client.query("UPDATE t SET v = 'b'");
-    one.configure({ tables: ['public.*'], heartbeat_interval: '200ms' });
-    one.start();
-    await one.seen('"v":"b"');
-    await one.rowsDone();
-    await settle(one, db.client);
-    expect(await held()).toEqual([1, 1]);
-    await expectEqual(one, db.client, 'public.t', "'id', id");
   });
 });

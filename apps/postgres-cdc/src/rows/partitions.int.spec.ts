@@ -1,0 +1,88 @@
+import { eventually } from '@planasonix/testing';
+import { expectEqual, settle, sourceUnderTest } from './source-under-test.js';
+
+jest.setTimeout(180_000);
+
+const { fresh, reading } = sourceUnderTest();
+
+describe('rows of partitions', () => {
+  it.each(['while it runs', 'while it does not'])(
+    'a partition that brings rows is read, one that is made empty is not, and one that goes is told of, %s',
+    async (when) => {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
+      INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 50) i;
+      CREATE TABLE apart (id int PRIMARY KEY, v text); INSERT INTO apart SELECT i, 'b' FROM generate_series(100, 150) i`);
+      const one = reading(db, { tables: ['public.marks', 'public.whole'] });
+      const told = () =>
+        one.progress()?.tables?.find(({ table, note }) => table === 'public.whole' && note !== null)?.note;
+      const emptied = () => one.events.filter(({ subject, data }) => subject === 'public.whole' && data.includes('"op":"t"')).length; // prettier-ignore
+      const change = async (sql: string) => {
+        if (when === 'while it does not') await one.stop();
+        await db.client.query(sql);
+        if (when === 'while it does not') one.start();
+        else one.ordersChanged();
+      };
+      one.start();
+      await one.rowsDone();
+      await eventually('its partitions are noted', () => one.positions.get('#tables')?.includes('whole_a'));
+      // In one transaction: the stream has said the row.
+      await change(
+        "CREATE TABLE whole_c PARTITION OF whole FOR VALUES FROM (200) TO (300); INSERT INTO whole VALUES (200, 'c')",
+      );
+      await eventually('the new one is noted', () => one.positions.get('#tables')?.includes('whole_c'), { timeoutMs: 15_000 }); // prettier-ignore
+      expect(emptied()).toBe(0);
+      await change('ALTER TABLE whole ATTACH PARTITION apart FOR VALUES FROM (100) TO (200)');
+      const rows = () => [...one.fold().keys()].filter((at) => at.startsWith('public.whole ')).length;
+      await eventually('its rows are read', () => emptied() === 1 && rows() === 102, { timeoutMs: 15_000 });
+      await db.client.query("UPDATE whole SET v = 'changed' WHERE id IN (50, 150, 200)");
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'public.whole', "'id', id");
+      expect(emptied()).toBe(1);
+      await change('DROP TABLE whole_c');
+      await eventually('it is told', () => told()?.includes('Detached or dropped: "public"."whole_c"'), {
+        timeoutMs: 15_000,
+      });
+      expect(emptied()).toBe(1);
+    },
+  );
+
+  it.each(['while it runs', 'while it does not'])(
+    'a partition that is emptied by itself is told of, for the server says nothing; the whole table, or a copy, is not (trap 17), %s',
+    async (when) => {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
+      CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
+      INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`);
+      const one = reading(db, { tables: ['public.marks', 'public.whole'] });
+      const told = () => one.progress()?.tables?.find(({ table, note }) => table === 'public.whole' && note !== null)?.note; // prettier-ignore
+      const noted = async (what: string) => {
+        const { rows } = await db.client.query<{ file: string }>(
+          "SELECT string_agg(pg_relation_filenode(r)::text, ',') AS file FROM unnest('{whole_a,whole_b}'::regclass[]) r",
+        );
+        const files = rows[0]!.file.split(',');
+        await eventually(what, () => files.every((file) => one.positions.get('#tables')?.includes(`,${file},`)), { timeoutMs: 15_000 }); // prettier-ignore
+      };
+      const change = async (...statements: string[]) => {
+        if (when === 'while it does not') await one.stop();
+        for (const sql of statements) await db.client.query(sql);
+        if (when === 'while it does not') one.start();
+        else one.ordersChanged();
+        await noted(statements.join('; '));
+      };
+      one.start();
+      await one.rowsDone();
+      await noted('its partitions are noted');
+      await change('VACUUM FULL whole_a');
+      expect(told()).toBeUndefined();
+      await change('TRUNCATE whole', "INSERT INTO whole SELECT i, 'again' FROM generate_series(1, 150) i");
+      expect(told()).toBeUndefined();
+      await change('TRUNCATE whole_b', "INSERT INTO whole VALUES (150, 'new')");
+      expect(told()).toContain('Emptied or written anew by itself: "public"."whole_b".');
+      await settle(one, db.client);
+      expect([...one.fold().keys()].filter((at) => at.startsWith('public.whole '))).toHaveLength(150);
+    },
+  );
+});
