@@ -1,3 +1,4 @@
+import { eventually } from '@planasonix/testing';
 import { expectEqual, settle, sourceUnderTest } from './rows/source-under-test.js';
 
 jest.setTimeout(120_000);
@@ -42,6 +43,27 @@ describe('what changes its form while a stream runs (trap 17)', () => {
     await settle(one, db.client);
     await other.query('COMMIT');
     await other.end();
+  });
+
+  it('a table that somebody locks while its rows are read says so, and is read when it is free', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY);
+      INSERT INTO t SELECT generate_series(1, 90000)`);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'only', snapshot_readers: 1 });
+    const other = await db.session();
+    let locking: Promise<unknown> | undefined;
+    one.start({
+      beforeEach: () => {
+        if (one.events.length > 0) locking ??= other.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+      },
+    });
+    const note = () => one.progress()?.tables?.find(({ table }) => table === 'public.t')?.note;
+    await eventually('it is said what the rows wait for', () => note()?.includes('locked'));
+    await locking;
+    await other.query('COMMIT');
+    await other.end();
+    expect(await one.outcome()).toBeNull();
+    expect(note()).toBeNull();
+    expect(new Set(one.events.map((event) => event.partitionkey)).size).toBe(90_000);
   });
 
   it('a publication that sends partitions under their own names: what is excluded of the root is excluded of them', async () => {

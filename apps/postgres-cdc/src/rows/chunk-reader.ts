@@ -25,8 +25,8 @@ export interface ChunkSnapshot {
 export interface Chunk {
   /** Once the table is locked against a change of its form, before the snapshot is taken. */
   begin(): void;
-  /** It has to be read again later. */
-  cancel(): void;
+  /** Somebody keeps the table to himself. */
+  busy(): void;
   /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
   /** It can't be read under the exported snapshot. */
@@ -104,7 +104,7 @@ export class ChunkReader {
       const locked = await this.lock(known);
       if (locked === 'gone') return 'moved';
       if (locked === 'busy') {
-        chunk.cancel();
+        chunk.busy();
         return 0;
       }
       chunk.begin();

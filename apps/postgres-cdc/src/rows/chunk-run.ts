@@ -14,6 +14,8 @@ export interface Piece {
 /** Rows of one chunk: short transactions, so that the source's vacuum is not held up. */
 export const CHUNK_ROWS = 20_000;
 
+const LOCKED = 'Somebody keeps it, or a partition of it, locked: its rows wait for the end of that transaction.';
+
 /** One chunk from before its snapshot until its last row has been handed over. */
 export class ChunkRun implements Chunk {
   readonly idPrefix: string;
@@ -56,6 +58,7 @@ export class ChunkRun implements Chunk {
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null {
     const { task, share } = this;
     this.snapshot = snapshot;
+    task.note = null;
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
     if (!this.void && !task.keyIs(table)) {
@@ -85,6 +88,12 @@ export class ChunkRun implements Chunk {
     this.cancel();
   }
 
+  busy(): void {
+    this.task.note = LOCKED;
+    this.cancel();
+  }
+
+  /** It has to be read again later. */
   cancel(): void {
     this.cancelled = true;
     this.pieces.length = 0;

@@ -229,7 +229,7 @@ export class RowFeed {
   private empty(task: RowTask, lsn: bigint): RowBatch {
     task.state.emptied = true;
     // What the stream has told before this is forgotten with the rest.
-    task.watch.close();
+    task.watch.forget();
     task.phase = task.whole ? 'reading' : 'waiting';
     this.ring();
     const { database, clock } = this.deps;

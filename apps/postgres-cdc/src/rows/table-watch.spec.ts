@@ -103,6 +103,23 @@ describe('the watch at a table', () => {
     expect([watch.blurred, watch.begin().void]).toEqual([false, false]);
   });
 
+  it('remembers nothing more for readers that are gone, also where the next has begun before, and nothing once it is closed', () => {
+    const watch = watching(undefined, true);
+    let before = watch.begin();
+    for (let round = 1; round <= 3; round++) {
+      for (let i = 0; i < 90_000; i++) watch.wrote(change(round, `${round} ${i}`));
+      const next = watch.begin();
+      watch.opened(next, new VisibleTransactions(`${round + 1}:${round + 1}:`));
+      before.close();
+      before = next;
+    }
+    expect(watch.blurred).toBe(false);
+    expect(watch.tells('1 0')).toBe(true);
+    watch.close();
+    watch.wrote(change(9, 'after'));
+    expect([watch.tells('1 0'), watch.tells('after'), watch.quiet]).toEqual([false, false, true]);
+  });
+
   it('holds for any order of snapshots and commits: a stale row is never kept, a row that is not is never dropped', () => {
     const commits = fc.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 0, max: 5 })), {
       maxLength: 40,

@@ -45,6 +45,10 @@ export class Window {
     return this.traces.get(xid);
   }
 
+  all(): Iterable<Traces> {
+    return this.traces.values();
+  }
+
   /** @returns `false` where a row of this key is not stale; else what to read again (`null`: nothing). */
   stale(key: string): false | readonly string[] | null {
     let found: false | readonly string[] | null = false;
@@ -89,6 +93,7 @@ export class TableWatch implements RowGate {
   private last: { readonly xid: number; readonly traces: Traces } | null = null;
   /** Keys of which the stream has said everything since somebody listens: their rows would say nothing new. */
   private readonly told = new Set<string>();
+  private closed = false;
   /** Chunks are being read, or about to be. */
   reading = false;
 
@@ -128,14 +133,21 @@ export class TableWatch implements RowGate {
     return this.told.has(key);
   }
 
-  /** Nobody will ask any more. */
-  close(): void {
+  /** What was told counts no more. */
+  forget(): void {
     told -= this.told.size;
     this.told.clear();
   }
 
+  /** Nobody will ask any more; changes may still come by. */
+  close(): void {
+    this.closed = true;
+    this.forget();
+  }
+
   wrote(change: WrittenChange): void {
     const { op, xid, commitLsn, key, moved, hole } = change;
+    if (this.closed) return;
     if (this.spares) this.tell(change);
     if (!this.reading) return;
     if (moved && hole !== null) this.moved(hole);
@@ -155,7 +167,7 @@ export class TableWatch implements RowGate {
   }
 
   private tell({ op, key, moved, hole }: WrittenChange): void {
-    if (op === 't') this.close();
+    if (op === 't') this.forget();
     else if (hole === null) {
       if (told >= MOST_TOLD || this.told.has(key)) return;
       this.told.add(key);
@@ -167,7 +179,7 @@ export class TableWatch implements RowGate {
   begin(): Window {
     const window = new Window(new Map(this.recent), (one) => {
       this.windows.delete(one);
-      if (this.windows.size === 0) this.keys = [...this.recent.values()].reduce((sum, one) => sum + one.keys.size, 0);
+      this.count();
     });
     window.void = this.blurred;
     this.windows.add(window);
@@ -195,6 +207,14 @@ export class TableWatch implements RowGate {
       if (traces !== undefined) return traces;
     }
     return undefined;
+  }
+
+  /** Readers that overlap leave no moment without a window: what nobody needs any more is found by counting. */
+  private count(): void {
+    const kept = new Set(this.recent.values());
+    for (const window of this.windows) for (const traces of window.all()) kept.add(traces);
+    this.keys = 0;
+    for (const { keys } of kept) this.keys += keys.size;
   }
 
   private overflow(): void {
