@@ -138,7 +138,7 @@ describe('writers of values', () => {
     expect(read.map(({ id }) => id)).toEqual(read.map(({ partitionkey }) => `snap-1-${partitionkey}`));
   });
 
-  it('rows that were taken do not come again, and rows without a key are numbered on', () => {
+  it('rows that were taken do not come again, nor their keys; rows without a key are numbered on', () => {
     const encoder = snapshotOf([]);
     const line = Buffer.from('a\t2024-02-29 12:34:56+00');
     const one = encoder.row(line, 0, line.length);
@@ -152,5 +152,13 @@ describe('writers of values', () => {
     ]);
     expect(one).toBe(first[0]!.data.length);
     expect(encoder.take()).toEqual([]);
+
+    const keyed = snapshotOf(['note']);
+    const keys = ['a', 'é'].map((note) => {
+      const row = Buffer.from(`${note}\t2024-02-29 12:34:56+00`);
+      keyed.row(row, 0, row.length);
+      return keyed.take().map(({ partitionkey }) => partitionkey);
+    });
+    expect(keys).toEqual([['{"note":"a"}'], ['{"note":"é"}']]);
   });
 });
