@@ -1,10 +1,12 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
 import { EventEnd } from './event-end.js';
 import { JsonBuffer } from './json-buffer.js';
+import { KeyTexts } from './key-texts.js';
 import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
-import { Tuple, keyText, writeRow } from './tuple.js';
+import { Tuple, writeKey, writeRow } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
+import { tabFrom } from './words.js';
 
 const [TAB, BACKSLASH, LETTER_N] = [0x09, 0x5c, 0x4e];
 
@@ -37,6 +39,11 @@ export class SnapshotEncoder {
   private keyBytes = Buffer.allocUnsafe(64);
   private readonly keyEnds: number[] = [];
   private readonly end = new EventEnd();
+  /** The end of the events of all rows that came at once. */
+  private written = this.end.text();
+  private readonly keys = new KeyTexts();
+  /** Of rows that were not taken yet. */
+  private data: Buffer[] = [];
 
   constructor(private readonly options: SnapshotEncoderOptions) {
     const { relation, key, excluded, database, catalog, takenAtMs } = options;
@@ -51,30 +58,48 @@ export class SnapshotEncoder {
     ]);
   }
 
-  /** One row: bytes `start` to `end` of what the server sent, without the newline. They must not change while rows of it are read. */
-  row(bytes: Buffer, start: number, end: number): ChangeEvent {
+  /**
+   * One row: bytes `start` to `end` of what the server sent, without the newline. They must not change during the call.
+   *
+   * @returns bytes of its event's data; `take` gives the event.
+   */
+  row(bytes: Buffer, start: number, end: number): number {
     if (end <= this.plainUntil(bytes, start)) this.split(bytes, start, end);
     else this.unescape(bytes, start, end);
     this.keepKey();
-    const { out, relation, tuple } = this;
-    const n = this.rows++;
+    const { out, relation, tuple, keys } = this;
+    writeKey(keys.out, relation, tuple, null);
+    keys.end();
     out.begin();
-    const key = keyText(out, relation, tuple, null);
     out.put(this.head);
     writeRow(out, relation, tuple, null, false);
     out.put(this.tail);
-    out.integer(n);
-    out.put(this.end.text());
-    return {
-      id: this.options.idPrefix + (key === '' ? String(n) : key),
-      type: ROW_EVENT_TYPES.r,
-      subject: relation.subject,
-      time: this.time,
-      timeMs: this.options.takenAtMs,
-      partitionkey: key,
-      data: out.take(),
-      order: null,
-    };
+    out.integer(this.rows++);
+    out.put(this.written);
+    this.data.push(out.take());
+    return out.written;
+  }
+
+  /** Events of the rows since it was last asked. */
+  take(): ChangeEvent[] {
+    const { data, time, relation, options } = this;
+    const { idPrefix, takenAtMs: timeMs } = options;
+    const keys = this.keys.take();
+    const first = this.rows - data.length;
+    this.data = [];
+    return data.map((bytes, i) => {
+      const key = keys[i]!;
+      return {
+        id: idPrefix + (key === '' ? String(first + i) : key),
+        type: ROW_EVENT_TYPES.r,
+        subject: relation.subject,
+        time,
+        timeMs,
+        partitionkey: key,
+        data: bytes,
+        order: null,
+      };
+    });
   }
 
   /** Texts of the last row's key, as its columns' types write them. */
@@ -109,6 +134,7 @@ export class SnapshotEncoder {
   /** Where the next backslash stands. Looked for once per piece of the copy and not per row: most hold none. */
   private plainUntil(bytes: Buffer, start: number): number {
     if (bytes !== this.searched || start < this.searchedFrom || start > this.backslash) {
+      if (bytes !== this.searched) this.written = this.end.text();
       const found = bytes.indexOf(BACKSLASH, start);
       this.searched = bytes;
       this.searchedFrom = start;
@@ -124,13 +150,9 @@ export class SnapshotEncoder {
     tuple.source = bytes;
     let field = 0;
     starts[0] = start;
-    for (let i = start, last = end - 3; i < end; i++) {
-      // Four at a time: few bytes of a text are tabs or below.
-      while (i < last && bytes[i]! > TAB && bytes[i + 1]! > TAB && bytes[i + 2]! > TAB && bytes[i + 3]! > TAB) i += 4;
-      if (i < end && bytes[i] === TAB) {
-        ends[field++] = i;
-        starts[field] = i + 1;
-      }
+    for (let i = tabFrom(bytes, start, end); i < end; i = tabFrom(bytes, i + 1, end)) {
+      ends[field++] = i;
+      starts[field] = i + 1;
     }
     ends[field++] = end;
     tuple.count = end === start && this.relation.columns.length === 0 ? 0 : field;

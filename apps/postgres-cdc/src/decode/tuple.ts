@@ -104,11 +104,10 @@ export function writeUnchanged(out: JsonBuffer, relation: Relation, tuple: Tuple
   out.byte(0x5d);
 }
 
-/** The `partitionkey`: the key's columns as a JSON object, in the key's order; empty without a key. */
-export function keyText(out: JsonBuffer, relation: Relation, tuple: Tuple, older: Tuple | null): string {
+/** Writes the `partitionkey`: the key's columns as a JSON object, in the key's order; nothing without a key. */
+export function writeKey(out: JsonBuffer, relation: Relation, tuple: Tuple, older: Tuple | null): void {
   const { key } = relation;
-  if (key.length === 0) return '';
-  const since = out.written;
+  if (key.length === 0) return;
   out.byte(0x7b);
   for (let n = 0; n < key.length; n++) {
     const i = key[n]!;
@@ -116,6 +115,13 @@ export function keyText(out: JsonBuffer, relation: Relation, tuple: Tuple, older
     (tuple.isUnchanged(i) && older !== null ? older : tuple).value(out, relation, i);
   }
   out.byte(0x7d);
+}
+
+/** The same as text. */
+export function keyText(out: JsonBuffer, relation: Relation, tuple: Tuple, older: Tuple | null): string {
+  if (relation.key.length === 0) return '';
+  const since = out.written;
+  writeKey(out, relation, tuple, older);
   const text = out.text(since);
   out.rewind(since);
   return text;

@@ -78,7 +78,8 @@ const afterBy =
   (encoder: SnapshotEncoder) =>
   (line: string): unknown => {
     const bytes = Buffer.from(line);
-    return afterOf(encoder.row(bytes, 0, bytes.length));
+    encoder.row(bytes, 0, bytes.length);
+    return afterOf(encoder.take()[0]!);
   };
 
 const afterOf = ({ data }: { readonly data: Buffer }): unknown =>
@@ -127,11 +128,37 @@ describe('writers of values', () => {
     const bytes = Buffer.concat(lines.flatMap((line) => [Buffer.from('d\0\0\0\t'), line, Buffer.from('\n')]));
     const encoder = snapshotOf(['note']);
     let start = 5;
-    const read = lines.map((line) => {
-      const event = encoder.row(bytes, start, start + line.length);
+    for (const line of lines) {
+      encoder.row(bytes, start, start + line.length);
       start += line.length + 6;
-      return afterOf(event);
+    }
+    const read = encoder.take();
+    expect(read.map(afterOf)).toEqual(notes.map((note) => ({ note, at: '2024-02-29T12:34:56+00:00' })));
+    expect(read.map(({ partitionkey }) => partitionkey)).toEqual(notes.map((note) => JSON.stringify({ note })));
+    expect(read.map(({ id }) => id)).toEqual(read.map(({ partitionkey }) => `snap-1-${partitionkey}`));
+  });
+
+  it('rows that were taken do not come again, nor their keys; rows without a key are numbered on', () => {
+    const encoder = snapshotOf([]);
+    const line = Buffer.from('a\t2024-02-29 12:34:56+00');
+    const one = encoder.row(line, 0, line.length);
+    encoder.row(line, 0, line.length);
+    const first = encoder.take();
+    encoder.row(line, 0, line.length);
+    expect([...first, ...encoder.take()].map(({ id, partitionkey }) => [id, partitionkey])).toEqual([
+      ['snap-1-0', ''],
+      ['snap-1-1', ''],
+      ['snap-1-2', ''],
+    ]);
+    expect(one).toBe(first[0]!.data.length);
+    expect(encoder.take()).toEqual([]);
+
+    const keyed = snapshotOf(['note']);
+    const keys = ['a', 'é'].map((note) => {
+      const row = Buffer.from(`${note}\t2024-02-29 12:34:56+00`);
+      keyed.row(row, 0, row.length);
+      return keyed.take().map(({ partitionkey }) => partitionkey);
     });
-    expect(read).toEqual(notes.map((note) => ({ note, at: '2024-02-29T12:34:56+00:00' })));
+    expect(keys).toEqual([['{"note":"a"}'], ['{"note":"é"}']]);
   });
 });

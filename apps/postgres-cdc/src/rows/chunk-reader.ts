@@ -178,22 +178,20 @@ export class ChunkReader {
       takenAtMs: snapshot.takenAtMs,
       idPrefix: chunk.idPrefix,
     });
-    let events: ChangeEvent[] = [];
+    let rows = 0;
     let size = 0;
     let count = 0;
     const copy = CopyOut.run(this.session, sql, (bytes, start, end) => {
       if (this.stopped) return;
-      const event = encoder.row(bytes, start, end);
-      events.push(event);
-      count++;
-      size += event.data.length;
-      if (events.length >= EVENTS || size >= BYTES) hand();
+      size += encoder.row(bytes, start, end);
+      rows++;
+      if ((rows >= EVENTS || size >= BYTES) && !hand()) copy.pause();
     });
-    const hand = (): void => {
-      const full = events;
-      events = [];
+    const hand = (): boolean => {
+      count += rows;
+      rows = 0;
       size = 0;
-      if (!chunk.rows(full, encoder.lastKey())) copy.pause();
+      return chunk.rows(encoder.take(), encoder.lastKey());
     };
     this.copy = copy;
     try {
@@ -203,7 +201,7 @@ export class ChunkReader {
       // The last rows may have held up the socket that the answer to the next query comes by.
       copy.resume();
     }
-    if (events.length > 0 && !this.stopped) chunk.rows(events, encoder.lastKey());
+    if (rows > 0 && !this.stopped) hand();
     return count;
   }
 }

@@ -1,0 +1,89 @@
+/**
+ * Bytes taken four at a time, from any address: a fifth of the time of one by one, and no view of each piece is made as by
+ * `Buffer.copy`.
+ */
+
+const ONES = 0x01010101;
+const SPACES = 0x20202020;
+const TABS = 0x09090909;
+const QUOTES = 0x22222222;
+const BACKSLASHES = 0x5c5c5c5c;
+/** The high bit of each byte: set where a test found its byte, and perhaps in bytes behind that. */
+const FOUND = 0x80808080;
+/** Pieces that are shorter are gone through byte by byte. */
+const FEW = 12;
+/** Pieces that are longer go by `Buffer.copy`. */
+const MANY = 192;
+
+let last: Buffer = Buffer.alloc(0);
+let lastView = viewOf(last);
+
+export function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** The view of a buffer that is asked for again and again: the next values lie in the same one. */
+function viewed(bytes: Buffer): DataView {
+  if (bytes !== last) {
+    last = bytes;
+    lastView = viewOf(bytes);
+  }
+  return lastView;
+}
+
+/** Copies `source` from `start` to `end` to `at` of `target`, which `view` is a view of. There has to be room. */
+export function copyBytes(
+  target: Buffer,
+  view: DataView,
+  at: number,
+  source: Buffer,
+  start: number,
+  end: number,
+): void {
+  const length = end - start;
+  let i = 0;
+  if (length > MANY) {
+    source.copy(target, at, start, end);
+    return;
+  }
+  if (length > FEW) {
+    const from = viewed(source);
+    for (const until = length - 3; i < until; i += 4) view.setInt32(at + i, from.getInt32(start + i, true), true);
+  }
+  for (; i < length; i++) target[at + i] = source[start + i]!;
+}
+
+/** 1: a byte that JSON strings hold escaped only. */
+const ESCAPED = new Uint8Array(256).map((_, code) => (code < 0x20 || code === 0x22 || code === 0x5c ? 1 : 0));
+
+/** Index of the first byte that a JSON string holds escaped only, or `end`. */
+export function plainUntil(source: Buffer, start: number, end: number): number {
+  let i = start;
+  if (end - start > FEW) {
+    const view = viewed(source);
+    for (const until = end - 3; i < until; i += 4) {
+      const four = view.getInt32(i, true);
+      const [quote, backslash] = [four ^ QUOTES, four ^ BACKSLASHES];
+      const control = (four - SPACES) & ~four;
+      if (((control | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) & FOUND) !== 0) break;
+    }
+  }
+  while (i < end && ESCAPED[source[i]!] === 0) i++;
+  return i;
+}
+
+const TAB = 0x09;
+
+/** Index of the next tab, or `end`. */
+export function tabFrom(source: Buffer, start: number, end: number): number {
+  const view = viewed(source);
+  let i = start;
+  for (const until = end - 3; i < until; i += 4) {
+    const four = view.getInt32(i, true) ^ TABS;
+    const found = (four - ONES) & ~four & FOUND;
+    // The lowest is the first: only bytes behind one that is found are found wrongly.
+    if (found !== 0) return i + ((31 - Math.clz32(found & -found)) >> 3);
+  }
+  while (i < end && source[i] !== TAB) i++;
+  return i;
+}
