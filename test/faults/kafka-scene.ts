@@ -94,7 +94,9 @@ export class KafkaScene implements SceneLog {
   async *pages(streamId: string, after: string | null): AsyncGenerator<readonly LogEvent[]> {
     const from = after === null ? 'beginning' : String(Number(after) + 1);
     const args = ['-b', this.server.brokers.join(','), '-C', '-t', topicOf(streamId), '-p', '0', '-o', from];
-    const child = spawn(kcatProgram(), [...args, '-e', '-q', '-J', ...PATIENT], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(kcatProgram(), [...args, '-e', '-q', '-J', ...PATIENT], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     const release = child.pid ? guardProcess(child.pid) : () => undefined;
     try {
       const page: LogEvent[] = [];

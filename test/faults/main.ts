@@ -1,5 +1,5 @@
 /**
- * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME] [--long] [--scenes N] [--no-report]`: the fault battery.
+ * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--no-report]`: the fault battery.
  * `npm run soak [-- --minutes N] [--seed N]`: load with random faults for a long time.
  */
 import { isGood, playAll, type Outcome } from './battery.js';
@@ -19,7 +19,8 @@ const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${ar
 async function battery(args: readonly string[]): Promise<number> {
   const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true });
   const all = FAMILIES.flat();
-  const wanted = all.filter(({ family, name }) => `${family}/${name}`.includes(flags.only));
+  const only = flags.only.split('|');
+  const wanted = all.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
   const leftOut: string[] = [];
   const able = wanted.filter((fault) => {
