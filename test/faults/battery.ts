@@ -119,14 +119,15 @@ class Lane {
     if (!isGood(outcome)) {
       if (this.#scene !== null) this.say(`    the product's log: ${this.#scene.stack.logFile}`);
       await this.#end();
-    } else if (this.#scene?.options.forgetful === true) await this.#scene.trim();
+    } else if (this.#scene?.options.forgetful === true) await this.#scene.trim().catch(() => this.#end());
     return outcome;
   }
 
+  /** What does not end as it should keeps nobody from the next round. */
   async #end(): Promise<void> {
     const scene = this.#scene;
     this.#scene = null;
-    await scene?.end();
+    await scene?.end().catch((error: unknown) => this.say(`    a scene did not end: ${String(error)}`));
   }
 }
 

@@ -21,7 +21,6 @@ export interface SceneLog {
   fate(streamId: string): Promise<Fate>;
   /** Takes out of the log what was read, where that can be done. */
   trim(streamId: string): Promise<void>;
-  end(): Promise<void>;
 }
 
 /** @param redis asked each time: a fail-over gives another one */
@@ -44,6 +43,5 @@ export function redisSceneLog(redis: () => Redis): SceneLog {
     async trim(streamId) {
       if (last !== null) await redis().xtrim(logKey(streamId), 'MINID', '~', last);
     },
-    end: () => Promise.resolve(),
   };
 }

@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import type { Client } from 'pg';
-import { eventually, type Proxy } from '@planasonix/testing';
+import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
 import type { Answer, Stack } from '../stack.js';
 import { Ledger } from './ledger.js';
@@ -12,6 +12,7 @@ import { sortable } from './log-law.js';
 import { Oracle } from './oracle.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
 import {
+  endServers,
   startProduct,
   startServers,
   type Network,
@@ -47,7 +48,7 @@ interface Arrival {
   readonly durableAt: number;
 }
 
-export class Scene {
+export class Scene implements Servers {
   readonly ledger: Ledger;
   oracle: Oracle;
   readonly log: SceneLog;
@@ -100,7 +101,11 @@ export class Scene {
 
   static async open(options: SceneOptions): Promise<Scene> {
     const servers = await startServers(options);
-    const scene = new Scene(options, servers, await startProduct(servers, options));
+    const product = await startProduct(servers, options).catch(async (error: unknown) => {
+      await endServers(servers);
+      throw error;
+    });
+    const scene = new Scene(options, servers, product);
     scene.load.resume();
     await scene.startAnew();
     return scene;
@@ -289,17 +294,13 @@ export class Scene {
   }
 
   async end(): Promise<void> {
-    await this.load.stop();
-    await this.stack.stop();
-    await Promise.allSettled(this.#clients.map((client) => client.end()));
-    this.redis.disconnect();
-    await Promise.allSettled([
-      this.log.end(),
-      this.redisServer.stop(),
-      this.source.stop('immediate'),
-      this.store.stop('immediate'),
-      ...Object.values(this.network).map((proxy: Proxy) => proxy.stop()),
-    ]);
-    this.disk?.unmount();
+    try {
+      await this.load.stop();
+      await this.stack.stop();
+    } finally {
+      await Promise.allSettled(this.#clients.map((client) => client.end()));
+      this.redis.disconnect();
+      await endServers(this);
+    }
   }
 }

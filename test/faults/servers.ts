@@ -65,6 +65,17 @@ export async function startServers(options: SceneOptions): Promise<Servers> {
   return { source, store, redisServer, network, disk, kafka };
 }
 
+export async function endServers({ source, store, redisServer, network, disk, kafka }: Servers): Promise<void> {
+  await Promise.allSettled([
+    kafka?.end(),
+    redisServer.stop(),
+    source.stop('immediate'),
+    store.stop('immediate'),
+    ...[network.source, network.redis, network.store].map((proxy) => proxy.stop()),
+  ]);
+  disk?.unmount();
+}
+
 export async function startProduct(
   { source, store, network, kafka }: Servers,
   options: SceneOptions,
