@@ -38,7 +38,7 @@ export async function soak(args: readonly string[], say: (line: string) => void)
   let next = began + MINUTE;
   const minute = async (): Promise<void> => {
     if (Date.now() < next) return;
-    next += MINUTE;
+    next = began + (Math.floor((Date.now() - began) / MINUTE) + 1) * MINUTE;
     const lag = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.lag_seconds as number;
     const kept = APPS.map((app) => `${app} ${last(lives, app)} MiB`).join(', ');
     const at = Math.round((Date.now() - began) / MINUTE);
@@ -94,7 +94,7 @@ function memory(lives: Lives, until: number, bound: number, say: (line: string) 
   for (const app of APPS) say(plot(app, lives.all, until));
   const verdicts = APPS.map((app) => verdictOf(app, lives.all, bound));
   for (const { app, lives: judged, hours, grownMib, flat } of verdicts) {
-    const grew = `${grownMib.toFixed(1)} MiB in ${Math.round(hours * 60)} minutes of ${judged} lives`;
+    const grew = `${grownMib.toFixed(1)} MiB in ${Math.round(hours * 60)} minutes of ${judged} ${judged === 1 ? 'life' : 'lives'}`;
     const rate = `${(grownMib / hours).toFixed(1)} MiB an hour`;
     const said = flat ? 'flat' : `not flat: ${bound} are allowed`;
     say(
