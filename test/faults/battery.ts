@@ -2,6 +2,7 @@
  * Plays faults, each in a scene of its wishes, in several scenes at once where that is wanted: most of a round is waiting,
  * for a lease to run out or for somebody to notice. A scene in which something went wrong is not used again.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Fault } from './fault.js';
 import { CHARGES } from './oracle.js';
 import { isClean, playRound, type Round } from './round.js';
@@ -77,6 +78,10 @@ export async function playAll(planned: readonly Planned[], { scenes, say, done }
   await Promise.all(Array.from({ length: lanes }, () => new Lane(queue, say).play(finished)));
 }
 
+/** The networks of all scenes are in this process: while it stands still, so do they. */
+const stoodStill = (ms: number): string =>
+  ms < 1000 ? '' : `; the battery itself stood still for ${(ms / 1000).toFixed(1)} s, so the machine is too busy`;
+
 const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`;
 
 /** One scene after the other. */
@@ -110,11 +115,16 @@ class Lane {
     if (wishes !== this.#wishes) await this.#end();
     this.#wishes = wishes;
     let outcome: Outcome;
+    const delay = monitorEventLoopDelay();
+    delay.enable();
     try {
       this.#scene ??= await Scene.open({ seed, forgetful: true, ...fault.scene });
       outcome = { fault, seed, round: await playRound(this.#scene, fault, seed), failure: null, again };
     } catch (error) {
-      outcome = { fault, seed, round: null, failure: error instanceof Error ? error.message : String(error), again };
+      const failure = (error instanceof Error ? error.message : String(error)) + stoodStill(delay.max / 1e6);
+      outcome = { fault, seed, round: null, failure, again };
+    } finally {
+      delay.disable();
     }
     if (!isGood(outcome)) {
       if (this.#scene !== null) this.say(`    the product's log: ${this.#scene.stack.logFile}`);

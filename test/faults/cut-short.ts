@@ -110,14 +110,14 @@ export async function deleteCutShort(scene: Scene, step: Step): Promise<Injected
   }
   // Nothing is taken from the log of a stream that is there.
   if ((await scene.log.fate(id)) !== 'kept') wrong.push('its log is to expire, and it is there');
-  // Whoever was deleting it is dead: that bars for a minute, and no longer.
+  // Whoever was deleting it is dead: that bars for a minute, and no longer; one more where the next one fails, too.
   const answer = await eventually(
     'it may be deleted again',
     async () => {
       const said = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
       return said.status === 409 && said.json.error.code === 'deleting' ? null : said;
     },
-    { timeoutMs: 90_000, everyMs: 500 },
+    { timeoutMs: 150_000, everyMs: 500 },
   );
   if (answer.status !== 200) wrong.push(`deleted again it answers ${answer.status} ${answer.text}`);
   await nothingLeft(scene, id, wrong);

@@ -84,6 +84,7 @@ const amongRows = (step: Step, most: number, few: number): Fault => ({
   name: `at ${step}`,
   family: FAMILY,
   traps: [38, 10, 12, 13, 33],
+  slow: true,
   inject: (scene, rng) => otherStream(scene, step, rng.between(1, scene.options.hasty === true ? few : most), rng),
 });
 
@@ -92,6 +93,7 @@ const amongOrdered = (step: Step, most: number): Fault => ({
   name: `at ${step} of an order`,
   family: FAMILY,
   traps: [38, 13],
+  slow: true,
   inject: (scene, rng) => orderCutShort(scene, step, rng, rng.between(1, most)),
 });
 
@@ -117,9 +119,9 @@ const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'log-appended': onThePath,
   'position-committed': onThePath,
   acknowledged: onThePath,
-  'order-done': (step) => cutShort(step, [13], orderCutShort),
-  condemned: (step) => cutShort(step, [8, 9], lettingGoCutShort),
-  'let-go': (step) => cutShort(step, [8, 9], lettingGoCutShort),
+  'order-done': (step) => ({ ...cutShort(step, [13], orderCutShort), slow: true }),
+  condemned: (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
+  'let-go': (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
   'position-begun': (step) => cutShort(step, [5, 32], positionCutShort),
   'position-placed': (step) => cutShort(step, [5, 32], positionCutShort),
   'delete-released': (step) => cutShort(step, [33], deleteCutShort),

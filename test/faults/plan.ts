@@ -4,6 +4,8 @@ import type { Fault } from './fault.js';
 
 /** Rounds of the long form in which a process of the product is killed. */
 const LONG_KILLS = 200;
+/** How often slow ones come for one of the others. */
+const SLOW = 0.5;
 /** Of docs/traps.md: whatever ends by SIGKILL covers it. */
 const SIGKILL = 38;
 
@@ -21,11 +23,15 @@ export interface Wanted {
 export const nameOf = ({ family, name }: Fault): string => `${family}: ${name}`;
 
 export function plan(faults: readonly Fault[], { seed, rounds, long, charged }: Wanted): Planned[] {
-  const kills = faults.filter(({ family }) => family === 'kills').length;
-  const elsewhere = faults.filter((fault) => fault.family !== 'kills' && isKill(fault)).length;
-  const often = Math.max(rounds, Math.ceil((LONG_KILLS - elsewhere * rounds) / Math.max(1, kills)));
+  const kills = faults.filter(({ family }) => family === 'kills');
+  const elsewhere = faults.filter((fault) => fault.family !== 'kills' && isKill(fault)).length * rounds;
+  const often = (LONG_KILLS - elsewhere) / kills.reduce((sum, { slow }) => sum + (slow === true ? SLOW : 1), 0);
+  const times = (fault: Fault): number =>
+    long && fault.family === 'kills'
+      ? Math.max(rounds, Math.ceil(Math.ceil(often) * (fault.slow === true ? SLOW : 1)))
+      : rounds;
   const planned = faults.flatMap((fault) =>
-    Array.from({ length: long && fault.family === 'kills' ? often : rounds }, (_, i) => ({ fault, seed: seed + i })),
+    Array.from({ length: times(fault) }, (_, i): Planned => ({ fault, seed: seed + i })),
   );
   for (const one of charged) {
     const fault = faults.find((known) => nameOf(known) === one.fault);
