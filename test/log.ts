@@ -25,15 +25,23 @@ export const logKey = (streamId: string): string => `plnx:events:{${streamId}}`;
 /** @param after the entry of the last event that was read; `null`: from the beginning. */
 export async function readLog(redis: Redis, streamId: string, after: string | null = null): Promise<LogEvent[]> {
   const events: LogEvent[] = [];
+  for await (const page of logPages(redis, streamId, after)) events.push(...page);
+  return events;
+}
+
+const PAGE = 5000;
+
+/** As `readLog`, for logs that are not to be held in memory. */
+export async function* logPages(redis: Redis, streamId: string, after: string | null): AsyncGenerator<LogEvent[]> {
   for (let from = after === null ? '-' : `(${after}`; ;) {
-    const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', 5000);
-    for (const [entry, fields] of page) {
+    const page = await redis.xrange(logKey(streamId), from, '+', 'COUNT', PAGE);
+    yield page.map(([entry, fields]) => {
       const of: Record<string, string> = {};
       for (let i = 0; i < fields.length; i += 2) of[fields[i]!] = fields[i + 1]!;
       const { id = '', type = '', subject = '', time = '', partitionkey = '', source = '', data = 'null' } = of;
-      events.push({ entry, id, type, subject, time, partitionkey, source, text: data, data: JSON.parse(data) });
-    }
-    if (page.length < 5000) return events;
+      return { entry, id, type, subject, time, partitionkey, source, text: data, data: JSON.parse(data) };
+    });
+    if (page.length < PAGE) return;
     from = `(${page.at(-1)![0]}`;
   }
 }

@@ -1,4 +1,8 @@
-/** Plays faults, each in a scene of its wishes; a scene in which something went wrong is not used again. */
+/**
+ * Plays faults, each in a scene of its wishes, in several scenes at once where that is wanted: most of a round is waiting,
+ * for a lease to run out or for somebody to notice. A scene in which something went wrong is not used again.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Fault } from './fault.js';
 import { CHARGES } from './oracle.js';
 import { isClean, playRound, type Round } from './round.js';
@@ -11,44 +15,129 @@ export interface Planned {
 
 export interface Outcome extends Planned {
   readonly round: Round | null;
-  /** It could not be judged: what happened. */
+  /** It could not be judged: what happened, the second time too. */
   readonly failure: string | null;
+  /** It was played again, for the first time came to no verdict. */
+  readonly again: boolean;
 }
 
-export async function playAll(
-  planned: readonly Planned[],
-  say: (line: string) => void,
-  done: (outcome: Outcome) => void,
-): Promise<void> {
-  let scene: Scene | null = null;
-  let wishes = '';
-  try {
-    for (const [i, { fault, seed }] of planned.entries()) {
-      const wanted = JSON.stringify(fault.scene ?? {});
-      if (scene !== null && wanted !== wishes) {
-        await scene.end();
-        scene = null;
-      }
-      wishes = wanted;
-      const began = Date.now();
-      let outcome: Outcome;
-      try {
-        scene ??= await Scene.open({ seed, ...fault.scene });
-        const round = await playRound(scene, fault, seed);
-        outcome = { fault, seed, round, failure: null };
-      } catch (error) {
-        outcome = { fault, seed, round: null, failure: error instanceof Error ? error.message : String(error) };
-      }
-      say(`${String(i + 1).padStart(3)}/${planned.length} ${line(outcome, Date.now() - began)}`);
-      done(outcome);
-      if (outcome.round === null || !isClean(outcome.round)) {
-        if (scene !== null) say(`    the product's log: ${scene.stack.logFile}`);
-        await scene?.end();
-        scene = null;
-      }
+export const isGood = ({ round }: Outcome): boolean => round !== null && isClean(round);
+
+/** Scenes of these wishes may be there more than once. */
+const USUAL = '{}';
+const wishesOf = ({ scene }: Fault): string => JSON.stringify(scene ?? {});
+
+/** What is still to be played, by the wishes that it has. */
+class Queue {
+  readonly #left = new Map<string, Planned[]>();
+  readonly #taken = new Set<string>();
+
+  constructor(planned: readonly Planned[]) {
+    for (const one of planned) {
+      const wishes = wishesOf(one.fault);
+      this.#left.set(wishes, [...(this.#left.get(wishes) ?? []), one]);
     }
-  } finally {
-    await scene?.end();
+  }
+
+  /** @param wishes those of the scene that is there: what fits into it comes first */
+  next(wishes: string | null): Planned | null {
+    if (wishes !== null) {
+      const fits = this.#left.get(wishes)?.shift();
+      if (fits !== undefined) return fits;
+      this.#taken.delete(wishes);
+    }
+    const free = [...this.#left].filter(([of, { length }]) => length > 0 && !this.#taken.has(of));
+    // One at a time is busy with what can't be shared, from the beginning on: the usual ones are left to fill up the end.
+    const usual = this.#taken.size > 0;
+    const [of, planned] = free.find(([one]) => (one === USUAL) === usual) ?? free[0] ?? [];
+    if (of === undefined || planned === undefined) return null;
+    if (of !== USUAL) this.#taken.add(of);
+    return planned.shift()!;
+  }
+}
+
+export interface Playing {
+  /** Scenes at once. */
+  readonly scenes: number;
+  readonly say: (line: string) => void;
+  readonly done: (outcome: Outcome) => void;
+}
+
+export async function playAll(planned: readonly Planned[], { scenes, say, done }: Playing): Promise<void> {
+  const queue = new Queue(planned);
+  const began = Date.now();
+  let played = 0;
+  const finished = (outcome: Outcome, ms: number): void => {
+    played++;
+    const spent = Date.now() - began;
+    const left = minutes((spent / played) * (planned.length - played));
+    say(`${String(played).padStart(3)}/${planned.length} (${minutes(spent)}, ${left} to go) ${line(outcome, ms)}`);
+    done(outcome);
+  };
+  const lanes = Math.min(scenes, planned.length);
+  await Promise.all(Array.from({ length: lanes }, () => new Lane(queue, say).play(finished)));
+}
+
+/** The networks of all scenes are in this process: while it stands still, so do they. */
+const stoodStill = (ms: number): string =>
+  ms < 1000 ? '' : `; the battery itself stood still for ${(ms / 1000).toFixed(1)} s, so the machine is too busy`;
+
+const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`;
+
+/** One scene after the other. */
+class Lane {
+  #scene: Scene | null = null;
+  #wishes: string | null = null;
+
+  constructor(
+    private readonly queue: Queue,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  async play(finished: (outcome: Outcome, ms: number) => void): Promise<void> {
+    try {
+      for (let one = this.queue.next(null); one !== null; one = this.queue.next(this.#wishes)) {
+        const began = Date.now();
+        let outcome = await this.#round(one, false);
+        if (outcome.round === null) {
+          this.say(`    not judged, and played again: ${line(outcome, Date.now() - began)}`);
+          outcome = await this.#round(one, true);
+        }
+        finished(outcome, Date.now() - began);
+      }
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async #round({ fault, seed }: Planned, again: boolean): Promise<Outcome> {
+    const wishes = wishesOf(fault);
+    if (wishes !== this.#wishes) await this.#end();
+    this.#wishes = wishes;
+    let outcome: Outcome;
+    const delay = monitorEventLoopDelay();
+    delay.enable();
+    try {
+      this.#scene ??= await Scene.open({ seed, forgetful: true, ...fault.scene });
+      outcome = { fault, seed, round: await playRound(this.#scene, fault, seed), failure: null, again };
+    } catch (error) {
+      const failure = (error instanceof Error ? error.message : String(error)) + stoodStill(delay.max / 1e6);
+      outcome = { fault, seed, round: null, failure, again };
+    } finally {
+      delay.disable();
+    }
+    if (!isGood(outcome)) {
+      if (this.#scene !== null) this.say(`    the product's log: ${this.#scene.stack.logFile}`);
+      await this.#end();
+    } else if (this.#scene?.options.forgetful === true) await this.#scene.trim().catch(() => this.#end());
+    return outcome;
+  }
+
+  /** What does not end as it should keeps nobody from the next round. */
+  async #end(): Promise<void> {
+    const scene = this.#scene;
+    this.#scene = null;
+    await scene?.end().catch((error: unknown) => this.say(`    a scene did not end: ${String(error)}`));
   }
 }
 

@@ -2,18 +2,20 @@
 import type { Step } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import type { Injected } from './fault.js';
-import { deleted, equalsTables, makeOther, nothingLeft } from './other-stream.js';
+import { deleted, equalsTables, makeOther, nothingLeft, type Other } from './other-stream.js';
+import type { Random } from './random.js';
 import type { Scene } from './scene.js';
+import { VAST } from './vast.js';
 
 const told = (id: string, wrong: readonly string[]): string[] => wrong.map((what) => `${id}: ${what}`);
 
 /** A stream beside the first one, with its rows read. */
-async function other(scene: Scene, step: Step): Promise<string> {
-  const id = await makeOther(scene, step);
-  await scene.start(undefined, id);
-  await scene.running(id);
-  await scene.snapshotDone(id);
-  return id;
+async function made(scene: Scene, step: Step, vast: Random | null = null): Promise<Other> {
+  const other = await makeOther(scene, step, vast);
+  await scene.start(undefined, other.id);
+  await scene.running(other.id);
+  await scene.snapshotDone(other.id);
+  return other;
 }
 
 /** The stream's own place, set anew: it says that this is pending, does not start, and goes on once it has been set. */
@@ -36,11 +38,13 @@ export async function positionCutShort(scene: Scene, step: Step): Promise<Inject
   return { overAt: Date.now(), wrong };
 }
 
-/** Its rows are read again, once or twice, and it is done in the end. */
-export async function orderCutShort(scene: Scene, step: Step): Promise<Injected> {
-  const id = await other(scene, step);
-  const ended = scene.arm(step, 1);
-  const order = await scene.ask('POST', `/api/streams/${id}/snapshot`, { tables: ['public.bulk'] });
+/** Its rows are read again, once or twice, while they change, and it is done in the end. */
+export async function orderCutShort(scene: Scene, step: Step, rng: Random, count = 1): Promise<Injected> {
+  const other = await made(scene, step, rng);
+  const { id } = other;
+  const ended = scene.arm(step, count);
+  const tables = ['public.bulk', ...(other.tables.includes(VAST) ? [VAST.subject] : [])];
+  const order = await scene.ask('POST', `/api/streams/${id}/snapshot`, { tables });
   await ended();
   const overAt = Date.now();
   await eventually(
@@ -53,14 +57,15 @@ export async function orderCutShort(scene: Scene, step: Step): Promise<Injected>
     },
     { timeoutMs: 90_000, everyMs: 100 },
   );
-  const wrong = await equalsTables(scene, id);
+  const wrong = await equalsTables(scene, other);
   await deleted(scene, id, wrong);
   return { overAt, wrong: told('the other stream', wrong) };
 }
 
 /** A stopped stream over its budget: in error before its slot goes, the slot does go, and a start reads anew. */
 export async function lettingGoCutShort(scene: Scene, step: Step): Promise<Injected> {
-  const id = await other(scene, step);
+  const other = await made(scene, step);
+  const { id } = other;
   // Only while it is stopped: under this load no reader keeps within it.
   const budget = (of: object | null) => scene.ask('PATCH', `/api/streams/${id}`, { config: { wal_budget: of } });
   await scene.command('stop', id);
@@ -83,14 +88,14 @@ export async function lettingGoCutShort(scene: Scene, step: Step): Promise<Injec
   await scene.start({ onLostPosition: 'resnapshot' }, id);
   await scene.running(id);
   await scene.snapshotDone(id);
-  wrong.push(...(await equalsTables(scene, id)));
+  wrong.push(...(await equalsTables(scene, other, true)));
   await deleted(scene, id, wrong);
   return { overAt, wrong: told('the other stream', wrong) };
 }
 
 /** It is there and can be deleted again, or it is gone and its log knows when to go; nothing stays at the source. */
 export async function deleteCutShort(scene: Scene, step: Step): Promise<Injected> {
-  const id = await other(scene, step);
+  const { id } = await made(scene, step);
   const ended = scene.arm(step, 1);
   await scene.stack.api('DELETE', `/api/streams/${id}`).catch(() => undefined);
   await ended();
@@ -105,14 +110,14 @@ export async function deleteCutShort(scene: Scene, step: Step): Promise<Injected
   }
   // Nothing is taken from the log of a stream that is there.
   if ((await scene.log.fate(id)) !== 'kept') wrong.push('its log is to expire, and it is there');
-  // Whoever was deleting it is dead: that bars for a minute, and no longer.
+  // Whoever was deleting it is dead: that bars for a minute, and no longer; one more where the next one fails, too.
   const answer = await eventually(
     'it may be deleted again',
     async () => {
       const said = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
       return said.status === 409 && said.json.error.code === 'deleting' ? null : said;
     },
-    { timeoutMs: 90_000, everyMs: 500 },
+    { timeoutMs: 150_000, everyMs: 500 },
   );
   if (answer.status !== 200) wrong.push(`deleted again it answers ${answer.status} ${answer.text}`);
   await nothingLeft(scene, id, wrong);

@@ -20,6 +20,8 @@ export interface Fault {
   readonly traps: readonly number[];
   /** What it takes besides the usual scene. Faults with the same wishes share one. */
   readonly scene?: Omit<SceneOptions, 'seed'>;
+  /** It takes half a minute and more: in the long form its kills come half as often. */
+  readonly slow?: boolean;
   /** Where it can't be made on this machine: why. */
   readonly missing?: () => string | null;
   /** Breaks something and lets it be whole again. */

@@ -1,7 +1,7 @@
 /** A log in Kafka: the cluster behind networks of its own, and what librdkafka reads of it, committed transactions alone. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { guardProcess, kcat, kcatProgram, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { guardProcess, kcatProgram, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { ConfigResourceTypes, Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import type { LogEvent } from '../log.js';
 import type { Read, SceneLog } from './scene-log.js';
@@ -14,6 +14,8 @@ interface Line {
 }
 
 const AGAIN_MS = 200;
+/** Events that are handed on at once. */
+const PAGE = 1000;
 const PATIENT = [
   ...['isolation.level=read_committed', 'reconnect.backoff.ms=50', 'reconnect.backoff.max.ms=500'],
   ...['topic.metadata.refresh.interval.ms=1000', 'socket.timeout.ms=5000'],
@@ -89,9 +91,24 @@ export class KafkaScene implements SceneLog {
     throw new Error('a log in Kafka is not read anew');
   }
 
-  async all(streamId: string): Promise<readonly LogEvent[]> {
-    const args = ['-b', this.server.brokers.join(','), '-C', '-t', topicOf(streamId), '-e', '-q', '-J', ...PATIENT];
-    return (await kcat(args)).toString().split('\n').slice(0, -1).map(eventOf);
+  async *pages(streamId: string, after: string | null): AsyncGenerator<readonly LogEvent[]> {
+    const from = after === null ? 'beginning' : String(Number(after) + 1);
+    const args = ['-b', this.server.brokers.join(','), '-C', '-t', topicOf(streamId), '-p', '0', '-o', from];
+    const child = spawn(kcatProgram(), [...args, '-e', '-q', '-J', ...PATIENT], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const release = child.pid ? guardProcess(child.pid) : () => undefined;
+    try {
+      const page: LogEvent[] = [];
+      for await (const line of createInterface({ input: child.stdout })) {
+        page.push(eventOf(line));
+        if (page.length === PAGE) yield page.splice(0);
+      }
+      yield page;
+    } finally {
+      child.kill('SIGKILL');
+      release();
+    }
   }
 
   /** Topics with events are the user's: what goes is what the product made for itself. */

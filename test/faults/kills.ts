@@ -69,38 +69,59 @@ const inTheGateway = (step: Step): Fault => ({
 });
 
 /** While a stream is made that reads its rows first; beside it the first one goes on. */
-const whileMade = (step: Step, most: number): Fault => ({
+const whileMade = (step: Step): Fault => ({
   name: `at ${step}`,
   family: FAMILY,
   traps: [38, 10, 12, 33],
-  inject: (scene: Scene, rng: Random) => otherStream(scene, step, rng.between(1, most)),
+  inject: (scene) => otherStream(scene, step, 1),
+});
+
+/**
+ * While rows of a new stream are read, several chunks of them at once, and change.
+ * @param most so often it is reached in any case; `few`: where there is no table of many chunks
+ */
+const amongRows = (step: Step, most: number, few: number): Fault => ({
+  name: `at ${step}`,
+  family: FAMILY,
+  traps: [38, 10, 12, 13, 33],
+  slow: true,
+  inject: (scene, rng) => otherStream(scene, step, rng.between(1, scene.options.hasty === true ? few : most), rng),
+});
+
+/** The same while they are read again because somebody ordered it: all of it beside the stream. */
+const amongOrdered = (step: Step, most: number): Fault => ({
+  name: `at ${step} of an order`,
+  family: FAMILY,
+  traps: [38, 13],
+  slow: true,
+  inject: (scene, rng) => orderCutShort(scene, step, rng, rng.between(1, most)),
 });
 
 const cutShort = (
   step: Step,
   traps: readonly number[],
-  inject: (scene: Scene, step: Step) => Promise<Injected>,
+  inject: (scene: Scene, step: Step, rng: Random) => Promise<Injected>,
 ): Fault => ({
   name: `at ${step}`,
   family: FAMILY,
   traps: [38, ...traps],
-  inject: (scene) => inject(scene, step),
+  inject: (scene, rng) => inject(scene, step, rng),
 });
 
 const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'outbox-written': inTheGateway,
   'outbox-relayed': inTheGateway,
   'lease-claimed': atStart,
-  'publication-created': (step) => whileMade(step, 1),
-  'slot-created': (step) => whileMade(step, 1),
-  'snapshot-chunk': (step) => whileMade(step, 5),
-  'snapshot-recorded': (step) => whileMade(step, 3),
+  'publication-created': whileMade,
+  'slot-created': whileMade,
+  'snapshot-chunk': (step) => amongRows(step, 80, 5),
+  'snapshot-recorded': (step) => amongRows(step, 15, 3),
   'log-appended': onThePath,
   'position-committed': onThePath,
   acknowledged: onThePath,
-  'order-done': (step) => cutShort(step, [13], orderCutShort),
-  condemned: (step) => cutShort(step, [8, 9], lettingGoCutShort),
-  'let-go': (step) => cutShort(step, [8, 9], lettingGoCutShort),
+  'order-done': (step) => ({ ...cutShort(step, [13], orderCutShort), slow: true }),
+  condemned: (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
+  'let-go': (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
   'position-begun': (step) => cutShort(step, [5, 32], positionCutShort),
   'position-placed': (step) => cutShort(step, [5, 32], positionCutShort),
   'delete-released': (step) => cutShort(step, [33], deleteCutShort),
@@ -115,4 +136,6 @@ export const kills: readonly Fault[] = [
   killed('aggregator', ['metrics-aggregator'], [37]),
   killed('all at once', APPS, [5, 27, 37]),
   ...crashPointFaults,
+  amongOrdered('snapshot-chunk', 80),
+  amongOrdered('snapshot-recorded', 15),
 ];

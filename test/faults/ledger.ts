@@ -13,8 +13,10 @@ export interface Transaction {
   /** Writer and number: the content of its marker row. */
   readonly id: string;
   readonly changes: readonly Change[];
-  /** When the writer knew, ms. */
-  readonly committedAt: number;
+  /** A place in the WAL before its commit: a `sortable` LSN. */
+  readonly began: string;
+  /** The same some time after its commit; `null`: its writer has not looked since. */
+  ended: string | null;
   /** Found in the log. */
   seen: boolean;
 }
@@ -23,12 +25,23 @@ export class Ledger {
   readonly #committed = new Map<string, Transaction>();
   readonly #rolledBack = new Set<string>();
   readonly #open = new Set<string>();
+  /** Writer → its last transaction. */
+  readonly #last = new Map<string, Transaction>();
 
   /** @param forgetful drops what was found in the log, for runs of hours */
   constructor(private readonly forgetful = false) {}
 
-  committed(id: string, changes: readonly Change[]): void {
-    this.#committed.set(id, { id, changes, committedAt: Date.now(), seen: false });
+  /**
+   * @param began the end of the WAL within it, as `sortable`: what its writer has committed before lies before that.
+   *   `null`: nobody lived to say it
+   */
+  committed(id: string, changes: readonly Change[], began: string | null): void {
+    const writer = id.split(':')[0]!;
+    const before = this.#last.get(writer);
+    if (before !== undefined) before.ended = began;
+    const one: Transaction = { id, changes, began: began ?? before?.began ?? '', ended: null, seen: false };
+    this.#last.set(writer, one);
+    this.#committed.set(id, one);
     this.#open.add(id);
   }
 

@@ -1,52 +1,52 @@
 /**
- * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME] [--long]`: the fault battery.
+ * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--no-report]`: the fault battery.
  * `npm run soak [-- --minutes N] [--seed N]`: load with random faults for a long time.
  */
-import { playAll, type Outcome, type Planned } from './battery.js';
+import { isGood, playAll, type Outcome } from './battery.js';
 import { FAMILIES } from './families.js';
-import type { Fault } from './fault.js';
-import { isClean } from './round.js';
+import { nameOf, plan } from './plan.js';
 import { readFlags } from './flags.js';
-import { writeReport } from './report.js';
+import { doubtful, Report } from './report.js';
 import { soak } from './soak.js';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Kills of the long form. */
-const LONG_KILLS = 200;
+/** Scenes at once in the long form, which is to be over within the hour on two cores. */
+const LONG_SCENES = 2;
 
-/** In the long form the kills come round after round until there are 200. */
-function plan(faults: readonly Fault[], seed: number, rounds: number, long: boolean): Planned[] {
-  const planned: Planned[] = [];
-  const kills = faults.filter(({ family }) => family === 'kills').length;
-  for (const fault of faults) {
-    const times = long && fault.family === 'kills' ? Math.ceil(LONG_KILLS / kills) : rounds;
-    for (let i = 0; i < times; i++) planned.push({ fault, seed: seed + i });
-  }
-  return planned;
-}
+const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${arg.replace(/["\\$`]/g, '\\$&')}"`);
 
 async function battery(args: readonly string[]): Promise<number> {
-  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, report: true });
+  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true });
   const all = FAMILIES.flat();
-  const wanted = all.filter(({ family, name }) => `${family}/${name}`.includes(flags.only));
+  const only = flags.only.split('|');
+  const wanted = all.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
+  const leftOut: string[] = [];
   const able = wanted.filter((fault) => {
     const why = fault.missing?.() ?? null;
-    if (why !== null) say(`left out ${fault.family}/${fault.name}: ${why}`);
+    if (why !== null) leftOut.push(`${nameOf(fault)} (${why})`);
     return why === null;
   });
-  const planned = plan(able, flags.seed, flags.rounds, flags.long);
+  if (leftOut.length > 0) say(`left out: ${leftOut.join(', ')}`);
+  const anew = flags.long && flags.only === '';
+  const planned = plan(able, { ...flags, charged: anew ? doubtful() : [] });
+  const scenes = flags.scenes > 0 ? flags.scenes : flags.long ? LONG_SCENES : 1;
   say(`${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only NAME`);
+  const command = ['npm run test:faults', ...(args.length > 0 ? ['--'] : []), ...args.map(quoted)].join(' ');
+  const faults = all.map(nameOf);
+  const report = new Report({ command, planned: planned.length, scenes, anew, faults, leftOut });
   const outcomes: Outcome[] = [];
-  await playAll(planned, say, (outcome) => {
-    outcomes.push(outcome);
-    // After each round: a run that is ended early has written what it saw.
-    if (flags.report) writeReport(outcomes);
+  await playAll(planned, {
+    ...{ scenes, say },
+    done(outcome) {
+      outcomes.push(outcome);
+      if (flags.report) report.write(outcomes);
+    },
   });
-  const bad = outcomes.filter(({ round }) => round === null || !isClean(round));
-  say(`${outcomes.length - bad.length} of ${outcomes.length} rounds are as they should be`);
-  return bad.length === 0 ? 0 : 1;
+  const good = outcomes.filter(isGood).length;
+  say(`${good} of ${planned.length} rounds are as they should be`);
+  return good === planned.length ? 0 : 1;
 }
 
 const main = (args: readonly string[]): Promise<number> =>

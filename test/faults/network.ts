@@ -2,7 +2,8 @@
 import type { Proxy } from '@planasonix/testing';
 import type { Fault, Injected } from './fault.js';
 import type { Random } from './random.js';
-import type { Network, Scene } from './scene.js';
+import type { Scene } from './scene.js';
+import type { Network } from './servers.js';
 
 export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open';
 

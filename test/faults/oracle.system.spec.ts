@@ -1,6 +1,7 @@
 import type { LogEvent } from '../log.js';
 import { Ledger, type Change } from './ledger.js';
-import { Oracle, type Findings } from './oracle.js';
+import { sortable } from './log-law.js';
+import { Oracle, type Findings, type Gap } from './oracle.js';
 import { plan } from './statements.js';
 import { TABLES } from './tables.js';
 
@@ -32,21 +33,20 @@ function logged(n: number, changes: readonly Change[]): LogEvent[] {
   }));
 }
 
-/** Three transactions of two changes; `of` may spoil the log. */
-function judged(
-  of: (log: LogEvent[][]) => LogEvent[],
-  committed = [1, 2, 3],
-  excusedUntil: number | null = null,
-): Findings {
+const place = (n: number): string => sortable(`0/${n.toString(16)}`);
+
+/** Three transactions of two changes, each begun at its own number; `of` may spoil the log. */
+function judged(of: (log: LogEvent[][]) => LogEvent[], committed = [1, 2, 3], gap: Gap | null = null): Findings {
   const ledger = new Ledger();
   const made = [1, 2, 3].map((n) => [marker(n), hot(n, n)]);
   for (const n of [1, 2, 3]) {
-    if (committed.includes(n)) ledger.committed(`1:${n}`, made[n - 1]!);
+    if (committed.includes(n)) ledger.committed(`1:${n}`, made[n - 1]!, place(n));
     else ledger.rolledBack(`1:${n}`);
   }
   const oracle = new Oracle(ledger);
   oracle.take(of(made.map((changes, i) => logged(i + 1, changes))));
-  return oracle.judge(new Map(oracle.folded.rows), excusedUntil);
+  if (gap !== null) oracle.excuse(gap);
+  return oracle.judge(new Map(oracle.folded.rows));
 }
 
 const charged = (findings: Findings): string[] =>
@@ -64,19 +64,28 @@ describe('the judge of the fault battery', () => {
     expect(charged(judged((log) => [...log[0]!, ...log[1]!]))).toEqual(['lost']);
   });
 
-  it('excuses one only where a snapshot stands for it', () => {
-    const findings = judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], Date.now());
+  it('excuses one that lies in a told gap, and none before the gap or behind the place where reading begins anew', () => {
+    const without = (gap: Gap) => judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], gap);
+    const findings = without({ from: place(1), to: place(3) });
     expect(charged(findings)).toEqual([]);
     expect(findings.excused).toBe(1);
-    expect(charged(judged((log) => [...log[0]!, ...log[2]!], [1, 2, 3], Date.now() - 60_000))).toEqual(['lost']);
+    expect(charged(without({ from: place(3), to: place(9) }))).toEqual(['lost']);
+    expect(charged(without({ from: place(1), to: place(2) }))).toEqual(['lost']);
   });
 
   it('excuses one whose rest a told gap has swallowed, and no other that is short', () => {
+    const gap = { from: place(2), to: place(3) };
     const short = (log: LogEvent[][]) => [...log[0]!, log[1]![0]!, ...log[2]!];
     expect(charged(judged(short))).toEqual(['torn']);
-    expect(charged(judged(short, [1, 2, 3], Date.now()))).toEqual([]);
+    expect(charged(judged(short, [1, 2, 3], gap))).toEqual([]);
     const headless = (log: LogEvent[][]) => [...log[0]!, log[1]![1]!, ...log[2]!];
-    expect(charged(judged(headless, [1, 2, 3], Date.now()))).toEqual(['torn']);
+    expect(charged(judged(headless, [1, 2, 3], gap))).toEqual(['torn']);
+  });
+
+  it('goes on with what it has found where the log becomes another one', () => {
+    const oracle = new Oracle(new Ledger());
+    oracle.charge('wrong', 'of the first log');
+    expect(oracle.anew().judge(new Map()).wrong).toEqual(['of the first log']);
   });
 
   it('finds a transaction that was rolled back', () => {
@@ -103,7 +112,7 @@ describe('the judge of the fault battery', () => {
 
   it('finds a table that the folded log does not give', () => {
     const oracle = new Oracle(new Ledger());
-    expect(oracle.judge(new Map([['public.hot {"id":1}', { id: 1 }]]), null).wrong).toHaveLength(1);
+    expect(oracle.judge(new Map([['public.hot {"id":1}', { id: 1 }]])).wrong).toHaveLength(1);
   });
 });
 

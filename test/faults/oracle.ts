@@ -2,10 +2,11 @@
  * The judge: goes by the log alone and by what the writers know. Everything that a consumer could rightly complain of
  * is a line in one of its lists.
  */
-import { Folded, type LogEvent } from '../log.js';
+import type { Folded, LogEvent } from '../log.js';
 import type { Change, Ledger, Transaction } from './ledger.js';
+import { commitOf, LogLaw, ofSnapshot } from './log-law.js';
 import { rowText, type Row } from './rows.js';
-import { TABLES } from './tables.js';
+import { ALL_TABLES, TABLES } from './tables.js';
 
 export const CHARGES = ['lost', 'phantom', 'torn', 'repeated', 'wrong'] as const;
 /**
@@ -13,8 +14,8 @@ export const CHARGES = ['lost', 'phantom', 'torn', 'repeated', 'wrong'] as const
  * - `phantom`: in the log and never committed
  * - `torn`: a transaction that is there in part, or not in one piece
  * - `repeated`: an id, or a transaction, that is there twice
- * - `wrong`: another change than the one that was made, another order, a table that the folded log does not give, a
- *   status that is not true
+ * - `wrong`: another change than the one that was made, another order, a stale row of a snapshot, another old row, a
+ *   table that the folded log does not give, a status that is not true
  */
 export type Charge = (typeof CHARGES)[number];
 export type Charges = Readonly<Record<Charge, readonly string[]>>;
@@ -31,23 +32,27 @@ interface Open {
   readonly events: LogEvent[];
 }
 
-/** LSNs as text that compares like the numbers. */
-const sortable = (lsn: string): string =>
-  lsn
-    .split('/')
-    .map((half) => half.padStart(8, '0'))
-    .join('/');
+/**
+ * What was committed in a told gap stands in the rows of a new snapshot only: behind the last commit that the log had
+ * before it, and before the place where reading begins anew. Both as `sortable` LSNs.
+ */
+export interface Gap {
+  readonly from: string;
+  readonly to: string;
+}
+
+const nothing = (): Record<Charge, string[]> => ({ lost: [], phantom: [], torn: [], repeated: [], wrong: [] });
 
 export class Oracle {
-  readonly folded = new Folded();
-  #found: Record<Charge, string[]> = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
+  readonly #law = new LogLaw();
+  #found = nothing();
+  #gaps: Gap[] = [];
   readonly #missable = new Set<string>();
   readonly #emptied = new Set<string>();
   readonly #ids = new Set<string>();
   #open: Open | null = null;
   /** Transactions of which changes are missing. */
   #short: { readonly one: Transaction; readonly found: number }[] = [];
-  #lastLsn = '';
   #changes = 0;
   #transactions = 0;
 
@@ -57,24 +62,43 @@ export class Oracle {
     private readonly forgetful = false,
   ) {}
 
+  /** One over another log, which is judged from its beginning; what was found so far stays found. */
+  anew(): Oracle {
+    const next = new Oracle(this.ledger, this.forgetful);
+    next.#found = this.#found;
+    return next;
+  }
+
+  get folded(): Folded {
+    return this.#law.folded;
+  }
+
+  /** The greatest place of a commit that the log has so far. */
+  get commit(): string {
+    return this.#law.commit;
+  }
+
   take(events: readonly LogEvent[]): void {
     if (this.forgetful && this.#ids.size > 500_000) this.#ids.clear();
     for (const event of events) {
       if (this.#ids.has(event.id)) this.charge('repeated', `id ${event.id} of ${event.subject}`);
       this.#ids.add(event.id);
-      this.folded.take(event);
-      if (event.data.op === 't' && event.data.source['snapshot'] === true) this.#emptied.add(event.subject);
-      if (event.data.op === 'r' || event.data.source['snapshot'] === true) continue;
-      const lsn = sortable(String(event.data.source['commit_lsn']));
+      for (const { charge, what } of this.#law.take(event)) this.charge(charge, what);
+      if (event.data.op === 't' && ofSnapshot(event)) this.#emptied.add(event.subject);
+      if (ofSnapshot(event)) continue;
+      const lsn = commitOf(event);
       if (this.#open?.lsn !== lsn) {
         this.#close();
-        if (lsn <= this.#lastLsn)
-          this.charge('wrong', `order: commit ${lsn} after ${this.#lastLsn} (${event.subject})`);
         this.#open = { lsn, events: [] };
-        this.#lastLsn = lsn > this.#lastLsn ? lsn : this.#lastLsn;
       }
       this.#open.events.push(event);
     }
+  }
+
+  /** A gap that was told, or what was before the beginning: the tables begin anew, each with `op:"t"` or with its rows. */
+  excuse(gap: Gap): void {
+    this.#gaps.push(gap);
+    if (gap.from !== '') this.#law.doubt(ALL_TABLES.map(({ subject }) => subject));
   }
 
   /**
@@ -84,6 +108,7 @@ export class Oracle {
   mayMiss(subject: string): void {
     this.#missable.add(subject);
     this.#emptied.delete(subject);
+    this.#law.doubt([subject]);
   }
 
   /** Readers were told to forget the table. */
@@ -96,23 +121,22 @@ export class Oracle {
   }
 
   /**
-   * Everything that was committed has been waited for: what is not there is lost. Begins a new account.
+   * Everything that was committed has been waited for: what is not there and in no gap is lost. Begins a new account.
    *
    * @param tables what the source holds now
-   * @param excusedUntil transactions committed until then may be covered by a new snapshot instead, ms
    */
-  judge(tables: ReadonlyMap<string, Row>, excusedUntil: number | null): Findings {
+  judge(tables: ReadonlyMap<string, Row>): Findings {
     this.#close();
     let excused = 0;
+    const gaps = this.#gaps.splice(0);
+    const isExcused = (one: Transaction): boolean => gaps.some((gap) => mayLieIn(gap, one));
     for (const one of this.ledger.missing()) {
-      if (excusedUntil !== null && one.committedAt <= excusedUntil) {
-        excused++;
-        this.ledger.excuse([one]);
-      } else this.charge('lost', `transaction ${one.id} (${one.changes.length} changes)`);
+      if (isExcused(one)) excused++;
+      else this.charge('lost', `transaction ${one.id} (${one.changes.length} changes)`);
     }
     this.ledger.excuse(this.ledger.missing());
     for (const { one, found } of this.#short.splice(0)) {
-      if (excusedUntil !== null && one.committedAt <= excusedUntil) excused++;
+      if (isExcused(one)) excused++;
       else this.charge('torn', `transaction ${one.id}: ${found} of ${one.changes.length} changes`);
     }
     for (const subject of this.#missable)
@@ -120,7 +144,7 @@ export class Oracle {
     this.#missable.clear();
     this.#compare(tables);
     const findings = { ...this.#found, changes: this.#changes, transactions: this.#transactions, excused };
-    this.#found = { lost: [], phantom: [], torn: [], repeated: [], wrong: [] };
+    this.#found = nothing();
     this.#changes = 0;
     this.#transactions = 0;
     return findings;
@@ -190,16 +214,29 @@ export class Oracle {
   }
 }
 
+/** Its commit lies between what its writer has seen of the WAL before and after it. */
+const mayLieIn = ({ from, to }: Gap, { began, ended }: Transaction): boolean =>
+  began < to && (ended === null || ended > from);
+
 /** What is not the same in the folded log and in the tables. */
 export function comparison(folded: ReadonlyMap<string, Row>, tables: ReadonlyMap<string, Row>): string[] {
   const lines: string[] = [];
-  for (const [key, row] of tables) {
-    const got = folded.get(key);
-    if (got === undefined) lines.push(`${key}: in the table, not in the folded log`);
-    else if (rowText(got) !== rowText(row)) lines.push(`${key}: folded ${rowText(got)}, table ${rowText(row)}`);
+  for (const [place, row] of tables) {
+    const line = unlike(folded, place, row);
+    if (line !== null) lines.push(line);
   }
-  for (const key of folded.keys()) if (!tables.has(key)) lines.push(`${key}: in the folded log, not in the table`);
+  for (const place of folded.keys()) if (!tables.has(place)) lines.push(`${place}: ${TOO_MUCH}`);
   return lines;
+}
+
+export const TOO_MUCH = 'in the folded log, not in the table';
+
+/** `null`: the folded log has this row of a table. */
+export function unlike(folded: ReadonlyMap<string, Row>, place: string, row: Row): string | null {
+  const got = folded.get(place);
+  if (got === undefined) return `${place}: in the table, not in the folded log`;
+  const [is, wanted] = [rowText(got), rowText(row)];
+  return is === wanted ? null : `${place}: folded ${is}, table ${wanted}`;
 }
 
 /** `null`: it is the change that was made. */

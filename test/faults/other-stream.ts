@@ -1,55 +1,136 @@
 /** A second stream, made while the first one runs, and killed while it is made. */
+import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
-import { fold, repeatedIds } from '../log.js';
+import type { LogEvent } from '../log.js';
 import { makeStream } from '../shop.js';
 import type { Injected } from './fault.js';
-import { comparison } from './oracle.js';
+import { LogLaw, ofSnapshot } from './log-law.js';
+import { TOO_MUCH, unlike } from './oracle.js';
+import type { Random } from './random.js';
 import type { Scene } from './scene.js';
-import { TABLES, tableRows } from './tables.js';
+import type { Row } from './rows.js';
+import { ALL_TABLES, placeOf, rowPages, TABLES, type Table } from './tables.js';
+import { churn, makeVast, VAST, VAST_TABLES } from './vast.js';
 
-export const makeOther = (scene: Scene, step: string): Promise<string> =>
-  makeStream(scene.stack, {
+/** One that reads what the scene's own stream reads, or more. */
+export interface Other {
+  readonly id: string;
+  readonly tables: readonly Table[];
+  /** Lets the changes of its own tables end. */
+  calm(): Promise<void>;
+}
+
+/** @param vast also a table of several chunks, whose rows change meanwhile; not where there is no time for it */
+export async function makeOther(scene: Scene, step: string, vast: Random | null = null): Promise<Other> {
+  const large = vast === null || scene.options.hasty === true ? null : vast;
+  if (large !== null) await makeVast(scene);
+  const id = await makeStream(scene.stack, {
     name: `other ${step} ${Date.now()}`,
     connectionId: scene.connectionId,
     pipelineId: scene.pipelineId,
-    config: { tables: ['public.*'], heartbeat_interval: '2s' },
+    config: { tables: ['public.*', ...(large === null ? [] : [VAST_TABLES])], heartbeat_interval: '2s' },
   });
+  if (large === null) return { id, tables: ALL_TABLES, calm: () => Promise.resolve() };
+  return { id, tables: [...ALL_TABLES, VAST], calm: churn(scene, large) };
+}
 
-export async function otherStream(scene: Scene, step: string, count: number): Promise<Injected> {
-  const id = await makeOther(scene, step);
+export async function otherStream(
+  scene: Scene,
+  step: string,
+  count: number,
+  vast: Random | null = null,
+): Promise<Injected> {
+  const other = await makeOther(scene, step, vast);
   const ended = scene.arm(step, count);
-  await scene.start(undefined, id);
+  await scene.start(undefined, other.id);
   await ended();
   const overAt = Date.now();
-  await scene.running(id);
-  await scene.snapshotDone(id);
-  const wrong = await equalsTables(scene, id);
-  await deleted(scene, id, wrong);
+  await scene.running(other.id);
+  await scene.snapshotDone(other.id);
+  const wrong = await equalsTables(scene, other);
+  await deleted(scene, other.id, wrong);
   return { overAt, wrong: wrong.map((what) => `the other stream: ${what}`) };
 }
 
-/** Its log, folded, is the tables; its ids are unique. */
-export async function equalsTables(scene: Scene, id: string): Promise<string[]> {
+/** Its log, read to its end more than once. */
+class OtherLog {
+  readonly law = new LogLaw();
+  readonly wrong: string[] = [];
+  readonly #ids = new Set<string>();
+  #events = 0;
+  #after: string | null = null;
+
+  constructor(
+    private readonly scene: Scene,
+    private readonly other: Other,
+    /** It has a gap that was told: what it said before the first new beginning is in doubt. */
+    private gap: boolean,
+  ) {}
+
+  /** @returns whether the wanted event has come */
+  async has(wanted: (event: LogEvent) => boolean): Promise<boolean> {
+    let found = false;
+    for await (const page of this.scene.log.pages(this.other.id, this.#after))
+      for (const event of page) {
+        this.#after = event.entry;
+        this.#take(event);
+        found ||= wanted(event);
+      }
+    return found;
+  }
+
+  #take(event: LogEvent): void {
+    this.#ids.add(event.id);
+    this.#events++;
+    if (this.gap && event.data.op === 't' && ofSnapshot(event)) {
+      this.gap = false;
+      this.law.doubt(this.other.tables.map(({ subject }) => subject));
+    }
+    for (const { charge, what } of this.law.take(event)) this.wrong.push(`${charge}: ${what}`);
+  }
+
+  get repeated(): string[] {
+    const times = this.#events - this.#ids.size;
+    return times > 0 ? [`${times} ids are there twice`] : [];
+  }
+}
+
+/** Its log, folded, is the tables; its ids are unique; no row of it is stale. @param gap it has one that was told */
+export async function equalsTables(scene: Scene, other: Other, gap = false): Promise<string[]> {
+  await other.calm();
   await scene.load.pause();
   const [, n] = (await scene.load.sentinel()).split(':').map(Number);
-  const events = await eventually(
-    'the last transaction is in the other log',
-    async () => {
-      const found = await scene.log.all(id);
-      const isLast = found.some(
-        ({ subject, data }) =>
-          subject === TABLES.marker.subject && data.after?.['writer'] === 0 && data.after['n'] === n,
-      );
-      return isLast ? found : null;
-    },
-    { timeoutMs: 60_000, everyMs: 200 },
-  );
+  const log = new OtherLog(scene, other, gap);
+  const isLast = ({ subject, data }: LogEvent): boolean =>
+    subject === TABLES.marker.subject && data.after?.['writer'] === 0 && data.after['n'] === n;
+  await eventually('the last transaction is in the other log', () => log.has(isLast), {
+    timeoutMs: 60_000,
+    everyMs: 200,
+  });
   const source = await scene.admin();
-  const rows = await tableRows(source);
+  const different = await differences(source, other.tables, log.law.folded.rows);
   await source.end();
   scene.load.resume();
-  const repeated = repeatedIds(events);
-  return [...comparison(fold(events), rows), ...(repeated > 0 ? [`${repeated} ids are there twice`] : [])];
+  return [...different, ...log.repeated, ...log.wrong];
+}
+
+async function differences(
+  source: Client,
+  tables: readonly Table[],
+  folded: ReadonlyMap<string, Row>,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const places = new Set<string>();
+  for (const one of tables)
+    for await (const page of rowPages(source, one))
+      for (const row of page) {
+        const place = placeOf(one, row);
+        places.add(place);
+        const line = unlike(folded, place, row);
+        if (line !== null) lines.push(line);
+      }
+  for (const place of folded.keys()) if (!places.has(place)) lines.push(`${place}: ${TOO_MUCH}`);
+  return lines;
 }
 
 /** It leaves no slot and no publication behind. Trap 33 */

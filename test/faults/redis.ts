@@ -62,6 +62,8 @@ export const redis: readonly Fault[] = [
     name: 'fail-over to a copy that lags',
     family: FAMILY,
     traps: [2, 5, 26],
+    // The copy is judged from its beginning.
+    scene: { forgetful: false },
     // Nothing is to be told where the source still has what the copy lacks.
     told: { codes: ['offset_gap'], must: false },
     async inject(scene, rng): Promise<Injected> {

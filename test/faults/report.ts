@@ -1,95 +1,115 @@
-/** docs/faults.md: made by the run, each fault a row; rows of faults that were not played this time stay. */
+/** docs/faults.md: made by the runs, each fault a row, each run a line that says of which commit and by which command. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Outcome } from './battery.js';
-import { CHARGES, type Charge } from './oracle.js';
+import { CHARGES } from './oracle.js';
+import { inDoubt, merged, parseRows, tableText, total, type Row } from './table.js';
 
 const FILE = 'docs/faults.md';
-const HEAD = [
-  'fault',
-  'traps',
-  'times',
-  'changes checked',
-  ...CHARGES,
-  'not judged',
-  'told',
-  'median recovery',
-  'worst recovery',
-  'seeds',
-  'date',
-];
 
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
-
-function row(outcomes: readonly Outcome[]): string[] {
-  const { fault } = outcomes[0]!;
-  const rounds = outcomes.flatMap(({ round }) => (round === null ? [] : [round]));
-  const recoveries = rounds.map(({ recoveryMs }) => recoveryMs).sort((a, b) => a - b);
-  const count = (charge: Charge): string =>
-    String(rounds.reduce((sum, { findings }) => sum + findings[charge].length, 0));
-  const codes = new Map<string, number>();
-  for (const { told } of rounds) if (told !== null) codes.set(told, (codes.get(told) ?? 0) + 1);
-  const seeds = outcomes.map(({ seed }) => seed);
-  const [least, most] = [Math.min(...seeds), Math.max(...seeds)];
-  return [
-    `${fault.family}: ${fault.name}`,
-    fault.traps.join(', '),
-    String(outcomes.length),
-    String(rounds.reduce((sum, { findings }) => sum + findings.changes, 0)),
-    ...CHARGES.map(count),
-    String(outcomes.length - rounds.length),
-    [...codes].map(([code, times]) => `${code} (${times})`).join(', ') || '-',
-    recoveries.length === 0 ? '-' : seconds(recoveries[recoveries.length >> 1]!),
-    recoveries.length === 0 ? '-' : seconds(recoveries.at(-1)!),
-    least === most ? String(least) : `${least} to ${most}`,
-    new Date().toISOString().slice(0, 10),
-  ];
+export interface Run {
+  /** As one would type it again. */
+  readonly command: string;
+  /** Rounds that it is to play. */
+  readonly planned: number;
+  readonly scenes: number;
+  /** The whole table is made anew; only rows in doubt stay until they are played again. */
+  readonly anew: boolean;
+  /** Names of all faults that there are. */
+  readonly faults: readonly string[];
+  /** Faults that can't be made on this machine, and why. */
+  readonly leftOut: readonly string[];
 }
 
-/** Rows of an earlier run, by their fault. */
-function earlier(): Map<string, string[]> {
-  const rows = new Map<string, string[]>();
-  if (!existsSync(FILE)) return rows;
-  for (const line of readFileSync(FILE, 'utf8').split('\n')) {
-    const cells = line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim());
-    if (cells.length === HEAD.length && cells[0] !== HEAD[0] && !cells[0]!.startsWith('--')) rows.set(cells[0]!, cells);
+/** Short hash of what is checked out; `+changes` where something else is there than what was committed. */
+function commit(): string {
+  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: 'pipe' }).trim();
+  try {
+    const changes = git('status', '--porcelain', '--', '.', `:!${FILE}`);
+    return git('rev-parse', '--short', 'HEAD') + (changes === '' ? '' : '+changes');
+  } catch {
+    return 'unknown, for it was no checkout';
   }
-  return rows;
 }
 
-export function writeReport(outcomes: readonly Outcome[]): void {
-  const rows = earlier();
-  for (const fault of new Set(outcomes.map((outcome) => outcome.fault)))
-    rows.set(`${fault.family}: ${fault.name}`, row(outcomes.filter((outcome) => outcome.fault === fault)));
-  const sorted = [...rows.values()].sort(([a], [b]) => (a! < b! ? -1 : 1));
-  const total = (column: string): number => sorted.reduce((sum, cells) => sum + Number(cells[HEAD.indexOf(column)]), 0);
-  const text = `# What was broken, and what became of it
+const minutes = (ms: number): string => `${Math.max(1, Math.round(ms / 60_000))} min`;
+
+export class Report {
+  readonly #earlier: readonly Row[];
+  /** Lines of earlier runs, by their number. */
+  readonly #runs: ReadonlyMap<number, string>;
+  readonly #number: number;
+  readonly #commit = commit();
+  readonly #began = new Date();
+
+  constructor(private readonly run: Run) {
+    const { rows, runs } = read();
+    this.#earlier = rows;
+    this.#runs = runs;
+    this.#number = Math.max(0, ...runs.keys()) + 1;
+  }
+
+  /** Called after each round: a run that is ended early has written what it saw. */
+  write(outcomes: readonly Outcome[]): void {
+    const rows = merged(this.#earlier, outcomes, this.#number, this.run.anew);
+    const runs = new Map([...this.#runs, [this.#number, this.#line(outcomes.length)]]);
+    const used = [...runs].filter(([number]) => rows.some((row) => row.run === String(number)));
+    mkdirSync('docs', { recursive: true });
+    const never = this.run.faults.filter((name) => !rows.some((row) => row.fault === name));
+    writeFileSync(FILE, text(rows, used, never));
+  }
+
+  #line(played: number): string {
+    const { command, planned, scenes, leftOut } = this.run;
+    const day = this.#began.toISOString().slice(0, 10);
+    const took = minutes(Date.now() - this.#began.getTime());
+    const rounds = played === planned ? `all ${played} rounds in ${took}` : `${played} of ${planned} rounds: not ended`;
+    const beside = scenes === 1 ? '' : `, ${scenes} scenes at once`;
+    const without = leftOut.length === 0 ? '' : `; left out: ${leftOut.join(', ')}`;
+    return `\`${command}\`, commit ${this.#commit}, ${day}, ${rounds}${beside}${without}`;
+  }
+}
+
+/** Rounds in doubt: charged or not judged, and not played again since. */
+export const doubtful = (): { readonly fault: string; readonly seed: number }[] =>
+  read().rows.flatMap((row) => inDoubt(row).map((seed) => ({ fault: row.fault, seed })));
+
+function read(): { rows: Row[]; runs: Map<number, string> } {
+  const known = existsSync(FILE) ? readFileSync(FILE, 'utf8') : '';
+  const runs = [...known.matchAll(/^- run (\d+): (.*)$/gm)].map(([, number, line]) => [Number(number), line!] as const);
+  return { rows: parseRows(known), runs: new Map(runs) };
+}
+
+function text(rows: readonly Row[], runs: readonly (readonly [number, string])[], never: readonly string[]): string {
+  return `# What was broken, and what became of it
 
 Generated by \`npm run test:faults\`; not edited by hand. To make it again: \`npm run test:faults -- --long\`; one row:
-\`npm run test:faults -- --only "NAME" --seed N\`. Rows of faults that a run does not play stay as they were.
+\`npm run test:faults -- --only "NAME" --seed N\`.
 
 Several writers change tables at the source (inserts, updates, deletes, changed keys, rollbacks, savepoints, commits that
 touch each other, TOAST values, truncates, transactions of 20,000 rows) and know of each transaction whether it was
-committed and what it changed. Something is broken at a random, seeded moment. Then the log is compared with what they know.
+committed and what it changed. Something is broken at a random, seeded moment. Then the log is compared with what they
+know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in several chunks at once while it changes.
 
 - **lost**: committed and not in the log. **phantom**: in the log and never committed. **torn**: a transaction that is there
-  in part or in pieces. **repeated**: an id or a transaction that is there twice. **wrong**: another change than the one that
-  was made, another order, a table that the folded log does not give, a status or a count that is not true.
-- **not judged**: rounds that did not come to a verdict, for instance because the stream did not come back in 2 minutes.
+  in part or in pieces, or has rows of a snapshot inside. **repeated**: an id or a transaction that is there twice.
+  **wrong**: another change than the one that was made, another row from before, another order, a row of a snapshot that is
+  older than the log, a table that the folded log does not give, a status or a count that is not true.
+- **not judged**: rounds that did not come to a verdict, for instance because the stream did not come back in 2 minutes, and
+  did not when they were played again. **played again**: rounds that came to one the second time.
 - **told**: what is gone at the source or in the log can't be mended by trying again. The stream says so with this code, and
-  \`start\` with \`{"onLostPosition":"resnapshot"}\` makes the folded log the tables again. Transactions of such a gap count as
-  lost only if that does not hold.
+  \`start\` with \`{"onLostPosition":"resnapshot"}\` makes the folded log the tables again. Transactions between the log's
+  last commit and the place where the new slot begins count as lost only if that does not hold.
 - **recovery**: from the end of the fault until a change that was committed after it is durable in the log. A worker that is
   killed holds its lease for up to 9 s: that is most of it where one worker runs.
+- **seeds in doubt**: of rounds that were charged or not judged. Their row stays until they were played again.
 
-In all: ${total('times')} faults, ${total('changes checked')} changes checked, ${CHARGES.map((charge) => `${total(charge)} ${charge}`).join(', ')}.
+In all: ${total(rows, 'times')} faults, ${total(rows, 'changes checked')} changes checked, ${CHARGES.map((charge) => `${total(rows, charge)} ${charge}`).join(', ')}, ${total(rows, 'not judged')} not judged.
 
-| ${HEAD.join(' | ')} |
-| ${HEAD.map((name) => (['fault', 'traps', 'told', 'seeds', 'date'].includes(name) ? '---' : '--:')).join(' | ')} |
-${sorted.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
+${tableText(rows)}
+${never.length === 0 ? '' : `\nNot played: ${never.join('; ')}.\n`}
+The runs that made these rows:
+
+${runs.map(([number, line]) => `- run ${number}: ${line}`).join('\n')}
 `;
-  mkdirSync('docs', { recursive: true });
-  writeFileSync(FILE, text);
 }

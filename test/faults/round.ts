@@ -33,11 +33,7 @@ export async function playRound(scene: Scene, fault: Fault, seed: number): Promi
   for (const what of injected.wrong ?? []) scene.oracle.charge('wrong', what);
   const told = await toldError(scene, fault);
   if (told !== null) {
-    await scene.start({ onLostPosition: 'resnapshot' });
-    overAt = Date.now();
-    await scene.running();
-    await scene.snapshotDone();
-    scene.excusedUntil = Date.now();
+    overAt = await scene.startAnew({ onLostPosition: 'resnapshot' });
   }
   const recoveryMs = await recovery(scene, overAt);
   const findings = await verdict(scene);
@@ -104,8 +100,7 @@ export async function verdict(scene: Scene): Promise<Findings> {
   const { status, last_error: error } = await scene.stream();
   if (status !== 'running') scene.oracle.charge('wrong', `the stream says ${status} (${error?.code})`);
   await totals(scene);
-  const findings = scene.oracle.judge(rows, scene.excusedUntil);
-  scene.excusedUntil = null;
+  const findings = scene.oracle.judge(rows);
   scene.load.resume();
   return findings;
 }

@@ -1,6 +1,6 @@
 /** The log of a scene as a consumer reads it: in Redis, or in Kafka. */
 import type { Redis } from 'ioredis';
-import { logKey, readLog, type LogEvent } from '../log.js';
+import { logKey, logPages, readLog, type LogEvent } from '../log.js';
 
 export interface Read {
   readonly event: LogEvent;
@@ -16,12 +16,11 @@ export interface SceneLog {
   read(streamId: string): Promise<readonly Read[]>;
   /** Begins at its beginning again. */
   again(): void;
-  /** Everything in the log of any stream of the scene. */
-  all(streamId: string): Promise<readonly LogEvent[]>;
+  /** What is in the log of any stream of the scene. @param after the entry of the last event that was read; `null`: all */
+  pages(streamId: string, after: string | null): AsyncIterable<readonly LogEvent[]>;
   fate(streamId: string): Promise<Fate>;
   /** Takes out of the log what was read, where that can be done. */
   trim(streamId: string): Promise<void>;
-  end(): Promise<void>;
 }
 
 /** @param redis asked each time: a fail-over gives another one */
@@ -36,7 +35,7 @@ export function redisSceneLog(redis: () => Redis): SceneLog {
     again() {
       last = null;
     },
-    all: (streamId) => readLog(redis(), streamId),
+    pages: (streamId, after) => logPages(redis(), streamId, after),
     async fate(streamId) {
       const ttl = await redis().ttl(logKey(streamId));
       return ttl === -2 ? 'gone' : ttl === -1 ? 'kept' : 'expires';
@@ -44,6 +43,5 @@ export function redisSceneLog(redis: () => Redis): SceneLog {
     async trim(streamId) {
       if (last !== null) await redis().xtrim(logKey(streamId), 'MINID', '~', last);
     },
-    end: () => Promise.resolve(),
   };
 }

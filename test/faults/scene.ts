@@ -1,22 +1,27 @@
 /** The world of the battery: three servers, each behind a network of its own, the product, one stream, and its load. */
 import { existsSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Client } from 'pg';
-import { eventually, startPostgres, startProxy, startRedis, tempDir, type Proxy } from '@planasonix/testing';
+import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
-import { makeConnection, makePipeline, makeStream } from '../shop.js';
-import { startStack, type Answer, type Stack } from '../stack.js';
+import type { Answer, Stack } from '../stack.js';
 import { Ledger } from './ledger.js';
-import { KafkaScene } from './kafka-scene.js';
+import type { KafkaScene } from './kafka-scene.js';
 import { Load } from './load.js';
+import { sortable } from './log-law.js';
 import { Oracle } from './oracle.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
-import { mountSmallDisk, type SmallDisk } from './small-disk.js';
-import { makeTables } from './tables.js';
-
-type Postgres = Awaited<ReturnType<typeof startPostgres>>;
-type RedisServer = Awaited<ReturnType<typeof startRedis>>;
+import {
+  endServers,
+  startProduct,
+  startServers,
+  type Network,
+  type Postgres,
+  type Product,
+  type RedisServer,
+  type Servers,
+} from './servers.js';
+import type { SmallDisk } from './small-disk.js';
 
 export interface SceneOptions {
   readonly seed: number;
@@ -43,37 +48,45 @@ interface Arrival {
   readonly durableAt: number;
 }
 
-export interface Network {
-  readonly source: Proxy;
-  readonly redis: Proxy;
-  readonly store: Proxy;
-}
-
-export class Scene {
+export class Scene implements Servers {
   readonly ledger: Ledger;
   oracle: Oracle;
-  /** What was committed until then may stand in the rows of a snapshot only, ms. */
-  excusedUntil: number | null = null;
   readonly log: SceneLog;
   #entries = 0;
   #clients: Client[] = [];
   #arrivals: Arrival[] = [];
 
+  readonly source: Postgres;
+  readonly store: Postgres;
+  redisServer: RedisServer;
+  readonly network: Network;
+  readonly disk: SmallDisk | null;
+  readonly kafka: KafkaScene | null;
+  readonly stack: Stack;
+  readonly connectionId: string;
+  readonly pipelineId: string;
+  readonly streamId: string;
+  readonly #crashFile: string;
+  redis: Redis;
+
   private constructor(
     readonly options: SceneOptions,
-    readonly source: Postgres,
-    readonly store: Postgres,
-    public redisServer: RedisServer,
-    readonly network: Network,
-    readonly disk: SmallDisk | null,
-    readonly stack: Stack,
-    readonly crashFile: string,
-    readonly connectionId: string,
-    readonly pipelineId: string,
-    readonly streamId: string,
-    public redis: Redis,
-    readonly kafka: KafkaScene | null,
+    servers: Servers,
+    product: Product,
   ) {
+    const { source, kafka } = servers;
+    this.source = source;
+    this.store = servers.store;
+    this.redisServer = servers.redisServer;
+    this.network = servers.network;
+    this.disk = servers.disk;
+    this.kafka = kafka;
+    this.stack = product.stack;
+    this.connectionId = product.connectionId;
+    this.pipelineId = product.pipelineId;
+    this.streamId = product.streamId;
+    this.#crashFile = product.crashFile;
+    this.redis = this.redisServer.client();
     this.log = kafka ?? redisSceneLog(() => this.redis);
     this.ledger = new Ledger(options.forgetful);
     this.oracle = new Oracle(this.ledger, options.forgetful);
@@ -87,67 +100,14 @@ export class Scene {
   readonly load: Load;
 
   static async open(options: SceneOptions): Promise<Scene> {
-    const disk = options.diskMib === undefined ? null : mountSmallDisk(options.diskMib);
-    const [source, store, redisServer, kafka] = await Promise.all([
-      startPostgres({
-        ...(disk === null ? {} : { dir: disk.dir }),
-        config: { wal_sender_timeout: '10s', max_wal_size: '1GB' },
-      }),
-      startPostgres(),
-      startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
-      options.kafkaNodes === undefined ? null : KafkaScene.open(options.kafkaNodes),
-    ]);
-    const network: Network = {
-      source: await startProxy({ targetPort: source.port }),
-      redis: await startProxy({ targetPort: redisServer.port }),
-      store: await startProxy({ targetPort: store.port }),
-    };
-    for (const [server, database] of [
-      [source, 'src'],
-      [store, 'meta'],
-    ] as const) {
-      const admin = await server.connect();
-      await admin.query(`CREATE DATABASE ${database}`);
-      await admin.end();
-    }
-    const client = await source.connect('src');
-    await makeTables(client);
-    await client.end();
-    const crashFile = path.join(tempDir('crash'), 'at');
-    const stack = await startStack({
-      databaseUrl: store.url('meta').replace(`:${store.port}/`, `:${network.store.port}/`),
-      redisUrl: `redis://127.0.0.1:${network.redis.port}`,
-      env: { CRASH_FILE: crashFile, WORKERS: String(options.workers ?? 1), ...options.env },
+    const servers = await startServers(options);
+    const product = await startProduct(servers, options).catch(async (error: unknown) => {
+      await endServers(servers);
+      throw error;
     });
-    const { host, port } = network.source;
-    const connectionId = await makeConnection(stack, { host, port, password: source.password }, 'src');
-    const pipelineId = await makePipeline(stack, 'battery', await outputOf(stack, kafka));
-    const streamId = await makeStream(stack, {
-      name: 'battery',
-      connectionId,
-      pipelineId,
-      config: { tables: ['public.*'], heartbeat_interval: '2s' },
-    });
-    const redis = redisServer.client();
-    const scene = new Scene(
-      options,
-      source,
-      store,
-      redisServer,
-      network,
-      disk,
-      stack,
-      crashFile,
-      connectionId,
-      pipelineId,
-      streamId,
-      redis,
-      kafka,
-    );
+    const scene = new Scene(options, servers, product);
     scene.load.resume();
-    await scene.start();
-    await scene.snapshotDone();
-    scene.excusedUntil = Date.now();
+    await scene.startAnew();
     return scene;
   }
 
@@ -171,6 +131,34 @@ export class Scene {
   async start(body?: object, id = this.streamId): Promise<void> {
     const answer = await this.ask('POST', `/api/streams/${id}/start`, body ?? {});
     if (answer.status !== 200) throw new Error(`start: ${answer.status} ${answer.text}`);
+  }
+
+  /**
+   * Starts it with all rows to be read, and waits until they are. What was committed behind the log's last commit and
+   * before the place where its slot begins now stands in these rows only. @returns when it was started, ms
+   */
+  async startAnew(body?: object): Promise<number> {
+    await this.read();
+    const [before] = await this.sourceQuery<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    const source = await this.admin();
+    // Before it is read from, a slot has confirmed the place where it begins.
+    const beginning = eventually(
+      'its slot begins anew',
+      async () => {
+        const { rows } = await source.query<{ lsn: string }>(
+          'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2',
+          [this.slot, before!.lsn],
+        );
+        return rows[0]?.lsn;
+      },
+      { timeoutMs: 90_000, everyMs: 5 },
+    );
+    const [lsn, startedAt] = await Promise.all([beginning, this.start(body).then(() => Date.now())]);
+    await source.end();
+    this.oracle.excuse({ from: this.oracle.commit, to: sortable(lsn) });
+    await this.running();
+    await this.snapshotDone();
+    return startedAt;
   }
 
   async command(verb: 'stop' | 'pause' | 'resume', id = this.streamId): Promise<void> {
@@ -238,7 +226,7 @@ export class Scene {
     this.log.again();
     this.#entries = 0;
     this.ledger.unsee();
-    this.oracle = new Oracle(this.ledger, this.options.forgetful);
+    this.oracle = this.oracle.anew();
   }
 
   /** At the source, on a direct way. */
@@ -283,9 +271,9 @@ export class Scene {
 
   /** Arms a crash point; resolves with a function that waits until a process has ended there. */
   arm(step: string, count: number): () => Promise<void> {
-    writeFileSync(this.crashFile, `${step}:${count}`);
+    writeFileSync(this.#crashFile, `${step}:${count}`);
     return () =>
-      eventually(`a process ends at ${step}:${count}`, () => !existsSync(this.crashFile), {
+      eventually(`a process ends at ${step}:${count}`, () => !existsSync(this.#crashFile), {
         timeoutMs: 40_000,
         everyMs: 10,
       }).then(() => (this.options.hasty === true ? this.endDeadLeases() : undefined));
@@ -306,28 +294,13 @@ export class Scene {
   }
 
   async end(): Promise<void> {
-    await this.load.stop();
-    await this.stack.stop();
-    await Promise.allSettled(this.#clients.map((client) => client.end()));
-    this.redis.disconnect();
-    await Promise.allSettled([
-      this.log.end(),
-      this.redisServer.stop(),
-      this.source.stop('immediate'),
-      this.store.stop('immediate'),
-      ...Object.values(this.network).map((proxy: Proxy) => proxy.stop()),
-    ]);
-    this.disk?.unmount();
+    try {
+      await this.load.stop();
+      await this.stack.stop();
+    } finally {
+      await Promise.allSettled(this.#clients.map((client) => client.end()));
+      this.redis.disconnect();
+      await endServers(this);
+    }
   }
-}
-
-/** Large enough that nothing waits for room. */
-const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } };
-
-async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
-  if (kafka === null) return IN_REDIS;
-  const config = { brokers: kafka.brokers };
-  const made = await stack.api('POST', '/api/connections', { name: 'log', type: 'kafka', config });
-  if (made.status !== 201) throw new Error(`connection of the log: ${made.status} ${made.text}`);
-  return kafka.output(made.id);
 }

@@ -1,100 +1,105 @@
-/** `npm run soak`: load with random faults for as long as is wanted; a line each minute, the verdict at the end. */
-import { readFileSync } from 'node:fs';
+/**
+ * `npm run soak`: load for as long as is wanted. First random faults; then, for the last third, none, so that every process
+ * lives long enough to show whether its memory grows. A line each minute, a picture and the verdict at the end.
+ */
 import { FAMILIES } from './families.js';
 import type { Fault } from './fault.js';
 import { readFlags } from './flags.js';
+import { Lives, plot, verdictOf } from './memory.js';
 import { CHARGES } from './oracle.js';
 import { random } from './random.js';
-import { isClean, playRound, type Round } from './round.js';
-import { APPS, Scene, type App } from './scene.js';
+import { isClean, playRound, verdict, type Round } from './round.js';
+import { APPS, Scene } from './scene.js';
 
 /** Faults after which everything goes on by itself, in the usual scene and over the same log. */
 const fits = ({ scene, told, missing }: Fault): boolean =>
   scene === undefined && told === undefined && (missing?.() ?? null) === null;
 
-/** Memory is flat where the median of the last third is at most this much of that of the second third. */
-const FLAT = 1.2;
-/** What the garbage collector leaves lying now and then, MiB. */
-const NOISE_MIB = 25;
-
-type Memory = Readonly<Record<App, number>>;
-
-function memory(scene: Scene): Memory {
-  const of = (app: App): number =>
-    scene.pids(app).reduce((sum, pid) => sum + residentKib(pid), 0) / 1024 / Math.max(1, scene.pids(app).length);
-  return Object.fromEntries(APPS.map((app) => [app, Math.round(of(app))])) as Record<App, number>;
-}
-
-function residentKib(pid: number): number {
-  try {
-    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-const median = (of: readonly number[]): number => [...of].sort((a, b) => a - b)[of.length >> 1] ?? 0;
-
-/** Lines of a minute each below which nothing is said of memory. */
-const LEAST_SAMPLES = 6;
-
-/** The first third is for caches and compilers to fill up. */
-export function isFlat(samples: readonly number[]): boolean {
-  const third = Math.floor(samples.length / 3);
-  const [middle, last] = [samples.slice(third, 2 * third), samples.slice(-third)];
-  return third === 0 || median(last) <= Math.max(median(middle) * FLAT, median(middle) + NOISE_MIB);
-}
+/** Of the time, without faults. */
+const CALM = 1 / 3;
+/** However short the whole is: a life has to be long enough to be judged, ms. */
+const LEAST_CALM_MS = 160_000;
+const LOOK_EVERY_MS = 2000;
+const MINUTE = 60_000;
 
 export async function soak(args: readonly string[], say: (line: string) => void): Promise<number> {
-  const { minutes, seed, only } = readFlags(args, { minutes: 10, seed: 1, only: '' });
+  const flags = readFlags(args, { minutes: 10, seed: 1, only: '', bound: 60 });
+  const { minutes, seed, only, bound } = flags;
   const faults = FAMILIES.flat().filter((one) => fits(one) && `${one.family}/${one.name}`.includes(only));
   if (faults.length === 0) throw new Error(`no fault of the soak is named ${only}`);
   const rng = random(seed, 'soak');
   const scene = await Scene.open({ seed, forgetful: true });
-  const samples: Memory[] = [];
-  const rounds: Round[] = [];
   const began = Date.now();
-  const over = began + minutes * 60_000;
+  const calmFrom = began + minutes * MINUTE - Math.max(minutes * MINUTE * CALM, LEAST_CALM_MS);
+  const lives = new Lives();
+  const look = (): void => APPS.forEach((app) => lives.look(app, scene.pids(app), Date.now() - began));
+  const looking = setInterval(look, LOOK_EVERY_MS);
+  const rounds: Round[] = [];
+  let next = began + MINUTE;
   const minute = async (): Promise<void> => {
-    const events = scene.entries;
+    if (Date.now() < next) return;
+    next = began + (Math.floor((Date.now() - began) / MINUTE) + 1) * MINUTE;
     const lag = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.lag_seconds as number;
-    const now = memory(scene);
-    samples.push(now);
-    const at = Math.round((Date.now() - began) / 60_000);
-    const kept = APPS.map((app) => `${app} ${now[app]} MiB`).join(', ');
-    say(`minute ${at}: ${events} events, lag ${lag.toFixed(1)} s, ${rounds.length} faults; ${kept}`);
+    const kept = APPS.map((app) => `${app} ${last(lives, app)} MiB`).join(', ');
+    const at = Math.round((Date.now() - began) / MINUTE);
+    say(`minute ${at}: ${scene.entries} events, lag ${lag.toFixed(1)} s, ${rounds.length} faults; ${kept}`);
   };
   let failure: string | null = null;
+  let changes = 0;
   try {
-    let next = began + 60_000;
-    for (let i = 0; Date.now() < over && failure === null; i++) {
-      const fault = rng.pick(faults);
-      const round = await playRound(scene, fault, seed + i);
+    for (let i = 0; Date.now() < calmFrom && failure === null; i++) {
+      const round = await playRound(scene, rng.pick(faults), seed + i);
       rounds.push(round);
+      changes += round.findings.changes;
       await scene.trim();
       say(`  ${round.fault} (seed ${round.seed}): recovery ${(round.recoveryMs / 1000).toFixed(2)} s`);
-      if (!isClean(round))
-        failure = CHARGES.flatMap((charge) => round.findings[charge])
-          .slice(0, 5)
-          .join('\n');
-      // Most of the time nothing is broken: a system that leaks has the time to show it.
+      if (!isClean(round)) failure = charges(round.findings);
       await scene.load.goOn(rng.between(2000, 10_000));
-      for (; Date.now() >= next; next += 60_000) await minute();
+      await minute();
     }
+    say(`${rounds.length} faults; from here on none`);
+    while (Date.now() < began + minutes * MINUTE && failure === null) {
+      await scene.load.goOn(5000);
+      await scene.read();
+      await scene.trim();
+      await minute();
+    }
+    const findings = failure === null ? await verdict(scene) : null;
+    changes += findings?.changes ?? 0;
+    if (findings !== null) failure = charges(findings);
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   } finally {
+    clearInterval(looking);
     if (failure !== null) say(`the product's log: ${scene.stack.logFile}`);
     await scene.end();
   }
-  const grown = APPS.filter((app) => !isFlat(samples.map((one) => one[app])));
-  const measured = samples.length >= LEAST_SAMPLES;
-  const changes = rounds.reduce((sum, { findings }) => sum + findings.changes, 0);
   say(
-    `oracle: ${changes} changes checked in ${rounds.length} faults; ${failure ?? 'nothing lost, phantom, torn, repeated or wrong'}`,
+    `oracle: ${changes} changes checked, ${rounds.length} faults; ${failure ?? 'nothing is lost, phantom, torn, repeated or wrong'}`,
   );
-  say(
-    `memory: ${!measured ? `not measured in ${samples.length} minutes, ${LEAST_SAMPLES} at least` : grown.length === 0 ? 'flat' : `not flat: ${grown.join(', ')}`}`,
-  );
-  return failure === null && grown.length === 0 ? 0 : 1;
+  const flat = memory(lives, Date.now() - began, bound, say);
+  return failure === null && flat ? 0 : 1;
+}
+
+function charges(findings: Round['findings']): string | null {
+  const lines = CHARGES.flatMap((charge) => findings[charge].map((what) => `${charge}: ${what}`));
+  return lines.length === 0 ? null : lines.slice(0, 5).join('\n');
+}
+
+const last = (lives: Lives, app: string): number =>
+  Math.round(lives.all.findLast((life) => life.app === app)?.samples.at(-1)?.mib ?? 0);
+
+/** @returns whether every app was measured and none has grown by more than `bound` MiB an hour */
+function memory(lives: Lives, until: number, bound: number, say: (line: string) => void): boolean {
+  for (const app of APPS) say(plot(app, lives.all, until));
+  const verdicts = APPS.map((app) => verdictOf(app, lives.all, bound));
+  for (const { app, lives: judged, hours, grownMib, flat } of verdicts) {
+    const grew = `${grownMib.toFixed(1)} MiB in ${Math.round(hours * 60)} minutes of ${judged} ${judged === 1 ? 'life' : 'lives'}`;
+    const rate = `${(grownMib / hours).toFixed(1)} MiB an hour`;
+    const said = flat ? 'flat' : `not flat: ${bound} are allowed`;
+    say(
+      `memory of ${app}: ${judged === 0 ? 'not measured, no process lived long enough' : `${grew}, ${rate}: ${said}`}`,
+    );
+  }
+  return verdicts.every(({ flat, lives: judged }) => flat && judged > 0);
 }

@@ -16,6 +16,8 @@ export interface Statement {
 export interface Returned {
   readonly row: Row;
   readonly inserted?: boolean;
+  /** The end of the WAL when it was written, of `mark` alone. */
+  readonly lsn?: string;
 }
 
 export interface Plan {
@@ -43,7 +45,7 @@ const gone = (of: Table) => (rows: readonly Returned[]) =>
 
 /** The first statement of each transaction. */
 export const mark = (writer: number, n: number): Statement => ({
-  sql: `UPDATE ${TABLES.marker.name} AS t SET n = $2 WHERE writer = $1 RETURNING to_jsonb(t) AS row`,
+  sql: `UPDATE ${TABLES.marker.name} AS t SET n = $2 WHERE writer = $1 RETURNING to_jsonb(t) AS row, pg_current_wal_insert_lsn()::text AS lsn`,
   values: [writer, n],
   effect: made(TABLES.marker, 'u'),
 });

@@ -45,6 +45,9 @@ export const TABLES = {
 
 export const ALL_TABLES: readonly Table[] = Object.values(TABLES);
 
+/** Tables whose updates and deletes say the whole row from before: REPLICA IDENTITY FULL. */
+export const WITH_OLD_ROWS: ReadonlySet<string> = new Set([TABLES.whole.subject]);
+
 /** A table that is dropped under a reader that has not come to its last changes. It ends empty. */
 export const DOOMED = {
   create: 'CREATE TABLE public.doomed (id int PRIMARY KEY)',
@@ -69,12 +72,26 @@ export async function makeTables(source: Client): Promise<void> {
 export const keyText = (of: Table, row: Row): string =>
   JSON.stringify(Object.fromEntries(of.key.map((column) => [column, row[column]])));
 
+const PAGE_ROWS = 2000;
+
+/** The rows of a table as one snapshot sees them, some at a time: whoever reads millions stays able to do other things. */
+export async function* rowPages(source: Client, { name }: Table): AsyncGenerator<readonly Row[]> {
+  await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  await source.query(`DECLARE pages CURSOR FOR SELECT to_jsonb(one) AS row FROM ${name} one`);
+  for (let rows: readonly { row: Row }[] | null = null; rows === null || rows.length === PAGE_ROWS;) {
+    rows = (await source.query<{ row: Row }>(`FETCH ${PAGE_ROWS} FROM pages`)).rows;
+    yield rows.map(({ row }) => row);
+  }
+  await source.query('COMMIT');
+}
+
+/** A row as the folded log names it: subject and key. */
+export const placeOf = (of: Table, row: Row): string => `${of.subject} ${keyText(of, row)}`;
+
 /** What the tables hold now: subject and key → row. */
 export async function tableRows(source: Client, tables: readonly Table[] = ALL_TABLES): Promise<Map<string, Row>> {
   const rows = new Map<string, Row>();
-  for (const one of tables) {
-    const found = await source.query<{ row: Row }>(`SELECT to_jsonb(t) AS row FROM ${one.name} t`);
-    for (const { row } of found.rows) rows.set(`${one.subject} ${keyText(one, row)}`, row);
-  }
+  for (const one of tables)
+    for await (const page of rowPages(source, one)) for (const row of page) rows.set(placeOf(one, row), row);
   return rows;
 }

@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Change, Ledger } from './ledger.js';
+import { sortable } from './log-law.js';
 import { mark, plan, type Plan, type Returned, type Statement } from './statements.js';
 import { TABLES } from './tables.js';
 
@@ -85,13 +86,16 @@ export class Writer {
     const client = await this.#connected();
     if (client === null) return 'stopped';
     let changes: Change[] = [];
+    let began: string | null = null;
     const marks: number[] = [];
     // From here on the server may have committed it, whether or not it lives to say so.
     let asked = tiny;
     try {
       if (!tiny) await client.query('BEGIN');
       for (const statement of statements) {
-        const made = await this.#execute(client, statement);
+        const rows = (await client.query<Returned>(statement.sql, statement.values as unknown[])).rows;
+        const made = statement.effect?.(rows) ?? [];
+        if (rows[0]?.lsn !== undefined) began = sortable(rows[0].lsn);
         if (statement.savepoint === 'open') marks.push(changes.length);
         else if (statement.savepoint !== undefined) {
           const at = marks.pop()!;
@@ -101,23 +105,18 @@ export class Writer {
       asked ||= end === 'commit';
       if (!tiny) await client.query(end === 'commit' ? 'COMMIT' : 'ROLLBACK');
       if (end === 'commit') {
-        ledger.committed(id, changes);
+        ledger.committed(id, changes, began);
         return 'committed';
       }
     } catch {
       await client.query('ROLLBACK').catch(() => this.#drop());
       if (asked && (await this.#wasCommitted(n))) {
-        ledger.committed(id, tiny ? this.#marked(n) : changes);
+        ledger.committed(id, tiny ? this.#marked(n) : changes, began);
         return 'committed';
       }
     }
     ledger.rolledBack(id);
     return 'rolled back';
-  }
-
-  async #execute(client: Client, { sql, values, effect }: Statement): Promise<Change[]> {
-    const { rows } = await client.query<Returned>(sql, values as unknown[]);
-    return effect?.(rows) ?? [];
   }
 
   #marked(n: number): Change[] {

@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { STEPS } from '@planasonix/core';
+import type { Outcome } from './battery.js';
+import { FAMILIES } from './families.js';
+import type { Fault } from './fault.js';
+import { CHARGES, type Findings } from './oracle.js';
+import { nameOf, plan } from './plan.js';
+import { inDoubt, merged, parseRows, tableText, total } from './table.js';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+/** Text of all TypeScript of the product but for specs and the list of crash points itself. */
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const file = path.join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sources(file);
+    const counts = /\.ts$/.test(entry.name) && !/\.spec\.ts$|^steps\.ts$/.test(entry.name);
+    return counts ? [readFileSync(file, 'utf8')] : [];
+  });
+}
+
+describe('crash points', () => {
+  const calls = ['libs', 'apps']
+    .flatMap((folder) => sources(path.join(ROOT, folder)))
+    .flatMap((text) => text.match(/\bstep\??\.?\((?:[^()]|\([^()]*\))*\)/g) ?? [])
+    .flatMap((call) => call.match(/'[a-z-]+'/g) ?? [])
+    .map((literal) => literal.slice(1, -1));
+  const names = FAMILIES.flat().map(nameOf);
+  const rows = parseRows(readFileSync(path.join(ROOT, 'docs/faults.md'), 'utf8')).map(({ fault }) => fault);
+
+  it('are the ones that the code has', () => {
+    expect([...new Set(calls)].sort()).toEqual([...STEPS].sort());
+  });
+
+  it.each(['kills', 'kafka'])('have each a fault of the family %s, and its row in docs/faults.md', (family) => {
+    const wanted = [...new Set(calls)].map((step) => `${family}: at ${step}`);
+    expect(wanted.filter((name) => !names.includes(name))).toEqual([]);
+    expect(wanted.filter((name) => !rows.includes(name))).toEqual([]);
+  });
+});
+
+const fault = (name: string, family = 'kills'): Fault => ({
+  ...{ name, family, traps: family === 'kills' ? [38] : [] },
+  inject: () => Promise.resolve(),
+});
+
+const none = (): Findings => ({
+  ...(Object.fromEntries(CHARGES.map((charge) => [charge, []])) as unknown as Findings),
+  ...{ changes: 10, transactions: 1, excused: 0 },
+});
+
+function outcome(of: Fault, seed: number, findings: Findings | null = none()): Outcome {
+  const round = findings && { fault: of.name, seed, findings, recoveryMs: 1000, told: null };
+  return { fault: of, seed, round, failure: round ? null : 'it did not come back', again: round === null };
+}
+
+describe('the table of the fault battery', () => {
+  const [a, b] = [fault('a'), fault('b')];
+  const wrong = { ...none(), lost: ['transaction 1:1'] };
+
+  it('reads what it has written', () => {
+    const rows = merged([], [outcome(a, 1), outcome(a, 2, wrong), outcome(b, 3, null)], 4, true);
+    expect(parseRows(tableText(rows))).toEqual(rows);
+    expect(rows.map(({ fault: name, seeds, run }) => [name, seeds, run])).toEqual([
+      ['kills: a', '1 to 2', '4'],
+      ['kills: b', '3', '4'],
+    ]);
+    expect([total(rows, 'lost'), total(rows, 'not judged'), total(rows, 'changes checked')]).toEqual([1, 1, 20]);
+    expect(rows.map(inDoubt)).toEqual([[2], [3]]);
+  });
+
+  it('keeps a row in doubt until its seed was played again, also where all is made anew', () => {
+    const charged = merged([], [outcome(a, 1), outcome(a, 7, wrong)], 1, false);
+    const runs = (now: readonly Outcome[], anew: boolean) => merged(charged, now, 2, anew).map(({ run }) => run);
+    expect(runs([outcome(a, 1)], false)).toEqual(['1', '2']);
+    expect(runs([outcome(a, 1)], true)).toEqual(['1', '2']);
+    expect(runs([outcome(a, 1), outcome(a, 7)], true)).toEqual(['2']);
+    expect(plan([a], { seed: 1, rounds: 1, long: false, charged: [{ fault: 'kills: a', seed: 7 }] })).toEqual([
+      { fault: a, seed: 1 },
+      { fault: a, seed: 7 },
+    ]);
+  });
+
+  it('keeps rows of faults that were not played, but not where all is made anew', () => {
+    const before = merged([], [outcome(a, 1)], 1, false);
+    expect(merged(before, [outcome(b, 1)], 2, false)).toHaveLength(2);
+    expect(merged(before, [outcome(b, 1)], 2, true)).toHaveLength(1);
+  });
+});
+
+it('the long form kills 200 times', () => {
+  const planned = plan(FAMILIES.flat(), { seed: 1, rounds: 1, long: true, charged: [] });
+  expect(planned.filter(({ fault: { traps } }) => traps.includes(38)).length).toBeGreaterThanOrEqual(200);
+  expect(new Set(planned.map(({ fault: of }) => of)).size).toBe(FAMILIES.flat().length);
+});
