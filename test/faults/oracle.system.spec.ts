@@ -88,6 +88,18 @@ describe('the judge of the fault battery', () => {
     expect(oracle.anew().judge(new Map()).wrong).toEqual(['of the first log']);
   });
 
+  it('excuses what was before the beginning also where the log becomes another one, and no gap of the log before', () => {
+    const findings = (gap: Gap): Findings => {
+      const ledger = new Ledger();
+      ledger.committed('1:1', [marker(1)], place(1));
+      const oracle = new Oracle(ledger);
+      oracle.excuse(gap);
+      return oracle.anew().judge(new Map());
+    };
+    expect(findings({ from: '', to: place(2) })).toMatchObject({ excused: 1, lost: [] });
+    expect(charged(findings({ from: place(1), to: place(2) }))).toEqual(['lost']);
+  });
+
   it('finds a transaction that was rolled back', () => {
     expect(charged(judged((log) => log.flat(), [1, 3]))).toEqual(['phantom']);
   });

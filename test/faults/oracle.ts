@@ -62,10 +62,11 @@ export class Oracle {
     private readonly forgetful = false,
   ) {}
 
-  /** One over another log, which is judged from its beginning; what was found so far stays found. */
+  /** One over another log, which is judged from its beginning, and that is the stream's; what was found so far stays found. */
   anew(): Oracle {
     const next = new Oracle(this.ledger, this.forgetful);
     next.#found = this.#found;
+    next.#gaps = this.#gaps.filter(({ from }) => from === '');
     return next;
   }
 
