@@ -29,6 +29,11 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
     ...extra,
   });
 
+  it('the answer to a body that is too large reaches who is still sending it', async () => {
+    for (let i = 0; i < 20; i++)
+      expect((await gateway.api('POST', '/api/streams', 'x'.repeat(8_000_000))).status).toBe(413);
+  });
+
   const table: [string, number, string, () => ReturnType<UnderTest['api']>][] = [
     ['a body that is a list', 400, 'invalid_request', () => gateway.api('POST', '/api/streams', [])],
     ['a truncated body', 400, 'invalid_json', () => gateway.api('POST', '/api/streams', '{"name":')],

@@ -39,8 +39,8 @@ export function refusal(
     headers: {
       ...(again ? { 'retry-after': String(Math.max(1, Math.ceil((of.waitMs ?? 1_000) / 1_000))) } : {}),
       ...(status === 405 ? { allow: 'POST' } : {}),
-      // What was not read of the request can't be told from the next one.
-      ...(status === 413 || status === 408 ? { connection: 'close' } : {}),
+      // The rest of the body may never come.
+      ...(status === 408 ? { connection: 'close' } : {}),
     },
     reason: of.reason ?? code,
     eventId: of.eventId ?? null,

@@ -83,6 +83,22 @@ describe('hostile and odd input', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
 
+  it('who is still sending a body that is too large gets the answer, and who never stops is cut off', async () => {
+    const chunks = () => new ReadableStream({ pull: (to) => to.enqueue(Buffer.alloc(65_536)) }, { highWaterMark: 0 });
+    for (let i = 0; i < 10; i++) {
+      expect((await post(at, stream, Buffer.alloc(8_000_000))).status).toBe(413);
+      const endless = { method: 'POST', body: chunks(), duplex: 'half' } as RequestInit;
+      expect((await fetch(at.base + path(), endless)).status).toBe(413);
+    }
+    const deaf = createConnection({ port: Number(new URL(at.base).port), host: '127.0.0.1' });
+    deaf.on('error', () => undefined);
+    deaf.write(posted(['Content-Length: 1000000000'], '').replace('Connection: close\r\n', ''));
+    await eventually('it is cut off', () => {
+      if (!deaf.destroyed) deaf.write('x');
+      return Promise.resolve(deaf.destroyed);
+    });
+  });
+
   it('only a POST is a delivery', async () => {
     for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       const answer = await fetch(at.base + path(), { method });

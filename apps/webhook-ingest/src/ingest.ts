@@ -94,7 +94,7 @@ export class Ingest {
       // Without a proof a stream that does not run can't be told from one that is not there.
       return refusal(door.isOpen ? 'unauthorized' : 'not_found', { reason: verdict.reason });
     const open = await this.#running(door);
-    if (open === null) return refusal('not_running');
+    if (open === null) return this.#notRunning(door);
     const plain = await inflated(body, encoding, open.config.max_body_bytes);
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
@@ -102,7 +102,14 @@ export class Ingest {
     if (shaken) return handshaken(shaken);
     const taken = intakeOf(open, deliveryOf(request, { body: plain, signed: verdict.signed, receivedAtMs }));
     if (taken === null) return refusal('unreadable', { reason: 'json_broken' });
-    return this.deps.storing.store(open, taken);
+    const answer = await this.deps.storing.store(open, taken);
+    return answer.reason === 'not_running' ? this.#notRunning(door) : answer;
+  }
+
+  /** The store was asked just now: a stream that was deleted, or has another address, is not there any more. */
+  #notRunning(door: Door): Answer {
+    const { directory } = this.deps;
+    return refusal(directory.byId(door.id)?.row.token === door.row.token ? 'not_running' : 'not_found');
   }
 
   /** It may just have been started: the store is asked once more before it is turned away. */

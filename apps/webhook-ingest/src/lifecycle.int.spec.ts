@@ -88,6 +88,13 @@ describe('streams that every instance serves', () => {
     expect((await world.redis.client().keys(`plnx:events:{${stream.id}}`)).length).toBe(0);
   });
 
+  it('the address of a stream that was deleted is unknown as soon as that is answered, at every instance', async () => {
+    const stream = await world.running();
+    await world.remove(stream.id);
+    const answers = await Promise.all([one!, two!].map((at) => post(at, stream, '{"late":true}')));
+    expect(answers.map(({ status }) => status)).toEqual([404, 404]);
+  });
+
   it('without a proof a stream that is stopped can not be told from an address that nobody has', async () => {
     const stream = await world.create();
     const wrong = {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock, Log } from '@planasonix/core';
+import { discardUnread } from '@planasonix/service';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal, type Answer } from './answer.js';
 import type { Ingest } from './ingest.js';
@@ -41,6 +42,7 @@ export function ingestServer(ingest: Ingest): FastifyInstance {
 }
 
 function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyReply {
+  if (status === 413) discardUnread(reply.request.raw);
   return reply
     .code(status)
     .headers({ 'content-type': 'application/json; charset=utf-8', ...headers })

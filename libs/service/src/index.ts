@@ -6,3 +6,4 @@ export type * from './health.js';
 export * from './logger.js';
 export type { Emitter } from './lossy-emitter.js';
 export * from './redis-transport.js';
+export { discardUnread } from './unread-body.js';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Log } from '@planasonix/core';
+import { discardUnread } from '@planasonix/service';
 import { parseBody } from '../input/json-text.js';
 import type { Admission } from './admission.js';
 import { findPass, PASS_PROPERTY } from './pass.js';
@@ -15,7 +16,12 @@ export function guardInput(adapter: FastifyAdapter, admission: Admission, log: L
   instance.decorateRequest(PASS_PROPERTY, null);
   instance.addHook('onRequest', (_request, _reply, done) => withRequest(done));
   instance.addHook('onRequest', (request, reply) => admission.admit(request, reply));
-  instance.addHook('onSend', (_request, reply, payload, done) => {
+  instance.addHook('onSend', (request, reply, payload, done) => {
+    if (reply.statusCode === 413) {
+      // Fastify would close the connection over what is still being sent, and the answer would be lost.
+      reply.removeHeader('connection');
+      discardUnread(request.raw);
+    }
     if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');
     done(null, payload);
   });
