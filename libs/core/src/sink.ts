@@ -33,7 +33,8 @@ export interface Appended {
  * Contract, held by the conformance suite that every sink passes:
  * - `open` raises the log's epoch to ours, or throws `fenced` when it is already higher.
  * - `append` may be called again before the last call has resolved; batches land in call order, each atomically with
- *   its position, and resolve in order, once durable. After one rejects, every later one rejects too.
+ *   its position, and resolve in order, once durable. After one rejects, every later one rejects too. A log that
+ *   may hold fewer events than a batch has takes those with an order in pieces, the position with the last.
  * - An event whose `order` is not greater than the partition's last is dropped and counted in `duplicates`. A batch of
  *   which nothing is left leaves the position as it was: the caller must not take it for stored. Invariant 1.
  * - A full log makes `append` wait; `blocked` tells meanwhile.

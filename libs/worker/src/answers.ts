@@ -79,7 +79,7 @@ export class Answers {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
     const [source, log] = await Promise.all([
-      this.deps.sources.look(spec, (one) => one.check(signal)),
+      this.deps.sources.look(spec, (one) => one.check(signal)).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(),
     ]);
     const checks = [...source, ...log];
@@ -91,10 +91,11 @@ export class Answers {
     if (draft === null) return null;
     const connection =
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
-    const checks = await this.deps.sources.look(
-      { id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} },
-      (source) => source.check(signal),
-    );
+    const checks = await this.deps.sources
+      .look({ id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} }, (source) =>
+        source.check(signal),
+      )
+      .catch(aboutConfig);
     const about = checks.filter((check) => CONFIG_FINDINGS.has(check.code));
     return { ok: passes(about), checks: about };
   }
@@ -143,4 +144,11 @@ export class Answers {
     if (spec === null) return { released: [], remaining: [] };
     return this.deps.sources.look(spec, (source) => source.release({ force }, signal));
   }
+}
+
+/** A config of which no source can be made is a finding like others; whatever else went wrong is none. */
+function aboutConfig(error: unknown): readonly Check[] {
+  if (!(error instanceof StreamError) || !CONFIG_FINDINGS.has(error.code)) throw error;
+  const { code, message, hint } = error;
+  return [{ code, severity: 'error', message, fix: hint }];
 }

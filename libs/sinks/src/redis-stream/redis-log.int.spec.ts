@@ -230,18 +230,6 @@ describe('the log in Redis', () => {
       await waiting;
       expect((await everything()).map((entry) => entry.id).slice(-200)).toEqual(numbers(201, 400));
     });
-
-    it('takes a batch that is larger than the whole log once that is empty', async () => {
-      await begin();
-      const { sink } = await open(1, logOf({ max_entries: 10, on_full: 'block' }));
-      await sink.append(commit(1, 50), never);
-      const waiting = sink.append(commit(51, 100), never);
-      await eventually('full', () => sink.blocked);
-      await redis.client().xgroup('CREATE', key, 'readers', '0');
-      await read('readers', 50);
-      await waiting;
-      expect((await everything()).map((entry) => entry.id)).toEqual(numbers(51, 100));
-    });
   });
 
   describe('durability', () => {

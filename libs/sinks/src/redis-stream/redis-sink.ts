@@ -15,6 +15,7 @@ import { BufferPool } from './buffer-pool.js';
 import { cut, logUnavailable, writerConnection, type RedisFactory } from './connection.js';
 import { readDurability, settleDelayMs } from './durability.js';
 import { eventsKey, logKey } from './keys.js';
+import { joined, piecesOf } from './pieces.js';
 import { ANSWER, APPEND, OPEN, ROOM } from './scripts.js';
 
 export interface Retention {
@@ -102,19 +103,29 @@ export class RedisSink implements Sink {
   append(batch: ChangeBatch, signal: AbortSignal): Promise<Appended> {
     if (this.#failure !== null) return rejected(this.#failure);
     if (signal.aborted) return rejected(this.#fail(signal.reason));
+    this.#listen(signal);
+    const pieces = piecesOf(batch, this.retention.maxEntries);
+    return new Promise((resolve, reject) => {
+      const parts: Appended[] = [];
+      const landed = (part: Appended) => {
+        parts.push(part);
+        if (parts.length === pieces.length) resolve(joined(parts));
+      };
+      for (const piece of pieces) this.#fly(piece, landed, reject);
+    });
+  }
+
+  #fly(batch: ChangeBatch, resolve: Flight['resolve'], reject: Flight['reject']): void {
     const events = this.#unseen(batch);
     const duplicates = batch.events.length - events.length;
     let bytes = 0;
     for (const event of events) bytes += event.data.length;
     // A batch that the log holds already does not take the position back.
     const writes = events.length > 0 || (batch.position !== null && batch.events.length === 0);
-    this.#listen(signal);
-    return new Promise((resolve, reject) => {
-      const wire = writes ? this.#encode(batch, events, bytes) : null;
-      this.#flights.push({ wire, events: events.length, bytes, duplicates, resolve, reject });
-      if (wire === null) this.#landNothing();
-      else if (!this.#stalled) this.#send(this.#flights.at(-1)!);
-    });
+    const wire = writes ? this.#encode(batch, events, bytes) : null;
+    this.#flights.push({ wire, events: events.length, bytes, duplicates, resolve, reject });
+    if (wire === null) this.#landNothing();
+    else if (!this.#stalled) this.#send(this.#flights.at(-1)!);
   }
 
   close(): Promise<void> {

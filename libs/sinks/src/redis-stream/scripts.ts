@@ -8,9 +8,9 @@
 
 /**
  * make_room(key, n, max, mode) → enough, dropped. Removes what may go so that n entries fit: what every consumer group
- * has acknowledged; in mode `trim`, without a group, the oldest. `dropped` counts what nobody had read. A batch larger
- * than the whole log fits when the log is empty. It works in steps of at most 20,000 entries: a long trim would hold
- * up every other stream of this Redis.
+ * has acknowledged; in mode `trim`, without a group, the oldest. `dropped` counts what nobody had read. Rows that enter
+ * together and are more than the whole log fit when the log is empty. It works in steps of at most 20,000 entries: a long
+ * trim would hold up every other stream of this Redis.
  */
 export const MAKE_ROOM = `
 local function parts(id) local a, b = string.match(id, '^(%d+)-(%d+)$') return tonumber(a), tonumber(b) end

@@ -1,0 +1,43 @@
+import { StreamError, type Check, type SourceType } from '@planasonix/core';
+import { Answers } from './answers.js';
+import { Sources } from './sources.js';
+
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const missing: Check = { code: 'no_tables', severity: 'error', message: 'none', fix: null };
+
+/** What a worker answers about the config `{ of }` of a stream that is about to be created. */
+function asked(create: () => Pick<ReturnType<SourceType['create']>, 'check' | 'close'>): Promise<unknown> {
+  const type = { create } as unknown as SourceType;
+  const answers = new Answers({
+    sources: new Sources(type, {} as never, quiet),
+    ledger: { spec: () => Promise.resolve(null), positions: () => Promise.resolve(new Map()) },
+    connections: { settingsOf: () => Promise.resolve(null) },
+    drafts: { take: () => Promise.resolve({ config: {} }) },
+    logs: {} as never,
+  });
+  return answers.answer({ kind: 'tables', draftId: 'draft' } as never, 5_000);
+}
+
+describe('a question about the config of a stream that is about to be created', () => {
+  it('has for an answer why no source can be made of it', async () => {
+    const refused = asked(() => {
+      throw new StreamError('config_invalid', 'topics or topic_pattern is required', { hint: 'Name one.' });
+    });
+    const checks = [{ code: 'config_invalid', severity: 'error', message: 'topics or topic_pattern is required', fix: 'Name one.' }]; // prettier-ignore
+    expect(await refused).toEqual({ ok: false, checks });
+  });
+
+  it('has findings about the config for an answer, and no others', async () => {
+    const other: Check = { code: 'wal_level', severity: 'error', message: 'low', fix: null };
+    const source = { check: () => Promise.resolve([other, missing]), close: () => Promise.resolve() };
+    expect(await asked(() => source)).toEqual({ ok: false, checks: [missing] });
+  });
+
+  it('is not answered where the source can not be asked', async () => {
+    const source = {
+      check: () => Promise.reject(new StreamError('source_unreachable', 'gone')),
+      close: () => Promise.resolve(),
+    };
+    await expect(asked(() => source)).rejects.toMatchObject({ code: 'source_unreachable' });
+  });
+});
