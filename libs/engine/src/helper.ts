@@ -27,7 +27,7 @@ export class Helper {
   #session: string | null = null;
   #counters: Counters | null = null;
   #attempt: Attempt | null = null;
-  #over = false;
+  readonly #over = new AbortController();
   /** One change after another. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -35,7 +35,7 @@ export class Helper {
 
   /** What its row says now. */
   apply({ epoch, seated }: HelperView): void {
-    if (this.#over || (seated?.session ?? null) === this.#session) return;
+    if (this.#over.signal.aborted || (seated?.session ?? null) === this.#session) return;
     this.#session = seated?.session ?? null;
     this.#turn = this.#turn.then(() => this.#change(epoch, seated)).catch((error: unknown) => this.#fail(error));
   }
@@ -55,7 +55,7 @@ export class Helper {
 
   /** What was read lands within the time; then it reads and writes nothing more. */
   async end(withinMs: number): Promise<void> {
-    this.#over = true;
+    this.#over.abort();
     const attempt = this.#attempt;
     this.#attempt = null;
     await attempt?.stop(withinMs);
@@ -69,7 +69,7 @@ export class Helper {
     if (seated === null || this.#session !== seated.session) return;
     const { engine, streamId } = this.deps;
     const spec = await engine.ledger.spec(streamId);
-    if (this.#over || spec?.epoch !== epoch) return;
+    if (this.#over.signal.aborted || spec?.epoch !== epoch) return;
     const { share, session } = seated;
     const seat = { index: share.index, session };
     const held: Held = { streamId, epoch, seat };
@@ -83,13 +83,13 @@ export class Helper {
       onSettled: () => undefined,
       onGivenUp: () => undefined,
     }));
-    void engine.clock.sleep(CONNECT_MS).then(() => {
-      if (this.#attempt === attempt && !attempt.connected) this.deps.onFailed('source_unreachable');
+    void engine.clock.sleep(CONNECT_MS, this.#over.signal).then((slept) => {
+      if (slept && this.#attempt === attempt && !attempt.connected) this.deps.onFailed('source_unreachable');
     });
   }
 
   #look(attempt: Attempt): void {
-    if (this.#over || this.#attempt !== attempt || attempt.end?.kind !== 'failed') return;
+    if (this.#attempt !== attempt || attempt.end?.kind !== 'failed') return;
     const { recourse, code } = attempt.end.failure;
     // It was barred: what it is to do now it hears in a moment.
     if (recourse !== 'fenced') this.deps.onFailed(code);
@@ -98,6 +98,6 @@ export class Helper {
   #fail(error: unknown): void {
     const { engine, streamId } = this.deps;
     engine.log.warn({ streamId, err: error }, 'a share of a stream could not be taken up');
-    if (!this.#over) this.deps.onFailed('internal');
+    if (!this.#over.signal.aborted) this.deps.onFailed('internal');
   }
 }
