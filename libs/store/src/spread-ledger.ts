@@ -13,7 +13,11 @@ const OPENINGS = `streams s CROSS JOIN LATERAL
 
 /** Who helps whom. What a seat is worth is said by its stream's epoch: a seat of an older one is none (Invariant 3). */
 export class PgSpreadLedger implements SpreadLedger {
-  constructor(private readonly store: DataSource) {}
+  constructor(
+    private readonly store: DataSource,
+    /** Connections for keeping rows alive, so that this waits for no other query's. */
+    private readonly leases: DataSource = store,
+  ) {}
 
   async helpers(workerId: string): Promise<ReadonlyMap<string, readonly HelperRow[]>> {
     const rows = await sql<Row>(
@@ -70,7 +74,7 @@ export class PgSpreadLedger implements SpreadLedger {
   ): Promise<ReadonlyMap<string, HelperView>> {
     const texts = [...reports.values()].map((report) => (report === null ? null : JSON.stringify(report)));
     const rows = await sql<Kept>(
-      this.store,
+      this.leases,
       `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE}, report = coalesce(r.report::jsonb, h.report)
        FROM unnest($2::text[], $3::text[]) AS r(stream_id, report), streams s
        WHERE h.stream_id = r.stream_id AND h.worker_id = $1 AND h.${LIVE} AND s.id = h.stream_id

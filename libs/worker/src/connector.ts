@@ -80,7 +80,7 @@ export class Connector {
       workerId: this.workerId,
       sourceType: type.type,
       ledger,
-      spread: type.spreads === true ? new PgSpreadLedger(leases) : undefined,
+      spread: type.spreads === true ? new PgSpreadLedger(store, leases) : undefined,
       openSink: (spec, seat) => this.logs.of(spec.output).sink(spec.id, spec.epoch, seat),
       createSource: (spec, wishes) => sources.owned(spec, wishes),
       clock: systemClock,
