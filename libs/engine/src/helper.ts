@@ -7,6 +7,8 @@ import { HeldRow } from './held-row.js';
 
 /** So long a share may be without anybody who reads it, before it is given back. */
 const CONNECT_MS = 8_000;
+/** One that was barred hears what it is to do now within so long, or never will. */
+const BARRED_MS = 4_000;
 
 export interface HelperDeps {
   readonly engine: EngineDeps;
@@ -83,16 +85,23 @@ export class Helper {
       onSettled: () => undefined,
       onGivenUp: () => undefined,
     }));
-    void engine.clock.sleep(CONNECT_MS, this.#over.signal).then((slept) => {
-      if (slept && this.#attempt === attempt && !attempt.connected) this.deps.onFailed('source_unreachable');
+    this.#later(CONNECT_MS, attempt, () => {
+      if (!attempt.connected) this.deps.onFailed('source_unreachable');
+    });
+  }
+
+  /** Unless it is another attempt's turn by then. */
+  #later(ms: number, attempt: Attempt, act: () => void): void {
+    void this.deps.engine.clock.sleep(ms, this.#over.signal).then((slept) => {
+      if (slept && this.#attempt === attempt) act();
     });
   }
 
   #look(attempt: Attempt): void {
     if (this.#attempt !== attempt || attempt.end?.kind !== 'failed') return;
     const { recourse, code } = attempt.end.failure;
-    // It was barred: what it is to do now it hears in a moment.
-    if (recourse !== 'fenced') this.deps.onFailed(code);
+    if (recourse === 'fenced') this.#later(BARRED_MS, attempt, () => this.deps.onFailed(code));
+    else this.deps.onFailed(code);
   }
 
   #fail(error: unknown): void {

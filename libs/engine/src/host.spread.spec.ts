@@ -76,6 +76,15 @@ describe('a stream that several workers read', () => {
     expect([...log.ids].sort()).toEqual(topic.ids.sort());
   });
 
+  it('goes on when a helper finds itself barred and nobody tells it why', async () => {
+    const { clock, topic, log } = await spreadOverTwo();
+    log.besides.clear();
+    topic.put(10);
+    await clock.advance(8_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+    expect([...topic.readers.keys()]).toEqual(['w1']);
+  });
+
   it('goes on when its lead gives it up: another one leads', async () => {
     const { clock, topic, log, row, hosts } = await spreadOverTwo();
     topic.put(10);

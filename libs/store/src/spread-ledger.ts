@@ -23,7 +23,7 @@ export class PgSpreadLedger implements SpreadLedger {
     const rows = await sql<Row>(
       this.store,
       `SELECT h.stream_id, h.worker_id, h.share, h.session, h.report, h.epoch = s.epoch AS current
-       FROM stream_helpers h JOIN streams s ON s.id = h.stream_id WHERE s.lease_owner = $1 AND h.${LIVE} ORDER BY h.joined_at, h.worker_id`,
+       FROM stream_helpers h JOIN streams s ON s.id = h.stream_id WHERE s.lease_owner = $1 AND h.worker_id <> $1 AND h.${LIVE} ORDER BY h.joined_at, h.worker_id`,
       [workerId],
     );
     const found = new Map<string, HelperRow[]>();

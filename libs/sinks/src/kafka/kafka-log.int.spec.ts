@@ -1,9 +1,8 @@
-import { systemClock, type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
+import { type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
 import { commit, eventOf, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { TOMBSTONE_TYPE } from './cloud-event.js';
 import { committed, committedIds, Logs } from './logs-under-test.js';
-import { StreamWriter } from './writer.js';
 
 const never = new AbortController().signal;
 const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
@@ -270,35 +269,6 @@ describe('the log in Kafka', () => {
     expect((await log.read(id, { limit: 9 })).map((entry) => entry.id)).toEqual(numbers(1, 3));
     await log.expire(id, 86_400, 2);
   }, 60_000);
-
-  it('is not held up by one who died in the middle of a transaction beside its writer, and keeps nothing of it', async () => {
-    const log = logs.open();
-    const { found } = await reopened(log, 1);
-    const seat = { index: 1, session: found.session };
-    const reached = await logs.reach();
-    const writer = new StreamWriter({
-      streamId: id,
-      epoch: 1,
-      seat,
-      output: logs.output(),
-      reached,
-      clock: systemClock,
-    });
-    const { totals } = await writer.enter();
-    // Written, and not committed: whoever reads committed records alone stops here until it is decided.
-    const marks = new Map([['t/1', { position: 'lost', order: '1' }]]);
-    await writer.write([], { totals: { events: totals.events + 5, bytes: 50 }, marks });
-    const { sink, found: after } = await reopened(log, 1);
-    expect([after.totals.events, after.positions.get('t/1')]).toEqual([0, undefined]);
-    await sink.append(commit(1, 2), never);
-    const failure = await writer.commit().then(
-      () => null,
-      (error: unknown) => writer.explain(error),
-    );
-    expect(failure).toMatchObject({ code: 'fenced' });
-    expect((await log.totals(id)).events).toBe(2);
-    writer.close();
-  }, 30_000);
 
   it('gives its own topic back once its time is over, and leaves the topics with events', async () => {
     const log = logs.open();

@@ -1,4 +1,4 @@
-import { systemClock, type EventLog, type Sink } from '@planasonix/core';
+import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
@@ -42,8 +42,8 @@ export class Logs {
     return reached;
   }
 
-  sink(log: EventLog, streamId: string, epoch: number): Sink {
-    const sink = log.sink(streamId, epoch);
+  sink(log: EventLog, streamId: string, epoch: number, seat?: Seat): Sink {
+    const sink = log.sink(streamId, epoch, seat);
     this.#closers.push(() => sink.close());
     return sink;
   }

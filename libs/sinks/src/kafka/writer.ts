@@ -48,8 +48,10 @@ export class StreamWriter {
   readonly #producer: TransactionalProducer;
   readonly #routes: ProducerRoutes;
   readonly #over = new AbortController();
-  /** Those who wrote beside the last writer, until what they wrote is told in his stead. */
-  readonly #barred = new Set<number>();
+  /** Those who wrote beside the last writer, by index, until what they wrote is told in his stead. */
+  readonly #barred = new Map<number, string>();
+  /** How many were barred; under an index there may be one after the other. */
+  #bars = 0;
   /** Of one who writes beside: from the stream's totals to its own. */
   #offset: LogTotals = { events: 0, bytes: 0 };
 
@@ -105,26 +107,22 @@ export class StreamWriter {
     }
     await this.#bar(known);
     for (;;) {
-      const barred = this.#barred.size;
+      const bars = this.#bars;
       await this.#say(null);
       const state = await this.#truth();
       // Whoever was found meanwhile may have written: what is said after he was barred is behind that.
-      if (this.#barred.size > barred) continue;
+      if (this.#bars > bars) continue;
       if (state.ending !== null) await this.#journal.keep();
       return state;
     }
   }
 
   /** Only while the opening that it names is the last one. It bars an earlier one of its index. */
-  async #enterBeside({ index, session }: Seat): Promise<JournalState> {
-    const judge = (state: JournalState | null): void => {
-      if (state?.epoch !== this.options.epoch || state.entrant !== session) throw fenced();
-    };
-    judge(await this.#journal.read(this.#over.signal));
+  async #enterBeside({ index }: Seat): Promise<JournalState> {
+    this.#judge(await this.#journal.read(this.#over.signal));
     await this.#producer.begin();
     await this.#say(index);
     const state = await this.#truth();
-    judge(state);
     const own = state.besides.get(index)!.totals;
     this.#offset = { events: own.events - state.totals.events, bytes: own.bytes - state.totals.bytes };
     return state;
@@ -139,16 +137,17 @@ export class StreamWriter {
 
   /** Bars who writes beside the writer that we replace, and ends what he has open: nothing behind that could be read. */
   async #bar(state: JournalState | null): Promise<void> {
-    const fresh = [...(state?.besides.keys() ?? [])].filter((index) => !this.#barred.has(index));
+    const fresh = [...(state?.besides ?? [])].filter(([index, { entrant }]) => this.#barred.get(index) !== entrant);
+    this.#bars += fresh.length;
     await Promise.all(
-      fresh.map(async (index) => {
+      fresh.map(async ([index, { entrant }]) => {
         const producer = this.#producerOf(index);
         try {
           await producer.begin();
         } finally {
           producer.close();
         }
-        this.#barred.add(index);
+        this.#barred.set(index, entrant);
       }),
     );
   }
@@ -162,10 +161,8 @@ export class StreamWriter {
     const until = clock.monotonic() + SETTLES_MS;
     do {
       const state = await this.#journal.read(this.#over.signal);
-      if (seat === null) {
-        this.#judge(state);
-        await this.#bar(state);
-      }
+      this.#judge(state);
+      if (seat === null) await this.#bar(state);
       const entrant = seat === null ? state?.entrant : state?.besides.get(seat.index)?.entrant;
       if (state && entrant === this.#session) return state;
     } while (clock.monotonic() < until && (await clock.sleep(100, this.#over.signal)));
@@ -185,7 +182,7 @@ export class StreamWriter {
     if (change === undefined) return this.#producer.write(parts);
     const records =
       seat === null
-        ? journalRecords({ ...change, epoch, session: this.#session, over: this.#barred })
+        ? journalRecords({ ...change, epoch, session: this.#session, over: this.#barred.keys() })
         : besideRecords(seat.index, sum(change.totals, this.#offset), change.marks);
     return this.#producer.write([...parts, { topic: this.#journal.topic, partition: 0, records }]);
   }
@@ -221,7 +218,10 @@ export class StreamWriter {
   }
 
   #judge(state: JournalState | null): void {
-    if (state !== null && state.epoch > this.options.epoch) throw fenced();
+    const { epoch, seat } = this.options;
+    const barred =
+      seat === null ? state !== null && state.epoch > epoch : state?.epoch !== epoch || state.entrant !== seat.session;
+    if (barred) throw fenced();
   }
 }
 
