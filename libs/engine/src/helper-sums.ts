@@ -13,6 +13,9 @@ const NOTHING: Past = { errors: 0, rejected: 0, dropped: 0, lastEventAt: null, l
 
 const latest = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.max(a, b);
+const earliest = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b);
+
 function plus(past: Past, report: CounterReport): Past {
   const latency = new Map(past.latency);
   for (const [bucket, count] of report.latency) latency.set(bucket, (latency.get(bucket) ?? 0) + count);
@@ -24,9 +27,6 @@ function plus(past: Past, report: CounterReport): Past {
     latency,
   };
 }
-
-const earliest = (a: number | null, b: number | null): number | null =>
-  a === null || b === null ? (a ?? b) : Math.min(a, b);
 
 /**
  * What those who help with a stream have counted: the ones that are seated, and what earlier ones left behind. Absolute
