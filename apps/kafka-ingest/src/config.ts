@@ -40,7 +40,7 @@ const schema = z.strictObject({
     .min(1)
     .max(64)
     .default(8)
-    .meta({ description: 'Brokers that are read at once, at the most.', examples: [8] }),
+    .meta({ description: 'Workers that read the partitions of the stream, at the most.', examples: [8] }),
   format: z
     .enum(['auto', 'json', 'text', 'base64', 'avro', 'json_schema', 'protobuf'])
     .default('auto')

@@ -70,8 +70,8 @@ export class Reading {
   }
 
   #open(): FetchReader {
-    const { cluster, clock, config } = this.input;
-    return new FetchReader({ cluster, clock, brokersAtOnce: config.max_tasks });
+    const { cluster, clock } = this.input;
+    return new FetchReader({ cluster, clock });
   }
 
   #passed({ records, leaderEpoch, next, ...partition }: RecordChunk): void {

@@ -7,6 +7,7 @@ export const kafkaIngest: SourceType = {
   type: 'kafka',
   connectionTypes: ['kafka'],
   configSchema: configJsonSchema,
+  spreads: true,
   create: (context) => new KafkaSource(context),
   testConnection,
 };

@@ -1,6 +1,8 @@
 import {
   CONNECTED,
+  isIn,
   StreamError,
+  WHOLE,
   type ChangeBatch,
   type Check,
   type Lag,
@@ -37,6 +39,8 @@ export class KafkaSource implements Source {
   private readonly cluster: KafkaCluster;
   private readonly group: ReaderGroup;
   private reading: Reading | null = null;
+  /** How many partitions there are, in all shares. */
+  private seen = 0;
   private looked: { readonly partitions: readonly Partition[]; readonly until: number } | null = null;
 
   constructor(private readonly context: SourceContext) {
@@ -93,6 +97,10 @@ export class KafkaSource implements Source {
     }
   }
 
+  shares(): number {
+    return Math.max(1, Math.min(this.config.max_tasks, this.seen));
+  }
+
   snapshot(): SnapshotProgress | null {
     return null;
   }
@@ -107,9 +115,13 @@ export class KafkaSource implements Source {
     this.cluster.close();
   }
 
+  /** Those of our share. */
   private async partitions(signal: AbortSignal): Promise<Partition[]> {
     const { cluster, config, settings } = this;
-    return partitionsOf(await wantedTopics(cluster, config, signal), config, settings.sasl?.username ?? null);
+    const { share = WHOLE } = this.context;
+    const all = partitionsOf(await wantedTopics(cluster, config, signal), config, settings.sasl?.username ?? null);
+    this.seen = all.length;
+    return all.filter((partition) => isIn(share, partitionName(partition)));
   }
 
   /** Good enough for the lag: asking for all topics of a large cluster each second is not. */
@@ -122,10 +134,12 @@ export class KafkaSource implements Source {
 
   private async *batches(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { cluster, config, context } = this;
-    const { onLostPosition: decision, clock, log } = context;
+    const { onLostPosition: decision, clock, log, share = WHOLE } = context;
+    // Whoever reads a share is not the first to read: what has no position came later.
+    const begun = share.of === 1 || from.has(NOTEBOOK) ? from : new Map([...from, [NOTEBOOK, encodeStarts(new Map())]]);
     const given = decision === null ? null : { decision, positions: (await context.abandoned?.()) ?? from };
     const { places, starts, before } = await openPartitions({
-      ...{ cluster, config, partitions: await this.partitions(signal), from, given, signal },
+      ...{ cluster, config, partitions: await this.partitions(signal), from: begun, given, signal },
     });
     const reading = (this.reading = new Reading({
       cluster,

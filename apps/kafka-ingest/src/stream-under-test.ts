@@ -13,6 +13,7 @@ import {
   type Source,
   type SourceContext,
   type StreamError,
+  WHOLE,
 } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { kafkaIngest } from './source-type.js';
@@ -39,6 +40,8 @@ export class StreamUnderTest {
   owned: Owned = {};
   failure: StreamError | null = null;
   connected = false;
+  /** What it reads of the stream. */
+  share = WHOLE;
   /** Called before each batch is taken; what it throws ends the reading there, as if it were killed. */
   beforeEach: () => void | Promise<void> = () => undefined;
   #source: Source | null = null;
@@ -129,7 +132,7 @@ export class StreamUnderTest {
       connection: { id: 'conn_test', type: 'kafka', config: connection },
       remember: (owned) => Promise.resolve(void (this.owned = owned)),
       setAside: (records) => Promise.resolve(void this.aside.push(...records)),
-      ...{ onLostPosition, abandoned, clock: systemClock, log },
+      ...{ onLostPosition, abandoned, share: this.share, clock: systemClock, log },
     });
   }
 }

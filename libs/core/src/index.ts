@@ -7,6 +7,7 @@ export * from './inlet.js';
 export * from './latency.js';
 export * from './own-url.js';
 export * from './ports.js';
+export * from './share.js';
 export * from './sink.js';
 export * from './source.js';
 export * from './steps.js';

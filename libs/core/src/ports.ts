@@ -1,4 +1,5 @@
 import type { Positions } from './event.js';
+import type { Seat } from './share.js';
 import type { Owned, SetAside, SnapshotOrder } from './source.js';
 import type { DesiredStatus } from './stream-state.js';
 import type { StatusReport, StreamSpec } from './stream.js';
@@ -16,6 +17,8 @@ export interface LeaseView {
 export interface Held {
   readonly streamId: string;
   readonly epoch: number;
+  /** Of a worker that helps the holder of the lease: it writes for as long as both hold. */
+  readonly seat?: Seat;
 }
 
 /**

@@ -1,9 +1,12 @@
 import type { Check } from './check.js';
 import type { ChangeBatch, Positions } from './event.js';
 import type { Inlet } from './inlet.js';
+import type { Seat } from './share.js';
 
 /** What the log knows of a stream when a writer opens it. */
 export interface OpenedLog {
+  /** Names this opening. Whoever writes beside it has to name it (`Seat`). */
+  readonly session: string;
   /** Positions that were stored together with the events; the truth about where to go on. */
   readonly positions: Positions;
   readonly totals: LogTotals;
@@ -39,6 +42,8 @@ export interface Appended {
  *   which nothing is left leaves the position as it was: the caller must not take it for stored. Invariant 1.
  * - A full log makes `append` wait; `blocked` tells meanwhile.
  * - A higher epoch in the log makes `append` throw `fenced` and write nothing. Invariant 3.
+ * - One that has a seat opens beside the opening that the seat names, of the same epoch, or throws `fenced`. It bars only
+ *   an earlier one of its own index; whatever bars the writer whom it helps, and his own next opening, bars it too.
  */
 export interface Sink {
   /** Milliseconds after which an appended event may be taken as durable; 0 where `append` resolves durably. */
@@ -70,7 +75,8 @@ export interface LogEntry {
 
 /** The log from the side of the control plane: fencing, looking, giving back. */
 export interface EventLog {
-  sink(streamId: string, epoch: number): Sink;
+  /** @param seat absent: the writer of the stream; else one who writes other partitions beside him */
+  sink(streamId: string, epoch: number, seat?: Seat): Sink;
   /** The writing end for sources with many writers at once. Absent: this kind of log can't have them. */
   inlet?(): Inlet;
   /** JSON texts that writers told of in their reports, oldest first. */

@@ -1,6 +1,7 @@
 import type { Check, ConnectionReport } from './check.js';
 import type { Clock } from './clock.js';
 import type { ChangeBatch, Position, Positions } from './event.js';
+import type { Share } from './share.js';
 import type { Steps } from './steps.js';
 
 /** How far a source's head is ahead of what it has handed over. */
@@ -126,6 +127,8 @@ export interface Source {
    * that is still so. Called by the holder of the lease, when nothing reads. Absent: `lag` never throws that.
    */
   letGo?(signal: AbortSignal): Promise<ReleaseReport>;
+  /** How many readers could share this stream now, by its partitions and its config. Absent: one. */
+  shares?(): number;
   /** Progress of a running or finished snapshot, or `null` where none was asked for. */
   snapshot(): SnapshotProgress | null;
   /** Gives back what the stream made at the source (slot, publication, group) and checks that it is gone. */
@@ -187,6 +190,8 @@ export interface SourceContext {
   /** Records what the stream is about to make at the source, durably, before it is made. Replaces the whole set. */
   remember(owned: Owned): Promise<void>;
   readonly orders: SnapshotOrders;
+  /** The partitions to read, and to tell the lag of. Absent: all. */
+  readonly share?: Share;
   /** Set for the first read after the user gave up a lost position; `null` otherwise. */
   readonly onLostPosition: OnLostPosition | null;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
@@ -210,6 +215,8 @@ export interface SourceType {
   readonly connectionTypes: readonly string[];
   /** The config's schema in snake_case; the gateway validates with it and accepts camelCase for the same keys. */
   readonly configSchema: JsonSchema;
+  /** Sources of this type may be read by several workers, each a share of the partitions. */
+  readonly spreads?: true;
   create(context: SourceContext): Source;
   /** Dials, logs in, asks for the version. Resolves also when that fails: the report says why. */
   testConnection(connection: ConnectionSettings, outbound: Outbound, signal: AbortSignal): Promise<ConnectionReport>;

@@ -57,6 +57,8 @@ export interface StatusReport {
   readonly lastError?: LastError | null;
   readonly blocked?: { readonly reason: string } | null;
   readonly snapshot?: SnapshotProgress | null;
+  /** Over how many readers it could be spread now; 1: it is not. */
+  readonly shares?: number;
   /** Gives the lease back in the same statement. */
   readonly releaseLease?: boolean;
   /** The decision about a lost position has been carried out. */

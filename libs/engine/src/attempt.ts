@@ -1,4 +1,5 @@
 import {
+  isIn,
   isPlaced,
   losesPosition,
   StreamError,
@@ -6,6 +7,8 @@ import {
   type OnLostPosition,
   type Position,
   type Positions,
+  type Seat,
+  type Share,
   type Sink,
   type SnapshotProgress,
   type Source,
@@ -25,6 +28,10 @@ export interface AttemptDeps {
   readonly held: Held;
   readonly counters: Counters;
   readonly extras: SourceExtras;
+  /** What it reads. */
+  readonly share: Share;
+  /** It writes beside another one. Absent: it is the writer of the stream. */
+  readonly seat?: Seat;
   /** `false`: look only (log opened, lag known, nothing read): a paused stream that was taken over. */
   readonly reads: boolean;
   /** Ask the source first whether it can run. */
@@ -47,7 +54,7 @@ export class Attempt {
   #sink: Sink | null = null;
   #source: Source | null = null;
   #pump: Pump | null = null;
-  #opened = false;
+  #session: string | null = null;
   #progressed = false;
   #ordersRang = false;
   /** Found lost by looking, while nothing was being read. */
@@ -72,7 +79,17 @@ export class Attempt {
 
   /** The log takes nothing any more from whoever wrote before, nor what he had sent. */
   get opened(): boolean {
-    return this.#opened;
+    return this.#session !== null;
+  }
+
+  /** Names the opening of the log; `null`: it is not open yet. */
+  get session(): string | null {
+    return this.#session;
+  }
+
+  /** Over how many readers the stream could be spread; `null`: not known, or its source can't be. */
+  get shares(): number | null {
+    return this.connected ? (this.#source?.shares?.() ?? null) : null;
   }
 
   get connected(): boolean {
@@ -125,7 +142,7 @@ export class Attempt {
       const onLostPosition = this.#onLost;
       const source = (this.#source = engine.createSource(
         { ...spec, onLostPosition },
-        { ...this.deps.extras, onLostPosition },
+        { ...this.deps.extras, onLostPosition, share: this.deps.share },
       ));
       if (this.#ordersRang) this.#tellOfOrders(source);
       if (this.deps.reads) await this.#read(source, positions);
@@ -147,12 +164,12 @@ export class Attempt {
 
   /** The log's position is the truth about where to go on. */
   async #open(): Promise<Positions> {
-    const { engine, spec, held, counters, reads } = this.deps;
-    const sink = (this.#sink = engine.openSink(spec));
+    const { engine, spec, held, counters, reads, seat } = this.deps;
+    const sink = (this.#sink = engine.openSink(spec, seat));
     const gives = reads && this.#onLost !== null;
     const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
     counters.opened(opened.totals);
-    this.#opened = true;
+    this.#session = opened.session;
     this.deps.onChange();
     this.#abort.signal.throwIfAborted();
     if (gives && isPlaced(opened.positions)) {
@@ -160,13 +177,20 @@ export class Attempt {
       this.#onLost = null;
       this.deps.onGivenUp();
     }
-    if (opened.positions.size > 0 || gives) return opened.positions;
+    if (opened.positions.size > 0 || gives) return this.#ours(opened.positions);
     const committed = await this.#committed(held.streamId);
     if (!this.deps.reads) return committed;
     if (committed.size > 0)
       // Invariant 2: the source has forgotten what the log no longer holds.
       throw new StreamError('offset_gap', 'The log is empty, but the source was acknowledged before: the log was lost');
     return opened.positions;
+  }
+
+  /** Those of other shares are others' to move. Notes about the source are everybody's to read. */
+  #ours(positions: Positions): Positions {
+    const { share } = this.deps;
+    if (share.of === 1) return positions;
+    return new Map([...positions].filter(([partition]) => partition.startsWith('#') || isIn(share, partition)));
   }
 
   async #committed(streamId: string): Promise<Positions> {

@@ -17,6 +17,9 @@ export class Counters {
   #dropped = 0;
   #rejected = 0;
   #totals: LogTotals | null = null;
+  /** As it was opened, and what was appended here since. */
+  #opened: LogTotals = { events: 0, bytes: 0 };
+  #appended: LogTotals = { events: 0, bytes: 0 };
   #lastEventAt: number | null = null;
   #lag: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
   readonly #latency = new Map<number, number>();
@@ -36,13 +39,28 @@ export class Counters {
     this.#rejected += count;
   }
 
+  /** What was made durable here since the log was opened. */
+  get appended(): LogTotals {
+    return this.#appended;
+  }
+
+  /** What the log held when it was opened. */
+  get atOpening(): LogTotals {
+    return this.#opened;
+  }
+
   opened(totals: LogTotals): void {
-    this.#totals = totals;
+    this.#totals = this.#opened = totals;
+    this.#appended = { events: 0, bytes: 0 };
   }
 
   /** @param now wall clock at which the batch was durable */
   durable(events: readonly ChangeEvent[], appended: Appended, now: number): void {
     this.#totals = appended.totals;
+    this.#appended = {
+      events: this.#appended.events + appended.events,
+      bytes: this.#appended.bytes + appended.bytes,
+    };
     this.#dropped += appended.dropped ?? 0;
     // What the log held already was counted when it was written.
     for (let i = appended.duplicates; i < events.length;) {

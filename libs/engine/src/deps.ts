@@ -5,10 +5,13 @@ import type {
   OnLostPosition,
   Owned,
   Positions,
+  Seat,
   SetAside,
+  Share,
   Sink,
   SnapshotOrders,
   Source,
+  SpreadLedger,
   Steps,
   StreamLedger,
   StreamSpec,
@@ -29,13 +32,20 @@ export interface SourceExtras {
   readonly orders: SnapshotOrders;
 }
 
+/** What an attempt makes a source with. */
+export interface SourceWishes extends SourceExtras {
+  readonly share: Share;
+}
+
 /** What the engine needs from outside; an app wires it once. */
 export interface EngineDeps {
   readonly ledger: StreamLedger;
+  /** Absent: each stream is read by one worker. */
+  readonly spread?: SpreadLedger;
   /** The writing end of the stream's log, not yet opened. One for each attempt. */
-  openSink(spec: StreamSpec): Sink;
+  openSink(spec: StreamSpec, seat?: Seat): Sink;
   /** One for each attempt; closed by the engine. */
-  createSource(spec: StreamSpec, extras: SourceExtras): Source;
+  createSource(spec: StreamSpec, wishes: SourceWishes): Source;
   readonly clock: Clock;
   readonly log: Log;
   /** 0 to 1; for jitter. */

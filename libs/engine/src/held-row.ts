@@ -8,7 +8,8 @@ import {
   type StreamSpec,
 } from '@planasonix/core';
 import type { Attempt } from './attempt.js';
-import type { EngineDeps } from './deps.js';
+import type { Counters } from './counters.js';
+import type { EngineDeps, SourceExtras } from './deps.js';
 
 const SHOW_MS = 1_000;
 
@@ -16,7 +17,7 @@ const takenOver = (): StreamError => new StreamError('fenced', 'Another worker h
 
 /** One stream's row, as its holder reads it and writes it: nothing once the lease may be gone (Invariant 3). */
 export class HeldRow {
-  #shown = { blocked: 'null', snapshot: 'null' };
+  #shown = { blocked: 'null', snapshot: 'null', shares: -1 };
 
   /** Orders for rows of this stream. Closing one is fenced like every write. */
   readonly orders: SnapshotOrders = {
@@ -31,6 +32,16 @@ export class HeldRow {
     private readonly held: Held,
     private readonly mayWrite: () => boolean,
   ) {}
+
+  /** For a source of this stream. */
+  extras({ owned, onLostPosition }: Pick<StreamSpec, 'owned' | 'onLostPosition'>, counters: Counters): SourceExtras {
+    return {
+      ...{ owned, onLostPosition, orders: this.orders },
+      remember: (more) => this.remember(more),
+      abandoned: () => this.engine.ledger.positions(this.held.streamId),
+      setAside: async (records) => counters.rejected(await this.setAside(records)),
+    };
+  }
 
   /** With `generation`, only if the row still has it. `unknown`: the store did not say. */
   async tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
@@ -66,16 +77,25 @@ export class HeldRow {
     }
   }
 
-  /** Shows progress and what it waits for, each second, when that changes; until `signal` is aborted. */
-  async show(current: () => Attempt | null, signal: AbortSignal): Promise<void> {
+  /**
+   * Shows progress and what it waits for, each second, when that changes; until `signal` is aborted.
+   * @param alsoBlocked what those who help with the stream wait for
+   */
+  async show(
+    current: () => Attempt | null,
+    alsoBlocked: () => { readonly reason: string } | null,
+    signal: AbortSignal,
+  ): Promise<void> {
     while (await this.engine.clock.sleep(SHOW_MS, signal)) {
       const attempt = current();
       if (!attempt || attempt.end) continue;
-      const [blocked, snapshot] = [attempt.blocked, attempt.snapshot()];
-      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot) };
+      const [blocked, snapshot] = [attempt.blocked ?? alsoBlocked(), attempt.snapshot()];
+      const shares = attempt.shares ?? this.#shown.shares;
+      const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot), shares };
       const report: StatusReport = {
         ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
         ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
+        ...(now.shares === this.#shown.shares ? {} : { shares }),
       };
       if (Object.keys(report).length > 0 && (await this.tell(report)) === 'written') this.#shown = now;
     }

@@ -1,5 +1,6 @@
 import type { CounterReport, LeaseView } from '@planasonix/core';
 import type { EngineDeps, ReportCounters } from './deps.js';
+import { Helpers } from './helpers.js';
 import { holds, holdsUntil, LEASE } from './lease.js';
 import { Openings } from './openings.js';
 import { StreamRunner, type RunnerEnd } from './runner.js';
@@ -28,6 +29,8 @@ interface Tenant {
 
 const RECONCILE_MS = 2_000;
 const COUNT_MS = 1_000;
+/** How often it looks who helps with its streams. */
+const HEAR_MS = 1_000;
 /** How often it looks whether a lease has run out. */
 const WATCH_MS = 250;
 /** Streams taken up at once: each opens connections. Invariant 6. */
@@ -44,6 +47,8 @@ export class WorkerHost {
   readonly #openings = new Openings(OPENINGS_AT_ONCE, (streamId) => this.#open(streamId));
   /** Lost because they could not be renewed in time: taken up before any other. */
   readonly #lapsed = new Set<string>();
+  /** Absent: sources of this type are read by one worker each. */
+  readonly #helpers: Helpers | null;
   readonly #capacity: number;
   #storeAt: number;
   #renewals = 0;
@@ -51,6 +56,9 @@ export class WorkerHost {
   constructor(private readonly options: WorkerHostOptions) {
     this.#capacity = options.capacity ?? 100;
     this.#storeAt = options.clock.monotonic();
+    const { spread } = options;
+    const free = (): number => this.#capacity - this.#tenants.size - (this.#helpers?.count ?? 0);
+    this.#helpers = spread === undefined ? null : new Helpers({ ...options, spread, free });
   }
 
   start(): void {
@@ -58,6 +66,8 @@ export class WorkerHost {
     void this.#keepLeases();
     void this.#every(COUNT_MS, () => this.#count());
     void this.#every(WATCH_MS, () => this.#giveUpLapsed());
+    if (this.#helpers) void this.#every(HEAR_MS, () => this.#hear());
+    this.#helpers?.start(this.#stopping.signal);
   }
 
   /** A command rang: look at this row now. Resolves when looked; what follows from it goes on by itself. */
@@ -84,7 +94,8 @@ export class WorkerHost {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const tenants = [...this.#tenants.values()];
-    const all = Promise.all(tenants.map(({ runner }) => runner.release(Math.max(0, deadlineMs - 2_000))));
+    const drainMs = Math.max(0, deadlineMs - 2_000);
+    const all = Promise.all([...tenants.map(({ runner }) => runner.release(drainMs)), this.#helpers?.stop(drainMs)]);
     const timer = new AbortController();
     // The leases are not kept up any more: a runner that is late finds its own run out.
     await Promise.race([all, this.options.clock.sleep(deadlineMs, timer.signal)]);
@@ -142,6 +153,7 @@ export class WorkerHost {
         await ledger.report({ streamId, epoch: spec.epoch }, { releaseLease: true });
         return;
       }
+      await this.#helpers?.leave(streamId);
       log.info({ streamId, epoch: spec.epoch }, 'stream taken up');
       const lease = { until: holdsUntil(askedAt), lapsed: false };
       const runner = new StreamRunner({
@@ -233,6 +245,15 @@ export class WorkerHost {
     }
   }
 
+  /** Who helps with the streams of this worker, and would. */
+  async #hear(): Promise<void> {
+    const { clock, spread, workerId } = this.options;
+    if (!spread || this.#tenants.size === 0) return;
+    const askedAt = clock.monotonic();
+    const rows = await spread.helpers(workerId);
+    for (const [streamId, { runner }] of this.#tenants) runner.helped(rows.get(streamId) ?? [], askedAt);
+  }
+
   #count(): void {
     this.#report([...this.#tenants.values()]);
   }
@@ -241,7 +262,7 @@ export class WorkerHost {
     const now = this.options.clock.now();
     const reports: CounterReport[] = [];
     for (const { runner } of tenants) {
-      const report = runner.counters.report(now, runner.oldestHeld());
+      const report = runner.report(now);
       if (report) reports.push(report);
     }
     if (reports.length > 0) this.options.reportCounters(reports);

@@ -1,7 +1,15 @@
-import { type Held, type LeaseView, type Owned, type StatusReport, type StreamSpec } from '@planasonix/core';
+import {
+  type CounterReport,
+  type Held,
+  type HelperRow,
+  type LeaseView,
+  type Owned,
+  type StatusReport,
+  type StreamSpec,
+} from '@planasonix/core';
 import { Attempt } from './attempt.js';
+import { Attempts } from './attempts.js';
 import { backoffMs } from './backoff.js';
-import { barPredecessors } from './bar.js';
 import { Bell } from './bell.js';
 import { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
@@ -21,7 +29,7 @@ export interface RunnerDeps {
 export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost';
 
 /** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
-const DRAIN = { stop: 2_000, pause: 2_000 } as const;
+const DRAIN = { stop: 2_000, pause: 2_000, share: 2_000 } as const;
 const REPORT_RETRY_MS = 500;
 
 /**
@@ -38,6 +46,7 @@ export class StreamRunner {
   readonly #bell = new Bell();
   readonly #over = new AbortController();
   readonly #row: HeldRow;
+  readonly #attempts: Attempts;
   #want: LeaseView;
   /** As claimed: good for the first attempt; each further one asks the row. */
   #claimed: StreamSpec | null;
@@ -47,10 +56,6 @@ export class StreamRunner {
   #ordersSeen = 0;
   #owned: Owned;
   #onLost: StreamSpec['onLostPosition'];
-  #attempt: Attempt | null = null;
-  #paused = false;
-  /** An attempt has opened the log: nobody before us can append any more. */
-  #barred = false;
   /** The last failure that is still to be acted upon. */
   #failure: Failure | null = null;
   #failures = 0;
@@ -76,29 +81,40 @@ export class StreamRunner {
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
     this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
     this.#row = new HeldRow(deps.engine, this.#held, () => deps.mayWrite());
+    this.#attempts = new Attempts(deps.engine, this.#held);
     this.done = this.#main();
-    void this.#row.show(() => this.#attempt, this.#over.signal);
+    void this.#row.show(
+      () => this.#attempts.now,
+      () => this.#attempts.alsoBlocked,
+      this.#over.signal,
+    );
   }
 
   get held(): Held {
     return this.#held;
   }
 
-  oldestHeld(): number | null {
-    return this.#attempt?.oldestHeld() ?? null;
+  /** Of everybody who reads the stream. `null`: nothing is known yet. */
+  report(now: number): CounterReport | null {
+    return this.#attempts.report(this.counters, now);
+  }
+
+  /** Who would help with the stream, and does. @param askedAt monotonic time before they were asked for */
+  helped(rows: readonly HelperRow[], askedAt: number): void {
+    if (this.#attempts.helped(rows, askedAt)) this.#bell.ring();
   }
 
   /** What the row says now. */
   apply(view: LeaseView): void {
     if (view.ordersRevision > this.#ordersSeen) {
       this.#ordersSeen = view.ordersRevision;
-      this.#attempt?.ordersChanged();
+      this.#attempts.now?.ordersChanged();
     }
     if (view.generation < this.#want.generation) return;
     if (view.generation > this.#want.generation) {
       this.#failures = 0;
       this.#retryAt = 0;
-      this.#connectedOnce &&= this.#attempt?.connected ?? false;
+      this.#connectedOnce &&= this.#attempts.now?.connected ?? false;
     }
     const { generation, desired, configRevision } = this.#want;
     const changed =
@@ -117,7 +133,7 @@ export class StreamRunner {
   /** The lease is gone: ends it at once and writes nothing. Invariant 3. */
   abandon(): Promise<RunnerEnd> {
     this.#halt = { kind: 'abandon' };
-    void this.#attempt?.stop(0);
+    void this.#attempts.now?.stop(0);
     this.#bell.ring();
     return this.done;
   }
@@ -146,17 +162,12 @@ export class StreamRunner {
     if (this.#halt) return this.#release(this.#halt.withinMs);
     const { desired } = this.#want;
     if (desired === 'stopped' || desired === 'idle') {
-      await this.#endAttempt(DRAIN.stop);
+      await this.#attempts.end(DRAIN.stop);
       return this.#stop();
     }
-    if (this.#attempt?.end) {
-      const ended = this.#attempt;
-      this.#attempt = null;
-      this.#barred ||= ended.opened;
-      if (ended.end!.kind === 'ended') {
-        if (ended.reads) return this.#finish('stopped', { snapshot: ended.snapshot(), blocked: null });
-      } else this.#fail(ended.end!.failure, ended.progressed);
-    }
+    const ended = this.#attempts.takeEnded();
+    if (ended?.end?.kind === 'failed') this.#fail(ended.end.failure, ended.progressed);
+    else if (ended?.reads) return this.#finish('stopped', { snapshot: ended.snapshot(), blocked: null });
     if (this.#failure) {
       const end = await this.#actOnFailure(this.#failure);
       if (end || this.#failure) return end;
@@ -166,37 +177,43 @@ export class StreamRunner {
 
   /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
   async #stop(): Promise<RunnerEnd | null> {
-    const spec = this.#barred ? null : (this.#claimed ?? (await this.#row.read()));
-    if (!this.#barred && spec === null) return (this.#later(REPORT_RETRY_MS), null);
-    const barred = spec && (await barPredecessors(this.deps.engine, { ...spec, epoch: this.#held.epoch }));
+    const barred = await this.#bar();
     if (barred === 'fenced') return this.#lose();
     if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
     return this.#finish('stopped', {});
   }
 
+  #bar(): Promise<'barred' | 'fenced' | 'unknown'> {
+    const { epoch } = this.#held;
+    return this.#attempts.bar(async () => {
+      const spec = this.#claimed ?? (await this.#row.read());
+      return spec && { ...spec, epoch };
+    });
+  }
+
   async #run(): Promise<RunnerEnd | null> {
-    if (this.#attempt && (!this.#attempt.reads || (this.#paused && this.#outdated))) await this.#endAttempt(0);
-    if (this.#paused) {
-      this.#paused = false;
-      this.#attempt?.resume();
-    }
-    if (!this.#attempt) await this.#begin(true);
+    const { now, paused } = this.#attempts;
+    if (now && (!now.reads || (paused && this.#outdated))) await this.#attempts.end(0);
+    // One whose decision about a lost position has yet to be carried out reads alone.
+    if (this.#onLost === null) await this.#attempts.reshare(DRAIN.share);
+    this.#attempts.resume();
+    if (!this.#attempts.now) await this.#begin(true);
+    const seated = await this.#attempts.seat();
+    if (seated === 'fenced') return this.#lose();
+    if (seated === 'unknown') this.#later(REPORT_RETRY_MS);
     // Invariant 7: `running` is said when the source has answered, not before.
-    if (!this.#attempt?.connected) return null;
+    if (!this.#attempts.now?.connected) return null;
     this.#connectedOnce = true;
     const fresh = this.#confirmed?.generation !== this.#want.generation;
     return this.#confirm('running', fresh ? { lastError: null } : {});
   }
 
   async #pause(): Promise<RunnerEnd | null> {
-    if (this.#attempt?.reads && !this.#paused) {
-      this.#paused = await this.#attempt.pause(DRAIN.pause);
-      if (!this.#paused) await this.#endAttempt(0);
-    }
-    if (this.#outdated) await this.#endAttempt(0);
-    if (!this.#attempt) await this.#begin(false);
+    await this.#attempts.pause(DRAIN.pause);
+    if (this.#outdated) await this.#attempts.end(0);
+    if (!this.#attempts.now) await this.#begin(false);
     // Invariant 7: what a reader had sent when it was given up may land until the log is opened anew.
-    if (!this.#attempt?.opened) return null;
+    if (!this.#attempts.now?.opened) return null;
     return this.#confirm('paused', {});
   }
 
@@ -215,48 +232,38 @@ export class StreamRunner {
     if (!spec) return this.#later(REPORT_RETRY_MS);
     this.#connectedOnce &&= spec.configRevision === this.#configRevision;
     this.#configRevision = spec.configRevision;
-    this.#paused = false;
-    this.#attempt = new Attempt({
-      engine,
-      spec: {
-        ...spec,
-        epoch: this.#held.epoch,
-        owned: this.#owned,
-        onLostPosition: this.#onLost,
-        generation: this.#want.generation,
-        desired: this.#want.desired,
-      },
-      held: this.#held,
-      counters: this.counters,
-      extras: {
-        owned: this.#owned,
-        onLostPosition: this.#onLost,
-        remember: (owned) => this.#remember(owned),
-        abandoned: () => engine.ledger.positions(spec.id),
-        setAside: async (records) => this.counters.rejected(await this.#row.setAside(records)),
-        orders: this.#row.orders,
-      },
-      reads,
-      preflight: !this.#connectedOnce,
-      mayWrite: () => this.deps.mayWrite(),
-      onChange: () => this.#bell.ring(),
-      onSettled: () => (this.#failures = 0),
-      onGivenUp: () => void this.#givenUp(),
-    });
-    if (this.#ordersSeen > 0) this.#attempt.ordersChanged();
-  }
-
-  async #endAttempt(drainMs: number): Promise<void> {
-    const attempt = this.#attempt;
-    this.#attempt = null;
-    this.#paused = false;
-    await attempt?.stop(drainMs);
-    this.#barred ||= attempt?.opened === true;
+    this.#attempts.begin(
+      (share) =>
+        new Attempt({
+          engine,
+          spec: {
+            ...spec,
+            epoch: this.#held.epoch,
+            owned: this.#owned,
+            onLostPosition: this.#onLost,
+            generation: this.#want.generation,
+            desired: this.#want.desired,
+          },
+          held: this.#held,
+          share,
+          counters: this.counters,
+          extras: {
+            ...this.#row.extras({ owned: this.#owned, onLostPosition: this.#onLost }, this.counters),
+            remember: (owned) => this.#remember(owned),
+          },
+          reads,
+          preflight: !this.#connectedOnce,
+          mayWrite: () => this.deps.mayWrite(),
+          onChange: () => this.#bell.ring(),
+          onSettled: () => (this.#failures = 0),
+          onGivenUp: () => void this.#givenUp(),
+        }),
+    );
+    if (this.#ordersSeen > 0) this.#attempts.now?.ordersChanged();
   }
 
   #fail(failure: Failure, progressed: boolean): void {
     this.counters.failed();
-    this.#paused = false;
     this.#failures = progressed ? 1 : this.#failures + 1;
     this.#failure = failure;
     this.#sayOpened();
@@ -270,6 +277,8 @@ export class StreamRunner {
       case 'fenced':
         return this.#lose();
       case 'error': {
+        // Those who help end by themselves where the log can't be told.
+        if (this.#attempts.wasHelped && (await this.#bar()) === 'fenced') return this.#lose();
         log.warn({ streamId: this.#held.streamId, code: failure.code }, 'stream failed');
         return this.#finish('error', { lastError: found, blocked: null });
       }
@@ -325,12 +334,12 @@ export class StreamRunner {
   }
 
   async #lose(): Promise<RunnerEnd> {
-    await this.#endAttempt(0);
+    await this.#attempts.end(0);
     return 'lost';
   }
 
   async #release(withinMs: number): Promise<RunnerEnd> {
-    await this.#endAttempt(withinMs);
+    await this.#attempts.end(withinMs);
     await this.#row.tell({ releaseLease: true, blocked: null });
     return 'released';
   }

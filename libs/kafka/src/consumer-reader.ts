@@ -10,8 +10,6 @@ export interface ReaderOptions {
   readonly cluster: KafkaCluster;
   readonly clock: Clock;
   readonly limits?: Partial<FetchLimits>;
-  /** Brokers that are read at once, at the most. Default: all. */
-  readonly brokersAtOnce?: number;
   /** Records of a chunk at the most. */
   readonly chunkRecords?: number;
 }
@@ -135,10 +133,7 @@ export class FetchReader implements PartitionReader {
     if (this.#heldBytes >= MOST_ANSWERS * this.#limits.maxBytes) return;
     // Whose turn was longest ago comes first.
     const turns = [...nodes].sort((a, b) => (this.#turns.get(a) ?? 0) - (this.#turns.get(b) ?? 0));
-    for (const node of turns) {
-      if (this.#fetching.size >= (this.options.brokersAtOnce ?? Infinity)) return;
-      if (!this.#fetching.has(node)) void this.#fetch(node);
-    }
+    for (const node of turns) if (!this.#fetching.has(node)) void this.#fetch(node);
   }
 
   async #fetch(node: number): Promise<void> {

@@ -18,6 +18,7 @@ export * from './secret-box.js';
 export * from './secrets.js';
 export * from './set-aside-store.js';
 export * from './snapshot-order-store.js';
+export * from './spread-ledger.js';
 export type { Db } from './sql.js';
 export * from './stream-commands.js';
 export * from './stream-deletion.js';

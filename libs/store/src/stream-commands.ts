@@ -47,7 +47,7 @@ export interface CommandView {
   readonly epoch: number;
   /** A worker holds the lease and it has not run out, by the database's clock. */
   readonly leased: boolean;
-  /** Somebody took the lease and has not given it back, so may still be writing; also when it has run out. */
+  /** Somebody took the lease and has not given it back, or helps whoever had it: may still be writing; also when it has run out. */
   readonly owned: boolean;
   readonly updatedAt: Date;
 }
@@ -138,7 +138,7 @@ export class StreamCommands {
     }>(
       this.store,
       `SELECT id, status, desired_status, generation, observed_generation, epoch, updated_at,
-              lease_owner IS NOT NULL AS owned, lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
+              lease_owner IS NOT NULL OR EXISTS (SELECT 1 FROM stream_helpers h WHERE h.stream_id = streams.id AND h.epoch = streams.epoch AND h.share IS NOT NULL) AS owned, lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
       [id],
     );
     if (row === undefined) return null;

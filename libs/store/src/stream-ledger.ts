@@ -23,7 +23,8 @@ import { streamSecretPlace } from './stream-store.js';
 
 /** How long a lease lives without being renewed. Its holder renews it at a third of that. */
 export const LEASE_MS = 9000;
-const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
+/** The same in SQL. */
+export const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
 
 /** Nobody deletes it, and nobody holds it. */
 const FREE = `(deleting_at IS NULL OR deleting_at <= clock_timestamp() - ${DELETION})
@@ -38,6 +39,18 @@ const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
 const KEPT_ASIDE = 10_000;
 /** Long enough to give something up at a source; it is not renewed. */
 const CONDEMNED = `interval '30 seconds'`;
+
+/**
+ * Id ($1) and epoch ($2) of a stream, for whoever holds it or helps whoever does: then his seat is in the parameters from `at`
+ * on. Locked for the length of the statement, so that whatever takes it away comes before or after it, never within.
+ */
+const ownerOf = ({ seat }: Held, at: number): string =>
+  seat === undefined
+    ? `SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE`
+    : `SELECT s.id, s.epoch FROM streams s JOIN stream_helpers h ON h.stream_id = s.id AND h.epoch = s.epoch
+       WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} FOR SHARE`;
+
+const seatOf = ({ seat }: Held): readonly (number | string)[] => (seat === undefined ? [] : [seat.index, seat.session]);
 
 /** The truth about streams, from a worker's side. Every write names the epoch (Invariant 3). */
 export class PgStreamLedger implements StreamLedger {
@@ -93,6 +106,7 @@ export class PgStreamLedger implements StreamLedger {
          blocked = CASE WHEN $7 THEN $8::jsonb ELSE blocked END,
          snapshot = CASE WHEN $9 THEN $10::jsonb ELSE snapshot END,
          on_lost_position = CASE WHEN $11 THEN NULL ELSE on_lost_position END,
+         shares = coalesce($13, shares),
          lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END,
          lease_expires_at = CASE WHEN $12 THEN NULL ELSE lease_expires_at END,
          desired_status = CASE WHEN $4 = 'stopped' THEN 'stopped' ELSE desired_status END,
@@ -111,6 +125,7 @@ export class PgStreamLedger implements StreamLedger {
         json(report.snapshot),
         report.clearOnLostPosition === true,
         release,
+        report.shares ?? null,
       ],
     );
     if (rows.length > 0) return 'written';
@@ -132,32 +147,31 @@ export class PgStreamLedger implements StreamLedger {
 
   async commitPositions(held: Held, positions: Positions): Promise<boolean> {
     if (positions.size === 0) return true;
-    // The row is locked for the length of the statement, so that a fence comes before or after it, never within.
     const rows = await sql(
       this.store,
-      `WITH owner AS (SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE)
+      `WITH owner AS (${ownerOf(held, 5)})
        INSERT INTO stream_positions (stream_id, partition, position, epoch)
        SELECT owner.id, p.partition, p.position, owner.epoch FROM owner, unnest($3::text[], $4::text[]) AS p(partition, position)
        ON CONFLICT (stream_id, partition) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, updated_at = clock_timestamp()
        RETURNING 1`,
-      [held.streamId, held.epoch, [...positions.keys()], [...positions.values()]],
+      [held.streamId, held.epoch, [...positions.keys()], [...positions.values()], ...seatOf(held)],
     );
     return rows.length > 0;
   }
 
   async remember(held: Held, owned: Owned): Promise<boolean> {
-    const rows = await sql(this.store, `UPDATE streams SET owned = $3 WHERE id = $1 AND epoch = $2 RETURNING 1`, [
-      held.streamId,
-      held.epoch,
-      JSON.stringify(owned),
-    ]);
+    const rows = await sql(
+      this.store,
+      `WITH owner AS (${ownerOf(held, 4)}) UPDATE streams s SET owned = $3 FROM owner WHERE s.id = owner.id AND s.epoch = owner.epoch RETURNING 1`,
+      [held.streamId, held.epoch, JSON.stringify(owned), ...seatOf(held)],
+    );
     return rows.length > 0;
   }
 
   async setAside(held: Held, records: readonly SetAside[]): Promise<number | null> {
     const [row] = await sql<{ fresh: number }>(
       this.store,
-      `WITH owner AS (SELECT id FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE),
+      `WITH owner AS (${ownerOf(held, 7)}),
        kept AS (INSERT INTO set_aside (stream_id, record_id, place, reason, record_at)
          SELECT owner.id, r.id, r.place, r.reason, CASE WHEN r.ms >= 0 THEN to_timestamp(r.ms / 1000) END
          FROM owner, unnest($3::text[], $4::text[], $5::text[], $6::float8[]) AS r(id, place, reason, ms)
@@ -165,7 +179,7 @@ export class PgStreamLedger implements StreamLedger {
        SELECT (SELECT count(*) FROM kept)::int AS fresh FROM owner`,
       [
         ...[held.streamId, held.epoch, records.map(({ id }) => id), records.map(({ place }) => place)],
-        ...[records.map(({ reason }) => reason), records.map(({ timeMs }) => timeMs)],
+        ...[records.map(({ reason }) => reason), records.map(({ timeMs }) => timeMs), ...seatOf(held)],
       ],
     );
     if (row !== undefined && row.fresh > 0)
@@ -191,11 +205,11 @@ export class PgStreamLedger implements StreamLedger {
     // The row is locked as for positions. An order that is closed already, or was cancelled, stays as it is.
     const rows = await sql(
       this.store,
-      `WITH owner AS (SELECT id FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE),
+      `WITH owner AS (${ownerOf(held, 5)}),
        closed AS (UPDATE snapshot_orders o SET done_at = clock_timestamp(), failed = $4 FROM owner
          WHERE o.stream_id = owner.id AND o.id = $3 AND o.done_at IS NULL AND o.cancelled_at IS NULL)
        SELECT 1 FROM owner`,
-      [held.streamId, held.epoch, id, failed],
+      [held.streamId, held.epoch, id, failed, ...seatOf(held)],
     );
     return rows.length > 0;
   }

@@ -22,8 +22,10 @@ export function runConnector(sourceType: SourceType, name = sourceType.type.repl
     if (process.argv.includes('--check')) return bootApp({ ...boot, module: ConnectorModule });
     const log = asLog(logger);
     const store = await openStore(env.DATABASE_URL, { log, poolSize: 6 });
-    // One for each renewal that may be under way, and two for heartbeats: nothing else that is asked holds them up.
-    const leases = await openStore(env.DATABASE_URL, { log, poolSize: LEASE.underWay + 2, answerMs: LEASE_ANSWER_MS });
+    // One for each renewal that may be under way, of leases and of shares, and two for heartbeats: nothing else that is
+    // asked holds them up.
+    const poolSize = LEASE.underWay * (sourceType.spreads === true ? 2 : 1) + 2;
+    const leases = await openStore(env.DATABASE_URL, { log, poolSize, answerMs: LEASE_ANSWER_MS });
     const connector = new Connector(sourceType, env, store, leases, log);
     new Gauge({
       name: 'planasonix_streams_held',

@@ -7,6 +7,7 @@ import {
   type Owned,
   type Positions,
   type SetAside,
+  type Share,
   type SnapshotOrders,
   type Source,
   type SourceType,
@@ -21,6 +22,8 @@ export interface SourceWishes {
   readonly abandoned?: () => Promise<Positions>;
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   readonly orders: SnapshotOrders;
+  /** Absent: all of it. */
+  readonly share?: Share;
 }
 
 /** Without a lease nothing may be made at the source, and no order is anybody's to carry out. */
@@ -51,6 +54,7 @@ export class Sources {
       abandoned: wishes.abandoned,
       setAside: wishes.setAside,
       orders: wishes.orders,
+      share: wishes.share,
       onLostPosition: wishes.onLostPosition,
       clock: systemClock,
       log: this.log,

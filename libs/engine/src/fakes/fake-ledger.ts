@@ -24,6 +24,7 @@ export interface Row {
   lastError: LastError | null;
   blocked: unknown;
   snapshot: unknown;
+  shares: number;
   onLost: StreamSpec['onLostPosition'];
   givenUpAt: number;
   positions: Map<string, string>;
@@ -48,6 +49,8 @@ export class FakeLedger implements StreamLedger {
   answersLate = false;
   /** Rows that somebody else has locked. */
   readonly locked = new Set<string>();
+  /** Whether a helper may write. */
+  seatHolds: (held: Held) => boolean = () => true;
 
   constructor(
     private readonly clock: Clock,
@@ -70,6 +73,7 @@ export class FakeLedger implements StreamLedger {
       lastError: null,
       blocked: null,
       snapshot: null,
+      shares: 1,
       onLost: null,
       givenUpAt: 0,
       positions: new Map(),
@@ -195,6 +199,7 @@ export class FakeLedger implements StreamLedger {
     if (report.lastError !== undefined) row.lastError = report.lastError;
     if (report.blocked !== undefined) row.blocked = report.blocked;
     if (report.snapshot !== undefined) row.snapshot = report.snapshot;
+    row.shares = report.shares ?? row.shares;
     if (report.clearOnLostPosition) row.onLost = null;
     if (report.releaseLease) {
       row.owner = null;
@@ -211,7 +216,7 @@ export class FakeLedger implements StreamLedger {
   async commitPositions(held: Held, positions: Positions): Promise<boolean> {
     await this.#answer();
     const row = this.rows.get(held.streamId);
-    if (!row || row.epoch !== held.epoch) return false;
+    if (!row || row.epoch !== held.epoch || !this.seatHolds(held)) return false;
     this.writes++;
     for (const [partition, position] of positions) row.positions.set(partition, position);
     return true;

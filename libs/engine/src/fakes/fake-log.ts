@@ -1,4 +1,12 @@
-import { isPlaced, StreamError, type Appended, type ChangeBatch, type OpenedLog, type Sink } from '@planasonix/core';
+import {
+  isPlaced,
+  StreamError,
+  type Appended,
+  type ChangeBatch,
+  type OpenedLog,
+  type Seat,
+  type Sink,
+} from '@planasonix/core';
 
 interface Waiting {
   readonly batch: ChangeBatch;
@@ -10,6 +18,9 @@ interface Waiting {
 export class FakeLog {
   epoch = 0;
   session = 0;
+  /** Of those who write beside the session, by their index. */
+  readonly besides = new Map<number, number>();
+  #lastSession = 0;
   /** The decision that positions were forgotten for. */
   reset: number | null = null;
   ids: string[] = [];
@@ -58,10 +69,11 @@ export class FakeLog {
     for (const one of this.#waiting.splice(0)) one.reject(error);
   }
 
-  sink(epoch: number): Sink {
+  sink(epoch: number, seat?: Seat): Sink {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the sink is a view of this log
     const log = this;
     let session = -1;
+    const isBarred = () => log.epoch > epoch || session !== (seat ? log.besides.get(seat.index) : log.session);
     let over: Error | null = null;
     let heard: AbortSignal | null = null;
     const mine: Waiting[] = [];
@@ -84,21 +96,31 @@ export class FakeLog {
         log.opens++;
         if (log.frozen) await new Promise<void>((go) => log.#thawed.push(go));
         if (log.failure) throw log.failure;
-        if (log.epoch > epoch) throw new StreamError('fenced', 'newer owner');
+        if (log.epoch > epoch || (seat && (log.epoch !== epoch || seat.session !== `s-${log.session}`)))
+          throw new StreamError('fenced', 'newer owner');
         log.epoch = epoch;
-        session = ++log.session;
+        session = ++log.#lastSession;
+        if (seat) log.besides.set(seat.index, session);
+        else {
+          log.session = session;
+          log.besides.clear();
+        }
         if (options.reset !== undefined && (log.reset !== options.reset || !isPlaced(log.positions))) {
           log.reset = options.reset;
           log.positions.clear();
           log.orders.clear();
         }
-        return { positions: new Map(log.positions), totals: { events: log.events, bytes: log.bytes } };
+        return {
+          session: `s-${session}`,
+          positions: new Map(log.positions),
+          totals: { events: log.events, bytes: log.bytes },
+        };
       },
       append(batch, signal) {
         if (over !== null) return Promise.reject(over);
         return new Promise((resolve, reject) => {
           const check = (then: () => void) => {
-            if (log.epoch > epoch || session !== log.session) end(new StreamError('fenced', 'newer owner'));
+            if (isBarred()) end(new StreamError('fenced', 'newer owner'));
             else if (log.failure) end(log.failure);
             else then();
           };

@@ -17,6 +17,14 @@ export interface Mark {
   readonly order: string;
 }
 
+/** Somebody who writes, or wrote, beside the writer of the stream. */
+export interface Beside {
+  /** Session of whoever entered last under this index. */
+  readonly entrant: string;
+  /** What was written under it. */
+  readonly totals: LogTotals;
+}
+
 /** What the log knows of a stream, committed with the events themselves. */
 export interface JournalState {
   readonly epoch: number;
@@ -24,7 +32,10 @@ export interface JournalState {
   readonly session: string;
   /** Session of whoever entered last; it may have been turned away since. */
   readonly entrant: string;
+  /** Of all who write. */
   readonly totals: LogTotals;
+  /** By index. */
+  readonly besides: ReadonlyMap<number, Beside>;
   readonly marks: ReadonlyMap<string, Mark>;
   /** The stream was deleted: its log is gone, or will be. A writer who may enter puts an end to that. */
   readonly ending: 'now' | 'later' | null;
@@ -33,7 +44,9 @@ export interface JournalState {
 }
 
 /** What a transaction changes. */
-export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'ending' | 'reset'> {
+export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'besides' | 'ending' | 'reset'> {
+  /** Those whose totals are in `totals` from here on. */
+  readonly over?: Iterable<number>;
   /** `null`: forgotten. */
   readonly marks: ReadonlyMap<string, Mark | null>;
   readonly ending?: 'now' | 'later';
@@ -43,6 +56,8 @@ export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 
 export const JOURNAL_PREFIX = 'planasonix.positions.';
 const HEAD_KEY = 'stream';
 const ENTRANT_KEY = 'entrant';
+const ENTRANT_BESIDE = 'entrant:';
+const TOTALS_BESIDE = 'beside:';
 const RESET_KEY = 'reset';
 const MARK_KEY = 'at:';
 /** Small pieces, so that what was replaced goes soon: a new writer reads all that is there. */
@@ -55,6 +70,7 @@ const SETTINGS = {
   'max.message.bytes': String(8 * 1024 * 1024),
 } as const;
 
+const NOTHING: LogTotals = { events: 0, bytes: 0 };
 const SILENT_MS = 15_000;
 const NO_SUCH_TOPIC = 3;
 
@@ -128,13 +144,14 @@ export class Journal {
 }
 
 class JournalFold {
-  #head: Omit<JournalState, 'marks' | 'entrant' | 'reset'> = {
+  #head: Omit<JournalState, 'marks' | 'entrant' | 'besides' | 'reset'> = {
     ...{ epoch: 0, session: '', totals: { events: 0, bytes: 0 } },
     ending: null,
   };
   #entrant = '';
   #reset: number | null = null;
   readonly #marks = new Map<string, Mark>();
+  readonly #besides = new Map<number, Beside>();
 
   take({ key, value }: KafkaRecord): void {
     const name = key?.toString() ?? '';
@@ -143,6 +160,14 @@ class JournalFold {
       this.#head = { epoch, session, totals: { events, bytes }, ending };
     } else if (name === ENTRANT_KEY && value !== null) {
       this.#entrant = value.toString();
+    } else if (name.startsWith(ENTRANT_BESIDE)) {
+      const index = Number(name.slice(ENTRANT_BESIDE.length));
+      if (value === null) this.#besides.delete(index);
+      else this.#besides.set(index, { totals: NOTHING, ...this.#besides.get(index), entrant: value.toString() });
+    } else if (name.startsWith(TOTALS_BESIDE) && value !== null) {
+      const index = Number(name.slice(TOTALS_BESIDE.length));
+      const totals = JSON.parse(value.toString()) as LogTotals;
+      this.#besides.set(index, { entrant: '', ...this.#besides.get(index), totals });
     } else if (name === RESET_KEY && value !== null) {
       this.#reset = Number(value.toString());
     } else if (name.startsWith(MARK_KEY)) {
@@ -153,7 +178,20 @@ class JournalFold {
   }
 
   get state(): JournalState {
-    return { ...this.#head, entrant: this.#entrant, marks: this.#marks, reset: this.#reset };
+    let { events, bytes } = this.#head.totals;
+    for (const { totals } of this.#besides.values()) {
+      events += totals.events;
+      bytes += totals.bytes;
+    }
+    const totals = { events, bytes };
+    return {
+      ...this.#head,
+      totals,
+      entrant: this.#entrant,
+      besides: this.#besides,
+      marks: this.#marks,
+      reset: this.#reset,
+    };
   }
 }
 
@@ -166,23 +204,42 @@ interface Head {
 }
 
 /** Says who enters. Whoever reads the journal and finds it there has read all that was written before. */
-export const entrantRecord = (session: string): OutRecord => ({
-  key: Buffer.from(ENTRANT_KEY),
+export const entrantRecord = (session: string, index: number | null): OutRecord => ({
+  key: Buffer.from(index === null ? ENTRANT_KEY : ENTRANT_BESIDE + index),
   value: Buffer.from(session),
   headers: [],
 });
 
+const record = (key: string, value: object | number | null): OutRecord => ({
+  key: Buffer.from(key),
+  value: value === null ? null : Buffer.from(JSON.stringify(value)),
+  headers: [],
+});
+
+const markRecords = (marks: JournalChange['marks']): OutRecord[] =>
+  [...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark));
+
+/** What one who writes beside the writer of the stream changes: the totals are its own. */
+export const besideRecords = (index: number, totals: LogTotals, marks: JournalChange['marks']): OutRecord[] => [
+  record(TOTALS_BESIDE + index, totals),
+  ...markRecords(marks),
+];
+
 /** A change as records of the one partition of the journal. */
-export function journalRecords({ epoch, session, totals, marks, ending, reset }: JournalChange): OutRecord[] {
-  const record = (key: string, value: object | number | null): OutRecord => ({
-    key: Buffer.from(key),
-    value: value === null ? null : Buffer.from(JSON.stringify(value)),
-    headers: [],
-  });
+export function journalRecords({
+  epoch,
+  session,
+  totals,
+  marks,
+  over = [],
+  ending,
+  reset,
+}: JournalChange): OutRecord[] {
   const head: Head = { epoch, session, ...totals, ending };
   return [
     record(HEAD_KEY, head),
     ...(reset === undefined ? [] : [record(RESET_KEY, reset)]),
-    ...[...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark)),
+    ...[...over].flatMap((index) => [record(TOTALS_BESIDE + index, null), record(ENTRANT_BESIDE + index, null)]),
+    ...markRecords(marks),
   ];
 }

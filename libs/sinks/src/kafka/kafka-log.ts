@@ -5,6 +5,7 @@ import {
   type LogEntry,
   type LogTotals,
   type Positions,
+  type Seat,
   type Sink,
 } from '@planasonix/core';
 import { sweepJournals } from './journal-sweep.js';
@@ -33,8 +34,8 @@ export class KafkaLog implements EventLog {
     private readonly deps: KafkaDeps,
   ) {}
 
-  sink(streamId: string, epoch: number): Sink {
-    return new KafkaSink(streamId, epoch, this.output, this.deps);
+  sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
+    return new KafkaSink(streamId, epoch, this.output, this.deps, seat);
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
@@ -151,7 +152,8 @@ export class KafkaLog implements EventLog {
     change: (state: JournalState) => Omit<JournalChange, 'epoch' | 'session'>,
   ): Promise<void> {
     return this.#run(async (reached) => {
-      const writer = new StreamWriter({ streamId, epoch, output: this.output, reached, clock: this.deps.clock });
+      const { output, deps } = this;
+      const writer = new StreamWriter({ streamId, epoch, seat: null, output, reached, clock: deps.clock });
       try {
         const state = await writer.enter();
         await writer.write([], change(state));

@@ -6,6 +6,7 @@ import {
   type LogTotals,
   type OpenedLog,
   type Position,
+  type Seat,
   type Sink,
 } from '@planasonix/core';
 import { CloudEventEncoder } from './cloud-event.js';
@@ -63,15 +64,16 @@ export class KafkaSink implements Sink {
     private readonly epoch: number,
     private readonly output: KafkaOutput,
     private readonly deps: KafkaDeps,
+    private readonly seat: Seat | null,
   ) {}
 
   async open({ reset }: { readonly reset?: number } = {}): Promise<OpenedLog> {
     if (this.#writer) throw new Error('a sink is opened once');
-    const { streamId, epoch, output } = this;
+    const { streamId, epoch, seat, output } = this;
     const { clock } = this.deps;
     try {
       const reached = (this.#reached = await reach(output.connectionId, this.deps));
-      const writer = (this.#writer = new StreamWriter({ streamId, epoch, output, reached, clock }));
+      const writer = (this.#writer = new StreamWriter({ streamId, epoch, seat, output, reached, clock }));
       const { marks, totals, reset: before } = await writer.enter();
       this.#totals = totals;
       // Invariant 2: what this decision led to is not given up a second time.
@@ -79,21 +81,24 @@ export class KafkaSink implements Sink {
         before === reset && [...marks].some(([name, { position }]) => position !== null && !name.startsWith('#'));
       const forgets = reset !== undefined && !done;
       const forgotten = new Map(forgets ? [...marks.keys()].map((partition) => [partition, null]) : []);
-      await writer.write([], { totals, marks: forgotten, ...(forgets ? { reset } : {}) });
-      await writer.commit();
+      if (seat === null) {
+        await writer.write([], { totals, marks: forgotten, ...(forgets ? { reset } : {}) });
+        await writer.commit();
+      }
       // A topic that is missing is told of at once where its name does not depend on the events.
       const topic = topicOfAll(output.topic, streamId);
       if (topic !== null) await writer.topic(topic);
       const encoder = new CloudEventEncoder(streamId, output.tombstones === true);
       this.#placement = new Placement(streamId, output.topic, encoder, (topic) => writer.topic(topic));
-      if (forgets) return { positions: new Map(), totals };
+      const { session } = writer;
+      if (forgets) return { session, positions: new Map(), totals };
       const positions = new Map<string, Position>();
       for (const [partition, mark] of marks) {
         this.#marks.set(partition, mark);
         this.#orders.set(partition, mark.order);
         if (mark.position !== null) positions.set(partition, mark.position);
       }
-      return { positions, totals };
+      return { session, positions, totals };
     } catch (error) {
       throw this.#fail(logFailure((await this.#writer?.explain(error)) ?? error));
     }

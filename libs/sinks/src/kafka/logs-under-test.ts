@@ -1,11 +1,20 @@
-import { type EventLog, type PipelineOutput, type Sink } from '@planasonix/core';
+import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
+import { reach, type Reached } from './kafka-cluster.js';
+import type { KafkaOutput } from './writer.js';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
-type Output = Partial<Extract<PipelineOutput, { type: 'kafka' }>>;
+type Output = Partial<KafkaOutput>;
+type Config = Readonly<Record<string, unknown>>;
+
+const depsOf = (config: Config) => ({
+  settings: () => Promise.resolve({ id: 'conn_1', type: 'kafka', config }),
+  outbound: createOutbound({ policy: 'allow-private' }),
+  log: silent,
+});
 
 /** Logs over a server, as workers and gateways open them. */
 export class Logs {
@@ -13,30 +22,28 @@ export class Logs {
 
   constructor(readonly brokers: readonly string[]) {}
 
-  open(output: Output = {}, config: Readonly<Record<string, unknown>> = { brokers: this.brokers }): EventLog {
-    const log = openLog(
-      {
-        type: 'kafka',
-        connectionId: 'conn_1',
-        topic: 'log.{stream}',
-        createTopics: { partitions: 1, replicationFactor: 1 },
-        ...output,
-      },
-      {
-        redisUrl: 'redis://127.0.0.1:1',
-        kafka: {
-          settings: () => Promise.resolve({ id: 'conn_1', type: 'kafka', config }),
-          outbound: createOutbound({ policy: 'allow-private' }),
-          log: silent,
-        },
-      },
-    );
+  open(output: Output = {}, config: Config = { brokers: this.brokers }): EventLog {
+    const log = openLog(this.output(output), { redisUrl: 'redis://127.0.0.1:1', kafka: depsOf(config) });
     this.#closers.push(() => log.close());
     return log;
   }
 
-  sink(log: EventLog, streamId: string, epoch: number): Sink {
-    const sink = log.sink(streamId, epoch);
+  output(more: Output = {}): KafkaOutput {
+    return {
+      ...{ type: 'kafka', connectionId: 'conn_1', topic: 'log.{stream}' },
+      createTopics: { partitions: 1, replicationFactor: 1 },
+      ...more,
+    };
+  }
+
+  async reach(): Promise<Reached> {
+    const reached = await reach('conn_1', { ...depsOf({ brokers: this.brokers }), clock: systemClock });
+    this.#closers.push(() => Promise.resolve(reached.cluster.close()));
+    return reached;
+  }
+
+  sink(log: EventLog, streamId: string, epoch: number, seat?: Seat): Sink {
+    const sink = log.sink(streamId, epoch, seat);
     this.#closers.push(() => sink.close());
     return sink;
   }

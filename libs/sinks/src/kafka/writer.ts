@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { StreamError, type Clock, type PipelineOutput } from '@planasonix/core';
+import { StreamError, type Clock, type LogTotals, type PipelineOutput, type Seat } from '@planasonix/core';
 import {
   ProducerRoutes,
   topicSettings,
@@ -8,7 +8,14 @@ import {
   type PartitionRecords,
   type TopicFacts,
 } from '@planasonix/kafka';
-import { entrantRecord, Journal, journalRecords, type JournalChange, type JournalState } from './journal.js';
+import {
+  besideRecords,
+  entrantRecord,
+  Journal,
+  journalRecords,
+  type JournalChange,
+  type JournalState,
+} from './journal.js';
 import type { Reached } from './kafka-cluster.js';
 
 export type KafkaOutput = Extract<PipelineOutput, { type: 'kafka' }>;
@@ -21,6 +28,8 @@ export const fenced = (): StreamError => new StreamError('fenced', 'The log has 
 export interface WriterOptions {
   readonly streamId: string;
   readonly epoch: number;
+  /** Beside whose opening it writes; `null`: it is the writer of the stream. */
+  readonly seat: Seat | null;
   readonly output: KafkaOutput;
   readonly reached: Reached;
   readonly clock: Clock;
@@ -30,14 +39,21 @@ export interface WriterOptions {
  * One owner's right to write to the log of a stream. Whoever enters bars those who entered before, by the producer's
  * epoch, which every broker checks; and who may enter is said by the store's epoch, which is in the journal. So a
  * writer of an older epoch that wakes up finds a newer one there and writes nothing (Invariant 3), and one that is
- * writing already is refused by the brokers.
+ * writing already is refused by the brokers. Who writes beside him does so as a producer of its own; it is in the journal
+ * before it writes, so whoever enters knows whom to bar, and it enters for one opening alone.
  */
 export class StreamWriter {
-  readonly session = randomBytes(9).toString('base64url');
+  #session = newSession();
   readonly #journal: Journal;
   readonly #producer: TransactionalProducer;
   readonly #routes: ProducerRoutes;
   readonly #over = new AbortController();
+  /** Those who wrote beside the last writer, by index, until what they wrote is told in his stead. */
+  readonly #barred = new Map<number, string>();
+  /** How many were barred; under an index there may be one after the other. */
+  #bars = 0;
+  /** Of one who writes beside: from the stream's totals to its own. */
+  #offset: LogTotals = { events: 0, bytes: 0 };
 
   constructor(private readonly options: WriterOptions) {
     const { streamId, output, reached, clock } = options;
@@ -49,8 +65,17 @@ export class StreamWriter {
       create: (topic) => this.#create(topic),
       maxBytes: (topic) => maxBytesOf(reached, topic),
     });
-    const transactionalId = `planasonix.${streamId}`;
-    this.#producer = new TransactionalProducer({ cluster, clock, routes: this.#routes, transactionalId });
+    this.#producer = this.#producerOf(this.options.seat?.index ?? null);
+  }
+
+  #producerOf(index: number | null): TransactionalProducer {
+    const { streamId, reached, clock } = this.options;
+    const transactionalId = index === null ? `planasonix.${streamId}` : `planasonix.${streamId}.${index}`;
+    return new TransactionalProducer({ cluster: reached.cluster, clock, routes: this.#routes, transactionalId });
+  }
+
+  get session(): string {
+    return this.#session;
   }
 
   /** @throws StreamError `topic_missing`, … */
@@ -68,6 +93,8 @@ export class StreamWriter {
    * in the log it throws `fenced`, and nothing has changed.
    */
   async enter(): Promise<JournalState> {
+    const { seat } = this.options;
+    if (seat !== null) return this.#enterBeside(seat);
     const { signal } = this.#over;
     const known = await this.#journal.read(signal);
     this.#judge(known);
@@ -78,12 +105,51 @@ export class StreamWriter {
       await this.#journal.remove();
       throw fenced();
     }
-    await this.#producer.write([{ topic: this.#journal.topic, partition: 0, records: [entrantRecord(this.session)] }]);
-    await this.#producer.commit();
+    await this.#bar(known);
+    for (;;) {
+      const bars = this.#bars;
+      await this.#say(null);
+      const state = await this.#truth();
+      // Whoever was found meanwhile may have written: what is said after he was barred is behind that.
+      if (this.#bars > bars) continue;
+      if (state.ending !== null) await this.#journal.keep();
+      return state;
+    }
+  }
+
+  /** Only while the opening that it names is the last one. It bars an earlier one of its index. */
+  async #enterBeside({ index }: Seat): Promise<JournalState> {
+    this.#judge(await this.#journal.read(this.#over.signal));
+    await this.#producer.begin();
+    await this.#say(index);
     const state = await this.#truth();
-    this.#judge(state);
-    if (state.ending !== null) await this.#journal.keep();
+    const own = state.besides.get(index)!.totals;
+    this.#offset = { events: own.events - state.totals.events, bytes: own.bytes - state.totals.bytes };
     return state;
+  }
+
+  async #say(index: number | null): Promise<void> {
+    this.#session = newSession();
+    const records = [entrantRecord(this.#session, index)];
+    await this.#producer.write([{ topic: this.#journal.topic, partition: 0, records }]);
+    await this.#producer.commit();
+  }
+
+  /** Bars who writes beside the writer that we replace, and ends what he has open: nothing behind that could be read. */
+  async #bar(state: JournalState | null): Promise<void> {
+    const fresh = [...(state?.besides ?? [])].filter(([index, { entrant }]) => this.#barred.get(index) !== entrant);
+    this.#bars += fresh.length;
+    await Promise.all(
+      fresh.map(async ([index, { entrant }]) => {
+        const producer = this.#producerOf(index);
+        try {
+          await producer.begin();
+        } finally {
+          producer.close();
+        }
+        this.#barred.set(index, entrant);
+      }),
+    );
   }
 
   /**
@@ -91,11 +157,14 @@ export class StreamWriter {
    * and does not know it, is told by our own record, which it has not.
    */
   async #truth(): Promise<JournalState> {
-    const { clock } = this.options;
+    const { clock, seat } = this.options;
     const until = clock.monotonic() + SETTLES_MS;
     do {
       const state = await this.#journal.read(this.#over.signal);
-      if (state?.entrant === this.session) return state;
+      this.#judge(state);
+      if (seat === null) await this.#bar(state);
+      const entrant = seat === null ? state?.entrant : state?.besides.get(seat.index)?.entrant;
+      if (state && entrant === this.#session) return state;
     } while (clock.monotonic() < until && (await clock.sleep(100, this.#over.signal)));
     throw new StreamError('log_unavailable', 'The positions of the stream can not be read back from Kafka.');
   }
@@ -109,14 +178,18 @@ export class StreamWriter {
   }
 
   write(parts: readonly PartitionRecords[], change?: Omit<JournalChange, 'epoch' | 'session'>): Promise<void> {
-    const { epoch } = this.options;
+    const { epoch, seat } = this.options;
     if (change === undefined) return this.#producer.write(parts);
-    const records = journalRecords({ ...change, epoch, session: this.session });
+    const records =
+      seat === null
+        ? journalRecords({ ...change, epoch, session: this.#session, over: this.#barred.keys() })
+        : besideRecords(seat.index, sum(change.totals, this.#offset), change.marks);
     return this.#producer.write([...parts, { topic: this.#journal.topic, partition: 0, records }]);
   }
 
-  commit(): Promise<void> {
-    return this.#producer.commit();
+  async commit(): Promise<void> {
+    await this.#producer.commit();
+    this.#barred.clear();
   }
 
   abort(): Promise<void> {
@@ -128,7 +201,8 @@ export class StreamWriter {
     if (!(error instanceof TransactionLost)) return error;
     try {
       const state = await this.#journal.read(this.#over.signal);
-      if (state === null || state.epoch > this.options.epoch || state.session !== this.session) return fenced();
+      if (state === null || state.epoch > this.options.epoch || this.options.seat || state.session !== this.#session)
+        return fenced();
     } catch {
       // Then the next attempt finds out.
     }
@@ -144,9 +218,16 @@ export class StreamWriter {
   }
 
   #judge(state: JournalState | null): void {
-    if (state !== null && state.epoch > this.options.epoch) throw fenced();
+    const { epoch, seat } = this.options;
+    const barred =
+      seat === null ? state !== null && state.epoch > epoch : state?.epoch !== epoch || state.entrant !== seat.session;
+    if (barred) throw fenced();
   }
 }
+
+const newSession = (): string => randomBytes(9).toString('base64url');
+
+const sum = (a: LogTotals, b: LogTotals): LogTotals => ({ events: a.events + b.events, bytes: a.bytes + b.bytes });
 
 async function maxBytesOf({ cluster }: Reached, topic: string): Promise<number | null> {
   const found = (await topicSettings(cluster, topic))?.get('max.message.bytes');

@@ -8,6 +8,7 @@ import {
   type LogTotals,
   type PipelineOutput,
   type Positions,
+  type Seat,
   type Sink,
 } from '@planasonix/core';
 import type { Redis } from 'ioredis';
@@ -41,8 +42,8 @@ export class RedisLog implements EventLog {
     this.#retention = retention ? { maxEntries: retention.max_entries, onFull: retention.on_full } : DEFAULT_RETENTION;
   }
 
-  sink(streamId: string, epoch: number): Sink {
-    return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock);
+  sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
+    return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock, seat);
   }
 
   inlet(): Inlet {

@@ -7,6 +7,7 @@ import {
   type Clock,
   type LogTotals,
   type OpenedLog,
+  type Seat,
   type Sink,
 } from '@planasonix/core';
 import type { Redis } from 'ioredis';
@@ -16,7 +17,7 @@ import { cut, logUnavailable, writerConnection, type RedisFactory } from './conn
 import { readDurability, settleDelayMs } from './durability.js';
 import { eventsKey, logKey } from './keys.js';
 import { joined, piecesOf } from './pieces.js';
-import { ANSWER, APPEND, OPEN, ROOM } from './scripts.js';
+import { ANSWER, APPEND, JOIN, OPEN, ROOM } from './scripts.js';
 
 export interface Retention {
   readonly maxEntries: number;
@@ -46,6 +47,7 @@ export class RedisSink implements Sink {
 
   readonly #redis: Redis;
   readonly #keys: readonly [string, string];
+  readonly #writer: string;
   readonly #orders = new Map<string, string>();
   readonly #flights: Flight[] = [];
   readonly #pool = new BufferPool();
@@ -68,9 +70,11 @@ export class RedisSink implements Sink {
     private readonly retention: Retention,
     connect: RedisFactory,
     private readonly clock: Clock,
+    private readonly seat: Seat | null,
   ) {
     this.#redis = writerConnection(connect);
     this.#keys = [eventsKey(streamId), logKey(streamId)];
+    this.#writer = seat === null ? 'writer' : `writer:${seat.index}`;
   }
 
   async open(options: { readonly reset?: number } = {}): Promise<OpenedLog> {
@@ -81,7 +85,7 @@ export class RedisSink implements Sink {
       await this.#redis.connect();
       this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
       this.#sha = String(await this.#redis.script('LOAD', APPEND));
-      found = await this.#redis.eval(OPEN, 2, ...this.#keys, this.epoch, this.#session, options.reset ?? '');
+      found = await this.#begin(options.reset);
     } catch (error) {
       throw this.#fail(logUnavailable(error));
     }
@@ -97,7 +101,13 @@ export class RedisSink implements Sink {
       else if (name === 'events' || name === 'bytes') totals[name] = Number(value);
     }
     this.#totals = totals;
-    return { positions, totals };
+    return { session: this.#session, positions, totals };
+  }
+
+  #begin(reset: number | undefined): Promise<unknown> {
+    const { seat, epoch } = this;
+    if (seat === null) return this.#redis.eval(OPEN, 2, ...this.#keys, epoch, this.#session, reset ?? '');
+    return this.#redis.eval(JOIN, 2, ...this.#keys, epoch, seat.session, this.#writer, this.#session);
   }
 
   append(batch: ChangeBatch, signal: AbortSignal): Promise<Appended> {
@@ -170,6 +180,7 @@ export class RedisSink implements Sink {
       order === '' || events.length === 0 ? '' : `ord:${batch.partition}`,
       order,
       `/streams/${this.streamId}`,
+      this.#writer,
     ];
     return encodeAppend({ sha: this.#sha, eventsKey: this.#keys[0], logKey: this.#keys[1], args }, events, this.#take);
   }
@@ -247,6 +258,7 @@ export class RedisSink implements Sink {
           first.events,
           maxEntries,
           onFull,
+          this.#writer,
         )) as number[];
       } catch (error) {
         this.#fail(logUnavailable(error));

@@ -2,7 +2,8 @@
  * The Lua scripts of the log. Each is one atomic step in Redis, and one entry (MULTI … EXEC) in its AOF: after a
  * crash a batch is there as a whole, with its position, or not at all.
  *
- * Hash `plnx:log:{id}`: `epoch` (the fence), `writer` (`<session>:<sequence>`: who appended last, and how often),
+ * Hash `plnx:log:{id}`: `epoch` (the fence), `session` (of whoever opened it last), `writer` (`<session>:<sequence>`: how
+ * often he appended), `writer:<index>` (the same of those who write beside him),
  * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `reset` (the decision that positions were forgotten for).
  */
 
@@ -69,13 +70,13 @@ end
 
 /**
  * KEYS: entries, hash. ARGV: epoch, last writer, new writer, n, bytes, max, mode, position field, position, order
- * field, order, source; then for each run of events with equal type, subject and time: n, type, subject, time and
+ * field, order, source, writer field; then for each run of events with equal type, subject and time: n, type, subject, time and
  * n × (id, partitionkey, data). Field names of `''` are left out.
  * @returns [answer, total events, total bytes, dropped]
  */
 export const APPEND = `${MAKE_ROOM}${CHECK_WRITER}
 local A, key, hash, call = ARGV, KEYS[1], KEYS[2], redis.call
-local state = call('HMGET', hash, 'epoch', 'writer', 'events', 'bytes')
+local state = call('HMGET', hash, 'epoch', A[13], 'events', 'bytes')
 local refused = check_writer(state, A[1], A[2])
 local events, bytes = tonumber(state[3] or 0), tonumber(state[4] or 0)
 if refused then return { refused, events, bytes, 0 } end
@@ -85,7 +86,7 @@ if n > 0 then
   enough, dropped = make_room(key, n, max, A[7])
   if not enough then return { ${ANSWER.full}, events, bytes, dropped } end
 end
-local source, i, last = A[12], 13, #A
+local source, i, last = A[12], 14, #A
 while i <= last do
   local stop, kind, subject, time = i + 3 + tonumber(A[i]) * 3, A[i + 1], A[i + 2], A[i + 3]
   for j = i + 4, stop, 3 do
@@ -94,7 +95,7 @@ while i <= last do
   i = stop + 1
 end
 events, bytes = events + n, bytes + tonumber(A[5])
-local set = { 'writer', A[3] }
+local set = { A[13], A[3] }
 if n > 0 then
   set[3], set[4], set[5], set[6] = 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes)
 end
@@ -104,9 +105,9 @@ call('HSET', hash, unpack(set))
 return { ${ANSWER.ok}, events, bytes, dropped }
 `;
 
-/** KEYS: entries, hash. ARGV: epoch, last writer, n, max, mode. @returns [answer, dropped] */
+/** KEYS: entries, hash. ARGV: epoch, last writer, n, max, mode, writer field. @returns [answer, dropped] */
 export const ROOM = `${MAKE_ROOM}${CHECK_WRITER}
-local refused = check_writer(redis.call('HMGET', KEYS[2], 'epoch', 'writer'), ARGV[1], ARGV[2])
+local refused = check_writer(redis.call('HMGET', KEYS[2], 'epoch', ARGV[6]), ARGV[1], ARGV[2])
 if refused then return { refused, 0 } end
 local enough, dropped = make_room(KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5])
 return { enough and ${ANSWER.ok} or ${ANSWER.full}, dropped }
@@ -123,7 +124,8 @@ end
 `;
 
 /**
- * KEYS: entries, hash. ARGV: epoch, session, reset ('': none). Raises the epoch, begins a session. A reset that was made
+ * KEYS: entries, hash. ARGV: epoch, session, reset ('': none). Raises the epoch, begins a session, and bars those who
+ * wrote beside the last one. A reset that was made
  * already, with positions since, is not made again. A log that was to expire with its stream stays: the deletion came to
  * nothing.
  * @returns the hash, flat; or the higher epoch as a number
@@ -142,9 +144,24 @@ if ARGV[3] ~= '' and not (redis.call('HGET', hash, 'reset') == ARGV[3] and place
   forget(hash)
   redis.call('HSET', hash, 'reset', ARGV[3])
 end
-redis.call('HSET', hash, 'epoch', ARGV[1], 'writer', ARGV[2] .. ':0')
+for _, name in ipairs(redis.call('HKEYS', hash)) do
+  if string.sub(name, 1, 7) == 'writer:' then redis.call('HDEL', hash, name) end
+end
+redis.call('HSET', hash, 'epoch', ARGV[1], 'session', ARGV[2], 'writer', ARGV[2] .. ':0')
 redis.call('PERSIST', hash)
 redis.call('PERSIST', KEYS[1])
+return redis.call('HGETALL', hash)
+`;
+
+/**
+ * KEYS: entries, hash. ARGV: epoch, session of the opening, writer field, session of this one. Begins a session beside that opening.
+ * @returns the hash, flat; or 0 where another one, or another epoch, rules
+ */
+export const JOIN = `
+local hash = KEYS[2]
+local state = redis.call('HMGET', hash, 'epoch', 'session')
+if tonumber(state[1] or 0) ~= tonumber(ARGV[1]) or state[2] ~= ARGV[2] then return 0 end
+redis.call('HSET', hash, ARGV[3], ARGV[4] .. ':0')
 return redis.call('HGETALL', hash)
 `;
 
@@ -152,7 +169,7 @@ return redis.call('HGETALL', hash)
 export const FENCE = `
 if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
-  redis.call('HDEL', KEYS[1], 'writer')
+  redis.call('HDEL', KEYS[1], 'writer', 'session')
 end
 return 1
 `;
@@ -166,7 +183,7 @@ export const PLACE = `${FORGET}
 local hash = KEYS[1]
 if tonumber(redis.call('HGET', hash, 'epoch') or 0) > tonumber(ARGV[1]) then return 0 end
 forget(hash)
-redis.call('HDEL', hash, 'writer')
+redis.call('HDEL', hash, 'writer', 'session')
 redis.call('HSET', hash, 'epoch', ARGV[1])
 for i = 2, #ARGV, 2 do redis.call('HSET', hash, ARGV[i], ARGV[i + 1]) end
 return 1

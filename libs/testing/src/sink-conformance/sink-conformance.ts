@@ -1,5 +1,6 @@
-import { StreamError, type EventLog, type LogEntry, type Sink } from '@planasonix/core';
+import { StreamError, type EventLog, type LogEntry, type Seat, type Sink } from '@planasonix/core';
 import { eventually } from '../eventually.js';
+import { besideConformance } from './beside.js';
 import { commit, eventOf, numbers } from './events.js';
 import { fullLogConformance } from './full-log.js';
 import { placeConformance } from './place.js';
@@ -39,8 +40,8 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
       opened = [];
     });
 
-    function sinkOf(epoch: number, of: EventLog = log): Sink {
-      const sink = of.sink(id, epoch);
+    function sinkOf(epoch: number, of: EventLog = log, seat?: Seat): Sink {
+      const sink = of.sink(id, epoch, seat);
       opened.push(sink);
       return sink;
     }
@@ -356,5 +357,6 @@ export function sinkConformance(name: string, start: () => Promise<SinkUnderTest
 
     fullLogConformance({ under: () => under, id: () => id, openSink, ids });
     placeConformance({ log: () => log, id: () => id, openSink, ids });
+    besideConformance({ log: () => log, id: () => id, sinkOf: (epoch, seat) => sinkOf(epoch, log, seat), ids });
   });
 }

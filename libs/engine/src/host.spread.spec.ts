@@ -1,0 +1,147 @@
+import { isIn, StreamError } from '@planasonix/core';
+import { ID, spreadWorld } from './fakes/index.js';
+
+/** Long enough for a worker to come and to be given a share. */
+const SPREADS_MS = 12_000;
+
+async function spreadOverTwo() {
+  const world = spreadWorld(4);
+  const row = world.ledger.add(ID);
+  const hosts = [world.worker('w1')];
+  await world.clock.advance(1_500);
+  hosts.push(world.worker('w2'));
+  await world.clock.advance(SPREADS_MS);
+  expect(Object.fromEntries(world.topic.readers)).toEqual({ w1: { index: 0, of: 2 }, w2: { index: 1, of: 2 } });
+  return { ...world, row, hosts };
+}
+
+describe('a stream that several workers read', () => {
+  it('is read by one alone, and by a second one as soon as it is there; each event once, all positions, one report', async () => {
+    const { clock, topic, log, ledger, row, last } = await spreadOverTwo();
+    topic.put(50);
+    await clock.advance(3_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+    expect(Object.fromEntries(row.positions)).toEqual({ 't/0': '50', 't/1': '50', 't/2': '50', 't/3': '50' });
+    expect(row.status).toBe('running');
+    expect(last.report).toMatchObject({ epoch: 1, total_events: 200, backlog_records: 4, errors: 0 });
+    expect(last.report!.latency.reduce((sum, [, count]) => sum + count, 0)).toBe(200);
+    expect(ledger.row(ID).history).toEqual(['running']);
+  });
+
+  it('leaves the positions of other shares to those who read them', async () => {
+    const { clock, topic, ledger, worker } = spreadWorld(4);
+    const row = ledger.add(ID);
+    worker('w1');
+    await clock.advance(1_000);
+    topic.put(20);
+    await clock.advance(1_000);
+    const commit = jest.spyOn(ledger, 'commitPositions');
+    worker('w2');
+    await clock.advance(SPREADS_MS);
+    topic.put(20);
+    await clock.advance(1_000);
+    expect(Object.fromEntries(row.positions)).toEqual({ 't/0': '40', 't/1': '40', 't/2': '40', 't/3': '40' });
+    const strange = commit.mock.calls.flatMap(([{ seat }, positions]) =>
+      [...positions.keys()].filter((partition) => !isIn({ index: seat?.index ?? 0, of: 2 }, partition)),
+    );
+    expect(strange).toEqual([]);
+  });
+
+  it('has one reader per partition when there are as many workers, and none beyond', async () => {
+    const { clock, topic, ledger, log, worker } = spreadWorld(2);
+    ledger.add(ID);
+    for (const id of ['w1', 'w2', 'w3']) worker(id);
+    await clock.advance(SPREADS_MS);
+    expect([...topic.readers.values()].map(({ of }) => of)).toEqual([2, 2]);
+    topic.put(7);
+    await clock.advance(1_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+  });
+
+  it('goes on within 15 s without a helper that is cut off, and takes nothing from it when it is back (traps 23, 27)', async () => {
+    const { clock, topic, log, spread } = await spreadOverTwo();
+    spread.cutOff.add('w2');
+    topic.put(10);
+    await clock.advance(100);
+    expect(log.ids).toHaveLength(40);
+    await clock.advance(9_500);
+    topic.put(10);
+    await clock.advance(3_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+    spread.cutOff.clear();
+    await clock.advance(SPREADS_MS);
+    expect(topic.readers.get('w2')).toEqual({ index: 1, of: 2 });
+    topic.put(10);
+    await clock.advance(1_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+  });
+
+  it('goes on when a helper finds itself barred and nobody tells it why', async () => {
+    const { clock, topic, log } = await spreadOverTwo();
+    log.besides.clear();
+    topic.put(10);
+    await clock.advance(8_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+    expect([...topic.readers.keys()]).toEqual(['w1']);
+  });
+
+  it('goes on when its lead gives it up: another one leads', async () => {
+    const { clock, topic, log, row, hosts } = await spreadOverTwo();
+    topic.put(10);
+    void hosts[0]!.stop(5_000);
+    await clock.advance(5_000);
+    topic.put(10);
+    await clock.advance(5_000);
+    expect(row).toMatchObject({ owner: 'w2', status: 'running' });
+    expect(Object.fromEntries(topic.readers)).toEqual({ w2: { index: 0, of: 1 } });
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+  });
+
+  it('is in error with the code of any share, and nobody reads it (Invariant 7)', async () => {
+    const { clock, topic, row } = await spreadOverTwo();
+    const other = topic.counts.findIndex((_, i) => i % 2 !== 0);
+    const helped = [0, 1, 2, 3].filter((i) => i % 2 === other % 2);
+    for (const i of helped) topic.broken.set(i, new StreamError('offset_out_of_range', 'gone'));
+    topic.changed.ring();
+    await clock.advance(5_000);
+    expect(row).toMatchObject({ status: 'error', owner: null, lastError: { code: 'offset_out_of_range' } });
+    expect(topic.readers.size).toBe(0);
+  });
+
+  it.each([
+    ['stopped', 'stopped'],
+    ['paused', 'paused'],
+  ] as const)('says %s when nobody can write any more, also one that does not hear of it', async (desired, status) => {
+    const { clock, topic, log, ledger, spread, row, hosts } = await spreadOverTwo();
+    spread.cutOff.add('w2');
+    ledger.command(ID, desired);
+    void hosts[0]!.look(ID);
+    await clock.advance(500);
+    expect(row).toMatchObject({ status, observed: 2 });
+    topic.put(10);
+    await clock.advance(2_000);
+    expect(log.ids).toEqual([]);
+    spread.cutOff.clear();
+    ledger.command(ID, 'running');
+    for (const host of hosts) void host.look(ID);
+    await clock.advance(SPREADS_MS);
+    expect(topic.readers.size).toBe(2);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+  });
+
+  it('counts no event twice when who reads what changes', async () => {
+    const { clock, topic, hosts, last, worker } = await spreadOverTwo();
+    topic.put(10);
+    await clock.advance(3_000);
+    void hosts[1]!.stop(1_000);
+    await clock.advance(5_000);
+    topic.put(10);
+    worker('w3');
+    await clock.advance(SPREADS_MS);
+    topic.put(10);
+    await clock.advance(3_000);
+    expect(topic.readers.get('w3')).toEqual({ index: 1, of: 2 });
+    expect(last.report).toMatchObject({ total_events: 120 });
+    expect(last.report!.latency.reduce((sum, [, count]) => sum + count, 0)).toBe(120);
+  });
+});

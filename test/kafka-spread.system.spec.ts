@@ -1,0 +1,234 @@
+import { eventually, kcat, startKafka, startPostgres, startRedis, type Kafka } from '@planasonix/testing';
+import type { Redis } from 'ioredis';
+import { Kafka as Client, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
+import type { Client as StoreClient } from 'pg';
+import { readLog } from './log.js';
+import { makePipeline, start, status } from './shop.js';
+import { startStack, type Stack } from './stack.js';
+
+jest.setTimeout(300_000);
+
+const PARTITIONS = 4;
+
+interface Place {
+  readonly id: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A stream of the topic, and what is in its log. */
+interface Under {
+  readonly id: string;
+  places(): Promise<readonly Place[]>;
+}
+
+interface Readers {
+  readonly lead: number;
+  readonly helpers: readonly number[];
+}
+
+const pidOf = (workerId: string): number => Number(/-(\d+)-\w+$/.exec(workerId)?.[1]);
+
+describe('partitions of one topic, read by as many workers as run', () => {
+  let kafka: Kafka;
+  let stack: Stack;
+  let redis: Redis;
+  let store: StoreClient;
+  let admin: Admin;
+  let producer: Producer;
+  /** The same topic into a log in Redis and one in Kafka. */
+  let streams: Under[];
+  let writing = true;
+  let writer: Promise<void>;
+  const ends: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    const [broker, postgres, redisServer] = await Promise.all([startKafka(), startPostgres(), startRedis()]);
+    ends.push(
+      () => broker.stop(),
+      () => postgres.stop('immediate'),
+      () => redisServer.stop(),
+    );
+    kafka = broker;
+    redis = redisServer.client();
+    store = await postgres.connect();
+    const client = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING });
+    admin = client.admin();
+    producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true });
+    await Promise.all([admin.connect(), producer.connect()]);
+    ends.unshift(() => Promise.all([admin.disconnect(), producer.disconnect()]));
+    stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env: { WORKERS: '2' } });
+    ends.unshift(() => stack.stop());
+    await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: PARTITIONS }] });
+    writer = write();
+    ends.unshift(() => ((writing = false), writer));
+    streams = await makeStreams();
+  });
+  afterAll(async () => {
+    for (const end of ends) await end();
+  });
+
+  async function write(): Promise<void> {
+    for (let n = 0; writing; n++) {
+      const partition = n % PARTITIONS;
+      const messages = Array.from({ length: 10 }, (_, i) => ({
+        partition,
+        key: `k${partition}`,
+        value: `{"n":${n * 10 + i}}`,
+      }));
+      await producer.send({ topic: 'orders', messages });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async function makeStreams(): Promise<Under[]> {
+    const config = { brokers: kafka.brokers };
+    const { id: connectionId } = await stack.api('POST', '/api/connections', { name: 'kafka', type: 'kafka', config });
+    const createTopics = { partitions: 3, replicationFactor: 1 };
+    const output = { type: 'kafka', connectionId, topic: 'log.{stream}', createTopics };
+    const pipelines = [await makePipeline(stack), await makePipeline(stack, 'kafka', output)];
+    const ids: string[] = [];
+    for (const [i, pipelineId] of pipelines.entries()) {
+      const body = {
+        name: `orders${i}`,
+        sourceType: 'kafka',
+        connectionId,
+        pipelineId,
+        config: { topics: ['orders'] },
+      };
+      ids.push((await stack.api('POST', '/api/streams', body)).id);
+    }
+    for (const id of ids) await start(stack, id);
+    return [
+      { id: ids[0]!, places: async () => (await readLog(redis, ids[0]!)).map(({ id, data }) => placeOf(id, data)) },
+      { id: ids[1]!, places: () => committed(`log.${ids[1]!}`) },
+    ];
+  }
+
+  const placeOf = (id: string, data: unknown): Place => {
+    const { source } = data as { source: { partition: number; offset: number } };
+    return { id, partition: source.partition, offset: source.offset };
+  };
+
+  /** What librdkafka reads of a topic, committed alone. */
+  async function committed(topic: string): Promise<Place[]> {
+    const out = await kcat(['-b', kafka.brokers.join(','), '-C', '-t', topic, '-e', '-q', '-J', '-X', 'isolation.level=read_committed']); // prettier-ignore
+    const lines = out.toString().split('\n').slice(0, -1);
+    return lines.map((line) => {
+      const { headers, payload } = JSON.parse(line) as { headers: string[]; payload: string };
+      return placeOf(headers[headers.indexOf('ce_id') + 1]!, JSON.parse(payload));
+    });
+  }
+
+  /** Who reads a stream; helpers that have told of their seat. */
+  async function readers(id: string): Promise<Readers> {
+    const { rows } = await store.query<{ lead: string | null; helpers: string[] }>(
+      `SELECT s.lease_owner AS lead, coalesce(array_agg(h.worker_id) FILTER (WHERE h.worker_id IS NOT NULL), '{}') AS helpers
+       FROM streams s LEFT JOIN stream_helpers h ON h.stream_id = s.id AND h.epoch = s.epoch AND h.share IS NOT NULL
+         AND h.report IS NOT NULL AND h.expires_at > clock_timestamp() WHERE s.id = $1 GROUP BY s.id`,
+      [id],
+    );
+    return { lead: pidOf(rows[0]?.lead ?? ''), helpers: (rows[0]?.helpers ?? []).map(pidOf) };
+  }
+
+  /** Both streams are read by two processes that live. */
+  const spread = (what: string, timeoutMs = 30_000) =>
+    eventually(
+      `${what}: two workers read each stream`,
+      async () => {
+        const alive = stack.pids('kafka-ingest');
+        const found = await Promise.all(streams.map(({ id }) => readers(id)));
+        const whole = found.every(({ lead, helpers }) => helpers.length === 1 && alive.includes(lead));
+        return whole && found.every(({ helpers }) => alive.includes(helpers[0]!)) && found;
+      },
+      { timeoutMs },
+    ) as Promise<Readers[]>;
+
+  const newest = async (under: Under): Promise<number[]> => {
+    const places = await under.places();
+    return Array.from({ length: PARTITIONS }, (_, i) =>
+      places.reduce((last, { partition, offset }) => (partition === i && offset > last ? offset : last), -1),
+    );
+  };
+
+  /** Every partition of every stream has gone on since now. */
+  async function flows(what: string, timeoutMs = 15_000): Promise<void> {
+    const ends = (await admin.fetchTopicOffsets('orders')).map(({ partition, high }) => [partition, Number(high)]);
+    const goals = new Map(ends as [number, number][]);
+    await eventually(
+      `${what}: every partition goes on`,
+      async () => {
+        const found = await Promise.all(streams.map(newest));
+        return found.every((last) => last.every((offset, partition) => offset >= goals.get(partition)!));
+      },
+      { timeoutMs, everyMs: 200 },
+    );
+  }
+
+  it('spreads over the workers; one that is killed, or frozen past its lease, disturbs nobody (traps 23, 27)', async () => {
+    const [{ helpers }] = (await spread('at first')) as [Readers];
+    await flows('at first');
+    process.kill(helpers[0]!, 'SIGKILL');
+    await flows('after a helper was killed');
+    // It is back as another process, which comes to help.
+    const [{ lead }] = (await spread('after its return')) as [Readers];
+    process.kill(lead, 'SIGSTOP');
+    try {
+      await flows('while the lead is frozen', 20_000);
+    } finally {
+      process.kill(lead, 'SIGCONT');
+    }
+    await spread('after it woke up');
+  });
+
+  it('pauses, resumes, stops and starts all of it: nothing comes once the answer is there', async () => {
+    const lengths = () => Promise.all(streams.map(async (under) => (await under.places()).length));
+    const command = (verb: string) =>
+      Promise.all(streams.map(({ id }) => stack.api('POST', `/api/streams/${id}/${verb}`)));
+    const high = async () => (await admin.fetchTopicOffsets('orders')).reduce((sum, { high }) => sum + Number(high), 0);
+    for (const [still, again, is] of [
+      ['pause', 'resume', 'paused'],
+      ['stop', 'start', 'stopped'],
+    ] as const) {
+      // prettier-ignore
+      await spread(`before ${still}`);
+      expect((await command(still)).map(({ a }) => a?.status)).toEqual([is, is]);
+      const then = await lengths();
+      const before = await high();
+      await eventually('more is written', async () => (await high()) > before + 400);
+      expect(await lengths()).toEqual(then);
+      for (const { id } of streams) expect(await status(stack, id)).toBe(is);
+      expect((await command(again)).map((answer) => answer.status)).toEqual([200, 200]);
+      await flows(`after ${again}`);
+    }
+  });
+
+  it('has each record once, each partition in its order; counts and lag are those of all', async () => {
+    writing = false;
+    await writer;
+    const held = await admin.fetchTopicOffsets('orders');
+    const counts = Array.from({ length: PARTITIONS }, (_, i) =>
+      Number(held.find(({ partition }) => partition === i)!.high),
+    );
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    for (const under of streams) {
+      const places = await eventually('all is there', async () => {
+        const found = await under.places();
+        return found.length >= total && found;
+      });
+      expect(new Set((places as Place[]).map(({ id }) => id)).size).toBe((places as Place[]).length);
+      const offsets = counts.map((_, i) =>
+        (places as Place[]).filter(({ partition }) => partition === i).map(({ offset }) => offset),
+      );
+      expect(offsets).toEqual(counts.map((count) => Array.from({ length: count }, (_, offset) => offset)));
+      await eventually('the figures are those of all', async () => {
+        const { a } = await stack.api('GET', `/api/streams/${under.id}/metrics?window=1m`);
+        return a.lag_seconds === 0 && a.lag_certain && a.backlog_records === 0 && a.total_events === total;
+      });
+      const { json } = await stack.api('GET', `/api/streams/${under.id}/position`);
+      const position = json.data.attributes.position as Record<string, { offset: number }>;
+      expect(counts.map((_, i) => position[`orders/${i}`]?.offset)).toEqual(counts);
+      expect((await stack.api('DELETE', `/api/streams/${under.id}`)).status).toBe(200);
+    }
+  });
+});
