@@ -1,6 +1,5 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
-import { EventEnd } from './event-end.js';
-import { JsonBuffer } from './json-buffer.js';
+import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
 import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
 import { Tuple, keyText, writeRow } from './tuple.js';

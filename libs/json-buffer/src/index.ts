@@ -1,0 +1,2 @@
+export { EventEnd } from './event-end.js';
+export { JsonBuffer } from './json-buffer.js';
