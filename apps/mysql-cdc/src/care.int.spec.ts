@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tempDir, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
+import { openSession } from './session.js';
 import { mysqlCdc } from './source-type.js';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { startRogue } from './trial/rogue.js';
@@ -129,6 +130,19 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(await to({ sslMode: 'verify-full' })).toMatchObject({ ok: false, checks: [{ code: 'tls_failed' }] });
     const prefer = await test({ ...asCdc(), sslMode: 'prefer' });
     expect(prefer.checks).toContainEqual(expect.objectContaining({ code: 'tls', severity: 'info' }));
+  });
+
+  it('lets nobody wait at a session that was ended', async () => {
+    const connection = { id: 'conn_1', type, config: connectionOf(server) };
+    const session = await openSession(connection, toHere, { name: 'test' });
+    const waits = session.query('SELECT SLEEP(60)');
+    const rows = (async () => {
+      for await (const _ of session.rows('SELECT 1')) continue;
+    })();
+    session.end();
+    await expect(waits).rejects.toMatchObject({ code: 'source_unreachable' });
+    await expect(rows).rejects.toMatchObject({ code: 'source_unreachable' });
+    await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'source_unreachable' });
   });
 
   it('tests a connection, and tells no secret when it fails', async () => {

@@ -6,6 +6,9 @@ import { toStreamError } from './stream-error.js';
 
 const CONNECT_MS = 10_000;
 const KEEPALIVE_MS = 10_000;
+/** How long a server may send no row while one is waited for, and how often that is looked at. */
+const SILENT_MS = 60_000;
+const WATCH_MS = 5_000;
 /** Thirty days: a stream that waits for room in its log must not lose its session for it. */
 const PATIENT_S = 2_592_000;
 
@@ -28,22 +31,30 @@ export interface SessionOptions {
   readonly queryTimeoutMs?: number;
 }
 
+const ended = (): StreamError => new StreamError('source_unreachable', 'The session was ended.');
+const silent = (): StreamError => new StreamError('source_unreachable', 'The server has sent no rows for a minute.');
+
 /** A session at the server. Every value comes back as the text, or the bytes, that the server sent. */
 export class Session {
+  /** Of those who wait for an answer: the driver tells them nothing when a connection is ended from this side. */
+  private readonly waiting = new Set<(error: Error) => void>();
+  private over = false;
+
   constructor(
     readonly connection: Connection,
     private readonly queryTimeoutMs: number | undefined,
   ) {}
 
   query(sql: string): Promise<readonly Row[]> {
-    return new Promise((resolve, reject) => {
-      const timeout = this.queryTimeoutMs;
-      const typeCast = (field: TypeCastField): string | null => field.string('utf8');
+    const timeout = this.queryTimeoutMs;
+    const typeCast = (field: TypeCastField): string | null => field.string('utf8');
+    const asked = new Promise<readonly Row[]>((resolve, reject) => {
       this.connection.query({ sql, typeCast, ...(timeout === undefined ? {} : { timeout }) }, (error, rows) => {
         if (error) reject(error);
         else resolve(Array.isArray(rows) ? (rows as unknown as Row[]) : []);
       });
     });
+    return this.during(asked);
   }
 
   /** The first value of the first row; `null` where there is none. */
@@ -56,12 +67,39 @@ export class Session {
   async *rows(sql: string): AsyncGenerator<readonly (Buffer | null)[]> {
     const typeCast = (field: TypeCastField): Buffer | null => field.buffer();
     const stream = this.connection.query({ sql, typeCast, rowsAsArray: true }).stream({ highWaterMark: 512 });
-    yield* stream as AsyncIterable<readonly (Buffer | null)[]>;
+    const give = (error: Error): void => void stream.destroy(error);
+    this.waiting.add(give);
+    let waitsSince: number | null = performance.now();
+    const watch = setInterval(() => {
+      if (waitsSince !== null && performance.now() - waitsSince > SILENT_MS) give(silent());
+    }, WATCH_MS);
+    try {
+      for await (const row of stream as AsyncIterable<readonly (Buffer | null)[]>) {
+        waitsSince = null;
+        yield row;
+        waitsSince = performance.now();
+      }
+    } finally {
+      clearInterval(watch);
+      this.waiting.delete(give);
+    }
+  }
+
+  /** Waits for what is under way at this session, and no longer than it lives. */
+  during<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.over) return reject(ended());
+      this.waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.waiting.delete(reject));
+    });
   }
 
   /** Never throws. */
   end(): void {
+    this.over = true;
     this.connection.destroy();
+    for (const give of this.waiting) give(ended());
+    this.waiting.clear();
   }
 }
 

@@ -46,7 +46,7 @@ export class LogFeed {
       `SET @master_heartbeat_period = ${HEARTBEAT_NS}, @source_heartbeat_period = ${HEARTBEAT_NS}, @mariadb_slave_capability = 4`,
     );
     this.checksums = (await session.value('SELECT @master_binlog_checksum')) !== 'NONE';
-    if (options.follow) await register(session.connection, options.serverId, host);
+    if (options.follow) await session.during(register(session.connection, options.serverId, host));
     this.heardAt = clock.monotonic();
     dump(session.connection, options, {
       event: (event) => this.take(event),
