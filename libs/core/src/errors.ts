@@ -57,6 +57,18 @@ export const STREAM_ERRORS = {
     recourse: 'fatal',
     hint: 'The source sent something that is not understood; nothing was skipped. Report it.',
   },
+  binlog_format_unsupported: {
+    recourse: 'fatal',
+    hint: 'SET GLOBAL binlog_format = ROW; sessions that were open keep their old format until they reconnect.',
+  },
+  row_image_unsupported: {
+    recourse: 'fatal',
+    hint: 'SET GLOBAL binlog_row_image = FULL, binlog_row_metadata = FULL; sessions that were open keep their old settings until they reconnect.',
+  },
+  xa_unsupported: {
+    recourse: 'fatal',
+    hint: 'Transactions of two phases (XA) can not be followed. Leave the tables that they write out of `tables`.',
+  },
   snapshot_failed: { recourse: 'retry', hint: 'The snapshot was interrupted and starts over.' },
   slot_lost: {
     recourse: 'lost',

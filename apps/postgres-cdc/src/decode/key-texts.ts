@@ -1,4 +1,4 @@
-import { JsonBuffer } from './json-buffer.js';
+import { JsonBuffer } from '@planasonix/json-buffer';
 
 /** Keys of many rows: written one behind the other, made texts of all at once, for a call of the decoder costs more than a key. */
 export class KeyTexts {

@@ -1,4 +1,4 @@
-import type { JsonBuffer } from './json-buffer.js';
+import type { JsonBuffer } from '@planasonix/json-buffer';
 import type { ValueWriter } from './value-writers.js';
 
 const [OPEN, CLOSE, QUOTE, BACKSLASH, COMMA, LEFT, RIGHT] = [0x7b, 0x7d, 0x22, 0x5c, 0x2c, 0x5b, 0x5d];

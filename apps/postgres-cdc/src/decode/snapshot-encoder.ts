@@ -1,12 +1,10 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
-import { EventEnd } from './event-end.js';
-import { JsonBuffer } from './json-buffer.js';
+import { EventEnd, JsonBuffer, tabFrom } from '@planasonix/json-buffer';
 import { KeyTexts } from './key-texts.js';
 import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
 import { Tuple, writeKey, writeRow } from './tuple.js';
 import type { TypeCatalog } from './type-catalog.js';
-import { tabFrom } from './words.js';
 
 const [TAB, BACKSLASH, LETTER_N] = [0x09, 0x5c, 0x4e];
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { JsonBuffer } from './json-buffer.js';
+import { JsonBuffer } from '@planasonix/json-buffer';
 import { StreamDecoder, TypeCatalog } from './index.js';
 
 const u16 = (n: number): Buffer => Buffer.from([n >> 8, n & 0xff]);

@@ -1,6 +1,5 @@
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
-import { EventEnd } from './event-end.js';
-import { JsonBuffer } from './json-buffer.js';
+import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
 import { lsnKey, lsnText } from './lsn.js';
 import { FieldsChanged } from './nested-writers.js';
 import { parseRelation, prepareRelation, type GateSlot, type Relation, type RelationInfo } from './relation.js';

@@ -1,4 +1,4 @@
-import type { JsonBuffer } from './json-buffer.js';
+import type { JsonBuffer } from '@planasonix/json-buffer';
 import type { Relation } from './relation.js';
 
 const [NULL, UNCHANGED, TEXT] = [0x6e, 0x75, 0x74];

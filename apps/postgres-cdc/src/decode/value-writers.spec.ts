@@ -1,4 +1,4 @@
-import { JsonBuffer } from './json-buffer.js';
+import { JsonBuffer } from '@planasonix/json-buffer';
 import { arrayWriter, compositeWriter, hstoreWriter, vectorWriter } from './nested-writers.js';
 import {
   boolWriter,

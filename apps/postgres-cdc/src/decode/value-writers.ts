@@ -1,4 +1,4 @@
-import type { JsonBuffer } from './json-buffer.js';
+import type { JsonBuffer } from '@planasonix/json-buffer';
 
 /** Writes the JSON of one value, given the text that the server sent for it: bytes `start` to `end` of `source`. */
 export type ValueWriter = (out: JsonBuffer, source: Buffer, start: number, end: number) => void;

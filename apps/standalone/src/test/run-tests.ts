@@ -1,6 +1,14 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { kcatProgram, provisionKafka, redisServer, startPostgres, startRedis } from '@planasonix/testing';
+import {
+  kcatProgram,
+  mariaDbServer,
+  provisionKafka,
+  provisionMySql,
+  redisServer,
+  startPostgres,
+  startRedis,
+} from '@planasonix/testing';
 import { readLaunchEnv } from '../env.js';
 import { endAsked } from '../signals.js';
 import { moduleBoundaryCanary } from './canary.js';
@@ -74,6 +82,8 @@ export async function runTests(root: string): Promise<number> {
   });
   redisServer(say);
   kcatProgram(say);
+  mariaDbServer(say);
+  await provisionMySql(say);
   await provisionKafka(say);
   const reports = path.join(root, '.planasonix/test');
   rmSync(reports, { recursive: true, force: true });

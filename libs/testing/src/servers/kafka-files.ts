@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheDir } from './cache-dir.js';
 import { systemProgram } from './system-program.js';
 
 /** Pinned: a range makes Maven read the description of every release. */
@@ -35,9 +35,6 @@ const pom = (): string =>
   )}${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}</dependencies></project>`;
 
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
-
-/** Where downloads of this system stay: shared by every checkout of this user. */
-const cacheDir = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'planasonix');
 
 /** The folder of Apache's own jars, 43 MB, fetched with Maven the first time. */
 export async function kafkaJars(say: Say = () => undefined): Promise<string> {

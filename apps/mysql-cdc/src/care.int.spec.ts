@@ -1,0 +1,196 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { tempDir, type Mysqld } from '@planasonix/testing';
+import type { Connection } from 'mysql2/promise';
+import { openSession } from './session.js';
+import { mysqlCdc } from './source-type.js';
+import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { startRogue } from './trial/rogue.js';
+import { TrialStream } from './trial/trial-stream.js';
+
+jest.setTimeout(90_000);
+
+const toHere = { resolve: () => Promise.resolve('127.0.0.1') };
+const test = (config: object, type = 'mysql') =>
+  mysqlCdc.testConnection({ id: 'conn_1', type, config: { ...config } }, toHere, AbortSignal.timeout(10_000));
+
+describe.each(LEGS)('care of $name', ({ type, start }) => {
+  let server: Mysqld;
+  let db: Connection;
+  let certificate = '';
+
+  beforeAll(async () => {
+    const dir = tempDir('tls');
+    const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+    const subject = ['-subj', '/CN=db.test', '-addext', 'subjectAltName=DNS:db.test', '-days', '2'];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
+      { stdio: 'pipe' },
+    );
+    certificate = readFileSync(cert, 'utf8');
+    server = await start({ config: { ssl_cert: cert, ssl_key: key, ssl_ca: cert } });
+    db = await dial(server);
+    await db.query(`CREATE DATABASE c; CREATE TABLE c.t (id INT PRIMARY KEY, v INT); CREATE TABLE c.bare (v INT) ENGINE=MyISAM;
+      CREATE TABLE c.child (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES c.t (id) ON DELETE CASCADE);
+      CREATE USER cdc@'%' IDENTIFIED BY 'secret-canary'`);
+  });
+  afterAll(async () => {
+    await db.end();
+    await server.stop();
+  });
+
+  const asCdc = () => ({ ...connectionOf(server), user: 'cdc', password: 'secret-canary' });
+  const stream = (config: object, connection: Readonly<Record<string, unknown>>) =>
+    new TrialStream('str_care', { tables: ['c.t'], ...config }, connection, type);
+  const errors = (checks: readonly { severity: string; code: string; fix: string | null }[]) =>
+    checks.filter(({ severity }) => severity === 'error').map(({ code, fix }) => [code, fix]);
+
+  it('says what is missing and how it is mended, until it passes', async () => {
+    const before = await stream({}, asCdc()).check();
+    // Nothing of a table may be seen by who has no right to it.
+    expect(errors(before).map(([code]) => code)).toEqual(
+      expect.arrayContaining(['permission_denied', 'tables_missing']),
+    );
+    for (let round = 0; round < 5; round++) {
+      const fixes = errors(await stream({}, asCdc()).check()).flatMap(([, fix]) =>
+        fix?.startsWith('GRANT') ? [fix] : [],
+      );
+      for (const fix of fixes) await db.query(fix);
+      if (fixes.length === 0) await db.query("GRANT SELECT ON c.* TO cdc@'%'");
+    }
+    expect(errors(await stream({}, asCdc()).check())).toEqual([]);
+    const limited = stream({}, asCdc());
+    limited.start();
+    await limited.begun();
+    await db.query('INSERT INTO c.t VALUES (1, 1)');
+    await limited.count(1);
+    await limited.stop();
+    await db.query('DELETE FROM c.t');
+  });
+
+  it('refuses settings under which values would be lost, with the statement that mends each', async () => {
+    await db
+      .query('SET GLOBAL binlog_format = MIXED, GLOBAL binlog_row_image = NOBLOB, GLOBAL binlog_row_metadata = NO_LOG')
+      .catch(() =>
+        db.query(
+          'SET GLOBAL binlog_format = MIXED, GLOBAL binlog_row_image = NOBLOB, GLOBAL binlog_row_metadata = MINIMAL',
+        ),
+      );
+    expect(errors(await stream({}, connectionOf(server)).check())).toEqual([
+      ['binlog_format_unsupported', 'SET GLOBAL binlog_format = ROW;'],
+      ['row_image_unsupported', 'SET GLOBAL binlog_row_image = FULL;'],
+      ['row_image_unsupported', 'SET GLOBAL binlog_row_metadata = FULL;'],
+    ]);
+    await db.query('SET GLOBAL binlog_format = ROW, GLOBAL binlog_row_image = FULL, GLOBAL binlog_row_metadata = FULL');
+    expect(errors(await stream({}, connectionOf(server)).check())).toEqual([]);
+  });
+
+  it('warns of tables without a key, without transactions, and of cascades that no log has', async () => {
+    const checks = await stream({ tables: ['c.*'] }, connectionOf(server)).check();
+    expect(errors(checks)).toEqual([]);
+    const warnings = checks.filter(({ severity }) => severity === 'warning').map(({ code }) => code);
+    expect(warnings).toEqual(expect.arrayContaining(['no_key', 'engine']));
+    expect(warnings.includes('cascades')).toBe(type === 'mariadb');
+    const hidden = stream({ exclude_columns: { 'c.t': ['id'] } }, connectionOf(server));
+    expect(errors(await hidden.check()).map(([code]) => code)).toEqual(['config_invalid']);
+  });
+
+  it('gives up a server_id that the server or a replica has, and takes a free one by itself', async () => {
+    expect(errors(await stream({ server_id: 1 }, connectionOf(server)).check())).toMatchObject([
+      ['config_invalid', expect.anything()],
+    ]);
+    const first = stream({ server_id: 77 }, connectionOf(server));
+    first.start();
+    await first.begun();
+    await db.query('INSERT INTO c.t VALUES (77, 1)');
+    await first.count(1);
+    const second = new TrialStream('str_other', { tables: ['c.t'], server_id: 77 }, connectionOf(server), type);
+    second.start();
+    expect(await second.outcome()).toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining('77') as string,
+    });
+    await first.stop();
+  });
+
+  it('checks the name in a certificate before it sends a password', async () => {
+    const to = (config: object) => test({ ...asCdc(), sslRootCert: certificate, ...config });
+    expect(await to({ host: 'db.test', sslMode: 'verify-full' })).toMatchObject({ ok: true });
+    expect(await to({ host: 'other.test', sslMode: 'verify-full' })).toMatchObject({
+      ok: false,
+      checks: [{ code: 'tls_failed' }],
+    });
+    expect(await to({ host: 'other.test', sslMode: 'verify-ca' })).toMatchObject({ ok: true });
+    expect(await test({ ...asCdc(), host: 'db.test', sslMode: 'verify-ca' })).toMatchObject({
+      ok: false,
+      checks: [{ code: 'tls_failed' }],
+    });
+    expect(await to({ sslMode: 'verify-full' })).toMatchObject({ ok: false, checks: [{ code: 'tls_failed' }] });
+    const prefer = await test({ ...asCdc(), sslMode: 'prefer' });
+    expect(prefer.checks).toContainEqual(expect.objectContaining({ code: 'tls', severity: 'info' }));
+  });
+
+  it('lets nobody wait at a session that was ended', async () => {
+    const connection = { id: 'conn_1', type, config: connectionOf(server) };
+    const session = await openSession(connection, toHere, { name: 'test' });
+    const waits = session.query('SELECT SLEEP(60)');
+    const rows = (async () => {
+      for await (const _ of session.rows('SELECT 1')) continue;
+    })();
+    session.end();
+    await expect(waits).rejects.toMatchObject({ code: 'source_unreachable' });
+    await expect(rows).rejects.toMatchObject({ code: 'source_unreachable' });
+    await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'source_unreachable' });
+  });
+
+  it('tests a connection, and tells no secret when it fails', async () => {
+    expect(await test(connectionOf(server), type)).toMatchObject({
+      ok: true,
+      serverVersion: expect.any(String) as string,
+    });
+    const wrong = await test({ ...asCdc(), password: 'wrong-canary' });
+    expect(wrong).toMatchObject({ ok: false, checks: [{ code: 'auth_failed' }] });
+    expect(JSON.stringify(wrong)).not.toContain('wrong-canary');
+    expect(await test({ ...asCdc(), port: 1 })).toMatchObject({ ok: false, checks: [{ code: 'source_unreachable' }] });
+  });
+
+  it(
+    type === 'mariadb' ? 'reads a log that is compressed' : 'ends at a transaction that is compressed (trap 19)',
+    async () => {
+      const open = stream({ snapshot: 'never' }, connectionOf(server));
+      open.start();
+      await open.begun();
+      if (type === 'mariadb') {
+        await db.query('SET GLOBAL log_bin_compress = ON, GLOBAL log_bin_compress_min_len = 10');
+        await db.query(
+          `CREATE TABLE c.wide (id INT PRIMARY KEY, v VARCHAR(2000)); INSERT INTO c.t VALUES ${Array.from({ length: 500 }, (_, i) => `(${i + 1000}, 7)`).join(',')}; UPDATE c.t SET v = 8 WHERE v = 7`,
+        );
+        await open.count(1000);
+        expect(open.data().at(-1)).toMatchObject({ op: 'u', before: { id: 1499, v: 7 }, after: { id: 1499, v: 8 } });
+        await db.query('SET GLOBAL log_bin_compress = OFF');
+      } else {
+        await db.query('SET SESSION binlog_transaction_compression = ON; INSERT INTO c.t VALUES (5000, 1)');
+        expect(await open.outcome()).toMatchObject({ code: 'event_unsupported' });
+        expect(open.events).toHaveLength(0);
+        await db.query('SET SESSION binlog_transaction_compression = OFF');
+      }
+      await open.stop();
+    },
+  );
+});
+
+describe('a server that asks for files (trap 21)', () => {
+  it('gets nothing', async () => {
+    const file = join(tempDir('rogue'), 'canary');
+    writeFileSync(file, 'file-canary');
+    const rogue = await startRogue(file);
+    const config = { host: '127.0.0.1', port: rogue.port, user: 'cdc', password: 'x', sslMode: 'disable' };
+    expect((await test(config)).ok).toBe(false);
+    expect(rogue.asked()).toBeGreaterThan(0);
+    expect(rogue.offered()).toBe(false);
+    expect(rogue.heard().includes('file-canary')).toBe(false);
+    rogue.close();
+  });
+});

@@ -1,0 +1,49 @@
+import type { JsonBuffer } from '@planasonix/json-buffer';
+import type { Relation } from './relation.js';
+
+const NULL = Buffer.from('null');
+
+/** What one image of a row was: where it ended, and the text of its key. */
+export interface Image {
+  end: number;
+  key: string;
+}
+
+/**
+ * Writes the row at `at` as an object and remembers its key.
+ * @param at its null bits: one for each column, for every column is there
+ * @throws RangeError where it is cut short
+ */
+export function writeImage(out: JsonBuffer, relation: Relation, source: Buffer, at: number, image: Image): void {
+  const { readers, labels, bareLabels, hidden, isKey, key } = relation;
+  const count = readers.length;
+  let next = at + ((count + 7) >> 3);
+  const parts: string[] = [];
+  let first = true;
+  out.byte(0x7b);
+  for (let i = 0; i < count; i++) {
+    const isNull = ((source[at + (i >> 3)]! >> (i & 7)) & 1) === 1;
+    const before = out.written;
+    if (!hidden[i]) out.put(first ? bareLabels[i]! : labels[i]!);
+    const since = out.written;
+    if (isNull) out.put(NULL);
+    else next = readers[i]!(out, source, next);
+    if (hidden[i]) out.rewind(before);
+    else first = false;
+    if (isKey[i]) parts[i] = out.text(since);
+  }
+  out.byte(0x7d);
+  image.end = next;
+  image.key = keyText(
+    relation,
+    key.map((i) => parts[i]!),
+  );
+}
+
+/** The `partitionkey`: the key's columns as a JSON object, in the key's order; empty without a key. */
+export function keyText({ keyLabels }: Pick<Relation, 'keyLabels'>, values: readonly string[]): string {
+  if (values.length === 0) return '';
+  let text = '';
+  for (let n = 0; n < values.length; n++) text += keyLabels[n]! + values[n]!;
+  return `${text}}`;
+}

@@ -1,0 +1,172 @@
+import { tokensOf, type Token } from './statement-tokens.js';
+
+export interface TableName {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** What a statement in the log means for the rows of tables. */
+export type Verdict =
+  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback_to' | 'xa_begin' | 'harmless' }
+  /** The form of tables may be another from here on. */
+  | { readonly kind: 'changed'; readonly tables: readonly TableName[] }
+  /** All rows are gone; `schema` without `table`: of all its tables. */
+  | { readonly kind: 'emptied'; readonly tables: readonly { schema: string; table: string | null }[] }
+  /** Rows came or went without a word about which: `what` did it. `left`: tables whose rows went elsewhere. */
+  | {
+      readonly kind: 'replaced';
+      readonly tables: readonly TableName[];
+      readonly left: readonly TableName[];
+      readonly what: string;
+    }
+  /** Changes of rows as the statement that made them. `tables`: which, where that is known. */
+  | { readonly kind: 'rows'; readonly tables: readonly TableName[] | null };
+
+/** Of those that servers log; everything else could change rows. */
+const HARMLESS = new Set([
+  ...['SAVEPOINT', 'RELEASE', 'GRANT', 'REVOKE', 'SET', 'FLUSH', 'LOCK', 'UNLOCK'],
+  ...['ANALYZE', 'OPTIMIZE', 'REPAIR', 'CHECK', 'INSTALL', 'UNINSTALL'],
+]);
+
+/** Goes through the words of one statement. */
+class Reader {
+  at = 0;
+
+  constructor(
+    private readonly tokens: readonly Token[],
+    private readonly database: string,
+  ) {}
+
+  get word(): string {
+    const token = this.tokens[this.at];
+    return token === undefined || token.quoted ? '' : token.text;
+  }
+
+  get done(): boolean {
+    return this.at >= this.tokens.length;
+  }
+
+  /** Takes these words in this order, all or none. */
+  take(...words: readonly string[]): boolean {
+    const all = words.every((word, i) => {
+      const token = this.tokens[this.at + i];
+      return token !== undefined && !token.quoted && token.text === word;
+    });
+    if (all) this.at += words.length;
+    return all;
+  }
+
+  one(...words: readonly string[]): boolean {
+    return words.some((word) => this.take(word));
+  }
+
+  name(): TableName {
+    const first = this.tokens[this.at++]?.name ?? '';
+    if (this.word !== '.') return { schema: this.database, table: first };
+    this.at += 1;
+    return { schema: first, table: this.tokens[this.at++]?.name ?? '' };
+  }
+
+  names(): TableName[] {
+    const names = [this.name()];
+    while (this.take(',')) names.push(this.name());
+    return names;
+  }
+
+  /** Goes on behind these words, or stays where it is. */
+  find(...words: readonly string[]): boolean {
+    for (const from = this.at; ; this.at++) {
+      if (this.take(...words)) return true;
+      if (!this.done) continue;
+      this.at = from;
+      return false;
+    }
+  }
+}
+
+/** @param database that was current for the statement */
+export function judgeStatement(sql: string, database: string): Verdict {
+  const reader = new Reader(tokensOf(sql), database);
+  if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
+  if (reader.take('COMMIT')) return { kind: 'commit' };
+  if (reader.take('ROLLBACK')) return { kind: reader.done || reader.word === 'WORK' ? 'rollback' : 'rollback_to' };
+  if (reader.take('XA')) return { kind: reader.one('START', 'BEGIN') ? 'xa_begin' : 'harmless' };
+  if (reader.take('TRUNCATE')) {
+    reader.take('TABLE');
+    return { kind: 'emptied', tables: [reader.name()] };
+  }
+  if (reader.take('DROP')) return dropped(reader);
+  if (reader.take('CREATE')) return created(reader);
+  if (reader.one('RENAME')) return reader.one('TABLE', 'TABLES') ? renamed(reader) : { kind: 'harmless' };
+  if (reader.take('ALTER')) return altered(reader);
+  if (reader.take('DELETE', 'FROM')) {
+    // After a restart a server says of its tables in memory that they are empty.
+    const table = reader.name();
+    return { kind: 'rows', tables: reader.done ? [table] : null };
+  }
+  return HARMLESS.has(reader.word) || reader.done ? { kind: 'harmless' } : { kind: 'rows', tables: null };
+}
+
+function dropped(reader: Reader): Verdict {
+  if (reader.one('DATABASE', 'SCHEMA')) {
+    reader.take('IF', 'EXISTS');
+    return { kind: 'emptied', tables: [{ schema: reader.name().table, table: null }] };
+  }
+  if (!reader.one('TABLE', 'TABLES')) return { kind: 'harmless' };
+  reader.take('IF', 'EXISTS');
+  return { kind: 'emptied', tables: reader.names() };
+}
+
+function created(reader: Reader): Verdict {
+  const replaces = reader.take('OR', 'REPLACE');
+  if (!reader.take('TABLE')) return { kind: 'harmless' };
+  reader.take('IF', 'NOT', 'EXISTS');
+  const tables = [reader.name()];
+  return replaces ? { kind: 'emptied', tables } : { kind: 'changed', tables };
+}
+
+function renamed(reader: Reader): Verdict {
+  reader.take('IF', 'EXISTS');
+  const [left, tables]: [TableName[], TableName[]] = [[], []];
+  do {
+    left.push(reader.name());
+    reader.find('TO');
+    tables.push(reader.name());
+    // MariaDB: how long to wait, with a number.
+    if (reader.one('WAIT')) reader.at += 1;
+    else reader.take('NOWAIT');
+  } while (reader.take(','));
+  return { kind: 'replaced', tables, left, what: 'RENAME TABLE' };
+}
+
+/** What an ALTER TABLE does to rows beyond giving them another form. */
+function altered(reader: Reader): Verdict {
+  reader.one('ONLINE', 'OFFLINE');
+  reader.take('IGNORE');
+  if (!reader.take('TABLE')) return { kind: 'harmless' };
+  reader.take('IF', 'EXISTS');
+  const table = reader.name();
+  const replaced = (what: string, more: readonly TableName[] = []): Verdict => ({
+    ...{ kind: 'replaced', tables: [table, ...more], left: [], what: `ALTER TABLE … ${what}` },
+  });
+  for (; !reader.done; reader.at++) {
+    for (const verb of ['TRUNCATE', 'DROP', 'DISCARD', 'IMPORT', 'CONVERT', 'EXCHANGE'] as const) {
+      const here = reader.at;
+      if (reader.take(verb, 'PARTITION')) {
+        if (verb !== 'EXCHANGE') return replaced(`${verb} PARTITION`);
+        reader.find('WITH', 'TABLE');
+        return replaced('EXCHANGE PARTITION', [reader.name()]);
+      }
+      if ((verb === 'DISCARD' || verb === 'IMPORT') && reader.take(verb, 'TABLESPACE'))
+        return replaced(`${verb} TABLESPACE`);
+      if (verb === 'CONVERT' && reader.take(verb, 'TABLE')) return replaced('CONVERT TABLE', [reader.name()]);
+      reader.at = here;
+    }
+    if (reader.take('SYSTEM', 'VERSIONING')) return replaced('SYSTEM VERSIONING');
+    if (!reader.take('RENAME')) continue;
+    if (reader.one('COLUMN', 'INDEX', 'KEY', 'CONSTRAINT')) continue;
+    reader.one('TO', 'AS', '=');
+    return { kind: 'replaced', tables: [reader.name()], left: [table], what: 'ALTER TABLE … RENAME' };
+  }
+  return { kind: 'changed', tables: [table] };
+}

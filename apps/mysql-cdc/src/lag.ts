@@ -1,0 +1,100 @@
+import type { Clock, Lag } from '@planasonix/core';
+import { EVENT, HEADER_BYTES } from './decode/event-types.js';
+import { Packed } from './decode/packed.js';
+import { tableNames } from './decode/table-form.js';
+import { bytesBehind, holdsPlace } from './holds.js';
+import type { LogDecoder } from './log-decoder.js';
+import { fileNumber, type MySqlPosition } from './position.js';
+import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
+import type { Session } from './session.js';
+import type { Asks } from './tables.js';
+import { Waker } from './waker.js';
+import { LogFeed } from './wire/log-feed.js';
+
+const isBefore = (a: LogPlace, b: LogPlace): boolean =>
+  fileNumber(a.file) < fileNumber(b.file) || (a.file === b.file && a.pos < b.pos);
+
+/** Of a stream that is being read: what was read against the end of the log, asked of the server. */
+export class ReadingLag {
+  private behindSince: number | null = null;
+  private provedAtMs: number | null = null;
+
+  constructor(
+    private readonly decoder: LogDecoder,
+    private readonly feed: LogFeed,
+    private readonly clock: Clock,
+  ) {}
+
+  async of(session: Session, server: Server): Promise<Lag> {
+    const { decoder, feed, clock } = this;
+    const asked = clock.now();
+    const end = await logEnd(session, server);
+    const behind = isBefore(decoder.read, end);
+    const [pending] = decoder.encoder.events;
+    if (!behind && feed.empty) this.behindSince = null;
+    else this.behindSince ??= asked;
+    const waits = pending?.timeMs ?? feed.oldestMs ?? (decoder.inside ? decoder.timeMs : null) ?? this.behindSince;
+    if (waits === null) this.provedAtMs = asked;
+    const files = decoder.read.file === end.file ? [{ file: end.file, bytes: end.pos }] : await logFiles(session);
+    const backlogBytes = Math.max(0, bytesBehind(files, decoder.read));
+    return { oldestPendingMs: waits, provedAtMs: waits === null ? asked : (this.provedAtMs ?? asked), backlogBytes };
+  }
+}
+
+/** How much of the log a look goes through at the most. */
+const LOOK_BYTES = 64 * 1024 * 1024;
+
+export interface LookDeps {
+  /** For this look alone; it is ended by the caller. */
+  readonly session: Session;
+  readonly control: Session;
+  readonly server: Server;
+  readonly asks: Asks;
+  readonly serverId: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Of a stream that nobody reads: the first change of its tables after its position. Loss is found here too.
+ * @throws StreamError `log_purged`, `source_identity_changed`
+ */
+export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal: AbortSignal): Promise<Lag> {
+  const { control, server, clock } = deps;
+  const files = await holdsPlace(control, server, position);
+  const provedAtMs = clock.now();
+  const backlogBytes = Math.max(0, bytesBehind(files, position));
+  const end = await logEnd(control, server);
+  if (!isBefore(position, end)) return { oldestPendingMs: null, provedAtMs, backlogBytes };
+  return { oldestPendingMs: await firstChange(deps, position, signal), provedAtMs, backlogBytes };
+}
+
+async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: AbortSignal): Promise<number | null> {
+  const { session, serverId, clock, asks } = deps;
+  const waker = new Waker();
+  const feed = new LogFeed({ session, host: '', clock, waker });
+  const stir = (): void => waker.stir();
+  signal.addEventListener('abort', stir);
+  try {
+    await feed.open({ serverId, file, pos, follow: false });
+    let looked = 0;
+    let newest: number | null = null;
+    while (!signal.aborted && looked < LOOK_BYTES) {
+      const event = feed.next();
+      if (event === null) {
+        if (feed.finished) return null;
+        await waker.wait();
+        continue;
+      }
+      looked += event.length;
+      const seconds = event.readUInt32LE(0);
+      if (seconds > 0) newest = seconds * 1000;
+      if (event[4] !== EVENT.TABLE_MAP) continue;
+      const { schema, table } = tableNames(new Packed(event, HEADER_BYTES + 6));
+      if (asks(schema, table)) return newest;
+    }
+    return newest;
+  } finally {
+    signal.removeEventListener('abort', stir);
+    feed.close();
+  }
+}

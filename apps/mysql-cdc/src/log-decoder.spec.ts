@@ -1,0 +1,125 @@
+import { crc32 } from 'node:zlib';
+import { LogDecoder } from './log-decoder.js';
+import type { TableBook } from './table-book.js';
+
+const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
+const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h' };
+
+/** Events as a server writes them, one behind the other. */
+class Log {
+  private pos: number;
+
+  constructor(from = START.pos) {
+    this.pos = from;
+  }
+
+  event(type: number, body: Buffer = Buffer.alloc(8), { flags = 0, made = false, checksum = false } = {}): Buffer {
+    const size = 19 + body.length + (checksum ? 4 : 0);
+    const head = Buffer.alloc(19);
+    head.writeUInt32LE(1_700_000_000, 0);
+    head[4] = type;
+    head.writeUInt32LE(1, 5);
+    head.writeUInt32LE(size, 9);
+    if (!made) this.pos += size;
+    head.writeUInt32LE(made ? 0 : this.pos % 0x100000000, 13);
+    head.writeUInt16LE(flags, 17);
+    const event = Buffer.concat([head, body]);
+    if (!checksum) return event;
+    const end = Buffer.alloc(4);
+    end.writeUInt32LE(crc32(event));
+    return Buffer.concat([event, end]);
+  }
+
+  gtid(seq: number): Buffer {
+    const body = Buffer.alloc(19);
+    body.writeBigUInt64LE(BigInt(seq));
+    return this.event(MARIADB_GTID, body);
+  }
+}
+
+const rotation = (file: string): Buffer => Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(file)]);
+
+function decoder(from: typeof START = START, checksums = false): LogDecoder {
+  const book = { forgetIds: () => undefined } as unknown as TableBook;
+  const deps = { flavor: 'mariadb' as const, attempt: 1, book, asks: () => true, foldsCase: false };
+  return new LogDecoder(deps, from, checksums);
+}
+
+const code = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'none';
+};
+
+describe('the log, event by event', () => {
+  it.each([
+    ['an incident', INCIDENT],
+    ['a compressed transaction', PAYLOAD],
+    ['a partial update of JSON', PARTIAL],
+    ['what nobody knows', 99],
+  ])('ends at %s and does not pass it (trap 19)', (_, type) => {
+    expect(code(() => decoder().feed(new Log().event(type)))).toBe('event_unsupported');
+  });
+
+  it('passes what says of itself that nobody has to know it', () => {
+    expect(code(() => decoder().feed(new Log().event(99, undefined, { flags: 0x80 })))).toBe('none');
+  });
+
+  it('takes no event whose bytes were changed on the way (trap 21)', () => {
+    const event = new Log().event(XID, undefined, { checksum: true });
+    expect(code(() => decoder(START, true).feed(event))).toBe('none');
+    event[20]! ^= 1;
+    expect(code(() => decoder(START, true).feed(event))).toBe('event_unsupported');
+    expect(code(() => decoder().feed(new Log().event(QUERY).subarray(0, 25)))).toBe('event_unsupported');
+  });
+
+  it('moves its place at a commit and nowhere else (trap 18)', () => {
+    const [one, log] = [decoder(), new Log()];
+    void one.feed(log.gtid(7));
+    expect(one.place).toBe(START);
+    void one.feed(log.event(XID));
+    expect(one.place).toMatchObject({ file: 'binlog.000001', pos: 165, gtid: '0-1-7', proof: { begin: 100 } });
+  });
+
+  it('counts on past 4 GiB in a file', () => {
+    const from = { ...START, pos: 0xfffffff0 };
+    const [one, log] = [decoder(from), new Log(from.pos)];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(XID));
+    expect(one.place).toMatchObject({ pos: 0xfffffff0 + 65, proof: { begin: 0xfffffff0 } });
+  });
+
+  it('forgets half a transaction that a crash left at the end of a file, unless its changes were told', () => {
+    const [one, log] = [decoder(), new Log()];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(ROTATE, rotation('binlog.000002'), { made: true, flags: 0x20 }));
+    expect(one.inside).toBe(false);
+    expect(one.place).toBe(START);
+    const [told, again] = [decoder(), new Log()];
+    void told.feed(again.gtid(7));
+    told.takeOpen();
+    expect(code(() => told.feed(again.event(ROTATE, rotation('binlog.000002'), { made: true, flags: 0x20 })))).toBe(
+      'event_unsupported',
+    );
+  });
+
+  it('goes on only behind the very transaction that it read last (trap 20a)', () => {
+    const [one, log] = [decoder(), new Log()];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(XID));
+    const { place } = one;
+    const resume = (seq: number): string => {
+      const [two, same] = [decoder(place as typeof START), new Log()];
+      return code(() => {
+        void two.feed(same.gtid(seq));
+        void two.feed(same.event(XID));
+        void two.feed(same.gtid(8));
+      });
+    };
+    expect(resume(7)).toBe('none');
+    expect(resume(6)).toBe('source_identity_changed');
+  });
+});

@@ -1,0 +1,321 @@
+import { crc32 } from 'node:zlib';
+import { StreamError, type ChangeEvent } from '@planasonix/core';
+import {
+  ARTIFICIAL,
+  EVENT,
+  HEADER_BYTES,
+  IGNORABLE,
+  LOADING,
+  ROWS,
+  SILENT,
+  type RowsKind,
+} from './decode/event-types.js';
+import { inflate, inflated } from './decode/inflate.js';
+import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
+import { judgeStatement } from './decode/statement.js';
+import { unsupported } from './decode/unsupported.js';
+import type { MySqlPosition } from './position.js';
+import type { Flavor } from './server.js';
+import { effectsOf, statementFormat } from './statement-effects.js';
+import type { TableBook } from './table-book.js';
+import type { Asks } from './tables.js';
+
+export interface LogDecoderDeps {
+  readonly flavor: Flavor;
+  readonly attempt: number;
+  readonly book: TableBook;
+  readonly asks: Asks;
+  /** Names of tables do not tell upper from lower case. */
+  readonly foldsCase: boolean;
+}
+
+const TWO_32 = 0x100000000;
+
+/** A place between two transactions. */
+type Place = Pick<MySqlPosition, 'file' | 'pos' | 'gtid' | 'proof' | 'head'>;
+
+/**
+ * The log, event by event, to changes and the places between transactions. Before the first change it proves that this is
+ * the log that was read before: the last transaction is read again, and has to be the same (trap 20a).
+ */
+export class LogDecoder {
+  readonly encoder: RowEncoder;
+  /** End of the last whole transaction. */
+  place: Place;
+  /** Events in the encoder that belong to whole transactions. */
+  committed = 0;
+  /** Whether `place` has moved since the caller last looked. */
+  moved = false;
+  private file: string;
+  private pos: number;
+  private checksums: boolean;
+  private head: string | null = null;
+  private transaction: Transaction | null = null;
+  private serverId = 0;
+  /** What is still to be proved. */
+  private proving: MySqlPosition['proof'];
+  private readonly provenPos: number;
+
+  constructor(
+    private readonly deps: LogDecoderDeps,
+    from: Place,
+    /** Whether events end in a checksum; a file's head says it of those that follow. */
+    checksums: boolean,
+  ) {
+    this.checksums = checksums;
+    this.place = from;
+    this.file = from.file;
+    this.pos = from.proof?.begin ?? from.pos;
+    this.proving = from.proof;
+    this.provenPos = from.pos;
+    const { flavor, attempt } = deps;
+    this.encoder = new RowEncoder({
+      flavor,
+      attempt,
+      idPrefix: () => `${flavor}-${crc32(this.head ?? '').toString(16)}`,
+    });
+  }
+
+  /** A transaction has begun and not ended yet. */
+  get inside(): boolean {
+    return this.transaction !== null;
+  }
+
+  /** When the transaction that is being read, or was read last, was committed. */
+  get timeMs(): number | null {
+    return this.transaction?.timeMs ?? null;
+  }
+
+  /** End of what was read. */
+  get read(): { readonly file: string; readonly pos: number } {
+    return { file: this.file, pos: this.pos };
+  }
+
+  /** A part of the transaction that is under way is the caller's now. */
+  takeOpen(): ChangeEvent[] {
+    if (this.transaction !== null) this.transaction.told = true;
+    return this.encoder.take();
+  }
+
+  /** Whole transactions are the caller's now. */
+  takeCommitted(): ChangeEvent[] {
+    const all = this.encoder.take();
+    const rest = all.splice(this.committed);
+    this.encoder.events = rest;
+    this.encoder.bytes = rest.reduce((sum, { data }) => sum + data.length, 0);
+    this.committed = 0;
+    this.moved = false;
+    return all;
+  }
+
+  /**
+   * @param event with its head, as it came
+   * @returns what has to be waited for before the next one, or `null`
+   */
+  feed(event: Buffer): Promise<void> | null {
+    const type = event[4]!;
+    const whole = this.checked(event, type);
+    const logPos = event.readUInt32LE(13);
+    const flags = event.readUInt16LE(17);
+    const body = whole.subarray(HEADER_BYTES);
+    const made = (flags & ARTIFICIAL) !== 0 || logPos === 0 || type === EVENT.HEARTBEAT || type === EVENT.HEARTBEAT_2;
+    if (type === EVENT.ROTATE) return this.rotated(body, made);
+    if (type === EVENT.FORMAT) return this.format(whole, body, made ? null : logPos);
+    if (made) return null;
+    // Past 4 GiB the log counts from 0 again.
+    let next = Math.floor(this.pos / TWO_32) * TWO_32 + logPos;
+    if (next < this.pos) next += TWO_32;
+    const begin = next - event.length;
+    this.pos = next;
+    this.serverId = event.readUInt32LE(5);
+    if (this.transaction !== null) this.transaction.print = printOf(this.transaction.print, whole);
+    return this.event(type, flags, whole, body, begin);
+  }
+
+  private event(type: number, flags: number, whole: Buffer, body: Buffer, begin: number): Promise<void> | null {
+    const seconds = whole.readUInt32LE(0);
+    const rows = ROWS.get(type);
+    if (rows !== undefined) {
+      this.rows(rows, body, begin);
+      return null;
+    }
+    switch (type) {
+      case EVENT.TABLE_MAP:
+        return this.proving === null ? this.deps.book.mapped(body) : null;
+      case EVENT.GTID:
+      case EVENT.ANONYMOUS_GTID:
+      case EVENT.GTID_TAGGED: {
+        const { gtid, committedMs } = mysqlGtid(body, type);
+        this.begin(whole, begin, gtid, committedMs ?? seconds * 1000);
+        return null;
+      }
+      case EVENT.MARIADB_GTID: {
+        const { gtid, standalone, xa } = mariaGtid(body, this.serverId);
+        const transaction = this.begin(whole, begin, gtid, seconds * 1000);
+        transaction.explicit = !standalone;
+        transaction.xa = xa;
+        return null;
+      }
+      case EVENT.QUERY:
+      case EVENT.QUERY_COMPRESSED:
+        return this.statement(body, type === EVENT.QUERY_COMPRESSED, begin);
+      case EVENT.XID:
+      case EVENT.XA_PREPARE:
+        this.commit();
+        return null;
+      case EVENT.PARTIAL_UPDATE_ROWS:
+        throw unsupported('a partial update of JSON', 'SET GLOBAL binlog_row_value_options = "" at the source.');
+      case EVENT.TRANSACTION_PAYLOAD:
+        throw unsupported('a compressed transaction', 'SET GLOBAL binlog_transaction_compression = OFF at the source.');
+      case EVENT.INCIDENT:
+        throw unsupported('an incident: the server itself says that changes are missing');
+      default:
+        if (LOADING.has(type)) throw statementFormat('LOAD DATA');
+        if (!SILENT.has(type) && (flags & IGNORABLE) === 0) throw unsupported(`an event of type ${type}`);
+        return null;
+    }
+  }
+
+  /** Verifies an event's checksum and takes it off (trap 21). */
+  private checked(event: Buffer, type: number): Buffer {
+    if (event.length < HEADER_BYTES || event.readUInt32LE(9) !== event.length)
+      throw unsupported('an event that is cut short');
+    if (type === EVENT.FORMAT) this.checksums = event[event.length - 5] === 1;
+    if (!this.checksums) return type === EVENT.FORMAT ? event.subarray(0, -4) : event;
+    const end = event.length - 4;
+    if (crc32(event.subarray(0, end)) !== event.readUInt32LE(end))
+      throw unsupported('an event whose checksum is wrong');
+    return event.subarray(0, end);
+  }
+
+  private rotated(body: Buffer, made: boolean): null {
+    const pos = Number(body.readBigUInt64LE(0));
+    const file = body.toString('utf8', 8);
+    if (made) {
+      if (file !== this.file) this.enter(file, pos);
+      return null;
+    }
+    this.enter(file, pos);
+    return null;
+  }
+
+  /** A file begins where no transaction is under way: the old one may be thrown away from here on. */
+  private enter(file: string, pos: number): void {
+    this.abandon();
+    if (this.proving !== null) throw this.foreign();
+    this.file = file;
+    this.pos = pos;
+    this.head = null;
+    this.deps.book.forgetIds();
+  }
+
+  /** A server that crashed while it wrote a transaction rolls it back when it comes back, and begins a new file. */
+  private abandon(): void {
+    if (this.transaction === null) return;
+    if (this.transaction.told) throw unsupported('half of a transaction, whose changes were told already');
+    this.transaction = null;
+    this.encoder.drop(this.committed);
+  }
+
+  private format(event: Buffer, body: Buffer, end: number | null): null {
+    const version = body.toString('latin1', 2, 52).replace(/\0.*$/s, '');
+    this.head = `${event.readUInt32LE(0)}-${event.readUInt32LE(5)}-${version}`;
+    const began = this.file === this.place.file;
+    if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
+    if (end !== null) this.pos = Math.max(this.pos, end);
+    // The head of the file that reading began in: known from here on.
+    if (!began) this.moveTo({ file: this.file, pos: this.pos, gtid: this.place.gtid, proof: null, head: this.head });
+    else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
+    return null;
+  }
+
+  private begin(event: Buffer, begin: number, gtid: string | null, timeMs: number): Transaction {
+    if (this.transaction !== null) throw unsupported('a transaction within another');
+    const print = printOf(0, event);
+    this.transaction = { ...{ begin, print, gtid, timeMs }, explicit: false, xa: false, told: false, seq: 0 };
+    this.encoder.begin(this.transaction, this.file, this.serverId);
+    return this.transaction;
+  }
+
+  private rows(kind: RowsKind, body: Buffer, begin: number): void {
+    if (this.proving !== null) return;
+    const id = body.readUIntLE(0, 6);
+    // Says only that the tables of a statement are done with.
+    if (id === 0xffffff) return;
+    const relation = this.deps.book.relation(id);
+    if (relation === null) return;
+    if (this.transaction?.xa === true)
+      throw new StreamError('xa_unsupported', `A transaction of two phases (XA) wrote to ${relation.subject}.`);
+    const from = kind.version === 2 ? 8 + body.readUInt16LE(8) : 8;
+    const source = kind.compressed ? inflated(body, from, relation.readers.length, kind) : body;
+    try {
+      this.encoder.rows(relation, kind, source, from, begin);
+    } catch (error) {
+      if (error instanceof StreamError) throw error;
+      throw new StreamError(
+        'event_unsupported',
+        `A row of ${relation.subject} can't be read: ${(error as Error).message}.`,
+      );
+    }
+  }
+
+  private statement(body: Buffer, compressed: boolean, begin: number): Promise<void> | null {
+    const databaseBytes = body[8]!;
+    const from = 13 + body.readUInt16LE(11);
+    const database = body.toString('utf8', from, from + databaseBytes);
+    const rest = body.subarray(from + databaseBytes + 1);
+    const verdict = judgeStatement((compressed ? inflate(rest) : rest).toString('utf8'), database);
+    const { transaction } = this;
+    switch (verdict.kind) {
+      case 'begin':
+        if (transaction !== null) transaction.explicit = true;
+        return null;
+      case 'xa_begin':
+        if (transaction !== null) [transaction.explicit, transaction.xa] = [true, true];
+        return null;
+      case 'commit':
+        this.commit();
+        return null;
+      case 'rollback':
+      case 'rollback_to':
+        // What stands in the log before it was partly taken back: which part is not said.
+        if (transaction !== null && transaction.seq > 0)
+          throw unsupported('a transaction that was rolled back in part');
+        if (verdict.kind === 'rollback') this.commit();
+        return null;
+      default:
+        break;
+    }
+    const wait = this.proving === null ? effectsOf(verdict, { ...this.deps, encoder: this.encoder }, begin) : null;
+    const done = (): void => {
+      if (transaction?.explicit !== true) this.commit();
+    };
+    if (wait !== null) return wait.then(done);
+    done();
+    return null;
+  }
+
+  private commit(): void {
+    const { transaction } = this;
+    if (transaction === null) return;
+    this.transaction = null;
+    const { begin, print, gtid } = transaction;
+    if (this.proving !== null) {
+      if (this.pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print)
+        throw this.foreign();
+      this.proving = null;
+      return;
+    }
+    this.moveTo({ file: this.file, pos: this.pos, gtid, proof: { begin, print }, head: this.head });
+  }
+
+  private moveTo(place: Place): void {
+    this.place = place;
+    this.committed = this.encoder.events.length;
+    this.moved = true;
+  }
+
+  private foreign(): StreamError {
+    return new StreamError('source_identity_changed', `Another log has the place ${this.file} at ${this.provenPos}.`);
+  }
+}

@@ -1,0 +1,58 @@
+import { StreamError, type Position } from '@planasonix/core';
+import { z } from 'zod';
+
+const kinds = z.record(z.string(), z.record(z.string(), z.enum(['uuid', 'inet6', 'inet4', 'json'])));
+
+const position = z.object({
+  /**
+   * - `rows`: rows are being read as they were at this place; an interruption begins anew.
+   * - `stream`: everything that committed before this place is in the log.
+   * - `done`: rows were all that was asked for, and they are there.
+   */
+  phase: z.enum(['rows', 'stream', 'done']),
+  /** Which server it is: MySQL's server_uuid, what comes nearest to it in MariaDB. */
+  server: z.string(),
+  file: z.string().regex(/^.+\.\d{6,}$/),
+  /** End of the last transaction in `file`, in bytes; past 4 GiB where that was a large one. */
+  pos: z.int().min(0),
+  /** Of that transaction; `null` where it has none. */
+  gtid: z.string().nullable(),
+  /** How often reading has begun from nothing. */
+  attempt: z.int().min(1),
+  /** Where that transaction begins, and a checksum of its events: another server's log has other ones there. */
+  proof: z.object({ begin: z.int().min(0), print: z.int().min(0) }).nullable(),
+  /** What the file says of itself at its beginning; `null`: not read yet. */
+  head: z.string().nullable(),
+  /** Table → column → what the catalog called it when these rows were written, where the log has no word for it. */
+  kinds: kinds.default({}),
+});
+
+/** A place in the binlog of one server. */
+export type MySqlPosition = z.output<typeof position>;
+export type ColumnKind = 'uuid' | 'inet6' | 'inet4' | 'json';
+export type Kinds = Readonly<Record<string, Readonly<Record<string, ColumnKind>>>>;
+
+export const encodePosition = (place: MySqlPosition): Position => JSON.stringify(place);
+
+/** @throws StreamError `config_invalid` where the text is not a position of this source. */
+export function decodePosition(text: Position): MySqlPosition {
+  try {
+    return position.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new StreamError('config_invalid', 'The stored position is not a position of mysql_cdc.', { cause });
+  }
+}
+
+/** `binlog.000042` → 42; names of one log differ in nothing else. */
+export const fileNumber = (file: string): number => Number(file.slice(file.lastIndexOf('.') + 1));
+export const fileBase = (file: string): string => file.slice(0, file.lastIndexOf('.'));
+
+/** Where it is noted what was asked for, and in between: a table that was not asked for all the time lacks changes. */
+export const NOTEBOOK = '#asked';
+const asked = z.object({ tables: z.array(z.string()), exclude_tables: z.array(z.string()) });
+const notes = z.object({ asked: z.array(asked) });
+export type Asked = z.output<typeof asked>;
+
+export const encodeAsked = (all: readonly Asked[]): Position =>
+  JSON.stringify({ asked: all.map(({ tables, exclude_tables }) => ({ tables, exclude_tables })) });
+export const decodeAsked = (text: Position): readonly Asked[] => notes.parse(JSON.parse(text)).asked;

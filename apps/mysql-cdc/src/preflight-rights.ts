@@ -1,0 +1,99 @@
+import type { Check } from '@planasonix/core';
+import { systemClock } from '@planasonix/core';
+import { quoteIdent, qualified } from './identifier.js';
+import { failed, info } from './finding.js';
+import type { PreflightDeps } from './preflight.js';
+import { lookingId } from './server-id.js';
+import { logEnd, type Server } from './server.js';
+import { toStreamError } from './stream-error.js';
+import type { SourceTable } from './tables.js';
+import { Waker } from './waker.js';
+import { LogFeed } from './wire/log-feed.js';
+
+export interface RightsInput extends PreflightDeps {
+  readonly server: Server;
+  readonly tables: readonly SourceTable[];
+  /** There is a log that could be read. */
+  readonly logged: boolean;
+}
+
+/** How many tables are tried. */
+const TABLES = 200;
+const LOOK_MS = 5_000;
+
+const denied = (what: string, grant: string): Check => failed('permission_denied', `The user may not ${what}.`, grant);
+
+/** What a user may do is tried, not read from its grants: roles and wildcards give rights that no list of ours would find. */
+export async function rightsChecks(input: RightsInput): Promise<Check[]> {
+  const { control, server, config, logged } = input;
+  const user = `CURRENT_USER()`;
+  const name = (await control.value(`SELECT ${user}`)) ?? '';
+  const [account = '', host = '%'] = name.split(/@(?=[^@]*$)/);
+  const to = `'${account.replaceAll("'", "''")}'@'${host.replaceAll("'", "''")}'`;
+  const checks: Check[] = [];
+  if (logged) {
+    const monitor = server.flavor === 'mariadb' ? 'BINLOG MONITOR' : 'REPLICATION CLIENT';
+    checks.push(
+      ...(await tried(
+        () => logEnd(control, server),
+        denied('ask where the log ends', `GRANT ${monitor} ON *.* TO ${to};`),
+      )),
+    );
+    if (checks.length === 0)
+      checks.push(
+        ...(await tried(() => readsLog(input), denied('read the log', `GRANT REPLICATION SLAVE ON *.* TO ${to};`))),
+      );
+  }
+  for (const table of input.tables.slice(0, TABLES)) {
+    const columns = table.columns
+      .filter((column) => !input.excludedOf(table.schema, table.table).has(column.name.toLowerCase()))
+      .map((column) => quoteIdent(column.name));
+    const of = qualified(table.schema, table.table);
+    const sql = `SELECT ${columns.length === 0 ? '1' : columns.join(', ')} FROM ${of} LIMIT 0`;
+    checks.push(
+      ...(await tried(
+        () => control.query(sql),
+        denied(`read ${table.schema}.${table.table}`, `GRANT SELECT ON ${of} TO ${to};`),
+      )),
+    );
+  }
+  if (server.flavor === 'mysql' && config.snapshot !== 'never' && !(await mayLock(input)))
+    checks.push(
+      denied('hold still the tables while the place of the snapshot is read', `GRANT RELOAD ON *.* TO ${to};`),
+    );
+  if (checks.length === 0) checks.push(info('privileges', `${name} may read the log and the tables.`));
+  return checks;
+}
+
+/** Where a user has roles, only the server knows what they amount to: the start will tell. */
+async function mayLock({ control }: RightsInput): Promise<boolean> {
+  const grants = (await control.query('SHOW GRANTS')).map((row) => Object.values(row)[0] ?? '');
+  return grants.some((text) => /\b(RELOAD|FLUSH_TABLES|ALL PRIVILEGES)\b.* ON \*\.\*/.test(text) || !/ ON /.test(text));
+}
+
+async function tried(attempt: () => Promise<unknown>, finding: Check): Promise<Check[]> {
+  try {
+    await attempt();
+    return [];
+  } catch (error) {
+    const { code, message, hint } = toStreamError(error, 'checking the source');
+    return [code === 'permission_denied' || code === 'auth_failed' ? finding : failed(code, message, hint)];
+  }
+}
+
+/** Asks for the end of the log, and waits for the first answer. */
+async function readsLog({ control, server, streamId, look, end }: RightsInput): Promise<void> {
+  const { file, pos } = await logEnd(control, server);
+  const session = await look();
+  const waker = new Waker();
+  const feed = new LogFeed({ session, host: '', clock: systemClock, waker });
+  const late = setTimeout(() => feed.close(), LOOK_MS);
+  try {
+    await feed.open({ serverId: lookingId(streamId), file, pos, follow: false });
+    while (feed.next() === null && !feed.finished) await waker.wait();
+  } finally {
+    clearTimeout(late);
+    feed.close();
+    end(session);
+  }
+}

@@ -1,0 +1,106 @@
+import type { Check, StreamErrorCode } from '@planasonix/core';
+import { failed, info, warned } from './finding.js';
+import { variable, type Server } from './server.js';
+import type { Session } from './session.js';
+
+/** The first versions that write full metadata, without which names of columns would be a guess (trap 20). */
+const OLDEST = { mariadb: 100_500, mysql: 80_000 } as const;
+const DAY_S = 86_400;
+
+export function versionCheck({ flavor, version, number }: Server): Check {
+  const name = flavor === 'mariadb' ? 'MariaDB' : 'MySQL';
+  if (number >= OLDEST[flavor]) return info('version', `${name} ${version}.`);
+  const needed = flavor === 'mariadb' ? 'MariaDB 10.5' : 'MySQL 8.0';
+  return failed(
+    'config_invalid',
+    `${name} ${version} does not write the names of columns into its log.`,
+    `Upgrade to ${needed} or later.`,
+  );
+}
+
+interface Wanted {
+  readonly name: string;
+  /** Empty: any that the server knows. */
+  readonly value: RegExp;
+  readonly code: StreamErrorCode;
+  readonly fix: string;
+}
+
+const SETTINGS: readonly Wanted[] = [
+  {
+    ...{ name: 'log_bin', value: /^(ON|1)$/, code: 'binlog_format_unsupported' },
+    fix: 'Set log_bin = binlog and a server_id in the configuration of the server and restart it.',
+  },
+  { name: 'binlog_format', value: /^ROW$/, code: 'binlog_format_unsupported', fix: 'SET GLOBAL binlog_format = ROW;' },
+  {
+    name: 'binlog_row_image',
+    value: /^FULL$/,
+    code: 'row_image_unsupported',
+    fix: 'SET GLOBAL binlog_row_image = FULL;',
+  },
+  {
+    ...{ name: 'binlog_row_metadata', value: /^FULL$/, code: 'row_image_unsupported' },
+    fix: 'SET GLOBAL binlog_row_metadata = FULL;',
+  },
+  {
+    ...{ name: 'binlog_row_value_options', value: /^$/, code: 'event_unsupported' },
+    fix: "SET GLOBAL binlog_row_value_options = '';",
+  },
+  {
+    ...{ name: 'binlog_transaction_compression', value: /^(OFF|0)$/, code: 'event_unsupported' },
+    fix: 'SET GLOBAL binlog_transaction_compression = OFF;',
+  },
+];
+
+/** @param schemas of the tables that are asked for */
+export async function preflightServer(session: Session, server: Server, schemas: readonly string[]): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const { name, value, code, fix } of SETTINGS) {
+    const found = await variable(session, name);
+    // A server that does not know a setting does not do what it asks for, or always does.
+    if (found === null) continue;
+    if (value.test(found.toUpperCase())) checks.push(info(name, `${name} is ${found || 'empty'}.`));
+    else checks.push(failed(code, `${name} is ${found}.`, fix));
+  }
+  checks.push(
+    ...(await retention(session)),
+    ...(await gtids(session, server)),
+    ...(await filters(session, server, schemas)),
+  );
+  return checks;
+}
+
+/** A stream that rests longer than the server keeps its log has lost its place. */
+async function retention(session: Session): Promise<Check[]> {
+  const seconds = Number((await variable(session, 'binlog_expire_logs_seconds')) ?? 0);
+  const days = Number((await variable(session, 'expire_logs_days')) ?? 0);
+  const kept = seconds > 0 ? seconds : days * DAY_S;
+  if (kept === 0) return [info('retention', 'The server keeps its log until somebody throws it away.')];
+  if (kept >= DAY_S) return [info('retention', `The server keeps its log for ${Math.round(kept / 3600)} hours.`)];
+  const message = `The server keeps its log for ${kept} s only: a stream that rests longer loses its place.`;
+  return [warned('retention', message, 'SET GLOBAL binlog_expire_logs_seconds = 604800;')];
+}
+
+async function gtids(session: Session, { flavor }: Server): Promise<Check[]> {
+  if (flavor === 'mariadb') return [info('gtid_mode', 'Transactions have GTIDs.')];
+  const mode = await variable(session, 'gtid_mode');
+  return [
+    info('gtid_mode', mode === 'ON' ? 'Transactions have GTIDs.' : 'Transactions have no GTIDs: events have none.'),
+  ];
+}
+
+/** What a server is told not to log never comes, and nobody would say so. */
+async function filters(session: Session, { flavor, number }: Server, schemas: readonly string[]): Promise<Check[]> {
+  const sql = flavor === 'mysql' && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
+  const [row] = await session.query(sql).catch(() => []);
+  const list = (text: string | null | undefined): string[] => (text ? text.split(',') : []);
+  const [only, never] = [list(row?.['Binlog_Do_DB']), list(row?.['Binlog_Ignore_DB'])];
+  const unlogged = schemas.filter((schema) => never.includes(schema) || (only.length > 0 && !only.includes(schema)));
+  return unlogged.map((schema) =>
+    failed(
+      'binlog_format_unsupported',
+      `The server does not log changes of ${schema}.`,
+      'Take the database out of binlog_ignore_db, or add it to binlog_do_db, and restart the server.',
+    ),
+  );
+}

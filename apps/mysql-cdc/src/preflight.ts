@@ -1,0 +1,58 @@
+import type { Check } from '@planasonix/core';
+import type { MySqlConfig } from './config.js';
+import { failed, info } from './finding.js';
+import { preflightServer, versionCheck } from './preflight-server.js';
+import { preflightTables } from './preflight-tables.js';
+import { rightsChecks } from './preflight-rights.js';
+import { holderOf, replicaHost } from './server-id.js';
+import { serverOf, type Server } from './server.js';
+import type { Session } from './session.js';
+import { missingTables, resolveTables } from './tables.js';
+
+export interface PreflightDeps {
+  readonly config: MySqlConfig;
+  readonly streamId: string;
+  readonly control: Session;
+  readonly excludedOf: (schema: string, table: string) => ReadonlySet<string>;
+  /** A session for reading the log for a moment. */
+  readonly look: () => Promise<Session>;
+  readonly end: (session: Session) => void;
+}
+
+/** Can it run? Every finding with the exact fix. @throws where the server can't be asked */
+export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> {
+  const { control, config, streamId } = deps;
+  const server = await serverOf(control);
+  const version = versionCheck(server);
+  if (version.severity === 'error') return [info('reachable', 'The server answers.'), version];
+  const tables = await resolveTables(control, server, config);
+  const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
+  const logged = settings.every(({ severity }) => severity !== 'error');
+  return [
+    ...[info('reachable', 'The server answers.'), version, ...settings],
+    ...(await serverIdCheck(control, server, config, streamId)),
+    ...(await rightsChecks({ ...deps, server, tables, logged })),
+    ...preflightTables({
+      ...{ config, server, tables, excludedOf: (schema, table) => deps.excludedOf(schema, table) },
+      missing: missingTables(config, tables, server.foldsCase),
+    }),
+  ];
+}
+
+async function serverIdCheck(
+  session: Session,
+  server: Server,
+  { server_id: given }: MySqlConfig,
+  streamId: string,
+): Promise<Check[]> {
+  if (given === 'auto') return [];
+  const holder = await holderOf(session, server, given, replicaHost(streamId));
+  if (holder === null) return [info('server_id', `No replica has server_id ${given}, as far as the server says.`)];
+  return [
+    failed(
+      'config_invalid',
+      `server_id ${given} belongs to ${holder}.`,
+      'Leave server_id out, or give one that no replica has.',
+    ),
+  ];
+}

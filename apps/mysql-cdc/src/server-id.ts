@@ -1,0 +1,42 @@
+import { crc32 } from 'node:zlib';
+import type { Server } from './server.js';
+import type { Row, Session } from './session.js';
+
+/** Readers have numbers of the first half of their range, looks at the log those of the second. */
+const FIRST = 0x60000000;
+const HALF = 0x08000000;
+
+/** The replicas that the server knows of; `null`: this user may not ask. */
+async function replicas(session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> {
+  const sql = flavor === 'mysql' && number >= 80_022 ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS';
+  return session.query(sql).catch(() => null);
+}
+
+/** Host under which the reader of a stream shows among the replicas. */
+export const replicaHost = (streamId: string): string => `planasonix-${streamId}`.slice(0, 60);
+
+/** Who else has this number: a host, or the server itself; `null`: nobody, as far as the server says. */
+export async function holderOf(session: Session, server: Server, id: number, host: string): Promise<string | null> {
+  if (id === server.serverId) return 'the server itself';
+  const taken = (await replicas(session, server))?.find((row) => Number(row['Server_Id'] ?? row['Server_id']) === id);
+  const holder = taken?.['Host'] ?? null;
+  return taken === undefined || holder === host ? null : holder || 'another replica';
+}
+
+/** Two readers of one number end each other for ever: the stream's own, or the next one that nobody has. */
+export async function allocateServerId(session: Session, server: Server, streamId: string): Promise<number> {
+  const host = replicaHost(streamId);
+  const rows = (await replicas(session, server)) ?? [];
+  const taken = new Set(
+    rows.filter((row) => row['Host'] !== host).map((row) => Number(row['Server_Id'] ?? row['Server_id'])),
+  );
+  taken.add(server.serverId);
+  const own = crc32(streamId) % HALF;
+  for (let step = 0; ; step++) {
+    const id = FIRST + ((own + step) % HALF);
+    if (!taken.has(id)) return id;
+  }
+}
+
+/** For a look at the log beside the reader. */
+export const lookingId = (streamId: string): number => FIRST + HALF + (crc32(streamId) % HALF);

@@ -1,0 +1,176 @@
+import { connect, type Socket } from 'node:net';
+import { StreamError, type ConnectionSettings, type Outbound } from '@planasonix/core';
+import { createConnection, type Connection, type ConnectionOptions, type TypeCastField } from 'mysql2';
+import { endpointOf, tlsOf, type Endpoint } from './endpoint.js';
+import { toStreamError } from './stream-error.js';
+
+const CONNECT_MS = 10_000;
+const KEEPALIVE_MS = 10_000;
+/** How long a server may send no row while one is waited for, and how often that is looked at. */
+const SILENT_MS = 60_000;
+const WATCH_MS = 5_000;
+/** Thirty days: a stream that waits for room in its log must not lose its session for it. */
+const PATIENT_S = 2_592_000;
+
+/** What the text of a value depends on, pinned against what the server or the user has set (trap 22). */
+const PINNED = [
+  "SET SESSION time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615",
+  `SET SESSION wait_timeout = ${PATIENT_S}, net_write_timeout = ${PATIENT_S}, net_read_timeout = 60, lock_wait_timeout = 10`,
+  'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+];
+/** Settings of one of the two; a server that does not know one needs none. */
+const PINNED_WHERE_KNOWN = ['SET SESSION max_statement_time = 0', 'SET SESSION max_execution_time = 0'];
+
+export type Row = Readonly<Record<string, string | null>>;
+
+export interface SessionOptions {
+  /** Shown in the list of processes, where the server keeps attributes. */
+  readonly name: string;
+  readonly connectTimeoutMs?: number;
+  /** Gives up waiting for the answer to one query. Default: never, for rows of a snapshot that come for hours. */
+  readonly queryTimeoutMs?: number;
+}
+
+const ended = (): StreamError => new StreamError('source_unreachable', 'The session was ended.');
+const silent = (): StreamError => new StreamError('source_unreachable', 'The server has sent no rows for a minute.');
+
+/** A session at the server. Every value comes back as the text, or the bytes, that the server sent. */
+export class Session {
+  /** Of those who wait for an answer: the driver tells them nothing when a connection is ended from this side. */
+  private readonly waiting = new Set<(error: Error) => void>();
+  private over = false;
+
+  constructor(
+    readonly connection: Connection,
+    private readonly queryTimeoutMs: number | undefined,
+  ) {}
+
+  query(sql: string): Promise<readonly Row[]> {
+    const timeout = this.queryTimeoutMs;
+    const typeCast = (field: TypeCastField): string | null => field.string('utf8');
+    const asked = new Promise<readonly Row[]>((resolve, reject) => {
+      this.connection.query({ sql, typeCast, ...(timeout === undefined ? {} : { timeout }) }, (error, rows) => {
+        if (error) reject(error);
+        else resolve(Array.isArray(rows) ? (rows as unknown as Row[]) : []);
+      });
+    });
+    return this.during(asked);
+  }
+
+  /** The first value of the first row; `null` where there is none. */
+  async value(sql: string): Promise<string | null> {
+    const [row] = await this.query(sql);
+    return row === undefined ? null : (Object.values(row)[0] ?? null);
+  }
+
+  /** Rows as they come, as bytes; what is not asked for is not read. */
+  async *rows(sql: string): AsyncGenerator<readonly (Buffer | null)[]> {
+    const typeCast = (field: TypeCastField): Buffer | null => field.buffer();
+    const stream = this.connection.query({ sql, typeCast, rowsAsArray: true }).stream({ highWaterMark: 512 });
+    const give = (error: Error): void => void stream.destroy(error);
+    this.waiting.add(give);
+    let waitsSince: number | null = performance.now();
+    const watch = setInterval(() => {
+      if (waitsSince !== null && performance.now() - waitsSince > SILENT_MS) give(silent());
+    }, WATCH_MS);
+    try {
+      for await (const row of stream as AsyncIterable<readonly (Buffer | null)[]>) {
+        waitsSince = null;
+        yield row;
+        waitsSince = performance.now();
+      }
+    } finally {
+      clearInterval(watch);
+      this.waiting.delete(give);
+    }
+  }
+
+  /** Waits for what is under way at this session, and no longer than it lives. */
+  during<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.over) return reject(ended());
+      this.waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.waiting.delete(reject));
+    });
+  }
+
+  /** Never throws. */
+  end(): void {
+    this.over = true;
+    this.connection.destroy();
+    for (const give of this.waiting) give(ended());
+    this.waiting.clear();
+  }
+}
+
+function options(to: Endpoint, socket: () => Socket, secure: boolean, session: SessionOptions): ConnectionOptions {
+  return {
+    // The address that was judged is dialled; the name is what a certificate is checked against.
+    ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
+    ...(to.database === null ? {} : { database: to.database }),
+    ...(secure ? { ssl: tlsOf(to) } : {}),
+    charset: 'utf8mb4_general_ci',
+    // A server can ask for any file of a client that offers this (trap 21).
+    flags: ['-LOCAL_FILES'],
+    connectTimeout: session.connectTimeoutMs ?? CONNECT_MS,
+    connectAttributes: { program_name: session.name },
+    multipleStatements: false,
+    enableCleartextPlugin: false,
+  };
+}
+
+function dial(to: Endpoint, address: string, secure: boolean, session: SessionOptions): Promise<Connection> {
+  const socket = (): Socket => {
+    const made = connect({ host: address, port: to.port, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
+    made.setNoDelay(true);
+    return made;
+  };
+  return new Promise((resolve, reject) => {
+    const connection = createConnection(options(to, socket, secure, session));
+    // A connection that breaks while idle must not end the process; its next query says what happened.
+    connection.on('error', () => undefined);
+    connection.connect((error) => {
+      if (!error) return resolve(connection);
+      connection.destroy();
+      reject(error);
+    });
+  });
+}
+
+const lacksTls = (error: unknown): boolean =>
+  error instanceof Error && (error as { code?: string }).code === 'HANDSHAKE_NO_SSL_SUPPORT';
+
+/**
+ * Opens a session. The host is resolved and judged each time, and the address that was judged is dialled (trap 34).
+ * @throws StreamError
+ */
+export async function openSession(
+  connection: ConnectionSettings,
+  outbound: Outbound,
+  session: SessionOptions,
+): Promise<Session> {
+  try {
+    const to = endpointOf(connection);
+    const address = await outbound.resolve(to.host, to.port, to.database ?? undefined);
+    const dialled = await dial(to, address, to.sslMode !== 'disable', session).catch((error: unknown) => {
+      if (to.sslMode === 'prefer' && lacksTls(error)) return dial(to, address, false, session);
+      throw error;
+    });
+    const opened = new Session(dialled, session.queryTimeoutMs);
+    try {
+      for (const statement of PINNED) await opened.query(statement);
+      for (const statement of PINNED_WHERE_KNOWN) await opened.query(statement).catch(unlessUnknown);
+    } catch (error) {
+      opened.end();
+      throw error;
+    }
+    return opened;
+  } catch (error) {
+    throw error instanceof StreamError ? error : toStreamError(error, 'connecting');
+  }
+}
+
+const UNKNOWN_SETTING = 1193;
+function unlessUnknown(error: unknown): void {
+  if ((error as { errno?: number }).errno !== UNKNOWN_SETTING) throw error;
+}

@@ -1,0 +1,67 @@
+import { StreamError, type SourceContext } from '@planasonix/core';
+import { openSession, type Session } from './session.js';
+
+/** How long a question to the catalog may take. */
+const QUESTION_MS = 30_000;
+
+/** The sessions of one stream, so that closing ends them all. */
+export class Sessions {
+  #control: Promise<Session> | null = null;
+  readonly #open = new Set<Session>();
+  #closed = false;
+
+  constructor(
+    private readonly context: SourceContext,
+    private readonly name: string,
+  ) {}
+
+  /** The one for questions; dialled anew where it broke. */
+  async control(): Promise<Session> {
+    const session = await (this.#control ??= this.open('control', QUESTION_MS));
+    return session;
+  }
+
+  /** After a failure: the next question dials. */
+  forget(): void {
+    const broken = this.#control;
+    this.#control = null;
+    broken?.then((session) => this.end(session)).catch(() => undefined);
+  }
+
+  /** Asks; a connection that broke meanwhile is dialled once more. */
+  async ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
+    try {
+      return await question(await this.control());
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
+  async open(what: string, queryTimeoutMs?: number): Promise<Session> {
+    const { connection, outbound } = this.context;
+    if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
+    const opening = openSession(connection, outbound, {
+      name: `${this.name} ${what}`,
+      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
+    });
+    const session = await opening;
+    if (this.#closed) {
+      session.end();
+      throw new StreamError('source_unreachable', 'The source was closed.');
+    }
+    this.#open.add(session);
+    return session;
+  }
+
+  end(session: Session): void {
+    this.#open.delete(session);
+    session.end();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const session of this.#open) session.end();
+    this.#open.clear();
+  }
+}

@@ -1,0 +1,219 @@
+import {
+  CONNECTED,
+  StreamError,
+  type ChangeBatch,
+  type Check,
+  type Lag,
+  type Positions,
+  type ReleaseReport,
+  type SnapshotProgress,
+  type Source,
+  type SourceContext,
+} from '@planasonix/core';
+import { parseConfig, type MySqlConfig } from './config.js';
+import { Charsets } from './decode/charsets.js';
+import { lookAtLag, ReadingLag } from './lag.js';
+import { LogDecoder } from './log-decoder.js';
+import { LogReader } from './log-reader.js';
+import { openStream, placed, type Beginning } from './opening.js';
+import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
+import { preflight } from './preflight.js';
+import { beginConsistent } from './rows/consistent.js';
+import { Snapshot } from './rows/snapshot.js';
+import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
+import { serverOf, type Server } from './server.js';
+import { Sessions } from './sessions.js';
+import { toStreamError } from './stream-error.js';
+import { TableBook } from './table-book.js';
+import { tableMatcher } from './tables.js';
+import { Waker } from './waker.js';
+import { LogFeed } from './wire/log-feed.js';
+
+/** One stream's view of a MySQL or MariaDB server. Nothing is made there, so nothing has to be given back. */
+export class MySqlSource implements Source {
+  private readonly config: MySqlConfig;
+  private readonly sessions: Sessions;
+  private readonly excluded: ReadonlyMap<string, ReadonlySet<string>>;
+  private rows: Snapshot | null = null;
+  private feed: LogFeed | null = null;
+  private lagging: { readonly lag: ReadingLag; readonly server: Server } | null = null;
+  /** The log is for the reader now, also before it has it: nobody else takes a look. */
+  private reads = false;
+
+  constructor(private readonly context: SourceContext) {
+    this.config = parseConfig(context.config);
+    this.sessions = new Sessions(context, `planasonix ${context.streamId}`);
+    this.excluded = new Map(
+      Object.entries(this.config.exclude_columns).map(([table, names]) => [
+        table.toLowerCase(),
+        new Set(names.map((name) => name.toLowerCase())),
+      ]),
+    );
+  }
+
+  async check(): Promise<readonly Check[]> {
+    const { config, context } = this;
+    try {
+      return await preflight({
+        ...{ config, streamId: context.streamId },
+        excludedOf: (schema, table) => this.excludedOf(schema, table),
+        control: await this.sessions.control(),
+        look: () => this.sessions.open('preflight'),
+        end: (session) => this.sessions.end(session),
+      });
+    } catch (error) {
+      this.sessions.forget();
+      const { code, message, hint } = toStreamError(error, 'checking the source');
+      return [{ code, severity: 'error', message, fix: hint }];
+    }
+  }
+
+  async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    this.reads = true;
+    try {
+      yield* this.reading(from, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw toStreamError(error, 'reading');
+    }
+  }
+
+  /** The server keeps its log by its own rules, whoever reads it. */
+  ack(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
+    try {
+      const { lagging } = this;
+      if (lagging !== null) return await this.sessions.ask((session) => lagging.lag.of(session, lagging.server));
+      return await this.look(from, signal);
+    } catch (error) {
+      throw toStreamError(error, 'looking at the lag');
+    }
+  }
+
+  snapshot(): SnapshotProgress | null {
+    return this.rows?.progress ?? null;
+  }
+
+  release(): Promise<ReleaseReport> {
+    return Promise.resolve({ released: [], remaining: [] });
+  }
+
+  close(): Promise<void> {
+    this.feed?.close();
+    this.sessions.close();
+    return Promise.resolve();
+  }
+
+  private excludedOf(schema: string, table: string): ReadonlySet<string> {
+    return this.excluded.get(`${schema}.${table}`.toLowerCase()) ?? new Set();
+  }
+
+  private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const { config, context, sessions } = this;
+    const beginning = await openStream({ config, context, session: await sessions.control() }, from);
+    yield CONNECTED;
+    if (beginning.how === 'done') return;
+    yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
+    let { position } = beginning;
+    if (position === null) {
+      position = yield* this.readRows(beginning, signal);
+      if (position === null) return;
+    }
+    if (beginning.how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
+    if (position.phase === 'done') return;
+    yield* await this.openReader(beginning, position, signal);
+  }
+
+  /** @returns where the log goes on from the rows; `null`: it was ended. */
+  private async *readRows(
+    beginning: Beginning,
+    signal: AbortSignal,
+  ): AsyncGenerator<ChangeBatch, MySqlPosition | null> {
+    const { server, tables, attempt, restarts } = beginning;
+    const session = await this.sessions.open('rows');
+    try {
+      const place = await beginConsistent(session, server);
+      const { clock, step } = this.context;
+      const rows = (this.rows = new Snapshot({
+        ...{ session, server, tables, clock, step, place: { ...place, attempt } },
+        excludedOf: (schema, table) => this.excludedOf(schema, table),
+      }));
+      // From here on an interruption is known for what it is.
+      const begun = encodePosition(placed(beginning, place, 'rows'));
+      yield { partition: '', events: restarts ? rows.emptied() : [], position: begun };
+      yield* rows.batches(signal);
+      if (signal.aborted) return null;
+      return placed(beginning, place, this.config.snapshot === 'only' ? 'done' : 'stream');
+    } finally {
+      this.sessions.end(session);
+    }
+  }
+
+  private async openReader(
+    beginning: Beginning,
+    from: MySqlPosition,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<ChangeBatch>> {
+    const { sessions, context } = this;
+    const { clock, streamId } = context;
+    const { server, asks } = beginning;
+    const waker = new Waker();
+    const charsets = new Charsets();
+    const serverId = await sessions.ask(async (control) => {
+      await charsets.learn(control);
+      return this.serverId(server);
+    });
+    const session = await sessions.open('log');
+    const feed = (this.feed = new LogFeed({ session, host: replicaHost(streamId), clock, waker }));
+    await feed.open({ serverId, file: from.file, pos: from.proof?.begin ?? from.pos, follow: true });
+    const book = new TableBook({
+      ...{ server, charsets, asks, kinds: from.kinds },
+      excludedOf: (schema, table) => this.excludedOf(schema, table),
+      ask: (question) => sessions.ask(question),
+    });
+    book.know(beginning.noted);
+    const { flavor, foldsCase } = server;
+    const deps = { flavor, foldsCase, attempt: from.attempt, book, asks };
+    const decoder = new LogDecoder(deps, from, feed.checksums);
+    this.lagging = { lag: new ReadingLag(decoder, feed, clock), server };
+    return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
+      signal,
+    );
+  }
+
+  /** @throws StreamError `config_invalid` where the one that the user gave is taken */
+  private async serverId(server: Server): Promise<number> {
+    const { server_id: given } = this.config;
+    const { streamId } = this.context;
+    const control = await this.sessions.control();
+    if (given === 'auto') return allocateServerId(control, server, streamId);
+    const holder = await holderOf(control, server, given, replicaHost(streamId));
+    if (holder !== null)
+      throw new StreamError('config_invalid', `server_id ${given} belongs to ${holder}.`, {
+        hint: 'Leave server_id out, or give one that no replica has.',
+      });
+    return given;
+  }
+
+  private async look(from: Positions, signal: AbortSignal): Promise<Lag> {
+    const text = from.get('');
+    const position = text === undefined ? null : decodePosition(text);
+    const nothing = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+    if (position?.phase === 'done') return { ...nothing, provedAtMs: this.context.clock.now() };
+    if (position?.phase !== 'stream' || this.reads) return nothing;
+    const session = await this.sessions.open('look');
+    try {
+      return await this.sessions.ask(async (control) => {
+        const server = await serverOf(control);
+        const asks = tableMatcher(this.config, server.foldsCase);
+        const { clock, streamId } = this.context;
+        return lookAtLag({ session, control, server, asks, serverId: lookingId(streamId), clock }, position, signal);
+      });
+    } finally {
+      this.sessions.end(session);
+    }
+  }
+}

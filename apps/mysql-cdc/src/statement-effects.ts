@@ -1,0 +1,68 @@
+import { StreamError } from '@planasonix/core';
+import type { RowEncoder } from './decode/row-encoder.js';
+import type { TableName, Verdict } from './decode/statement.js';
+import type { TableBook } from './table-book.js';
+import type { Asks } from './tables.js';
+
+export interface EffectsDeps {
+  readonly asks: Asks;
+  readonly book: TableBook;
+  readonly encoder: RowEncoder;
+  /** Names of tables do not tell upper from lower case. */
+  readonly foldsCase: boolean;
+}
+
+export const statementFormat = (what: string): StreamError =>
+  new StreamError('binlog_format_unsupported', `The log holds ${what} in place of the rows that it changed.`);
+
+const all = (waits: readonly Promise<void>[]): Promise<void> | null =>
+  waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
+
+/**
+ * What a statement does to the tables that are read.
+ * @param pos where it stands in its file
+ * @returns what is to be waited for, or `null`
+ * @throws StreamError where rows that are asked for changed without a word about which
+ */
+export function effectsOf(
+  verdict: Verdict,
+  { asks, book, encoder, foldsCase }: EffectsDeps,
+  pos: number,
+): Promise<void> | null {
+  const fold = (name: string): string => (foldsCase ? name.toLowerCase() : name);
+  const asked = (tables: readonly TableName[]): TableName[] =>
+    tables
+      .filter(({ schema, table }) => asks(schema, table))
+      .map(({ schema, table }) => ({ schema: fold(schema), table: fold(table) }));
+  const changed = (tables: readonly TableName[]) => all(tables.map(({ schema, table }) => book.changed(schema, table)));
+  const emptied = (tables: readonly TableName[]) => {
+    for (const { schema, table } of tables) encoder.emptied(book.frame(schema, table), pos);
+    return changed(tables);
+  };
+  switch (verdict.kind) {
+    case 'rows':
+      if (verdict.tables !== null && asked(verdict.tables).length === 0) return null;
+      throw statementFormat(verdict.tables === null ? 'a statement' : 'a DELETE');
+    case 'replaced': {
+      const [table] = asked(verdict.tables);
+      if (table === undefined) return emptied(asked(verdict.left));
+      throw new StreamError(
+        'offset_gap',
+        `${verdict.what} changed rows of ${table.schema}.${table.table}, and the log does not say which.`,
+        { hint: 'Start with {"onLostPosition":"resnapshot"}, which reads all rows again, or "skip".' },
+      );
+    }
+    case 'emptied':
+      return emptied(
+        asked(
+          verdict.tables.flatMap(({ schema, table }) =>
+            table === null ? book.ofSchema(fold(schema)).map((name) => ({ schema, table: name })) : [{ schema, table }],
+          ),
+        ),
+      );
+    case 'changed':
+      return changed(asked(verdict.tables));
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,99 @@
+import { StreamError, type StreamErrorCode } from '@planasonix/core';
+
+type Verdict = readonly [code: StreamErrorCode, hint?: string];
+
+const RESET =
+  'Its log was reset, cut off by a crash, or it is another server. Start with {"onLostPosition":"resnapshot"} or "skip".';
+
+/** Errors of the servers by number: MariaDB and MySQL share these. */
+const ERRORS: Readonly<Record<number, Verdict>> = {
+  1040: ['too_many_connections', 'Raise max_connections at the source.'],
+  1203: ['too_many_connections', 'Raise max_user_connections of the user at the source.'],
+  1226: ['too_many_connections', 'Raise the limits of the user at the source.'],
+  1044: ['permission_denied'],
+  1045: ['auth_failed'],
+  1698: ['auth_failed', 'The user logs in by something other than a password. Give it one.'],
+  1049: ['config_invalid', 'Correct the database of the connection.'],
+  1130: ['auth_failed', 'The server lets nobody in from the address of the workers: add the host to the user.'],
+  1142: ['permission_denied'],
+  1143: ['permission_denied'],
+  1227: ['permission_denied'],
+  1251: [
+    'auth_failed',
+    'The server asks for a way of logging in that is not known here: use caching_sha2_password or mysql_native_password.',
+  ],
+  1524: ['auth_failed', 'The server lacks the plugin by which this user logs in.'],
+  1820: ['auth_failed', 'The password of the user has expired.'],
+  1862: ['auth_failed', 'The password of the user has expired.'],
+  1146: ['tables_missing'],
+  3159: ['tls_failed', 'The server takes encrypted connections alone: set sslMode to require or more.'],
+  1412: ['snapshot_failed'],
+  1205: ['snapshot_failed', 'Somebody holds a lock that the snapshot waits for; it is tried again.'],
+  1213: ['snapshot_failed'],
+};
+
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_SOCKET_CLOSED',
+  'PROTOCOL_CONNECTION_LOST',
+  'PROTOCOL_SEQUENCE_TIMEOUT',
+]);
+const TLS =
+  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO|HANDSHAKE_NO_SSL_SUPPORT|HANDSHAKE_SSL_ERROR)/;
+const LOGIN = /^(AUTH_SWITCH_PLUGIN_ERROR|MYSQL_CLEAR_PASSWORD_NOT_ENABLED)$/;
+
+/** 1236 is all that a server says of its log; the rest is in its text, in English always. */
+function ofLog(message: string): Verdict {
+  if (/first log file|purged|could not find/i.test(message)) return ['log_purged'];
+  if (/> file size|impossible position/i.test(message)) return ['source_identity_changed', RESET];
+  if (/same server_(uu)?id/i.test(message))
+    return ['source_unreachable', 'Another reader has the same server_id: leave server_id out, or give a free one.'];
+  return ['event_unsupported', 'The server can not read its own log here.'];
+}
+
+function judge(error: object): Verdict | null {
+  const code: unknown = Reflect.get(error, 'code');
+  const errno: unknown = Reflect.get(error, 'errno');
+  const message = error instanceof Error ? error.message : '';
+  if (errno === 1236) return ofLog(message);
+  if (typeof errno === 'number' && ERRORS[errno] !== undefined) return ERRORS[errno];
+  // The server is going down, or has ended the session.
+  if (errno === 1053 || errno === 1927 || errno === 4031 || errno === 1317 || errno === 1159)
+    return ['source_unreachable'];
+  if (typeof code !== 'string') return null;
+  if (NETWORK.has(code)) return ['source_unreachable'];
+  if (TLS.test(code)) return ['tls_failed'];
+  return LOGIN.test(code) ? ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'] : null;
+}
+
+/** What the server says speaks of names and settings alone; of an unknown failure only the number is passed on. */
+export function toStreamError(error: unknown, doing: string): StreamError {
+  if (error instanceof StreamError) return error;
+  if (typeof error !== 'object' || error === null) return new StreamError('internal', `Failed while ${doing}.`);
+  const verdict = judge(error);
+  const text = error instanceof Error ? error.message : '';
+  if (verdict !== null) {
+    const [code, hint] = verdict;
+    return new StreamError(code, `Failed while ${doing}: ${text}.`.replace(/\.\.$/, '.'), {
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
+  }
+  const errno: unknown = Reflect.get(error, 'errno');
+  const what = typeof errno === 'number' ? `error ${errno}` : error instanceof Error ? error.name : 'unknown';
+  return new StreamError('internal', `Failed while ${doing} (${what}).`, { cause: error });
+}

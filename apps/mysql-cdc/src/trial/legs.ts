@@ -1,0 +1,26 @@
+import { mySqlRoot, startMariaDb, startMySql, type Mysqld, type MysqldOptions } from '@planasonix/testing';
+import { createConnection, type Connection } from 'mysql2/promise';
+
+/** A server that suites run against; each says in one line why it is left out. */
+export interface Leg {
+  readonly name: 'MariaDB' | 'MySQL';
+  readonly type: 'mariadb' | 'mysql';
+  readonly start: (options?: MysqldOptions) => Promise<Mysqld>;
+}
+
+const MARIADB: Leg = { name: 'MariaDB', type: 'mariadb', start: startMariaDb };
+const MYSQL: Leg = { name: 'MySQL', type: 'mysql', start: startMySql };
+
+export const LEGS: readonly Leg[] = [
+  MARIADB,
+  ...(mySqlRoot((line) => void process.stderr.write(`${line}\n`)) === null ? [] : [MYSQL]),
+];
+
+/** As `root`, in UTF-8. */
+export const dial = ({ host, port, user, password }: Mysqld): Promise<Connection> =>
+  createConnection({ host, port, user, password, multipleStatements: true, charset: 'utf8mb4_general_ci' });
+
+/** A connection's config as users write it. */
+export const connectionOf = ({ host, port, user, password }: Mysqld): Readonly<Record<string, unknown>> => ({
+  ...{ host, port, user, password },
+});

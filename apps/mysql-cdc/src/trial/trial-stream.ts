@@ -1,0 +1,187 @@
+import {
+  NO_ORDERS,
+  systemClock,
+  type ChangeEvent,
+  type Check,
+  type ConnectionSettings,
+  type Lag,
+  type Log,
+  type OnLostPosition,
+  type Outbound,
+  type Position,
+  type Source,
+  type StreamError,
+} from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
+import { mysqlCdc } from '../source-type.js';
+
+const outbound: Outbound = { resolve: (host) => Promise.resolve(host) };
+const nothing = (): void => undefined;
+const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+export interface Data {
+  readonly op: 'c' | 'u' | 'd' | 'r' | 't';
+  readonly before: Readonly<Record<string, unknown>> | null;
+  readonly after: Readonly<Record<string, unknown>> | null;
+  readonly source: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A stream without the rest of the product: what its source hands over is taken for durable at once. What an owner would
+ * find in the store is kept between its readers; what the log holds already is dropped, as the log does it.
+ */
+export class TrialStream {
+  readonly events: ChangeEvent[] = [];
+  readonly positions = new Map<string, Position>();
+  /** Events that came although the log held them. */
+  dropped = 0;
+  failure: StreamError | null = null;
+  connected = false;
+  private source: Source | null = null;
+  private abort = new AbortController();
+  private reading: Promise<void> = Promise.resolve();
+  private last = '';
+
+  constructor(
+    readonly id: string,
+    public config: Readonly<Record<string, unknown>>,
+    public server: Readonly<Record<string, unknown>>,
+    private readonly type = 'mariadb',
+  ) {}
+
+  /** Reads until `stop`. @param beforeEach may throw: the reading ends there, as if it were killed. */
+  start(onLost: OnLostPosition | null = null, beforeEach: () => void | Promise<void> = nothing): void {
+    this.failure = null;
+    this.connected = false;
+    this.abort = new AbortController();
+    const source = (this.source = this.make(onLost));
+    if (onLost !== null) this.positions.clear();
+    this.reading = this.read(source, beforeEach).finally(() => source.close());
+  }
+
+  async stop(): Promise<void> {
+    this.abort.abort();
+    await this.source?.close();
+    await this.reading;
+    this.source = null;
+  }
+
+  /** What ended the reader, once it has ended; `null`: it came to its end. */
+  async outcome(): Promise<StreamError | null> {
+    await this.reading;
+    this.source = null;
+    return this.failure;
+  }
+
+  /** Resolves once the log is read from a place that is known. */
+  async begun(): Promise<void> {
+    await eventually('reading has begun', () => {
+      if (this.failure !== null) throw this.failure;
+      return this.positions.get('')?.includes('"phase":"stream"') === true;
+    });
+  }
+
+  /** Resolves once so many events have come; says what went wrong if that is why they do not. */
+  async count(n: number, timeoutMs = 30_000): Promise<void> {
+    await eventually(
+      `${n} events`,
+      () => {
+        if (this.failure !== null) throw this.failure;
+        return this.events.length >= n;
+      },
+      { timeoutMs, everyMs: 20 },
+    );
+  }
+
+  /** Resolves once an event with this text has come. */
+  async seen(text: string): Promise<void> {
+    let from = 0;
+    await eventually(
+      `${text} is in the log`,
+      () => {
+        if (this.failure !== null) throw this.failure;
+        for (; from < this.events.length; from++) if (this.events[from]!.data.includes(text)) return true;
+        return false;
+      },
+      { timeoutMs: 30_000, everyMs: 20 },
+    );
+  }
+
+  data(): Data[] {
+    return this.events.map(({ data }) => JSON.parse(data.toString()) as Data);
+  }
+
+  /** Subject and key → text of the newest row, as a reader who knows nothing but the contract makes it. */
+  fold(): Map<string, string> {
+    const rows = new Map<string, string>();
+    for (const { subject, partitionkey, data } of this.events) {
+      const text = data.toString();
+      const { op } = JSON.parse(text) as Data;
+      if (op === 't') {
+        for (const key of [...rows.keys()]) if (key.startsWith(`${subject} `)) rows.delete(key);
+      } else if (op === 'd') rows.delete(`${subject} ${partitionkey}`);
+      else rows.set(`${subject} ${partitionkey}`, afterText(text));
+    }
+    return rows;
+  }
+
+  lag(): Promise<Lag> {
+    return this.look((source) => source.lag(this.positions, AbortSignal.timeout(8000)));
+  }
+
+  check(): Promise<readonly Check[]> {
+    return this.look((source) => source.check(AbortSignal.timeout(20_000)));
+  }
+
+  /** Of the reader; of a source for a look where there is none. */
+  private async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
+    if (this.source !== null) return use(this.source);
+    const source = this.make(null);
+    try {
+      return await use(source);
+    } finally {
+      await source.close();
+    }
+  }
+
+  private async read(source: Source, beforeEach: () => void | Promise<void>): Promise<void> {
+    try {
+      for await (const batch of source.read(new Map(this.positions), this.abort.signal)) {
+        this.connected = true;
+        await beforeEach();
+        for (const event of batch.events) this.append(event);
+        if (batch.position === null) continue;
+        this.positions.set(batch.partition, batch.position);
+        await source.ack(batch.partition, batch.position);
+      }
+    } catch (error) {
+      this.failure = error as StreamError;
+    }
+  }
+
+  private append(event: ChangeEvent): void {
+    if (event.order !== null && event.order <= this.last) {
+      this.dropped += 1;
+      return;
+    }
+    this.last = event.order ?? this.last;
+    this.events.push(event);
+  }
+
+  private make(onLostPosition: OnLostPosition | null): Source {
+    const connection: ConnectionSettings = { id: 'conn_1', type: this.type, config: this.server };
+    const abandoned = new Map(this.positions);
+    return mysqlCdc.create({
+      ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
+      ...{ orders: NO_ORDERS, onLostPosition, clock: systemClock, log },
+      abandoned: () => Promise.resolve(abandoned),
+      remember: () => Promise.resolve(),
+    });
+  }
+}
+
+/** The row's own text, every digit of it. */
+export function afterText(text: string): string {
+  const from = text.indexOf('"after":') + 8;
+  return text.slice(from, text.lastIndexOf(',"unchanged":[]'));
+}

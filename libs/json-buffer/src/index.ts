@@ -1,0 +1,3 @@
+export { EventEnd } from './event-end.js';
+export { JsonBuffer } from './json-buffer.js';
+export { tabFrom } from './words.js';
