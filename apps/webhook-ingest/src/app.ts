@@ -12,6 +12,7 @@ import { Directory } from './directory.js';
 import { localBase, publicBase, type IngestEnv } from './env.js';
 import { Ingest } from './ingest.js';
 import { Inlets } from './inlets.js';
+import { Peers } from './peers.js';
 import { Reporter } from './reporter.js';
 import { sendSample } from './sampler.js';
 import { ingestServer, listen } from './server.js';
@@ -71,9 +72,9 @@ export class WebhookIngest {
     });
     const within = { directory: this.directory, reporter: this.reporter, clock };
     const storing = new Storing({ ...within, inlets: this.inlets, ledger });
-    this.server = ingestServer(
-      new Ingest({ ...within, storing, publicBase: publicBase(env), addressRate: env.INGEST_ADDRESS_RATE }),
-    );
+    const peers = new Peers(env.INGEST_TRUSTED_PROXIES);
+    const about = { publicBase: publicBase(env), peers, addressRate: env.INGEST_ADDRESS_RATE };
+    this.server = ingestServer(new Ingest({ ...within, ...about, storing }));
     this.answers = new Answers({
       sources: new Sources(webhook, outbound, log),
       ledger: new PgStreamLedger(store, box),
