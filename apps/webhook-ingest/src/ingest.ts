@@ -140,6 +140,7 @@ export class Ingest {
         const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
         return typeof value === 'string' ? value : null;
       },
+      certificate: () => this.deps.peers.certificateOf(request),
     };
   }
 }

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
+import { authority } from './verify/ca-under-test.js';
 import { isNetwork, Peers } from './peers.js';
 
-const peers = new Peers(['10.0.0.0/8', '192.0.2.7', 'fd00::/8']);
+const peers = new Peers(['10.0.0.0/8', '192.0.2.7', 'fd00::/8'], 'x-client-cert');
 const network = (remoteAddress: string, forwarded?: string) =>
   peers.networkOf({
     socket: { remoteAddress } as Socket,
@@ -29,6 +30,18 @@ describe('the address of a sender', () => {
     const [one, same, other] = ['2001:db8::1', '2001:0DB8::ff:2', '2001:db8:0:1::1'].map((at) => network(at));
     expect([one === same, one === other]).toEqual([true, false]);
   });
+});
+
+it('a client certificate is taken from a trusted proxy alone, and once', () => {
+  const { der } = authority().issue({ common: 'a' });
+  const passed = `:${der.toString('base64')}:`;
+  const shown = (of: Peers, remoteAddress: string, ...values: readonly string[]) =>
+    of.certificateOf({ socket: { remoteAddress } as Socket, headersDistinct: { 'x-client-cert': [...values] } })?.raw;
+  expect(shown(peers, '::ffff:10.1.1.1', passed)).toEqual(der);
+  expect(shown(peers, '203.0.113.9', passed)).toBeUndefined();
+  expect(shown(peers, '10.1.1.1', passed, passed)).toBeUndefined();
+  expect(shown(peers, '10.1.1.1')).toBeUndefined();
+  expect(shown(new Peers(['10.0.0.0/8'], null), '10.1.1.1', passed)).toBeUndefined();
 });
 
 it('networks are addresses, with the bits that count', () => {

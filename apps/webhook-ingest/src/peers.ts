@@ -1,5 +1,7 @@
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
+import { passedCertificate } from './verify/certificate.js';
 
 /** An address of a proxy, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. */
 export function isNetwork(text: string): boolean {
@@ -15,8 +17,14 @@ const familyOf = (address: string) => (isIP(address) === 4 ? 'ipv4' : 'ipv6');
 export class Peers {
   readonly #trusted = new BlockList();
 
-  /** @param proxies see {@link isNetwork} */
-  constructor(proxies: readonly string[]) {
+  /**
+   * @param proxies see {@link isNetwork}
+   * @param certificateHeader where they put the client's certificate, in lower case; `null`: nowhere
+   */
+  constructor(
+    proxies: readonly string[],
+    readonly certificateHeader: string | null,
+  ) {
     for (const proxy of proxies) {
       const [address, bits] = proxy.split('/') as [string, string?];
       if (bits === undefined) this.#trusted.addAddress(address, familyOf(address));
@@ -37,6 +45,16 @@ export class Peers {
       address = next;
     }
     return isIP(address) === 6 ? network64(address) : address;
+  }
+
+  /** The client's certificate, as the proxy passes it on that is connected to us. Twice in one request it is nobody's. */
+  certificateOf({
+    socket,
+    headersDistinct,
+  }: Pick<IncomingMessage, 'socket' | 'headersDistinct'>): X509Certificate | null {
+    if (this.certificateHeader === null || !this.#trusts(bare(socket.remoteAddress ?? ''))) return null;
+    const [passed, ...more] = headersDistinct[this.certificateHeader] ?? [];
+    return passed === undefined || more.length > 0 ? null : passedCertificate(passed);
   }
 
   #trusts(address: string): boolean {
