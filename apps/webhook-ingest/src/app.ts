@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { PATTERNS, systemClock, type CounterReport, type Log } from '@planasonix/core';
+import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } from '@planasonix/core';
 import { consumeQueues, type AskJob, type QueueConsumer } from '@planasonix/lifecycle';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
 import { countersEmitter, type Emitter } from '@planasonix/service';
@@ -12,6 +12,7 @@ import { Directory } from './directory.js';
 import { localBase, publicBase, type IngestEnv } from './env.js';
 import { Ingest } from './ingest.js';
 import { Inlets } from './inlets.js';
+import { Peers } from './peers.js';
 import { Reporter } from './reporter.js';
 import { sendSample } from './sampler.js';
 import { ingestServer, listen } from './server.js';
@@ -29,6 +30,7 @@ export class WebhookIngest {
   readonly instance = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   announced = false;
   private readonly stopping = new AbortController();
+  private readonly type: SourceType;
   private readonly logs: LogBook;
   private readonly emitter: Emitter;
   private readonly workers: WorkerStore;
@@ -45,7 +47,9 @@ export class WebhookIngest {
     private readonly log: Log,
   ) {
     const clock = systemClock;
-    const { type: sourceType } = webhook;
+    const certificateHeader = env.INGEST_CLIENT_CERT_HEADER?.toLowerCase() ?? null;
+    this.type = webhook(certificateHeader);
+    const { type: sourceType } = this.type;
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
     const outbound = createOutbound({
       policy: env.OUTBOUND_POLICY,
@@ -60,7 +64,7 @@ export class WebhookIngest {
     });
     this.emitter = countersEmitter(env, log);
     this.inlets = new Inlets(this.logs);
-    const around = { outbound, clock, remoteKeys: new Map() };
+    const around = { outbound, clock, certificateHeader, remoteKeys: new Map() };
     const shared = { instance: this.instance, sourceType, inlets: this.inlets, clock, log };
     this.directory = new Directory({ ...shared, ledger, around });
     this.reporter = new Reporter({
@@ -71,11 +75,11 @@ export class WebhookIngest {
     });
     const within = { directory: this.directory, reporter: this.reporter, clock };
     const storing = new Storing({ ...within, inlets: this.inlets, ledger });
-    this.server = ingestServer(
-      new Ingest({ ...within, storing, publicBase: publicBase(env), addressRate: env.INGEST_ADDRESS_RATE }),
-    );
+    const peers = new Peers(env.INGEST_TRUSTED_PROXIES, certificateHeader);
+    const about = { publicBase: publicBase(env), peers, addressRate: env.INGEST_ADDRESS_RATE };
+    this.server = ingestServer(new Ingest({ ...within, ...about, storing }));
     this.answers = new Answers({
-      sources: new Sources(webhook, outbound, log),
+      sources: new Sources(this.type, outbound, log),
       ledger: new PgStreamLedger(store, box),
       connections,
       drafts: new DraftStore(store, box),
@@ -85,7 +89,7 @@ export class WebhookIngest {
 
   /** Resolves when it is announced; the door opens as soon as its port is free. */
   async start(): Promise<void> {
-    const { type: sourceType, connectionTypes, configSchema } = webhook;
+    const { type: sourceType, connectionTypes, configSchema } = this.type;
     const announcement = {
       id: this.instance,
       sourceType,

@@ -1,6 +1,7 @@
 import { parseConfig } from './config.js';
 import { doorOf } from './door.js';
 import { milliseconds } from './duration.js';
+import { authority } from './verify/ca-under-test.js';
 import { systemClock } from '@planasonix/core';
 
 const auth = { type: 'hmac', signature_header: 'X-Signature', secrets: ['s'] };
@@ -42,19 +43,27 @@ describe('the config of a webhook stream', () => {
     ['a private key', { auth: { type: 'jwt', issuer: 'i', audience: 'a', keys: [{ kty: 'RSA', d: 'x' }] } }],
     ['a window without end', { auth, dedupe: { window: '31d' } }],
     ['a pointer that is none', { auth, ordering_key: { json_pointer: 'customer' } }],
+    ['a CA that is none', { auth: { type: 'mtls', ca: [authority().issue({ common: 'a' }).pem] } }],
+    ['a CA that is no PEM', { auth: { type: 'mtls', ca: ['MIIB'] } }],
+    ['client certificates without a CA', { auth: { type: 'mtls', ca: [] } }],
     ['an unknown key', { auth, retries: 3 }],
   ])('refuses %s', (_, config) => {
     expect(problem(config)).not.toBe('');
   });
 
   it('a secret that can not be a key of its scheme is told before it is served', () => {
+    const { pem } = authority();
     const row = { id: 'str_x', name: 's', status: 'running', desired: 'running' };
     const config = { auth: { type: 'preset', preset: 'discord', secrets: ['not hex'] } };
     const around = {
       outbound: { resolve: () => Promise.reject(new Error()) },
       clock: systemClock,
-      remoteKeys: new Map(),
+      ...{ remoteKeys: new Map(), certificateHeader: null },
     };
     expect(() => doorOf({ ...row, config } as never, around)).toThrow();
+    const mtls = { ...row, config: { auth: { type: 'mtls', ca: [pem] } } } as never;
+    expect(() => doorOf(mtls, around)).toThrow('no proxy passes client certificates on');
+    const { hidden } = doorOf(mtls, { ...around, certificateHeader: 'x-client-cert' });
+    expect(hidden.has('x-client-cert')).toBe(true);
   });
 });

@@ -2,8 +2,10 @@ import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { DURATION, milliseconds } from './duration.js';
 import { vendors } from './vendors/index.js';
+import { pemCertificate } from './verify/certificate.js';
 
 const MAX_SECRETS = 3;
+const MAX_CAS = 10;
 /** Bytes of one body at the most, whatever a stream asks for. Invariant 6. */
 export const LARGEST_BODY = 50 * 1024 * 1024;
 const LONGEST_WINDOW_MS = 30 * 86_400_000;
@@ -92,11 +94,27 @@ const jwt = z.strictObject({
   audience: z.string().min(1).max(2000),
   algorithms: z.array(z.enum(ALGORITHMS)).min(1).default(['RS256', 'ES256']),
 });
+const mtls = z.strictObject({
+  type: z.literal('mtls'),
+  ca: z.array(z.string().min(1).max(16_384)).min(1).max(MAX_CAS).meta({
+    description:
+      'Certificates (PEM, one each) of the CAs that issue the client certificates themselves, intermediate ones too.',
+  }),
+  names: z
+    .array(z.string().min(1).max(500))
+    .max(20)
+    .default([])
+    .meta({
+      description:
+        'DNS names, URIs or e-mail addresses of subjectAltName (without one the common name); one of them has to be the ' +
+        "certificate's. Default: any that these CAs have issued.",
+    }),
+});
 const none = z.strictObject({ type: z.literal('none') });
 
 const schema = z.strictObject({
   auth: z
-    .discriminatedUnion('type', [hmac, preset, bearer, basic, jwt, none])
+    .discriminatedUnion('type', [hmac, preset, bearer, basic, jwt, mtls, none])
     .meta({ description: 'How senders prove who they are. `none` has to be asked for by name.' }),
   dedupe: z
     .strictObject({
@@ -152,6 +170,8 @@ export function parseConfig(raw: unknown): WebhookConfig {
     invalid('auth: give either jwks_url or keys.');
   if (auth.type === 'jwt' && auth.keys?.some((key) => 'd' in key || 'k' in key))
     invalid('auth.keys: must be public keys.');
+  if (auth.type === 'mtls' && !auth.ca.every((pem) => pemCertificate(pem)?.ca))
+    invalid('auth.ca: each has to be the certificate of a CA, in PEM.');
   return parsed.data;
 }
 

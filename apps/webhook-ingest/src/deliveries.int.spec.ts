@@ -162,6 +162,26 @@ describe('deliveries', () => {
     expect((await post(one!, other, '{"n":1}')).status).toBe(200);
   });
 
+  it('the rate of an address is that of the sender, where a trusted proxy tells it', async () => {
+    const stream = await served();
+    const limits = { INGEST_ADDRESS_RATE: '2' };
+    const [behind, open] = [
+      await world.instance({ ...limits, INGEST_TRUSTED_PROXIES: '127.0.0.1' }),
+      await world.instance(limits),
+    ];
+    const from = async (at: Instance, address: string) => {
+      const body = JSON.stringify({ address, at: at.base, n: Math.random() });
+      return (await post(at, stream, body, { ...signedHeaders(body), 'x-forwarded-for': address })).status;
+    };
+    const addresses = Array.from({ length: 8 }, (_, i) => `198.51.100.${i}`);
+    const each = (at: Instance) => Promise.all(addresses.map((address) => from(at, address)));
+    for (const at of [behind, open]) await eventually('it is served', () => Promise.resolve(at.serves(stream.id)));
+    expect(await each(behind)).toEqual(Array(8).fill(200));
+    expect(await each(open)).toContain(429);
+    const forged = Promise.all(addresses.map((address) => from(behind, `${address}, 203.0.113.1`)));
+    expect(await forged).toContain(429);
+  });
+
   it('handshakes are answered and are no events', async () => {
     const secret = 'slack and zoom';
     const time = String(Math.floor(Date.now() / 1000));

@@ -16,3 +16,10 @@ it('senders are given INGEST_URL, else where this instance is found on its machi
   const given = env({ HOST: '::1', INGEST_URL: 'https://hooks.example.com/' });
   expect([localBase(given), publicBase(given)]).toEqual(['http://[::1]:3001', 'https://hooks.example.com']);
 });
+
+it('proxies that are trusted are addresses and networks', () => {
+  expect(env({}).INGEST_TRUSTED_PROXIES).toEqual([]);
+  const given = env({ INGEST_TRUSTED_PROXIES: '10.0.0.7, fd00::/8,' });
+  expect(given.INGEST_TRUSTED_PROXIES).toEqual(['10.0.0.7', 'fd00::/8']);
+  expect(() => env({ INGEST_TRUSTED_PROXIES: 'my-proxy' })).toThrow('INGEST_TRUSTED_PROXIES has to be addresses');
+});

@@ -8,6 +8,7 @@ import { Memory, readBody, type Read } from './body/read.js';
 import type { Directory } from './directory.js';
 import type { Door } from './door.js';
 import { intakeOf, type Delivery } from './intake.js';
+import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
@@ -26,6 +27,7 @@ export interface IngestDeps {
   readonly clock: Clock;
   /** What users are shown, without the path. */
   readonly publicBase: string;
+  readonly peers: Peers;
   /** Deliveries a second from one address; 0: no limit. */
   readonly addressRate: number;
 }
@@ -121,9 +123,8 @@ export class Ingest {
   }
 
   #wait(request: IncomingMessage, door: Door | null): number {
-    const { addressRate } = this.deps;
-    const address = request.socket.remoteAddress ?? '';
-    const slow = addressRate > 0 ? this.#rates.take(`a:${address}`, addressRate) : 0;
+    const { addressRate, peers } = this.deps;
+    const slow = addressRate > 0 ? this.#rates.take(`a:${peers.networkOf(request)}`, addressRate) : 0;
     const limit = door?.config.rate_limit_per_second;
     return slow > 0 || !limit ? slow : this.#rates.take(`s:${door.id}`, limit);
   }
@@ -146,6 +147,7 @@ export class Ingest {
         const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
         return typeof value === 'string' ? value : null;
       },
+      certificate: () => this.deps.peers.certificateOf(request),
     };
   }
 }

@@ -4,11 +4,14 @@ import { RemoteKeys } from './verify/jwks.js';
 import { schemeOf } from './verify/scheme-of.js';
 
 /** Findings about the config: what would keep it from taking anything in, and what is weak. */
-async function check({ config, outbound, clock }: SourceContext): Promise<readonly Check[]> {
+async function check(
+  { config, outbound, clock }: SourceContext,
+  certificateHeader: string | null,
+): Promise<readonly Check[]> {
   const remoteKeys = new Map<string, RemoteKeys>();
   try {
     const { auth } = parseConfig(config);
-    schemeOf(auth, { outbound, clock, remoteKeys });
+    schemeOf(auth, { outbound, clock, remoteKeys, certificateHeader });
     const found: Check[] = [];
     if (auth.type === 'hmac' && auth.algorithm === 'sha1')
       found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
@@ -29,8 +32,8 @@ async function check({ config, outbound, clock }: SourceContext): Promise<readon
 const warning = (code: string, message: string, fix: string): Check => ({ code, severity: 'warning', message, fix });
 
 /** A source that nobody reads from: deliveries come by themselves, at every instance. */
-const resting = (context: SourceContext): Source => ({
-  check: () => check(context),
+const resting = (context: SourceContext, certificateHeader: string | null): Source => ({
+  check: () => check(context, certificateHeader),
 
   async *read() {
     await Promise.resolve();
@@ -43,11 +46,12 @@ const resting = (context: SourceContext): Source => ({
   close: () => Promise.resolve(),
 });
 
-export const webhook: SourceType = {
+/** @param certificateHeader where proxies put client certificates; `null`: nowhere */
+export const webhook = (certificateHeader: string | null): SourceType => ({
   type: 'webhook',
   connectionTypes: [],
   configSchema: configJsonSchema,
-  create: resting,
+  create: (context) => resting(context, certificateHeader),
   testConnection: () =>
     Promise.resolve({
       ok: false,
@@ -56,4 +60,4 @@ export const webhook: SourceType = {
       message: 'Webhooks have no connection.',
       checks: [],
     }),
-};
+});

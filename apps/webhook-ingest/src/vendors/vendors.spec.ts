@@ -13,7 +13,14 @@ interface Sent {
 
 const request = ({ headers, body = '', at = 0, url = 'https://hooks.example/ingest/t' }: Sent): SignedRequest => {
   const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  return { method: 'POST', url, body: Buffer.from(body), nowMs: at * 1000, header: (name) => lower.get(name) ?? null };
+  return {
+    method: 'POST',
+    url,
+    body: Buffer.from(body),
+    nowMs: at * 1000,
+    header: (name) => lower.get(name) ?? null,
+    certificate: () => null,
+  };
 };
 
 function verdict(vendor: string, secret: string, sent: Sent): Verdict {

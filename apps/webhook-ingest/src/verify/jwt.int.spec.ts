@@ -10,6 +10,7 @@ const [issuer, audience] = ['https://issuer.example', 'hooks'];
 const request = (token: string): SignedRequest => ({
   ...{ method: 'POST', url: 'https://hooks.example/ingest/t', body: Buffer.from('{}'), nowMs: Date.now() },
   header: (name) => (name === 'authorization' ? `Bearer ${token}` : null),
+  certificate: () => null,
 });
 const sign = (
   key: CryptoKey | Uint8Array,

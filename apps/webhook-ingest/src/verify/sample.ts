@@ -6,10 +6,13 @@ import type { SignedRequest } from './scheme.js';
 import type { SignatureRule } from './signature.js';
 import { fillTemplate } from './template.js';
 
+/** A sample before its headers are made. */
+type Bare = Omit<SignedRequest, 'header' | 'certificate'>;
+
 export type SampleHeaders = Readonly<Record<string, string>>;
 
 /** Headers that prove a sample as its sender would; `null`: only the sender can, for it alone has the key. */
-export function sampleHeaders(auth: Auth, request: Omit<SignedRequest, 'header'>, id: string): SampleHeaders | null {
+export function sampleHeaders(auth: Auth, request: Bare, id: string): SampleHeaders | null {
   switch (auth.type) {
     case 'none':
       return {};
@@ -20,6 +23,7 @@ export function sampleHeaders(auth: Auth, request: Omit<SignedRequest, 'header'>
       return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
     }
     case 'jwt':
+    case 'mtls':
       return null;
     case 'hmac':
       return signed(ruleOf(auth), living(auth.secrets, auth.secrets_until, request.nowMs)[0], request, id);
@@ -32,12 +36,7 @@ export function sampleHeaders(auth: Auth, request: Omit<SignedRequest, 'header'>
   }
 }
 
-function signed(
-  rule: SignatureRule,
-  secret: string | undefined,
-  request: Omit<SignedRequest, 'header'>,
-  id: string,
-): SampleHeaders | null {
+function signed(rule: SignatureRule, secret: string | undefined, request: Bare, id: string): SampleHeaders | null {
   const { algorithm, headers, form, timestamp, idHeader, encoding, read } = rule;
   if (secret === undefined || read || algorithm === 'ed25519' || algorithm === 'ecdsa') return null;
   const time = String(timestamp?.unit === 'ms' ? request.nowMs : Math.floor(request.nowMs / 1_000));
@@ -46,10 +45,9 @@ function signed(
     ...(idHeader ? { [idHeader]: id } : {}),
   };
   const header = (name: string) => made[name] ?? (name === 'content-type' ? 'application/json' : null);
+  const whole: SignedRequest = { ...request, header, certificate: () => null };
   const parts =
-    typeof rule.signed === 'string'
-      ? fillTemplate(rule.signed, { timestamp: time, id }, { ...request, header })
-      : rule.signed({ ...request, header });
+    typeof rule.signed === 'string' ? fillTemplate(rule.signed, { timestamp: time, id }, whole) : rule.signed(whole);
   if (parts === null) return null;
   const mac = createHmac(algorithm, rule.key?.(secret) ?? secret);
   for (const part of parts) mac.update(part);

@@ -1,10 +1,12 @@
-import type { Clock, Outbound } from '@planasonix/core';
+import { StreamError, type Clock, type Outbound } from '@planasonix/core';
 import type { JSONWebKeySet } from 'jose';
 import { living, type Auth } from '../config.js';
 import { milliseconds } from '../duration.js';
 import { vendors } from '../vendors/index.js';
+import { pemCertificate } from './certificate.js';
 import { RemoteKeys } from './jwks.js';
 import { JwtScheme } from './jwt.js';
+import { MtlsScheme } from './mtls.js';
 import type { Scheme } from './scheme.js';
 import { SignatureScheme, type SignatureRule } from './signature.js';
 import { basicScheme, openScheme, TokenScheme } from './tokens.js';
@@ -13,11 +15,13 @@ import { basicScheme, openScheme, TokenScheme } from './tokens.js';
 export interface Surroundings {
   readonly outbound: Outbound;
   readonly clock: Clock;
+  /** Where trusted proxies put a client's certificate, in lower case; `null`: none is had. */
+  readonly certificateHeader: string | null;
   /** Keys by address: they outlive a change of the stream. */
   readonly remoteKeys: Map<string, RemoteKeys>;
 }
 
-/** The scheme that a config asks for. @throws Error for secrets that can't be keys. */
+/** The scheme that a config asks for. @throws StreamError for one that can't be had here; Error for secrets that can't be keys. */
 export function schemeOf(auth: Auth, around: Surroundings): Scheme {
   const now = around.clock.now();
   switch (auth.type) {
@@ -39,9 +43,26 @@ export function schemeOf(auth: Auth, around: Surroundings): Scheme {
       const keys = url === undefined ? { keys: auth.keys } : keysAt(url, around);
       return new JwtScheme({ issuer, audience, algorithms, keys: keys as JSONWebKeySet | RemoteKeys });
     }
+    case 'mtls':
+      return mtlsScheme(auth, around);
     case 'none':
       return openScheme;
   }
+}
+
+function mtlsScheme(
+  { ca, names }: Extract<Auth, { type: 'mtls' }>,
+  { certificateHeader: header }: Surroundings,
+): Scheme {
+  if (header === null)
+    throw new StreamError(
+      'config_invalid',
+      'auth.type: mtls can not be had, for no proxy passes client certificates on.',
+      {
+        hint: 'Set INGEST_TRUSTED_PROXIES and INGEST_CLIENT_CERT_HEADER for webhook-ingest.',
+      },
+    );
+  return new MtlsScheme({ cas: ca.map((pem) => pemCertificate(pem)!), names, header });
 }
 
 function keysAt(url: string, { outbound, clock, remoteKeys }: Surroundings): RemoteKeys {

@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+
 /** A request as a scheme sees it: the bytes as they were sent, before anything was inflated or parsed. */
 export interface SignedRequest {
   readonly method: string;
@@ -8,6 +10,8 @@ export interface SignedRequest {
   readonly nowMs: number;
   /** One value, or `null`: absent. */
   readonly header: (name: string) => string | null;
+  /** The client certificate that the sender has proved to be its own, or `null`. */
+  readonly certificate: () => X509Certificate | null;
 }
 
 /** Why it is not valid; for the user's list of deliveries and for counters, never for the sender. */
@@ -20,6 +24,8 @@ export type Refusal =
   | 'timestamp_in_future'
   | 'token_missing'
   | 'token_wrong'
+  | 'certificate_missing'
+  | 'certificate_wrong'
   | 'keys_unavailable';
 
 export type Verdict =
