@@ -1,7 +1,10 @@
+import type { Handshake } from './vendors/index.js';
+
 /** What a sender is told, and what is noted of it for the user. */
 export interface Answer {
   readonly status: number;
-  readonly body: object;
+  /** `null`: none. */
+  readonly body: object | null;
   readonly headers: Readonly<Record<string, string>>;
   /** For the user's list of deliveries and for counters, never for the sender; `null`: taken in. */
   readonly reason: string | null;
@@ -21,6 +24,7 @@ const REFUSALS = {
   log_full: [429, 'There is no room now.'],
   not_durable: [503, 'The delivery could not be stored.'],
   not_running: [503, 'Deliveries are not taken in now.'],
+  keys_unavailable: [503, 'The delivery can not be checked now.'],
   busy: [503, 'Too much is being taken in.'],
 } as const satisfies Record<string, readonly [number, string]>;
 
@@ -48,8 +52,9 @@ export function refusal(
   };
 }
 
-export const handshaken = (body: object): Answer => ({
-  ...{ status: 200, body, headers: {}, eventId: null, id: null },
+export const handshaken = (answer: Handshake): Answer => ({
+  ...(answer === 'no_content' ? { status: 204, body: null } : { status: 200, body: answer }),
+  ...{ headers: {}, eventId: null, id: null },
   reason: 'handshake',
 });
 

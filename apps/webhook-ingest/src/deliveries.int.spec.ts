@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { PATTERNS } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { Redis } from 'ioredis';
@@ -198,7 +198,17 @@ describe('deliveries', () => {
       plainToken: 'p',
       encryptedToken: createHmac('sha256', secret).update('p').digest('hex'),
     });
-    expect([await world.entries(slack.id), await world.entries(zoom.id)]).toEqual([[], []]);
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const key = publicKey.export({ format: 'der', type: 'spki' }).subarray(12).toString('hex');
+    const discord = await served({ auth: { type: 'preset', preset: 'discord', secrets: [key] } });
+    const ping = (body: string) =>
+      post(one!, discord, body, {
+        'x-signature-timestamp': time,
+        'x-signature-ed25519': sign(null, Buffer.from(time + body), privateKey).toString('hex'),
+      });
+    expect(await ping('{"version":1,"application_id":"1","type":0}')).toMatchObject({ status: 204, json: null });
+    expect(await ping('{"version":1,"id":"1","type":1}')).toMatchObject({ status: 200, json: { type: 1 } });
+    for (const { id } of [slack, zoom, discord]) expect(await world.entries(id)).toEqual([]);
   });
 
   it('bearer, basic and several live secrets', async () => {

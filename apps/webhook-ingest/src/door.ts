@@ -1,7 +1,7 @@
 import type { ServedStream } from '@planasonix/store';
 import { parseConfig, type WebhookConfig } from './config.js';
 import { milliseconds } from './duration.js';
-import { vendors, type Place, type Vendor } from './vendors/index.js';
+import { vendors, type Handshake, type Place, type Vendor } from './vendors/index.js';
 import { endsAt, schemeOf, type Surroundings } from './verify/scheme-of.js';
 import type { Scheme } from './verify/scheme.js';
 
@@ -20,7 +20,7 @@ export interface Door {
   readonly config: WebhookConfig;
   readonly scheme: Scheme;
   readonly places: Places;
-  readonly handshake: ((body: unknown) => object | null) | null;
+  readonly handshake: ((body: unknown) => Handshake | null) | null;
   readonly windowMs: number;
   readonly queueMs: number;
   /** Headers that go into no event, in lower case. */

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '@planasonix/core';
-import { handshaken, refusal, type Answer } from './answer.js';
+import { handshaken, refusal, type Answer, type RefusalCode } from './answer.js';
 import { inflated, encodingOf, type Encoding } from './body/inflate.js';
 import { isJson } from './body/json-text.js';
 import { Memory, readBody, type Read } from './body/read.js';
+import { LARGEST_BODY } from './config.js';
 import type { Directory } from './directory.js';
 import type { Door } from './door.js';
 import { intakeOf, type Delivery } from './intake.js';
@@ -12,10 +13,14 @@ import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
-import type { SignedRequest, Verdict } from './verify/scheme.js';
+import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
 import { SignatureScheme } from './verify/signature.js';
 
-const DEFAULT_BODY = 5_242_880;
+/**
+ * A stranger is not told sooner than this that there is nothing: what is done within it does not show. It counts from
+ * the end of the body.
+ */
+const NOT_FOUND_MS = 50;
 const BODY_MS = 15_000;
 /** Bytes of bodies that are held at once: in all, and for one stream. Invariant 6. */
 const HELD = { all: 256 * 1024 * 1024, stream: 96 * 1024 * 1024 } as const;
@@ -46,6 +51,8 @@ const decoy = new SignatureScheme(
 export class Ingest {
   readonly #rates: Rates;
   readonly #memory = new Memory(HELD.all);
+  /** What is sent where nothing is taken in leaves the streams that run their memory. */
+  readonly #idle = new Memory(HELD.stream);
   readonly #memories = new WeakMap<object, Memory>();
 
   constructor(private readonly deps: IngestDeps) {
@@ -68,14 +75,16 @@ export class Ingest {
 
   async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
     if (request.method !== 'POST') return refusal('method_not_allowed');
-    const max = door?.config.max_body_bytes ?? DEFAULT_BODY;
+    // The limits of a stream that does not run would tell that it is there.
+    const open = door?.isOpen ? door : null;
+    const max = open?.config.max_body_bytes ?? LARGEST_BODY;
     if (Number(request.headers['content-length'] ?? 0) > max) return refusal('too_large');
     const encoding = encodingOf(request.headers['content-encoding']);
     if (encoding === null) return refusal('encoding_unsupported');
-    const wait = this.#wait(request, door);
+    const wait = this.#wait(request, open);
     if (wait > 0) return refusal('rate_limited', { waitMs: wait });
     const receivedAtMs = this.deps.clock.now();
-    const memories = [this.#memory, ...(door ? [this.#memoryOf(door)] : [])];
+    const memories = [this.#memory, open ? this.#memoryOf(open) : this.#idle];
     const { read, release } = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, memories);
     try {
       if (!Buffer.isBuffer(read)) return unread(read);
@@ -90,13 +99,14 @@ export class Ingest {
     of: { door: Door | null; body: Buffer; encoding: Encoding; receivedAtMs: number },
   ): Promise<Answer> {
     const { door, body, encoding, receivedAtMs } = of;
-    const verdict = await verified(door, this.#signed(request, body));
+    const signed = this.#signed(request, body);
+    const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
     if (door === null) return refusal('not_found');
     if (!verdict.valid)
-      // Without a proof a stream that does not run can't be told from one that is not there.
-      return refusal(door.isOpen ? 'unauthorized' : 'not_found', { reason: verdict.reason });
+      return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', { reason: verdict.reason });
     const open = await this.#running(door);
     if (open === null) return this.#notRunning(door);
+    if (body.length > open.config.max_body_bytes) return refusal('too_large');
     const plain = await inflated(body, encoding, open.config.max_body_bytes);
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
@@ -112,6 +122,13 @@ export class Ingest {
   #notRunning(door: Door): Answer {
     const { directory } = this.deps;
     return refusal(directory.byId(door.id)?.row.token === door.row.token ? 'not_running' : 'not_found');
+  }
+
+  /** Without a proof a stream that does not run can't be told from one that is not there, nor by the time. */
+  async #unseen(door: Door | null, signed: SignedRequest): Promise<Verdict> {
+    const floor = this.deps.clock.sleep(NOT_FOUND_MS).then(() => refused('too_slow'));
+    const verdict = await Promise.race([verified(door, signed), floor]);
+    return door !== null && verdict.valid ? verdict : floor.then(() => verdict);
   }
 
   /** It may just have been started: the store is asked once more before it is turned away. */
@@ -155,6 +172,10 @@ export class Ingest {
 async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
   return door === null ? decoy.verify(request) : door.scheme.verify(request);
 }
+
+/** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
+const unproved = (reason: Refusal): RefusalCode =>
+  reason === 'keys_unavailable' ? 'keys_unavailable' : 'unauthorized';
 
 function unread(read: Exclude<Read, Buffer>): Answer {
   switch (read) {

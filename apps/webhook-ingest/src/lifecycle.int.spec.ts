@@ -1,4 +1,7 @@
-import { eventually } from '@planasonix/testing';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { eventually, freePort } from '@planasonix/testing';
 import { ingestWorld, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
 
 jest.setTimeout(120_000);
@@ -110,6 +113,50 @@ describe('streams that every instance serves', () => {
       Array(3).fill([404, { error: { code: 'not_found', message: expect.any(String) } }]),
     );
     await eventually('with one it is', async () => (await post(one!, stream, '{}')).status === 503);
+  });
+
+  it('nor by its limits', async () => {
+    const stopped = await world.create({ max_body_bytes: 10, rate_limit_per_second: 1 });
+    for (const { token } of [stopped, { token: 'nobody' }])
+      for (let i = 0; i < 5; i++)
+        expect([token, (await post(one!, { token }, '{"longer":"than it may be"}', {})).status]).toEqual([token, 404]);
+    await eventually('it is known', async () => (await post(one!, stopped, '{}')).status === 503);
+  });
+
+  it('nor by the time: what a proof takes does not show', async () => {
+    const held: ServerResponse[] = [];
+    let given = 0;
+    const slow = createServer((_request, answer) => {
+      held.push(answer);
+      answer.on('close', () => given++);
+    }).listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const keys = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/`;
+    const stopped = await world.create({
+      auth: { type: 'jwt', issuer: 'i', audience: 'a', jwks_url: keys },
+    });
+    const asked = async () => {
+      await post(one!, stopped, '{}', { authorization: 'Bearer a.b.c' });
+      return held.length > 0;
+    };
+    await eventually('its keys are asked for', asked);
+    for (const { token } of [stopped, { token: 'nobody' }]) {
+      const began = performance.now();
+      expect((await post(one!, { token }, '{}', { authorization: 'Bearer a.b.c' })).status).toBe(404);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(50);
+    }
+    // Nobody has waited for the keys.
+    expect(given).toBe(0);
+    slow.close();
+    slow.closeAllConnections();
+  });
+
+  it('a sender whose keys can not be had is told to come again, and never that it is wrong', async () => {
+    const keys = `http://127.0.0.1:${await freePort()}/`;
+    const stream = await world.running({ auth: { type: 'jwt', issuer: 'i', audience: 'a', jwks_url: keys } });
+    const answer = await post(one!, stream, '{}', { authorization: 'Bearer a.b.c' });
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^\d+$/)]);
+    expect((await post(one!, stream, '{}', {})).status).toBe(401);
   });
 
   it('a refusal has one body, whatever the reason', async () => {

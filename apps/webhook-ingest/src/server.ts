@@ -43,6 +43,7 @@ export function ingestServer(ingest: Ingest): FastifyInstance {
 
 function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyReply {
   if (status === 413) discardUnread(reply.request.raw);
+  if (body === null) return reply.code(status).headers(headers).send();
   return reply
     .code(status)
     .headers({ 'content-type': 'application/json; charset=utf-8', ...headers })

@@ -110,6 +110,7 @@ export class Storing {
     if (full === shown) return;
     this.#told.set(id, { version: row.version, full });
     const held = { streamId: id, epoch: row.epoch };
-    this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => undefined);
+    // The store may be away: the next delivery tells it then.
+    this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => this.#told.delete(id));
   }
 }

@@ -1,4 +1,11 @@
-import type { Vendor } from './vendor.js';
+import { valueAt, type Handshake, type Vendor } from './vendor.js';
+
+/** Its two pings: of webhook events, whose events have the type of the other ones' ping, and of interactions. */
+function pinged(body: unknown): Handshake | null {
+  const type = valueAt(body, 'type');
+  if (type === 0) return 'no_content';
+  return type === 1 && valueAt(body, 'event') === undefined ? { type: 1 } : null;
+}
 
 /** The secret is its public key, in hex. */
 export const discord: Vendor = {
@@ -14,4 +21,5 @@ export const discord: Vendor = {
   eventId: { pointer: '/id' },
   idIsSigned: true,
   eventType: { pointer: '/event/type' },
+  handshake: pinged,
 };

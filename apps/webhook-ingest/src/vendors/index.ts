@@ -1,7 +1,7 @@
 import { discord } from './discord.js';
 import { docusign } from './docusign.js';
 import { github } from './github.js';
-import { gitlab } from './gitlab.js';
+import { gitlab, gitlabSigned } from './gitlab.js';
 import { hubspot } from './hubspot.js';
 import { intercom } from './intercom.js';
 import { linear } from './linear.js';
@@ -20,9 +20,23 @@ import { zoom } from './zoom.js';
 
 /** One line per vendor. */
 const VENDORS: readonly Vendor[] = [
-  ...[stripe, github, gitlab, shopify, slack, standardWebhooks, svix, twilio, paddle, zoom, square, hubspot],
+  ...[
+    stripe,
+    github,
+    gitlab,
+    gitlabSigned,
+    shopify,
+    slack,
+    standardWebhooks,
+    svix,
+    twilio,
+    paddle,
+    zoom,
+    square,
+    hubspot,
+  ],
   ...[mailgun, sendgrid, docusign, intercom, linear, discord, planasonix],
 ];
 
 export const vendors: ReadonlyMap<string, Vendor> = new Map(VENDORS.map((vendor) => [vendor.name, vendor]));
-export type { Place, Vendor } from './vendor.js';
+export type { Handshake, Place, Vendor } from './vendor.js';

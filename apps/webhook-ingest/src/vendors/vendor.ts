@@ -3,6 +3,9 @@ import type { SignatureRule } from '../verify/signature.js';
 /** Where an id or a type lies: in a header, or in the JSON of the body. */
 export type Place = { readonly header: string } | { readonly pointer: string };
 
+/** What a handshake is answered with. */
+export type Handshake = object | 'no_content';
+
 /** A vendor's scheme: data, and at most one function. */
 export interface Vendor {
   readonly name: string;
@@ -13,15 +16,21 @@ export interface Vendor {
   readonly idIsSigned: boolean;
   readonly eventType?: Place;
   /** The answer to a handshake, which is no event; `null`: this is none. @param body its JSON. @param key of the first secret. */
-  readonly handshake?: (body: unknown, key: Buffer) => object | null;
+  readonly handshake?: (body: unknown, key: Buffer) => Handshake | null;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
-/** A text in untyped JSON, by the names that lead to it. */
-export function textAt(value: unknown, ...names: readonly string[]): string | null {
+/** What is in untyped JSON, by the names that lead to it. */
+export function valueAt(value: unknown, ...names: readonly string[]): unknown {
   let at = value;
   for (const name of names) at = isObject(at) && Object.hasOwn(at, name) ? at[name] : undefined;
+  return at;
+}
+
+/** A text in untyped JSON, by the names that lead to it. */
+export function textAt(value: unknown, ...names: readonly string[]): string | null {
+  const at = valueAt(value, ...names);
   return typeof at === 'string' ? at : null;
 }

@@ -56,7 +56,7 @@ describe('vectors that vendors publish', () => {
         at: 1531420618,
       },
     ],
-    ...(['standard_webhooks', 'svix'] as const).map((name): [string, string, Sent] => {
+    ...(['standard_webhooks', 'gitlab_signed', 'svix'] as const).map((name): [string, string, Sent] => {
       const prefix = name === 'svix' ? 'svix' : 'webhook';
       return [
         name,
@@ -194,6 +194,28 @@ describe('schemes as vendors document them', () => {
     };
     expect(verdict('discord', key, { headers, body, at })).toMatchObject({ valid: true });
     expect(verdict('discord', key, { headers, body: `${body} `, at })).toMatchObject({ reason: 'signature_wrong' });
+  });
+});
+
+describe('a handshake', () => {
+  const answer = (vendor: string, body: unknown) => vendors.get(vendor)!.handshake!(body, Buffer.from('key'));
+
+  it('discord: its pings are answered, and an event of the same type is none', () => {
+    expect(answer('discord', { version: 1, application_id: '1', type: 0 })).toBe('no_content');
+    expect(answer('discord', { version: 1, application_id: '1', id: '2', token: 't', type: 1 })).toEqual({ type: 1 });
+    const event = { type: 'APPLICATION_AUTHORIZED', timestamp: '2024-10-18T14:42:53.064834' };
+    expect(answer('discord', { version: 1, application_id: '1', type: 1, event })).toBeNull();
+    expect(answer('discord', { id: '2', type: 2, data: { name: 'blep' } })).toBeNull();
+    expect([answer('discord', []), answer('discord', 1), answer('discord', null)]).toEqual([null, null, null]);
+  });
+
+  it('slack and zoom: their challenges, and nothing else', () => {
+    expect(answer('slack', { type: 'url_verification', challenge: 'c' })).toEqual({ challenge: 'c' });
+    expect(answer('slack', { type: 'event_callback', challenge: 'c' })).toBeNull();
+    const asked = { event: 'endpoint.url_validation', payload: { plainToken: 'p' } };
+    expect(answer('zoom', asked)).toEqual({ plainToken: 'p', encryptedToken: mac('key', 'p', 'hex') });
+    expect(answer('zoom', { ...asked, event: 'meeting.started' })).toBeNull();
+    expect(answer('zoom', { ...asked, payload: {} })).toBeNull();
   });
 });
 

@@ -18,6 +18,9 @@ export class RemoteKeys {
   #triedAt = Number.NEGATIVE_INFINITY;
   #fetching: Promise<void> | null = null;
 
+  /** The last look has failed: there may be keys that are not known here. */
+  isFailing = false;
+
   constructor(
     private readonly url: string,
     private readonly outbound: Outbound,
@@ -41,8 +44,10 @@ export class RemoteKeys {
     try {
       this.#keys = createLocalJWKSet((await get(new URL(this.url), this.outbound)) as JSONWebKeySet);
       this.#fetchedAt = this.clock.monotonic();
+      this.isFailing = false;
     } catch {
       // The old ones serve on; the next look is after the cooldown.
+      this.isFailing = true;
     }
   }
 }

@@ -88,6 +88,22 @@ describe('tokens of an identity provider', () => {
     down = false;
   });
 
+  it('a key that is not known is wrong, unless the keys can not be looked at now', async () => {
+    const [known, rotated] = [await provider('known'), await provider('rotated')];
+    keys = [known.jwk];
+    const under = scheme();
+    expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
+    const token = await sign(rotated.privateKey, { kid: 'rotated' });
+    expect(await under.verify(request(token))).toEqual({ valid: false, reason: 'token_wrong' });
+    down = true;
+    ahead += 31_000;
+    expect(await under.verify(request(token))).toEqual({ valid: false, reason: 'keys_unavailable' });
+    expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
+    [down, keys] = [false, [rotated.jwk]];
+    ahead += 31_000;
+    expect(await valid(under, token)).toBe(true);
+  });
+
   it('without ever having had keys nothing is valid', async () => {
     down = true;
     const { privateKey } = await provider('x');

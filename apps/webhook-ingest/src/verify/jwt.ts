@@ -31,9 +31,10 @@ export class JwtScheme implements Scheme {
     if (keys === null) return refused('keys_unavailable');
     const verdict = await this.#judge(token, keys, request, true);
     if (verdict !== 'unknown_key') return verdict;
-    // Keys were perhaps rotated.
+    // Keys were perhaps rotated, perhaps while they could not be had.
     const fresh = await remote.keys(true);
-    return this.#judge(token, fresh ?? keys, request);
+    const again = await this.#judge(token, fresh ?? keys, request, true);
+    return again === 'unknown_key' ? refused(remote.isFailing ? 'keys_unavailable' : 'token_wrong') : again;
   }
 
   async #judge(token: string, keys: KeySet, request: SignedRequest): Promise<Verdict>;

@@ -26,7 +26,9 @@ export type Refusal =
   | 'token_wrong'
   | 'certificate_missing'
   | 'certificate_wrong'
-  | 'keys_unavailable';
+  | 'keys_unavailable'
+  /** The stream does not run, and the proof could not be judged before a stranger has to be answered. */
+  | 'too_slow';
 
 export type Verdict =
   /** `signed`: the bytes that the proof covers, in order; they tell a repeat from another delivery. */
