@@ -244,7 +244,8 @@ export class LogDecoder {
     if (id === 0xffffff) return;
     const relation = this.deps.book.relation(id);
     if (relation === null) return;
-    if (this.transaction?.xa === true)
+    if (this.transaction === null) throw unsupported('rows outside of a transaction');
+    if (this.transaction.xa)
       throw new StreamError('xa_unsupported', `A transaction of two phases (XA) wrote to ${relation.subject}.`);
     const from = kind.version === 2 ? 8 + body.readUInt16LE(8) : 8;
     const source = kind.compressed ? inflated(body, from, relation.readers.length, kind) : body;

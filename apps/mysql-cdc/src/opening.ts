@@ -45,13 +45,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
 export async function openStream({ config, context, session }: OpeningDeps, from: Positions): Promise<Beginning> {
   const server = await serverOf(session);
   const asks = tableMatcher(config, server.foldsCase);
-  const tables = (await resolveTables(session, server, config, asks)).filter(({ form }) => form !== 'SEQUENCE');
-  const missing = missingTables(config, tables, server.foldsCase);
-  if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
-  if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
-  const [unfit] = tables.flatMap(unfitReasons);
-  if (unfit !== undefined) throw new StreamError(unfit.code, unfit.message, { hint: unfit.fix });
-
+  const tables = await readableTables(session, server, config);
   const given = context.onLostPosition;
   const before = positionOf(given === null ? from : ((await context.abandoned?.()) ?? from));
   const attempt = (before?.attempt ?? 0) + 1;
@@ -76,8 +70,34 @@ export async function openStream({ config, context, session }: OpeningDeps, from
     }
   }
   if (only || (given !== 'skip' && config.snapshot === 'initial')) return { ...common, how: 'rows', position: null };
-  const place = await logEnd(session, server);
-  return { ...common, how: 'changes', position: placed(common, place, 'stream') };
+  const { place, tables: then } = await placeOfTables(session, server, config, tables);
+  const begun = { ...common, tables: then, noted: then };
+  return { ...begun, how: 'changes', position: placed(begun, place, 'stream') };
+}
+
+/** The end of the log, and the tables as they are there: what was asked before and after is the same. */
+async function placeOfTables(session: Session, server: Server, config: MySqlConfig, before: readonly SourceTable[]) {
+  for (let tables = before; ;) {
+    const place = await logEnd(session, server);
+    const after = await readableTables(session, server, config);
+    if (JSON.stringify(kindsByTable(after)) === JSON.stringify(kindsByTable(tables))) return { place, tables: after };
+    tables = after;
+  }
+}
+
+/** The tables that the config asks for. @throws StreamError where there are none, some are missing, or can't be told exactly */
+export async function readableTables(
+  session: Session,
+  server: Server,
+  config: MySqlConfig,
+): Promise<readonly SourceTable[]> {
+  const tables = (await resolveTables(session, server, config)).filter(({ form }) => form !== 'SEQUENCE');
+  const missing = missingTables(config, tables, server.foldsCase);
+  if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
+  if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
+  const [unfit] = tables.flatMap(unfitReasons);
+  if (unfit !== undefined) throw new StreamError(unfit.code, unfit.message, { hint: unfit.fix });
+  return tables;
 }
 
 const askedBefore = (from: Positions): readonly Asked[] => {

@@ -16,9 +16,8 @@ export class Sessions {
   ) {}
 
   /** The one for questions; dialled anew where it broke. */
-  async control(): Promise<Session> {
-    const session = await (this.#control ??= this.open('control', QUESTION_MS));
-    return session;
+  control(): Promise<Session> {
+    return (this.#control ??= this.open('control', QUESTION_MS));
   }
 
   /** After a failure: the next question dials. */
@@ -28,7 +27,7 @@ export class Sessions {
     broken?.then((session) => this.end(session)).catch(() => undefined);
   }
 
-  /** Asks; a connection that broke meanwhile is dialled once more. */
+  /** Asks; after a failure the next question dials anew. */
   async ask<T>(question: (session: Session) => Promise<T>): Promise<T> {
     try {
       return await question(await this.control());
@@ -41,11 +40,10 @@ export class Sessions {
   async open(what: string, queryTimeoutMs?: number): Promise<Session> {
     const { connection, outbound } = this.context;
     if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
-    const opening = openSession(connection, outbound, {
+    const session = await openSession(connection, outbound, {
       name: `${this.name} ${what}`,
       ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     });
-    const session = await opening;
     if (this.#closed) {
       session.end();
       throw new StreamError('source_unreachable', 'The source was closed.');

@@ -15,7 +15,7 @@ import { Charsets } from './decode/charsets.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
-import { openStream, placed, type Beginning } from './opening.js';
+import { openStream, placed, readableTables, type Beginning } from './opening.js';
 import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { beginConsistent } from './rows/consistent.js';
@@ -117,25 +117,22 @@ export class MySqlSource implements Source {
     yield CONNECTED;
     if (beginning.how === 'done') return;
     yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
-    let { position } = beginning;
-    if (position === null) {
-      position = yield* this.readRows(beginning, signal);
-      if (position === null) return;
-    }
-    if (beginning.how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
-    if (position.phase === 'done') return;
-    yield* await this.openReader(beginning, position, signal);
+    const begun = beginning.position === null ? yield* this.readRows(beginning, signal) : beginning;
+    if (begun === null || begun.position === null) return;
+    const { position } = begun;
+    if (begun.how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
+    if (position.phase !== 'done') yield* await this.openReader(begun, position, signal);
   }
 
   /** @returns where the log goes on from the rows; `null`: it was ended. */
-  private async *readRows(
-    beginning: Beginning,
-    signal: AbortSignal,
-  ): AsyncGenerator<ChangeBatch, MySqlPosition | null> {
-    const { server, tables, attempt, restarts } = beginning;
+  private async *readRows(asked: Beginning, signal: AbortSignal): AsyncGenerator<ChangeBatch, Beginning | null> {
+    const { server, attempt, restarts } = asked;
     const session = await this.sessions.open('rows');
     try {
       const place = await beginConsistent(session, server);
+      // As they are now: rows of a table that another statement changes after this are refused by the server.
+      const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
+      const beginning = { ...asked, tables, noted: tables };
       const { clock, step } = this.context;
       const rows = (this.rows = new Snapshot({
         ...{ session, server, tables, clock, step, place: { ...place, attempt } },
@@ -146,7 +143,7 @@ export class MySqlSource implements Source {
       yield { partition: '', events: restarts ? rows.emptied() : [], position: begun };
       yield* rows.batches(signal);
       if (signal.aborted) return null;
-      return placed(beginning, place, this.config.snapshot === 'only' ? 'done' : 'stream');
+      return { ...beginning, position: placed(beginning, place, this.config.snapshot === 'only' ? 'done' : 'stream') };
     } finally {
       this.sessions.end(session);
     }
