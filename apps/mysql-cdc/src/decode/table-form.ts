@@ -110,7 +110,7 @@ export function parseTableForm(body: Packed, flavor: Flavor): TableForm {
     return drafted(type, width === 0 ? [0, 0] : [meta.uint(1), width === 2 ? meta.uint(1) : 0]);
   });
   body.skip((count + 7) >> 3);
-  const key = readOptional(body, columns, flavor);
+  const key = readOptional(body, columns, flavor, name);
   if (columns.some((column) => column.name === ''))
     throw new StreamError('row_image_unsupported', `The log has no names of the columns of ${name}.`);
   return { schema, table, columns, key };
@@ -130,13 +130,13 @@ const NUMERIC: ReadonlySet<number> = new Set([
 ]);
 const TEXT: ReadonlySet<number> = new Set([TYPE.STRING, TYPE.VAR_STRING, TYPE.VARCHAR, TYPE.BLOB]);
 
-/** MariaDB counts geometry among those that have a charset. */
+/** Columns that the lists of collations count: MariaDB counts geometry among those with a charset, and MySQL vectors. */
 const isText = ({ type }: FormColumn, flavor: Flavor): boolean =>
-  TEXT.has(type) || (flavor === 'mariadb' && type === TYPE.GEOMETRY);
+  TEXT.has(type) || type === (flavor === 'mariadb' ? TYPE.GEOMETRY : TYPE.VECTOR);
 const isLabelled = ({ type }: FormColumn): boolean => type === TYPE.ENUM || type === TYPE.SET;
 
-/** What `binlog_row_metadata = FULL` adds. @returns the key */
-function readOptional(body: Packed, columns: readonly Draft[], flavor: Flavor): readonly number[] {
+/** What `binlog_row_metadata = FULL` adds. @param name of the table, for who reads an error @returns the key */
+function readOptional(body: Packed, columns: readonly Draft[], flavor: Flavor, name: string): readonly number[] {
   const texts = columns.filter((column) => isText(column, flavor));
   const labelled = columns.filter(isLabelled);
   let key: readonly number[] = [];
@@ -152,10 +152,10 @@ function readOptional(body: Packed, columns: readonly Draft[], flavor: Flavor): 
         );
         break;
       case 2:
-        defaultCollation(value, texts);
+        defaultCollation(value, texts, name);
         break;
       case 3:
-        for (const column of texts) column.collation = value.length();
+        collations(value, texts, name);
         break;
       case 4:
         for (const column of columns) column.name = value.slice(value.length()).toString();
@@ -180,10 +180,10 @@ function readOptional(body: Packed, columns: readonly Draft[], flavor: Flavor): 
         key = all(value, () => [value.length(), value.length()][0]!);
         break;
       case 10:
-        defaultCollation(value, labelled);
+        defaultCollation(value, labelled, name);
         break;
       case 11:
-        for (const column of labelled) column.collation = value.length();
+        collations(value, labelled, name);
         break;
       // Kinds of geometry (7), visibility (12), dimensions of vectors (13): nothing that a value's text depends on.
       default:
@@ -205,14 +205,24 @@ function signs(value: Packed, columns: readonly Draft[]): void {
     column.unsigned = ((value.bytes[value.at + (i >> 3)]! >> (7 - (i & 7))) & 1) === 1;
 }
 
-/** One for all, then those that differ, by index. */
-function defaultCollation(value: Packed, columns: readonly Draft[]): void {
+const uncounted = (name: string): StreamError =>
+  unsupported(name, 'has columns that the server counts otherwise in its list of collations');
+
+/** One for each. @throws StreamError where the server counts other columns: each would get that of another */
+function collations(value: Packed, columns: readonly Draft[], name: string): void {
+  const found = all(value, () => value.length());
+  if (found.length !== columns.length) throw uncounted(name);
+  for (const [i, column] of columns.entries()) column.collation = found[i]!;
+}
+
+/** One for all, then those that differ, by index. @throws StreamError for an index that there is none of */
+function defaultCollation(value: Packed, columns: readonly Draft[], name: string): void {
   const common = value.length();
   for (const column of columns) column.collation = common;
   while (value.more) {
     const column = columns[value.length()];
-    const collation = value.length();
-    if (column !== undefined) column.collation = collation;
+    if (column === undefined) throw uncounted(name);
+    column.collation = value.length();
   }
 }
 
