@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tempDir, type Mysqld } from '@planasonix/testing';
+import { StreamError } from '@planasonix/core';
+import { eventually, tempDir, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { openSession } from './session.js';
 import { mysqlCdc } from './source-type.js';
+import { toStreamError } from './stream-error.js';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
@@ -143,6 +145,23 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     await expect(waits).rejects.toMatchObject({ code: 'source_unreachable' });
     await expect(rows).rejects.toMatchObject({ code: 'source_unreachable' });
     await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'source_unreachable' });
+  });
+
+  it('lets nobody wait at a session that the server ended', async () => {
+    const connection = { id: 'conn_1', type, config: connectionOf(server) };
+    const session = await openSession(connection, toHere, { name: 'test' });
+    const id = await session.value('SELECT CONNECTION_ID()');
+    const waits = session.query('SELECT SLEEP(60)').catch((error: unknown) => toStreamError(error, 'asking'));
+    await db.query(`KILL ${id}`);
+    expect(await waits).toMatchObject({ code: 'source_unreachable' });
+    await eventually('the session is known to be over', () =>
+      session.query('SELECT 1').then(
+        () => false,
+        (error: unknown) => error instanceof StreamError && error.code === 'source_unreachable',
+      ),
+    );
+    await expect(session.rows('SELECT 1').next()).rejects.toMatchObject({ code: 'source_unreachable' });
+    session.end();
   });
 
   it('tests a connection, and tells no secret when it fails', async () => {

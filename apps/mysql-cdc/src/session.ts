@@ -31,6 +31,7 @@ export interface SessionOptions {
   readonly queryTimeoutMs?: number;
 }
 
+const broke = (cause: Error): StreamError => new StreamError('source_unreachable', 'The session broke.', { cause });
 const ended = (): StreamError => new StreamError('source_unreachable', 'The session was ended.');
 const silent = (): StreamError => new StreamError('source_unreachable', 'The server has sent no rows for a minute.');
 
@@ -38,18 +39,24 @@ const silent = (): StreamError => new StreamError('source_unreachable', 'The ser
 export class Session {
   /** Of those who wait for an answer: the driver tells them nothing when a connection is ended from this side. */
   private readonly waiting = new Set<(error: Error) => void>();
-  private over = false;
+  /** Why nothing can be asked any more. */
+  private over: StreamError | null = null;
 
   constructor(
     readonly connection: Connection,
     private readonly queryTimeoutMs: number | undefined,
-  ) {}
+  ) {
+    connection.on('error', (error) => this.give(broke(error)));
+  }
 
-  query(sql: string): Promise<readonly Row[]> {
+  /** @throws StreamError `source_unreachable` at a session that was ended or broke; what the server says otherwise */
+  async query(sql: string): Promise<readonly Row[]> {
+    this.alive();
     const timeout = this.queryTimeoutMs;
     const typeCast = (field: TypeCastField): string | null => field.string('utf8');
     const asked = new Promise<readonly Row[]>((resolve, reject) => {
       this.connection.query({ sql, typeCast, ...(timeout === undefined ? {} : { timeout }) }, (error, rows) => {
+        if (error?.fatal === true) this.over ??= broke(error);
         if (error) reject(error);
         else resolve(Array.isArray(rows) ? (rows as unknown as Row[]) : []);
       });
@@ -63,8 +70,9 @@ export class Session {
     return row === undefined ? null : (Object.values(row)[0] ?? null);
   }
 
-  /** Rows as they come, as bytes; what is not asked for is not read. */
+  /** Rows as they come, as bytes; what is not asked for is not read. @throws like `query` */
   async *rows(sql: string): AsyncGenerator<readonly (Buffer | null)[]> {
+    this.alive();
     const typeCast = (field: TypeCastField): Buffer | null => field.buffer();
     const stream = this.connection.query({ sql, typeCast, rowsAsArray: true }).stream({ highWaterMark: 512 });
     const give = (error: Error): void => void stream.destroy(error);
@@ -88,17 +96,26 @@ export class Session {
   /** Waits for what is under way at this session, and no longer than it lives. */
   during<T>(work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.over) return reject(ended());
-      this.waiting.add(reject);
+      // Also heard where nobody waits for it any more: a rejection that nobody hears ends the process.
       work.then(resolve, reject).finally(() => this.waiting.delete(reject));
+      if (this.over === null) this.waiting.add(reject);
+      else reject(this.over);
     });
   }
 
   /** Never throws. */
   end(): void {
-    this.over = true;
     this.connection.destroy();
-    for (const give of this.waiting) give(ended());
+    this.give(ended());
+  }
+
+  private alive(): void {
+    if (this.over !== null) throw this.over;
+  }
+
+  private give(reason: StreamError): void {
+    this.over ??= reason;
+    for (const give of this.waiting) give(this.over);
     this.waiting.clear();
   }
 }
