@@ -46,7 +46,7 @@ export class Session {
     readonly connection: Connection,
     private readonly queryTimeoutMs: number | undefined,
   ) {
-    connection.on('error', (error) => this.give(broke(error)));
+    connection.on('error', (error: Error) => this.give(broke(error)));
   }
 
   /** @throws StreamError `source_unreachable` at a session that was ended or broke; what the server says otherwise */
