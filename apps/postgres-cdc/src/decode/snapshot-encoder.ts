@@ -57,7 +57,8 @@ export class SnapshotEncoder {
   }
 
   /**
-   * One row: bytes `start` to `end` of what the server sent, without the newline. They must not change during the call.
+   * One row: bytes `start` to `end` of what the server sent, without the newline. They must not change while
+   * rows of the same buffer are read.
    *
    * @returns bytes of its event's data; `take` gives the event.
    */

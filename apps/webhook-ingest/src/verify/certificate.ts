@@ -26,7 +26,15 @@ function derCertificate(base64: string): X509Certificate | null {
 export function passedCertificate(text: string): X509Certificate | null {
   if (text.length > LONGEST) return null;
   const plain = unescaped(text.trim());
-  return pemCertificate(plain) ?? derCertificate(plain.replace(/^:(.*):$/s, '$1').split(',')[0]!);
+  return (
+    pemCertificate(plain) ??
+    derCertificate(
+      plain
+        .split(',')[0]!
+        .trim()
+        .replace(/^:(.*):$/s, '$1'),
+    )
+  );
 }
 
 function unescaped(text: string): string {
@@ -50,12 +58,29 @@ export const isForClients = ({ keyUsage }: X509Certificate): boolean =>
   // Node gives the extended usages under this name, though its types promise them always.
   ((keyUsage as readonly string[] | undefined) ?? CLIENT_AUTH).some((usage) => CLIENT_AUTH.includes(usage));
 
-const ALTERNATIVE = /(?:^|, )(DNS|URI|email):("(?:[^"\\]|\\.)*"|[^,]*)/g;
+/** One entry of a subjectAltName, of any kind: its value may be in quotes, and hold anything then. */
+const ALTERNATIVE = /([A-Za-z][A-Za-z0-9 .]*):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
+const NAMED: ReadonlySet<string> = new Set(['DNS', 'URI', 'email']);
+
+/** None where the text is not understood whole: what is within the value of one entry is no entry. */
+function alternatives(text: string): string[] {
+  const names: string[] = [];
+  for (let at = 0; at < text.length; at = ALTERNATIVE.lastIndex) {
+    ALTERNATIVE.lastIndex = at;
+    const found = ALTERNATIVE.exec(text);
+    if (found === null) return [];
+    const [, kind = '', value = ''] = found;
+    if (NAMED.has(kind) && !value.startsWith('"')) names.push(value);
+  }
+  return names;
+}
 
 /** Its names: DNS, URI and e-mail of subjectAltName; where it has none, its one common name. */
-export function namesIn({ subjectAltName, subject }: X509Certificate): readonly string[] {
-  // What would look like another name is in quotes, and then it is nobody's.
-  if (subjectAltName !== undefined) return [...subjectAltName.matchAll(ALTERNATIVE)].map(([, , name]) => name!);
+export function namesIn({
+  subjectAltName,
+  subject,
+}: Pick<X509Certificate, 'subjectAltName' | 'subject'>): readonly string[] {
+  if (subjectAltName !== undefined) return alternatives(subjectAltName);
   const common = subject.split('\n').filter((line) => line.startsWith('CN='));
   return common.length === 1 ? [common[0]!.slice(3)] : [];
 }

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { authority, type Issued } from './ca-under-test.js';
-import { passedCertificate } from './certificate.js';
+import { namesIn, passedCertificate } from './certificate.js';
 import { MtlsScheme } from './mtls.js';
 import type { SignedRequest } from './scheme.js';
 
@@ -80,5 +80,18 @@ describe('a certificate that a proxy passes on', () => {
     ['one that is too long', `:${base64}:`.padEnd(20_000)],
   ])('is none: %s', (_, text) => {
     expect(passedCertificate(text)).toBeNull();
+  });
+});
+
+describe('names of a certificate', () => {
+  const names = (subjectAltName: string) => namesIn({ subjectAltName, subject: 'CN=other' });
+
+  it('are the entries of subjectAltName, and nothing that stands within the value of one', () => {
+    expect(names('DNS:a.example, URI:urn:a, IP Address:127.0.0.1, email:a@b.example')).toEqual([
+      ...['a.example', 'urn:a', 'a@b.example'],
+    ]);
+    expect(names('othername:"x, DNS:trusted.example, y", DNS:a.example')).toEqual(['a.example']);
+    expect(names('DNS:"a\\", DNS:trusted.example"')).toEqual([]);
+    expect(names('DirName:O=x, DNS:trusted.example, CN=y')).toEqual([]);
   });
 });
