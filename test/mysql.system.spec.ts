@@ -20,7 +20,7 @@ describe('MariaDB into the log, from outside', () => {
 
   const dial = () => {
     const { host, port, user, password } = source;
-    return createConnection({ host, port, user, password, multipleStatements: true });
+    return createConnection({ host, port, user, password, multipleStatements: true, charset: 'utf8mb4_general_ci' });
   };
 
   beforeAll(async () => {
@@ -34,7 +34,7 @@ describe('MariaDB into the log, from outside', () => {
     redis = redisServer.client();
     store = await postgres.connect();
     db = await dial();
-    await db.query(`CREATE DATABASE shop; USE shop;
+    await db.query(`CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
       CREATE TABLE orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, customer VARCHAR(40), total DECIMAL(12,2), state ENUM('new','paid','sent') DEFAULT 'new', placed DATETIME(6) DEFAULT NOW(6));
       CREATE TABLE items (order_id BIGINT UNSIGNED, line INT, sku CHAR(8), n INT, PRIMARY KEY (order_id, line))`);
     for (let i = 0; i < 200; i++) await order();
@@ -60,7 +60,7 @@ describe('MariaDB into the log, from outside', () => {
   let orders = 0;
   async function order(): Promise<void> {
     orders += 1;
-    await db.query(`START TRANSACTION; INSERT INTO shop.orders (customer, total) VALUES ('c${orders % 7} é😀', ${orders}.25); SET @id = LAST_INSERT_ID();
+    await db.query(`START TRANSACTION; INSERT INTO shop.orders (customer, total) VALUES ('c${orders % 7} é😀', ${orders}.25); SET @id = CAST(LAST_INSERT_ID() AS SIGNED);
       INSERT INTO shop.items VALUES (@id, 1, 'sku-1', ${orders}), (@id, 2, 'sku-2', 1); UPDATE shop.orders SET state = 'paid' WHERE id = @id - 5;
       DELETE FROM shop.items WHERE order_id = @id - 20; COMMIT`);
   }
