@@ -34,6 +34,8 @@ function plus(past: Past, report: CounterReport): Past {
  */
 export class HelperSums {
   #past = NOTHING;
+  /** What was reported last, and of which opening of the log. */
+  #last: { readonly atOpening: LogTotals; readonly events: number; readonly bytes: number } | null = null;
   #seated = new Map<string, CounterReport | null>();
   #blocked: { readonly reason: string } | null = null;
   #seatedAt = 0;
@@ -84,11 +86,16 @@ export class HelperSums {
       proved = proved === null ? null : Math.min(proved, one?.lag_proved_at ?? this.#seatedAt);
       backlog = typeof backlog === 'number' ? backlog + (one?.backlog_records ?? 0) : backlog;
     }
+    // The log's own totals may be older than what helpers tell of, and the other way round. They never go back under one
+    // opening: whoever counts takes that for a log that began anew.
+    const before = this.#last?.atOpening === atOpening ? this.#last : null;
+    const events = Math.max(report.total_events, sum.events, before?.events ?? 0);
+    const bytes = Math.max(report.total_bytes, sum.bytes, before?.bytes ?? 0);
+    this.#last = { atOpening, events, bytes };
     return {
       ...report,
-      // The log's own totals may be older than what helpers tell of, and the other way round.
-      total_events: Math.max(report.total_events, sum.events),
-      total_bytes: Math.max(report.total_bytes, sum.bytes),
+      total_events: events,
+      total_bytes: bytes,
       errors: all.errors,
       rejected_events: all.rejected,
       dropped_events: all.dropped,

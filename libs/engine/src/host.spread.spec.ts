@@ -129,6 +129,23 @@ describe('a stream that several workers read', () => {
     expect([...log.ids].sort()).toEqual(topic.ids.sort());
   });
 
+  it('never tells of fewer events than before while its lead is at a loss', async () => {
+    const { clock, topic, log, totals } = await spreadOverTwo();
+    const led = [0, 1, 2, 3].filter((i) => isIn({ index: 0, of: 2 }, `t/${i}`));
+    topic.put(30);
+    await clock.advance(2_000);
+    // What the lead has heard of his helper is more than what the log told him last.
+    for (const i of [0, 1, 2, 3].filter((one) => !led.includes(one))) topic.counts[i]! += 50;
+    topic.changed.ring();
+    await clock.advance(2_500);
+    log.frozen = true;
+    topic.broken.set(led[0]!, new StreamError('source_unreachable', 'gone'));
+    topic.changed.ring();
+    await clock.advance(3_000);
+    expect(totals.at(-1)).toBe(220);
+    expect(totals).toEqual([...totals].sort((a, b) => a - b));
+  });
+
   it('counts no event twice when who reads what changes', async () => {
     const { clock, topic, hosts, last, worker } = await spreadOverTwo();
     topic.put(10);

@@ -99,15 +99,20 @@ export function spreadWorld(partitions: number) {
   const ledger = new FakeLedger(clock);
   const spread = new FakeSpreadLedger(clock, ledger);
   const last: { report: CounterReport | null } = { report: null };
+  /** Of every report, in their order. */
+  const totals: number[] = [];
   function worker(workerId: string) {
     const host = new WorkerHost({
       ...{ workerId, sourceType: 'fake', ledger, spread, clock, log: new SilentLog(), random: () => 0.5 },
       openSink: (spec, seat) => log.sink(spec.epoch, seat),
       createSource: (_, { share }) => topic.source(workerId, share),
-      reportCounters: (some) => void (last.report = some.at(-1) ?? null),
+      reportCounters(some) {
+        last.report = some.at(-1) ?? null;
+        totals.push(...some.map(({ total_events: events }) => events));
+      },
     });
     host.start();
     return host;
   }
-  return { clock, topic, log, ledger, spread, last, worker };
+  return { clock, topic, log, ledger, spread, last, totals, worker };
 }
