@@ -146,6 +146,24 @@ describe('a stream that several workers read', () => {
     expect(totals).toEqual([...totals].sort((a, b) => a - b));
   });
 
+  it.each(['stopped', 'paused'] as const)('never tells of less than before when it is %s', async (desired) => {
+    const { clock, topic, log, ledger, hosts, totals, backlogs, last } = await spreadOverTwo();
+    log.totalsPerWriter = true;
+    topic.put(30);
+    await clock.advance(3_000);
+    expect([totals.at(-1), backlogs.at(-1)]).toEqual([120, 4]);
+    const from = backlogs.length;
+    log.frozen = true; // no opening says what it holds
+    ledger.command(ID, desired);
+    void hosts[0]!.look(ID);
+    await clock.advance(4_000);
+    expect(backlogs.slice(from).every((records) => records === 4)).toBe(true);
+    log.thaw();
+    await clock.advance(3_000);
+    expect(last.report).toMatchObject({ total_events: 120, backlog_records: 4 });
+    expect(totals).toEqual([...totals].sort((a, b) => a - b));
+  });
+
   it('counts no event twice when who reads what changes', async () => {
     const { clock, topic, hosts, last, worker } = await spreadOverTwo();
     topic.put(10);

@@ -101,6 +101,7 @@ export function spreadWorld(partitions: number) {
   const last: { report: CounterReport | null } = { report: null };
   /** Of every report, in their order. */
   const totals: number[] = [];
+  const backlogs: (number | null | undefined)[] = [];
   function worker(workerId: string) {
     const host = new WorkerHost({
       ...{ workerId, sourceType: 'fake', ledger, spread, clock, log: new SilentLog(), random: () => 0.5 },
@@ -109,10 +110,11 @@ export function spreadWorld(partitions: number) {
       reportCounters(some) {
         last.report = some.at(-1) ?? null;
         totals.push(...some.map(({ total_events: events }) => events));
+        backlogs.push(...some.map(({ backlog_records: records }) => records));
       },
     });
     host.start();
     return host;
   }
-  return { clock, topic, log, ledger, spread, last, totals, worker };
+  return { clock, topic, log, ledger, spread, last, totals, backlogs, worker };
 }
