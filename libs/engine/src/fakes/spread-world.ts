@@ -55,6 +55,7 @@ export class FakeTopic {
         signal.addEventListener('abort', stop, { once: true });
         try {
           yield CONNECTED;
+          if (from.size === 0) yield { partition: '#starts', events: [], position: 'all' };
           const at = new Map(ours.map((i) => [i, Number(from.get(`t/${i}`) ?? 0)]));
           while (!signal.aborted) {
             const seen = topic.changed.count;
