@@ -193,6 +193,49 @@ describe('a stream that several workers read', () => {
     expect(seat.mock.calls.at(-1)?.[2]).toEqual([]);
   });
 
+  it('is not helped by who leads it by the time the answer to its question comes', async () => {
+    const { clock, ledger, spread, hosts, row } = await spreadOverTwo();
+    const join = spread.join.bind(spread);
+    let answer: () => void = () => undefined;
+    const asked = jest.spyOn(spread, 'join').mockImplementation(async (workerId, streamId) => {
+      const joined = await join(workerId, streamId);
+      await new Promise<void>((resolve) => (answer = resolve));
+      return joined;
+    });
+    await spread.leave('w2', ID);
+    await clock.advance(SPREADS_MS);
+    expect(asked).toHaveBeenCalled();
+    void hosts[0]!.stop(1_000);
+    await clock.advance(5_000);
+    expect(row.owner).toBe('w2');
+    answer();
+    await clock.advance(100);
+    expect(spread.rows.get(ID)).toEqual([]);
+    expect(ledger.row(ID).status).toBe('running');
+  });
+
+  it('is left alone longer each time by a worker that can not read its share', async () => {
+    const { clock, topic, spread } = await spreadOverTwo();
+    const join = spread.join.bind(spread);
+    const joins: number[] = [];
+    jest.spyOn(spread, 'join').mockImplementation((workerId, streamId) => {
+      joins.push(clock.monotonic());
+      return join(workerId, streamId);
+    });
+    const source = topic.source.bind(topic);
+    topic.source = (worker, share) => {
+      const made = source(worker, share);
+      const gone = () => Promise.reject(new StreamError('source_unreachable', 'gone'));
+      return worker === 'w2' ? { ...made, read: () => ({ [Symbol.asyncIterator]: () => ({ next: gone }) }) } : made;
+    };
+    await spread.leave('w2', ID);
+    await clock.advance(400_000);
+    const waits = joins.slice(1).map((at, i) => at - joins[i]!);
+    expect(waits).toHaveLength(3);
+    expect(waits[1]).toBeGreaterThan(waits[0]! * 1.5);
+    expect(waits[2]).toBeGreaterThan(waits[1]! * 1.5);
+  });
+
   it('counts no event twice when who reads what changes', async () => {
     const { clock, topic, hosts, last, worker } = await spreadOverTwo();
     topic.put(10);
