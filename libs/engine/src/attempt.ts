@@ -56,6 +56,8 @@ export class Attempt {
   #pump: Pump | null = null;
   #session: string | null = null;
   #progressed = false;
+  /** The log held a position when it was opened. */
+  #placed = false;
   #ordersRang = false;
   /** Found lost by looking, while nothing was being read. */
   #lost: StreamError | null = null;
@@ -94,6 +96,11 @@ export class Attempt {
 
   get connected(): boolean {
     return this.#pump?.connected ?? false;
+  }
+
+  /** It reads, and where everything of the stream begins is in the log: what reads a part of it finds it there. */
+  get begun(): boolean {
+    return this.connected && (this.#placed || (this.#pump?.positions.size ?? 0) > 0);
   }
 
   /** Something became durable. */
@@ -170,6 +177,7 @@ export class Attempt {
     const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
     counters.opened(opened.totals);
     this.#session = opened.session;
+    this.#placed = opened.positions.size > 0;
     this.deps.onChange();
     this.#abort.signal.throwIfAborted();
     if (gives && isPlaced(opened.positions)) {

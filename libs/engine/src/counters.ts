@@ -22,6 +22,7 @@ export class Counters {
   #appended: LogTotals = { events: 0, bytes: 0 };
   #lastEventAt: number | null = null;
   #lag: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
+  #lagTold = false;
   readonly #latency = new Map<number, number>();
 
   constructor(
@@ -49,7 +50,13 @@ export class Counters {
     return this.#opened;
   }
 
+  /** The source has told of its lag since the log was opened. */
+  get lagTold(): boolean {
+    return this.#lagTold;
+  }
+
   opened(totals: LogTotals): void {
+    this.#lagTold = false;
     this.#totals = this.#opened = totals;
     this.#appended = { events: 0, bytes: 0 };
   }
@@ -82,6 +89,7 @@ export class Counters {
   }
 
   lagged(lag: Lag): void {
+    this.#lagTold = true;
     this.#lag = lag;
   }
 

@@ -11,6 +11,8 @@ interface Past {
 
 const NOTHING: Past = { errors: 0, rejected: 0, dropped: 0, lastEventAt: null, latency: new Map() };
 
+type LagFields = Pick<CounterReport, 'oldest_pending_at' | 'lag_proved_at' | 'backlog_records'>;
+
 const latest = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.max(a, b);
 const earliest = (a: number | null, b: number | null): number | null =>
@@ -34,6 +36,18 @@ function plus(past: Past, report: CounterReport): Past {
  */
 export class HelperSums {
   #past = NOTHING;
+  /** What was reported last, and of which opening of the log. */
+  #last: {
+    readonly atOpening: LogTotals;
+    readonly events: number;
+    readonly bytes: number;
+    readonly lag: LagFields;
+  } | null = null;
+  /**
+   * What was reported when who reads what began to change: no lag looks better than this until everybody who reads has
+   * told of his own. `of`: the opening of the log that ended then.
+   */
+  #change: { readonly of: LogTotals | null; readonly lag: LagFields } | null = null;
   #seated = new Map<string, CounterReport | null>();
   #blocked: { readonly reason: string } | null = null;
   #seatedAt = 0;
@@ -46,7 +60,10 @@ export class HelperSums {
 
   /** @param now wall clock, ms: the lag was proved for all partitions until now */
   seated(session: string, workers: readonly string[], now: number): void {
+    // The same question again, where the answer to the last one was lost.
+    if (session === this.#session && String(workers) === String([...this.#seated.keys()])) return;
     this.over();
+    if (this.#last) this.#change ??= { of: null, lag: this.#last.lag };
     this.#session = session;
     this.#seatedAt = now;
     this.#seated = new Map(workers.map((worker) => [worker, null]));
@@ -55,7 +72,10 @@ export class HelperSums {
   told(rows: readonly HelperRow[]): void {
     this.#blocked = null;
     for (const { workerId, report } of rows) {
-      if (report?.session !== this.#session || !this.#seated.has(workerId)) continue;
+      const known = this.#seated.get(workerId);
+      if (report?.session !== this.#session || known === undefined) continue;
+      // Rows are kept several at a time: an older report may land behind a newer one.
+      if (known !== null && (report.counters?.sequence ?? 0) < known.sequence) continue;
       this.#seated.set(workerId, report.counters);
       this.#blocked ??= report.blocked;
     }
@@ -63,13 +83,15 @@ export class HelperSums {
 
   /** Nobody is seated any more. What they made durable is in the totals of the log when it is opened next. */
   over(): void {
+    if (this.#seated.size > 0 && this.#last) this.#change = { of: this.#last.atOpening, lag: this.#last.lag };
     for (const report of this.#seated.values()) if (report) this.#past = plus(this.#past, report);
     this.#seated.clear();
     this.#blocked = null;
   }
 
   /** The lead's own report and all of these. */
-  add(report: CounterReport, { atOpening, appended }: Pick<Counters, 'atOpening' | 'appended'>): CounterReport {
+  add(report: CounterReport, counters: Pick<Counters, 'atOpening' | 'appended' | 'lagTold'>): CounterReport {
+    const { atOpening, appended, lagTold } = counters;
     let all = plus(this.#past, report);
     const sum: { -readonly [K in keyof LogTotals]: number } = {
       events: atOpening.events + appended.events,
@@ -84,19 +106,31 @@ export class HelperSums {
       proved = proved === null ? null : Math.min(proved, one?.lag_proved_at ?? this.#seatedAt);
       backlog = typeof backlog === 'number' ? backlog + (one?.backlog_records ?? 0) : backlog;
     }
+    const toldByAll = lagTold && [...this.#seated.values()].every((one) => one !== null);
+    if (toldByAll && this.#change?.of !== atOpening) this.#change = null;
+    if (this.#change) {
+      const { lag } = this.#change;
+      pending = earliest(pending, lag.oldest_pending_at);
+      proved = proved === null ? null : Math.min(proved, lag.lag_proved_at ?? proved);
+      backlog = typeof backlog === 'number' ? Math.max(backlog, lag.backlog_records ?? 0) : backlog;
+    }
+    const lag: LagFields = { oldest_pending_at: pending, lag_proved_at: proved, backlog_records: backlog };
+    // The log's own totals may be older than what helpers tell of, and the other way round. They never go back under one
+    // opening: whoever counts takes that for a log that began anew.
+    const before = this.#last?.atOpening === atOpening ? this.#last : null;
+    const events = Math.max(report.total_events, sum.events, before?.events ?? 0);
+    const bytes = Math.max(report.total_bytes, sum.bytes, before?.bytes ?? 0);
+    this.#last = { atOpening, events, bytes, lag };
     return {
       ...report,
-      // The log's own totals may be older than what helpers tell of, and the other way round.
-      total_events: Math.max(report.total_events, sum.events),
-      total_bytes: Math.max(report.total_bytes, sum.bytes),
+      total_events: events,
+      total_bytes: bytes,
       errors: all.errors,
       rejected_events: all.rejected,
       dropped_events: all.dropped,
       latency: [...all.latency],
       last_event_at: all.lastEventAt,
-      oldest_pending_at: pending,
-      lag_proved_at: proved,
-      backlog_records: backlog,
+      ...lag,
     };
   }
 }

@@ -10,6 +10,8 @@ export interface HelpersDeps extends EngineDeps {
   readonly sourceType: string;
   /** Streams that it may take on besides those it helps with already. */
   free(): number;
+  /** This worker leads it, or is about to. */
+  leads(streamId: string): boolean;
 }
 
 interface Member {
@@ -23,13 +25,19 @@ const KEEP_MS = 1_000;
 const WATCH_MS = 250;
 /** Streams joined at once: each may open connections soon. Invariant 6. */
 const JOINS_AT_ONCE = 8;
-/** A share that could not be read is not asked for again for so long. */
-const REST_MS = 30_000;
+/** A share that could not be read is not asked for again for so long: twice as long each time, up to the most. */
+const REST_MS = { first: 30_000, most: 600_000 } as const;
+
+interface Rest {
+  readonly until: number;
+  readonly ms: number;
+}
 
 /** Streams of others that this worker helps with: joins them, keeps its rows, gives them up in time. */
 export class Helpers {
   readonly #members = new Map<string, Member>();
-  readonly #resting = new Map<string, number>();
+  /** Streams whose share failed here. Forgotten when one has gone well since for as long as the longest rest. */
+  readonly #rests = new Map<string, Rest>();
   #underWay = 0;
 
   constructor(private readonly deps: HelpersDeps) {}
@@ -70,13 +78,20 @@ export class Helpers {
 
   async #join(signal: AbortSignal): Promise<void> {
     const { clock, spread, workerId, sourceType } = this.deps;
-    for (const [streamId, until] of this.#resting) if (clock.monotonic() >= until) this.#resting.delete(streamId);
+    const now = clock.monotonic();
+    for (const [streamId, { until }] of this.#rests) if (now >= until + REST_MS.most) this.#rests.delete(streamId);
+    const rests = (streamId: string): boolean => now < (this.#rests.get(streamId)?.until ?? 0);
     const free = Math.min(JOINS_AT_ONCE, this.deps.free());
     if (free <= 0) return;
-    const found = await spread.openings(workerId, sourceType, free + this.#resting.size);
-    for (const streamId of found.filter((id) => !this.#resting.has(id) && !this.#members.has(id)).slice(0, free)) {
+    const found = await spread.openings(workerId, sourceType, free + this.#rests.size);
+    for (const streamId of found.filter((id) => !rests(id) && !this.#members.has(id)).slice(0, free)) {
       const askedAt = clock.monotonic();
       if (signal.aborted || !(await spread.join(workerId, streamId))) continue;
+      // The answer came late: the lead is gone, and this worker takes his place.
+      if (this.deps.leads(streamId)) {
+        await spread.leave(workerId, streamId);
+        continue;
+      }
       const lease = { until: holdsUntil(askedAt) };
       const helper = new Helper({
         engine: this.deps,
@@ -91,7 +106,9 @@ export class Helpers {
   #rest(streamId: string, code: string): void {
     const { clock, log } = this.deps;
     log.warn({ streamId, code }, 'a share of a stream can not be read here and is given back');
-    this.#resting.set(streamId, clock.monotonic() + REST_MS);
+    const before = this.#rests.get(streamId)?.ms;
+    const ms = before === undefined ? REST_MS.first : Math.min(before * 2, REST_MS.most);
+    this.#rests.set(streamId, { until: clock.monotonic() + ms, ms });
     void this.leave(streamId);
   }
 

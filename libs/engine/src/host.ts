@@ -58,7 +58,8 @@ export class WorkerHost {
     this.#storeAt = options.clock.monotonic();
     const { spread } = options;
     const free = (): number => this.#capacity - this.#tenants.size - (this.#helpers?.count ?? 0);
-    this.#helpers = spread === undefined ? null : new Helpers({ ...options, spread, free });
+    const leads = (streamId: string): boolean => this.#tenants.has(streamId) || this.#claiming.has(streamId);
+    this.#helpers = spread === undefined ? null : new Helpers({ ...options, spread, free, leads });
   }
 
   start(): void {

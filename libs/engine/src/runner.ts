@@ -214,6 +214,9 @@ export class StreamRunner {
     if (!this.#attempts.now) await this.#begin(false);
     // Invariant 7: what a reader had sent when it was given up may land until the log is opened anew.
     if (!this.#attempts.now?.opened) return null;
+    const seated = await this.#attempts.seat();
+    if (seated === 'fenced') return this.#lose();
+    if (seated === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
     return this.#confirm('paused', {});
   }
 

@@ -34,6 +34,8 @@ export class Spread {
   /** The opening that they were seated under. */
   #session: string | null = null;
   #exposed = false;
+  /** The store may name somebody who has a seat. */
+  #given = false;
   /** What was asked for before is of another time. Monotonic. */
   #since = Number.NEGATIVE_INFINITY;
   #heard = false;
@@ -70,8 +72,8 @@ export class Spread {
   }
 
   /** Should somebody else read, or somebody not? Then the attempt that runs is to end, and the next one is as planned. */
-  isDue({ connected, session, shares }: Pick<Attempt, 'connected' | 'session' | 'shares'>): boolean {
-    if (!this.#heard || !connected || shares === null) return false;
+  isDue({ begun, session, shares }: Pick<Attempt, 'begun' | 'session' | 'shares'>): boolean {
+    if (!this.#heard || !begun || shares === null) return false;
     if (this.#helping.length > 0 && session !== this.#session) return false;
     const here = this.#rows.map(({ workerId }) => workerId);
     const stays = this.#helping.filter((worker) =>
@@ -90,14 +92,17 @@ export class Spread {
   /** Gives the shares, once the lead's own attempt has opened the log. `fenced`: somebody else is the lead. */
   async seat({ session }: Pick<Attempt, 'session'>): Promise<'seated' | 'fenced' | 'unknown'> {
     const stale = this.#rows.some(({ seat }) => seat !== null && seat.session !== session);
-    if (session === null || session === this.#session || (this.#helping.length === 0 && !stale)) return 'seated';
+    if (session === null || session === this.#session || (this.#helping.length === 0 && !stale && !this.#given))
+      return 'seated';
     const { ledger, held, clock } = this.deps;
     try {
       // From here on somebody may write, whatever becomes of the question.
       this.#exposed ||= this.#helping.length > 0;
+      this.#given ||= this.#helping.length > 0;
       this.sums.seated(session, this.#helping, clock.now());
       if (!(await ledger.seat(held, session, this.#helping))) return 'fenced';
       this.#session = session;
+      this.#given = this.#helping.length > 0;
       this.#anew();
       return 'seated';
     } catch (error) {

@@ -63,16 +63,29 @@ export class TransactionalProducer {
    * @returns `true`: nobody has ever begun under this name, as far as the cluster remembers (7 days by default)
    */
   async begin(): Promise<boolean> {
-    const { transactionalId } = this.options;
-    const found = await this.#coordinated(initProducerCall(transactionalId, this.#timeoutMs)).catch(
-      (error: unknown) => {
-        if (!(error instanceof KafkaError) || error.code !== BAD_TIMEOUT) throw error;
-        this.#timeoutMs = Math.min(this.#timeoutMs, MODEST_MS);
-        return this.#coordinated(initProducerCall(transactionalId, this.#timeoutMs));
-      },
-    );
+    const found = await this.#init();
     this.#is(found);
     return found.producerEpoch === 0;
+  }
+
+  /**
+   * Gives the transactions that follow another time; none is open. It bars nobody.
+   * @throws TransactionLost where another one has begun
+   */
+  async allow(timeoutMs: number = LONGEST_MS): Promise<void> {
+    this.#timeoutMs = timeoutMs;
+    await this.#renew();
+  }
+
+  /** @param as who it is already; absent: it bars whoever began before */
+  async #init(as?: ProducerIdentity): Promise<Pick<ProducerIdentity, 'producerId' | 'producerEpoch'>> {
+    const { transactionalId } = this.options;
+    const ask = () => this.#coordinated(initProducerCall(transactionalId, this.#timeoutMs, as));
+    return ask().catch((error: unknown) => {
+      if (!(error instanceof KafkaError) || error.code !== BAD_TIMEOUT) throw error;
+      this.#timeoutMs = Math.min(this.#timeoutMs, MODEST_MS);
+      return ask();
+    });
   }
 
   #is(found: Pick<ProducerIdentity, 'producerId' | 'producerEpoch'>): void {
@@ -87,7 +100,7 @@ export class TransactionalProducer {
    */
   async #renew(): Promise<void> {
     this.#strayed = false;
-    this.#is(await this.#coordinated(initProducerCall(this.options.transactionalId, this.#timeoutMs, this.#id)));
+    this.#is(await this.#init(this.#id));
   }
 
   /**

@@ -109,6 +109,21 @@ describe('who helps with a stream', () => {
     expect(await commit(seated(1, 's-2'))).toBe(false);
   });
 
+  it('writes nothing once its row has run out (trap 27)', async () => {
+    await spread.join('a', id);
+    await spread.seat(lead, 's-1', ['a']);
+    expect(await commit(seated(1, 's-1'))).toBe(true);
+    await expire('a');
+    expect(await commit(seated(1, 's-1'))).toBe(false);
+  });
+
+  it('has no seat once nobody is given one', async () => {
+    await spread.join('a', id);
+    await spread.seat(lead, 's-1', ['a']);
+    await spread.seat(lead, 's-2', []);
+    expect([await seen('a'), await commit(seated(1, 's-1'))]).toEqual([{ epoch: lead.epoch, seated: null }, false]);
+  });
+
   it('has no seat under another lead, and nothing to do where the stream does not run', async () => {
     await spread.join('a', id);
     await spread.seat(lead, 's-1', ['a']);

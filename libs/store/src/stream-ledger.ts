@@ -48,7 +48,7 @@ const ownerOf = ({ seat }: Held, at: number): string =>
   seat === undefined
     ? `SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE`
     : `SELECT s.id, s.epoch FROM streams s JOIN stream_helpers h ON h.stream_id = s.id AND h.epoch = s.epoch
-       WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} FOR SHARE`;
+       WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} AND h.expires_at > clock_timestamp() FOR SHARE`;
 
 const seatOf = ({ seat }: Held): readonly (number | string)[] => (seat === undefined ? [] : [seat.index, seat.session]);
 

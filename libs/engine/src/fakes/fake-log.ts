@@ -10,6 +10,8 @@ import {
 
 interface Waiting {
   readonly batch: ChangeBatch;
+  /** Of the one who appends: what he found when he opened, and what he has appended since. */
+  readonly own: { events: number; bytes: number };
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: Error) => void;
 }
@@ -31,6 +33,8 @@ export class FakeLog {
   /** Appends land by themselves; otherwise by `land`. */
   auto = true;
   full = false;
+  /** Whoever appends is told of what was there when he opened and what he has appended, as by Kafka. */
+  totalsPerWriter = false;
   /** Answers nobody; what was sent to it lands when it thaws, also of those who have gone away. */
   frozen = false;
   readonly #thawed: (() => void)[] = [];
@@ -73,6 +77,7 @@ export class FakeLog {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the sink is a view of this log
     const log = this;
     let session = -1;
+    const own = { events: 0, bytes: 0 };
     const isBarred = () => log.epoch > epoch || session !== (seat ? log.besides.get(seat.index) : log.session);
     let over: Error | null = null;
     let heard: AbortSignal | null = null;
@@ -110,6 +115,7 @@ export class FakeLog {
           log.positions.clear();
           log.orders.clear();
         }
+        Object.assign(own, { events: log.events, bytes: log.bytes });
         return {
           session: `s-${session}`,
           positions: new Map(log.positions),
@@ -126,6 +132,7 @@ export class FakeLog {
           };
           const one: Waiting = {
             batch,
+            own,
             resolve: (appended) => {
               mine.splice(mine.indexOf(one), 1);
               resolve(appended);
@@ -151,7 +158,7 @@ export class FakeLog {
     };
   }
 
-  #landOne({ batch, resolve }: Waiting): void {
+  #landOne({ batch, own, resolve }: Waiting): void {
     let last = this.orders.get(batch.partition) ?? '';
     const fresh = batch.events.filter((event) => {
       if (event.order !== null && event.order <= last) return false;
@@ -164,13 +171,15 @@ export class FakeLog {
     this.events += fresh.length;
     const bytes = fresh.reduce((sum, event) => sum + event.data.length, 0);
     this.bytes += bytes;
+    own.events += fresh.length;
+    own.bytes += bytes;
     const moves = fresh.length > 0 || batch.events.length === 0;
     if (batch.position !== null && moves) this.positions.set(batch.partition, batch.position);
     resolve({
       events: fresh.length,
       bytes,
       duplicates: batch.events.length - fresh.length,
-      totals: { events: this.events, bytes: this.bytes },
+      totals: this.totalsPerWriter ? { ...own } : { events: this.events, bytes: this.bytes },
     });
   }
 }

@@ -55,6 +55,7 @@ export class FakeTopic {
         signal.addEventListener('abort', stop, { once: true });
         try {
           yield CONNECTED;
+          if (from.size === 0) yield { partition: '#starts', events: [], position: 'all' };
           const at = new Map(ours.map((i) => [i, Number(from.get(`t/${i}`) ?? 0)]));
           while (!signal.aborted) {
             const seen = topic.changed.count;
@@ -99,15 +100,22 @@ export function spreadWorld(partitions: number) {
   const ledger = new FakeLedger(clock);
   const spread = new FakeSpreadLedger(clock, ledger);
   const last: { report: CounterReport | null } = { report: null };
+  /** Of every report, in their order. */
+  const totals: number[] = [];
+  const backlogs: (number | null | undefined)[] = [];
   function worker(workerId: string) {
     const host = new WorkerHost({
       ...{ workerId, sourceType: 'fake', ledger, spread, clock, log: new SilentLog(), random: () => 0.5 },
       openSink: (spec, seat) => log.sink(spec.epoch, seat),
       createSource: (_, { share }) => topic.source(workerId, share),
-      reportCounters: (some) => void (last.report = some.at(-1) ?? null),
+      reportCounters(some) {
+        last.report = some.at(-1) ?? null;
+        totals.push(...some.map(({ total_events: events }) => events));
+        backlogs.push(...some.map(({ backlog_records: records }) => records));
+      },
     });
     host.start();
     return host;
   }
-  return { clock, topic, log, ledger, spread, last, worker };
+  return { clock, topic, log, ledger, spread, last, totals, backlogs, worker };
 }

@@ -1,5 +1,6 @@
 import { systemClock, type Sink, type StreamError } from '@planasonix/core';
 import { commit, startKafka, type Kafka } from '@planasonix/testing';
+import { TransactionalProducer } from '@planasonix/kafka';
 import { committedIds, Logs } from './logs-under-test.js';
 import { StreamWriter } from './writer.js';
 
@@ -46,6 +47,25 @@ describe('several writers of one stream in Kafka', () => {
     expect(failure).toMatchObject({ code: 'fenced' });
     expect((await log.totals(id)).events).toBe(2);
     writer.close();
+  }, 30_000);
+
+  it('is not held up by one who died while it entered, before anybody could know of it (trap 25a)', async () => {
+    const log = logs.open();
+    const { session } = await logs.sink(log, id, 1).open();
+    const of = { streamId: id, epoch: 1, output: logs.output(), reached: await logs.reach(), clock: systemClock };
+    const writer = new StreamWriter({ ...of, seat: { index: 1, session } });
+    const written = new Promise<void>((resolve) =>
+      jest.spyOn(TransactionalProducer.prototype, 'commit').mockImplementationOnce(() => {
+        resolve();
+        return new Promise(() => undefined);
+      }),
+    );
+    void writer.enter();
+    await written;
+    writer.close();
+    const sink = logs.sink(log, id, 2);
+    expect((await sink.open()).totals.events).toBe(0);
+    expect((await sink.append(commit(1, 2), never)).events).toBe(2);
   }, 30_000);
 
   it('takes nothing from one who enters while the writer opens anew, or the writer knows of it (trap 25a)', async () => {

@@ -22,6 +22,11 @@ export type KafkaOutput = Extract<PipelineOutput, { type: 'kafka' }>;
 
 /** A new leader knows within seconds what is decided. */
 const SETTLES_MS = 15_000;
+/**
+ * Whoever dies while it enters beside the writer is known to nobody, so nobody can end what it has open. Kafka does, at
+ * most 10 s (its default) after this: within the time that a writer who enters waits.
+ */
+const ENTERING_MS = 4_000;
 
 export const fenced = (): StreamError => new StreamError('fenced', 'The log has a newer owner of this stream');
 
@@ -70,8 +75,10 @@ export class StreamWriter {
 
   #producerOf(index: number | null): TransactionalProducer {
     const { streamId, reached, clock } = this.options;
+    const { cluster } = reached;
     const transactionalId = index === null ? `planasonix.${streamId}` : `planasonix.${streamId}.${index}`;
-    return new TransactionalProducer({ cluster: reached.cluster, clock, routes: this.#routes, transactionalId });
+    const timeoutMs = index === null ? undefined : ENTERING_MS;
+    return new TransactionalProducer({ cluster, clock, routes: this.#routes, transactionalId, timeoutMs });
   }
 
   get session(): string {
@@ -122,6 +129,8 @@ export class StreamWriter {
     this.#judge(await this.#journal.read(this.#over.signal));
     await this.#producer.begin();
     await this.#say(index);
+    // From here on whoever enters bars it. One that is barred by now is refused.
+    await this.#producer.allow();
     const state = await this.#truth();
     const own = state.besides.get(index)!.totals;
     this.#offset = { events: own.events - state.totals.events, bytes: own.bytes - state.totals.bytes };

@@ -123,6 +123,15 @@ local function forget(hash)
 end
 `;
 
+/** bar_besides(hash): whoever writes beside the writer appends no more. */
+const BAR_BESIDES = `
+local function bar_besides(hash)
+  for _, name in ipairs(redis.call('HKEYS', hash)) do
+    if string.sub(name, 1, 7) == 'writer:' then redis.call('HDEL', hash, name) end
+  end
+end
+`;
+
 /**
  * KEYS: entries, hash. ARGV: epoch, session, reset ('': none). Raises the epoch, begins a session, and bars those who
  * wrote beside the last one. A reset that was made
@@ -130,7 +139,7 @@ end
  * nothing.
  * @returns the hash, flat; or the higher epoch as a number
  */
-export const OPEN = `${FORGET}
+export const OPEN = `${FORGET}${BAR_BESIDES}
 local function placed(hash)
   for _, name in ipairs(redis.call('HKEYS', hash)) do
     if string.sub(name, 1, 4) == 'pos:' and string.sub(name, 5, 5) ~= '#' then return true end
@@ -144,9 +153,7 @@ if ARGV[3] ~= '' and not (redis.call('HGET', hash, 'reset') == ARGV[3] and place
   forget(hash)
   redis.call('HSET', hash, 'reset', ARGV[3])
 end
-for _, name in ipairs(redis.call('HKEYS', hash)) do
-  if string.sub(name, 1, 7) == 'writer:' then redis.call('HDEL', hash, name) end
-end
+bar_besides(hash)
 redis.call('HSET', hash, 'epoch', ARGV[1], 'session', ARGV[2], 'writer', ARGV[2] .. ':0')
 redis.call('PERSIST', hash)
 redis.call('PERSIST', KEYS[1])
@@ -179,10 +186,11 @@ return 1
  * has opened anew and read the positions that are set here.
  * @returns 1, or 0 where a higher epoch rules
  */
-export const PLACE = `${FORGET}
+export const PLACE = `${FORGET}${BAR_BESIDES}
 local hash = KEYS[1]
 if tonumber(redis.call('HGET', hash, 'epoch') or 0) > tonumber(ARGV[1]) then return 0 end
 forget(hash)
+bar_besides(hash)
 redis.call('HDEL', hash, 'writer', 'session')
 redis.call('HSET', hash, 'epoch', ARGV[1])
 for i = 2, #ARGV, 2 do redis.call('HSET', hash, ARGV[i], ARGV[i + 1]) end

@@ -94,6 +94,17 @@ export function besideConformance({ log, id, sinkOf, ids }: BesideContext): void
     expect((await log().totals(id())).events).toBe(bars.length);
   });
 
+  it('bars those who write beside by a place of their own epoch (trap 27)', async () => {
+    const { found } = await openSink(2);
+    const seat = { index: 1, session: found.session };
+    const { sink: beside } = await openSink(2, seat);
+    await beside.append(of('a/1', 1, 2), never);
+    await log().place(id(), 2, new Map([['a/1', 'at-1']]));
+    await fails(beside.append(of('a/1', 3, 4), never));
+    await fails(sinkOf(2, seat).open());
+    expect((await openSink(3)).found.positions.get('a/1')).toBe('at-1');
+  });
+
   it('bars the earlier one of an index by the later one, and nobody else', async () => {
     const { sink: lead, found } = await openSink(1);
     const seat = { index: 1, session: found.session };
