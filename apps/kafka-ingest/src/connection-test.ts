@@ -1,13 +1,14 @@
 import {
-  passes,
-  systemClock,
   type ConnectionReport,
   type ConnectionSettings,
+  failedTest,
   type Log,
   type Outbound,
+  passes,
+  systemClock,
 } from '@planasonix/core';
-import { KafkaCluster, kafkaSettings } from '@planasonix/kafka';
-import { brokerChecks, finding, versionCheck } from './preflight.js';
+import { KafkaCluster, kafkaSettings, toStreamError } from '@planasonix/kafka';
+import { brokerChecks, versionCheck } from './preflight.js';
 
 const quiet: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -39,8 +40,7 @@ export async function testConnection(
     const message = ok ? 'The connection works.' : checks.find(({ severity }) => severity === 'error')!.message;
     return { ok, latencyMs, serverVersion: null, message, checks };
   } catch (error) {
-    const found = finding(error, 'testing the connection');
-    return { ok: false, latencyMs: null, serverVersion: null, message: found.message, checks: [found] };
+    return failedTest(toStreamError(error, 'testing the connection'));
   } finally {
     signal.removeEventListener('abort', end);
     end();

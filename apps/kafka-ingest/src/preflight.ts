@@ -1,4 +1,4 @@
-import type { Check } from '@planasonix/core';
+import { type Check, findingOf } from '@planasonix/core';
 import { toStreamError, type KafkaCluster } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
 import type { SchemaSource } from './registry/schema-source.js';
@@ -21,10 +21,7 @@ const DENIED = 29;
 
 const info = (code: string, message: string): Check => ({ code, severity: 'info', message, fix: null });
 
-export const finding = (error: unknown, doing: string): Check => {
-  const { code, message, hint } = toStreamError(error, doing);
-  return { code, severity: 'error', message, fix: hint };
-};
+export const finding = (error: unknown, doing: string): Check => findingOf(toStreamError(error, doing));
 
 /** Fetches by topic id: what tells a topic that was made anew from the old one. */
 export async function versionCheck(cluster: KafkaCluster): Promise<Check> {

@@ -1,4 +1,4 @@
-import type { Clock, Lag } from '@planasonix/core';
+import { type Clock, type Lag, Waker } from '@planasonix/core';
 import { EVENT, HEADER_BYTES } from './decode/event-types.js';
 import { Packed } from './decode/packed.js';
 import { tableNames } from './decode/table-form.js';
@@ -8,7 +8,6 @@ import { fileNumber, type MySqlPosition } from './position.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
-import { Waker } from './waker.js';
 import { LogFeed } from './wire/log-feed.js';
 
 const isBefore = (a: LogPlace, b: LogPlace): boolean =>

@@ -1,9 +1,8 @@
-import type { ChangeBatch, Clock } from '@planasonix/core';
+import type { ChangeBatch, Clock, Waker } from '@planasonix/core';
 import { toStreamError } from './stream-error.js';
 import { encodePosition, type MySqlPosition } from './position.js';
 import type { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
-import type { Waker } from './waker.js';
 import type { LogFeed } from './wire/log-feed.js';
 
 /** What goes out at once at the most. */

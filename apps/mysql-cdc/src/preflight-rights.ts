@@ -1,4 +1,4 @@
-import type { Check } from '@planasonix/core';
+import { type Check, Waker } from '@planasonix/core';
 import { systemClock } from '@planasonix/core';
 import { quoteIdent, qualified } from './identifier.js';
 import { failed, info } from './finding.js';
@@ -7,7 +7,6 @@ import { lookingId } from './server-id.js';
 import { logEnd, type Server } from './server.js';
 import { toStreamError } from './stream-error.js';
 import type { SourceTable } from './tables.js';
-import { Waker } from './waker.js';
 import { LogFeed } from './wire/log-feed.js';
 
 export interface RightsInput extends PreflightDeps {

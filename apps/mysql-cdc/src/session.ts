@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
-import { StreamError, type ConnectionSettings, type Outbound } from '@planasonix/core';
+import { type ConnectionSettings, type DatabaseEndpoint, type Outbound, StreamError } from '@planasonix/core';
 import { createConnection, type Connection, type ConnectionOptions, type TypeCastField } from 'mysql2';
-import { endpointOf, tlsOf, type Endpoint } from './endpoint.js';
+import { endpointOf, tlsOf } from './endpoint.js';
 import { toStreamError } from './stream-error.js';
 
 const CONNECT_MS = 10_000;
@@ -120,7 +120,12 @@ export class Session {
   }
 }
 
-function options(to: Endpoint, socket: () => Socket, secure: boolean, session: SessionOptions): ConnectionOptions {
+function options(
+  to: DatabaseEndpoint,
+  socket: () => Socket,
+  secure: boolean,
+  session: SessionOptions,
+): ConnectionOptions {
   return {
     // The address that was judged is dialled; the name is what a certificate is checked against.
     ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
@@ -136,7 +141,7 @@ function options(to: Endpoint, socket: () => Socket, secure: boolean, session: S
   };
 }
 
-function dial(to: Endpoint, address: string, secure: boolean, session: SessionOptions): Promise<Connection> {
+function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: SessionOptions): Promise<Connection> {
   const socket = (): Socket => {
     const made = connect({ host: address, port: to.port, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
     made.setNoDelay(true);

@@ -1,14 +1,16 @@
 import {
-  CONNECTED,
-  StreamError,
   type ChangeBatch,
   type Check,
+  CONNECTED,
+  findingOf,
   type Lag,
   type Positions,
   type ReleaseReport,
   type SnapshotProgress,
   type Source,
   type SourceContext,
+  StreamError,
+  Waker,
 } from '@planasonix/core';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
@@ -26,7 +28,6 @@ import { Sessions } from './sessions.js';
 import { toStreamError } from './stream-error.js';
 import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
-import { Waker } from './waker.js';
 import { LogFeed } from './wire/log-feed.js';
 
 /** One stream's view of a MySQL or MariaDB server. Nothing is made there, so nothing has to be given back. */
@@ -63,8 +64,7 @@ export class MySqlSource implements Source {
       });
     } catch (error) {
       this.sessions.forget();
-      const { code, message, hint } = toStreamError(error, 'checking the source');
-      return [{ code, severity: 'error', message, fix: hint }];
+      return [findingOf(toStreamError(error, 'checking the source'))];
     }
   }
 

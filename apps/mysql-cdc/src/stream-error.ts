@@ -1,4 +1,4 @@
-import { StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
 
 type Verdict = readonly [code: StreamErrorCode, hint?: string];
 
@@ -32,28 +32,9 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
   1213: ['snapshot_failed'],
 };
 
-const NETWORK = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'EHOSTDOWN',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ERR_STREAM_DESTROYED',
-  'ERR_STREAM_WRITE_AFTER_END',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'ERR_SOCKET_CLOSED',
-  'PROTOCOL_CONNECTION_LOST',
-  'PROTOCOL_SEQUENCE_TIMEOUT',
-]);
-const TLS =
-  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO|HANDSHAKE_NO_SSL_SUPPORT|HANDSHAKE_SSL_ERROR)/;
+/** Of the driver. */
+const OVER = new Set(['PROTOCOL_CONNECTION_LOST', 'PROTOCOL_SEQUENCE_TIMEOUT']);
+const HANDSHAKE = /^HANDSHAKE_(NO_SSL_SUPPORT|SSL_ERROR)/;
 const LOGIN = /^(AUTH_SWITCH_PLUGIN_ERROR|MYSQL_CLEAR_PASSWORD_NOT_ENABLED)$/;
 
 /** 1236 is all that a server says of its log; the rest is in its text, in English always. */
@@ -75,8 +56,8 @@ function judge(error: object): Verdict | null {
   if (errno === 1053 || errno === 1927 || errno === 4031 || errno === 1317 || errno === 1159)
     return ['source_unreachable'];
   if (typeof code !== 'string') return null;
-  if (NETWORK.has(code)) return ['source_unreachable'];
-  if (TLS.test(code)) return ['tls_failed'];
+  const ofSocket = OVER.has(code) ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
+  if (ofSocket !== null) return [ofSocket];
   return LOGIN.test(code) ? ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'] : null;
 }
 

@@ -1,4 +1,11 @@
-import { passes, type Check, type ConnectionReport, type ConnectionSettings, type Outbound } from '@planasonix/core';
+import {
+  type Check,
+  type ConnectionReport,
+  type ConnectionSettings,
+  failedTest,
+  type Outbound,
+  passes,
+} from '@planasonix/core';
 import type { Client } from 'pg';
 import { checkVersion, replicationCheck, serverFacts, walLevelCheck } from './preflight-server.js';
 import { openSession, toStreamError } from './session.js';
@@ -76,9 +83,7 @@ export async function testConnection(
       checks,
     };
   } catch (error) {
-    const { code, message, hint } = toStreamError(error, 'testing the connection');
-    const checks: Check[] = [{ code, severity: 'error', message, fix: hint }];
-    return { ok: false, latencyMs: null, serverVersion: null, message, checks };
+    return failedTest(toStreamError(error, 'testing the connection'));
   } finally {
     client?.end().catch(() => undefined);
   }

@@ -1,7 +1,7 @@
+import { Waker } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { Flow } from './flow.js';
 import type { RowWork } from './row-work.js';
-import { Waker } from './waker.js';
 import type { WalReader } from './wal-reader.js';
 
 const POSITION = { phase: 'stream', slot: 's', attempt: 1, system_id: '1', timeline: 1, lsn: '0/0' } as const;

@@ -1,9 +1,8 @@
-import type { ChangeBatch } from '@planasonix/core';
+import type { ChangeBatch, Waker } from '@planasonix/core';
 import { lsnText } from './decode/index.js';
 import { encodePosition, type PgPosition } from './position.js';
 import type { RowWork } from './row-work.js';
 import type { WalReader } from './wal-reader.js';
-import type { Waker } from './waker.js';
 
 /** How often the server is asked, or the WAL moved on, for rows that wait for the stream. */
 const NUDGE_MS = 50;

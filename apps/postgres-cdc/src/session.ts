@@ -1,25 +1,18 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { StreamError, type ConnectionSettings, type Outbound } from '@planasonix/core';
+import {
+  type ConnectionSettings,
+  databaseEndpoint,
+  type DatabaseEndpoint,
+  type Outbound,
+  StreamError,
+} from '@planasonix/core';
 import pg, { type Client, type ClientConfig } from 'pg';
 import { toStreamError } from './stream-error.js';
 
 export { toStreamError } from './stream-error.js';
 
-const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
-type SslMode = (typeof SSL_MODES)[number];
-
-interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly user: string;
-  readonly password: string;
-  readonly sslMode: SslMode;
-  readonly sslRootCert: string | null;
-  readonly sslCert: string | null;
-  readonly sslKey: string | null;
-}
+type Endpoint = DatabaseEndpoint & { readonly database: string };
 
 export interface SessionOptions {
   /** Speaks the replication protocol, within the database. */
@@ -58,23 +51,10 @@ const tookTls = new WeakMap<ConnectionSettings, boolean>();
 /** The wire's text, for every type: parsing loses microseconds, digits and infinities (trap 15). */
 const types = { getTypeParser: () => (value: string) => value };
 
-function endpoint({ config }: ConnectionSettings): Endpoint {
-  const value = (key: string): unknown => config[key] ?? config[key.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`)];
-  const text = (key: string): string => {
-    const found = value(key);
-    if (typeof found === 'string' && found !== '') return found;
-    throw new StreamError('config_invalid', `The connection has no ${key}.`, { hint: 'Correct the connection.' });
-  };
-  const optional = (key: string): string | null => (value(key) ? text(key) : null);
-  const sslMode = SSL_MODES.find((mode) => mode === (value('sslMode') ?? 'prefer'));
-  const port = Number(value('port') ?? 5432);
-  if (sslMode === undefined || !Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new StreamError('config_invalid', `The connection has no proper ${sslMode ? 'port' : 'sslMode'}.`);
-  return {
-    ...{ host: text('host'), port, database: text('database'), user: text('user'), sslMode },
-    ...{ password: optional('password') ?? '', sslRootCert: optional('sslRootCert') },
-    ...{ sslCert: optional('sslCert'), sslKey: optional('sslKey') },
-  };
+function endpoint(connection: ConnectionSettings): Endpoint {
+  const { database, ...to } = databaseEndpoint(connection, 5432);
+  if (database !== null) return { ...to, database };
+  throw new StreamError('config_invalid', 'The connection has no database.', { hint: 'Correct the connection.' });
 }
 
 /** As libpq does it: `require` with an authority at hand checks against it, as `verify-ca`. */

@@ -1,15 +1,17 @@
 import {
-  CONNECTED,
   type ChangeBatch,
   type Check,
+  CONNECTED,
+  findingOf,
   type Lag,
   type Position,
   type Positions,
   type ReleaseReport,
-  type SnapshotProgress,
   type SnapshotOrder,
+  type SnapshotProgress,
   type Source,
   type SourceContext,
+  Waker,
 } from '@planasonix/core';
 import type { Client } from 'pg';
 import { checkOrder } from './check-order.js';
@@ -32,7 +34,6 @@ import { settlePosition } from './settle-position.js';
 import { serverOf, identify, slotState } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
-import { Waker } from './waker.js';
 import { WalReader } from './wal-reader.js';
 
 /** So long the snapshot of a new slot is kept at the most. */
@@ -95,8 +96,7 @@ export class PostgresSource implements Source {
         givenUp: this.context.onLostPosition !== null,
       });
     } catch (error) {
-      const { code, message, hint } = toStreamError(error, 'checking the source');
-      return [{ code, severity: 'error', message, fix: hint }];
+      return [findingOf(toStreamError(error, 'checking the source'))];
     }
   }
 
@@ -126,8 +126,7 @@ export class PostgresSource implements Source {
     try {
       return await checkOrder(await this.sessions.control(), this.config, order);
     } catch (error) {
-      const { code, message, hint } = toStreamError(error, 'checking the order');
-      return [{ code, severity: 'error', message, fix: hint }];
+      return [findingOf(toStreamError(error, 'checking the order'))];
     }
   }
 

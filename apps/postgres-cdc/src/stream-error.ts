@@ -1,4 +1,4 @@
-import { StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
 
 /** What the driver and the server put on their errors. */
 interface Fault {
@@ -27,26 +27,6 @@ const STATES: Readonly<Record<string, Verdict>> = {
   // Only a pooler refuses what the driver says at the start.
   '08P01': ['config_invalid', POOLER],
 };
-
-const NETWORK = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'EHOSTDOWN',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ERR_STREAM_DESTROYED',
-  'ERR_STREAM_WRITE_AFTER_END',
-  'ERR_SOCKET_CLOSED',
-]);
-const TLS =
-  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
 
 /** Texts of the driver, which has no codes for these, in English always. */
 const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
@@ -82,8 +62,9 @@ function judge(fault: Fault, doing: string): Verdict | null {
   const { code, message } = fault;
   const named = STATES[code] ?? byContext(fault, doing);
   if (named) return named;
-  if (NETWORK.has(code) || /^(08|57P)...?$/.test(code)) return ['source_unreachable'];
-  if (TLS.test(code)) return ['tls_failed'];
+  if (/^(08|57P)...?$/.test(code)) return ['source_unreachable'];
+  const ofSocket = socketFailure(code);
+  if (ofSocket !== null) return [ofSocket];
   return TEXTS.find(([text]) => text.test(message))?.[1] ?? null;
 }
 

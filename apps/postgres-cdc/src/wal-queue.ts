@@ -1,6 +1,5 @@
-import type { ChangeEvent } from '@planasonix/core';
+import { type ChangeEvent, Waker } from '@planasonix/core';
 import type { StreamDecoder } from './decode/index.js';
-import { Waker } from './waker.js';
 
 /** What goes out at once at the most. */
 const EVENTS = 1000;

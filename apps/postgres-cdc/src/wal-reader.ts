@@ -1,11 +1,10 @@
-import { StreamError, type Clock, type Lag } from '@planasonix/core';
+import { type Clock, type Lag, StreamError, type Waker } from '@planasonix/core';
 import type { ClientConfig } from 'pg';
 import { Acker, statusInterval } from './acker.js';
 import { StreamDecoder, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { ServerIdentity } from './position.js';
 import { WalConnection } from './wal-connection.js';
 import { WalQueue, type WalBatch } from './wal-queue.js';
-import type { Waker } from './waker.js';
 
 /** A server that says nothing for this long, though it was asked, is gone: a dead network is noticed within 60 s. */
 const SILENCE_MS = 45_000;

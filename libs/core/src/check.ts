@@ -1,3 +1,5 @@
+import type { StreamError } from './errors.js';
+
 /** A finding of a preflight: what is so, how bad it is, and the exact thing that mends it. */
 export interface Check {
   /** Stable, from the catalogue in `errors.ts` where the finding would stop the stream. */
@@ -20,3 +22,13 @@ export interface ConnectionReport {
 }
 
 export const passes = (checks: readonly Check[]): boolean => checks.every((check) => check.severity !== 'error');
+
+/** A failure as a finding. */
+export const findingOf = ({ code, message, hint }: StreamError): Check => ({
+  ...{ code, severity: 'error', message, fix: hint },
+});
+
+/** Of a test that this failure ended. */
+export const failedTest = (failure: StreamError): ConnectionReport => ({
+  ...{ ok: false, latencyMs: null, serverVersion: null, message: failure.message, checks: [findingOf(failure)] },
+});

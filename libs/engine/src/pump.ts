@@ -1,14 +1,14 @@
 import {
-  ROW_EVENT_TYPES,
   type Appended,
+  Bell,
   type ChangeBatch,
   type Position,
   type Positions,
+  ROW_EVENT_TYPES,
   type Sink,
   type Source,
 } from '@planasonix/core';
 import { Batcher, type BatchLimits, type Group } from './batcher.js';
-import { Bell } from './bell.js';
 import { lapsed, Settler, type SettlerDeps } from './settler.js';
 
 export interface PumpLimits extends BatchLimits {

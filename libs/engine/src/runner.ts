@@ -1,4 +1,5 @@
 import {
+  Bell,
   type CounterReport,
   type Held,
   type HelperRow,
@@ -10,7 +11,6 @@ import {
 import { Attempt } from './attempt.js';
 import { Attempts } from './attempts.js';
 import { backoffMs } from './backoff.js';
-import { Bell } from './bell.js';
 import { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
 import { lastError, verdict, type Failure } from './failure.js';
@@ -68,12 +68,8 @@ export class StreamRunner {
   constructor(private readonly deps: RunnerDeps) {
     const { spec } = deps;
     this.#held = { streamId: spec.id, epoch: spec.epoch };
-    this.#want = {
-      generation: spec.generation,
-      desired: spec.desired,
-      ordersRevision: 0,
-      configRevision: spec.configRevision,
-    };
+    const { generation, desired, configRevision } = spec;
+    this.#want = { generation, desired, configRevision, ordersRevision: 0 };
     this.#claimed = spec;
     this.#configRevision = spec.configRevision;
     this.#owned = spec.owned;
@@ -233,6 +229,7 @@ export class StreamRunner {
     const spec = this.#claimed ?? (await this.#row.read());
     this.#claimed = null;
     if (!spec) return this.#later(REPORT_RETRY_MS);
+    const { generation, desired } = this.#want;
     this.#connectedOnce &&= spec.configRevision === this.#configRevision;
     this.#configRevision = spec.configRevision;
     this.#attempts.begin(
@@ -240,12 +237,8 @@ export class StreamRunner {
         new Attempt({
           engine,
           spec: {
-            ...spec,
-            epoch: this.#held.epoch,
-            owned: this.#owned,
-            onLostPosition: this.#onLost,
-            generation: this.#want.generation,
-            desired: this.#want.desired,
+            ...{ ...spec, epoch: this.#held.epoch, generation, desired },
+            ...{ owned: this.#owned, onLostPosition: this.#onLost },
           },
           held: this.#held,
           share,

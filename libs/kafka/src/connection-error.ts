@@ -1,4 +1,4 @@
-import { STREAM_ERRORS, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, STREAM_ERRORS, StreamError, type StreamErrorCode } from '@planasonix/core';
 
 /** An answer of a broker that is not success. Codes are those of the protocol. */
 export class KafkaError extends Error {
@@ -52,10 +52,6 @@ const KAFKA_CODES: Readonly<Record<number, string>> = {
 export const MOVED: ReadonlySet<number> = new Set([5, 6, 7, 9, 13, 14, 15, 16, 56, 74, 75, 78]);
 
 const DENIED: ReadonlySet<number> = new Set([29, 30, 31, 53]);
-const NETWORK =
-  /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN|ERR_STREAM|ERR_SOCKET)|source_unreachable/;
-const TLS =
-  /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|EPROTO)/;
 /** Of kafkajs; it has no codes for these. All are about the connection. */
 const OUTAGES = /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|BrokerNotFound|NoBrokerAvailable|LockTimeout)/;
 
@@ -82,8 +78,8 @@ function codeOf(error: object): StreamErrorCode | null {
   }
   if (typeof code === 'string') {
     if (code in STREAM_ERRORS) return code as StreamErrorCode;
-    if (TLS.test(code)) return 'tls_failed';
-    if (NETWORK.test(code)) return 'source_unreachable';
+    const ofSocket = socketFailure(code);
+    if (ofSocket !== null) return ofSocket;
   }
   if (name.startsWith('KafkaJSSASLAuthentication')) return 'auth_failed';
   return OUTAGES.test(name) ? 'source_unreachable' : null;

@@ -1,12 +1,13 @@
 import {
-  passes,
-  StreamError,
   type Check,
   type ConnectionReport,
   type ConnectionSettings,
+  findingOf,
+  passes,
   type Position,
   type ReleaseReport,
   type SnapshotOrder,
+  StreamError,
 } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
@@ -149,6 +150,5 @@ export class Answers {
 /** A config of which no source can be made is a finding like others; whatever else went wrong is none. */
 function aboutConfig(error: unknown): readonly Check[] {
   if (!(error instanceof StreamError) || !CONFIG_FINDINGS.has(error.code)) throw error;
-  const { code, message, hint } = error;
-  return [{ code, severity: 'error', message, fix: hint }];
+  return [findingOf(error)];
 }

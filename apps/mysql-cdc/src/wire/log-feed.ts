@@ -1,6 +1,5 @@
-import { StreamError, type Clock } from '@planasonix/core';
+import { type Clock, StreamError, type Waker } from '@planasonix/core';
 import type { Session } from '../session.js';
-import type { Waker } from '../waker.js';
 import { dump, register, type DumpOptions } from './dump-command.js';
 
 /** How often an idle server says that it is there; and how long it may say nothing at all. */

@@ -1,11 +1,10 @@
-import { systemClock, type ChangeEvent, type Clock, type ConnectionSettings } from '@planasonix/core';
+import { type ChangeEvent, type Clock, type ConnectionSettings, systemClock, Waker } from '@planasonix/core';
 import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { parseConfig } from '../config.js';
 import { TypeCatalog, type GateSlot, type WrittenChange } from '../decode/index.js';
 import { endSession } from '../end-session.js';
 import { openSession } from '../session.js';
-import { Waker } from '../waker.js';
 import { RowFeed } from './row-feed.js';
 import type { RowTask } from './row-task.js';
 

@@ -1,4 +1,4 @@
-import { type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
+import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
@@ -34,7 +34,7 @@ export class RowFeed {
   private readonly beginning = new Set<RowTask>();
   private readonly sifts: Sifts;
   private stopped = false;
-  private bell: (() => void)[] = [];
+  private readonly bell = new Bell();
   private failure: { readonly error: unknown } | null = null;
   /** The stream stands still, by wish of `wantsStillness`. */
   private still = false;
@@ -347,13 +347,11 @@ export class RowFeed {
   }
 
   private ring(): void {
-    const waiters = this.bell;
-    this.bell = [];
-    for (const wake of waiters) wake();
+    this.bell.ring();
     this.deps.waker.stir();
   }
 
   private wait(): Promise<void> {
-    return new Promise((resolve) => this.bell.push(resolve));
+    return this.bell.wait();
   }
 }

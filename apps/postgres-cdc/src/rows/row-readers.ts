@@ -1,7 +1,6 @@
-import type { Clock } from '@planasonix/core';
+import type { Clock, Waker } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
-import type { Waker } from '../waker.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';

@@ -1,14 +1,14 @@
 import {
-  CONNECTED,
+  Bell,
   type ChangeBatch,
   type ChangeEvent,
   type Check,
+  CONNECTED,
   type Lag,
   type Positions,
   type SnapshotProgress,
   type Source,
 } from '@planasonix/core';
-import { Bell } from '../bell.js';
 
 const order = (n: number) => String(n).padStart(8, '0');
 

@@ -1,13 +1,13 @@
 import {
-  CONNECTED,
-  isIn,
+  Bell,
   type ChangeBatch,
   type ChangeEvent,
+  CONNECTED,
   type CounterReport,
+  isIn,
   type Share,
   type Source,
 } from '@planasonix/core';
-import { Bell } from '../bell.js';
 import { WorkerHost } from '../host.js';
 import { FakeLedger } from './fake-ledger.js';
 import { FakeLog } from './fake-log.js';

@@ -1,12 +1,13 @@
 import {
-  StreamError,
   type Check,
   type EventLog,
+  findingOf,
   type LogEntry,
   type LogTotals,
   type Positions,
   type Seat,
   type Sink,
+  StreamError,
 } from '@planasonix/core';
 import { sweepJournals } from './journal-sweep.js';
 import { Journal, type JournalChange, type JournalState, type Mark } from './journal.js';
@@ -116,8 +117,7 @@ export class KafkaLog implements EventLog {
     try {
       return await this.#run((reached) => preflight(this.output, reached));
     } catch (error) {
-      const { code, message, hint } = logFailure(error);
-      return [{ code, severity: 'error', message, fix: hint }];
+      return [findingOf(logFailure(error))];
     }
   }
 
