@@ -29,6 +29,7 @@ const shared = {
 };
 
 module.exports = {
+  testSequencer: '<rootDir>/test/sequencer.cjs',
   projects: [
     {
       ...shared,

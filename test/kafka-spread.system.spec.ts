@@ -1,10 +1,11 @@
-import { eventually, kcat, startKafka, startPostgres, startRedis, type Kafka } from '@planasonix/testing';
+import { eventually, kcat, type Kafka } from '@planasonix/testing';
 import type { Redis } from 'ioredis';
-import { Kafka as Client, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
+import type { Admin, Producer } from 'kafkajs';
 import type { Client as StoreClient } from 'pg';
 import { readLog } from './log.js';
+import { addKafka, startProduct, type Product } from './product.js';
 import { makePipeline, start, status } from './shop.js';
-import { startStack, type Stack } from './stack.js';
+import type { Stack } from './stack.js';
 
 jest.setTimeout(300_000);
 
@@ -40,33 +41,19 @@ describe('partitions of one topic, read by as many workers as run', () => {
   let streams: Under[];
   let writing = true;
   let writer: Promise<void>;
-  const ends: (() => Promise<unknown>)[] = [];
+  let connectionId: string;
+  let product: Product;
 
   beforeAll(async () => {
-    const [broker, postgres, redisServer] = await Promise.all([startKafka(), startPostgres(), startRedis()]);
-    ends.push(
-      () => broker.stop(),
-      () => postgres.stop('immediate'),
-      () => redisServer.stop(),
-    );
-    kafka = broker;
-    redis = redisServer.client();
-    store = await postgres.connect();
-    const client = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING });
-    admin = client.admin();
-    producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true });
-    await Promise.all([admin.connect(), producer.connect()]);
-    ends.unshift(() => Promise.all([admin.disconnect(), producer.disconnect()]));
-    stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env: { WORKERS: '2' } });
-    ends.unshift(() => stack.stop());
+    product = await startProduct();
+    ({ stack, redis, store } = product);
+    ({ kafka, admin, producer, connectionId } = await addKafka(product));
     await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: PARTITIONS }] });
     writer = write();
-    ends.unshift(() => ((writing = false), writer));
+    product.endBefore(() => ((writing = false), writer));
     streams = await makeStreams();
   });
-  afterAll(async () => {
-    for (const end of ends) await end();
-  });
+  afterAll(() => product?.end());
 
   async function write(): Promise<void> {
     for (let n = 0; writing; n++) {
@@ -82,8 +69,6 @@ describe('partitions of one topic, read by as many workers as run', () => {
   }
 
   async function makeStreams(): Promise<Under[]> {
-    const config = { brokers: kafka.brokers };
-    const { id: connectionId } = await stack.api('POST', '/api/connections', { name: 'kafka', type: 'kafka', config });
     const createTopics = { partitions: 3, replicationFactor: 1 };
     const output = { type: 'kafka', connectionId, topic: 'log.{stream}', createTopics };
     const pipelines = [await makePipeline(stack), await makePipeline(stack, 'kafka', output)];

@@ -1,10 +1,11 @@
-import { eventually, startKafka, startPostgres, startRedis, type Kafka } from '@planasonix/testing';
+import { eventually, type Kafka } from '@planasonix/testing';
 import type { Redis } from 'ioredis';
-import { Kafka as Client, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
+import type { Admin, Producer } from 'kafkajs';
 import type { Client as StoreClient } from 'pg';
 import { readLog, repeatedIds, type LogEvent } from './log.js';
+import { addKafka, startProduct, type Product } from './product.js';
 import { makePipeline, start, until } from './shop.js';
-import { startStack, type Stack } from './stack.js';
+import type { Stack } from './stack.js';
 
 jest.setTimeout(300_000);
 
@@ -26,36 +27,15 @@ describe('Kafka topics into the log, from outside', () => {
   let producer: Producer;
   let connectionId: string;
   let pipelineId: string;
-  const ends: (() => Promise<unknown>)[] = [];
+  let product: Product;
 
   beforeAll(async () => {
-    const [broker, postgres, redisServer] = await Promise.all([startKafka(), startPostgres(), startRedis()]);
-    ends.push(
-      () => broker.stop(),
-      () => postgres.stop('immediate'),
-      () => redisServer.stop(),
-    );
-    kafka = broker;
-    redis = redisServer.client();
-    store = await postgres.connect();
-    const client = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING });
-    admin = client.admin();
-    producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner, idempotent: true });
-    await Promise.all([admin.connect(), producer.connect()]);
-    ends.unshift(() => Promise.all([admin.disconnect(), producer.disconnect()]));
-    stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env: { WORKERS: '2' } });
-    ends.unshift(() => stack.stop());
+    product = await startProduct();
+    ({ stack, redis, store } = product);
+    ({ kafka, admin, producer, connectionId } = await addKafka(product));
     pipelineId = await makePipeline(stack);
-    const made = await stack.api('POST', '/api/connections', {
-      name: 'kafka',
-      type: 'kafka',
-      config: { brokers: kafka.brokers },
-    });
-    connectionId = made.id;
   });
-  afterAll(async () => {
-    for (const end of ends) await end();
-  });
+  afterAll(() => product?.end());
 
   async function stream(name: string, config: object): Promise<string> {
     const body = { name, sourceType: 'kafka', connectionId, pipelineId, config };

@@ -1,10 +1,11 @@
-import { eventually, startMariaDb, startPostgres, startRedis, type Mysqld } from '@planasonix/testing';
+import { eventually, startMariaDb, type Mysqld } from '@planasonix/testing';
 import type { Redis } from 'ioredis';
 import { createConnection, type Connection } from 'mysql2/promise';
 import type { Client as StoreClient } from 'pg';
 import { fold, readLog, repeatedIds } from './log.js';
+import { startProduct, type Product } from './product.js';
 import { makePipeline, start, until } from './shop.js';
-import { startStack, type Stack } from './stack.js';
+import type { Stack } from './stack.js';
 
 jest.setTimeout(180_000);
 
@@ -16,7 +17,7 @@ describe('MariaDB into the log, from outside', () => {
   let store: StoreClient;
   let connectionId: string;
   let pipelineId: string;
-  const ends: (() => Promise<unknown>)[] = [];
+  let product: Product;
 
   const dial = () => {
     const { host, port, user, password } = source;
@@ -24,32 +25,23 @@ describe('MariaDB into the log, from outside', () => {
   };
 
   beforeAll(async () => {
-    const [mariadb, postgres, redisServer] = await Promise.all([startMariaDb(), startPostgres(), startRedis()]);
-    ends.push(
-      () => mariadb.stop(),
-      () => postgres.stop('immediate'),
-      () => redisServer.stop(),
-    );
-    source = mariadb;
-    redis = redisServer.client();
-    store = await postgres.connect();
+    product = await startProduct();
+    ({ stack, redis, store } = product);
+    source = await startMariaDb();
+    product.endAfter(() => source.stop());
     db = await dial();
     await db.query(`CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
       CREATE TABLE orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, customer VARCHAR(40), total DECIMAL(12,2), state ENUM('new','paid','sent') DEFAULT 'new', placed DATETIME(6) DEFAULT NOW(6));
       CREATE TABLE items (order_id BIGINT UNSIGNED, line INT, sku CHAR(8), n INT, PRIMARY KEY (order_id, line))`);
     for (let i = 0; i < 200; i++) await order();
-    ends.unshift(() => db.end());
-    stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env: { WORKERS: '2' } });
-    ends.unshift(() => stack.stop());
+    product.endBefore(() => db.end());
     pipelineId = await makePipeline(stack);
     const { host, port, user, password } = source;
     const config = { host, port, user, password, sslMode: 'prefer' };
     const made = await stack.api('POST', '/api/connections', { name: 'shop', type: 'mariadb', config });
     connectionId = made.id;
   });
-  afterAll(async () => {
-    for (const end of ends) await end();
-  });
+  afterAll(() => product?.end());
 
   const redial = async (): Promise<boolean> => {
     db.destroy();

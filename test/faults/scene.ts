@@ -276,11 +276,14 @@ export class Scene implements Servers {
       eventually(`a process ends at ${step}:${count}`, () => !existsSync(this.#crashFile), {
         timeoutMs: 40_000,
         everyMs: 10,
-      }).then(() => (this.options.hasty === true ? this.endDeadLeases() : undefined));
+      }).then(() => (this.options.hasty === true ? this.endWhatIsDead() : undefined));
   }
 
-  /** Leases whose worker is dead run out now instead of in 9 s. */
-  private async endDeadLeases(): Promise<void> {
+  /** Leases whose worker is dead run out now instead of in 9 s, and a delete that was cut short instead of in a minute. */
+  private async endWhatIsDead(): Promise<void> {
+    await this.storeQuery(
+      "UPDATE streams SET deleting_at = clock_timestamp() - interval '1 minute' WHERE deleting_at IS NOT NULL",
+    );
     const held = await this.storeQuery<{ id: string; owner: string }>(
       'SELECT id, lease_owner AS owner FROM streams WHERE lease_owner IS NOT NULL',
     );

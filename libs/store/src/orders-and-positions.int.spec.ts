@@ -1,45 +1,24 @@
-import type { Log } from '@planasonix/core';
-import { startPostgres } from '@planasonix/testing';
 import { DataSource } from 'typeorm';
-import {
-  MOST_OPEN_ORDERS,
-  openStore,
-  PgStreamLedger,
-  PipelineStore,
-  PositionStore,
-  SecretBox,
-  SnapshotOrderStore,
-  StreamCommands,
-  StreamStore,
-  visiblePosition,
-  WorkspaceStore,
-  type Actor,
-} from './index.js';
+import { MOST_OPEN_ORDERS, PositionStore, SnapshotOrderStore, visiblePosition, type Actor } from './index.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
+import { StoreUnderTest } from './store-under-test.js';
 
 jest.setTimeout(60_000);
 
-const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
 describe('orders and positions in the store', () => {
-  let server: Awaited<ReturnType<typeof startPostgres>>;
-  let store: DataSource;
+  let under: StoreUnderTest;
+  let { store, streams, commands, ledger } = {} as StoreUnderTest;
   let actor: Actor;
   let stranger: Actor;
   let orders: SnapshotOrderStore;
   let positions: PositionStore;
-  let commands: StreamCommands;
-  let ledger: PgStreamLedger;
-  let n = 0;
-  const box = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
   const wish = { tables: ['public.t'], where: 'id > 7' };
 
-  beforeAll(async () => {
-    server = await startPostgres();
-    // A database of the version before, with a stream that runs.
+  /** A database of the version before, with a stream that runs. */
+  async function versionBefore(url: string): Promise<void> {
     const before = await new DataSource({
       type: 'postgres',
-      url: server.url(),
+      url,
       migrations: [Initial1763900000000],
     }).initialize();
     await before.runMigrations();
@@ -50,40 +29,21 @@ describe('orders and positions in the store', () => {
        VALUES ('str_old', 'ws_old', 's', 'postgres_cdc', 'pl_old', '{}', 'running', 'running', 3)`,
     );
     await before.destroy();
-    store = await openStore(server.url(), { log: quiet });
+  }
+
+  beforeAll(async () => {
+    under = await StoreUnderTest.start(versionBefore);
+    ({ store, streams, commands, ledger } = under);
     orders = new SnapshotOrderStore(store);
     positions = new PositionStore(store);
-    commands = new StreamCommands(store);
-    ledger = new PgStreamLedger(store, box);
-    const workspaces = new WorkspaceStore(store);
-    const of = async (name: string): Promise<Actor> => ({
-      workspaceId: (await workspaces.create(name)).id,
-      keyId: null,
-      address: null,
-      requestId: null,
-    });
-    [actor, stranger] = [await of('w'), await of('x')];
+    [actor, stranger] = [await under.actor('w'), await under.actor('x')];
   });
-  afterAll(async () => {
-    await store?.destroy();
-    await server?.stop('immediate');
-  });
+  afterAll(() => under?.stop());
 
   async function makeStream(started = true) {
-    const pipeline = await new PipelineStore(store).create(actor, {
-      name: `p${++n}`,
-      output: { type: 'redis_stream' },
-    });
-    const stream = await new StreamStore(store, box).create(actor, {
-      name: `s${n}`,
-      sourceType: 'postgres_cdc',
-      pipelineId: pipeline.id,
-      connectionId: null,
-      config: {},
-      secrets: null,
-    });
-    if (started) await commands.accept(actor, stream.id, 'start');
-    return stream.id;
+    const { id } = await under.makeStream(actor);
+    if (started) await commands.accept(actor, id, 'start');
+    return id;
   }
   async function makeOrder(id: string): Promise<string> {
     const placed = await orders.place(actor, id, wish);
@@ -99,7 +59,7 @@ describe('orders and positions in the store', () => {
     const { generation } = (await commands.view(id))!;
     const lastError = status === 'error' ? { code, message: 'm', hint: null, occurred_at: 'now' } : null;
     await ledger.report(held, { status, lastError, releaseLease: true }, generation);
-    const seen = (await new StreamStore(store, box).get(actor.workspaceId, id))!;
+    const seen = (await streams.get(actor.workspaceId, id))!;
     return { id, held, seen };
   }
   const to = new Map([['', '{"at":4}'], ['#notes', '1']]); // prettier-ignore
@@ -226,7 +186,7 @@ describe('orders and positions in the store', () => {
 
   it('is refused while somebody reads, and when the stream has moved on since it was looked at', async () => {
     const running = await makeStream();
-    const seen = (await new StreamStore(store, box).get(actor.workspaceId, running))!;
+    const seen = (await streams.get(actor.workspaceId, running))!;
     expect(await positions.begin(actor, running, seen, to)).toEqual({ kind: 'active' });
     const rested = await makeRested();
     expect(await positions.begin(stranger, rested.id, rested.seen, to)).toEqual({ kind: 'missing' });

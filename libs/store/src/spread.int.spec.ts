@@ -1,53 +1,28 @@
-import { systemClock, type Held, type HelperReport, type Log } from '@planasonix/core';
-import { startPostgres } from '@planasonix/testing';
-import type { DataSource } from 'typeorm';
-import {
-  openStore,
-  PgSpreadLedger,
-  PgStreamLedger,
-  PipelineStore,
-  SecretBox,
-  StreamCommands,
-  StreamStore,
-  WorkspaceStore,
-  type Actor,
-} from './index.js';
+import { systemClock, type Held, type HelperReport } from '@planasonix/core';
+import { PgSpreadLedger, type Actor } from './index.js';
+import { StoreUnderTest } from './store-under-test.js';
 
 jest.setTimeout(60_000);
 
-const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
 describe('who helps with a stream', () => {
-  let server: Awaited<ReturnType<typeof startPostgres>>;
-  let store: DataSource;
+  let under: StoreUnderTest;
   let actor: Actor;
-  let commands: StreamCommands;
-  let ledger: PgStreamLedger;
+  let { store, commands, ledger } = {} as StoreUnderTest;
   let spread: PgSpreadLedger;
   let id: string;
   let lead: Held;
   let n = 0;
 
   beforeAll(async () => {
-    server = await startPostgres();
-    store = await openStore(server.url(), { log: quiet });
-    const workspaceId = (await new WorkspaceStore(store).create('w')).id;
-    actor = { workspaceId, keyId: null, address: null, requestId: null };
-    commands = new StreamCommands(store);
-    ledger = new PgStreamLedger(store, new SecretBox(Buffer.alloc(32, 1).toString('base64')));
+    under = await StoreUnderTest.start();
+    ({ store, commands, ledger } = under);
+    actor = await under.actor();
     spread = new PgSpreadLedger(store);
   });
-  afterAll(async () => {
-    await store?.destroy();
-    await server?.stop('immediate');
-  });
+  afterAll(() => under?.stop());
   /** One that runs, led by `lead`, and could be read by three. */
   beforeEach(async () => {
-    const name = `n${++n}`;
-    const box = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
-    const pipeline = await new PipelineStore(store).create(actor, { name, output: { type: 'redis_stream' } });
-    const of = { sourceType: `kafka${n}`, pipelineId: pipeline.id, connectionId: null };
-    ({ id } = await new StreamStore(store, box).create(actor, { name, ...of, config: {}, secrets: null }));
+    ({ id } = await under.makeStream(actor, { sourceType: `kafka${++n}` }));
     await commands.accept(actor, id, 'start');
     lead = { streamId: id, epoch: (await ledger.claim('lead', id))!.epoch };
     await ledger.report(lead, { status: 'running', shares: 3 }, 1);

@@ -1,9 +1,8 @@
-import { systemClock, type Log } from '@planasonix/core';
-import { eventually, startPostgres, startProxy } from '@planasonix/testing';
+import { systemClock } from '@planasonix/core';
+import { eventually, startProxy } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
 import {
   ApiKeyStore,
-  ConnectionStore,
   IdempotencyStore,
   InUse,
   isStoreDown,
@@ -11,79 +10,39 @@ import {
   openStore,
   OutboxStore,
   PgStreamLedger,
-  PipelineStore,
   SecretBox,
   splitSecrets,
-  StreamCommands,
-  StreamStore,
   WorkspaceStore,
   type Actor,
 } from './index.js';
+import { KEY, quiet, StoreUnderTest } from './store-under-test.js';
 
 jest.setTimeout(60_000);
 
-const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const KEY = Buffer.alloc(32, 1).toString('base64');
 const schema = {
   type: 'object',
   properties: { password: { type: 'string', writeOnly: true }, host: { type: 'string' } },
 };
 
 describe('the store', () => {
-  let server: Awaited<ReturnType<typeof startPostgres>>;
-  let store: DataSource;
+  let under: StoreUnderTest;
   let actor: Actor;
-  let streams: StreamStore;
-  let commands: StreamCommands;
-  let ledger: PgStreamLedger;
-  let connections: ConnectionStore;
-  let pipelines: PipelineStore;
-  const box = new SecretBox(KEY);
-  let n = 0;
+  let { server, store, box, commands, ledger, pipelines, connections } = {} as StoreUnderTest;
 
   beforeAll(async () => {
-    server = await startPostgres();
     // Two apps that boot at once on an empty database.
-    const [first, second] = await Promise.all([
-      openStore(server.url(), { log: quiet }),
-      openStore(server.url(), { log: quiet }),
-    ]);
-    await second.destroy();
-    store = first;
-    streams = new StreamStore(store, box);
-    commands = new StreamCommands(store);
-    ledger = new PgStreamLedger(store, box);
-    connections = new ConnectionStore(store, box);
-    pipelines = new PipelineStore(store);
-    actor = {
-      workspaceId: (await new WorkspaceStore(store).create('w')).id,
-      keyId: null,
-      address: null,
-      requestId: null,
-    };
+    let second: Promise<DataSource>;
+    under = await StoreUnderTest.start(async (url) => void (second = openStore(url, { log: quiet })));
+    await (await second!).destroy();
+    ({ server, store, box, commands, ledger, pipelines, connections } = under);
+    actor = await under.actor();
   });
-  afterAll(async () => {
-    await store?.destroy();
-    await server?.stop('immediate');
-  });
+  afterAll(() => under?.stop());
 
   async function makeStream() {
-    const pipeline = await pipelines.create(actor, { name: `p${++n}`, output: { type: 'redis_stream' } });
     const { shown, secrets } = splitSecrets(schema, { host: 'h', password: 'canary' });
-    const connection = await connections.create(actor, {
-      name: `c${n}`,
-      type: 'postgres',
-      config: shown,
-      secrets,
-    });
-    return streams.create(actor, {
-      name: `s${n}`,
-      sourceType: 'postgres_cdc',
-      pipelineId: pipeline.id,
-      connectionId: connection.id,
-      config: {},
-      secrets: null,
-    });
+    const { id: connectionId } = await under.makeConnection(actor, { config: shown, secrets });
+    return under.makeStream(actor, { connectionId });
   }
 
   it('seals secrets, bound to their row, and keys can be rotated (trap 35)', async () => {

@@ -1,68 +1,21 @@
-import type { Log } from '@planasonix/core';
-import { startPostgres } from '@planasonix/testing';
-import type { DataSource } from 'typeorm';
-import {
-  ConnectionStore,
-  openStore,
-  PgStreamLedger,
-  PipelineStore,
-  SecretBox,
-  StreamCommands,
-  StreamDeletion,
-  StreamStore,
-  WorkspaceStore,
-  type Actor,
-} from './index.js';
+import { StreamDeletion, type Actor } from './index.js';
+import { StoreUnderTest } from './store-under-test.js';
 
 jest.setTimeout(60_000);
 
-const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
 describe('what a worker is told of streams, and which it may take up', () => {
-  let server: Awaited<ReturnType<typeof startPostgres>>;
-  let store: DataSource;
+  let under: StoreUnderTest;
   let actor: Actor;
-  let streams: StreamStore;
-  let commands: StreamCommands;
-  let ledger: PgStreamLedger;
-  let connections: ConnectionStore;
-  let n = 0;
+  let { streams, commands, ledger, connections } = {} as StoreUnderTest;
 
   beforeAll(async () => {
-    server = await startPostgres();
-    store = await openStore(server.url(), { log: quiet });
-    const box = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
-    streams = new StreamStore(store, box);
-    commands = new StreamCommands(store);
-    ledger = new PgStreamLedger(store, box);
-    connections = new ConnectionStore(store, box);
-    actor = {
-      workspaceId: (await new WorkspaceStore(store).create('w')).id,
-      keyId: null,
-      address: null,
-      requestId: null,
-    };
+    under = await StoreUnderTest.start();
+    ({ streams, commands, ledger, connections } = under);
+    actor = await under.actor();
   });
-  afterAll(async () => {
-    await store?.destroy();
-    await server?.stop('immediate');
-  });
+  afterAll(() => under?.stop());
 
-  async function makeStream() {
-    const named = { name: `n${++n}` };
-    const pipeline = await new PipelineStore(store).create(actor, {
-      ...named,
-      output: { type: 'redis_stream' },
-    });
-    const connection = await connections.create(actor, {
-      ...named,
-      type: 'postgres',
-      config: {},
-      secrets: null,
-    });
-    const of = { sourceType: 'postgres_cdc', pipelineId: pipeline.id, connectionId: connection.id };
-    return streams.create(actor, { ...named, ...of, config: {}, secrets: null });
-  }
+  const makeStream = async () => under.makeStream(actor, { connectionId: (await under.makeConnection(actor)).id });
 
   /** One that runs, held by `w`. */
   async function running() {
@@ -74,7 +27,7 @@ describe('what a worker is told of streams, and which it may take up', () => {
   }
   const orphaned = async (id: string) => (await ledger.orphans('postgres_cdc', 1_000)).includes(id);
   const later = (id: string, what: string, seconds: number) =>
-    store.query(`UPDATE streams SET ${what} = ${what} - make_interval(secs => $2) WHERE id = $1`, [id, seconds]);
+    under.store.query(`UPDATE streams SET ${what} = ${what} - make_interval(secs => $2) WHERE id = $1`, [id, seconds]);
 
   it('tells the holder of a lease that the config or the connection of its stream was changed', async () => {
     const { id, connection_id } = await makeStream();
@@ -120,7 +73,7 @@ describe('what a worker is told of streams, and which it may take up', () => {
   it('leaves a stream that is being deleted alone for a minute, and not for ever', async () => {
     const { id, held } = await running();
     await ledger.remember(held, { slot: 'x' });
-    await new StreamDeletion(store).begin(actor, id);
+    await new StreamDeletion(under.store).begin(actor, id);
     await later(id, 'lease_expires_at', 10);
     expect([await orphaned(id), await ledger.claim('w2', id)]).toEqual([false, null]);
     await later(id, 'deleting_at', 61);
