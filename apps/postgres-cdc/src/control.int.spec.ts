@@ -1,54 +1,20 @@
-import type { ConnectionSettings, Outbound } from '@planasonix/core';
-import { eventually, startPostgres, startProxy, type Postgres, type PostgresVersion } from '@planasonix/testing';
+import { eventually, startProxy, type Postgres, type PostgresVersion } from '@planasonix/testing';
 import pg, { type Client } from 'pg';
 import { parseConfig } from './config.js';
 import { testConnection } from './connection-test.js';
+import { ControlUnderTest, outbound } from './control-under-test.js';
 import { preflight } from './preflight.js';
 import { ensurePublication, publicationTables } from './publication.js';
 import { releaseAtSource } from './release.js';
-import { clientConfig, openSession } from './session.js';
+import { clientConfig } from './session.js';
 import { missingTables, resolveTables } from './tables.js';
 
-const outbound: Outbound = { resolve: (host) => Promise.resolve(host === 'db.test' ? '127.0.0.1' : host) };
-const SETUP = `
-  CREATE SCHEMA shop; CREATE SCHEMA "Odd Name";
-  CREATE TABLE shop.orders (id bigint, region text, gone int, total numeric, secret text, PRIMARY KEY (region, id));
-  ALTER TABLE shop.orders DROP COLUMN gone;
-  CREATE TABLE shop.audit (at timestamptz);
-  CREATE TABLE shop.full (v text); ALTER TABLE shop.full REPLICA IDENTITY FULL;
-  CREATE TABLE shop.indexed (id int PRIMARY KEY, code text NOT NULL); CREATE UNIQUE INDEX by_code ON shop.indexed (code);
-  ALTER TABLE shop.indexed REPLICA IDENTITY USING INDEX by_code;
-  CREATE TABLE shop.late (id int PRIMARY KEY DEFERRABLE);
-  CREATE TABLE "Odd Name"."T""x" (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED);
-  CREATE TABLE shop.log (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
-  CREATE TABLE shop.log_1 PARTITION OF shop.log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-  CREATE TABLE shop.loose (id int) PARTITION BY RANGE (id);
-  CREATE TABLE shop.loose_1 PARTITION OF shop.loose FOR VALUES FROM (0) TO (10);
-  CREATE UNLOGGED TABLE shop.unlogged (id int PRIMARY KEY);
-  CREATE VIEW shop.looks AS SELECT 1 AS one;
-  CREATE ROLE plain LOGIN PASSWORD 'plain'`;
-
 describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
+  let under: ControlUnderTest;
   let server: Postgres;
   let client: Client;
-  const sessions: Client[] = [];
-  const connection = (more: object = {}): ConnectionSettings => ({
-    id: 'conn_1',
-    type: 'postgres',
-    config: {
-      host: 'db.test',
-      port: server.port,
-      database: 'postgres',
-      user: 'postgres',
-      password: 'postgres',
-      ...more,
-    },
-  });
-  const open = async (name: string, more: object = {}, replication = false): Promise<Client> => {
-    const session = await openSession(connection(more), outbound, { name, replication });
-    sessions.push(session);
-    return session;
-  };
+  const connection = (more?: object) => under.connection(more);
+  const open = (...args: Parameters<ControlUnderTest['open']>) => under.open(...args);
   const config = (more: object) => parseConfig({ tables: ['shop.orders'], ...more });
   const input = (more: object, by: Partial<Parameters<typeof preflight>[0]> = {}) => ({
     client,
@@ -65,15 +31,11 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
     (await preflight(input(...args))).filter((check) => check.severity !== 'info');
 
   beforeAll(async () => {
-    server = await startPostgres({ version });
-    const admin = await server.connect();
-    await admin.query(SETUP);
+    under = await ControlUnderTest.start(version);
+    ({ server } = under);
     client = await open('planasonix_s control');
   }, 60_000);
-  afterAll(async () => {
-    await Promise.allSettled(sessions.map((session) => session.end()));
-    await server.stop();
-  });
+  afterAll(() => under?.stop());
 
   describe('sessions', () => {
     it('give the text that the server sent, under settings that no role can change (trap 15)', async () => {
