@@ -16,9 +16,12 @@ interface Line {
 const AGAIN_MS = 200;
 /** Events that are handed on at once. */
 const PAGE = 1000;
+/** That it meets an error ends kcat: another one goes on where it was. */
 const PATIENT = [
   ...['isolation.level=read_committed', 'reconnect.backoff.ms=50', 'reconnect.backoff.max.ms=500'],
   ...['topic.metadata.refresh.interval.ms=1000', 'socket.timeout.ms=5000'],
+  // A node that led, was frozen and wakes up does not have our offset yet: by itself librdkafka would go on at the end.
+  'auto.offset.reset=error',
 ].flatMap((setting) => ['-X', setting]);
 
 const topicOf = (streamId: string): string => `battery.${streamId}`;
@@ -137,7 +140,7 @@ export class KafkaScene implements SceneLog {
   /** One that ends, as it does over some failures, is followed by another one that goes on where it was. */
   #follow(topic: string): void {
     const args = ['-b', this.server.brokers.join(','), '-C', '-t', topic, '-p', '0', '-o', String(this.#next)];
-    const child = spawn(kcatProgram(), [...args, '-q', '-J', '-E', '-u', ...PATIENT], {
+    const child = spawn(kcatProgram(), [...args, '-q', '-J', '-u', ...PATIENT], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     this.#reader = child;
