@@ -159,6 +159,7 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       () => gateway.api('GET', '/api/streams?status=%E0%A4%A'),
     ],
     ['another method', 405, 'method_not_allowed', () => gateway.api('PUT', '/api/streams')],
+    ['another method at a page', 405, 'method_not_allowed', () => gateway.api('POST', '/api/docs')],
     ['a repeated parameter', 400, 'invalid_request', () => gateway.api('GET', '/api/streams?limit=1&limit=2')],
     ['an unknown parameter', 400, 'invalid_request', () => gateway.api('GET', '/api/streams?limt=1')],
     ['a parameter where none is known', 400, 'invalid_request', () => gateway.api('GET', '/api/streams/summary?x=1')],

@@ -22,7 +22,7 @@ export class AskService {
         409,
         'no_worker',
         `No worker of type ${sourceType} is running.`,
-        `Start one: npx nx serve ${sourceType.replaceAll('_', '-')}`,
+        'Start a worker of this type: npm start runs one of each, npx nx serve NAME one alone.',
       );
     await this.queues.ping().catch(() => {
       throw new LifecycleError(

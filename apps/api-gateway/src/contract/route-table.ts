@@ -1,5 +1,7 @@
 import { allRoutes, PREFIXES, type Method, type RouteSpec } from './route.js';
 
+/** The pages for people, which are no part of the contract. */
+const DOCS = /^\/(?:v1\/)?api\/docs(?:\/[^/]+)?$/;
 const METHODS: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 interface Entry {
@@ -29,6 +31,7 @@ export class RouteTable {
 
   /** Methods that an address takes; empty for an unknown one. A literal segment wins over a parameter, as in the router. */
   allowed(path: string): readonly Method[] {
+    if (DOCS.test(path)) return ['GET'];
     const matching = this.entries.filter(({ pattern }) => pattern.test(path));
     const literal = matching.filter(({ spec }) => path.endsWith(spec.path));
     const methods = new Set((literal.length > 0 ? literal : matching).map(({ spec }) => spec.method));

@@ -17,6 +17,8 @@ const REQUEST_MS = 15_000;
 /** Options of Fastify, for what it meets before there is a route. */
 export const fastifyOptions = (filter: ApiErrorFilter, limits: Pick<RateLimits, 'ofAddress'>) => ({
   bodyLimit: MAX_BODY_BYTES,
+  // What comes while the gateway ends is answered like everything else; nothing new is accepted on the port.
+  return503OnClosing: false,
   requestTimeout: REQUEST_MS,
   http: { headersTimeout: 10_000 },
   // Admission makes the id; Fastify's own counter would only be a second name.
@@ -30,10 +32,7 @@ export const fastifyOptions = (filter: ApiErrorFilter, limits: Pick<RateLimits, 
   },
   clientErrorHandler: async (error: Error & { code?: string }, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    const answer =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? new ApiError('headers_too_large')
-        : new ApiError('invalid_request', { message: 'This is not HTTP.' });
+    const answer = clientError(error.code);
     const requestId = requestIdFrom(undefined);
     const body = JSON.stringify(errorBody(answer, requestId));
     const { headers } = await limits.ofAddress(socket.remoteAddress ?? '');
@@ -45,6 +44,16 @@ export const fastifyOptions = (filter: ApiErrorFilter, limits: Pick<RateLimits, 
     );
   },
 });
+
+/** What a client is told whose request did not come to a route. */
+function clientError(code: string | undefined): ApiError {
+  if (code === 'HPE_HEADER_OVERFLOW') return new ApiError('headers_too_large');
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new ApiError('invalid_request', {
+      message: `The request was not there whole within ${REQUEST_MS / 1000} s.`,
+    });
+  return new ApiError('invalid_request', { message: 'This is not HTTP.' });
+}
 
 /** Strict enough for the API, and the page at `/api/docs` works: it loads nothing from elsewhere. */
 const CSP = {

@@ -30,7 +30,8 @@ export class EventController {
     const pipeline = row === null ? null : await this.pipelines.get(workspaceId, row.pipeline_id);
     if (row === null || pipeline === null) throw new ApiError('not_found');
     const log = this.logs.of(pipeline.output as never);
-    if (!wantsStream(request)) {
+    // Of a HEAD nobody would read or end the stream.
+    if (request.method === 'HEAD' || !wantsStream(request)) {
       const after = query.after ?? null;
       const entries = await log.read(row.id, { limit: query.limit, after }).catch(badCursor);
       void reply.type('application/json; charset=utf-8');

@@ -68,11 +68,7 @@ export const streamAttributes = brief.extend({
 export const stream = resource('stream', streamId, streamAttributes);
 export const streamPage = pageOf(z.object({ id: streamId, type: z.literal('stream'), attributes: brief }));
 export const commanded = resource('stream', streamId, z.object({ status, updated_at: time }));
-export const deleted = resource(
-  'stream',
-  streamId,
-  z.object({ deleted: z.literal(true), deleted_at: time, not_given_back: z.array(z.unknown()).optional() }),
-);
+export const deleted = resource('stream', streamId, z.object({ deleted: z.literal(true), deleted_at: time }));
 
 export const summary = z.object({
   data: z.object({

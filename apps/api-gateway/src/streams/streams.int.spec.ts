@@ -291,6 +291,23 @@ describe('streams', () => {
     await log.close();
   });
 
+  it('live tails are bounded; a HEAD opens none, for nobody would read or end it (Invariant 6)', async () => {
+    const path = `/api/streams/${await made('tails')}/events`;
+    for (let i = 0; i < 25; i++) {
+      const head = await api('HEAD', path, undefined, { accept: 'text/event-stream' });
+      expect([head.status, head.headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8']);
+    }
+    const ending = new AbortController();
+    const tail = () => gateway.tail(path, {}, ending.signal);
+    for (let i = 0; i < 20; i++) expect((await tail()).status).toBe(200);
+    const refused = await tail();
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '10']);
+    ending.abort();
+    const again = new AbortController();
+    await eventually('there is room', async () => (await gateway.tail(path, {}, again.signal)).status === 200);
+    again.abort();
+  });
+
   it('what a stream or a connection holds together can not be taken away', async () => {
     expect((await api('DELETE', `/api/connections/${connectionId}`)).json.error.code).toBe('in_use');
     expect((await api('DELETE', `/api/pipelines/${pipelineId}`)).json.error.code).toBe('in_use');
