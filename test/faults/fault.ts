@@ -22,6 +22,8 @@ export interface Fault {
   readonly scene?: Omit<SceneOptions, 'seed'>;
   /** It takes half a minute and more: in the long form its kills come half as often. */
   readonly slow?: boolean;
+  /** By then it has to be over, ms after its end; later is wrong. Absent: a round waits for 2 minutes. */
+  readonly withinMs?: number;
   /** Where it can't be made on this machine: why. */
   readonly missing?: () => string | null;
   /** Breaks something and lets it be whole again. */

@@ -4,7 +4,7 @@ import type { Fault, Injected } from './fault.js';
 import { workerPastItsLease } from './frozen.js';
 import type { KafkaScene } from './kafka-scene.js';
 import { crashPointFaults, killed } from './kills.js';
-import { weathers, type Weather } from './network.js';
+import { NETWORK_MS, weathers, type Weather } from './network.js';
 import type { Random } from './random.js';
 import { APPS, type Scene } from './scene.js';
 
@@ -27,6 +27,7 @@ const inWeather = (weather: Weather): Fault => ({
   family: FAMILY,
   traps: [25],
   scene: ONE,
+  withinMs: NETWORK_MS,
   inject: (scene, rng) => weathers[weather](scene, cluster(scene).network[0]!, rng),
 });
 

@@ -44,6 +44,9 @@ export const weathers: Readonly<
   },
 };
 
+/** A dead network is noticed within 60 s, and 15 s later the stream goes on. */
+export const NETWORK_MS = 75_000;
+
 const names = Object.keys(weathers) as Weather[];
 
 export const network: readonly Fault[] = (['source', 'redis', 'store'] as const).flatMap((to) =>
@@ -51,6 +54,7 @@ export const network: readonly Fault[] = (['source', 'redis', 'store'] as const)
     name: `${to} ${weather}`,
     family: 'network',
     traps: TRAPS[to],
+    withinMs: NETWORK_MS,
     inject: (scene, rng) => weathers[weather](scene, scene.network[to], rng),
   })),
 );

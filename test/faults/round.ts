@@ -36,6 +36,8 @@ export async function playRound(scene: Scene, fault: Fault, seed: number): Promi
     overAt = await scene.startAnew({ onLostPosition: 'resnapshot' });
   }
   const recoveryMs = await recovery(scene, overAt);
+  if (fault.withinMs !== undefined && recoveryMs > fault.withinMs)
+    scene.oracle.charge('wrong', `it took ${Math.round(recoveryMs / 1000)} s until a change was durable again`);
   const findings = await verdict(scene);
   await injected.after?.();
   return { fault: `${fault.family}/${fault.name}`, seed, findings, recoveryMs, told };

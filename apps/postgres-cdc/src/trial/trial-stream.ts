@@ -3,6 +3,7 @@ import {
   systemClock,
   type ChangeEvent,
   type Check,
+  type Clock,
   type ConnectionSettings,
   type Lag,
   type Log,
@@ -42,6 +43,8 @@ export class TrialStream {
   readonly orders: SnapshotOrder[] = [];
   readonly closed: { id: string; failed: string | null }[] = [];
   owned: Owned = {};
+  /** Of readers that are started from now on. */
+  clock: Clock = systemClock;
   /** Of the last reader, once it has ended. */
   failure: StreamError | null = null;
   connected = false;
@@ -181,7 +184,7 @@ export class TrialStream {
         open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
         close: (id, { failed }) => Promise.resolve(void this.closed.push({ id, failed })),
       },
-      ...{ onLostPosition, clock: systemClock, log },
+      ...{ onLostPosition, clock: this.clock, log },
     });
   }
 }
