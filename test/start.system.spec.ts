@@ -16,9 +16,9 @@ function freshCheckout(): string {
 }
 
 /** @param env all of the environment but PATH and HOME. */
-function start(root: string, env: Record<string, string>) {
+function start(root: string, env: Record<string, string>, args: readonly string[] = ['start']) {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [path.join(root, 'dist/standalone/main.cjs'), 'start'], {
+  const child = spawn(process.execPath, [path.join(root, 'dist/standalone/main.cjs'), ...args], {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,5 +76,31 @@ describe('npm start with an empty environment', () => {
     expect(Object.keys(servers).sort()).toEqual(['postgres', 'redis']);
     for (const each of [port, ...Object.values(servers)]) expect(await listens(each)).toBe(false);
     expect(() => process.kill(-child.pid!, 0)).toThrow('ESRCH');
+  });
+});
+
+describe('npx nx serve', () => {
+  it('runs one app over servers of its own, and SIGTERM ends all of it', async () => {
+    const root = freshCheckout();
+    const port = await freePort();
+    const { child, out, ended } = start(root, { HEALTH_PORT: String(port) }, ['serve', 'postgres-cdc']);
+    const ask = (where: string) => fetch(`http://127.0.0.1:${port}/health/${where}`).catch(() => null);
+    await eventually('it is ready', async () => (await ask('ready'))?.ok === true, { timeoutMs: 60_000 });
+    const data = realpathSync(path.join(root, '.planasonix/postgres'));
+    if (!data.startsWith(root)) guardFolder(path.dirname(data));
+    expect((await ask('live'))?.status).toBe(200);
+    expect(out.text).not.toMatch(/^(?!postgres-cdc |standalone |API key|$)/m);
+    const servers = JSON.parse(readFileSync(path.join(root, '.planasonix/ports.json'), 'utf8')) as object;
+    const ports = Object.values(servers) as number[];
+    for (const each of ports) expect(await listens(each)).toBe(true);
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    for (const each of [port, ...ports]) expect(await listens(each)).toBe(false);
+  });
+
+  it('names the apps that there are for one that is none', async () => {
+    const { out, ended } = start(freshCheckout(), {}, ['serve', 'nonsense']);
+    expect(await ended).not.toBe(0);
+    expect(out.text).toMatch(/name an app: .*api-gateway.*postgres-cdc/);
   });
 });

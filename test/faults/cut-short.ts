@@ -24,16 +24,7 @@ export async function positionCutShort(scene: Scene, step: Step): Promise<Inject
   const route = `/api/streams/${scene.streamId}/position`;
   // A large transaction that is in the log in part comes again from a place that is set: with its ids, as documented.
   await scene.load.pause();
-  const since = Date.now();
-  await scene.load.sentinel();
-  await eventually(
-    'what was committed is in the log',
-    async () => {
-      await scene.read();
-      return scene.arrivalAfter(since);
-    },
-    { timeoutMs: 60_000, everyMs: 20 },
-  );
+  await scene.allArrived(60_000);
   await scene.command('stop');
   const { position } = (await scene.ask('GET', route)).a;
   const ended = scene.arm(step, 1);

@@ -5,7 +5,7 @@ import type { Findings } from './oracle.js';
 import { CHARGES } from './oracle.js';
 import { random } from './random.js';
 import type { Scene } from './scene.js';
-import { TABLES, tableRows } from './tables.js';
+import { tableRows } from './tables.js';
 
 export interface Round {
   readonly fault: string;
@@ -83,18 +83,8 @@ async function recovery(scene: Scene, overAt: number): Promise<number> {
 /** Lets everything that was committed arrive, then asks the oracle. */
 export async function verdict(scene: Scene): Promise<Findings> {
   await scene.load.pause();
-  const id = await scene.load.sentinel();
-  const [writer, n] = id.split(':').map(Number);
   let late = false;
-  await eventually(
-    `the last transaction (${id}) is in the log`,
-    async () =>
-      (await scene.read()).some(
-        ({ subject, data }) =>
-          subject === TABLES.marker.subject && data.after?.['writer'] === writer && data.after?.['n'] === n,
-      ),
-    { timeoutMs: RECOVERY_MS, everyMs: 20 },
-  ).catch(() => (late = true));
+  await scene.allArrived(RECOVERY_MS).catch(() => (late = true));
   const source = await scene.admin();
   const rows = await tableRows(source);
   await source.end();

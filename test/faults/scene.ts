@@ -22,6 +22,7 @@ import {
   type Servers,
 } from './servers.js';
 import type { SmallDisk } from './small-disk.js';
+import { TABLES } from './tables.js';
 
 export interface SceneOptions {
   readonly seed: number;
@@ -200,6 +201,16 @@ export class Scene implements Servers {
       if (event.data.op !== 'r' && event.data.source['snapshot'] !== true)
         this.#arrivals.push({ committedAt: Date.parse(event.time), durableAt });
     return events;
+  }
+
+  /** Everything that was committed is in the log; while the load rests. @throws when it is not in time */
+  async allArrived(timeoutMs: number): Promise<void> {
+    const id = await this.load.sentinel();
+    const [writer, n] = id.split(':').map(Number);
+    const isIt = ({ subject, data: { after } }: LogEvent): boolean =>
+      subject === TABLES.marker.subject && after?.['writer'] === writer && after?.['n'] === n;
+    const came = async (): Promise<boolean> => (await this.read()).some(isIt);
+    await eventually(`the last transaction (${id}) is in the log`, came, { timeoutMs, everyMs: 20 });
   }
 
   /** How many events have been read from the log. */
