@@ -14,6 +14,7 @@ import type { DataSource } from 'typeorm';
 import { boot } from './boot.js';
 import { readAggregatorEnv } from './env.js';
 import { Snapshots } from './snapshots.js';
+import { StreamGauges } from './stream-gauges.js';
 import { kafkaWire, redisWire, type Wire } from './wires-under-test.js';
 
 jest.setTimeout(90_000);
@@ -261,14 +262,15 @@ describe.each([
           ({ id, createdAt }) => [id, { epoch: 1, createdAt }] as const,
         ),
     };
-    const [one, two] = [new Snapshots(metrics, census, kept), new Snapshots(metrics, census, kept)];
+    const gauges = new StreamGauges();
+    const [one, two] = [new Snapshots(metrics, census, kept, gauges), new Snapshots(metrics, census, kept, gauges)];
     await Promise.all([one.write(), two.write(), one.write()]);
     const row = (await kept.get(stream.id))!;
     expect(row.windows).toMatchObject({
       '1m': { total_events: 6, window: '1m' },
       '24h': { total_events: 6, window: '24h' },
     });
-    const older = new Snapshots(metrics, census, kept, () => row.computed_at.getTime() - 1000);
+    const older = new Snapshots(metrics, census, kept, gauges, () => row.computed_at.getTime() - 1000);
     await older.write();
     expect((await kept.get(stream.id))!.computed_at).toEqual(row.computed_at);
   });

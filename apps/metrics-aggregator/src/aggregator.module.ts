@@ -5,6 +5,7 @@ import type { MetricsSnapshotStore } from '@planasonix/store';
 import { CountersController } from './counters.controller.js';
 import { Snapshots } from './snapshots.js';
 import { StreamCensus } from './stream-census.js';
+import { StreamGauges } from './stream-gauges.js';
 
 export interface AggregatorParts {
   readonly metrics: MetricsStore;
@@ -33,7 +34,7 @@ export class AggregatorModule implements OnApplicationShutdown {
         { provide: PARTS, useValue: parts },
         { provide: MetricsStore, useValue: metrics },
         { provide: StreamCensus, useValue: census },
-        { provide: Snapshots, useFactory: () => new Snapshots(metrics, census, snapshots) },
+        { provide: Snapshots, useFactory: () => new Snapshots(metrics, census, snapshots, new StreamGauges()) },
       ],
     };
   }

@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
-import { WINDOWS, type MetricsStore } from '@planasonix/metrics';
+import { WINDOWS, type MetricsStore, type MetricsWindow, type WindowMetrics } from '@planasonix/metrics';
 import type { MetricsSnapshotStore } from '@planasonix/store';
 import type { StreamCensus } from './stream-census.js';
+import type { StreamGauges } from './stream-gauges.js';
 
 /** Streams without a report for this long are left as they were last written. */
 const ACTIVE_MS = 120_000;
@@ -10,7 +11,7 @@ const PER_STATEMENT = 200;
 
 /**
  * Writes the last windows to the store each 10 s: the gateway answers from there while Redis is down. Several
- * aggregators write the same; the newest computation stays.
+ * aggregators write the same; the newest computation stays. Each shows the last minute's at `/metrics`.
  */
 @Injectable()
 export class Snapshots {
@@ -20,6 +21,7 @@ export class Snapshots {
     private readonly metrics: Pick<MetricsStore, 'window'>,
     private readonly census: Pick<StreamCensus, 'streamsWithin'>,
     private readonly store: Pick<MetricsSnapshotStore, 'put'>,
+    private readonly gauges: Pick<StreamGauges, 'show'>,
     private readonly now: () => number = Date.now,
   ) {}
 
@@ -37,17 +39,26 @@ export class Snapshots {
   }
 
   private async writeAll(): Promise<void> {
-    // In one order everywhere, so that two instances never wait for each other's rows crosswise.
+    const rows = await this.compute().catch((error: unknown) => {
+      this.gauges.show([]);
+      throw error;
+    });
+    this.gauges.show(rows.map(({ streamId, windows }) => [streamId, windows['1m']]));
+    for (let from = 0; from < rows.length; from += PER_STATEMENT)
+      await this.store.put(rows.slice(from, from + PER_STATEMENT));
+  }
+
+  /** In one order everywhere, so that two instances never wait for each other's rows crosswise. */
+  private async compute() {
     const streams = [...this.census.streamsWithin(ACTIVE_MS)].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (let from = 0; from < streams.length; from += PER_STATEMENT) {
-      const rows = [];
-      for (const [streamId, { createdAt }] of streams.slice(from, from + PER_STATEMENT)) {
-        const windows = await Promise.all(
-          WINDOWS.map(async (name) => [name, await this.metrics.window(streamId, name, createdAt)] as const),
-        );
-        rows.push({ streamId, windows: Object.fromEntries(windows), computedAt: new Date(this.now()) });
-      }
-      await this.store.put(rows);
+    const rows = [];
+    for (const [streamId, { createdAt }] of streams) {
+      const windows = await Promise.all(
+        WINDOWS.map(async (name) => [name, await this.metrics.window(streamId, name, createdAt)] as const),
+      );
+      const named = Object.fromEntries(windows) as Record<MetricsWindow, WindowMetrics>;
+      rows.push({ streamId, windows: named, computedAt: new Date(this.now()) });
     }
+    return rows;
   }
 }
