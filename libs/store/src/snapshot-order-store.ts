@@ -3,14 +3,20 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
 import type { SnapshotOrderRow, Stream } from './entities.js';
 import { newId } from './id.js';
-import { sql } from './sql.js';
+import { sql, type Db } from './sql.js';
 import { effectiveStatus, lockStream } from './stream-commands.js';
 
 /** Open orders of one stream at the most. Invariant 6. */
 export const MOST_OPEN_ORDERS = 100;
 
+interface Placed {
+  readonly kind: 'placed';
+  readonly stream: Stream;
+  readonly order: SnapshotOrderRow;
+}
+
 export type PlacedOrder =
-  | { readonly kind: 'placed'; readonly stream: Stream; readonly order: SnapshotOrderRow }
+  | Placed
   | { readonly kind: 'invalid'; readonly from: StreamStatus }
   | { readonly kind: 'deleting' | 'full' | 'missing' };
 
@@ -29,7 +35,13 @@ const TAKES_ORDERS: ReadonlySet<StreamStatus> = new Set(['starting', 'running', 
 export class SnapshotOrderStore {
   constructor(private readonly store: DataSource) {}
 
-  async place(actor: Actor, streamId: string, of: Omit<SnapshotOrder, 'id'>): Promise<PlacedOrder> {
+  /** @param keep writes what is answered, in the transaction of the order */
+  async place(
+    actor: Actor,
+    streamId: string,
+    of: Omit<SnapshotOrder, 'id'>,
+    keep: (db: Db, placed: Placed) => Promise<void> = () => Promise.resolve(),
+  ): Promise<PlacedOrder> {
     return this.store.transaction(async (tx): Promise<PlacedOrder> => {
       const stream = await lockStream(tx, actor, streamId);
       if (stream === null) return { kind: 'missing' };
@@ -49,7 +61,9 @@ export class SnapshotOrderStore {
       );
       await revise(tx, streamId);
       await audit(tx, actor, 'order', order!, { after: { tables: of.tables, where: of.where } });
-      return { kind: 'placed', stream, order: order! };
+      const placed: Placed = { kind: 'placed', stream, order: order! };
+      await keep(tx, placed);
+      return placed;
     });
   }
 

@@ -60,7 +60,7 @@ export interface Call {
   readonly requestId: string;
   readonly address: string;
   readonly caller: Caller;
-  /** To be called with the answer in the transaction that makes it, where `secretAnswer` says that it holds a secret. */
+  /** To be called with the answer in the transaction that makes what a repetition would make again; always where `secretAnswer` is said. */
   readonly keep: KeepAnswer;
 }
 

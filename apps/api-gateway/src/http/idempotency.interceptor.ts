@@ -57,14 +57,17 @@ export class IdempotencyInterceptor implements NestInterceptor {
         return JSON.parse(route.secretAnswer ? this.box.open(state.answer, place) : state.answer) as unknown;
       case 'new':
     }
-    // A key that is shown once must not lie in the store in the clear (trap 35). Nor may one be there whose answer is
-    // not: a repetition would make another. So the handler keeps that answer in the transaction of the key.
-    if (route.secretAnswer)
-      pass.keep = (db, answer) =>
-        this.store.finish(keyId, given, route.status, this.box.seal(JSON.stringify(answer), place), db);
+    // What a repetition would make another of is not to be there without its answer: the handler keeps that in the
+    // transaction of what it makes. One that is shown once must not lie in the store in the clear (trap 35).
+    let kept = false;
+    pass.keep = (db, answer) => {
+      kept = true;
+      const text = JSON.stringify(answer);
+      return this.store.finish(keyId, given, route.status, route.secretAnswer ? this.box.seal(text, place) : text, db);
+    };
     try {
       const answer: unknown = await lastValueFrom(next.handle());
-      if (!route.secretAnswer) await this.store.finish(keyId, given, route.status, JSON.stringify(answer));
+      if (!kept && !route.secretAnswer) await this.store.finish(keyId, given, route.status, JSON.stringify(answer));
       return answer;
     } catch (error) {
       // What became of it is not known while the store is down: the key stays taken for a minute.

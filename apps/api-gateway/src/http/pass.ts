@@ -14,7 +14,7 @@ export interface Pass {
   limits: LimitHeaders | null;
   /** SHA-256 of the body as it came. */
   bodyHash: string;
-  /** For an answer that holds a secret, under an `Idempotency-Key`; `null`: nobody keeps it. */
+  /** For an answer that has to be kept with what it tells about; `null`: there is no `Idempotency-Key`. */
   keep: KeepAnswer | null;
 }
 

@@ -29,7 +29,9 @@ export class OrderController {
     if (stream.status === 'created' || stream.status === 'error') throw takesNone(stream.status);
     const wish = { tables: body.tables, where: body.where ?? null };
     await this.workers.expectOrder(stream, wish);
-    const placed = await this.orders.place(actorOf(call), params.id, wish);
+    const placed = await this.orders.place(actorOf(call), params.id, wish, (db, { order, stream }) =>
+      call.keep(db, { data: ordered(order, stream) }),
+    );
     switch (placed.kind) {
       case 'missing':
         throw new ApiError('not_found');

@@ -170,6 +170,22 @@ describe('ordered snapshots and positions', () => {
     expect((await api('GET', `/api/streams/${id}/snapshots`)).json.data).toHaveLength(1);
   });
 
+  it('an order is there exactly if its answer is kept: a repetition after a crash makes no second one', async () => {
+    const id = await made('running');
+    const once = () =>
+      api('POST', `/api/streams/${id}/snapshot`, { tables: ['a.b'] }, { 'idempotency-key': `crash-${id}` });
+    const client = await gateway.postgres.connect();
+    await client.query(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+       CREATE TRIGGER refused BEFORE UPDATE ON idempotency FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    );
+    expect((await once()).status).toBe(500);
+    await client.query('DROP TRIGGER refused ON idempotency');
+    await client.end();
+    expect((await once()).status).toBe(201);
+    expect((await api('GET', `/api/streams/${id}/snapshots`)).json.data).toHaveLength(1);
+  });
+
   it('is cancelled, twice alike; the pages show each order once', async () => {
     const id = await made('running');
     const ids: string[] = [];
