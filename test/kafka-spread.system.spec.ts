@@ -45,7 +45,7 @@ describe('partitions of one topic, read by as many workers as run', () => {
   let product: Product;
 
   beforeAll(async () => {
-    product = await startProduct();
+    product = await startProduct('kafka-ingest');
     ({ stack, redis, store } = product);
     ({ kafka, admin, producer, connectionId } = await addKafka(product));
     await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: PARTITIONS }] });

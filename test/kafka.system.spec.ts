@@ -30,7 +30,7 @@ describe('Kafka topics into the log, from outside', () => {
   let product: Product;
 
   beforeAll(async () => {
-    product = await startProduct();
+    product = await startProduct('kafka-ingest');
     ({ stack, redis, store } = product);
     ({ kafka, admin, producer, connectionId } = await addKafka(product));
     pipelineId = await makePipeline(stack);

@@ -25,7 +25,7 @@ describe('MariaDB into the log, from outside', () => {
   };
 
   beforeAll(async () => {
-    product = await startProduct();
+    product = await startProduct('mysql-cdc');
     ({ stack, redis, store } = product);
     source = await startMariaDb();
     product.endAfter(() => source.stop());

@@ -17,7 +17,7 @@ describe('the OpenAPI document against the running gateway', () => {
   let known: string[];
 
   beforeAll(async () => {
-    world = await makeWorld();
+    world = await makeWorld({ CONNECTORS: '' });
     await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text)');
     document = (await world.stack.api('GET', '/api/openapi.json', undefined, { authorization: '' })).json;
     // Deletes last: everything before them meets resources that are there.

@@ -17,11 +17,12 @@ export interface Product {
   end(): Promise<void>;
 }
 
-/** Two workers of each type. */
-export async function startProduct(): Promise<Product> {
+/** Two workers of one connector. */
+export async function startProduct(connector: string): Promise<Product> {
   const [postgres, redisServer] = await Promise.all([startPostgres(), startRedis()]);
   const store = await postgres.connect();
-  const stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env: { WORKERS: '2' } });
+  const env = { WORKERS: '2', CONNECTORS: connector };
+  const stack = await startStack({ databaseUrl: postgres.adminUrl, redisUrl: redisServer.url, env });
   const ends: End[] = [() => stack.stop(), () => Promise.all([postgres.stop('immediate'), redisServer.stop()])];
   return {
     ...{ stack, store, redis: redisServer.client() },

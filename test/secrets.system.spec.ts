@@ -9,7 +9,7 @@ describe('a secret stays secret (trap 35)', () => {
   let world: World;
   const answers: string[] = [];
   beforeAll(async () => {
-    world = await makeWorld();
+    world = await makeWorld({ CONNECTORS: '' });
     await world.source.query('CREATE TABLE orders(id bigint PRIMARY KEY, v text, hidden text)');
     // The canary is the real password of the source.
     await world.source.query(`ALTER USER postgres PASSWORD '${CANARY}'`);

@@ -41,7 +41,11 @@ describe('webhooks', () => {
 
   beforeAll(async () => {
     [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
-    stack = await startStack({ databaseUrl: postgres.url(), redisUrl: redis.url, env: { WORKERS: '2' } });
+    stack = await startStack({
+      databaseUrl: postgres.url(),
+      redisUrl: redis.url,
+      env: { WORKERS: '2', CONNECTORS: 'webhook-ingest' },
+    });
     pipelineId = await makePipeline(stack);
   });
   afterAll(async () => {

@@ -21,7 +21,9 @@ export interface World {
   end(): Promise<void>;
 }
 
-export async function makeWorld(env: Readonly<Record<string, string>> = {}): Promise<World> {
+/** @param given `CONNECTORS` is postgres-cdc alone by itself: what else ran would only be waited for. */
+export async function makeWorld(given: Readonly<Record<string, string>> = {}): Promise<World> {
+  const env = { CONNECTORS: 'postgres-cdc', ...given };
   const [postgres, sourceServer, redisServer] = await Promise.all([
     startPostgres(),
     startPostgres({ config: { wal_sender_timeout: '10s' } }),

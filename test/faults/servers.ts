@@ -84,7 +84,7 @@ export async function startProduct(
   const stack = await startStack({
     databaseUrl: store.url('meta').replace(`:${store.port}/`, `:${network.store.port}/`),
     redisUrl: `redis://127.0.0.1:${network.redis.port}`,
-    env: { CRASH_FILE: crashFile, WORKERS: String(options.workers ?? 1), ...options.env },
+    env: { CRASH_FILE: crashFile, CONNECTORS: 'postgres-cdc', WORKERS: String(options.workers ?? 1), ...options.env },
   });
   const { host, port } = network.source;
   const connectionId = await makeConnection(stack, { host, port, password: source.password }, 'src');

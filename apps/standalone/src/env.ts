@@ -13,6 +13,8 @@ export interface LaunchEnv {
   readonly encryptionKey: string | null;
   /** Processes per connector. */
   readonly workers: number;
+  /** Names of the connectors that run; `null`: all. */
+  readonly connectors: readonly string[] | null;
   /** Started by npm: when npm is gone, so are we. */
   readonly underNpm: boolean;
   readonly inherited: Readonly<Record<string, string>>;
@@ -47,6 +49,10 @@ export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEn
     apiKey: text('PLANASONIX_API_KEY'),
     encryptionKey,
     workers: whole('WORKERS'),
+    connectors:
+      text('CONNECTORS')
+        ?.split(',')
+        .map((name) => name.trim()) ?? null,
     underNpm: source.npm_lifecycle_event !== undefined,
     inherited: Object.fromEntries(Object.entries(source).filter((entry): entry is [string, string] => !!entry[1])),
   };

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { eventually, tempDir } from '@planasonix/testing';
-import { distinctPorts, startStack } from './stack.js';
+import { chosenApps, distinctPorts, startStack } from './stack.js';
 import { refuseTakenPorts } from './start.js';
 
 it('a stop while an app has not answered yet whether it is ready waits for no answer', async () => {
@@ -21,7 +21,7 @@ it('a stop while an app has not answered yet whether it is ready waits for no an
   };
   const stack = await startStack({
     ...given,
-    ...{ root, apiKey: 'plnx_live_of_a_test', host: '127.0.0.1', port: 1, workers: 1, env: {} },
+    ...{ root, apiKey: 'plnx_live_of_a_test', host: '127.0.0.1', port: 1, workers: 1, connectors: null, env: {} },
     write: (line) => lines.push(line),
   });
   await eventually('it is asked', () => lines.includes('mute | asked'), { everyMs: 20 });
@@ -48,4 +48,15 @@ it('a port that somebody has is refused by the variable that says it, that of we
   await expect(refuseTakenPorts({ ...given, ingestPort: taken }, apps)).rejects.toThrow('set INGEST_PORT to another');
   await refuseTakenPorts({ ...given, ingestPort: taken }, ['api-gateway']);
   other.close();
+});
+
+it('runs the connectors that are named, with gateway and aggregator; a name that none has is refused by those there are', () => {
+  const root = tempDir('apps');
+  for (const app of ['api-gateway', 'kafka-ingest', 'metrics-aggregator', 'postgres-cdc']) {
+    mkdirSync(path.join(root, 'apps', app, 'src'), { recursive: true });
+    writeFileSync(path.join(root, 'apps', app, 'src/main.ts'), '');
+  }
+  expect(chosenApps(root, null)).toHaveLength(4);
+  expect(chosenApps(root, ['kafka-ingest'])).toEqual(['api-gateway', 'kafka-ingest', 'metrics-aggregator']);
+  expect(() => chosenApps(root, ['postgres'])).toThrow('no "postgres"; there are kafka-ingest, postgres-cdc.');
 });

@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly host: string;
   readonly port: number;
   readonly workers: number;
+  /** Names of the connectors that run; `null`: all. */
+  readonly connectors: readonly string[] | null;
   /** Passed on to the apps under what is made here. */
   readonly env: Readonly<Record<string, string>>;
   readonly write: WriteLine;
@@ -43,6 +45,16 @@ export const builtApps = (root: string): string[] =>
   readdirSync(path.join(root, 'apps'))
     .filter((name) => name !== 'standalone' && existsSync(path.join(root, 'apps', name, 'src/main.ts')))
     .sort();
+
+/** Those that are to run. @throws Error naming the connectors that there are, for a name that none has */
+export function chosenApps(root: string, connectors: readonly string[] | null): string[] {
+  const apps = builtApps(root);
+  if (connectors === null) return apps;
+  const known = apps.filter((app) => !SINGLE.includes(app));
+  const unknown = connectors.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`CONNECTORS: there is no "${unknown}"; there are ${known.join(', ')}.`);
+  return apps.filter((app) => SINGLE.includes(app) || connectors.includes(app));
+}
 
 /** The environment of one app. The first key is for the gateway alone. */
 export function appEnv(app: string, options: StackOptions, healthPort: number): Record<string, string> {
@@ -95,12 +107,12 @@ export function distinctPorts(spokenFor: readonly number[], draw = freePort): ()
   };
 }
 
-/** Starts every app; the gateway once the connectors have announced their source types, so that its first answers know them. */
+/** Starts the apps; the gateway once the connectors have announced their source types, so that its first answers know them. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const processes: Supervised[] = [];
   const connectors: string[] = [];
   const nextPort = distinctPorts([options.port, Number(options.env.INGEST_PORT)]);
-  for (const app of builtApps(options.root).filter((one) => one !== GATEWAY)) {
+  for (const app of chosenApps(options.root, options.connectors).filter((one) => one !== GATEWAY)) {
     const count = SINGLE.includes(app) ? 1 : options.workers;
     for (let number = 1; number <= count; number++) {
       const port = await nextPort();

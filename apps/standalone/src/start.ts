@@ -3,7 +3,7 @@ import { readLaunchEnv, type LaunchEnv } from './env.js';
 import { portIsFree } from './port.js';
 import { openServers } from './servers.js';
 import { endAsked } from './signals.js';
-import { builtApps, launch, startStack, type StackOptions } from './stack.js';
+import { builtApps, chosenApps, launch, startStack, type StackOptions } from './stack.js';
 import { newApiKey, newEncryptionKey, openState } from './state.js';
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -19,7 +19,7 @@ interface FirstKey {
 export async function start(root: string): Promise<number> {
   const env = readLaunchEnv();
   const asked = endAsked(env.underNpm);
-  await refuseTakenPorts(env, builtApps(root));
+  await refuseTakenPorts(env, chosenApps(root, env.connectors));
   const { options, stop, key } = await prepare(root, env);
   try {
     const stack = await startStack(options);
@@ -84,6 +84,7 @@ async function prepare(root: string, env: LaunchEnv) {
     host: env.host,
     port: env.port,
     workers: env.workers,
+    connectors: env.connectors,
     env: env.inherited,
     write: say,
   };

@@ -96,9 +96,10 @@ export class Admission {
 
 /** The key as it was sent, if it has the form of one. */
 function keyFrom(request: FastifyRequest): string | null {
-  const { authorization } = request.headers;
-  const bearer = authorization === undefined ? null : (/^bearer +(\S+)$/i.exec(authorization.trim())?.[1] ?? null);
+  const authorization = request.headers.authorization?.trim() ?? '';
   const legacy = request.headers['x-planasonix-api-key'];
-  const key = authorization ? bearer : typeof legacy === 'string' ? legacy : null;
-  return key !== null && KEY_FORM.test(key) ? key : null;
+  // What is of another scheme is for somebody on the way, such as a proxy that asks for a password.
+  const isOurs = /^bearer\b/i.test(authorization);
+  const key = isOurs ? /^bearer +(\S+)$/i.exec(authorization)?.[1] : legacy;
+  return typeof key === 'string' && KEY_FORM.test(key) ? key : null;
 }

@@ -44,10 +44,12 @@ describe('keys, scopes and workspaces', () => {
     }
   });
 
-  it('the older header works too', async () => {
-    expect(
-      (await gateway.api('GET', '/api/streams', undefined, { authorization: '', 'x-planasonix-api-key': KEY })).status,
-    ).toBe(200);
+  it('the older header works too, also beside what is for a proxy; what was meant for us counts first', async () => {
+    const status = async (authorization: string) =>
+      (await gateway.api('GET', '/api/streams', undefined, { authorization, 'x-planasonix-api-key': KEY })).status;
+    expect([await status(''), await status('Basic abc'), await status('Bearer plnx_live_nope')]).toEqual([
+      200, 200, 401,
+    ]);
   });
 
   it('a key is shown once: no list, log or repetition of another kind has it', async () => {

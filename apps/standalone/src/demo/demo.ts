@@ -90,7 +90,7 @@ async function play(
       encryptionKey: newEncryptionKey(),
       host: env.host,
       port: (await portIsFree(env.port, env.host)) ? env.port : await freePort(),
-      workers: env.workers,
+      ...{ workers: env.workers, connectors: null },
       env: { ...inherited, OUTBOUND_POLICY: 'allow-private', RATE_LIMIT_PER_MINUTE: '100000' },
       write: (line) => void log.write(`${line}\n`),
     }),

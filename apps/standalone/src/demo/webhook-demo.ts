@@ -48,7 +48,7 @@ export async function playWebhooks(
       ...{ root, databaseUrl: store.adminUrl, redisUrl: redis.url, apiKey: key, encryptionKey: newEncryptionKey() },
       host: env.host,
       port: (await portIsFree(env.port, env.host)) ? env.port : await freePort(),
-      workers: env.workers,
+      ...{ workers: env.workers, connectors: null },
       env: { ...inherited, INGEST_PORT: String(await freePort()), RATE_LIMIT_PER_MINUTE: '100000' },
       write: (line) => void log.write(`${line}\n`),
     }),
