@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { splitSecrets } from '@planasonix/store';
 import { eventually, freePort } from '@planasonix/testing';
-import { ingestWorld, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
+import { configJsonSchema } from './config.js';
+import { ingestWorld, planasonix, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
 
 jest.setTimeout(120_000);
 
@@ -48,6 +50,23 @@ describe('streams that every instance serves', () => {
       [one!, two!].map((at) => eventually('it is open', async () => (await post(at, stream, '{}')).status === 200)),
     );
     expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('another secret and another address take effect at every instance within a second, without a bell', async () => {
+    const [stream, secret, token] = [await world.running(), 'another secret', 'another token'.replaceAll(' ', '-')];
+    const statuses = (of: { readonly token: string }, key?: string) =>
+      Promise.all([one!, two!].map(async (at) => (await post(at, of, '{}', signedHeaders('{}', key))).status));
+    const become = (wanted: number, ask: () => Promise<number[]>) =>
+      eventually(`both say ${wanted}`, async () => (await ask()).every((status) => status === wanted), {
+        timeoutMs: 1_000,
+      });
+    const next = splitSecrets(configJsonSchema, { auth: { ...planasonix, secrets: [secret] } });
+    await world.streams.reconfigure(world.actor, stream.id, 'stream.rotate_secret', () => next);
+    await become(200, () => statuses(stream, secret));
+    expect(await statuses(stream)).toEqual([401, 401]);
+    await world.streams.rotateIngestToken(world.actor, stream.id, token);
+    await become(404, () => statuses(stream, secret));
+    expect(await statuses({ token }, secret)).toEqual([200, 200]);
   });
 
   it('nothing is taken in any more once a stop or a pause is answered, at no instance (Invariant 7)', async () => {
