@@ -44,6 +44,9 @@ export interface StackOptions {
 /** 256 bits in the form that keys have; only ever known to the servers of one test. */
 export const TEST_KEY = `plnx_live_${'k0'.repeat(22).slice(0, 43)}`;
 
+/** Of these stacks. */
+export const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
+
 export async function startStack(options: StackOptions): Promise<Stack> {
   const [port, ingest] = [await freePort(), await freePort()];
   const logFile = path.join(mkdtempSync(path.join(tmpdir(), 'planasonix-log-')), 'stack.log');
@@ -60,7 +63,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       PORT: String(port),
       INGEST_PORT: String(ingest),
       PLANASONIX_API_KEY: TEST_KEY,
-      ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+      ENCRYPTION_KEY,
       OUTBOUND_POLICY: 'allow-private',
       RATE_LIMIT_PER_MINUTE: '1000000',
       NODE_ENV: 'development',

@@ -3,13 +3,13 @@
  * for a lease to run out or for somebody to notice. A scene in which something went wrong is not used again.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Fault } from './fault.js';
+import type { AnyFault } from './fault.js';
 import { CHARGES } from './oracle.js';
-import { isClean, playRound, type Round } from './round.js';
-import { Scene } from './scene.js';
+import { isClean, type Round } from './round.js';
+import { openStage, wishesOf, type Stage } from './stage.js';
 
 export interface Planned {
-  readonly fault: Fault;
+  readonly fault: AnyFault;
   readonly seed: number;
 }
 
@@ -25,7 +25,6 @@ export const isGood = ({ round }: Outcome): boolean => round !== null && isClean
 
 /** Scenes of these wishes may be there more than once. */
 const USUAL = '{}';
-const wishesOf = ({ scene }: Fault): string => JSON.stringify(scene ?? {});
 
 /** What is still to be played, by the wishes that it has. */
 class Queue {
@@ -86,7 +85,7 @@ const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`;
 
 /** One scene after the other. */
 class Lane {
-  #scene: Scene | null = null;
+  #stage: Stage | null = null;
   #wishes: string | null = null;
 
   constructor(
@@ -118,8 +117,8 @@ class Lane {
     const delay = monitorEventLoopDelay();
     delay.enable();
     try {
-      this.#scene ??= await Scene.open({ seed, forgetful: true, ...fault.scene });
-      outcome = { fault, seed, round: await playRound(this.#scene, fault, seed), failure: null, again };
+      this.#stage ??= await openStage(fault, seed);
+      outcome = { fault, seed, round: await this.#stage.play(fault, seed), failure: null, again };
     } catch (error) {
       const failure = (error instanceof Error ? error.message : String(error)) + stoodStill(delay.max / 1e6);
       outcome = { fault, seed, round: null, failure, again };
@@ -127,17 +126,17 @@ class Lane {
       delay.disable();
     }
     if (!isGood(outcome)) {
-      if (this.#scene !== null) this.say(`    the product's log: ${this.#scene.stack.logFile}`);
+      if (this.#stage !== null) this.say(`    the product's log: ${this.#stage.logFile}`);
       await this.#end();
-    } else if (this.#scene?.options.forgetful === true) await this.#scene.trim().catch(() => this.#end());
+    } else await this.#stage?.trim().catch(() => this.#end());
     return outcome;
   }
 
   /** What does not end as it should keeps nobody from the next round. */
   async #end(): Promise<void> {
-    const scene = this.#scene;
-    this.#scene = null;
-    await scene?.end().catch((error: unknown) => this.say(`    a scene did not end: ${String(error)}`));
+    const stage = this.#stage;
+    this.#stage = null;
+    await stage?.end().catch((error: unknown) => this.say(`    a scene did not end: ${String(error)}`));
   }
 }
 

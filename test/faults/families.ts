@@ -1,3 +1,4 @@
+import type { AnyFault } from './fault.js';
 import { frozen } from './frozen.js';
 import { kafka } from './kafka.js';
 import { kills } from './kills.js';
@@ -5,5 +6,9 @@ import { network } from './network.js';
 import { postgres } from './postgres.js';
 import { redis } from './redis.js';
 import { store } from './store.js';
+import { webhook } from './webhook.js';
 
+/** Over a source that is read. */
 export const FAMILIES = [kills, network, postgres, redis, store, frozen, kafka];
+
+export const ALL_FAULTS: readonly AnyFault[] = [...FAMILIES.flat(), ...webhook];

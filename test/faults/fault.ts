@@ -1,3 +1,4 @@
+import type { HookScene } from './hook-scene.js';
 import type { Random } from './random.js';
 import type { Scene, SceneOptions } from './scene.js';
 
@@ -13,19 +14,25 @@ export interface Injected {
   readonly otherLog?: boolean;
 }
 
-export interface Fault {
+/** What plan and report know of a fault. */
+interface Named {
   readonly name: string;
   readonly family: string;
   /** Numbers of docs/traps.md that it covers. */
   readonly traps: readonly number[];
-  /** What it takes besides the usual scene. Faults with the same wishes share one. */
-  readonly scene?: Omit<SceneOptions, 'seed'>;
   /** It takes half a minute and more: in the long form its kills come half as often. */
   readonly slow?: boolean;
   /** By then it has to be over, ms after its end; later is wrong. Absent: a round waits for 2 minutes. */
   readonly withinMs?: number;
   /** Where it can't be made on this machine: why. */
   readonly missing?: () => string | null;
+}
+
+/** Over a source that is read. */
+export interface Fault extends Named {
+  readonly senders?: undefined;
+  /** What it takes besides the usual scene. Faults with the same wishes share one. */
+  readonly scene?: Omit<SceneOptions, 'seed'>;
   /** Breaks something and lets it be whole again. */
   inject(scene: Scene, rng: Random): Promise<Injected | void>;
   /**
@@ -34,3 +41,11 @@ export interface Fault {
    */
   readonly told?: { readonly codes: readonly string[]; readonly must: boolean };
 }
+
+/** Over webhooks, of so many senders. It has to go on by itself. */
+export interface HookFault extends Named {
+  readonly senders: number;
+  inject(scene: HookScene, rng: Random): Promise<Injected | void>;
+}
+
+export type AnyFault = Fault | HookFault;

@@ -3,7 +3,7 @@
  * `npm run soak [-- --minutes N] [--seed N]`: load with random faults for a long time.
  */
 import { isGood, playAll, type Outcome } from './battery.js';
-import { FAMILIES } from './families.js';
+import { ALL_FAULTS } from './families.js';
 import { nameOf, plan } from './plan.js';
 import { readFlags } from './flags.js';
 import { doubtful, Report } from './report.js';
@@ -18,9 +18,8 @@ const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${ar
 
 async function battery(args: readonly string[]): Promise<number> {
   const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true });
-  const all = FAMILIES.flat();
   const only = flags.only.split('|');
-  const wanted = all.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
+  const wanted = ALL_FAULTS.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
   const leftOut: string[] = [];
   const able = wanted.filter((fault) => {
@@ -34,7 +33,7 @@ async function battery(args: readonly string[]): Promise<number> {
   const scenes = flags.scenes > 0 ? flags.scenes : flags.long ? LONG_SCENES : 1;
   say(`${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only NAME`);
   const command = ['npm run test:faults', ...(args.length > 0 ? ['--'] : []), ...args.map(quoted)].join(' ');
-  const faults = all.map(nameOf);
+  const faults = ALL_FAULTS.map(nameOf);
   const report = new Report({ command, planned: planned.length, scenes, anew, faults, leftOut });
   const outcomes: Outcome[] = [];
   await playAll(planned, {

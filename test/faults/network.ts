@@ -2,15 +2,19 @@
 import type { Proxy } from '@planasonix/testing';
 import type { Fault, Injected } from './fault.js';
 import type { Random } from './random.js';
-import type { Scene } from './scene.js';
 import type { Network } from './servers.js';
 
 export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open';
 
 const TRAPS: Readonly<Record<keyof Network, readonly number[]>> = { source: [3, 5], redis: [26, 27], store: [32] };
 
+/** A scene, as far as a weather needs it. */
+interface Loaded {
+  readonly load: { goOn(ms: number): Promise<void> };
+}
+
 export const weathers: Readonly<
-  Record<Weather, (scene: Scene, proxy: Proxy, rng: Random) => Promise<Injected | void>>
+  Record<Weather, (scene: Loaded, proxy: Proxy, rng: Random) => Promise<Injected | void>>
 > = {
   async cut(scene, proxy, rng) {
     proxy.cut();

@@ -1,6 +1,6 @@
 /** Which rounds a run plays. */
 import type { Planned } from './battery.js';
-import type { Fault } from './fault.js';
+import type { AnyFault } from './fault.js';
 
 /** Rounds of the long form in which a process of the product is killed. */
 const LONG_KILLS = 200;
@@ -9,7 +9,7 @@ const SLOW = 0.5;
 /** Of docs/traps.md: whatever ends by SIGKILL covers it. */
 const SIGKILL = 38;
 
-const isKill = ({ traps }: Fault): boolean => traps.includes(SIGKILL);
+const isKill = ({ traps }: AnyFault): boolean => traps.includes(SIGKILL);
 
 export interface Wanted {
   readonly seed: number;
@@ -20,13 +20,13 @@ export interface Wanted {
   readonly charged: readonly { readonly fault: string; readonly seed: number }[];
 }
 
-export const nameOf = ({ family, name }: Fault): string => `${family}: ${name}`;
+export const nameOf = ({ family, name }: AnyFault): string => `${family}: ${name}`;
 
-export function plan(faults: readonly Fault[], { seed, rounds, long, charged }: Wanted): Planned[] {
+export function plan(faults: readonly AnyFault[], { seed, rounds, long, charged }: Wanted): Planned[] {
   const kills = faults.filter(({ family }) => family === 'kills');
   const elsewhere = faults.filter((fault) => fault.family !== 'kills' && isKill(fault)).length * rounds;
   const often = (LONG_KILLS - elsewhere) / kills.reduce((sum, { slow }) => sum + (slow === true ? SLOW : 1), 0);
-  const times = (fault: Fault): number =>
+  const times = (fault: AnyFault): number =>
     long && fault.family === 'kills'
       ? Math.max(rounds, Math.ceil(Math.ceil(often) * (fault.slow === true ? SLOW : 1)))
       : rounds;

@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
 import type { Answer, Stack } from '../stack.js';
+import { answered } from './answered.js';
 import { Ledger } from './ledger.js';
 import type { KafkaScene } from './kafka-scene.js';
 import { Load } from './load.js';
@@ -114,15 +115,7 @@ export class Scene implements Servers {
 
   /** A request that a gateway which has just died may fail: asked again. */
   async ask(method: string, route: string, body?: unknown, timeoutMs = 60_000): Promise<Answer> {
-    return eventually(
-      `${method} ${route} is answered`,
-      async () => {
-        const answer = await this.stack.api(method, route, body);
-        if (answer.status >= 500) throw new Error(`${answer.status} ${answer.text}`);
-        return answer;
-      },
-      { timeoutMs, everyMs: 100 },
-    );
+    return answered(this.stack, method, route, { body, timeoutMs });
   }
 
   async stream(id = this.streamId): Promise<Answer['a']> {

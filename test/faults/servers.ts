@@ -99,7 +99,7 @@ export async function startProduct(
 }
 
 /** Large enough that nothing waits for room. */
-const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } };
+export const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } };
 
 async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
   if (kafka === null) return IN_REDIS;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { Server as TlsServer } from 'node:tls';
 import { PATTERNS, systemClock, type CounterReport, type Log, type SourceType } from '@planasonix/core';
 import { consumeQueues, type AskJob, type QueueConsumer } from '@planasonix/lifecycle';
 import { createOutbound, endpointOf } from '@planasonix/outbound';
@@ -9,7 +10,7 @@ import { Answers, LogBook, Sources } from '@planasonix/worker';
 import type { FastifyInstance } from 'fastify';
 import type { DataSource } from 'typeorm';
 import { Directory } from './directory.js';
-import { localBase, publicBase, type IngestEnv } from './env.js';
+import { localBase, publicBase, tlsFiles, type IngestEnv } from './env.js';
 import { Ingest } from './ingest.js';
 import { Inlets } from './inlets.js';
 import { Peers } from './peers.js';
@@ -18,6 +19,7 @@ import { sendSample } from './sampler.js';
 import { ingestServer, listen } from './server.js';
 import { webhook } from './source-type.js';
 import { Storing } from './storing.js';
+import { DoorTls } from './tls.js';
 
 const HEARTBEAT_MS = 2_000;
 /** What is under way at SIGTERM gets this long: longer than a delivery takes to become durable. */
@@ -30,6 +32,7 @@ export class WebhookIngest {
   readonly instance = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   announced = false;
   private readonly stopping = new AbortController();
+  private readonly tls: DoorTls | null;
   private readonly type: SourceType;
   private readonly logs: LogBook;
   private readonly emitter: Emitter;
@@ -47,8 +50,11 @@ export class WebhookIngest {
     private readonly log: Log,
   ) {
     const clock = systemClock;
+    const files = tlsFiles(env);
+    this.tls = files && new DoorTls(files);
     const certificateHeader = env.INGEST_CLIENT_CERT_HEADER?.toLowerCase() ?? null;
-    this.type = webhook(certificateHeader);
+    const certificates = { header: certificateHeader, direct: this.tls !== null };
+    this.type = webhook(certificates);
     const { type: sourceType } = this.type;
     const box = new SecretBox(env.ENCRYPTION_KEY, env.ENCRYPTION_KEYS_OLD);
     const outbound = createOutbound({
@@ -64,7 +70,7 @@ export class WebhookIngest {
     });
     this.emitter = countersEmitter(env, log);
     this.inlets = new Inlets(this.logs);
-    const around = { outbound, clock, certificateHeader, remoteKeys: new Map() };
+    const around = { outbound, clock, certificates, remoteKeys: new Map() };
     const shared = { instance: this.instance, sourceType, inlets: this.inlets, clock, log };
     this.directory = new Directory({ ...shared, ledger, around });
     this.reporter = new Reporter({
@@ -77,7 +83,7 @@ export class WebhookIngest {
     const storing = new Storing({ ...within, inlets: this.inlets, ledger });
     const peers = new Peers(env.INGEST_TRUSTED_PROXIES, certificateHeader);
     const about = { publicBase: publicBase(env), peers, addressRate: env.INGEST_ADDRESS_RATE };
-    this.server = ingestServer(new Ingest({ ...within, ...about, storing }));
+    this.server = ingestServer(new Ingest({ ...within, ...about, storing }), this.tls?.served ?? null);
     this.answers = new Answers({
       sources: new Sources(this.type, outbound, log),
       ledger: new PgStreamLedger(store, box),
@@ -107,6 +113,9 @@ export class WebhookIngest {
     });
     void this.reporter.run(this.stopping.signal);
     void this.keepAlive(announcement);
+    const { server } = this.server;
+    if (server instanceof TlsServer)
+      void this.tls?.keepRenewed(server, { clock: systemClock, log: this.log, signal: this.stopping.signal });
     void this.listen();
   }
 
@@ -136,7 +145,8 @@ export class WebhookIngest {
   private answer(job: AskJob, leftMs: number): Promise<unknown> {
     if (job.kind !== 'sample') return this.answers.answer(job, leftMs);
     const bases = { publicBase: publicBase(this.env), localBase: localBase(this.env) };
-    return sendSample({ directory: this.directory, clock: systemClock, ...bases }, job.streamId ?? '');
+    const door = { directory: this.directory, clock: systemClock, tls: this.tls, ...bases };
+    return sendSample(door, job.streamId ?? '');
   }
 
   private async listen(): Promise<void> {

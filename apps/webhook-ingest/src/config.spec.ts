@@ -58,12 +58,12 @@ describe('the config of a webhook stream', () => {
     const around = {
       outbound: { resolve: () => Promise.reject(new Error()) },
       clock: systemClock,
-      ...{ remoteKeys: new Map(), certificateHeader: null },
+      ...{ remoteKeys: new Map(), certificates: { header: null, direct: false } },
     };
     expect(() => doorOf({ ...row, config } as never, around)).toThrow();
     const mtls = { ...row, config: { auth: { type: 'mtls', ca: [pem] } } } as never;
     expect(() => doorOf(mtls, around)).toThrow('no proxy passes client certificates on');
-    const { hidden } = doorOf(mtls, { ...around, certificateHeader: 'x-client-cert' });
+    const { hidden } = doorOf(mtls, { ...around, certificates: { header: 'x-client-cert', direct: false } });
     expect(hidden.has('x-client-cert')).toBe(true);
   });
 });

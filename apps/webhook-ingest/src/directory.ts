@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { StreamError, type Clock, type LastError, type Log } from '@planasonix/core';
 import type { InletLedger, ServedStream } from '@planasonix/store';
 import { doorOf, type Door } from './door.js';
@@ -164,7 +164,7 @@ export class Directory {
   }
 }
 
-const digest = (token: string): string => createHash('sha256').update(token).digest('base64');
+const digest = (token: string): string => hash('sha256', token, 'base64');
 
 function reasonOf(error: unknown, clock: Clock): { recourse: StreamError['recourse']; said: LastError } {
   const known =

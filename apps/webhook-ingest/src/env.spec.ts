@@ -1,4 +1,4 @@
-import { localBase, publicBase, readIngestEnv } from './env.js';
+import { localBase, publicBase, readIngestEnv, tlsFiles } from './env.js';
 
 const env = (more: Record<string, string>) =>
   readIngestEnv({
@@ -22,4 +22,17 @@ it('proxies that are trusted are addresses and networks', () => {
   const given = env({ INGEST_TRUSTED_PROXIES: '10.0.0.7, fd00::/8,' });
   expect(given.INGEST_TRUSTED_PROXIES).toEqual(['10.0.0.7', 'fd00::/8']);
   expect(() => env({ INGEST_TRUSTED_PROXIES: 'my-proxy' })).toThrow('INGEST_TRUSTED_PROXIES has to be addresses');
+});
+
+it('TLS at the door takes both files, and the address that senders dial', () => {
+  const files = { INGEST_TLS_CERT_FILE: '/tls/cert.pem', INGEST_TLS_KEY_FILE: '/tls/key.pem' };
+  const given = env({ ...files, INGEST_URL: 'https://hooks.example.com' });
+  expect([tlsFiles(given), localBase(given)]).toEqual([
+    { cert: '/tls/cert.pem', key: '/tls/key.pem' },
+    'https://127.0.0.1:3001',
+  ]);
+  expect(tlsFiles(env({}))).toBeNull();
+  expect(() => env({ INGEST_TLS_CERT_FILE: '/tls/cert.pem' })).toThrow('needed together');
+  for (const given of [files, { ...files, INGEST_URL: 'http://hooks.example.com' }])
+    expect(() => env(given)).toThrow('INGEST_URL has to be the https:// address');
 });

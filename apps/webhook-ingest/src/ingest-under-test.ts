@@ -1,4 +1,6 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { systemClock, type EventLog, type LogEntry, type PipelineOutput, type StreamCommand } from '@planasonix/core';
 import { AskService, CommandService, DeleteService, DepartedLogs, QueueProducer } from '@planasonix/lifecycle';
 import { openLog } from '@planasonix/sinks';
@@ -21,7 +23,7 @@ import { eventually, freePort, startPostgres, startRedis } from '@planasonix/tes
 import type { DataSource } from 'typeorm';
 import { WebhookIngest } from './app.js';
 import { configJsonSchema } from './config.js';
-import { readIngestEnv } from './env.js';
+import { localBase, readIngestEnv } from './env.js';
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64');
@@ -103,8 +105,8 @@ export async function ingestWorld() {
       const own = await openStore(postgres.url(), { log: quiet, poolSize: 6 });
       const ingest = new WebhookIngest(env, own, quiet);
       await ingest.start();
-      const base = `http://127.0.0.1:${port}`;
-      await eventually('it listens', () => fetch(base).then(() => true));
+      const base = localBase(env);
+      await eventually('it listens', () => accepts(env.INGEST_PORT));
       const serves = (id: string) => ingest['directory'].byId(id)?.isOpen === true;
       const one = { base, serves, end: () => ingest.stop().then(() => own.destroy()) };
       instances.push(one);
@@ -145,6 +147,12 @@ export async function ingestWorld() {
     },
   };
   return world;
+}
+
+async function accepts(port: number): Promise<true> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect').finally(() => socket.destroy());
+  return true;
 }
 
 export type IngestWorld = Awaited<ReturnType<typeof ingestWorld>>;

@@ -8,7 +8,7 @@ import { Memory, readBody, type Read } from './body/read.js';
 import { LARGEST_BODY } from './config.js';
 import type { Directory } from './directory.js';
 import type { Door } from './door.js';
-import { intakeOf, type Delivery } from './intake.js';
+import { intakeOf, type Delivery, type Header } from './intake.js';
 import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
@@ -68,9 +68,8 @@ export class Ingest {
   }
 
   #note(door: Door, { status, reason, eventId, id }: Answer): void {
-    const at = new Date(this.deps.clock.now()).toISOString();
-    const short = eventId === null ? null : eventId.slice(0, 200).toWellFormed();
-    this.deps.reporter.of(door).answered({ at, status, reason, event_id: short, id });
+    const atMs = this.deps.clock.now();
+    this.deps.reporter.of(door).answered({ atMs, status, reason, event_id: eventId, id });
   }
 
   async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
@@ -194,7 +193,10 @@ function deliveryOf(
   { method = '', headers, rawHeaders }: IncomingMessage,
   of: Pick<Delivery, 'body' | 'signed' | 'receivedAtMs'>,
 ): Delivery {
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
-  return { method, contentType: headers['content-type'] ?? '', headers: pairs, ...of };
+  const all: Header[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    all.push({ name, lower: name.toLowerCase(), value: rawHeaders[i + 1]! });
+  }
+  return { method, contentType: headers['content-type'] ?? '', headers: all, ...of };
 }

@@ -1,14 +1,21 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Intake, IntakePart } from '@planasonix/core';
 import { contentOf, MOST_PARTS, partsOf, type Content } from './body/content.js';
 import { isJson, scalarAt } from './body/json-text.js';
 import type { Door } from './door.js';
 
+export interface Header {
+  readonly name: string;
+  /** In lower case. */
+  readonly lower: string;
+  readonly value: string;
+}
+
 /** A request whose proof is valid, its body inflated. */
 export interface Delivery {
   readonly method: string;
   readonly contentType: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: readonly Header[];
   readonly body: Buffer;
   /** What the proof covers. */
   readonly signed: readonly Buffer[];
@@ -27,19 +34,22 @@ const LONGEST_ID = 200;
 const LONGEST_KEY = 1_000;
 
 function digest(parts: readonly (Buffer | string)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('base64url');
+  if (parts.length === 1) return hash('sha256', parts[0]!, 'base64url');
+  const sum = createHash('sha256');
+  for (const part of parts) sum.update(part);
+  return sum.digest('base64url');
 }
 
 /** What a delivery becomes. @returns `null` where it has to be taken apart and can't be. */
 export function intakeOf(door: Door, delivery: Delivery): Taken | null {
   const { config, places } = door;
   const { body, contentType, receivedAtMs } = delivery;
-  const find = finder(delivery);
+  let json: boolean | null = null;
+  const valid = () => (json ??= isJson(body));
+  const find = finder(delivery, valid);
   const eventId = (places.eventId && find(places.eventId)) || null;
   const eventType = places.eventType ? find(places.eventType) : null;
-  const contents = config.expand_array ? partsOf(body, contentType) : [contentOf(body, contentType)];
+  const contents = config.expand_array ? partsOf(body, contentType) : [contentOf(body, contentType, valid)];
   if (contents === null || contents.length > MOST_PARTS) return null;
   const time = new Date(receivedAtMs).toISOString();
   const frame = frameOf(door, delivery, { eventId, eventType, time });
@@ -87,12 +97,11 @@ function namesOf({ id, places }: Door, { body, signed }: Delivery, eventId: stri
 /** So that neither `/` nor `~` of an id looks like ours. */
 const encoded = (char: string): string => `%${char.codePointAt(0)!.toString(16)}.`;
 
-function finder({ body, headers }: Delivery) {
-  let json: boolean | null = null;
+/** @param valid whether the body is JSON */
+function finder({ body, headers }: Delivery, valid: () => boolean) {
   return (place: { readonly header: string } | { readonly pointer: string }): string | null => {
-    if ('header' in place) return headers.find(([name]) => name.toLowerCase() === place.header)?.[1] ?? null;
-    json ??= isJson(body);
-    return json ? scalarAt(body, place.pointer) : null;
+    if ('header' in place) return headers.find(({ lower }) => lower === place.header)?.value ?? null;
+    return valid() ? scalarAt(body, place.pointer) : null;
   };
 }
 
@@ -101,7 +110,7 @@ function partitionKey({ config }: Door, { headers }: Delivery, { encoding, bytes
   if (of === undefined) return '';
   if ('header' in of) {
     const wanted = of.header.toLowerCase();
-    return (headers.find(([name]) => name.toLowerCase() === wanted)?.[1] ?? '').slice(0, LONGEST_KEY);
+    return (headers.find(({ lower }) => lower === wanted)?.value ?? '').slice(0, LONGEST_KEY);
   }
   const key = encoding === 'json' ? (scalarAt(bytes, of.json_pointer) ?? '') : '';
   return key.length > LONGEST_KEY ? digest([key]) : key.toWellFormed();
@@ -113,7 +122,7 @@ function frameOf(
   { method, contentType, headers }: Delivery,
   of: { readonly eventId: string | null; readonly eventType: string | null; readonly time: string },
 ): string {
-  const shown = headers.filter(([name]) => !door.hidden.has(name.toLowerCase()));
+  const shown = headers.flatMap(({ name, lower, value }) => (door.hidden.has(lower) ? [] : [[name, value]]));
   return JSON.stringify({
     headers: shown,
     method,

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { splitSecrets } from '@planasonix/store';
 import { eventually, freePort } from '@planasonix/testing';
-import { ingestWorld, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
+import { configJsonSchema } from './config.js';
+import { ingestWorld, planasonix, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
 
 jest.setTimeout(120_000);
 
@@ -48,6 +50,23 @@ describe('streams that every instance serves', () => {
       [one!, two!].map((at) => eventually('it is open', async () => (await post(at, stream, '{}')).status === 200)),
     );
     expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('another secret and another address take effect at every instance within a second, without a bell', async () => {
+    const [stream, secret, token] = [await world.running(), 'another secret', 'another token'.replaceAll(' ', '-')];
+    const statuses = (of: { readonly token: string }, key?: string) =>
+      Promise.all([one!, two!].map(async (at) => (await post(at, of, '{}', signedHeaders('{}', key))).status));
+    const become = (wanted: number, ask: () => Promise<number[]>) =>
+      eventually(`both say ${wanted}`, async () => (await ask()).every((status) => status === wanted), {
+        timeoutMs: 1_000,
+      });
+    const next = splitSecrets(configJsonSchema, { auth: { ...planasonix, secrets: [secret] } });
+    await world.streams.reconfigure(world.actor, stream.id, 'stream.rotate_secret', () => next);
+    await become(200, () => statuses(stream, secret));
+    expect(await statuses(stream)).toEqual([401, 401]);
+    await world.streams.rotateIngestToken(world.actor, stream.id, token);
+    await become(404, () => statuses(stream, secret));
+    expect(await statuses({ token }, secret)).toEqual([200, 200]);
   });
 
   it('nothing is taken in any more once a stop or a pause is answered, at no instance (Invariant 7)', async () => {
@@ -194,6 +213,16 @@ describe('streams that every instance serves', () => {
       return row.status === 'error' && row.last_error?.code === 'offset_gap';
     });
     await expect(world.command(stream.id, 'start')).rejects.toMatchObject({ code: 'position_lost' });
+  });
+
+  it('a pipeline into Kafka, where repeats can not be told, is refused with what to give in its place (trap 29)', async () => {
+    const { id } = await world.create({}, { type: 'kafka', connectionId: 'conn_none', topic: 'hooks' });
+    await world.command(id, 'start').catch(() => null);
+    await eventually('it says so', async () => (await world.row(id)).status === 'error');
+    expect((await world.row(id)).last_error).toMatchObject({
+      code: 'config_invalid',
+      hint: expect.stringContaining('{"type":"redis_stream"}'),
+    });
   });
 
   it('answers questions about its streams, and sends itself a sample', async () => {

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { passedCertificate } from './verify/certificate.js';
 
 /** An address of a proxy, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. */
@@ -47,12 +48,17 @@ export class Peers {
     return isIP(address) === 6 ? network64(address) : address;
   }
 
-  /** The client's certificate, as the proxy passes it on that is connected to us. Twice in one request it is nobody's. */
+  /**
+   * The client's certificate: of whoever is connected, or as the proxy passes it on that is. A proxy's own stands for
+   * none of its clients, and what is passed on twice in one request is nobody's.
+   */
   certificateOf({
     socket,
     headersDistinct,
   }: Pick<IncomingMessage, 'socket' | 'headersDistinct'>): X509Certificate | null {
-    if (this.certificateHeader === null || !this.#trusts(bare(socket.remoteAddress ?? ''))) return null;
+    if (!this.#trusts(bare(socket.remoteAddress ?? '')))
+      return (socket instanceof TLSSocket && socket.getPeerX509Certificate()) || null;
+    if (this.certificateHeader === null) return null;
     const [passed, ...more] = headersDistinct[this.certificateHeader] ?? [];
     return passed === undefined || more.length > 0 ? null : passedCertificate(passed);
   }

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { request as overHttp, type IncomingMessage } from 'node:http';
+import { request as overTls } from 'node:https';
+import { json } from 'node:stream/consumers';
 import type { Clock } from '@planasonix/core';
 import type { Directory } from './directory.js';
+import type { DoorTls } from './tls.js';
 import { vendors } from './vendors/index.js';
 import { sampleHeaders } from './verify/sample.js';
 
@@ -17,12 +21,16 @@ export interface SamplerDeps {
   /** What senders are given, and where this instance or its neighbour listens. */
   readonly publicBase: string;
   readonly localBase: string;
+  readonly tls: DoorTls | null;
 }
 
 const WITHIN_MS = 6_000;
 
 /** Sends a stream a delivery of its own, signed as its sender would, through the real door. */
-export async function sendSample({ directory, clock, ...bases }: SamplerDeps, streamId: string): Promise<SampleAnswer> {
+export async function sendSample(
+  { directory, clock, tls, ...bases }: SamplerDeps,
+  streamId: string,
+): Promise<SampleAnswer> {
   await directory.look();
   const door = directory.byId(streamId);
   if (door === null) return { kind: 'unknown_stream' };
@@ -44,14 +52,23 @@ export async function sendSample({ directory, clock, ...bases }: SamplerDeps, st
   const place = auth.type === 'preset' ? vendors.get(auth.preset)!.eventId : undefined;
   const named = place && 'header' in place ? place.header : dedupe.header;
   try {
-    const answer = await fetch(bases.localBase + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(named ? { [named]: eventId } : {}), ...proof },
-      body,
-      signal: AbortSignal.timeout(WITHIN_MS),
-    });
-    return { kind: 'sent', status: answer.status, body: await answer.json(), event_id: eventId };
+    const headers = { 'content-type': 'application/json', ...(named ? { [named]: eventId } : {}), ...proof };
+    const answer = await posted(bases.localBase + path, { headers, body, tls });
+    return { kind: 'sent', status: answer.statusCode!, body: await json(answer), event_id: eventId };
   } catch {
     return { kind: 'unreachable' };
   }
+}
+
+/** The door is dialled by an address of this machine, and known by its very certificate. */
+function posted(
+  url: string,
+  { headers, body, tls }: { headers: Readonly<Record<string, string>>; body: Buffer; tls: DoorTls | null },
+): Promise<IncomingMessage> {
+  const options = { method: 'POST', headers, agent: false, signal: AbortSignal.timeout(WITHIN_MS) };
+  const pinned = { ca: tls?.served.cert, allowPartialTrustChain: true, checkServerIdentity: () => undefined };
+  return new Promise((resolve, reject) => {
+    const request = tls === null ? overHttp(url, options, resolve) : overTls(url, { ...options, ...pinned }, resolve);
+    request.once('error', reject).end(body);
+  });
 }

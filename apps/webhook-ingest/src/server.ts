@@ -4,27 +4,39 @@ import { discardUnread } from '@planasonix/service';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal, type Answer } from './answer.js';
 import type { Ingest } from './ingest.js';
+import type { TlsIdentity } from './tls.js';
 
 /** Trap 30: Node's own patience is a minute for headers, and it looks each half minute. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 26_000;
 const LOOK_MS = 1_000;
 const KEEP_ALIVE_MS = 65_000;
+const HANDSHAKE_MS = 10_000;
 const LARGEST_HEADERS = 32 * 1024;
 const LONGEST_TOKEN = 64;
 const MOST_CONNECTIONS = 20_000;
 /** Another process of this machine has the port: it is taken over when that one ends. */
 const PORT_AGAIN_MS = 200;
 
-/** The HTTP door. Everything that is no delivery is answered here, in few words and without a log line. */
-export function ingestServer(ingest: Ingest): FastifyInstance {
+const LIMITS = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: LARGEST_HEADERS };
+
+/**
+ * Every client is asked for a certificate, whoever issued it: the handshake proves that it has the key, and the stream
+ * that it knocks at judges the rest. So a sender that has none, or one for another stream, learns nothing from TLS.
+ */
+const secured = (tls: TlsIdentity | null) =>
+  tls && { https: { ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_MS } };
+
+/** The HTTP door, or with `tls` the HTTPS one. Everything that is no delivery is answered here, in few words and without a log line. */
+export function ingestServer(ingest: Ingest, tls: TlsIdentity | null): FastifyInstance {
   const server = Fastify({
     logger: false,
     exposeHeadRoutes: false,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: LARGEST_HEADERS },
+    http: LIMITS,
+    ...secured(tls),
     routerOptions: { maxParamLength: LONGEST_TOKEN, querystringParser: () => ({}) },
     genReqId: () => '',
     frameworkErrors: (_error, _request, reply) => void say(reply, refusal('not_found')),
@@ -50,9 +62,10 @@ function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyRep
     .send(JSON.stringify(body));
 }
 
-/** What is not HTTP, or too slow, or has headers without end. */
+/** What is not HTTP, or too slow, or has headers without end. Below HTTP, as in a TLS handshake, nothing can be said. */
 function refuseBytes(code: string | undefined, socket: Socket): void {
-  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const isHttp = code === 'ERR_HTTP_REQUEST_TIMEOUT' || code?.startsWith('HPE_');
+  if (!isHttp || !socket.writable) return void socket.destroy();
   const [status, phrase] =
     code === 'HPE_HEADER_OVERFLOW'
       ? ['431', 'Request Header Fields Too Large']

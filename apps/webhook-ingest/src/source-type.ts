@@ -1,17 +1,17 @@
 import { StreamError, type Check, type Source, type SourceContext, type SourceType } from '@planasonix/core';
 import { configJsonSchema, parseConfig } from './config.js';
 import { RemoteKeys } from './verify/jwks.js';
-import { schemeOf } from './verify/scheme-of.js';
+import { schemeOf, type CertificateWays } from './verify/scheme-of.js';
 
 /** Findings about the config: what would keep it from taking anything in, and what is weak. */
 async function check(
   { config, outbound, clock }: SourceContext,
-  certificateHeader: string | null,
+  certificates: CertificateWays,
 ): Promise<readonly Check[]> {
   const remoteKeys = new Map<string, RemoteKeys>();
   try {
     const { auth } = parseConfig(config);
-    schemeOf(auth, { outbound, clock, remoteKeys, certificateHeader });
+    schemeOf(auth, { outbound, clock, remoteKeys, certificates });
     const found: Check[] = [];
     if (auth.type === 'hmac' && auth.algorithm === 'sha1')
       found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
@@ -32,8 +32,8 @@ async function check(
 const warning = (code: string, message: string, fix: string): Check => ({ code, severity: 'warning', message, fix });
 
 /** A source that nobody reads from: deliveries come by themselves, at every instance. */
-const resting = (context: SourceContext, certificateHeader: string | null): Source => ({
-  check: () => check(context, certificateHeader),
+const resting = (context: SourceContext, certificates: CertificateWays): Source => ({
+  check: () => check(context, certificates),
 
   async *read() {
     await Promise.resolve();
@@ -46,12 +46,11 @@ const resting = (context: SourceContext, certificateHeader: string | null): Sour
   close: () => Promise.resolve(),
 });
 
-/** @param certificateHeader where proxies put client certificates; `null`: nowhere */
-export const webhook = (certificateHeader: string | null): SourceType => ({
+export const webhook = (certificates: CertificateWays): SourceType => ({
   type: 'webhook',
   connectionTypes: [],
   configSchema: configJsonSchema,
-  create: (context) => resting(context, certificateHeader),
+  create: (context) => resting(context, certificates),
   testConnection: () =>
     Promise.resolve({
       ok: false,

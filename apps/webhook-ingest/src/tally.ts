@@ -2,8 +2,8 @@ import { latencyBucket, type InletCounts } from '@planasonix/core';
 
 /** One answer, as users see it: no body, no secret. */
 export interface AnswerNote {
-  /** RFC 3339. */
-  readonly at: string;
+  /** ms since the Unix epoch. */
+  readonly atMs: number;
   readonly status: number;
   /** Stable, such as `signature_wrong`; `null` for what was taken in. */
   readonly reason: string | null;
@@ -13,6 +13,16 @@ export interface AnswerNote {
 
 /** Notes of each kind between two reports: a flood of one does not hide the other. */
 const NOTES = 50;
+const LONGEST_ID = 200;
+
+/** As it lies in the log. */
+const textOf = ({ atMs, status, reason, event_id, id }: AnswerNote): string =>
+  JSON.stringify({
+    at: new Date(atMs).toISOString(),
+    ...{ status, reason },
+    event_id: event_id === null ? null : event_id.slice(0, LONGEST_ID).toWellFormed(),
+    id,
+  });
 
 /** What one instance counts of one stream between two reports. */
 export class Tally {
@@ -20,8 +30,8 @@ export class Tally {
   #rejected = 0;
   #dropped = 0;
   #latency = new Map<number, number>();
-  #good: string[] = [];
-  #bad: string[] = [];
+  #good: AnswerNote[] = [];
+  #bad: AnswerNote[] = [];
   /** When each delivery came that is held and not durable, ms; in the order of coming. */
   readonly #pending = new Set<{ readonly atMs: number }>();
 
@@ -62,14 +72,14 @@ export class Tally {
     if (note.status >= 500) this.#errors++;
     else if (note.status >= 400) this.#rejected++;
     const notes = note.status < 400 ? this.#good : this.#bad;
-    notes.push(JSON.stringify(note));
+    notes.push(note);
     if (notes.length > NOTES) notes.shift();
   }
 
   /** What was counted so far; it is counted no more, unless it is put back. */
   take(): { readonly counts: InletCounts; readonly answers: readonly string[] } {
     const counts = { errors: this.#errors, rejected: this.#rejected, dropped: this.#dropped, latency: this.#latency };
-    const answers = [...this.#good, ...this.#bad].sort((a, b) => (a.slice(7, 31) < b.slice(7, 31) ? -1 : 1));
+    const answers = [...this.#good, ...this.#bad].sort((a, b) => a.atMs - b.atMs).map(textOf);
     [this.#errors, this.#rejected, this.#dropped] = [0, 0, 0];
     this.#latency = new Map();
     [this.#good, this.#bad] = [[], []];

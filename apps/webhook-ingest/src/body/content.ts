@@ -13,11 +13,14 @@ const NEWLINE = 10;
 /** Events of one delivery at the most. Invariant 6. */
 export const MOST_PARTS = 10_000;
 
-/** JSON as it came, else text, else base64: nothing is repaired (trap 31). */
-export function contentOf(bytes: Buffer, type: string): Content {
+/**
+ * JSON as it came, else text, else base64: nothing is repaired (trap 31).
+ * @param valid whether the bytes are JSON, for whoever knows it already
+ */
+export function contentOf(bytes: Buffer, type: string, valid = () => isJson(bytes)): Content {
   if (!isUtf8(bytes)) return { encoding: 'base64', bytes };
   const mayBeJson = type === '' || JSON_TYPE.test(type);
-  return { encoding: bytes.length > 0 && mayBeJson && isJson(bytes) ? 'json' : 'text', bytes };
+  return { encoding: bytes.length > 0 && mayBeJson && valid() ? 'json' : 'text', bytes };
 }
 
 /** Elements of a top-level array or lines of NDJSON; another JSON value is one part. `null`: not to be taken apart. */

@@ -6,8 +6,8 @@ export interface MtlsRule {
   readonly cas: readonly X509Certificate[];
   /** One of them has to be the certificate's; none given: any name. */
   readonly names: readonly string[];
-  /** Where proxies put it. */
-  readonly header: string;
+  /** Where proxies put it; `null`: nowhere. */
+  readonly header: string | null;
 }
 
 /** A client certificate. That the sender has its key was proved in the TLS handshake. */
@@ -15,7 +15,7 @@ export class MtlsScheme implements Scheme {
   readonly proofHeaders: readonly string[];
 
   constructor(private readonly rule: MtlsRule) {
-    this.proofHeaders = [rule.header];
+    this.proofHeaders = rule.header === null ? [] : [rule.header];
   }
 
   verify({ certificate, body, nowMs }: SignedRequest): Verdict {

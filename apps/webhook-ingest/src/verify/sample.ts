@@ -4,7 +4,7 @@ import { vendors } from '../vendors/index.js';
 import { ruleOf } from './scheme-of.js';
 import type { SignedRequest } from './scheme.js';
 import type { SignatureRule } from './signature.js';
-import { fillTemplate } from './template.js';
+import { templateOf } from './template.js';
 
 /** A sample before its headers are made. */
 type Bare = Omit<SignedRequest, 'header' | 'certificate'>;
@@ -47,7 +47,7 @@ function signed(rule: SignatureRule, secret: string | undefined, request: Bare, 
   const header = (name: string) => made[name] ?? (name === 'content-type' ? 'application/json' : null);
   const whole: SignedRequest = { ...request, header, certificate: () => null };
   const parts =
-    typeof rule.signed === 'string' ? fillTemplate(rule.signed, { timestamp: time, id }, whole) : rule.signed(whole);
+    typeof rule.signed === 'string' ? templateOf(rule.signed)({ timestamp: time, id }, whole) : rule.signed(whole);
   if (parts === null) return null;
   const mac = createHmac(algorithm, rule.key?.(secret) ?? secret);
   for (const part of parts) mac.update(part);

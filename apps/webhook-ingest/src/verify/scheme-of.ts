@@ -11,12 +11,19 @@ import type { Scheme } from './scheme.js';
 import { SignatureScheme, type SignatureRule } from './signature.js';
 import { basicScheme, openScheme, TokenScheme } from './tokens.js';
 
+/** How client certificates are had. */
+export interface CertificateWays {
+  /** Where trusted proxies put them, in lower case; `null`: nowhere. */
+  readonly header: string | null;
+  /** TLS ends here: they are those of the connections. */
+  readonly direct: boolean;
+}
+
 /** What a scheme needs from outside. */
 export interface Surroundings {
   readonly outbound: Outbound;
   readonly clock: Clock;
-  /** Where trusted proxies put a client's certificate, in lower case; `null`: none is had. */
-  readonly certificateHeader: string | null;
+  readonly certificates: CertificateWays;
   /** Keys by address: they outlive a change of the stream. */
   readonly remoteKeys: Map<string, RemoteKeys>;
 }
@@ -52,14 +59,16 @@ export function schemeOf(auth: Auth, around: Surroundings): Scheme {
 
 function mtlsScheme(
   { ca, names }: Extract<Auth, { type: 'mtls' }>,
-  { certificateHeader: header }: Surroundings,
+  { certificates: { header, direct } }: Surroundings,
 ): Scheme {
-  if (header === null)
+  if (header === null && !direct)
     throw new StreamError(
       'config_invalid',
-      'auth.type: mtls can not be had, for no proxy passes client certificates on.',
+      'auth.type: mtls can not be had, for client certificates do not come as far as here.',
       {
-        hint: 'Set INGEST_TRUSTED_PROXIES and INGEST_CLIENT_CERT_HEADER for webhook-ingest.',
+        hint:
+          'Set INGEST_TRUSTED_PROXIES and INGEST_CLIENT_CERT_HEADER for webhook-ingest where a proxy ends TLS; ' +
+          'INGEST_TLS_CERT_FILE and INGEST_TLS_KEY_FILE where it does itself.',
       },
     );
   return new MtlsScheme({ cas: ca.map((pem) => pemCertificate(pem)!), names, header });

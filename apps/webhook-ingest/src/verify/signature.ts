@@ -1,7 +1,7 @@
 import { createHmac, createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { sameBytes, strictBytes } from './compare.js';
 import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
-import { fillTemplate } from './template.js';
+import { templateOf, type Template } from './template.js';
 
 export type Algorithm = 'sha1' | 'sha256' | 'sha512' | 'ed25519' | 'ecdsa';
 
@@ -47,6 +47,7 @@ type Key = Buffer | KeyObject;
 export class SignatureScheme implements Scheme {
   readonly proofHeaders: readonly string[];
   readonly #keys: readonly Key[];
+  readonly #template: Template | null;
 
   /** @param secrets those that live; an empty one never verifies. @throws Error for one that is no key of this rule. */
   constructor(
@@ -54,6 +55,7 @@ export class SignatureScheme implements Scheme {
     secrets: readonly string[],
   ) {
     this.proofHeaders = rule.headers;
+    this.#template = typeof rule.signed === 'string' ? templateOf(rule.signed) : null;
     this.#keys = secrets.filter((secret) => secret !== '').map((secret) => keyOf(rule, secret));
   }
 
@@ -64,9 +66,9 @@ export class SignatureScheme implements Scheme {
     const late = rule.timestamp ? judgeTime(rule, found.timestamp, request.nowMs) : null;
     if (late !== null) return refused(late);
     const signed =
-      typeof rule.signed === 'string'
-        ? fillTemplate(rule.signed, { ...found, id: rule.idHeader ? request.header(rule.idHeader) : null }, request)
-        : rule.signed(request);
+      typeof rule.signed === 'function'
+        ? rule.signed(request)
+        : this.#template!({ ...found, id: rule.idHeader ? request.header(rule.idHeader) : null }, request);
     if (signed === null) return refused('signature_missing');
     const given = found.signatures.map((text) => strictBytes(text, rule.encoding)).filter((bytes) => bytes !== null);
     if (given.length === 0) return refused('signature_malformed');

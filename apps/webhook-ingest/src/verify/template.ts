@@ -1,26 +1,33 @@
 import type { SignedRequest } from './scheme.js';
 
 /** What a template of signed bytes may name. */
-export const PLACEHOLDER = /\{(timestamp|body|id|url|method)\}/;
+const PLACEHOLDER = /\{(timestamp|body|id|url|method)\}/;
 
-/** The bytes that a template stands for; `null` where the request lacks what it names. */
-export function fillTemplate(
-  template: string,
-  found: { readonly timestamp: string; readonly id: string | null },
-  request: SignedRequest,
-): readonly Buffer[] | null {
-  const parts: Buffer[] = [];
-  const pieces = template.split(PLACEHOLDER);
-  for (let i = 0; i < pieces.length; i++) {
-    const piece = pieces[i]!;
-    if (i % 2 === 0) parts.push(Buffer.from(piece));
-    else if (piece === 'body') parts.push(request.body);
-    else {
-      const { method, url } = request;
-      const text = { ...{ timestamp: found.timestamp, id: found.id }, method, url }[piece as 'id'];
-      if (text === null || text === '') return null;
-      parts.push(Buffer.from(text));
+interface Found {
+  readonly timestamp: string;
+  readonly id: string | null;
+}
+
+/** Gives the bytes that a template stands for; `null` where the request lacks what it names. */
+export type Template = (found: Found, request: SignedRequest) => readonly Buffer[] | null;
+
+/** Read once: it is filled for every delivery. */
+export function templateOf(text: string): Template {
+  const pieces = text
+    .split(PLACEHOLDER)
+    .map((piece, i) => (i % 2 === 0 ? Buffer.from(piece) : piece))
+    .filter((piece) => piece.length > 0);
+  return ({ timestamp, id }, request) => {
+    const parts: Buffer[] = [];
+    for (const piece of pieces) {
+      if (typeof piece !== 'string') parts.push(piece);
+      else if (piece === 'body') parts.push(request.body);
+      else {
+        const named = { timestamp, id, url: request.url, method: request.method }[piece as 'id'];
+        if (named === null || named === '') return null;
+        parts.push(Buffer.from(named));
+      }
     }
-  }
-  return parts.filter((part) => part.length > 0);
+    return parts.filter((part) => part.length > 0);
+  };
 }

@@ -30,6 +30,7 @@ local refused = check_epoch(state[1], A[1])
 if refused then return { refused } end
 local events, bytes, last = tonumber(state[2] or 0), tonumber(state[3] or 0), tonumber(state[4] or 0)
 local max, mode, source, out, full, lost = tonumber(A[2]), A[3], A[4], { ${TAKEN.ok} }, false, 0
+local room = max - call('XLEN', key)
 local i, k = 5, 3
 while i <= #A do
   local n, same, of_id = tonumber(A[i + 8]), KEYS[k], KEYS[k + 1]
@@ -38,9 +39,12 @@ while i <= #A do
     out[#out + 1] = ${BECAME.repeated} + (seen == '1' and ${BECAME.other} or 0)
   else
     local other = same ~= of_id and call('EXISTS', of_id) == 1
-    local enough, dropped = false, 0
-    if not full then enough, dropped = make_room(key, n, max, mode) end
-    lost = lost + dropped
+    local enough = not full
+    if enough and n > room then
+      local dropped
+      enough, dropped = make_room(key, n, max, mode)
+      lost, room = lost + dropped, max - call('XLEN', key)
+    end
     if not enough then
       full = true
       out[#out + 1] = ${BECAME.full}
@@ -54,6 +58,7 @@ while i <= #A do
           'time', A[i + 5], 'partitionkey', A[i + 9 + j * 2], 'data', data)
         bytes = bytes + #data
       end
+      room = room - n
       events, last = events + n, math.max(last, tonumber(A[i + 6]))
       out[#out + 1] = ${BECAME.written} + (other and ${BECAME.other} or 0)
     end
