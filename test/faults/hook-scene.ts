@@ -155,7 +155,7 @@ async function startProduct({ store, network }: HookServers): Promise<HookProduc
     databaseUrl: store.url().replace(`:${store.port}/`, `:${network.store.port}/`),
     redisUrl: `redis://127.0.0.1:${network.redis.port}`,
   };
-  const stack = await startStack(at);
+  const stack = await startStack({ ...at, env: { CONNECTORS: 'webhook-ingest' } });
   const ownDoor = await OwnDoor.open({ ...at, encryptionKey: ENCRYPTION_KEY, logFile: stack.logFile });
   try {
     const pipelineId = await makePipeline(stack, 'battery', IN_REDIS);
