@@ -114,13 +114,13 @@ export class Journal {
 
   /**
    * Whether somebody else made it, in the place of ours. Whoever writes has entered in it before: where nobody has, it was
-   * made while he wrote, or is not set as we do.
+   * made while he wrote, or it is one that would forget.
    */
   async isForeign({ entrant, session, marks, besides }: JournalState): Promise<boolean> {
     if (entrant !== '') return false;
     if (session !== '' || marks.size + besides.size > 0) return true;
-    const found = await topicSettings(this.reached.cluster, this.topic);
-    return found !== null && Object.entries(SETTINGS).some(([name, value]) => found.get(name) !== value);
+    const policy = (await topicSettings(this.reached.cluster, this.topic))?.get('cleanup.policy');
+    return policy !== undefined && policy !== SETTINGS['cleanup.policy'];
   }
 
   /** Lets the broker forget it `seconds` from now on. */

@@ -1,5 +1,8 @@
+import { systemClock } from '@planasonix/core';
+import { ProducerRoutes, TransactionalProducer } from '@planasonix/kafka';
 import { commit, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
+import { Journal } from './journal.js';
 import { committedIds, Logs } from './logs-under-test.js';
 
 const never = new AbortController().signal;
@@ -60,6 +63,19 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     await log.place(id, 6, new Map([['', 'at-2']]));
     expect((await logs.sink(log, id, 6).open()).positions.get('')).toBe('at-2');
   }, 60_000);
+
+  it('is not lost where its first writer died before he had said anything in it', async () => {
+    const { cluster, admin } = await logs.reach();
+    await new Journal(id, { cluster, admin }, systemClock, 1).make();
+    const create = () => Promise.resolve(false);
+    const routes = new ProducerRoutes({ cluster, clock: systemClock, create, maxBytes: () => Promise.resolve(null) });
+    const transactionalId = `planasonix.${id}`;
+    await new TransactionalProducer({ cluster, clock: systemClock, routes, transactionalId }).begin();
+    const log = logs.open();
+    const sink = logs.sink(log, id, 1);
+    expect((await sink.open()).positions).toEqual(new Map());
+    expect(await sink.append(commit(1, 2), never)).toMatchObject({ events: 2 });
+  }, 30_000);
 
   it('is gone for good where the stream is deleted', async () => {
     const { log } = await begun();
