@@ -11,6 +11,8 @@ const OPENINGS = `streams s CROSS JOIN LATERAL
   WHERE s.shares > n.live + 1 AND NOT n.mine AND s.status = 'running' AND s.desired_status = 'running' AND s.deleting_at IS NULL
     AND s.lease_owner <> $1 AND s.lease_expires_at > clock_timestamp()`;
 
+const sequenceOf = (row: 'h' | 'r'): string => `coalesce((${row}.report->'counters'->>'sequence')::bigint, -1)`;
+
 /** Who helps whom. What a seat is worth is said by its stream's epoch: a seat of an older one is none (Invariant 3). */
 export class PgSpreadLedger implements SpreadLedger {
   constructor(
@@ -75,8 +77,10 @@ export class PgSpreadLedger implements SpreadLedger {
     const texts = [...reports.values()].map((report) => (report === null ? null : JSON.stringify(report)));
     const rows = await sql<Kept>(
       this.leases,
-      `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE}, report = coalesce(r.report::jsonb, h.report)
-       FROM unnest($2::text[], $3::text[]) AS r(stream_id, report), streams s
+      // Several are under way at a time: one of an earlier seat, or older than what is known, may come last.
+      `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE},
+         report = CASE WHEN r.report->>'session' = h.session AND ${sequenceOf('r')} >= ${sequenceOf('h')} THEN r.report ELSE h.report END
+       FROM unnest($2::text[], $3::text[]::jsonb[]) AS r(stream_id, report), streams s
        WHERE h.stream_id = r.stream_id AND h.worker_id = $1 AND h.${LIVE} AND s.id = h.stream_id
          AND s.status = 'running' AND s.desired_status = 'running'
        RETURNING h.stream_id, s.epoch, h.epoch = s.epoch AS current, h.share, h.shares, h.session`,

@@ -70,6 +70,27 @@ describe('who helps with a stream', () => {
     expect(await spread.seat({ ...lead, epoch: lead.epoch - 1 }, 's-0', ['a'])).toBe(false);
   });
 
+  it('is not told of anew by a report that is older, or of an earlier seat, whichever lands last', async () => {
+    await spread.join('a', id);
+    await spread.seat(lead, 's-1', ['a']);
+    const report = (session: string, sequence: number): HelperReport => {
+      const counted = { total_events: sequence, total_bytes: 0, errors: 0, rejected_events: 0, dropped_events: 0, latency: [] }; // prettier-ignore
+      const lag = { oldest_pending_at: null, lag_proved_at: null, last_event_at: null, backlog_bytes: null };
+      const of = { stream_id: id, source_type: 'kafka', epoch: lead.epoch, sequence, at: 0 };
+      return { session, counters: { ...of, ...counted, ...lag }, blocked: null };
+    };
+    const [older, newer] = [report('s-1', 9), report('s-1', 10)];
+    const told = async (...reports: HelperReport[]) => {
+      for (const one of reports) await spread.keep('a', new Map([[id, one]]));
+      return (await helpers())[0]!.report;
+    };
+    expect(await told(newer, older)).toEqual(newer);
+    await spread.seat(lead, 's-2', ['a']);
+    expect(await told(newer)).toBeNull();
+    const next = report('s-2', 1);
+    expect(await told(next, newer)).toEqual(next);
+  });
+
   it('writes positions and records for as long as seat and lead hold, and not a moment longer (Invariant 3)', async () => {
     await spread.join('a', id);
     await spread.seat(lead, 's-1', ['a']);

@@ -32,7 +32,7 @@ describe('several writers of one stream in Kafka', () => {
       reached,
       clock: systemClock,
     });
-    const { totals } = await writer.enter();
+    const { totals } = await writer.enter('refuse');
     // Written, and not committed: whoever reads committed records alone stops here until it is decided.
     const marks = new Map([['t/1', { position: 'lost', order: '1' }]]);
     await writer.write([], { totals: { events: totals.events + 5, bytes: 50 }, marks });
@@ -60,7 +60,7 @@ describe('several writers of one stream in Kafka', () => {
         return new Promise(() => undefined);
       }),
     );
-    void writer.enter();
+    void writer.enter('refuse');
     await written;
     writer.close();
     const sink = logs.sink(log, id, 2);

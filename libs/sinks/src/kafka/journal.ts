@@ -5,6 +5,7 @@ import {
   KafkaError,
   LATEST,
   ReadObstacle,
+  topicSettings,
   type KafkaRecord,
   type OutRecord,
 } from '@planasonix/kafka';
@@ -41,16 +42,22 @@ export interface JournalState {
   readonly ending: 'now' | 'later' | null;
   /** The decision for which positions were forgotten last; `null`: none was. */
   readonly reset: number | null;
+  /** Somebody else deleted it or made it anew: where the stream was is not known any more, and nobody has decided since. */
+  readonly lost: boolean;
 }
 
 /** What a transaction changes. */
-export interface JournalChange extends Omit<JournalState, 'marks' | 'entrant' | 'besides' | 'ending' | 'reset'> {
+export interface JournalChange extends Omit<
+  JournalState,
+  'marks' | 'entrant' | 'besides' | 'ending' | 'reset' | 'lost'
+> {
   /** Those whose totals are in `totals` from here on. */
   readonly over?: Iterable<number>;
   /** `null`: forgotten. */
   readonly marks: ReadonlyMap<string, Mark | null>;
   readonly ending?: 'now' | 'later';
   readonly reset?: number;
+  readonly lost?: boolean;
 }
 
 export const JOURNAL_PREFIX = 'planasonix.positions.';
@@ -105,6 +112,17 @@ export class Journal {
     return this.reached.admin.set(this.topic, SETTINGS);
   }
 
+  /**
+   * Whether somebody else made it, in the place of ours. Whoever writes has entered in it before: where nobody has, it was
+   * made while he wrote, or it is one that would forget.
+   */
+  async isForeign({ entrant, session, marks, besides }: JournalState): Promise<boolean> {
+    if (entrant !== '') return false;
+    if (session !== '' || marks.size + besides.size > 0) return true;
+    const policy = (await topicSettings(this.reached.cluster, this.topic))?.get('cleanup.policy');
+    return policy !== undefined && policy !== SETTINGS['cleanup.policy'];
+  }
+
   /** Lets the broker forget it `seconds` from now on. */
   expire(seconds: number): Promise<void> {
     const settings = { 'cleanup.policy': 'delete', 'retention.ms': String(seconds * 1000) };
@@ -145,8 +163,8 @@ export class Journal {
 
 class JournalFold {
   #head: Omit<JournalState, 'marks' | 'entrant' | 'besides' | 'reset'> = {
-    ...{ epoch: 0, session: '', totals: { events: 0, bytes: 0 } },
-    ending: null,
+    ...{ epoch: 0, session: '', totals: NOTHING },
+    ...{ ending: null, lost: false },
   };
   #entrant = '';
   #reset: number | null = null;
@@ -156,8 +174,8 @@ class JournalFold {
   take({ key, value }: KafkaRecord): void {
     const name = key?.toString() ?? '';
     if (name === HEAD_KEY && value !== null) {
-      const { epoch, session, events, bytes, ending = null } = JSON.parse(value.toString()) as Head;
-      this.#head = { epoch, session, totals: { events, bytes }, ending };
+      const { epoch, session, events, bytes, ending = null, lost = false } = JSON.parse(value.toString()) as Head;
+      this.#head = { epoch, session, totals: { events, bytes }, ending, lost };
     } else if (name === ENTRANT_KEY && value !== null) {
       this.#entrant = value.toString();
     } else if (name.startsWith(ENTRANT_BESIDE)) {
@@ -201,6 +219,7 @@ interface Head {
   readonly events: number;
   readonly bytes: number;
   readonly ending?: 'now' | 'later';
+  readonly lost?: boolean;
 }
 
 /** Says who enters. Whoever reads the journal and finds it there has read all that was written before. */
@@ -215,6 +234,10 @@ const record = (key: string, value: object | number | null): OutRecord => ({
   value: value === null ? null : Buffer.from(JSON.stringify(value)),
   headers: [],
 });
+
+/** Of a journal that was made in place of one that is gone; nobody has written by it yet. */
+export const lostRecord = (): OutRecord =>
+  record(HEAD_KEY, { epoch: 0, session: '', ...NOTHING, lost: true } satisfies Head);
 
 const markRecords = (marks: JournalChange['marks']): OutRecord[] =>
   [...marks].map(([partition, mark]) => record(MARK_KEY + partition, mark));
@@ -234,8 +257,9 @@ export function journalRecords({
   over = [],
   ending,
   reset,
+  lost,
 }: JournalChange): OutRecord[] {
-  const head: Head = { epoch, session, ...totals, ending };
+  const head: Head = { epoch, session, ...totals, ending, lost };
   return [
     record(HEAD_KEY, head),
     ...(reset === undefined ? [] : [record(RESET_KEY, reset)]),

@@ -33,6 +33,7 @@ export class KafkaLog implements EventLog {
   constructor(
     private readonly output: KafkaOutput,
     private readonly deps: KafkaDeps,
+    private readonly barredSeconds = BARRED_SECONDS,
   ) {}
 
   sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
@@ -43,7 +44,7 @@ export class KafkaLog implements EventLog {
     const known = await this.#state(streamId);
     if (known !== null && known.epoch >= epoch) return;
     try {
-      await this.#enter(streamId, epoch, ({ totals }) => ({ totals, marks: new Map() }));
+      await this.#enter(streamId, epoch, 'take', ({ totals, lost }) => ({ totals, marks: new Map(), lost }));
     } catch (error) {
       // Somebody with a higher epoch was quicker: what this one bars is barred.
       if (!(error instanceof StreamError) || error.code !== 'fenced') throw error;
@@ -51,7 +52,7 @@ export class KafkaLog implements EventLog {
   }
 
   place(streamId: string, epoch: number, positions: Positions): Promise<void> {
-    return this.#enter(streamId, epoch, ({ totals, marks }) => {
+    return this.#enter(streamId, epoch, 'take', ({ totals, marks }) => {
       const placed = new Map<string, Mark | null>([...marks.keys()].map((partition) => [partition, null]));
       for (const [partition, position] of positions) placed.set(partition, { position, order: '' });
       return { totals, marks: placed };
@@ -95,17 +96,18 @@ export class KafkaLog implements EventLog {
     const known = await this.#state(streamId);
     const now = seconds <= 0;
     try {
-      await this.#enter(streamId, Math.max(epoch, known?.epoch ?? 0), ({ totals, marks }) =>
+      const gone = known === null ? 'refuse' : 'take';
+      await this.#enter(streamId, Math.max(epoch, known?.epoch ?? 0), gone, ({ totals, marks }) =>
         now
           ? { totals: NOTHING, marks: new Map([...marks.keys()].map((name) => [name, null])), ending: 'now' }
           : { totals, marks: new Map(), ending: 'later' },
       );
     } catch (error) {
-      if (error instanceof StreamError && error.code === 'fenced' && known === null) return; // it had gone before
+      if (error instanceof StreamError && error.code === 'offset_gap' && known === null) return; // it had gone before
       throw error;
     }
     await this.#run(async (reached) => {
-      await this.#journal(streamId, reached).expire(Math.max(BARRED_SECONDS, Math.ceil(seconds)));
+      await this.#journal(streamId, reached).expire(Math.max(this.barredSeconds, Math.ceil(seconds)));
       // What is left of others is not worth a failure of this one.
       await sweepJournals(reached, never).catch((error: unknown) =>
         this.deps.log.warn({ err: error }, 'journals of deleted streams could not be removed'),
@@ -149,13 +151,14 @@ export class KafkaLog implements EventLog {
   #enter(
     streamId: string,
     epoch: number,
+    lost: 'refuse' | 'take',
     change: (state: JournalState) => Omit<JournalChange, 'epoch' | 'session'>,
   ): Promise<void> {
     return this.#run(async (reached) => {
       const { output, deps } = this;
       const writer = new StreamWriter({ streamId, epoch, seat: null, output, reached, clock: deps.clock });
       try {
-        const state = await writer.enter();
+        const state = await writer.enter(lost);
         await writer.write([], change(state));
         await writer.commit();
       } catch (error) {

@@ -74,7 +74,7 @@ export class KafkaSink implements Sink {
     try {
       const reached = (this.#reached = await reach(output.connectionId, this.deps));
       const writer = (this.#writer = new StreamWriter({ streamId, epoch, seat, output, reached, clock }));
-      const { marks, totals, reset: before } = await writer.enter();
+      const { marks, totals, reset: before } = await writer.enter(reset === undefined ? 'refuse' : 'take');
       this.#totals = totals;
       // Invariant 2: what this decision led to is not given up a second time.
       const done =

@@ -3,6 +3,7 @@ import { createOutbound } from '@planasonix/outbound';
 import { kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
 import { reach, type Reached } from './kafka-cluster.js';
+import { KafkaLog } from './kafka-log.js';
 import type { KafkaOutput } from './writer.js';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -24,6 +25,17 @@ export class Logs {
 
   open(output: Output = {}, config: Config = { brokers: this.brokers }): EventLog {
     const log = openLog(this.output(output), { redisUrl: 'redis://127.0.0.1:1', kafka: depsOf(config) });
+    this.#closers.push(() => log.close());
+    return log;
+  }
+
+  /** @param barredSeconds for how long nothing of a log that was deleted goes */
+  hasty(barredSeconds: number): EventLog {
+    const log = new KafkaLog(
+      this.output(),
+      { ...depsOf({ brokers: this.brokers }), clock: systemClock },
+      barredSeconds,
+    );
     this.#closers.push(() => log.close());
     return log;
   }

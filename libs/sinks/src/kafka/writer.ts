@@ -5,6 +5,7 @@ import {
   topicSettings,
   TransactionalProducer,
   TransactionLost,
+  type OutRecord,
   type PartitionRecords,
   type TopicFacts,
 } from '@planasonix/kafka';
@@ -12,6 +13,7 @@ import {
   besideRecords,
   entrantRecord,
   Journal,
+  lostRecord,
   journalRecords,
   type JournalChange,
   type JournalState,
@@ -27,6 +29,16 @@ const SETTLES_MS = 15_000;
  * most 10 s (its default) after this: within the time that a writer who enters waits.
  */
 const ENTERING_MS = 4_000;
+
+/** The stream has been here, and what the log knew of it is no more. Invariant 2 */
+const lostJournal = (topic: string): StreamError =>
+  new StreamError(
+    'offset_gap',
+    `The topic ${topic}, where the log keeps how far the stream is, was deleted or made anew by somebody else.`,
+    {
+      hint: 'What is in the topics with events stays. Start with {"onLostPosition":"resnapshot"} to read everything again, or "skip" to go on without what is missing; or set the position first (PUT …/position).',
+    },
+  );
 
 export const fenced = (): StreamError => new StreamError('fenced', 'The log has a newer owner of this stream');
 
@@ -98,29 +110,33 @@ export class StreamWriter {
   /**
    * Bars every other writer and tells what the log knows. It does so even to those of the same epoch; with a higher one
    * in the log it throws `fenced`, and nothing has changed.
+   * @param lost a journal that was lost: `refuse` it (`offset_gap`), or `take` it as it is, from nothing on
    */
-  async enter(): Promise<JournalState> {
+  async enter(lost: 'refuse' | 'take'): Promise<JournalState> {
     const { seat } = this.options;
     if (seat !== null) return this.#enterBeside(seat);
-    const { signal } = this.#over;
-    const known = await this.#journal.read(signal);
+    const { topic } = this.#journal;
+    const known = await this.#journal.read(this.#over.signal);
     this.#judge(known);
+    const foreign = known !== null && (known.lost || (await this.#journal.isForeign(known)));
+    if (foreign && lost === 'refuse') throw lostJournal(topic);
+    // Made before it begins: whoever has begun and finds none knows that there was one.
     const made = known === null && (await this.#journal.make());
     const neverBegun = await this.#producer.begin();
-    if (made && !neverBegun) {
-      // The stream was here, and its log was removed.
+    const gone = made && !neverBegun;
+    if (gone && lost === 'refuse') {
       await this.#journal.remove();
-      throw fenced();
+      throw lostJournal(topic);
     }
     await this.#bar(known);
     for (;;) {
       const bars = this.#bars;
-      await this.#say(null);
+      await this.#say(null, gone ? [lostRecord()] : []);
       const state = await this.#truth();
       // Whoever was found meanwhile may have written: what is said after he was barred is behind that.
       if (this.#bars > bars) continue;
-      if (state.ending !== null) await this.#journal.keep();
-      return state;
+      if (state.ending !== null || foreign) await this.#journal.keep();
+      return { ...state, lost: state.lost || foreign };
     }
   }
 
@@ -137,9 +153,9 @@ export class StreamWriter {
     return state;
   }
 
-  async #say(index: number | null): Promise<void> {
+  async #say(index: number | null, more: readonly OutRecord[] = []): Promise<void> {
     this.#session = newSession();
-    const records = [entrantRecord(this.#session, index)];
+    const records = [entrantRecord(this.#session, index), ...more];
     await this.#producer.write([{ topic: this.#journal.topic, partition: 0, records }]);
     await this.#producer.commit();
   }
@@ -180,9 +196,10 @@ export class StreamWriter {
 
   async #create(topic: string): Promise<boolean> {
     const { createTopics } = this.options.output;
-    if (topic === this.#journal.topic) await this.#journal.make();
-    else if (createTopics === undefined) return false;
-    else await this.options.reached.admin.create({ topic, ...createTopics });
+    // It was made before anybody entered. One that is gone since is not made anew: what it held would be forgotten in silence.
+    if (topic === this.#journal.topic) return true;
+    if (createTopics === undefined) return false;
+    await this.options.reached.admin.create({ topic, ...createTopics });
     return true;
   }
 
