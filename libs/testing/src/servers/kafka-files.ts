@@ -63,9 +63,3 @@ export async function kafkaJars(say: Say = () => undefined): Promise<string> {
     rmSync(fresh, { recursive: true, force: true });
   }
 }
-
-/** Everything that `startKafka` needs, so that the first test does not wait for it. */
-export async function provisionKafka(say?: Say): Promise<void> {
-  javaProgram(say);
-  await kafkaJars(say);
-}

@@ -35,8 +35,6 @@ export interface NodePlan {
   readonly jvm: readonly string[];
 }
 
-/** Small and quick to start. */
-export const SMALL_JVM = ['-Xmx512m', '-Xms64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 const START_MS = 90_000;
 
 /** Kafka opens a client port only when the node can serve. */

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { guardFolder } from './guard.js';
 import { keytoolProgram } from './kafka-files.js';
-import { type KafkaNode, type NodePlan, planNode, SMALL_JVM } from './kafka-node.js';
+import { type KafkaNode, type NodePlan, planNode } from './kafka-node.js';
+import { smallJvm } from './kafka-jvm.js';
 import { freePort } from './port.js';
 
 export interface KafkaOptions {
@@ -118,7 +119,7 @@ async function nodePlans(dir: string, options: KafkaOptions): Promise<readonly N
         dir: nodeDir,
         port: client,
         clusterId,
-        jvm: options.jvm ?? SMALL_JVM,
+        jvm: options.jvm ?? smallJvm(),
         scram: options.secure
           ? ['256', '512'].flatMap((bits) => ['-S', `SCRAM-SHA-${bits}=[name=${USER},password=${PASSWORD}]`])
           : [],
