@@ -62,7 +62,7 @@ describe('the config of a webhook stream', () => {
     };
     expect(() => doorOf({ ...row, config } as never, around)).toThrow();
     const mtls = { ...row, config: { auth: { type: 'mtls', ca: [pem] } } } as never;
-    expect(() => doorOf(mtls, around)).toThrow('no proxy passes client certificates on');
+    expect(() => doorOf(mtls, around)).toThrow('client certificates do not come as far as here');
     const { hidden } = doorOf(mtls, { ...around, certificates: { header: 'x-client-cert', direct: false } });
     expect(hidden.has('x-client-cert')).toBe(true);
   });
