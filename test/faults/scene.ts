@@ -283,11 +283,12 @@ export class Scene implements Servers {
       }).then(() => (this.options.hasty === true ? this.endWhatIsDead() : undefined));
   }
 
-  /** Leases whose worker is dead run out now instead of in 9 s, and a delete that was cut short instead of in a minute. */
+  /** Leases whose worker is dead run out now instead of in 9 s; a delete that was cut short is gone on with at once. */
   private async endWhatIsDead(): Promise<void> {
     await this.storeQuery(
       "UPDATE streams SET deleting_at = clock_timestamp() - interval '1 minute' WHERE deleting_at IS NOT NULL",
     );
+    await this.storeQuery('UPDATE departed_logs SET next_try_at = clock_timestamp()');
     const held = await this.storeQuery<{ id: string; owner: string }>(
       'SELECT id, lease_owner AS owner FROM streams WHERE lease_owner IS NOT NULL',
     );
