@@ -1,5 +1,4 @@
 import { StreamError } from '@planasonix/core';
-import { openLog } from '@planasonix/sinks';
 import { eventually } from '@planasonix/testing';
 import { startGateway, type UnderTest } from '../gateway-under-test.js';
 import { startWorker, type FakeWorker } from '../worker-under-test.js';
@@ -239,78 +238,6 @@ describe('streams', () => {
     expect((await api('GET', `/api/streams/${id}/metrics`)).json.data.attributes.window).toBe('5m');
     for (const window of ['2m', '5M', '', '24h0'])
       expect((await api('GET', `/api/streams/${id}/metrics?window=${window}`)).status).toBe(400);
-  });
-
-  it('a look into the log keeps every digit, goes on from a cursor, and a live tail brings what comes', async () => {
-    const id = await made('events');
-    const log = openLog({ type: 'redis_stream' }, { redisUrl: gateway.redis.url });
-    const sink = log.sink(id, 1);
-    await sink.open();
-    const event = (n: number) => ({
-      id: `e${n}`,
-      type: 'com.planasonix.row.insert',
-      subject: 'public.t',
-      time: '2025-01-01T00:00:00.000Z',
-      timeMs: 1735689600000,
-      partitionkey: `{"id":${n}}`,
-      data: Buffer.from(`{"op":"c","after":{"n":${n}.10000000000000000000000000001}}`),
-      order: String(n).padStart(8, '0'),
-    });
-    const append = (n: number) =>
-      sink.append({ partition: '', events: [event(n)], position: `"${n}"` }, new AbortController().signal);
-    for (const n of [1, 2, 3]) await append(n);
-    const look = await api('GET', `/api/streams/${id}/events?limit=2`);
-    expect(look.text).toContain('"n":3.10000000000000000000000000001');
-    expect(look.json.data.map((one: { id: string }) => one.id)).toEqual(['e2', 'e3']);
-    const first = look.json.data[0].attributes.cursor;
-    expect(
-      (await api('GET', `/api/streams/${id}/events?after=${first}`)).json.data.map((one: { id: string }) => one.id),
-    ).toEqual(['e3']);
-    expect((await api('GET', `/api/streams/${id}/events?after=garbage`)).json.error.code).toBe('invalid_cursor');
-
-    const redis = gateway.redis.client();
-    const tails = async () => String(await redis.client('LIST')).split('cmd=xread').length;
-    const before = await tails();
-    const ending = new AbortController();
-    const live = await gateway.tail(`/api/streams/${id}/events`, { 'last-event-id': first }, ending.signal);
-    expect(live.headers.get('content-type')).toContain('text/event-stream');
-    expect(live.headers.get('x-ratelimit-limit')).toMatch(/^\d+$/);
-    let text = '';
-    const reading = (async () => {
-      for await (const chunk of live.body as unknown as AsyncIterable<Uint8Array>)
-        text += Buffer.from(chunk).toString();
-    })().catch(() => undefined);
-    await eventually('what was there after the cursor', () => text.includes('"id":"e3"'));
-    await append(4);
-    await eventually('what came since', () => text.includes('"id":"e4"'));
-    expect(text).not.toContain('"id":"e2"');
-    ending.abort();
-    await reading;
-    await eventually('the tail has ended at the server', async () => (await tails()) === before);
-    const broken = await api('GET', `/api/streams/${id}/events`, undefined, {
-      accept: 'text/event-stream',
-      'last-event-id': 'x',
-    });
-    expect([broken.status, broken.json.error.code]).toEqual([400, 'invalid_cursor']);
-    await sink.close();
-    await log.close();
-  });
-
-  it('live tails are bounded; a HEAD opens none, for nobody would read or end it (Invariant 6)', async () => {
-    const path = `/api/streams/${await made('tails')}/events`;
-    for (let i = 0; i < 25; i++) {
-      const head = await api('HEAD', path, undefined, { accept: 'text/event-stream' });
-      expect([head.status, head.headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8']);
-    }
-    const ending = new AbortController();
-    const tail = () => gateway.tail(path, {}, ending.signal);
-    for (let i = 0; i < 20; i++) expect((await tail()).status).toBe(200);
-    const refused = await tail();
-    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '10']);
-    ending.abort();
-    const again = new AbortController();
-    await eventually('there is room', async () => (await gateway.tail(path, {}, again.signal)).status === 200);
-    again.abort();
   });
 
   it('what a stream or a connection holds together can not be taken away', async () => {
