@@ -1,8 +1,8 @@
-import { eventually, kcat, type Kafka } from '@planasonix/testing';
+import { eventually, kcat, kcatAlong, type Kafka } from '@planasonix/testing';
 import type { Redis } from 'ioredis';
 import type { Admin, Producer } from 'kafkajs';
 import type { Client as StoreClient } from 'pg';
-import { readLog } from './log.js';
+import { logKey, logPages, readLog } from './log.js';
 import { addKafka, startProduct, type Product } from './product.js';
 import { makePipeline, start, status } from './shop.js';
 import type { Stack } from './stack.js';
@@ -20,7 +20,12 @@ interface Place {
 /** A stream of the topic, and what is in its log. */
 interface Under {
   readonly id: string;
+  /** All of it; to be asked for when nothing is added any more. */
   places(): Promise<readonly Place[]>;
+  /** How much is in it, also of what is not committed. */
+  length(): Promise<number>;
+  /** The newest offset of each partition that has been read in it. */
+  newest(): Promise<readonly number[]>;
 }
 
 interface Readers {
@@ -84,25 +89,51 @@ describe('partitions of one topic, read by as many workers as run', () => {
       ids.push((await stack.api('POST', '/api/streams', body)).id);
     }
     for (const id of ids) await start(stack, id);
-    return [
-      { id: ids[0]!, places: async () => (await readLog(redis, ids[0]!)).map(({ id, data }) => placeOf(id, data)) },
-      { id: ids[1]!, places: () => committed(`log.${ids[1]!}`) },
-    ];
+    return [inRedis(ids[0]!), inKafka(ids[1]!)];
   }
 
   const placeOf = (id: string, data: unknown): Place => {
     const { source } = data as { source: { partition: number; offset: number } };
     return { id, partition: source.partition, offset: source.offset };
   };
+  const note = (newest: number[], { partition, offset }: Place) =>
+    (newest[partition] = Math.max(newest[partition]!, offset));
+  const highs = async (topic: string) =>
+    (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0);
 
-  /** What librdkafka reads of a topic, committed alone. */
-  async function committed(topic: string): Promise<Place[]> {
-    const out = await kcat(['-b', kafka.brokers.join(','), '-C', '-t', topic, '-e', '-q', '-J', '-X', 'isolation.level=read_committed']); // prettier-ignore
-    const lines = out.toString().split('\n').slice(0, -1);
-    return lines.map((line) => {
+  function inRedis(id: string): Under {
+    const newest = Array.from({ length: PARTITIONS }, () => -1);
+    let last: string | null = null;
+    return {
+      id,
+      places: async () => (await readLog(redis, id)).map((event) => placeOf(event.id, event.data)),
+      length: () => redis.xlen(logKey(id)),
+      newest: async () => {
+        for await (const page of logPages(redis, id, last)) {
+          for (const event of page) note(newest, placeOf(event.id, event.data));
+          last = page.at(-1)?.entry ?? last;
+        }
+        return newest;
+      },
+    };
+  }
+
+  /** What librdkafka reads of the topic, committed alone. */
+  function inKafka(id: string): Under {
+    const topic = `log.${id}`;
+    const args = ['-b', kafka.brokers.join(','), '-C', '-t', topic, '-q', '-J', '-X', 'isolation.level=read_committed'];
+    const newest = Array.from({ length: PARTITIONS }, () => -1);
+    const read = (line: string): Place => {
       const { headers, payload } = JSON.parse(line) as { headers: string[]; payload: string };
       return placeOf(headers[headers.indexOf('ce_id') + 1]!, JSON.parse(payload));
-    });
+    };
+    product.endBefore(kcatAlong(args, (line) => note(newest, read(line))));
+    return {
+      id,
+      places: async () => (await kcat([...args, '-e'])).toString().split('\n').slice(0, -1).map(read),
+      length: () => highs(topic),
+      newest: () => Promise.resolve(newest),
+    };
   }
 
   /** Who reads a stream; helpers that have told of their seat. */
@@ -117,24 +148,18 @@ describe('partitions of one topic, read by as many workers as run', () => {
   }
 
   /** Both streams are read by two processes that live. */
-  const spread = (what: string, timeoutMs = 30_000) =>
+  const spread = (what: string, timeoutMs = 30_000): Promise<Readers[]> =>
     eventually(
       `${what}: two workers read each stream`,
       async () => {
         const alive = stack.pids('kafka-ingest');
         const found = await Promise.all(streams.map(({ id }) => readers(id)));
-        const whole = found.every(({ lead, helpers }) => helpers.length === 1 && alive.includes(lead));
-        return whole && found.every(({ helpers }) => alive.includes(helpers[0]!)) && found;
+        const lives = (pid: number | undefined) => pid !== undefined && alive.includes(pid);
+        if (found.every(({ lead, helpers }) => lives(lead) && helpers.length === 1 && lives(helpers[0]))) return found;
+        throw new Error(`${alive.join(' and ')} live; ${JSON.stringify(found)}`);
       },
       { timeoutMs },
-    ) as Promise<Readers[]>;
-
-  const newest = async (under: Under): Promise<number[]> => {
-    const places = await under.places();
-    return Array.from({ length: PARTITIONS }, (_, i) =>
-      places.reduce((last, { partition, offset }) => (partition === i && offset > last ? offset : last), -1),
     );
-  };
 
   /** Every partition of every stream has gone on since now. */
   async function flows(what: string, timeoutMs = 15_000): Promise<void> {
@@ -143,7 +168,7 @@ describe('partitions of one topic, read by as many workers as run', () => {
     await eventually(
       `${what}: every partition goes on`,
       async () => {
-        const found = await Promise.all(streams.map(newest));
+        const found = await Promise.all(streams.map((under) => under.newest()));
         return found.every((last) => last.every((offset, partition) => offset >= goals.get(partition)!));
       },
       { timeoutMs, everyMs: 200 },
@@ -167,10 +192,9 @@ describe('partitions of one topic, read by as many workers as run', () => {
   });
 
   it('pauses, resumes, stops and starts all of it: nothing comes once the answer is there', async () => {
-    const lengths = () => Promise.all(streams.map(async (under) => (await under.places()).length));
+    const lengths = () => Promise.all(streams.map((under) => under.length()));
     const command = (verb: string) =>
       Promise.all(streams.map(({ id }) => stack.api('POST', `/api/streams/${id}/${verb}`)));
-    const high = async () => (await admin.fetchTopicOffsets('orders')).reduce((sum, { high }) => sum + Number(high), 0);
     for (const [still, again, is] of [
       ['pause', 'resume', 'paused'],
       ['stop', 'start', 'stopped'],
@@ -179,8 +203,8 @@ describe('partitions of one topic, read by as many workers as run', () => {
       await spread(`before ${still}`);
       expect((await command(still)).map(({ a }) => a?.status)).toEqual([is, is]);
       const then = await lengths();
-      const before = await high();
-      await eventually('more is written', async () => (await high()) > before + 400);
+      const before = await highs('orders');
+      await eventually('more is written', async () => (await highs('orders')) > before + 400);
       expect(await lengths()).toEqual(then);
       for (const { id } of streams) expect(await status(stack, id)).toBe(is);
       expect((await command(again)).map((answer) => answer.status)).toEqual([200, 200]);

@@ -7,7 +7,10 @@ import { HeldRow } from './held-row.js';
 
 /** So long a share may be without anybody who reads it, before it is given back. */
 const CONNECT_MS = 8_000;
-/** One that was barred hears what it is to do now within so long, or never will. */
+/**
+ * One that fails may have been barred by the lead, who pauses or has seats changed, and a log does not always say so: it
+ * hears what it is to do now within so long, or never will.
+ */
 const BARRED_MS = 4_000;
 
 export interface HelperDeps {
@@ -99,9 +102,8 @@ export class Helper {
 
   #look(attempt: Attempt): void {
     if (this.#attempt !== attempt || attempt.end?.kind !== 'failed') return;
-    const { recourse, code } = attempt.end.failure;
-    if (recourse === 'fenced') this.#later(BARRED_MS, attempt, () => this.deps.onFailed(code));
-    else this.deps.onFailed(code);
+    const { code } = attempt.end.failure;
+    this.#later(BARRED_MS, attempt, () => this.deps.onFailed(code));
   }
 
   #fail(error: unknown): void {

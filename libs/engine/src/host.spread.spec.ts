@@ -236,6 +236,41 @@ describe('a stream that several workers read', () => {
     expect(waits[2]).toBeGreaterThan(waits[1]! * 1.5);
   });
 
+  it('is helped again at once by a worker whose share failed because the stream was paused', async () => {
+    const { clock, topic, ledger, log, worker } = spreadWorld(4);
+    const row = ledger.add(ID);
+    let cut: (error: Error) => void = () => undefined;
+    const source = topic.source.bind(topic);
+    topic.source = (name, share) => {
+      const made = source(name, share);
+      if (name !== 'w2') return made;
+      const failure = new Promise<never>((_, reject) => (cut = reject));
+      const read: typeof made.read = (...args) => {
+        const changes = made.read(...args)[Symbol.asyncIterator]();
+        const next = () => Promise.race([changes.next(), failure]);
+        return { [Symbol.asyncIterator]: () => ({ ...changes, next }) };
+      };
+      return { ...made, read };
+    };
+    const lead = worker('w1');
+    await clock.advance(1_500);
+    worker('w2');
+    await clock.advance(SPREADS_MS);
+    expect([...topic.readers.keys()]).toEqual(['w1', 'w2']);
+    ledger.command(ID, 'paused');
+    cut(new StreamError('log_unavailable', 'the transaction was ended from outside'));
+    await lead.look(ID);
+    await clock.advance(2_000);
+    expect(row.status).toBe('paused');
+    ledger.command(ID, 'running');
+    await lead.look(ID);
+    await clock.advance(SPREADS_MS);
+    expect(topic.readers.get('w2')).toEqual({ index: 1, of: 2 });
+    topic.put(5);
+    await clock.advance(1_000);
+    expect([...log.ids].sort()).toEqual(topic.ids.sort());
+  });
+
   it('counts no event twice when who reads what changes', async () => {
     const { clock, topic, hosts, last, worker } = await spreadOverTwo();
     topic.put(10);

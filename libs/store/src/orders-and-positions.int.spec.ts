@@ -120,8 +120,9 @@ describe('orders and positions in the store', () => {
 
   it('takes no more open orders than it says, whoever comes at once (Invariant 6)', async () => {
     const id = await makeStream();
-    const all = await Promise.all(Array.from({ length: MOST_OPEN_ORDERS + 5 }, () => orders.place(actor, id, wish)));
-    expect(all.filter(({ kind }) => kind === 'full')).toHaveLength(5);
+    for (let n = 5; n < MOST_OPEN_ORDERS; n++) await makeOrder(id);
+    const last = await Promise.all(Array.from({ length: 10 }, () => orders.place(actor, id, wish)));
+    expect(last.filter(({ kind }) => kind === 'full')).toHaveLength(5);
     expect(await ledger.openOrders(id)).toHaveLength(MOST_OPEN_ORDERS);
     const page = await orders.list(actor.workspaceId, id, 3, null);
     expect(page.map((one) => one.id)).toEqual([...page.map((one) => one.id)].sort().reverse());

@@ -1,7 +1,11 @@
+/** How much later than promised a question may be answered, ms: then it hangs, and is told by name. */
+const HANGS_AFTER_MS = 20_000;
+
 /**
  * Asks until `fn` gives something truthy, and gives that back. What it throws meanwhile is remembered for the message.
  *
- * @throws when `timeoutMs` have passed; the message says what was waited for and what was seen last.
+ * @throws when `timeoutMs` have passed; the message says what was waited for and what was seen last. A question that
+ * gets no answer is waited for a little longer than that, never for ever.
  */
 export async function eventually<T>(
   what: string,
@@ -12,7 +16,7 @@ export async function eventually<T>(
   for (;;) {
     let seen: string;
     try {
-      const value = await fn();
+      const value = await answered(fn, deadline + HANGS_AFTER_MS - performance.now());
       if (value) return value;
       seen = JSON.stringify(value) ?? String(value);
     } catch (error) {
@@ -20,5 +24,18 @@ export async function eventually<T>(
     }
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}; last seen: ${seen}`);
     await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}
+
+/** @throws when nothing comes within `ms` */
+async function answered<T>(fn: () => T | Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer to the question')), ms);
+  });
+  try {
+    return await Promise.race([fn(), silence]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -11,7 +11,7 @@ export { startKafka, type Kafka, type KafkaOptions } from './servers/kafka.js';
 export { provisionKafka } from './servers/kafka-archive.js';
 export { kafkaJars } from './servers/kafka-files.js';
 export { type KafkaNode } from './servers/kafka-node.js';
-export { kcat, kcatProgram } from './servers/kcat.js';
+export { kcat, kcatAlong, kcatProgram } from './servers/kcat.js';
 export { mariaDbServer, startMariaDb } from './servers/mariadb.js';
 export { mySqlRoot, provisionMySql, startMySql } from './servers/mysql.js';
 export { type Mysqld, type MysqldOptions } from './servers/mysqld.js';

@@ -1,6 +1,14 @@
 import { eventually } from '@planasonix/testing';
 import type { Client } from 'pg';
-import { LEDGER, expectEqual, expectNeverBack, expectUniqueIds, settle, sourceUnderTest } from './source-under-test.js';
+import {
+  LEDGER,
+  ROWS,
+  expectEqual,
+  expectNeverBack,
+  expectUniqueIds,
+  settle,
+  sourceUnderTest,
+} from './source-under-test.js';
 
 jest.setTimeout(180_000);
 
@@ -11,13 +19,13 @@ async function write(session: Client, seed: number, stop: () => boolean): Promis
   let state = seed;
   const next = (n: number) => (state = (state * 48_271) % 2_147_483_647) % n;
   while (!stop()) {
-    const id = 1 + next(90_000);
+    const id = 1 + next(ROWS);
     const some = `id = (SELECT id FROM ledger WHERE id >= ${id * 10} ORDER BY id LIMIT 1)`;
     const sql = [
       `UPDATE ledger SET v = nextval('versions'), note = 'u' WHERE ${some}`,
       `UPDATE ledger SET v = nextval('versions'), id = id + 1 + ${next(7)} WHERE ${some} AND id % 10 = 0`,
       `DELETE FROM ledger WHERE ${some}`,
-      `INSERT INTO ledger VALUES (${900_100 + next(100_000_000)}, nextval('versions'), 'new', repeat('z', 3000)) ON CONFLICT DO NOTHING`,
+      `INSERT INTO ledger VALUES (${ROWS * 10 + 100 + next(100_000_000)}, nextval('versions'), 'new', repeat('z', 3000)) ON CONFLICT DO NOTHING`,
       `UPDATE ledger SET v = nextval('versions'), big = repeat('y', 2500) WHERE ${some}`,
     ][next(5)]!;
     try {
@@ -146,7 +154,7 @@ describe('rows beside the stream', () => {
     await expectEqual(one, db.client, 'public.ledger', "'id', id");
     // Each row once, but for those that were on their way when it was killed.
     const rows = one.events.filter((event) => event.order === null).length;
-    expect(rows).toBeLessThan(90_000 * 1.2);
+    expect(rows).toBeLessThan(ROWS * 1.2);
   });
 
   it('a commit that waits for a synchronous standby is in the WAL and not visible: its row is not overtaken (trap 13)', async () => {
@@ -189,7 +197,7 @@ describe('rows beside the stream', () => {
     try {
       one.start({
         beforeEach: async () => {
-          if (begun || one.events.length < 35_000) return;
+          if (begun || one.events.length < ROWS * 0.4) return;
           begun = true;
           await system("SET synchronous_standby_names = 'nobody'");
           for (let i = 0; i < 12; i++) {
@@ -197,14 +205,16 @@ describe('rows beside the stream', () => {
             await held.query('SET synchronous_commit = on');
             sessions.push(
               held.query(
-                `UPDATE ledger SET v = nextval('versions'), note = 'held ${i}' WHERE id IN (SELECT id FROM ledger WHERE id % 500 = 0 AND id > 700000 ORDER BY id OFFSET ${i * 30} LIMIT 30)`,
+                `UPDATE ledger SET v = nextval('versions'), note = 'held ${i}' WHERE id IN (SELECT id FROM ledger WHERE id % 500 = 0 AND id > ${ROWS * 7.5} ORDER BY id OFFSET ${i * 15} LIMIT 15)`,
               ),
             );
           }
         },
       });
       await one.seen('held 11');
-      await eventually('all other rows are in', () => (one.progress()?.rows_done ?? 0) > 85_000, { timeoutMs: 60_000 });
+      await eventually('all other rows are in', () => (one.progress()?.rows_done ?? 0) > ROWS * 0.94, {
+        timeoutMs: 60_000,
+      });
       expect(one.progress()?.state).toBe('running');
     } finally {
       await system('RESET synchronous_standby_names');
@@ -223,7 +233,7 @@ describe('rows beside the stream', () => {
     await one.rowsDone();
     await one.stop();
     for (let i = 0; i < 4; i++) await db.client.query("UPDATE ledger SET v = nextval('versions') WHERE id % 20 = 0");
-    one.orders.push({ id: 'snap_behind', tables: ['public.ledger'], where: 'id < 300000' });
+    one.orders.push({ id: 'snap_behind', tables: ['public.ledger'], where: `id < ${ROWS * 3}` });
     one.start();
     await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 60_000 });
     expectNeverBack(one, 'public.ledger');
@@ -231,14 +241,16 @@ describe('rows beside the stream', () => {
   });
 
   it('a row whose key moves behind the readers keeps its big value, though the stream does not say it (trap 14)', async () => {
-    const db = await fresh(`${LEDGER}; UPDATE ledger SET big = repeat('B', 3000) WHERE id > 899000`);
+    const db = await fresh(`${LEDGER}; UPDATE ledger SET big = repeat('B', 3000) WHERE id > ${ROWS * 10 - 1000}`);
     const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, snapshot_max_rows_per_second: 10_000 });
     let moved = false;
     one.start({
       beforeEach: async () => {
-        if (moved || one.events.length < 40_000) return;
+        if (moved || one.events.length < ROWS * 0.45) return;
         moved = true;
-        await db.client.query("UPDATE ledger SET id = id - 899000 + 1, v = nextval('versions') WHERE id > 899500");
+        await db.client.query(
+          `UPDATE ledger SET id = id - ${ROWS * 10 - 1000} + 1, v = nextval('versions') WHERE id > ${ROWS * 10 - 500}`,
+        );
       },
     });
     await one.rowsDone(60_000);

@@ -111,9 +111,11 @@ export function expectUniqueIds(one: TrialStream): void {
   expect(new Set(ids).size).toBe(ids.length);
 }
 
+/** Rows of `LEDGER`; their keys are ten times their number. */
+export const ROWS = 40_000;
 export const LEDGER = `CREATE TABLE marks (m text PRIMARY KEY);
   CREATE SEQUENCE versions;
   CREATE TABLE ledger (id bigint PRIMARY KEY, v bigint NOT NULL, note text, big text);
   ALTER TABLE ledger ALTER big SET STORAGE EXTERNAL;
-  INSERT INTO ledger SELECT i * 10, nextval('versions'), 'first', CASE WHEN i % 50 = 0 THEN repeat(md5(i::text), 100) END FROM generate_series(1, 90000) i;
+  INSERT INTO ledger SELECT i * 10, nextval('versions'), 'first', CASE WHEN i % 50 = 0 THEN repeat(md5(i::text), 100) END FROM generate_series(1, ${ROWS}) i;
   ANALYZE ledger`;

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { guardProcess } from './guard.js';
 import { systemProgram } from './system-program.js';
 
 /** Path of kcat (librdkafka). On Debian as root it is installed when it is missing. */
@@ -15,7 +17,8 @@ export const kcatProgram = (say?: (line: string) => void): string =>
 /**
  * A client that shares no line of code with ours, as the second opinion on what is in a topic.
  *
- * @param args as on its command line: `['-b', brokers, '-C', '-t', topic, '-e', '-q']`
+ * @param args as on its command line: `['-b', brokers, '-C', '-t', topic, '-e', '-q']`. With `-e` it ends where nothing
+ * comes any more: never, on a topic that others write to. `kcatAlong` is for those.
  * @param input what it reads from, for `-P`
  * @returns what it wrote
  * @throws with its own words when it fails
@@ -34,4 +37,19 @@ export function kcat(args: readonly string[], input: string | Buffer = ''): Prom
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
   });
+}
+
+/**
+ * Reads along with a topic that others write to.
+ *
+ * @param args as on its command line, without `-e`
+ * @param onLine gets each line that it writes
+ * @returns what ends it
+ */
+export function kcatAlong(args: readonly string[], onLine: (line: string) => void): () => Promise<void> {
+  const child = spawn(kcatProgram(), [...args, '-u'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const release = child.pid ? guardProcess(child.pid) : () => undefined;
+  createInterface({ input: child.stdout }).on('line', onLine);
+  const closed = new Promise<void>((resolve) => child.once('close', () => (release(), resolve())));
+  return () => (child.kill('SIGKILL'), closed);
 }
