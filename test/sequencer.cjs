@@ -6,7 +6,7 @@ const { existsSync } = require('node:fs');
 const path = require('node:path');
 const { default: Sequencer } = require('@jest/test-sequencer');
 
-/** What takes a minute or more, longest first. */
+/** What takes most of a minute or more, longest first. */
 const LONG = [
   'test/faults.system.spec.ts',
   'test/care.system.spec.ts',
@@ -17,11 +17,9 @@ const LONG = [
   'test/exactness.system.spec.ts',
   'test/mysql.system.spec.ts',
   'test/scale.system.spec.ts',
+  'libs/sinks/src/kafka/three-nodes.int.spec.ts',
   'apps/kafka-ingest/src/faults.int.spec.ts',
   'apps/postgres-cdc/src/rows/rows.int.spec.ts',
-  'libs/sinks/src/kafka/kafka-log.int.spec.ts',
-  'libs/sinks/src/kafka/three-nodes.int.spec.ts',
-  'libs/testing/src/servers/kafka.int.spec.ts',
 ];
 
 for (const name of LONG)

@@ -19,6 +19,8 @@ export interface ReadingInput {
   readonly user: string | null;
   /** Positions from before, also of partitions that are not there now. */
   readonly before: ReadonlyMap<string, KafkaPosition>;
+  /** How long a partition may be without an answer, ms. */
+  readonly patienceMs: number;
 }
 
 /** What was handed over last of a partition. */
@@ -70,8 +72,8 @@ export class Reading {
   }
 
   #open(): FetchReader {
-    const { cluster, clock } = this.input;
-    return new FetchReader({ cluster, clock });
+    const { cluster, clock, patienceMs } = this.input;
+    return new FetchReader({ cluster, clock, patienceMs });
   }
 
   #passed({ records, leaderEpoch, next, ...partition }: RecordChunk): void {

@@ -27,8 +27,15 @@ import { Registry } from './registry/registry.js';
 import { SchemaSource } from './registry/schema-source.js';
 import { settlePosition } from './settle-position.js';
 
-/** How often it looks whether there are more topics or partitions. */
-const LOOK_EVERY_MS = 5_000;
+/** Milliseconds. */
+export interface Pace {
+  /** How often it looks whether there are more topics or partitions. */
+  readonly lookEveryMs: number;
+  /** How long a partition may be without an answer; leaders move within seconds. */
+  readonly patienceMs: number;
+}
+
+const PACE: Pace = { lookEveryMs: 5_000, patienceMs: 15_000 };
 /** How long nothing may come before it looks at other things. */
 const IDLE_MS = 500;
 
@@ -43,7 +50,10 @@ export class KafkaSource implements Source {
   private seen = 0;
   private looked: { readonly partitions: readonly Partition[]; readonly until: number } | null = null;
 
-  constructor(private readonly context: SourceContext) {
+  constructor(
+    private readonly context: SourceContext,
+    private readonly pace = PACE,
+  ) {
     const { config, connection, outbound, log, clock, streamId } = context;
     if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
     this.config = parseConfig(config);
@@ -128,12 +138,12 @@ export class KafkaSource implements Source {
   private async lately(signal: AbortSignal): Promise<readonly Partition[]> {
     const now = this.context.clock.monotonic();
     if (this.looked === null || now > this.looked.until)
-      this.looked = { partitions: await this.partitions(signal), until: now + LOOK_EVERY_MS };
+      this.looked = { partitions: await this.partitions(signal), until: now + this.pace.lookEveryMs };
     return this.looked.partitions;
   }
 
   private async *batches(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    const { cluster, config, context } = this;
+    const { cluster, config, context, pace } = this;
     const { onLostPosition: decision, clock, log, share = WHOLE } = context;
     // Whoever reads a share is not the first to read: what has no position came later.
     const begun = share.of === 1 || from.has(NOTEBOOK) ? from : new Map([...from, [NOTEBOOK, encodeStarts(new Map())]]);
@@ -148,7 +158,9 @@ export class KafkaSource implements Source {
       log,
       user: this.settings.sasl?.username ?? null,
       before,
+      patienceMs: pace.patienceMs,
     }));
+    signal.addEventListener('abort', () => reading.close(), { once: true });
     reading.add(places);
     yield CONNECTED;
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
@@ -157,13 +169,21 @@ export class KafkaSource implements Source {
       ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },
       ...{ log, streamId: context.streamId, setAside: context.setAside },
     });
-    let lookAt = clock.monotonic() + LOOK_EVERY_MS;
+    let lookedAt = clock.monotonic();
+    let lookAt = lookedAt + pace.lookEveryMs;
     while (!signal.aborted) {
       const chunk = await reading.next(IDLE_MS);
       if (chunk !== null) yield await encode.batchOf(chunk);
       if (clock.monotonic() < lookAt || signal.aborted) continue;
-      lookAt = clock.monotonic() + LOOK_EVERY_MS;
-      reading.add(await this.late(reading, signal));
+      try {
+        reading.add(await this.late(reading, signal));
+        lookedAt = clock.monotonic();
+      } catch (error) {
+        // As long as the reader follows a broker that is gone, so does this.
+        const { code } = toStreamError(error, 'looking for partitions');
+        if (code !== 'source_unreachable' || clock.monotonic() - lookedAt > pace.patienceMs) throw error;
+      }
+      lookAt = clock.monotonic() + pace.lookEveryMs;
     }
   }
 

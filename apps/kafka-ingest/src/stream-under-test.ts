@@ -16,7 +16,7 @@ import {
   WHOLE,
 } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
-import { kafkaIngest } from './source-type.js';
+import { KafkaSource, type Pace } from './source.js';
 
 /** What tests read of an event's data. */
 export interface RecordData {
@@ -42,6 +42,8 @@ export class StreamUnderTest {
   connected = false;
   /** What it reads of the stream. */
   share = WHOLE;
+  /** More impatient than the product: nothing that a test waits for is slow. */
+  pace: Pace = { lookEveryMs: 250, patienceMs: 15_000 };
   /** Called before each batch is taken; what it throws ends the reading there, as if it were killed. */
   beforeEach: () => void | Promise<void> = () => undefined;
   #source: Source | null = null;
@@ -127,12 +129,13 @@ export class StreamUnderTest {
         `${message} ${JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? value.message : value))}`,
       );
     const log: Log = { debug: write, info: write, warn: write, error: write };
-    return kafkaIngest.create({
+    const context: SourceContext = {
       ...{ streamId: id, streamName: id, config, outbound, owned: this.owned, orders: NO_ORDERS },
       connection: { id: 'conn_test', type: 'kafka', config: connection },
       remember: (owned) => Promise.resolve(void (this.owned = owned)),
       setAside: (records) => Promise.resolve(void this.aside.push(...records)),
       ...{ onLostPosition, abandoned, share: this.share, clock: systemClock, log },
-    });
+    };
+    return new KafkaSource(context, this.pace);
   }
 }

@@ -21,13 +21,15 @@ export interface ClusterOptions {
   readonly outbound: Outbound;
   readonly log: Log;
   readonly clock: Clock;
+  /** How long an answer may take, by lane, ms. */
+  readonly answerMs?: Partial<Readonly<Record<Lane, number>>>;
 }
 
 /** A broker answers one request of a connection after the other: what waits there has connections of its own. */
 export type Lane = 'ask' | 'fetch' | 'produce';
 
 /** How long an answer may take: a frozen broker keeps its connections open. A fetch may be held back by a quota. */
-const ANSWER_MS: Readonly<Record<Lane, number>> = { ask: 6_000, fetch: 12_000, produce: 10_000 };
+const ANSWER_MS = { ask: 6_000, fetch: 12_000, produce: 10_000 } as const satisfies Readonly<Record<Lane, number>>;
 const SURE_MS = [200, 600, 1_200] as const;
 const NO_SUCH_TOPIC = 3;
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
@@ -38,6 +40,8 @@ const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
  */
 export class KafkaCluster {
   readonly #links = new Map<string, Promise<Link>>();
+  /** Those that were opened last, by lane and address. */
+  readonly #opened = new Map<string, Link>();
   #known: ReadonlyMap<number, BrokerAddress> = new Map();
   #closed = false;
 
@@ -223,10 +227,14 @@ export class KafkaCluster {
       if (link?.open) return link;
       if (this.#links.get(name) !== there) return this.#link(address, lane);
     }
-    const { settings, outbound, log } = this.options;
+    const { settings, outbound, log, answerMs } = this.options;
     const opening = openLink(address, {
       ...{ settings, outbound, log, clientId: CLIENT_ID },
-      ...{ connectMs: CONNECT_MS, requestMs: ANSWER_MS[lane] },
+      ...{
+        connectMs: CONNECT_MS,
+        requestMs: answerMs?.[lane] ?? ANSWER_MS[lane],
+        onSilence: () => this.#hangUp(address),
+      },
     });
     this.#links.set(name, opening);
     opening.catch(() => {
@@ -234,6 +242,12 @@ export class KafkaCluster {
     });
     const link = await opening;
     if (this.#closed) link.close();
+    else this.#opened.set(name, link);
     return link;
+  }
+
+  /** What is silent at one connection is silent at the others to it: none of them waits out a time of its own. */
+  #hangUp(address: BrokerAddress): void {
+    for (const lane of Object.keys(ANSWER_MS)) this.#opened.get(`${lane} ${addressText(address)}`)?.close();
   }
 }

@@ -15,6 +15,7 @@ import {
   FetchReader,
   kafkaSettings,
   KafkaCluster,
+  type ClusterOptions,
   type KafkaRecord,
   type Place,
   type ReaderOptions,
@@ -34,12 +35,13 @@ export class ClusterUnderTest {
 
   constructor(readonly server: Server) {}
 
-  cluster(config: Readonly<Record<string, unknown>> = {}): KafkaCluster {
+  cluster(config: Readonly<Record<string, unknown>> = {}, answerMs: ClusterOptions['answerMs'] = {}): KafkaCluster {
     const cluster = new KafkaCluster({
       settings: kafkaSettings({ config: { brokers: this.server.brokers, ...config } }),
       outbound: createOutbound({ policy: 'allow-private' }),
       log: silent,
       clock: systemClock,
+      answerMs,
     });
     this.#closers.push(() => cluster.close());
     return cluster;

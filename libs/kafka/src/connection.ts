@@ -35,6 +35,8 @@ export interface LinkOptions {
   readonly clientId: string;
   readonly connectMs: number;
   readonly requestMs: number;
+  /** Called where no answer came in time; the connection is closed by then. */
+  readonly onSilence?: () => void;
 }
 
 const SASL_AUTHENTICATE = 36;
@@ -88,7 +90,7 @@ function wired<R>(call: Call<R>, version: number): Parameters<Connection['send']
 
 /** Dials, asks for the versions, logs in. @throws what kafkajs or the broker said; `toStreamError` understands it. */
 export async function openLink({ host, port }: BrokerAddress, options: LinkOptions): Promise<Link> {
-  const { settings, outbound, log, clientId, connectMs, requestMs } = options;
+  const { settings, outbound, log, clientId, connectMs, requestMs, onSilence } = options;
   const dial = socketFactory(settings, outbound);
   let socket: Socket | null = null;
   const connection = new Connection({
@@ -130,7 +132,10 @@ export async function openLink({ host, port }: BrokerAddress, options: LinkOptio
         if (version === undefined) return Promise.reject(new KafkaError(UNSUPPORTED_VERSION, call.name));
         return (connection.send(wired(call, version)) as Promise<R>).catch((error: unknown) => {
           // Nothing more is to be hoped for from a connection that keeps silent.
-          if (error instanceof Error && error.name === 'KafkaJSRequestTimeoutError') close();
+          if (error instanceof Error && error.name === 'KafkaJSRequestTimeoutError') {
+            close();
+            onSilence?.();
+          }
           throw error;
         });
       },

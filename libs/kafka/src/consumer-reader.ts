@@ -12,11 +12,12 @@ export interface ReaderOptions {
   readonly limits?: Partial<FetchLimits>;
   /** Records of a chunk at the most. */
   readonly chunkRecords?: number;
+  /** So long a partition may be without an answer before the reader gives up; leaders move within seconds. */
+  readonly patienceMs?: number;
 }
 
 const LIMITS: FetchLimits = { maxWaitMs: 500, maxBytes: 8_000_000, partitionBytes: 1_000_000 };
 const CHUNK_RECORDS = 500;
-/** So long a partition may be without an answer before the reader gives up; leaders move within seconds. */
 const PATIENCE_MS = 15_000;
 const REROUTE_MS = 100;
 /** A topic that is made at this moment is not known to every broker. */
@@ -58,6 +59,7 @@ export class FetchReader implements PartitionReader {
   readonly #ready: Ready[] = [];
   readonly #over = new AbortController();
   readonly #limits: FetchLimits;
+  readonly #patienceMs: number;
   #wake: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
   #routing = false;
@@ -66,6 +68,7 @@ export class FetchReader implements PartitionReader {
 
   constructor(private readonly options: ReaderOptions) {
     this.#limits = { ...LIMITS, ...options.limits };
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
   }
 
   add(places: readonly Place[]): void {
@@ -187,7 +190,7 @@ export class FetchReader implements PartitionReader {
     const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
       if (failingMs > GONE_MS) return this.#fail({ kind: 'topic_gone', place });
-    } else if (!MOVED.has(code) || failingMs > PATIENCE_MS) {
+    } else if (!MOVED.has(code) || failingMs > this.#patienceMs) {
       this.#failure ??= { error: toStreamError(new KafkaError(code, partitionName(place)), 'reading') };
       return;
     }
@@ -206,7 +209,7 @@ export class FetchReader implements PartitionReader {
     for (const reading of asked) {
       reading.leader = -1;
       reading.failingSince ??= now;
-      if (now - reading.failingSince > PATIENCE_MS) this.#failure ??= { error: failure };
+      if (now - reading.failingSince > this.#patienceMs) this.#failure ??= { error: failure };
     }
   }
 
@@ -227,7 +230,7 @@ export class FetchReader implements PartitionReader {
     } catch (error) {
       const failure = toStreamError(error, 'asking who leads the partitions');
       const since = Math.min(...[...this.#readings.values()].map(({ failingSince }) => failingSince ?? Infinity));
-      if (failure.code !== 'source_unreachable' || clock.monotonic() - since > PATIENCE_MS)
+      if (failure.code !== 'source_unreachable' || clock.monotonic() - since > this.#patienceMs)
         this.#failure ??= { error: failure };
     }
     this.#ring();

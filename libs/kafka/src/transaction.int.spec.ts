@@ -2,6 +2,7 @@ import { StreamError, systemClock } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { ClusterUnderTest, silent } from './cluster-under-test.js';
+import { metadataCall } from './client-requests.js';
 import type { Call } from './connection.js';
 import {
   KafkaCluster,
@@ -232,4 +233,24 @@ describe('a producer with transactions', () => {
     await producer.commit();
     expect(await committed(server.brokers, 'killed')).toEqual(['1', '2', '3', '4']);
   }, 60_000);
+
+  it('hangs up at every connection to a broker of which one is silent, and goes on over new ones', async () => {
+    const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] }, { ask: 500 });
+    const producer = producers.make('half', { cluster });
+    const put = (value: string) => producer.write([{ topic: 'half', partition: 0, records: [text(value)] }]);
+    await producer.begin();
+    await put('1');
+    await producer.commit();
+    const [node] = (await cluster.view([])).brokers.keys();
+    proxy.halfOpen();
+    // By itself it would wait out the ten seconds of a record that is written.
+    const waiting = expect(cluster.send(node!, 'produce', metadataCall([]))).rejects.toMatchObject({
+      message: 'The connection was closed',
+    });
+    await expect(cluster.view([])).rejects.toMatchObject({ code: 'source_unreachable' });
+    await waiting;
+    await put('2');
+    await producer.commit();
+    expect(await committed(server.brokers, 'half')).toEqual(['1', '2']);
+  });
 });

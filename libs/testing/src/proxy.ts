@@ -29,8 +29,11 @@ export interface Proxy {
 }
 
 function reset(pair: { readonly client: Socket; readonly upstream: Socket }): void {
-  pair.client.resetAndDestroy();
-  pair.upstream.resetAndDestroy();
+  for (const socket of [pair.client, pair.upstream]) {
+    // One that is being ended can't be reset any more: its handle would stay for ever, and the process with it.
+    if (socket.writableEnded) socket.destroy();
+    else socket.resetAndDestroy();
+  }
 }
 
 type Weather = 'clear' | 'cut' | 'stalled';

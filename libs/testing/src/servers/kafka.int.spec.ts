@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Kafka as Client, logLevel, Partitioners } from 'kafkajs';
-import { eventually, kcat, startKafka, startProxy, type Kafka } from '../index.js';
+import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '../index.js';
 
 const alive = (pid: number) => {
   try {
@@ -26,27 +26,20 @@ const read = async (brokers: readonly string[], topic: string, ...more: string[]
     .filter((line) => line !== '');
 
 describe('startKafka', () => {
-  it('keeps what it acknowledged when it is killed, on the same port; leaves neither process nor folder', async () => {
-    const kafka = await startKafka();
-    await createTopic(kafka, 'kept');
-    await kcat(['-b', kafka.brokers[0]!, '-P', '-t', 'kept', '-X', 'acks=all'], 'a\nb\n');
+  it('advertises what it is told, wants TLS and a login at its secure listener, keeps what it acknowledged when it is killed; leaves neither process nor folder', async () => {
+    const proxies: Proxy[] = [];
+    const kafka = await startKafka({
+      secure: true,
+      advertise: async (port) => {
+        proxies.push(await startProxy({ targetPort: port }));
+        return `127.0.0.1:${proxies.at(-1)!.port}`;
+      },
+    });
     const [node] = kafka.nodes;
-    await node!.kill();
-    expect(node!.running).toBe(false);
-    await node!.start();
-    expect(await read(kafka.brokers, 'kept')).toEqual(['a', 'b']);
-    await expect(read(kafka.brokers, 'not-there')).rejects.toThrow(/Unknown topic/);
-    const { pid } = node!;
-    await kafka.stop();
-    expect(alive(pid)).toBe(false);
-    expect(existsSync(kafka.dir)).toBe(false);
-  }, 90_000);
-
-  it('wants TLS and a login at the secure listener', async () => {
-    const kafka = await startKafka({ secure: true });
     try {
-      await createTopic(kafka, 'secret');
-      await kcat(['-b', kafka.brokers[0]!, '-P', '-t', 'secret'], 'x\n');
+      await createTopic(kafka, 'kept');
+      await kcat(['-b', kafka.brokers[0]!, '-P', '-t', 'kept', '-X', 'acks=all'], 'x\n');
+      expect(proxies.at(-1)!.accepted).toBeGreaterThan(0);
       const { username, password, ca } = kafka.login;
       for (const mechanism of ['plain', 'scram-sha-256', 'scram-sha-512'] as const) {
         const connect = async (secret: string) => {
@@ -55,35 +48,24 @@ describe('startKafka', () => {
           const client = new Client({ brokers, ssl: { ca: [ca] }, sasl, logLevel: logLevel.NOTHING });
           const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
           await producer.connect();
-          await producer.send({ topic: 'secret', messages: [{ value: mechanism, partition: 0 }] });
+          await producer.send({ topic: 'kept', messages: [{ value: mechanism, partition: 0 }] });
           await producer.disconnect();
         };
         await connect(password);
         await expect(connect('wrong')).rejects.toThrow(/[Aa]uthentication/);
       }
-      expect(await read(kafka.brokers, 'secret')).toEqual(['x', 'plain', 'scram-sha-256', 'scram-sha-512']);
-    } finally {
-      await kafka.stop();
-    }
-  }, 90_000);
-
-  it('advertises the address that it is told', async () => {
-    const proxies: Awaited<ReturnType<typeof startProxy>>[] = [];
-    const kafka = await startKafka({
-      advertise: async (port) => {
-        proxies.push(await startProxy({ targetPort: port }));
-        return `127.0.0.1:${proxies.at(-1)!.port}`;
-      },
-    });
-    try {
-      await createTopic(kafka, 'proxied');
-      await kcat(['-b', kafka.brokers[0]!, '-P', '-t', 'proxied'], 'x\n');
-      expect(proxies.at(-1)!.accepted).toBeGreaterThan(0);
+      await node!.kill();
+      expect(node!.running).toBe(false);
+      await node!.start();
+      expect(await read(kafka.brokers, 'kept')).toEqual(['x', 'plain', 'scram-sha-256', 'scram-sha-512']);
+      await expect(read(kafka.brokers, 'not-there')).rejects.toThrow(/Unknown topic/);
     } finally {
       await kafka.stop();
       for (const proxy of proxies) await proxy.stop();
     }
-  }, 60_000);
+    expect(alive(node!.pid)).toBe(false);
+    expect(existsSync(kafka.dir)).toBe(false);
+  }, 90_000);
 
   it('goes on with two of three nodes', async () => {
     const kafka = await startKafka({ nodes: 3 });
