@@ -3,7 +3,7 @@ import { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
 
 const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
-const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h' };
+const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h', gtids: null };
 
 /** Events as a server writes them, one behind the other. */
 class Log {
@@ -39,9 +39,11 @@ class Log {
 
 const rotation = (file: string): Buffer => Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(file)]);
 
-function decoder(from: typeof START = START, checksums = false): LogDecoder {
+type From = ConstructorParameters<typeof LogDecoder>[1];
+
+function decoder(from: From = START, checksums = false): LogDecoder {
   const book = { forgetIds: () => undefined } as unknown as TableBook;
-  const deps = { flavor: 'mariadb' as const, attempt: 1, book, asks: () => true, foldsCase: false };
+  const deps = { flavor: 'mariadb' as const, attempt: 1, origin: 1, book, asks: () => true, foldsCase: false };
   return new LogDecoder(deps, from, checksums);
 }
 
@@ -112,7 +114,7 @@ describe('the log, event by event', () => {
     void one.feed(log.event(XID));
     const { place } = one;
     const resume = (seq: number): string => {
-      const [two, same] = [decoder(place as typeof START), new Log()];
+      const [two, same] = [decoder({ ...START, ...place }), new Log()];
       return code(() => {
         void two.feed(same.gtid(seq));
         void two.feed(same.event(XID));

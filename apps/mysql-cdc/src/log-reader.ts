@@ -76,8 +76,7 @@ export class LogReader {
     this.toldAt = clock.monotonic();
     const events = decoder.takeCommitted();
     const { file, pos, gtid, proof, head } = decoder.place;
-    const { server, attempt } = from;
-    const position = { phase: 'stream' as const, server, attempt, file, pos, gtid, proof, head, kinds: book.kinds };
-    return { partition: '', events, position: encodePosition(position) };
+    const place = { file, pos, gtid, proof, head, gtids: decoder.gtids, kinds: book.kinds };
+    return { partition: '', events, position: encodePosition({ ...from, phase: 'stream', ...place }) };
   }
 }

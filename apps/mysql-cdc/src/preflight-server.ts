@@ -85,7 +85,12 @@ async function gtids(session: Session, { flavor }: Server): Promise<Check[]> {
   if (flavor === 'mariadb') return [info('gtid_mode', 'Transactions have GTIDs.')];
   const mode = await variable(session, 'gtid_mode');
   return [
-    info('gtid_mode', mode === 'ON' ? 'Transactions have GTIDs.' : 'Transactions have no GTIDs: events have none.'),
+    info(
+      'gtid_mode',
+      mode === 'ON'
+        ? 'Transactions have GTIDs.'
+        : 'Transactions have no GTIDs: events have none, and no other server can be gone on with.',
+    ),
   ];
 }
 

@@ -14,6 +14,7 @@ import {
 } from '@planasonix/core';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
+import { gtidsAt } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
@@ -23,9 +24,10 @@ import { preflight } from './preflight.js';
 import { beginConsistent } from './rows/consistent.js';
 import { Snapshot } from './rows/snapshot.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
-import { serverOf, type Server } from './server.js';
+import { serverOf, type LogPlace, type Server } from './server.js';
 import { Sessions } from './sessions.js';
 import { toStreamError } from './stream-error.js';
+import { positionForLook } from './successor.js';
 import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
@@ -113,7 +115,7 @@ export class MySqlSource implements Source {
 
   private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions } = this;
-    const beginning = await openStream({ config, context, session: await sessions.control() }, from);
+    const beginning = await openStream({ config, context, sessions, session: await sessions.control() }, from);
     yield CONNECTED;
     if (beginning.how === 'done') return;
     yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
@@ -129,7 +131,9 @@ export class MySqlSource implements Source {
     const { server, attempt, restarts } = asked;
     const session = await this.sessions.open('rows');
     try {
-      const place = await beginConsistent(session, server);
+      const at = await beginConsistent(session, server);
+      const gtids = this.config.snapshot === 'only' ? null : await this.gtidsAt(server, at);
+      const place = { ...at, gtids };
       // As they are now: rows of a table that another statement changes after this are refused by the server.
       const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
       const beginning = { ...asked, tables, noted: tables };
@@ -147,6 +151,12 @@ export class MySqlSource implements Source {
     } finally {
       this.sessions.end(session);
     }
+  }
+
+  private gtidsAt(server: Server, place: LogPlace): Promise<string | null> {
+    const { sessions, context } = this;
+    const { streamId, clock } = context;
+    return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock }, place));
   }
 
   private async openReader(
@@ -173,7 +183,8 @@ export class MySqlSource implements Source {
     });
     book.know(beginning.noted);
     const { flavor, foldsCase } = server;
-    const deps = { flavor, foldsCase, attempt: from.attempt, book, asks };
+    const { attempt, origin = attempt } = from;
+    const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
     this.lagging = { lag: new ReadingLag(decoder, feed, clock), server };
     return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
@@ -207,7 +218,11 @@ export class MySqlSource implements Source {
         const server = await serverOf(control);
         const asks = tableMatcher(this.config, server.foldsCase);
         const { clock, streamId } = this.context;
-        return lookAtLag({ session, control, server, asks, serverId: lookingId(streamId), clock }, position, signal);
+        const at = await positionForLook(
+          { sessions: this.sessions, session: control, server, streamId, clock },
+          position,
+        );
+        return lookAtLag({ session, control, server, asks, serverId: lookingId(streamId), clock }, at, signal);
       });
     } finally {
       this.sessions.end(session);
