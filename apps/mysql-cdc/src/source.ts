@@ -131,7 +131,7 @@ export class MySqlSource implements Source {
     const { server, attempt, restarts } = asked;
     const session = await this.sessions.open('rows');
     try {
-      const at = await beginConsistent(session, server);
+      const at = await beginConsistent(session, server, this.context.clock);
       const gtids = this.config.snapshot === 'only' ? null : await this.gtidsAt(server, at);
       const place = { ...at, gtids };
       // As they are now: rows of a table that another statement changes after this are refused by the server.
