@@ -29,9 +29,6 @@ export type Step = {
   | { readonly kind: 'other' }
 );
 
-/** First byte of a file behind its mark. */
-export const FIRST_BYTE = 4;
-
 /** Steps through the log from a place to where it ends now. @throws what the server says, `event_unsupported` */
 export async function* walkLog(deps: WalkDeps, from: LogPlace): AsyncGenerator<Step> {
   const { sessions, streamId, clock } = deps;

@@ -2,10 +2,11 @@ import { StreamError } from '@planasonix/core';
 import { gtidOf, GtidSet } from './gtid-set.js';
 import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
-import { FIRST_BYTE, walkLog, type WalkDeps } from './log-walk.js';
+import { walkLog, type WalkDeps } from './log-walk.js';
 import { encodePosition, type MySqlPosition } from './position.js';
 import { logFiles, variable, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
+import { FIRST_BYTE } from './wire/log-skip.js';
 
 const AFRESH = 'Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".';
 /** So much of a set is shown. */
