@@ -79,6 +79,15 @@ export class GtidSet {
     }
   }
 
+  /** MariaDB: of each domain that is in it, adds all up to its last one, of every writer that another set knows of. */
+  addDomains(other: GtidSet): void {
+    const last = new Map([...this.newest().spans].map(([source, spans]) => [source.split('-')[0], spans.at(-1)![1]]));
+    for (const source of other.spans.keys()) {
+      const number = last.get(source.split('-')[0]);
+      if (number !== undefined) this.add({ source, number });
+    }
+  }
+
   /**
    * What stands for all the rest. In MariaDB the last one of each domain: a server that has it, and joined later, need not
    * know of those who wrote long before. In MySQL all of them.

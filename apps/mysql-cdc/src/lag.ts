@@ -5,6 +5,7 @@ import { tableNames } from './decode/table-form.js';
 import { bytesBehind, holdsPlace } from './holds.js';
 import type { LogDecoder } from './log-decoder.js';
 import { fileNumber, type MySqlPosition } from './position.js';
+import type { LogRetention } from './retention.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
@@ -22,6 +23,7 @@ export class ReadingLag {
     private readonly decoder: LogDecoder,
     private readonly feed: LogFeed,
     private readonly clock: Clock,
+    private readonly kept: LogRetention,
   ) {}
 
   async of(session: Session, server: Server): Promise<Lag> {
@@ -36,7 +38,9 @@ export class ReadingLag {
     if (waits === null) this.provedAtMs = asked;
     const files = decoder.read.file === end.file ? [{ file: end.file, bytes: end.pos }] : await logFiles(session);
     const backlogBytes = Math.max(0, bytesBehind(files, decoder.read));
-    return { oldestPendingMs: waits, provedAtMs: waits === null ? asked : (this.provedAtMs ?? asked), backlogBytes };
+    const retention = await this.kept.of(session, decoder.read.file, files);
+    const provedAtMs = waits === null ? asked : (this.provedAtMs ?? asked);
+    return { oldestPendingMs: waits, provedAtMs, backlogBytes, ...retention };
   }
 }
 
@@ -51,6 +55,7 @@ export interface LookDeps {
   readonly asks: Asks;
   readonly serverId: number;
   readonly clock: Clock;
+  readonly kept: LogRetention;
 }
 
 /**
@@ -63,8 +68,9 @@ export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal:
   const provedAtMs = clock.now();
   const backlogBytes = Math.max(0, bytesBehind(files, position));
   const end = await logEnd(control, server);
-  if (!isBefore(position, end)) return { oldestPendingMs: null, provedAtMs, backlogBytes };
-  return { oldestPendingMs: await firstChange(deps, position, signal), provedAtMs, backlogBytes };
+  const retention = await deps.kept.of(control, position.file, files);
+  const oldestPendingMs = isBefore(position, end) ? await firstChange(deps, position, signal) : null;
+  return { oldestPendingMs, provedAtMs, backlogBytes, ...retention };
 }
 
 async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: AbortSignal): Promise<number | null> {

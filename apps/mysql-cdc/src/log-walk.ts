@@ -1,5 +1,5 @@
 import { type Clock, Waker } from '@planasonix/core';
-import { EVENT } from './decode/event-types.js';
+import { EVENT, HOUSEKEEPING } from './decode/event-types.js';
 import { mariaGtid, mysqlGtid } from './decode/row-encoder.js';
 import { gtidList, previousGtids, type GtidSet } from './gtid-set.js';
 import { LogCursor } from './log-cursor.js';
@@ -20,14 +20,18 @@ export type Step = {
   /** Where the event begins and ends, in bytes. */
   readonly begin: number;
   readonly end: number;
-} & (
-  | { readonly kind: 'head'; readonly set: GtidSet | null }
-  /** `null`: it has none. @property at seconds since the Unix epoch */
-  | { readonly kind: 'transaction'; readonly gtid: string | null; readonly at: number }
-  /** Rows follow. @property at when their statement began, seconds since the Unix epoch */
-  | { readonly kind: 'rows'; readonly at: number }
-  | { readonly kind: 'other' }
-);
+} &
+  /** @property at seconds since the Unix epoch */
+  (
+    | { readonly kind: 'head'; readonly set: GtidSet | null; readonly at: number }
+    /** `null`: it has none. @property at seconds since the Unix epoch */
+    | { readonly kind: 'transaction'; readonly gtid: string | null; readonly at: number }
+    /** Rows follow. @property at when their statement began, seconds since the Unix epoch */
+    | { readonly kind: 'rows'; readonly at: number }
+    /** Of a file, in no transaction. */
+    | { readonly kind: 'housekeeping' }
+    | { readonly kind: 'other' }
+  );
 
 /** Steps through the log from a place to where it ends now. @throws what the server says, `event_unsupported` */
 export async function* walkLog(deps: WalkDeps, from: LogPlace): AsyncGenerator<Step> {
@@ -66,9 +70,9 @@ function told({ type, whole, body }: LogCursor): Told {
   const at = whole.readUInt32LE(0);
   switch (type) {
     case EVENT.PREVIOUS_GTIDS:
-      return { kind: 'head', set: previousGtids(body) };
+      return { kind: 'head', set: previousGtids(body), at };
     case EVENT.MARIADB_GTID_LIST:
-      return { kind: 'head', set: gtidList(body) };
+      return { kind: 'head', set: gtidList(body), at };
     case EVENT.GTID:
     case EVENT.ANONYMOUS_GTID:
     case EVENT.GTID_TAGGED:
@@ -78,6 +82,6 @@ function told({ type, whole, body }: LogCursor): Told {
     case EVENT.TABLE_MAP:
       return { kind: 'rows', at };
     default:
-      return { kind: 'other' };
+      return { kind: HOUSEKEEPING.has(type) ? 'housekeeping' : 'other' };
   }
 }

@@ -21,11 +21,13 @@ import { LogReader } from './log-reader.js';
 import { openStream, placed, readableTables, type Beginning } from './opening.js';
 import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
+import { LogRetention } from './retention.js';
 import { beginConsistent } from './rows/consistent.js';
 import { Snapshot } from './rows/snapshot.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
 import { serverOf, type LogPlace, type Server } from './server.js';
 import { Sessions } from './sessions.js';
+import { settlePosition } from './settle-position.js';
 import { toStreamError } from './stream-error.js';
 import { positionForLook } from './successor.js';
 import { TableBook } from './table-book.js';
@@ -40,12 +42,14 @@ export class MySqlSource implements Source {
   private rows: Snapshot | null = null;
   private feed: LogFeed | null = null;
   private lagging: { readonly lag: ReadingLag; readonly server: Server } | null = null;
+  private readonly kept: LogRetention;
   /** The log is for the reader now, also before it has it: nobody else takes a look. */
   private reads = false;
 
   constructor(private readonly context: SourceContext) {
     this.config = parseConfig(context.config);
     this.sessions = new Sessions(context, `planasonix ${context.streamId}`);
+    this.kept = new LogRetention({ sessions: this.sessions, streamId: context.streamId, clock: context.clock });
     this.excluded = new Map(
       Object.entries(this.config.exclude_columns).map(([table, names]) => [
         table.toLowerCase(),
@@ -92,6 +96,18 @@ export class MySqlSource implements Source {
       return await this.look(from, signal);
     } catch (error) {
       throw toStreamError(error, 'looking at the lag');
+    }
+  }
+
+  async settle(wanted: unknown, from: Positions): Promise<Positions> {
+    const { config, sessions, context } = this;
+    const { streamId, clock } = context;
+    try {
+      return await sessions.ask(async (session) =>
+        settlePosition({ config, sessions, session, server: await serverOf(session), streamId, clock }, wanted, from),
+      );
+    } catch (error) {
+      throw toStreamError(error, 'looking for the place');
     }
   }
 
@@ -186,7 +202,7 @@ export class MySqlSource implements Source {
     const { attempt, origin = attempt } = from;
     const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
-    this.lagging = { lag: new ReadingLag(decoder, feed, clock), server };
+    this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server };
     return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
       signal,
     );
@@ -222,7 +238,8 @@ export class MySqlSource implements Source {
           { sessions: this.sessions, session: control, server, streamId, clock },
           position,
         );
-        return lookAtLag({ session, control, server, asks, serverId: lookingId(streamId), clock }, at, signal);
+        const deps = { session, control, server, asks, serverId: lookingId(streamId), clock, kept: this.kept };
+        return lookAtLag(deps, at, signal);
       });
     } finally {
       this.sessions.end(session);

@@ -26,7 +26,7 @@ const other = (message: string, hint = AFRESH): StreamError =>
  */
 export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
   const { server, session } = deps;
-  if (server.identity === before.server || provesItself(server, before)) {
+  if (sameServer(server, before)) {
     await holdsPlace(session, server, before);
     return before;
   }
@@ -60,6 +60,10 @@ export async function positionForLook(deps: GtidsAtDeps, before: MySqlPosition):
   if (found.size > MOST_REMEMBERED) found.delete(found.keys().next().value!);
   return at;
 }
+
+/** Whether it is the server that was read before, as far as can be told without reading. */
+export const sameServer = (server: Server, before: MySqlPosition): boolean =>
+  server.identity === before.server || provesItself(server, before);
 
 /** Names of MariaDB's servers change; no replica has the number of its primary, so this is the same log or a foreign one. */
 function provesItself({ flavor, serverId }: Server, { proof, head, gtids }: MySqlPosition): boolean {

@@ -33,6 +33,9 @@ export const EVENT = {
  */
 export const SILENT: ReadonlySet<number> = new Set([3, 5, 13, 14, 29, 36, 37, 160, 161, 164]);
 
+/** Those of them that stand between transactions: STOP; of MariaDB BINLOG_CHECKPOINT, START_ENCRYPTION. */
+export const HOUSEKEEPING: ReadonlySet<number> = new Set([3, 161, 164]);
+
 /** Of `LOAD DATA` in statement format. */
 export const LOADING: ReadonlySet<number> = new Set([6, 7, 8, 9, 10, 11, 12, 17, 18]);
 

@@ -9,6 +9,7 @@ import {
   type OnLostPosition,
   type Outbound,
   type Position,
+  type Positions,
   type Source,
   type StreamError,
 } from '@planasonix/core';
@@ -131,6 +132,10 @@ export class TrialStream {
 
   check(): Promise<readonly Check[]> {
     return this.look((source) => source.check(AbortSignal.timeout(20_000)));
+  }
+
+  settle(wanted: unknown): Promise<Positions> {
+    return this.look((source) => source.settle!(wanted, this.positions, AbortSignal.timeout(8000)));
   }
 
   /** Of the reader; of a source for a look where there is none. */
