@@ -1,6 +1,7 @@
 import { type Clock, type Lag, Waker } from '@planasonix/core';
 import { EVENT, HEADER_BYTES } from './decode/event-types.js';
 import { Packed } from './decode/packed.js';
+import { payloadEvents } from './decode/payload.js';
 import { tableNames } from './decode/table-form.js';
 import { bytesBehind, holdsPlace } from './holds.js';
 import type { LogDecoder } from './log-decoder.js';
@@ -93,9 +94,12 @@ async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: Abor
       looked += event.length;
       const seconds = event.readUInt32LE(0);
       if (seconds > 0) newest = seconds * 1000;
-      if (event[4] !== EVENT.TABLE_MAP) continue;
-      const { schema, table } = tableNames(new Packed(event, HEADER_BYTES + 6));
-      if (asks(schema, table)) return newest;
+      const packed = event[4] === EVENT.TRANSACTION_PAYLOAD;
+      for (const one of packed ? payloadEvents(event.subarray(HEADER_BYTES)) : [event]) {
+        if (one[4] !== EVENT.TABLE_MAP) continue;
+        const { schema, table } = tableNames(new Packed(one, HEADER_BYTES + 6));
+        if (asks(schema, table)) return newest;
+      }
     }
     return newest;
   } finally {

@@ -59,11 +59,28 @@ const code = (run: () => unknown): string => {
 describe('the log, event by event', () => {
   it.each([
     ['an incident', INCIDENT],
-    ['a compressed transaction', PAYLOAD],
     ['a partial update of JSON', PARTIAL],
     ['what nobody knows', 99],
   ])('ends at %s and does not pass it (trap 19)', (_, type) => {
     expect(code(() => decoder().feed(new Log().event(type)))).toBe('event_unsupported');
+  });
+
+  it('ends at a compressed transaction that can not be read, or has no end (trap 19)', () => {
+    const read = (body: Buffer): string => {
+      const [one, log] = [decoder(), new Log()];
+      void one.feed(log.gtid(7));
+      void one.feed(log.event(PAYLOAD, body));
+      return code(() => {
+        while (one.more) void one.feedPacked();
+      });
+    };
+    const event = new Log().event(XID);
+    // Not compressed, so many bytes, and here they are.
+    const whole = Buffer.concat([Buffer.from([2, 3, 252, 255, 0, 1, 1, event.length, 0]), event]);
+    expect(read(whole)).toBe('none');
+    expect(read(whole.subarray(0, -1))).toBe('event_unsupported');
+    const silent = new Log().event(3);
+    expect(read(Buffer.concat([Buffer.from([1, 1, silent.length, 0]), silent]))).toBe('event_unsupported');
   });
 
   it('passes what says of itself that nobody has to know it', () => {

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { StreamError, type ChangeEvent } from '@planasonix/core';
-import { EVENT, IGNORABLE, LOADING, ROWS, SILENT, type RowsKind } from './decode/event-types.js';
+import { EVENT, HEADER_BYTES, IGNORABLE, LOADING, ROWS, SILENT, type RowsKind } from './decode/event-types.js';
 import { inflate, inflated } from './decode/inflate.js';
+import { payloadEvents } from './decode/payload.js';
 import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
 import { judgeStatement } from './decode/statement.js';
 import { unsupported } from './decode/unsupported.js';
@@ -23,6 +24,9 @@ export interface LogDecoderDeps {
   readonly foldsCase: boolean;
 }
 
+/** An event as `LogCursor` takes it apart. */
+type Framed = Pick<LogCursor, 'type' | 'flags' | 'whole' | 'body' | 'begin'>;
+
 /** A place between two transactions. */
 type Place = Pick<MySqlPosition, 'file' | 'pos' | 'gtid' | 'proof' | 'head'>;
 type Beginning = Place & Pick<MySqlPosition, 'gtids'>;
@@ -43,6 +47,8 @@ export class LogDecoder {
   private head: string | null = null;
   private transaction: Transaction | null = null;
   private serverId = 0;
+  /** What is left of a compressed transaction. */
+  private packed: Iterator<Buffer> | null = null;
   /** What was committed up to `place`; `null`: not known. */
   private committedGtids: GtidSet | null;
   /** What is still to be proved. */
@@ -119,7 +125,26 @@ export class LogDecoder {
     return this.event(cursor);
   }
 
-  private event({ type, flags, whole, body, begin }: LogCursor): Promise<void> | null {
+  /** Whether events of a compressed transaction are still to be read, by `feedPacked`, before the next one. */
+  get more(): boolean {
+    return this.packed !== null;
+  }
+
+  /** The next event of a compressed transaction; like `feed`. All of them stand where the transaction stands in the log. */
+  feedPacked(): Promise<void> | null {
+    const next = this.packed?.next();
+    if (next === undefined || next.done === true) {
+      this.packed = null;
+      if (this.transaction !== null) throw unsupported('a compressed transaction without its end');
+      return null;
+    }
+    const whole = next.value;
+    const { begin } = this.cursor;
+    const body = whole.subarray(HEADER_BYTES);
+    return this.event({ type: whole[4]!, flags: whole.readUInt16LE(17), whole, body, begin });
+  }
+
+  private event({ type, flags, whole, body, begin }: Framed): Promise<void> | null {
     const seconds = whole.readUInt32LE(0);
     const rows = ROWS.get(type);
     if (rows !== undefined) {
@@ -161,7 +186,9 @@ export class LogDecoder {
       case EVENT.PARTIAL_UPDATE_ROWS:
         throw unsupported('a partial update of JSON', 'SET GLOBAL binlog_row_value_options = "" at the source.');
       case EVENT.TRANSACTION_PAYLOAD:
-        throw unsupported('a compressed transaction', 'SET GLOBAL binlog_transaction_compression = OFF at the source.');
+        if (this.packed !== null) throw unsupported('a compressed transaction within another');
+        this.packed = payloadEvents(body);
+        return null;
       case EVENT.INCIDENT:
         throw unsupported('an incident: the server itself says that changes are missing');
       default:

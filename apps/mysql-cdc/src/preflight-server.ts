@@ -47,10 +47,6 @@ const SETTINGS: readonly Wanted[] = [
     ...{ name: 'binlog_row_value_options', value: /^$/, code: 'event_unsupported' },
     fix: "SET GLOBAL binlog_row_value_options = '';",
   },
-  {
-    ...{ name: 'binlog_transaction_compression', value: /^(OFF|0)$/, code: 'event_unsupported' },
-    fix: 'SET GLOBAL binlog_transaction_compression = OFF;',
-  },
 ];
 
 /** @param schemas of the tables that are asked for */

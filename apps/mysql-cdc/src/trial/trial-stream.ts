@@ -36,6 +36,8 @@ export class TrialStream {
   readonly positions = new Map<string, Position>();
   /** Events that came although the log held them. */
   dropped = 0;
+  /** Events of the largest batch. */
+  largest = 0;
   failure: StreamError | null = null;
   connected = false;
   private source: Source | null = null;
@@ -154,6 +156,7 @@ export class TrialStream {
       for await (const batch of source.read(new Map(this.positions), this.abort.signal)) {
         this.connected = true;
         await beforeEach();
+        this.largest = Math.max(this.largest, batch.events.length);
         for (const event of batch.events) this.append(event);
         if (batch.position === null) continue;
         this.positions.set(batch.partition, batch.position);
