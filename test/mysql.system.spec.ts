@@ -176,8 +176,19 @@ describe('MariaDB into the log, from outside', () => {
       return a.lag_seconds > 0;
     });
     expect(await count()).toBe(2);
+    const place = async () => (await stack.api('GET', `/api/streams/${id}/position`)).a.position as { file: string; pos: number }; // prettier-ignore
+    const { file, pos } = await place();
     expect((await stack.api('POST', `/api/streams/${id}/resume`)).a.status).toBe('running');
     await eventually('four are there', async () => (await count()) === 4);
+    expect((await stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
+    // Set back, changes come again, with their ids.
+    const set = (to: object) => stack.api('PUT', `/api/streams/${id}/position`, { position: to });
+    expect((await set({ file, pos: pos + 1 })).json.error.code).toBe('position_refused');
+    expect((await set({ file, pos })).a.position).toMatchObject({ file, pos });
+    await start(stack, id);
+    await eventually('two of them are there again', async () => (await count()) === 6);
+    const ids = (await readLog(redis, id)).map((event) => event.id);
+    expect(ids.slice(4)).toEqual(ids.slice(2, 4));
     expect((await stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
     await order();
     await db.query('FLUSH BINARY LOGS; FLUSH BINARY LOGS');
@@ -195,7 +206,7 @@ describe('MariaDB into the log, from outside', () => {
     expect((await stack.api('POST', `/api/streams/${id}/start`, { onLostPosition: 'skip' })).status).toBe(200);
     await until(stack, id, 'running');
     await order();
-    await eventually('it goes on', async () => (await count()) === 6);
+    await eventually('it goes on', async () => (await count()) === 8);
     expect((await stack.api('DELETE', `/api/streams/${id}`)).status).toBe(200);
   });
 });

@@ -46,6 +46,7 @@ describe('what users write', () => {
         file: 'binlog.1000000',
         pos: 5_000_000_000,
         gtid: 'u:1',
+        gtids: 'u:1-5',
         attempt: 1,
       },
       ...{ proof: { begin: 4, print: 1 }, head: 'h', kinds: { 'a.b': { c: 'uuid' as const } } },

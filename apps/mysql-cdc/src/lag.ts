@@ -1,10 +1,12 @@
 import { type Clock, type Lag, Waker } from '@planasonix/core';
 import { EVENT, HEADER_BYTES } from './decode/event-types.js';
 import { Packed } from './decode/packed.js';
+import { payloadEvents } from './decode/payload.js';
 import { tableNames } from './decode/table-form.js';
 import { bytesBehind, holdsPlace } from './holds.js';
 import type { LogDecoder } from './log-decoder.js';
 import { fileNumber, type MySqlPosition } from './position.js';
+import type { LogRetention } from './retention.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
@@ -22,6 +24,7 @@ export class ReadingLag {
     private readonly decoder: LogDecoder,
     private readonly feed: LogFeed,
     private readonly clock: Clock,
+    private readonly kept: LogRetention,
   ) {}
 
   async of(session: Session, server: Server): Promise<Lag> {
@@ -36,7 +39,9 @@ export class ReadingLag {
     if (waits === null) this.provedAtMs = asked;
     const files = decoder.read.file === end.file ? [{ file: end.file, bytes: end.pos }] : await logFiles(session);
     const backlogBytes = Math.max(0, bytesBehind(files, decoder.read));
-    return { oldestPendingMs: waits, provedAtMs: waits === null ? asked : (this.provedAtMs ?? asked), backlogBytes };
+    const retention = await this.kept.of(session, decoder.read.file, files);
+    const provedAtMs = waits === null ? asked : (this.provedAtMs ?? asked);
+    return { oldestPendingMs: waits, provedAtMs, backlogBytes, ...retention };
   }
 }
 
@@ -51,6 +56,7 @@ export interface LookDeps {
   readonly asks: Asks;
   readonly serverId: number;
   readonly clock: Clock;
+  readonly kept: LogRetention;
 }
 
 /**
@@ -63,8 +69,9 @@ export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal:
   const provedAtMs = clock.now();
   const backlogBytes = Math.max(0, bytesBehind(files, position));
   const end = await logEnd(control, server);
-  if (!isBefore(position, end)) return { oldestPendingMs: null, provedAtMs, backlogBytes };
-  return { oldestPendingMs: await firstChange(deps, position, signal), provedAtMs, backlogBytes };
+  const retention = await deps.kept.of(control, position.file, files);
+  const oldestPendingMs = isBefore(position, end) ? await firstChange(deps, position, signal) : null;
+  return { oldestPendingMs, provedAtMs, backlogBytes, ...retention };
 }
 
 async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: AbortSignal): Promise<number | null> {
@@ -87,9 +94,12 @@ async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: Abor
       looked += event.length;
       const seconds = event.readUInt32LE(0);
       if (seconds > 0) newest = seconds * 1000;
-      if (event[4] !== EVENT.TABLE_MAP) continue;
-      const { schema, table } = tableNames(new Packed(event, HEADER_BYTES + 6));
-      if (asks(schema, table)) return newest;
+      const packed = event[4] === EVENT.TRANSACTION_PAYLOAD;
+      for (const one of packed ? payloadEvents(event.subarray(HEADER_BYTES)) : [event]) {
+        if (one[4] !== EVENT.TABLE_MAP) continue;
+        const { schema, table } = tableNames(new Packed(one, HEADER_BYTES + 6));
+        if (asks(schema, table)) return newest;
+      }
     }
     return newest;
   } finally {

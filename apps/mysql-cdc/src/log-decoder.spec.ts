@@ -3,7 +3,7 @@ import { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
 
 const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
-const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h' };
+const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h', gtids: null };
 
 /** Events as a server writes them, one behind the other. */
 class Log {
@@ -39,9 +39,11 @@ class Log {
 
 const rotation = (file: string): Buffer => Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(file)]);
 
-function decoder(from: typeof START = START, checksums = false): LogDecoder {
+type From = ConstructorParameters<typeof LogDecoder>[1];
+
+function decoder(from: From = START, checksums = false): LogDecoder {
   const book = { forgetIds: () => undefined } as unknown as TableBook;
-  const deps = { flavor: 'mariadb' as const, attempt: 1, book, asks: () => true, foldsCase: false };
+  const deps = { flavor: 'mariadb' as const, attempt: 1, origin: 1, book, asks: () => true, foldsCase: false };
   return new LogDecoder(deps, from, checksums);
 }
 
@@ -57,11 +59,28 @@ const code = (run: () => unknown): string => {
 describe('the log, event by event', () => {
   it.each([
     ['an incident', INCIDENT],
-    ['a compressed transaction', PAYLOAD],
     ['a partial update of JSON', PARTIAL],
     ['what nobody knows', 99],
   ])('ends at %s and does not pass it (trap 19)', (_, type) => {
     expect(code(() => decoder().feed(new Log().event(type)))).toBe('event_unsupported');
+  });
+
+  it('ends at a compressed transaction that can not be read, or has no end (trap 19)', () => {
+    const read = (body: Buffer): string => {
+      const [one, log] = [decoder(), new Log()];
+      void one.feed(log.gtid(7));
+      void one.feed(log.event(PAYLOAD, body));
+      return code(() => {
+        while (one.more) void one.feedPacked();
+      });
+    };
+    const event = new Log().event(XID);
+    // Not compressed, so many bytes, and here they are.
+    const whole = Buffer.concat([Buffer.from([2, 3, 252, 255, 0, 1, 1, event.length, 0]), event]);
+    expect(read(whole)).toBe('none');
+    expect(read(whole.subarray(0, -1))).toBe('event_unsupported');
+    const silent = new Log().event(3);
+    expect(read(Buffer.concat([Buffer.from([1, 1, silent.length, 0]), silent]))).toBe('event_unsupported');
   });
 
   it('passes what says of itself that nobody has to know it', () => {
@@ -112,7 +131,7 @@ describe('the log, event by event', () => {
     void one.feed(log.event(XID));
     const { place } = one;
     const resume = (seq: number): string => {
-      const [two, same] = [decoder(place as typeof START), new Log()];
+      const [two, same] = [decoder({ ...START, ...place }), new Log()];
       return code(() => {
         void two.feed(same.gtid(seq));
         void two.feed(same.event(XID));

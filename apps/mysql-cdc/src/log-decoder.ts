@@ -1,21 +1,15 @@
 import { crc32 } from 'node:zlib';
 import { StreamError, type ChangeEvent } from '@planasonix/core';
-import {
-  ARTIFICIAL,
-  EVENT,
-  HEADER_BYTES,
-  IGNORABLE,
-  LOADING,
-  ROWS,
-  SILENT,
-  type RowsKind,
-} from './decode/event-types.js';
+import { EVENT, HEADER_BYTES, IGNORABLE, LOADING, ROWS, SILENT, type RowsKind } from './decode/event-types.js';
 import { inflate, inflated } from './decode/inflate.js';
+import { payloadEvents } from './decode/payload.js';
 import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
 import { judgeStatement } from './decode/statement.js';
 import { unsupported } from './decode/unsupported.js';
+import { gtidList, gtidOf, GtidSet, previousGtids } from './gtid-set.js';
+import { LogCursor } from './log-cursor.js';
 import type { MySqlPosition } from './position.js';
-import type { Flavor } from './server.js';
+import type { Flavor, LogPlace } from './server.js';
 import { effectsOf, statementFormat } from './statement-effects.js';
 import type { TableBook } from './table-book.js';
 import type { Asks } from './tables.js';
@@ -23,16 +17,19 @@ import type { Asks } from './tables.js';
 export interface LogDecoderDeps {
   readonly flavor: Flavor;
   readonly attempt: number;
+  readonly origin: number;
   readonly book: TableBook;
   readonly asks: Asks;
   /** Names of tables do not tell upper from lower case. */
   readonly foldsCase: boolean;
 }
 
-const TWO_32 = 0x100000000;
+/** An event as `LogCursor` takes it apart. */
+type Framed = Pick<LogCursor, 'type' | 'flags' | 'whole' | 'body' | 'begin'>;
 
 /** A place between two transactions. */
 type Place = Pick<MySqlPosition, 'file' | 'pos' | 'gtid' | 'proof' | 'head'>;
+type Beginning = Place & Pick<MySqlPosition, 'gtids'>;
 
 /**
  * The log, event by event, to changes and the places between transactions. Before the first change it proves that this is
@@ -46,32 +43,32 @@ export class LogDecoder {
   committed = 0;
   /** Whether `place` has moved since the caller last looked. */
   moved = false;
-  private file: string;
-  private pos: number;
-  private checksums: boolean;
+  private readonly cursor: LogCursor;
   private head: string | null = null;
   private transaction: Transaction | null = null;
   private serverId = 0;
+  /** What is left of a compressed transaction. */
+  private packed: Iterator<Buffer> | null = null;
+  /** What was committed up to `place`; `null`: not known. */
+  private committedGtids: GtidSet | null;
   /** What is still to be proved. */
   private proving: MySqlPosition['proof'];
   private readonly provenPos: number;
 
   constructor(
     private readonly deps: LogDecoderDeps,
-    from: Place,
+    from: Beginning,
     /** Whether events end in a checksum; a file's head says it of those that follow. */
     checksums: boolean,
   ) {
-    this.checksums = checksums;
     this.place = from;
-    this.file = from.file;
-    this.pos = from.proof?.begin ?? from.pos;
+    this.cursor = new LogCursor({ file: from.file, pos: from.proof?.begin ?? from.pos }, checksums);
     this.proving = from.proof;
     this.provenPos = from.pos;
-    const { flavor, attempt } = deps;
+    const { flavor, attempt, origin } = deps;
+    this.committedGtids = from.gtids === null ? null : GtidSet.parse(flavor, from.gtids);
     this.encoder = new RowEncoder({
-      flavor,
-      attempt,
+      ...{ flavor, attempt, origin },
       idPrefix: () => `${flavor}-${crc32(this.head ?? '').toString(16)}`,
     });
   }
@@ -87,8 +84,13 @@ export class LogDecoder {
   }
 
   /** End of what was read. */
-  get read(): { readonly file: string; readonly pos: number } {
-    return { file: this.file, pos: this.pos };
+  get read(): LogPlace {
+    return this.cursor;
+  }
+
+  /** Every transaction up to `place`, as a position has it. */
+  get gtids(): string | null {
+    return this.committedGtids?.toString() ?? null;
   }
 
   /** A part of the transaction that is under way is the caller's now. */
@@ -113,26 +115,36 @@ export class LogDecoder {
    * @returns what has to be waited for before the next one, or `null`
    */
   feed(event: Buffer): Promise<void> | null {
-    const type = event[4]!;
-    const whole = this.checked(event, type);
-    const logPos = event.readUInt32LE(13);
-    const flags = event.readUInt16LE(17);
-    const body = whole.subarray(HEADER_BYTES);
-    const made = (flags & ARTIFICIAL) !== 0 || logPos === 0 || type === EVENT.HEARTBEAT || type === EVENT.HEARTBEAT_2;
-    if (type === EVENT.ROTATE) return this.rotated(body, made);
-    if (type === EVENT.FORMAT) return this.format(whole, body, made ? null : logPos);
-    if (made) return null;
-    // Past 4 GiB the log counts from 0 again.
-    let next = Math.floor(this.pos / TWO_32) * TWO_32 + logPos;
-    if (next < this.pos) next += TWO_32;
-    const begin = next - event.length;
-    this.pos = next;
+    const { cursor } = this;
+    cursor.read(event);
+    if (cursor.type === EVENT.ROTATE) return this.rotated();
+    if (cursor.type === EVENT.FORMAT) return this.format();
+    if (cursor.made) return null;
     this.serverId = event.readUInt32LE(5);
-    if (this.transaction !== null) this.transaction.print = printOf(this.transaction.print, whole);
-    return this.event(type, flags, whole, body, begin);
+    if (this.transaction !== null) this.transaction.print = printOf(this.transaction.print, cursor.whole);
+    return this.event(cursor);
   }
 
-  private event(type: number, flags: number, whole: Buffer, body: Buffer, begin: number): Promise<void> | null {
+  /** Whether events of a compressed transaction are still to be read, by `feedPacked`, before the next one. */
+  get more(): boolean {
+    return this.packed !== null;
+  }
+
+  /** The next event of a compressed transaction; like `feed`. All of them stand where the transaction stands in the log. */
+  feedPacked(): Promise<void> | null {
+    const next = this.packed?.next();
+    if (next === undefined || next.done === true) {
+      this.packed = null;
+      if (this.transaction !== null) throw unsupported('a compressed transaction without its end');
+      return null;
+    }
+    const whole = next.value;
+    const { begin } = this.cursor;
+    const body = whole.subarray(HEADER_BYTES);
+    return this.event({ type: whole[4]!, flags: whole.readUInt16LE(17), whole, body, begin });
+  }
+
+  private event({ type, flags, whole, body, begin }: Framed): Promise<void> | null {
     const seconds = whole.readUInt32LE(0);
     const rows = ROWS.get(type);
     if (rows !== undefined) {
@@ -141,6 +153,7 @@ export class LogDecoder {
     }
     switch (type) {
       case EVENT.TABLE_MAP:
+        if (this.transaction !== null) this.transaction.statedAt = seconds;
         return this.proving === null ? this.deps.book.mapped(body) : null;
       case EVENT.GTID:
       case EVENT.ANONYMOUS_GTID:
@@ -156,6 +169,13 @@ export class LogDecoder {
         transaction.xa = xa;
         return null;
       }
+      // A file begins with all that was committed before it.
+      case EVENT.PREVIOUS_GTIDS:
+        this.beginsWith(previousGtids(body));
+        return null;
+      case EVENT.MARIADB_GTID_LIST:
+        this.beginsWith(gtidList(body));
+        return null;
       case EVENT.QUERY:
       case EVENT.QUERY_COMPRESSED:
         return this.statement(body, type === EVENT.QUERY_COMPRESSED, begin);
@@ -166,7 +186,9 @@ export class LogDecoder {
       case EVENT.PARTIAL_UPDATE_ROWS:
         throw unsupported('a partial update of JSON', 'SET GLOBAL binlog_row_value_options = "" at the source.');
       case EVENT.TRANSACTION_PAYLOAD:
-        throw unsupported('a compressed transaction', 'SET GLOBAL binlog_transaction_compression = OFF at the source.');
+        if (this.packed !== null) throw unsupported('a compressed transaction within another');
+        this.packed = payloadEvents(body);
+        return null;
       case EVENT.INCIDENT:
         throw unsupported('an incident: the server itself says that changes are missing');
       default:
@@ -176,37 +198,16 @@ export class LogDecoder {
     }
   }
 
-  /** Verifies an event's checksum and takes it off (trap 21). */
-  private checked(event: Buffer, type: number): Buffer {
-    if (event.length < HEADER_BYTES || event.readUInt32LE(9) !== event.length)
-      throw unsupported('an event that is cut short');
-    if (type === EVENT.FORMAT) this.checksums = event[event.length - 5] === 1;
-    if (!this.checksums) return type === EVENT.FORMAT ? event.subarray(0, -4) : event;
-    const end = event.length - 4;
-    if (crc32(event.subarray(0, end)) !== event.readUInt32LE(end))
-      throw unsupported('an event whose checksum is wrong');
-    return event.subarray(0, end);
-  }
-
-  private rotated(body: Buffer, made: boolean): null {
-    const pos = Number(body.readBigUInt64LE(0));
-    const file = body.toString('utf8', 8);
-    if (made) {
-      if (file !== this.file) this.enter(file, pos);
-      return null;
-    }
-    this.enter(file, pos);
-    return null;
-  }
-
   /** A file begins where no transaction is under way: the old one may be thrown away from here on. */
-  private enter(file: string, pos: number): void {
+  private rotated(): null {
+    const next = this.cursor.rotation();
+    if (next === null) return null;
     this.abandon();
     if (this.proving !== null) throw this.foreign();
-    this.file = file;
-    this.pos = pos;
+    this.cursor.enter(next);
     this.head = null;
     this.deps.book.forgetIds();
+    return null;
   }
 
   /** A server that crashed while it wrote a transaction rolls it back when it comes back, and begins a new file. */
@@ -217,23 +218,31 @@ export class LogDecoder {
     this.encoder.drop(this.committed);
   }
 
-  private format(event: Buffer, body: Buffer, end: number | null): null {
+  private format(): null {
+    const { whole, body, file, pos } = this.cursor;
     const version = body.toString('latin1', 2, 52).replace(/\0.*$/s, '');
-    this.head = `${event.readUInt32LE(0)}-${event.readUInt32LE(5)}-${version}`;
-    const began = this.file === this.place.file;
+    this.head = `${whole.readUInt32LE(0)}-${whole.readUInt32LE(5)}-${version}`;
+    const began = file === this.place.file;
     if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
-    if (end !== null) this.pos = Math.max(this.pos, end);
     // The head of the file that reading began in: known from here on.
-    if (!began) this.moveTo({ file: this.file, pos: this.pos, gtid: this.place.gtid, proof: null, head: this.head });
+    if (!began) this.moveTo({ file, pos, gtid: this.place.gtid, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
     return null;
+  }
+
+  /** A log without any says nothing about what else was committed. */
+  private beginsWith(set: GtidSet | null): void {
+    this.committedGtids = set?.empty === true ? null : set;
   }
 
   private begin(event: Buffer, begin: number, gtid: string | null, timeMs: number): Transaction {
     if (this.transaction !== null) throw unsupported('a transaction within another');
     const print = printOf(0, event);
-    this.transaction = { ...{ begin, print, gtid, timeMs }, explicit: false, xa: false, told: false, seq: 0 };
-    this.encoder.begin(this.transaction, this.file, this.serverId);
+    this.transaction = {
+      ...{ begin, print, gtid, timeMs, statedAt: null },
+      ...{ explicit: false, xa: false, told: false, seq: 0 },
+    };
+    this.encoder.begin(this.transaction, this.cursor.file, this.serverId);
     return this.transaction;
   }
 
@@ -300,14 +309,18 @@ export class LogDecoder {
     const { transaction } = this;
     if (transaction === null) return;
     this.transaction = null;
-    const { begin, print, gtid } = transaction;
+    const { begin, print, gtid, timeMs, statedAt } = transaction;
+    const { file, pos } = this.cursor;
     if (this.proving !== null) {
-      if (this.pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print)
-        throw this.foreign();
+      if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print) throw this.foreign();
       this.proving = null;
       return;
     }
-    this.moveTo({ file: this.file, pos: this.pos, gtid, proof: { begin, print }, head: this.head });
+    // One without a GTID is one that another server can't be asked for.
+    if (gtid === null) this.committedGtids = null;
+    else this.committedGtids?.add(gtidOf(this.deps.flavor, gtid));
+    const proof = { begin, print, at: statedAt ?? Math.floor(timeMs / 1000) };
+    this.moveTo({ file, pos, gtid, proof, head: this.head });
   }
 
   private moveTo(place: Place): void {
@@ -317,6 +330,9 @@ export class LogDecoder {
   }
 
   private foreign(): StreamError {
-    return new StreamError('source_identity_changed', `Another log has the place ${this.file} at ${this.provenPos}.`);
+    return new StreamError(
+      'source_identity_changed',
+      `Another log has the place ${this.place.file} at ${this.provenPos}.`,
+    );
   }
 }

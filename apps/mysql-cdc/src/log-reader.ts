@@ -37,14 +37,14 @@ export class LogReader {
     const tick = setInterval(stir, TICK_MS);
     try {
       while (!signal.aborted) {
-        const event = this.nextEvent();
-        if (event === null) {
+        const event = decoder.more ? null : this.nextEvent();
+        if (event === null && !decoder.more) {
           if (decoder.committed > 0 || this.placeDue()) yield this.whole();
           else if (feed.finished) return;
           else await waker.wait();
           continue;
         }
-        const wait = decoder.feed(event);
+        const wait = event === null ? decoder.feedPacked() : decoder.feed(event);
         if (wait !== null) await wait;
         const { encoder } = decoder;
         if (encoder.events.length < EVENTS && encoder.bytes < BYTES) continue;
@@ -76,8 +76,7 @@ export class LogReader {
     this.toldAt = clock.monotonic();
     const events = decoder.takeCommitted();
     const { file, pos, gtid, proof, head } = decoder.place;
-    const { server, attempt } = from;
-    const position = { phase: 'stream' as const, server, attempt, file, pos, gtid, proof, head, kinds: book.kinds };
-    return { partition: '', events, position: encodePosition(position) };
+    const place = { file, pos, gtid, proof, head, gtids: decoder.gtids, kinds: book.kinds };
+    return { partition: '', events, position: encodePosition({ ...from, phase: 'stream', ...place }) };
   }
 }

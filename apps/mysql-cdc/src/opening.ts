@@ -1,9 +1,11 @@
 import { StreamError, type Positions, type SourceContext } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { holdsPlace } from './holds.js';
+import { gtidsAt } from './gtids-at.js';
 import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type MySqlPosition } from './position.js';
-import { logEnd, serverOf, type Server } from './server.js';
+import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
+import type { Sessions } from './sessions.js';
+import { positionAt } from './successor.js';
 import { kindsByTable, missingTables, resolveTables, tableMatcher, type Asks, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
 
@@ -18,11 +20,12 @@ export interface Beginning {
   readonly asked: readonly Asked[];
   /**
    * - `resume`: goes on from `position`.
+   * - `moved`: the same, on another server than before.
    * - `changes`: begins at `position`, the end of the log.
    * - `rows`: rows first; the place is known once they can be seen.
    * - `done`: nothing is left to be read.
    */
-  readonly how: 'resume' | 'changes' | 'rows' | 'done';
+  readonly how: 'resume' | 'moved' | 'changes' | 'rows' | 'done';
   readonly position: MySqlPosition | null;
   /** Of a beginning from nothing. */
   readonly attempt: number;
@@ -34,6 +37,7 @@ export interface OpeningDeps {
   readonly config: MySqlConfig;
   readonly context: SourceContext;
   readonly session: Session;
+  readonly sessions: Sessions;
 }
 
 const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
@@ -42,7 +46,10 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
 };
 
 /** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
-export async function openStream({ config, context, session }: OpeningDeps, from: Positions): Promise<Beginning> {
+export async function openStream(
+  { config, context, session, sessions }: OpeningDeps,
+  from: Positions,
+): Promise<Beginning> {
   const server = await serverOf(session);
   const asks = tableMatcher(config, server.foldsCase);
   const tables = await readableTables(session, server, config);
@@ -51,6 +58,7 @@ export async function openStream({ config, context, session }: OpeningDeps, from
   const attempt = (before?.attempt ?? 0) + 1;
   const common = { server, asks, tables, noted: tables, asked: [config], attempt, restarts: before !== null };
   const only = config.snapshot === 'only';
+  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock };
   if (before !== null && given === null) {
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
     const asked = askedBefore(from);
@@ -59,20 +67,21 @@ export async function openStream({ config, context, session }: OpeningDeps, from
     // Tables that a config of before did not ask for hold rows that nobody has read.
     const unread = config.snapshot === 'initial' && !tables.every(throughout);
     if (!only && before.phase === 'stream' && !unread) {
-      await holdsPlace(session, server, before);
+      const position = await positionAt(at, before);
       return {
         ...common,
         noted: tables.filter(throughout),
         asked: withThis(asked, config),
-        how: 'resume',
-        position: before,
+        how: position === before ? 'resume' : 'moved',
+        position,
       };
     }
   }
   if (only || (given !== 'skip' && config.snapshot === 'initial')) return { ...common, how: 'rows', position: null };
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
-  return { ...begun, how: 'changes', position: placed(begun, place, 'stream') };
+  const gtids = await gtidsAt(at, place);
+  return { ...begun, how: 'changes', position: placed(begun, { ...place, gtids }, 'stream') };
 }
 
 /** The end of the log, and the tables as they are there: what was asked before and after is the same. */
@@ -111,9 +120,9 @@ const withThis = (before: readonly Asked[], config: MySqlConfig): readonly Asked
 /** A position at which nothing was read yet. */
 export const placed = (
   { server, attempt, tables }: Pick<Beginning, 'server' | 'attempt' | 'tables'>,
-  { file, pos }: { readonly file: string; readonly pos: number },
+  { file, pos, gtids }: LogPlace & Pick<MySqlPosition, 'gtids'>,
   phase: MySqlPosition['phase'],
 ): MySqlPosition => ({
-  ...{ phase, server: server.identity, file, pos, gtid: null, attempt, proof: null, head: null },
+  ...{ phase, server: server.identity, file, pos, gtid: null, gtids, attempt, proof: null, head: null },
   kinds: kindsByTable(tables),
 });

@@ -17,10 +17,27 @@ const position = z.object({
   pos: z.int().min(0),
   /** Of that transaction; `null` where it has none. */
   gtid: z.string().nullable(),
-  /** How often reading has begun from nothing. */
+  /**
+   * Every transaction that was read, or was there before reading began: what another server is held against. `null`: not
+   * known, or there are no GTIDs.
+   */
+  gtids: z.string().nullable().default(null),
+  /** How often reading has begun from nothing, or went on at another server: what comes later is in order after it. */
   attempt: z.int().min(1),
+  /** The attempt that began from nothing; part of ids, which stay what they are on another server. Absent: `attempt`. */
+  origin: z.int().min(1).optional(),
   /** Where that transaction begins, and a checksum of its events: another server's log has other ones there. */
-  proof: z.object({ begin: z.int().min(0), print: z.int().min(0) }).nullable(),
+  proof: z
+    .object({
+      begin: z.int().min(0),
+      print: z.int().min(0),
+      /**
+       * When its last statement with rows began, or the statement that it is, seconds since the Unix epoch. Replicas keep
+       * that; MariaDB's do not keep when it was committed.
+       */
+      at: z.int().min(0).optional(),
+    })
+    .nullable(),
   /** What the file says of itself at its beginning; `null`: not read yet. */
   head: z.string().nullable(),
   /** Table → column → what the catalog called it when these rows were written, where the log has no word for it. */

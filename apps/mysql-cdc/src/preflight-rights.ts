@@ -5,6 +5,7 @@ import { failed, info } from './finding.js';
 import type { PreflightDeps } from './preflight.js';
 import { lookingId } from './server-id.js';
 import { logEnd, type Server } from './server.js';
+import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import type { SourceTable } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
@@ -56,7 +57,8 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
       )),
     );
   }
-  if (server.flavor === 'mysql' && config.snapshot !== 'never' && !(await mayLock(input)))
+  const snapshots = server.flavor === 'mysql' && config.snapshot !== 'never';
+  if (snapshots && !(await mayLock(input)) && !(await settles(control)))
     checks.push(
       denied('hold still the tables while the place of the snapshot is read', `GRANT RELOAD ON *.* TO ${to};`),
     );

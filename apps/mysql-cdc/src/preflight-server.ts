@@ -1,5 +1,6 @@
 import type { Check, StreamErrorCode } from '@planasonix/core';
 import { failed, info, warned } from './finding.js';
+import { keptSeconds } from './retention.js';
 import { variable, type Server } from './server.js';
 import type { Session } from './session.js';
 
@@ -46,10 +47,6 @@ const SETTINGS: readonly Wanted[] = [
     ...{ name: 'binlog_row_value_options', value: /^$/, code: 'event_unsupported' },
     fix: "SET GLOBAL binlog_row_value_options = '';",
   },
-  {
-    ...{ name: 'binlog_transaction_compression', value: /^(OFF|0)$/, code: 'event_unsupported' },
-    fix: 'SET GLOBAL binlog_transaction_compression = OFF;',
-  },
 ];
 
 /** @param schemas of the tables that are asked for */
@@ -72,10 +69,8 @@ export async function preflightServer(session: Session, server: Server, schemas:
 
 /** A stream that rests longer than the server keeps its log has lost its place. */
 async function retention(session: Session): Promise<Check[]> {
-  const seconds = Number((await variable(session, 'binlog_expire_logs_seconds')) ?? 0);
-  const days = Number((await variable(session, 'expire_logs_days')) ?? 0);
-  const kept = seconds > 0 ? seconds : days * DAY_S;
-  if (kept === 0) return [info('retention', 'The server keeps its log until somebody throws it away.')];
+  const kept = await keptSeconds(session);
+  if (kept === null) return [info('retention', 'The server keeps its log until somebody throws it away.')];
   if (kept >= DAY_S) return [info('retention', `The server keeps its log for ${Math.round(kept / 3600)} hours.`)];
   const message = `The server keeps its log for ${kept} s only: a stream that rests longer loses its place.`;
   return [warned('retention', message, 'SET GLOBAL binlog_expire_logs_seconds = 604800;')];
@@ -85,7 +80,12 @@ async function gtids(session: Session, { flavor }: Server): Promise<Check[]> {
   if (flavor === 'mariadb') return [info('gtid_mode', 'Transactions have GTIDs.')];
   const mode = await variable(session, 'gtid_mode');
   return [
-    info('gtid_mode', mode === 'ON' ? 'Transactions have GTIDs.' : 'Transactions have no GTIDs: events have none.'),
+    info(
+      'gtid_mode',
+      mode === 'ON'
+        ? 'Transactions have GTIDs.'
+        : 'Transactions have no GTIDs: events have none, and no other server can be gone on with.',
+    ),
   ];
 }
 

@@ -14,18 +14,22 @@ import {
 } from '@planasonix/core';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
+import { gtidsAt } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
 import { openStream, placed, readableTables, type Beginning } from './opening.js';
 import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
+import { LogRetention } from './retention.js';
 import { beginConsistent } from './rows/consistent.js';
 import { Snapshot } from './rows/snapshot.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
-import { serverOf, type Server } from './server.js';
+import { serverOf, type LogPlace, type Server } from './server.js';
 import { Sessions } from './sessions.js';
+import { settlePosition } from './settle-position.js';
 import { toStreamError } from './stream-error.js';
+import { positionForLook } from './successor.js';
 import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
@@ -38,12 +42,14 @@ export class MySqlSource implements Source {
   private rows: Snapshot | null = null;
   private feed: LogFeed | null = null;
   private lagging: { readonly lag: ReadingLag; readonly server: Server } | null = null;
+  private readonly kept: LogRetention;
   /** The log is for the reader now, also before it has it: nobody else takes a look. */
   private reads = false;
 
   constructor(private readonly context: SourceContext) {
     this.config = parseConfig(context.config);
     this.sessions = new Sessions(context, `planasonix ${context.streamId}`);
+    this.kept = new LogRetention({ sessions: this.sessions, streamId: context.streamId, clock: context.clock });
     this.excluded = new Map(
       Object.entries(this.config.exclude_columns).map(([table, names]) => [
         table.toLowerCase(),
@@ -93,6 +99,18 @@ export class MySqlSource implements Source {
     }
   }
 
+  async settle(wanted: unknown, from: Positions): Promise<Positions> {
+    const { config, sessions, context } = this;
+    const { streamId, clock } = context;
+    try {
+      return await sessions.ask(async (session) =>
+        settlePosition({ config, sessions, session, server: await serverOf(session), streamId, clock }, wanted, from),
+      );
+    } catch (error) {
+      throw toStreamError(error, 'looking for the place');
+    }
+  }
+
   snapshot(): SnapshotProgress | null {
     return this.rows?.progress ?? null;
   }
@@ -113,7 +131,7 @@ export class MySqlSource implements Source {
 
   private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions } = this;
-    const beginning = await openStream({ config, context, session: await sessions.control() }, from);
+    const beginning = await openStream({ config, context, sessions, session: await sessions.control() }, from);
     yield CONNECTED;
     if (beginning.how === 'done') return;
     yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
@@ -129,7 +147,9 @@ export class MySqlSource implements Source {
     const { server, attempt, restarts } = asked;
     const session = await this.sessions.open('rows');
     try {
-      const place = await beginConsistent(session, server);
+      const at = await beginConsistent(session, server, this.context.clock);
+      const gtids = this.config.snapshot === 'only' ? null : await this.gtidsAt(server, at);
+      const place = { ...at, gtids };
       // As they are now: rows of a table that another statement changes after this are refused by the server.
       const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
       const beginning = { ...asked, tables, noted: tables };
@@ -147,6 +167,12 @@ export class MySqlSource implements Source {
     } finally {
       this.sessions.end(session);
     }
+  }
+
+  private gtidsAt(server: Server, place: LogPlace): Promise<string | null> {
+    const { sessions, context } = this;
+    const { streamId, clock } = context;
+    return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock }, place));
   }
 
   private async openReader(
@@ -173,9 +199,10 @@ export class MySqlSource implements Source {
     });
     book.know(beginning.noted);
     const { flavor, foldsCase } = server;
-    const deps = { flavor, foldsCase, attempt: from.attempt, book, asks };
+    const { attempt, origin = attempt } = from;
+    const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
-    this.lagging = { lag: new ReadingLag(decoder, feed, clock), server };
+    this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server };
     return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
       signal,
     );
@@ -207,7 +234,12 @@ export class MySqlSource implements Source {
         const server = await serverOf(control);
         const asks = tableMatcher(this.config, server.foldsCase);
         const { clock, streamId } = this.context;
-        return lookAtLag({ session, control, server, asks, serverId: lookingId(streamId), clock }, position, signal);
+        const at = await positionForLook(
+          { sessions: this.sessions, session: control, server, streamId, clock },
+          position,
+        );
+        const deps = { session, control, server, asks, serverId: lookingId(streamId), clock, kept: this.kept };
+        return lookAtLag(deps, at, signal);
       });
     } finally {
       this.sessions.end(session);

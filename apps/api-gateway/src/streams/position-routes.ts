@@ -49,7 +49,7 @@ export const setPosition = route({
   tag,
   summary: 'Set the position',
   description:
-    'While the stream is `stopped` or in `error`: where it goes on. The source has to hold that place, else 409 `position_refused` says why. Set back, events come again with the same ids; set ahead, those between are left out. A stream in `error` for its lost position is `stopped` afterwards, and its start asks nothing. Postgres takes `{"lsn":"16/B374D848"}` or a whole position as `GET` shows it.',
+    'While the stream is `stopped` or in `error`: where it goes on. The source has to hold that place, else 409 `position_refused` says why. Set back, events come again with the same ids; set ahead, those between are left out. A stream in `error` for its lost position is `stopped` afterwards, and its start asks nothing. Postgres takes `{"lsn":"16/B374D848"}` or a whole position as `GET` shows it; MySQL and MariaDB `{"file":"binlog.000042","pos":1234}`, a place between two transactions, `{"gtids":"…"}` with all that counts as read, or a whole position.',
   scope: 'streams:operate',
   params,
   body: z.strictObject({

@@ -15,21 +15,26 @@ export const EVENT = {
   DELETE_ROWS: 32,
   GTID: 33,
   ANONYMOUS_GTID: 34,
+  PREVIOUS_GTIDS: 35,
   XA_PREPARE: 38,
   PARTIAL_UPDATE_ROWS: 39,
   TRANSACTION_PAYLOAD: 40,
   HEARTBEAT_2: 41,
   GTID_TAGGED: 42,
   MARIADB_GTID: 162,
+  MARIADB_GTID_LIST: 163,
   QUERY_COMPRESSED: 165,
 } as const;
 
 /**
- * Of the server's housekeeping, without a word about rows: STOP, INTVAR, RAND, USER_VAR, ROWS_QUERY, PREVIOUS_GTIDS,
- * TRANSACTION_CONTEXT, VIEW_CHANGE; of MariaDB ANNOTATE_ROWS, BINLOG_CHECKPOINT, GTID_LIST, START_ENCRYPTION.
+ * Of the server's housekeeping, without a word about rows: STOP, INTVAR, RAND, USER_VAR, ROWS_QUERY,
+ * TRANSACTION_CONTEXT, VIEW_CHANGE; of MariaDB ANNOTATE_ROWS, BINLOG_CHECKPOINT, START_ENCRYPTION.
  * INTVAR, RAND and USER_VAR belong to a statement that follows, which is judged.
  */
-export const SILENT: ReadonlySet<number> = new Set([3, 5, 13, 14, 29, 35, 36, 37, 160, 161, 163, 164]);
+export const SILENT: ReadonlySet<number> = new Set([3, 5, 13, 14, 29, 36, 37, 160, 161, 164]);
+
+/** Those of them that stand between transactions: STOP; of MariaDB BINLOG_CHECKPOINT, START_ENCRYPTION. */
+export const HOUSEKEEPING: ReadonlySet<number> = new Set([3, 161, 164]);
 
 /** Of `LOAD DATA` in statement format. */
 export const LOADING: ReadonlySet<number> = new Set([6, 7, 8, 9, 10, 11, 12, 17, 18]);

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
 import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
+import { uuidText } from '../gtid-set.js';
 import { fileNumber } from '../position.js';
 import type { Flavor } from '../server.js';
 import { EVENT, type RowsKind } from './event-types.js';
@@ -16,6 +17,8 @@ export interface Transaction {
   print: number;
   readonly gtid: string | null;
   readonly timeMs: number;
+  /** When its last statement with rows began, seconds since the Unix epoch; `null`: none has come. */
+  statedAt: number | null;
   /** BEGIN was seen: it ends with COMMIT or XID, and statements within do not end it. */
   explicit: boolean;
   /** Of two phases: its rows may yet be taken back. */
@@ -30,8 +33,10 @@ export interface EncoderOptions {
   readonly flavor: Flavor;
   /** Begins every id: names the log, so that ids of two servers differ. */
   readonly idPrefix: () => string;
-  /** How often reading has begun from nothing: later beginnings come after earlier ones. */
+  /** How often reading has begun from nothing or at another server: later beginnings come after earlier ones. */
   readonly attempt: number;
+  /** Tells transactions from those of the same GTID before the log was reset. */
+  readonly origin: number;
 }
 
 const fixed = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
@@ -72,8 +77,9 @@ export class RowEncoder {
     const { begin, gtid, timeMs } = transaction;
     this.transaction = transaction;
     this.time = new Date(timeMs).toISOString();
-    const { flavor, attempt, idPrefix } = this.options;
-    this.idHead = gtid !== null && flavor === 'mysql' ? `${gtid}/` : `${idPrefix()}-${file}-${begin}/`;
+    const { flavor, attempt, origin, idPrefix } = this.options;
+    // Invariant 4: a GTID is the same on every server that has the transaction.
+    this.idHead = gtid === null ? `${idPrefix()}-${file}-${begin}/` : `${flavor}-${origin}-${gtid}/`;
     this.orderHead = `${fixed(attempt, 4)}-${fixed(fileNumber(file), 8)}-${fixed(begin, 12)}-`;
     this.placeTail = Buffer.from(
       `false,"ts_ms":${timeMs},"gtid":${JSON.stringify(gtid)},"server_id":${serverId},"file":${JSON.stringify(file)},"pos":`,
@@ -199,9 +205,7 @@ export function mysqlGtid(
   type: number,
 ): { readonly gtid: string | null; readonly committedMs: number | null } {
   if (type === EVENT.GTID_TAGGED || body.length < 25) return { gtid: null, committedMs: null };
-  const hex = body.toString('hex', 1, 17);
-  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-  const gtid = type === EVENT.GTID ? `${uuid}:${body.readBigInt64LE(17)}` : null;
+  const gtid = type === EVENT.GTID ? `${uuidText(body, 1)}:${body.readBigInt64LE(17)}` : null;
   // Behind two numbers of the logical clock: microseconds in 55 bits.
   if (body.length < 49 || body[25] !== 2) return { gtid, committedMs: null };
   const micros = (body[48]! & 0x7f) * 2 ** 48 + body.readUIntLE(42, 6);

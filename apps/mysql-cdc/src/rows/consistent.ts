@@ -1,13 +1,20 @@
-import { StreamError } from '@planasonix/core';
+import { type Clock, StreamError } from '@planasonix/core';
 import { logEnd, type LogPlace, type Server } from '../server.js';
 import type { Session } from '../session.js';
+import { settle, settles } from '../settled.js';
+
+/** `ER_SPECIFIC_ACCESS_DENIED_ERROR`; `ER_ACCESS_DENIED_ERROR` where it is hosted and nobody may take the lock. */
+const NOT_ALLOWED: readonly unknown[] = [1227, 1045];
+/** For how long commits are waited for that are in the log and not visible. */
+const SETTLE_MS = 30_000;
 
 /**
  * Begins a transaction that sees the tables as they were at one place of the log. MariaDB says that place itself. MySQL is
  * asked for it under a lock on all tables, which is held for no longer than these questions take (10 s are waited for it at
- * the most).
+ * the most); for a user who may not take that lock the place is one that is settled.
+ * @throws StreamError `snapshot_failed`
  */
-export async function beginConsistent(session: Session, server: Server): Promise<LogPlace> {
+export async function beginConsistent(session: Session, server: Server, clock: Clock): Promise<LogPlace> {
   if (server.flavor === 'mariadb') {
     await session.query('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
     const rows = await session.query("SHOW STATUS LIKE 'binlog\\_snapshot\\_%'");
@@ -17,11 +24,27 @@ export async function beginConsistent(session: Session, server: Server): Promise
       throw new StreamError('snapshot_failed', 'The server does not say at which place of its log the snapshot is.');
     return { file, pos: Number(status.get('Binlog_snapshot_position')) };
   }
-  await session.query('FLUSH TABLES WITH READ LOCK');
+  try {
+    await session.query('FLUSH TABLES WITH READ LOCK');
+  } catch (error) {
+    if (!NOT_ALLOWED.includes((error as { errno?: number }).errno) || !(await settles(session))) throw error;
+    return beginSettled(session, server, clock);
+  }
   try {
     await session.query('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
     return await logEnd(session, server);
   } finally {
     await session.query('UNLOCK TABLES');
   }
+}
+
+/** Without a lock: everything before the place is seen, and what else is seen comes once more as changes (trap 13). */
+async function beginSettled(session: Session, server: Server, clock: Clock): Promise<LogPlace> {
+  const place = await logEnd(session, server);
+  if (!(await settle(session, clock, SETTLE_MS)))
+    throw new StreamError('snapshot_failed', 'Commits in the log have not become visible for half a minute.', {
+      hint: 'Look for commits that wait for a replica or a lock; it is tried again.',
+    });
+  await session.query('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
+  return place;
 }

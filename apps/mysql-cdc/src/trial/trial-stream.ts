@@ -9,6 +9,7 @@ import {
   type OnLostPosition,
   type Outbound,
   type Position,
+  type Positions,
   type Source,
   type StreamError,
 } from '@planasonix/core';
@@ -35,6 +36,8 @@ export class TrialStream {
   readonly positions = new Map<string, Position>();
   /** Events that came although the log held them. */
   dropped = 0;
+  /** Events of the largest batch. */
+  largest = 0;
   failure: StreamError | null = null;
   connected = false;
   private source: Source | null = null;
@@ -133,6 +136,10 @@ export class TrialStream {
     return this.look((source) => source.check(AbortSignal.timeout(20_000)));
   }
 
+  settle(wanted: unknown): Promise<Positions> {
+    return this.look((source) => source.settle!(wanted, this.positions, AbortSignal.timeout(8000)));
+  }
+
   /** Of the reader; of a source for a look where there is none. */
   private async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
     if (this.source !== null) return use(this.source);
@@ -149,6 +156,7 @@ export class TrialStream {
       for await (const batch of source.read(new Map(this.positions), this.abort.signal)) {
         this.connected = true;
         await beforeEach();
+        this.largest = Math.max(this.largest, batch.events.length);
         for (const event of batch.events) this.append(event);
         if (batch.position === null) continue;
         this.positions.set(batch.partition, batch.position);

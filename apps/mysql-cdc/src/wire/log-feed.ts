@@ -1,6 +1,7 @@
 import { type Clock, StreamError, type Waker } from '@planasonix/core';
 import type { Session } from '../session.js';
 import { dump, register, type DumpOptions } from './dump-command.js';
+import { FIRST_BYTE, LogSkip } from './log-skip.js';
 
 /** How often an idle server says that it is there; and how long it may say nothing at all. */
 const HEARTBEAT_NS = 5_000_000_000;
@@ -10,12 +11,17 @@ const WATCH_MS = 1_000;
 const HIGH_BYTES = 8 * 1024 * 1024;
 const LOW_BYTES = 2 * 1024 * 1024;
 
+/** The last place of a file that a server can be asked for. */
+const FARTHEST = 0xffffffff;
+
 export interface LogFeedDeps {
   readonly session: Session;
   /** As which the server's list of replicas shows it. */
   readonly host: string;
   readonly clock: Clock;
   readonly waker: Waker;
+  /** What is farther into its file is read from the file's first byte on. Default: what 32 bits can say. */
+  readonly farthest?: number;
 }
 
 const broken = (): StreamError => new StreamError('source_unreachable', 'The server ended the reading of its log.');
@@ -29,6 +35,7 @@ export class LogFeed {
   private over: Error | null | undefined;
   private heardAt: number;
   private watch: NodeJS.Timeout | null = null;
+  private skip: LogSkip | null = null;
   /** Whether events end in a checksum, until a head says otherwise. */
   checksums = false;
 
@@ -37,7 +44,7 @@ export class LogFeed {
   }
 
   async open(options: DumpOptions): Promise<void> {
-    const { session, host, clock } = this.deps;
+    const { session, host, clock, farthest = FARTHEST } = this.deps;
     await session.query(
       'SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum',
     );
@@ -47,7 +54,9 @@ export class LogFeed {
     this.checksums = (await session.value('SELECT @master_binlog_checksum')) !== 'NONE';
     if (options.follow) await session.during(register(session.connection, options.serverId, host));
     this.heardAt = clock.monotonic();
-    dump(session.connection, options, {
+    const far = options.pos > farthest;
+    if (far) this.skip = new LogSkip(options, this.checksums);
+    dump(session.connection, far ? { ...options, pos: FIRST_BYTE } : options, {
       event: (event) => this.take(event),
       ended: (error) => this.end(error ?? (options.follow ? broken() : null)),
     });
@@ -99,6 +108,7 @@ export class LogFeed {
 
   private take(event: Buffer): void {
     this.heardAt = this.deps.clock.monotonic();
+    if (this.over !== undefined || this.passes(event)) return;
     this.waiting.push(event);
     this.bytes += event.length;
     if (!this.paused && this.bytes > HIGH_BYTES) {
@@ -106,6 +116,16 @@ export class LogFeed {
       this.deps.session.connection.pause();
     }
     this.deps.waker.stir();
+  }
+
+  /** Handlers of the driver never throw. */
+  private passes(event: Buffer): boolean {
+    try {
+      return this.skip?.passes(event) === true;
+    } catch (error) {
+      this.end(error as Error);
+      return true;
+    }
   }
 
   private end(error: Error | null): void {

@@ -1,0 +1,87 @@
+import { type Clock, Waker } from '@planasonix/core';
+import { EVENT, HOUSEKEEPING } from './decode/event-types.js';
+import { mariaGtid, mysqlGtid } from './decode/row-encoder.js';
+import { gtidList, previousGtids, type GtidSet } from './gtid-set.js';
+import { LogCursor } from './log-cursor.js';
+import { lookingId } from './server-id.js';
+import type { LogPlace } from './server.js';
+import type { Sessions } from './sessions.js';
+import { LogFeed } from './wire/log-feed.js';
+
+export interface WalkDeps {
+  readonly sessions: Sessions;
+  readonly streamId: string;
+  readonly clock: Clock;
+}
+
+/** What the log says of its order, without a look at any row. */
+export type Step = {
+  readonly file: string;
+  /** Where the event begins and ends, in bytes. */
+  readonly begin: number;
+  readonly end: number;
+} &
+  /** @property at seconds since the Unix epoch */
+  (
+    | { readonly kind: 'head'; readonly set: GtidSet | null; readonly at: number }
+    /** `null`: it has none. @property at seconds since the Unix epoch */
+    | { readonly kind: 'transaction'; readonly gtid: string | null; readonly at: number }
+    /** Rows follow. @property at when their statement began, seconds since the Unix epoch */
+    | { readonly kind: 'rows'; readonly at: number }
+    /** Of a file, in no transaction. */
+    | { readonly kind: 'housekeeping' }
+    | { readonly kind: 'other' }
+  );
+
+/** Steps through the log from a place to where it ends now. @throws what the server says, `event_unsupported` */
+export async function* walkLog(deps: WalkDeps, from: LogPlace): AsyncGenerator<Step> {
+  const { sessions, streamId, clock } = deps;
+  const session = await sessions.open('place');
+  const waker = new Waker();
+  const feed = new LogFeed({ session, host: '', clock, waker });
+  try {
+    await feed.open({ serverId: lookingId(streamId), ...from, follow: false });
+    const cursor = new LogCursor(from, feed.checksums);
+    for (;;) {
+      const event = feed.next();
+      if (event === null) {
+        if (feed.finished) return;
+        await waker.wait();
+        continue;
+      }
+      cursor.read(event);
+      if (cursor.type === EVENT.ROTATE) {
+        const next = cursor.rotation();
+        if (next !== null) cursor.enter(next);
+      } else if (!cursor.made && cursor.type !== EVENT.FORMAT) {
+        const { file, begin, pos } = cursor;
+        yield { file, begin, end: pos, ...told(cursor) };
+      }
+    }
+  } finally {
+    feed.close();
+    sessions.end(session);
+  }
+}
+
+type Told = Step extends infer S ? (S extends Step ? Omit<S, 'file' | 'begin' | 'end'> : never) : never;
+
+function told({ type, whole, body }: LogCursor): Told {
+  const at = whole.readUInt32LE(0);
+  switch (type) {
+    case EVENT.PREVIOUS_GTIDS:
+      return { kind: 'head', set: previousGtids(body), at };
+    case EVENT.MARIADB_GTID_LIST:
+      return { kind: 'head', set: gtidList(body), at };
+    case EVENT.GTID:
+    case EVENT.ANONYMOUS_GTID:
+    case EVENT.GTID_TAGGED:
+      return { kind: 'transaction', gtid: mysqlGtid(body, type).gtid, at };
+    case EVENT.MARIADB_GTID:
+      return { kind: 'transaction', gtid: mariaGtid(body, whole.readUInt32LE(5)).gtid, at };
+    case EVENT.TABLE_MAP:
+      return { kind: 'rows', at };
+    default:
+      return { kind: HOUSEKEEPING.has(type) ? 'housekeeping' : 'other' };
+  }
+}

@@ -1,0 +1,194 @@
+import { StreamError } from '@planasonix/core';
+import { gtidOf, GtidSet } from './gtid-set.js';
+import type { GtidsAtDeps } from './gtids-at.js';
+import { holdsPlace } from './holds.js';
+import { walkLog, type WalkDeps } from './log-walk.js';
+import { encodePosition, type MySqlPosition } from './position.js';
+import { logFiles, variable, type LogPlace, type Server } from './server.js';
+import type { Row, Session } from './session.js';
+import { FIRST_BYTE } from './wire/log-skip.js';
+
+const AFRESH = 'Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".';
+/** So much of a set is shown. */
+const SHOWN = 300;
+const shown = (set: GtidSet): string => {
+  const text = set.toString();
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+};
+const other = (message: string, hint = AFRESH): StreamError =>
+  new StreamError('source_identity_changed', message, { hint });
+
+/**
+ * The position at the server that answers now. On the one that was read before it is what it was. On another one it is
+ * found by GTIDs, where that has all that was read and nothing else before it; what comes from there is in order after all
+ * that came before, and its ids are what they were (Invariant 4).
+ * @throws StreamError `log_purged`, `source_identity_changed`; `source_unreachable` while a replica has yet to apply it
+ */
+export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
+  const { server, session } = deps;
+  if (sameServer(server, before)) {
+    await holdsPlace(session, server, before);
+    return before;
+  }
+  const read = before.gtids === null ? null : GtidSet.parse(server.flavor, before.gtids);
+  if (read === null || read.empty)
+    throw other('Another server answers at this address, and what was read has no GTIDs to find it by there.');
+  const place = await placeOf(deps, read, before);
+  return {
+    ...{ ...before, ...place, server: server.identity, proof: null, head: null },
+    ...{ attempt: before.attempt + 1, origin: before.origin ?? before.attempt },
+  };
+}
+
+const MOST_REMEMBERED = 10_000;
+/** Of streams that rest: what was found for the position of the last look, at which server. */
+const found = new Map<string, { readonly before: string; readonly at: MySqlPosition }>();
+
+/** The same for a look that is taken again and again: the log is not gone through each time. */
+export async function positionForLook(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
+  const { session, server, streamId } = deps;
+  const text = encodePosition(before);
+  const known = found.get(streamId);
+  if (known?.before === text && known.at.server === server.identity) {
+    await holdsPlace(session, server, known.at);
+    return known.at;
+  }
+  const at = await positionAt(deps, before);
+  found.delete(streamId);
+  if (at !== before) found.set(streamId, { before: text, at });
+  // Invariant 6.
+  if (found.size > MOST_REMEMBERED) found.delete(found.keys().next().value!);
+  return at;
+}
+
+/** Whether it is the server that was read before, as far as can be told without reading. */
+export const sameServer = (server: Server, before: MySqlPosition): boolean =>
+  server.identity === before.server || provesItself(server, before);
+
+/** Names of MariaDB's servers change; no replica has the number of its primary, so this is the same log or a foreign one. */
+function provesItself({ flavor, serverId }: Server, { proof, head, gtids }: MySqlPosition): boolean {
+  if (flavor === 'mysql') return false;
+  return (gtids === null || head?.split('-')[1] === String(serverId)) && (proof !== null || head !== null);
+}
+
+/**
+ * Where the log of a server has had all of a set, and nothing else.
+ * @param last of the position that the set was read up to; `null`: a set that somebody wrote
+ */
+export async function placeOf(
+  deps: GtidsAtDeps,
+  read: GtidSet,
+  last: Pick<MySqlPosition, 'gtid' | 'proof'> | null,
+): Promise<LogPlace> {
+  const { session, server } = deps;
+  if (server.flavor === 'mysql' && (await variable(session, 'gtid_mode')) !== 'ON')
+    throw other('Another server answers at this address, and its transactions have no GTIDs.', 'SET GLOBAL gtid_mode = ON there, or correct the connection.'); // prettier-ignore
+  const needed = read.newest();
+  const lacks = needed.without(await committedAt(session, server));
+  if (!lacks.empty) throw await lacking(deps, read, lacks);
+  const begin = await fileBefore(deps, read, last);
+  const seen = new GtidSet(server.flavor);
+  let place: LogPlace = { file: begin, pos: FIRST_BYTE };
+  let stranger: string | null = null;
+  /** When the last statement of the transaction that was read last began, here. */
+  let lastAt: number | null = null;
+  let inLast = false;
+  for await (const step of walkLog(deps, place)) {
+    if (step.kind === 'head' && step.file === begin && step.set !== null) seen.addAll(step.set);
+    if (step.kind === 'rows' && inLast) lastAt = step.at;
+    if (step.kind === 'transaction') {
+      if (step.gtid === null) throw other('The log of the server has transactions without GTIDs where reading would go on.'); // prettier-ignore
+      const gtid = gtidOf(server.flavor, step.gtid);
+      if (!read.has(gtid)) {
+        stranger = step.gtid;
+        place = { file: step.file, pos: step.begin };
+        break;
+      }
+      seen.add(gtid);
+      inLast = step.gtid === last?.gtid;
+      if (inLast) lastAt = step.at;
+    }
+    place = { file: step.file, pos: step.end };
+  }
+  // Two MariaDB clusters number their transactions alike; they do not write them in the same second.
+  if (server.flavor === 'mariadb' && lastAt !== null && (last?.proof?.at ?? lastAt) !== lastAt)
+    throw other(`${last!.gtid} is another transaction on this server: it belongs to another history.`);
+  const behind = needed.without(seen);
+  if (behind.empty) return place;
+  const first = stranger === null ? 'does not have' : `has ${stranger}, which was not read, before`;
+  throw other(
+    `The log of the server ${first} ${shown(behind)}, which was read: errant transactions, or it does not log what it replicates.`, // prettier-ignore
+    'Go on at a server whose log has the transactions in the order of the one before (log_replica_updates, preserved commit order), or start with {"onLostPosition":"resnapshot"} or "skip".',
+  );
+}
+
+/** The newest file that begins with nothing but what was read. @throws StreamError `log_purged` */
+async function fileBefore(
+  deps: GtidsAtDeps,
+  read: GtidSet,
+  last: Pick<MySqlPosition, 'gtid' | 'proof'> | null,
+): Promise<string> {
+  const { flavor } = deps.server;
+  const files = [...(await logFiles(deps.session))].reverse();
+  const newest = last?.gtid == null || last.proof?.at === undefined ? null : gtidOf(flavor, last.gtid);
+  let found: string | null = null;
+  let oldest: GtidSet | null = null;
+  for (const { file } of files) {
+    const head = await headOf(deps, file);
+    if (head === null) throw other(`${file} does not say which transactions are before it.`);
+    oldest = head;
+    if (!head.without(read).empty) continue;
+    found = file;
+    // The transaction that was read last is looked at, where it can be.
+    if (flavor === 'mysql' || newest === null || !head.has(newest)) break;
+  }
+  if (found !== null) return found;
+  throw new StreamError(
+    'log_purged',
+    `The server has thrown away transactions that were not read: ${shown((oldest ?? read).without(read))}.`,
+  );
+}
+
+async function headOf(deps: WalkDeps, file: string): Promise<GtidSet | null> {
+  for await (const step of walkLog(deps, { file, pos: FIRST_BYTE })) {
+    if (step.kind === 'head') return step.set;
+    if (step.kind === 'transaction' || step.file !== file) return null;
+  }
+  return null;
+}
+
+/** Everything that the server has ever logged, or has from those who did. */
+export async function committedAt(session: Session, { flavor }: Server): Promise<GtidSet> {
+  const name = flavor === 'mysql' ? 'gtid_executed' : 'gtid_binlog_state';
+  const text = (await session.value(`SELECT @@GLOBAL.${name}`)) ?? '';
+  return GtidSet.parse(flavor, text) ?? untagged(flavor, text);
+}
+
+/** Of `uuid:1-5:tag:1-3` what has no tag: `uuid:1-5`. */
+function untagged(flavor: Server['flavor'], text: string): GtidSet {
+  const entries = text.split(',').map((entry) => entry.trim().replace(/:[a-z_].*$/is, ''));
+  return GtidSet.parse(flavor, entries.filter((entry) => entry.includes(':')).join(',')) ?? new GtidSet(flavor);
+}
+
+/** Why a server does not have what was read. */
+async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: GtidSet): Promise<StreamError> {
+  for (const row of await replication(session, server)) {
+    const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
+    const received = GtidSet.parse(server.flavor, text);
+    const applies = (row['Replica_SQL_Running'] ?? row['Slave_SQL_Running']) === 'Yes';
+    if (applies && received !== null && lacks.without(received).empty)
+      return new StreamError('source_unreachable', `The server has yet to apply ${shown(lacks)}.`, {
+        hint: 'It is a replica that has received what was read and goes on to apply it. Nothing is to be done.',
+      });
+  }
+  return read.newest().without(lacks).empty
+    ? other('Another server answers at this address, or its log was reset: it has none of the transactions that were read last.') // prettier-ignore
+    : other(`The server lacks ${shown(lacks)}, which the one before it had: those never reached it.`);
+}
+
+const replication = (session: Session, { flavor, number }: Server): Promise<readonly Row[]> =>
+  session
+    .query(
+      flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
+    )
+    .catch(() => []);
