@@ -1,6 +1,8 @@
 import { connect } from 'node:net';
 import { eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Admin } from 'kafkajs';
+import { createOutbound } from '@planasonix/outbound';
+import { testConnection } from './connection-test.js';
 import { StreamUnderTest } from './stream-under-test.js';
 
 describe('what a cluster refuses', () => {
@@ -101,4 +103,25 @@ describe('what a cluster refuses', () => {
     expect(found!.message).toContain('169.254.1.1');
     expect(found!.fix).toContain('advertised.listeners');
   }, 30_000);
+
+  it('answers whoever tests a connection what is wrong, without the secret', async () => {
+    const tested = async (config: object) => {
+      const connection = { id: 'conn_test', type: 'kafka', config: { ...config } };
+      const outbound = createOutbound({ policy: 'allow-private' });
+      const report = await testConnection(connection, outbound, AbortSignal.timeout(20_000));
+      expect(JSON.stringify(report)).not.toMatch(/test-secret|wrong-word/);
+      const errors = report.checks.filter(({ severity }) => severity === 'error').map(({ code }) => code);
+      return { ok: report.ok, errors };
+    };
+    const { username } = kafka.login;
+    const failed = (code: string) => ({ ok: false, errors: [code] });
+    expect(await tested(secure())).toEqual({ ok: true, errors: [] });
+    expect(await tested(secure({ sasl: { mechanism: 'plain', username, password: 'wrong-word' } }))).toEqual(
+      failed('auth_failed'),
+    );
+    expect(await tested(secure({ sslRootCert: undefined }))).toEqual(failed('tls_failed'));
+    expect(await tested({ brokers: ['127.0.0.1:1'] })).toEqual(failed('source_unreachable'));
+    expect(await tested({ brokers: kafka.brokers })).toEqual(failed('host_forbidden'));
+    expect(await tested({ brokers: ['no-port'] })).toEqual(failed('config_invalid'));
+  }, 60_000);
 });

@@ -236,6 +236,38 @@ describe('the log in Kafka', () => {
     await expect(logs.sink(gone, id, 1).open()).rejects.toMatchObject({ code: 'log_unavailable' });
   }, 30_000);
 
+  it('dials no broker at an address that is forbidden, though the first one was allowed (traps 25, 34)', async () => {
+    const log = logs.open({}, { brokers: kafka.brokers }, [{ host: '127.0.0.1', port: proxy.port }]);
+    expect(await log.check()).toMatchObject([
+      { code: 'host_forbidden', severity: 'error', message: expect.stringContaining(`:${proxy.port} `), fix: expect.stringContaining('advertised.listeners') }, // prettier-ignore
+    ]);
+    await expect(logs.sink(log, id, 1).open()).rejects.toMatchObject({ code: 'host_forbidden', recourse: 'fatal' });
+  });
+
+  it('tells before the start what a topic will refuse: large records, and events without a key', async () => {
+    const of = (topic: string, settings: Readonly<Record<string, string>>) => ({
+      topic,
+      configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+    });
+    const [tight, compact] = [`tight.${id}`, `compact.${id}`];
+    await (
+      await admin()
+    ).createTopics({
+      topics: [of(tight, { 'max.message.bytes': '2000' }), of(compact, { 'cleanup.policy': 'compact' })],
+    });
+    expect(await logs.open({ topic: tight }).check()).toMatchObject([
+      { code: 'message_too_large', severity: 'warning', message: expect.stringContaining('2000 bytes'), fix: expect.stringContaining(`--topic ${tight} --add-config max.message.bytes=`) }, // prettier-ignore
+    ]);
+    const log = logs.open({ topic: compact });
+    expect(await log.check()).toMatchObject([{ code: 'topic_compacted', severity: 'info' }]);
+    const { sink } = await reopened(log, 1);
+    const keyless = { partition: '', events: [eventOf(1, { partitionkey: '' })], position: 'p' };
+    await expect(sink.append(keyless, never)).rejects.toMatchObject({
+      code: 'config_invalid',
+      hint: expect.stringContaining('primary key'),
+    });
+  });
+
   it('tells which permission is missing on what, and writes once all are there', async () => {
     const { username, password, ca } = kafka.login;
     const config = { brokers: kafka.secureBrokers, tls: true, sslRootCert: ca, sasl: { mechanism: 'plain', username, password } }; // prettier-ignore

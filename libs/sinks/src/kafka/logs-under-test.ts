@@ -1,5 +1,5 @@
 import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/core';
-import { createOutbound } from '@planasonix/outbound';
+import { createOutbound, type Endpoint } from '@planasonix/outbound';
 import { kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
 import { reach, type Reached } from './kafka-cluster.js';
@@ -11,9 +11,9 @@ const silent = { debug: () => undefined, info: () => undefined, warn: () => unde
 type Output = Partial<KafkaOutput>;
 type Config = Readonly<Record<string, unknown>>;
 
-const depsOf = (config: Config) => ({
+const depsOf = (config: Config, reserved: readonly Endpoint[] = []) => ({
   settings: () => Promise.resolve({ id: 'conn_1', type: 'kafka', config }),
-  outbound: createOutbound({ policy: 'allow-private' }),
+  outbound: createOutbound({ policy: 'allow-private', reserved }),
   log: silent,
 });
 
@@ -23,8 +23,9 @@ export class Logs {
 
   constructor(readonly brokers: readonly string[]) {}
 
-  open(output: Output = {}, config: Config = { brokers: this.brokers }): EventLog {
-    const log = openLog(this.output(output), { redisUrl: 'redis://127.0.0.1:1', kafka: depsOf(config) });
+  /** @param reserved addresses that may not be dialled */
+  open(output: Output = {}, config: Config = { brokers: this.brokers }, reserved: readonly Endpoint[] = []): EventLog {
+    const log = openLog(this.output(output), { redisUrl: 'redis://127.0.0.1:1', kafka: depsOf(config, reserved) });
     this.#closers.push(() => log.close());
     return log;
   }

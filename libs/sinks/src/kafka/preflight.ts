@@ -24,9 +24,11 @@ export async function preflight(output: KafkaOutput, reached: Reached): Promise<
       error.recourse === 'retry' ? 'warning' : 'error',
       error.code,
       `Broker ${broker} of the log: ${error.message}`,
-      error.hint,
+      error.code === 'host_forbidden' ? `Correct advertised.listeners of that broker. ${error.hint}` : error.hint,
     ),
   );
+  // Whoever is asked next may be that one, and would say less of it.
+  if (unreachable.some(({ severity }) => severity === 'error')) return unreachable;
   return [
     ...unreachable,
     ...replication(output, view),

@@ -1,5 +1,6 @@
 import { type ChangeBatch } from '@planasonix/core';
 import { commit, eventually, startKafka } from '@planasonix/testing';
+import { Kafka as Client, logLevel } from 'kafkajs';
 import { committedIds, Logs } from './logs-under-test.js';
 
 const never = new AbortController().signal;
@@ -10,6 +11,7 @@ describe('the log in a cluster of three', () => {
     const kafka = await startKafka({ nodes: 3 });
     const logs = new Logs(kafka.brokers);
     const id = `str_three${process.pid}`;
+    const admin = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
     try {
       const log = logs.open({ createTopics: { partitions: 6, replicationFactor: 3 } });
       let epoch = 1;
@@ -41,6 +43,13 @@ describe('the log in a cluster of three', () => {
       })();
       // Whoever waits for it hears of its end; nobody does where the test has failed before.
       writing.catch(() => undefined);
+      await admin.connect();
+      const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
+      await admin.createTopics({ topics: [{ topic: 'loose', replicationFactor: 3, configEntries }] });
+      expect(await logs.open({ topic: 'loose' }).check()).toMatchObject([
+        { code: 'log_not_durable', severity: 'warning', fix: expect.stringContaining('min.insync.replicas=2') },
+      ]);
+      await admin.disconnect();
       const progress = async () => {
         const from = next;
         await eventually('it goes on', () => next > from + 300, { timeoutMs: 60_000 });
