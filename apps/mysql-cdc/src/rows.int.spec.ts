@@ -83,7 +83,7 @@ describe.each(LEGS)('rows of $name', ({ type, start }) => {
     stream.start();
     await db.query('INSERT INTO r.unasked VALUES (100, 1)');
     await db.query('INSERT INTO r.t VALUES (100000, 4242)');
-    await stream.seen('4242');
+    await stream.seen('"v":4242');
     await stream.stop();
     stream.config = { tables: ['r.*'] };
     stream.start();

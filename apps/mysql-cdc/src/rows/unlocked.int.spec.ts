@@ -92,7 +92,7 @@ const MYSQL = LEGS.filter(({ name }) => name === 'MySQL');
     writing = false;
     await Promise.all(writes);
     await db.query('INSERT INTO u.t VALUES (-1, 424242)');
-    await stream.seen('424242');
+    await stream.seen('"v":424242');
     const byKey = (rows: Map<string, string>) => [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
     expect(byKey(stream.fold())).toEqual(byKey(await table()));
     await Promise.all(writers.map((writer) => writer.end()));
