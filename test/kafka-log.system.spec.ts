@@ -123,7 +123,7 @@ describe('from Postgres into Kafka', () => {
   });
 
   it('loses and repeats nothing when workers are killed or frozen and the broker is killed', async () => {
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       for (const pid of world.stack.pids('postgres-cdc')) process.kill(pid, 'SIGKILL');
       await arrives();
     }

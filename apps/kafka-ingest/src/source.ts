@@ -169,19 +169,20 @@ export class KafkaSource implements Source {
       ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },
       ...{ log, streamId: context.streamId, setAside: context.setAside },
     });
-    let lookedAt = clock.monotonic();
-    let lookAt = lookedAt + pace.lookEveryMs;
+    let lookAt = clock.monotonic() + pace.lookEveryMs;
+    let failingSince: number | null = null;
     while (!signal.aborted) {
       const chunk = await reading.next(IDLE_MS);
       if (chunk !== null) yield await encode.batchOf(chunk);
       if (clock.monotonic() < lookAt || signal.aborted) continue;
       try {
         reading.add(await this.late(reading, signal));
-        lookedAt = clock.monotonic();
+        failingSince = null;
       } catch (error) {
         // As long as the reader follows a broker that is gone, so does this.
         const { code } = toStreamError(error, 'looking for partitions');
-        if (code !== 'source_unreachable' || clock.monotonic() - lookedAt > pace.patienceMs) throw error;
+        failingSince ??= clock.monotonic();
+        if (code !== 'source_unreachable' || clock.monotonic() - failingSince > pace.patienceMs) throw error;
       }
       lookAt = clock.monotonic() + pace.lookEveryMs;
     }

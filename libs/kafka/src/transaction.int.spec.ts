@@ -235,7 +235,7 @@ describe('a producer with transactions', () => {
   }, 60_000);
 
   it('hangs up at every connection to a broker of which one is silent, and goes on over new ones', async () => {
-    const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] }, { ask: 500 });
+    const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] }, { ask: 2_000 });
     const producer = producers.make('half', { cluster });
     const put = (value: string) => producer.write([{ topic: 'half', partition: 0, records: [text(value)] }]);
     await producer.begin();

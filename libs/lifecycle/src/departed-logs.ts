@@ -2,6 +2,8 @@ import type { Clock, EventLog, Log, PipelineOutput } from '@planasonix/core';
 import type { DepartedLog, DepartedLogStore } from '@planasonix/store';
 
 const EVERY_MS = 15_000;
+/** What a gateway that died left behind is not put off for longer than it takes to begin. */
+const FIRST_MS = 2_000;
 
 export interface DepartedLogsDeps {
   readonly store: Pick<DepartedLogStore, 'due' | 'done'>;
@@ -18,7 +20,8 @@ export class DepartedLogs {
 
   start(): void {
     void (async () => {
-      while (await this.deps.clock.sleep(EVERY_MS, this.stopping.signal)) await this.sweep();
+      for (let wait = FIRST_MS; await this.deps.clock.sleep(wait, this.stopping.signal); wait = EVERY_MS)
+        await this.sweep();
     })();
   }
 

@@ -15,6 +15,7 @@ import type { LogBook } from './log-book.js';
 import type { Sources } from './sources.js';
 
 const EVERY_MS = 10_000;
+const FIRST_MS = 2_000;
 const WITHIN_MS = 8_000;
 const LIMITS: HostLimits = { hosts: 8, perHost: 4, withinMs: WITHIN_MS - 500, beginMs: 5_000 };
 
@@ -46,7 +47,8 @@ export class LagProbe {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.deps;
-    for (let took = 0; await clock.sleep(Math.max(1_000, EVERY_MS - took), signal);) {
+    // A worker that begins looks soon: whoever looked before may be dead.
+    for (let took = EVERY_MS - FIRST_MS; await clock.sleep(Math.max(1_000, EVERY_MS - took), signal);) {
       const began = clock.monotonic();
       await this.round().catch((error: unknown) => log.debug({ err: error }, 'lag could not be looked at'));
       took = clock.monotonic() - began;

@@ -61,7 +61,7 @@ describe('rows beside the stream', () => {
 
   it('a reader that is held up by a slow log goes on once it is not, also at the end of a chunk (Invariant 6)', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE big (id int PRIMARY KEY, v text);
-      INSERT INTO big SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 120000) i; ANALYZE big`);
+      INSERT INTO big SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 60000) i; ANALYZE big`);
     const one = reading(db, { tables: ['public.*'] });
     // Slower than the readers: all of them are held up, at all places of a chunk.
     one.start({ beforeEach: () => new Promise((resolve) => setTimeout(resolve, 15)) });
@@ -100,7 +100,7 @@ describe('rows beside the stream', () => {
     const db = await fresh(
       `CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE heap (a int, b text); ALTER TABLE heap REPLICA IDENTITY FULL;
        INSERT INTO heap SELECT i % 100, 'r' || i FROM generate_series(1, 20000) i;
-       ${keyed.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v text); INSERT INTO ${name} SELECT i, 'x' FROM generate_series(1, 30000) i;`).join(' ')} ANALYZE`,
+       ${keyed.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, v text); INSERT INTO ${name} SELECT i, 'x' FROM generate_series(1, 20000) i;`).join(' ')} ANALYZE`,
     );
     const one = reading(db, { tables: ['public.*'] });
     let writing = true;

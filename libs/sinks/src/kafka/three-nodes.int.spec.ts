@@ -55,7 +55,7 @@ describe('the log in a cluster of three', () => {
         await eventually('it goes on', () => next > from + 300, { timeoutMs: 60_000 });
       };
       await progress();
-      for (const node of kafka.nodes) {
+      for (const node of kafka.nodes.slice(0, 2)) {
         await node.kill();
         await progress();
         // One of three that is down is told of, and keeps nobody from beginning.

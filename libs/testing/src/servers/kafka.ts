@@ -86,16 +86,7 @@ const secureProperties = (dir: string): readonly (readonly [string, string])[] =
   ),
 ];
 
-/** A node that died, and a controller among several that did, are noticed sooner than a busy machine makes them look dead. */
-const PROMPT = {
-  'broker.heartbeat.interval.ms': '400',
-  'broker.session.timeout.ms': '2000',
-  'controller.quorum.fetch.timeout.ms': '1200',
-  'controller.quorum.election.timeout.ms': '600',
-  'controller.quorum.election.backoff.max.ms': '300',
-} as const;
-
-/** Nothing is made by accident, groups form at once, and a dead node is noticed within 3 s (of three: 2 s). */
+/** Nothing is made by accident, groups form at once, and a dead node is noticed within 3 s. */
 const clusterProperties = (nodes: number): readonly (readonly [string, string])[] => [
   ['auto.create.topics.enable', 'false'],
   ['offsets.topic.num.partitions', '4'],
@@ -109,7 +100,6 @@ const clusterProperties = (nodes: number): readonly (readonly [string, string])[
   ['group.min.session.timeout.ms', '1000'],
   ['broker.heartbeat.interval.ms', '500'],
   ['broker.session.timeout.ms', '3000'],
-  ...(nodes > 1 ? Object.entries(PROMPT) : []),
   // Kafka's default of 128 MB is zeroed at each start.
   ['log.cleaner.dedupe.buffer.size', '16777216'],
 ];
