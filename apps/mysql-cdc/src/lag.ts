@@ -10,6 +10,7 @@ import type { LogRetention } from './retention.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
+import { Turns } from './turns.js';
 import { LogFeed } from './wire/log-feed.js';
 
 const isBefore = (a: LogPlace, b: LogPlace): boolean =>
@@ -45,7 +46,7 @@ export class ReadingLag {
   }
 }
 
-/** How much of the log a look goes through at the most. */
+/** How much of the log, inflated, a look goes through at the most. */
 const LOOK_BYTES = 64 * 1024 * 1024;
 
 export interface LookDeps {
@@ -77,6 +78,7 @@ export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal:
 async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: AbortSignal): Promise<number | null> {
   const { session, serverId, clock, asks } = deps;
   const waker = new Waker();
+  const turns = new Turns(clock);
   const feed = new LogFeed({ session, host: '', clock, waker });
   const stir = (): void => waker.stir();
   signal.addEventListener('abort', stir);
@@ -91,11 +93,14 @@ async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: Abor
         await waker.wait();
         continue;
       }
-      looked += event.length;
       const seconds = event.readUInt32LE(0);
       if (seconds > 0) newest = seconds * 1000;
       const packed = event[4] === EVENT.TRANSACTION_PAYLOAD;
       for (const one of packed ? payloadEvents(event.subarray(HEADER_BYTES)) : [event]) {
+        if (turns.due) await turns.give();
+        if (signal.aborted || looked >= LOOK_BYTES) return newest;
+        if (one === null) continue;
+        looked += one.length;
         if (one[4] !== EVENT.TABLE_MAP) continue;
         const { schema, table } = tableNames(new Packed(one, HEADER_BYTES + 6));
         if (asks(schema, table)) return newest;

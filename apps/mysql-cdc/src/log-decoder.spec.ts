@@ -65,6 +65,24 @@ describe('the log, event by event', () => {
     expect(code(() => decoder().feed(new Log().event(type)))).toBe('event_unsupported');
   });
 
+  it('proves a compressed transaction by what it is in the log, and does not inflate it again (trap 17)', () => {
+    const log = new Log();
+    const xid = new Log().event(XID);
+    const payload = Buffer.concat([Buffer.from([2, 3, 252, 255, 0, 1, 1, xid.length, 0]), xid]);
+    const all = [log.gtid(7), log.event(PAYLOAD, payload)];
+    const first = decoder();
+    for (const event of all) void first.feed(event);
+    while (first.more) void first.feedPacked();
+    const { place } = first;
+    expect(place).toMatchObject({ pos: START.pos + all[0]!.length + all[1]!.length, gtid: '0-1-7' });
+    const again = decoder({ ...place, gtids: null });
+    for (const event of all) void again.feed(event);
+    expect([again.more, again.inside]).toEqual([false, false]);
+    all[1]!.writeUInt8(1, all[1]!.length - 1);
+    const other = decoder({ ...place, gtids: null });
+    expect(code(() => all.forEach((event) => void other.feed(event)))).toBe('source_identity_changed');
+  });
+
   it('ends at a compressed transaction that can not be read, or has no end (trap 19)', () => {
     const read = (body: Buffer): string => {
       const [one, log] = [decoder(), new Log()];

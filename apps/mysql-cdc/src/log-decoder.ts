@@ -48,7 +48,7 @@ export class LogDecoder {
   private transaction: Transaction | null = null;
   private serverId = 0;
   /** What is left of a compressed transaction. */
-  private packed: Iterator<Buffer> | null = null;
+  private packed: Iterator<Buffer | null> | null = null;
   /** What was committed up to `place`; `null`: not known. */
   private committedGtids: GtidSet | null;
   /** What is still to be proved. */
@@ -139,6 +139,7 @@ export class LogDecoder {
       return null;
     }
     const whole = next.value;
+    if (whole === null) return null;
     const { begin } = this.cursor;
     const body = whole.subarray(HEADER_BYTES);
     return this.event({ type: whole[4]!, flags: whole.readUInt16LE(17), whole, body, begin });
@@ -187,7 +188,9 @@ export class LogDecoder {
         throw unsupported('a partial update of JSON', 'SET GLOBAL binlog_row_value_options = "" at the source.');
       case EVENT.TRANSACTION_PAYLOAD:
         if (this.packed !== null) throw unsupported('a compressed transaction within another');
-        this.packed = payloadEvents(body);
+        // It is the rest of its transaction, and its print covers it as it is.
+        if (this.proving !== null) this.commit();
+        else this.packed = payloadEvents(body);
         return null;
       case EVENT.INCIDENT:
         throw unsupported('an incident: the server itself says that changes are missing');

@@ -3,6 +3,7 @@ import { toStreamError } from './stream-error.js';
 import { encodePosition, type MySqlPosition } from './position.js';
 import type { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
+import { Turns } from './turns.js';
 import type { LogFeed } from './wire/log-feed.js';
 
 /** What goes out at once at the most. */
@@ -35,6 +36,7 @@ export class LogReader {
     const stir = (): void => waker.stir();
     signal.addEventListener('abort', stir);
     const tick = setInterval(stir, TICK_MS);
+    const turns = new Turns(this.deps.clock);
     try {
       while (!signal.aborted) {
         const event = decoder.more ? null : this.nextEvent();
@@ -46,6 +48,7 @@ export class LogReader {
         }
         const wait = event === null ? decoder.feedPacked() : decoder.feed(event);
         if (wait !== null) await wait;
+        if (turns.due) await turns.give();
         const { encoder } = decoder;
         if (encoder.events.length < EVENTS && encoder.bytes < BYTES) continue;
         if (decoder.committed > 0) yield this.whole();

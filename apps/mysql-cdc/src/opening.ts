@@ -5,6 +5,7 @@ import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type My
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
+import { betweenPrepared } from './prepared.js';
 import { positionAt } from './successor.js';
 import { kindsByTable, missingTables, resolveTables, tableMatcher, type Asks, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
@@ -87,7 +88,7 @@ export async function openStream(
 /** The end of the log, and the tables as they are there: what was asked before and after is the same. */
 async function placeOfTables(session: Session, server: Server, config: MySqlConfig, before: readonly SourceTable[]) {
   for (let tables = before; ;) {
-    const place = await logEnd(session, server);
+    const place = await betweenPrepared(session, () => logEnd(session, server));
     const after = await readableTables(session, server, config);
     if (JSON.stringify(kindsByTable(after)) === JSON.stringify(kindsByTable(tables))) return { place, tables: after };
     tables = after;

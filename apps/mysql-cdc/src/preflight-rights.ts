@@ -1,8 +1,9 @@
 import { type Check, Waker } from '@planasonix/core';
 import { systemClock } from '@planasonix/core';
 import { quoteIdent, qualified } from './identifier.js';
-import { failed, info } from './finding.js';
+import { failed, info, warned } from './finding.js';
 import type { PreflightDeps } from './preflight.js';
+import { anyPrepared } from './prepared.js';
 import { lookingId } from './server-id.js';
 import { logEnd, type Server } from './server.js';
 import { settles } from './settled.js';
@@ -62,7 +63,13 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
     checks.push(
       denied('hold still the tables while the place of the snapshot is read', `GRANT RELOAD ON *.* TO ${to};`),
     );
-  if (checks.length === 0) checks.push(info('privileges', `${name} may read the log and the tables.`));
+  if ((await anyPrepared(control)) === null) {
+    const lost =
+      'The user may not ask for prepared transactions of two phases (XA): changes of one that is prepared before the start and committed after it would be missing.';
+    checks.push(warned('xa_unsupported', lost, `GRANT XA_RECOVER_ADMIN ON *.* TO ${to};`));
+  }
+  if (checks.every(({ severity }) => severity !== 'error'))
+    checks.push(info('privileges', `${name} may read the log and the tables.`));
   return checks;
 }
 

@@ -1,40 +1,50 @@
-import { Decompress } from 'fzstd';
 import { HEADER_BYTES } from './event-types.js';
 import { Packed } from './packed.js';
 import { unsupported } from './unsupported.js';
+import { damaged, inflatedBlocks } from './zstd.js';
 
 const [END, SIZE, COMPRESSION, INFLATED_SIZE] = [0, 1, 2, 3];
 const [ZSTD, NONE] = [0, 255];
-/** So much is inflated at once: what is made of a large transaction goes out before the rest is there (Invariant 6). */
-const PIECE = 16 * 1024;
-
-const damaged = (): Error => unsupported('a compressed transaction that is damaged');
 
 /**
  * The events of one transaction of MySQL that were written as one, whole but for their checksums, which they never had.
+ * They are inflated as they are asked for, so that those of a large transaction go out before the rest is there
+ * (Invariant 6); `null`: a piece was inflated, and the next event is not whole yet.
  * @param body of a TRANSACTION_PAYLOAD event
  * @throws StreamError `event_unsupported` where it is compressed in a way that is not known, or damaged
  */
-export function* payloadEvents(body: Buffer): Generator<Buffer> {
+export function* payloadEvents(body: Buffer): Generator<Buffer | null> {
   const { compression, inflatedBytes, payload } = opened(body);
   if (compression !== ZSTD && compression !== NONE)
     throw unsupported('a transaction that is compressed in a way that is not known');
-  let rest: Buffer = Buffer.alloc(0);
-  let bytes = 0;
-  for (const piece of compression === ZSTD ? inflatedPieces(payload, inflatedBytes) : [payload]) {
+  let held: Buffer[] = [];
+  let [heldBytes, wanted, bytes] = [0, HEADER_BYTES, 0];
+  for (const piece of compression === ZSTD ? inflatedBlocks(payload, inflatedBytes) : [payload]) {
     bytes += piece.length;
-    rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-    let at = 0;
-    while (rest.length - at >= HEADER_BYTES) {
-      const size = rest.readUInt32LE(at + 9);
-      if (size < HEADER_BYTES) throw damaged();
-      if (rest.length - at < size) break;
-      yield rest.subarray(at, at + size);
-      at += size;
+    held.push(piece);
+    heldBytes += piece.length;
+    if (heldBytes < wanted) {
+      yield null;
+      continue;
     }
-    rest = rest.subarray(at);
+    const all = held.length === 1 ? piece : Buffer.concat(held);
+    let at = 0;
+    for (wanted = sizeAt(all, at); all.length - at >= wanted; wanted = sizeAt(all, at)) {
+      yield all.subarray(at, at + wanted);
+      at += wanted;
+    }
+    held = at === all.length ? [] : [all.subarray(at)];
+    heldBytes = all.length - at;
   }
-  if (rest.length > 0 || bytes !== inflatedBytes) throw damaged();
+  if (heldBytes > 0 || bytes !== inflatedBytes) throw damaged();
+}
+
+/** Bytes of the event that begins there; of its head, as long as that is not all there. */
+function sizeAt(bytes: Buffer, at: number): number {
+  if (bytes.length - at < HEADER_BYTES) return HEADER_BYTES;
+  const size = bytes.readUInt32LE(at + 9);
+  if (size < HEADER_BYTES) throw damaged();
+  return size;
 }
 
 function opened(body: Buffer): { compression: number; inflatedBytes: number; payload: Buffer } {
@@ -52,26 +62,5 @@ function opened(body: Buffer): { compression: number; inflatedBytes: number; pay
     return { compression, inflatedBytes: fields.get(INFLATED_SIZE) ?? size, payload };
   } catch (error) {
     throw error instanceof RangeError ? damaged() : error;
-  }
-}
-
-/** No more than was announced. */
-function* inflatedPieces(payload: Buffer, announced: number): Generator<Buffer> {
-  let found: Uint8Array[] = [];
-  let bytes = 0;
-  const stream = new Decompress((piece) => {
-    bytes += piece.length;
-    if (bytes > announced) throw damaged();
-    found.push(piece);
-  });
-  for (let at = 0; at < payload.length; at += PIECE) {
-    try {
-      stream.push(payload.subarray(at, at + PIECE), at + PIECE >= payload.length);
-    } catch {
-      // Its errors have numbers of its own.
-      throw damaged();
-    }
-    if (found.length > 0) yield Buffer.concat(found);
-    found = [];
   }
 }
