@@ -3,7 +3,7 @@ import { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
 
 const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
-const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h', gtids: null };
+const START = { file: 'binlog.000001', pos: 100, gtid: null, at: null, proof: null, head: 'h', gtids: null };
 
 /** Events as a server writes them, one behind the other. */
 class Log {
