@@ -111,6 +111,14 @@ describe('the log, event by event', () => {
     expect(one.place).toMatchObject({ pos: 0xfffffff0 + 65, proof: { begin: 0xfffffff0 } });
   });
 
+  it('reads an event that ends at 4 GiB, where the log counts from 0 again', () => {
+    const from = { ...START, pos: 0x100000000 - 38 };
+    const [one, log] = [decoder(from), new Log(from.pos)];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(XID));
+    expect(one.place).toMatchObject({ pos: 0x100000000 + 27, gtid: '0-1-7', proof: { begin: from.pos } });
+  });
+
   it('forgets half a transaction that a crash left at the end of a file, unless its changes were told', () => {
     const [one, log] = [decoder(), new Log()];
     void one.feed(log.gtid(7));
