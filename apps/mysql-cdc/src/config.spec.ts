@@ -46,6 +46,7 @@ describe('what users write', () => {
         file: 'binlog.1000000',
         pos: 5_000_000_000,
         gtid: 'u:1',
+        at: 7,
         gtids: 'u:1-5',
         attempt: 1,
       },

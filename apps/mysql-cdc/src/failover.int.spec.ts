@@ -7,6 +7,7 @@ import { TrialStream } from './trial/trial-stream.js';
 jest.setTimeout(120_000);
 
 interface Place {
+  readonly file: string;
   readonly server: string;
   readonly gtids: string;
   readonly gtid: string;
@@ -224,7 +225,15 @@ describe.each(LEGS)('a stream of $name at a replica', ({ type, start }) => {
       await replica.query('SET GLOBAL gtid_mode = ON');
     });
   else
-    it('ends where the same GTIDs are those of another history (trap 20a)', async () => {
+    it.each([
+      ['the transaction that was read last', false],
+      ['one of a file before', true],
+    ])('ends where the same GTIDs are those of another history, told by %s (trap 20a)', async (_, rotated) => {
+      const { file } = placeOf();
+      if (rotated) {
+        await db.query('FLUSH BINARY LOGS');
+        await eventually('the place is in the next file', () => placeOf().file !== file);
+      }
       await settled(3);
       await pair.promote();
       await pair.reset(replica);

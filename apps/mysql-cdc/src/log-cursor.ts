@@ -38,8 +38,9 @@ export class LogCursor {
     this.body = this.whole.subarray(HEADER_BYTES);
     this.flags = event.readUInt16LE(17);
     const logPos = event.readUInt32LE(13);
-    this.made =
-      (this.flags & ARTIFICIAL) !== 0 || logPos === 0 || type === EVENT.HEARTBEAT || type === EVENT.HEARTBEAT_2;
+    // One that ends at a multiple of 4 GiB ends at 0 as well, and stands in the file.
+    const nowhere = logPos === 0 && (this.pos + event.length) % TWO_32 !== 0;
+    this.made = (this.flags & ARTIFICIAL) !== 0 || nowhere || type === EVENT.HEARTBEAT || type === EVENT.HEARTBEAT_2;
     if (this.made || type === EVENT.ROTATE) return;
     if (type === EVENT.FORMAT) {
       this.pos = Math.max(this.pos, logPos);

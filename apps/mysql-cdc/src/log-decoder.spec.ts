@@ -3,7 +3,7 @@ import { LogDecoder } from './log-decoder.js';
 import type { TableBook } from './table-book.js';
 
 const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
-const START = { file: 'binlog.000001', pos: 100, gtid: null, proof: null, head: 'h', gtids: null };
+const START = { file: 'binlog.000001', pos: 100, gtid: null, at: null, proof: null, head: 'h', gtids: null };
 
 /** Events as a server writes them, one behind the other. */
 class Log {
@@ -127,6 +127,14 @@ describe('the log, event by event', () => {
     void one.feed(log.gtid(7));
     void one.feed(log.event(XID));
     expect(one.place).toMatchObject({ pos: 0xfffffff0 + 65, proof: { begin: 0xfffffff0 } });
+  });
+
+  it('reads an event that ends at 4 GiB, where the log counts from 0 again', () => {
+    const from = { ...START, pos: 0x100000000 - 38 };
+    const [one, log] = [decoder(from), new Log(from.pos)];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(XID));
+    expect(one.place).toMatchObject({ pos: 0x100000000 + 27, gtid: '0-1-7', proof: { begin: from.pos } });
   });
 
   it('forgets half a transaction that a crash left at the end of a file, unless its changes were told', () => {

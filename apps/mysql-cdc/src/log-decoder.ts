@@ -28,7 +28,7 @@ export interface LogDecoderDeps {
 type Framed = Pick<LogCursor, 'type' | 'flags' | 'whole' | 'body' | 'begin'>;
 
 /** A place between two transactions. */
-type Place = Pick<MySqlPosition, 'file' | 'pos' | 'gtid' | 'proof' | 'head'>;
+type Place = Pick<MySqlPosition, 'file' | 'pos' | 'gtid' | 'at' | 'proof' | 'head'>;
 type Beginning = Place & Pick<MySqlPosition, 'gtids'>;
 
 /**
@@ -228,7 +228,9 @@ export class LogDecoder {
     const began = file === this.place.file;
     if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
     // The head of the file that reading began in: known from here on.
-    if (!began) this.moveTo({ file, pos, gtid: this.place.gtid, proof: null, head: this.head });
+    // The last transaction stays what it was; its events are in another file.
+    const { gtid, at } = this.place;
+    if (!began) this.moveTo({ file, pos, gtid, at, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
     return null;
   }
@@ -322,8 +324,8 @@ export class LogDecoder {
     // One without a GTID is one that another server can't be asked for.
     if (gtid === null) this.committedGtids = null;
     else this.committedGtids?.add(gtidOf(this.deps.flavor, gtid));
-    const proof = { begin, print, at: statedAt ?? Math.floor(timeMs / 1000) };
-    this.moveTo({ file, pos, gtid, proof, head: this.head });
+    const at = statedAt ?? Math.floor(timeMs / 1000);
+    this.moveTo({ file, pos, gtid, at, proof: { begin, print }, head: this.head });
   }
 
   private moveTo(place: Place): void {

@@ -78,8 +78,8 @@ export class LogReader {
     const { decoder, book, from, clock } = this.deps;
     this.toldAt = clock.monotonic();
     const events = decoder.takeCommitted();
-    const { file, pos, gtid, proof, head } = decoder.place;
-    const place = { file, pos, gtid, proof, head, gtids: decoder.gtids, kinds: book.kinds };
+    const { file, pos, gtid, at, proof, head } = decoder.place;
+    const place = { file, pos, gtid, at, proof, head, gtids: decoder.gtids, kinds: book.kinds };
     return { partition: '', events, position: encodePosition({ ...from, phase: 'stream', ...place }) };
   }
 }

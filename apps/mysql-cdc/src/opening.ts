@@ -124,6 +124,7 @@ export const placed = (
   { file, pos, gtids }: LogPlace & Pick<MySqlPosition, 'gtids'>,
   phase: MySqlPosition['phase'],
 ): MySqlPosition => ({
-  ...{ phase, server: server.identity, file, pos, gtid: null, gtids, attempt, proof: null, head: null },
+  ...{ phase, server: server.identity, file, pos, gtid: null, at: null, gtids, attempt },
+  ...{ proof: null, head: null },
   kinds: kindsByTable(tables),
 });

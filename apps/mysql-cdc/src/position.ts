@@ -18,6 +18,11 @@ const position = z.object({
   /** Of that transaction; `null` where it has none. */
   gtid: z.string().nullable(),
   /**
+   * When that transaction's last statement with rows began, or the statement that it is, seconds since the Unix epoch; `null`:
+   * not known. Replicas keep that; MariaDB's do not keep when it was committed.
+   */
+  at: z.int().min(0).nullable().default(null),
+  /**
    * Every transaction that was read, or was there before reading began: what another server is held against. `null`: not
    * known, or there are no GTIDs.
    */
@@ -27,17 +32,7 @@ const position = z.object({
   /** The attempt that began from nothing; part of ids, which stay what they are on another server. Absent: `attempt`. */
   origin: z.int().min(1).optional(),
   /** Where that transaction begins, and a checksum of its events: another server's log has other ones there. */
-  proof: z
-    .object({
-      begin: z.int().min(0),
-      print: z.int().min(0),
-      /**
-       * When its last statement with rows began, or the statement that it is, seconds since the Unix epoch. Replicas keep
-       * that; MariaDB's do not keep when it was committed.
-       */
-      at: z.int().min(0).optional(),
-    })
-    .nullable(),
+  proof: z.object({ begin: z.int().min(0), print: z.int().min(0) }).nullable(),
   /** What the file says of itself at its beginning; `null`: not read yet. */
   head: z.string().nullable(),
   /** Table → column → what the catalog called it when these rows were written, where the log has no word for it. */

@@ -68,6 +68,11 @@ describe.each(LEGS)('the time until a place is lost, of $name', ({ type, start }
     const [first] = await sessions.ask(logFiles);
     await db.query(`SET GLOBAL binlog_expire_logs_seconds = ${AGO_S / 2}`);
     expect(await inFuture(first!.file)).toEqual({ retention: { ...NOTHING_HELD, secondsToLoss: 0 } });
+    if (type === 'mysql') {
+      await db.query('SET GLOBAL binlog_expire_logs_auto_purge = OFF');
+      expect(await inFuture(first!.file)).toEqual({ retention: { ...NOTHING_HELD, secondsToLoss: null } });
+      await db.query('SET GLOBAL binlog_expire_logs_auto_purge = ON');
+    }
     await db.query('SET GLOBAL binlog_expire_logs_seconds = 0');
     expect(await inFuture(first!.file)).toEqual({ retention: { ...NOTHING_HELD, secondsToLoss: null } });
   });

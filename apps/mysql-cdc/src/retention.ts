@@ -11,6 +11,8 @@ const ASK_MS = 10_000;
 
 /** For how long the server keeps a file of its log once it is closed, s; `null`: until somebody throws it away. */
 export async function keptSeconds(session: Session): Promise<number | null> {
+  // MySQL 8.0.29 and later.
+  if ((await variable(session, 'binlog_expire_logs_auto_purge')) === 'OFF') return null;
   const seconds = Number((await variable(session, 'binlog_expire_logs_seconds')) ?? 0);
   const days = Number((await variable(session, 'expire_logs_days')) ?? 0);
   const kept = seconds > 0 ? seconds : days * DAY_S;

@@ -49,7 +49,7 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
 async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPosition | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   const blank = { phase: 'stream' as const, server: server.identity, attempt: 1, kinds: {} };
-  const nothing = { ...blank, gtid: null, proof: null, head: null };
+  const nothing = { ...blank, gtid: null, at: null, proof: null, head: null };
   const set = byGtids.safeParse(wanted);
   if (set.success) {
     const read = GtidSet.parse(server.flavor, set.data.gtids);

@@ -78,7 +78,7 @@ function provesItself({ flavor, serverId }: Server, { proof, head, gtids }: MySq
 export async function placeOf(
   deps: GtidsAtDeps,
   read: GtidSet,
-  last: Pick<MySqlPosition, 'gtid' | 'proof'> | null,
+  last: Pick<MySqlPosition, 'gtid' | 'at'> | null,
 ): Promise<LogPlace> {
   const { session, server } = deps;
   if (server.flavor === 'mysql' && (await variable(session, 'gtid_mode')) !== 'ON')
@@ -111,7 +111,7 @@ export async function placeOf(
     place = { file: step.file, pos: step.end };
   }
   // Two MariaDB clusters number their transactions alike; they do not write them in the same second.
-  if (server.flavor === 'mariadb' && lastAt !== null && (last?.proof?.at ?? lastAt) !== lastAt)
+  if (server.flavor === 'mariadb' && lastAt !== null && (last?.at ?? lastAt) !== lastAt)
     throw other(`${last!.gtid} is another transaction on this server: it belongs to another history.`);
   const behind = needed.without(seen);
   if (behind.empty) return place;
@@ -126,11 +126,11 @@ export async function placeOf(
 async function fileBefore(
   deps: GtidsAtDeps,
   read: GtidSet,
-  last: Pick<MySqlPosition, 'gtid' | 'proof'> | null,
+  last: Pick<MySqlPosition, 'gtid' | 'at'> | null,
 ): Promise<string> {
   const { flavor } = deps.server;
   const files = [...(await logFiles(deps.session))].reverse();
-  const newest = last?.gtid == null || last.proof?.at === undefined ? null : gtidOf(flavor, last.gtid);
+  const newest = last?.gtid == null || last.at === null ? null : gtidOf(flavor, last.gtid);
   let found: string | null = null;
   let oldest: GtidSet | null = null;
   for (const { file } of files) {
