@@ -12,7 +12,7 @@ import {
 
 jest.setTimeout(180_000);
 
-const { fresh, reading, system } = sourceUnderTest();
+const { fresh, reading, system, holdCommits } = sourceUnderTest();
 
 /** Writes until told to stop: updates that leave the big value alone, keys that change, deletes, inserts, rollbacks. */
 async function write(session: Client, seed: number, stop: () => boolean): Promise<void> {
@@ -162,7 +162,7 @@ describe('rows beside the stream', () => {
     const one = reading(db, { tables: ['public.*'] });
     one.start();
     await one.rowsDone();
-    await system("SET synchronous_standby_names = 'nobody'");
+    await holdCommits();
     try {
       const held = await db.session();
       await held.query("SET application_name = 'held'; SET synchronous_commit = on");
@@ -199,7 +199,7 @@ describe('rows beside the stream', () => {
         beforeEach: async () => {
           if (begun || one.events.length < ROWS * 0.4) return;
           begun = true;
-          await system("SET synchronous_standby_names = 'nobody'");
+          await holdCommits();
           for (let i = 0; i < 12; i++) {
             const held = await db.session();
             await held.query('SET synchronous_commit = on');

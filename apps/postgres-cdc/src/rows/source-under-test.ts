@@ -1,5 +1,5 @@
 /** One server for a spec, a database for each of its tests, and what is asked of a reading at its end. */
-import { startPostgres, type Postgres } from '@planasonix/testing';
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { openSession } from '../session.js';
 import { TrialStream } from '../trial/trial-stream.js';
@@ -28,11 +28,31 @@ export function sourceUnderTest() {
     for (const one of opened.splice(0)) await one.end();
   });
   afterAll(async () => server?.stop('immediate'));
+  /** Settings of the server. Each of its processes sees them when it comes to it. */
+  const system = async (...statements: readonly string[]): Promise<void> => {
+    for (const statement of statements) await admin.query(`ALTER SYSTEM ${statement}`);
+    await admin.query('SELECT pg_reload_conf()');
+  };
   return {
-    /** Settings of the server that its sessions see at once. */
-    system: async (...statements: readonly string[]): Promise<void> => {
-      for (const statement of statements) await admin.query(`ALTER SYSTEM ${statement}`);
-      await admin.query('SELECT pg_reload_conf()');
+    system,
+    /** From here on commits wait for a standby that never comes, until the setting is reset. */
+    holdCommits: async (): Promise<void> => {
+      await system("SET synchronous_standby_names = 'nobody'");
+      const one = await server.connect();
+      opened.push(one);
+      const { rows } = await one.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+      await eventually('commits wait', async () => {
+        let over = false;
+        const commit = one.query("SELECT pg_logical_emit_message(true, 'held', '')").finally(() => (over = true));
+        const waits = async () =>
+          (await admin.query("SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'", [rows[0]!.pid]))
+            .rowCount === 1;
+        const held = await eventually('it waits or is over', async () => ((await waits()) ? 'waits' : over && 'over'));
+        // Its commit is there, and waits no more.
+        if (held === 'waits') await admin.query('SELECT pg_cancel_backend($1)', [rows[0]!.pid]);
+        await commit;
+        return held === 'waits';
+      });
     },
     /** A database of its own, so that no stream sees another's tables. */
     fresh: async (setup: string): Promise<Database> => {
