@@ -7,7 +7,7 @@ import { holdsPlace } from './holds.js';
 import { walkLog } from './log-walk.js';
 import { decodePosition, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { logFiles } from './server.js';
-import { committedAt, placeOf, positionAt, sameServer } from './successor.js';
+import { committedAt, placeOf, positionAt } from './successor.js';
 import { kindsByTable, resolveTables } from './tables.js';
 
 export interface SettleDeps extends GtidsAtDeps {
@@ -63,7 +63,7 @@ async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPositi
   const place = byPlace.safeParse(wanted);
   if (!place.success) return whole(deps, wanted);
   // A bare place means the server that was read so far: on another one it is some other place.
-  if (before !== null && !sameServer(server, before))
+  if (before !== null && server.identity !== before.server)
     throw new StreamError('source_identity_changed', 'Another server answers at this address than was read so far.', {
       hint: 'A file and a place in it are good for one server. Write the GTIDs of what was read.',
     });

@@ -62,7 +62,7 @@ export async function positionForLook(deps: GtidsAtDeps, before: MySqlPosition):
 }
 
 /** Whether it is the server that was read before, as far as can be told without reading. */
-export const sameServer = (server: Server, before: MySqlPosition): boolean =>
+const sameServer = (server: Server, before: MySqlPosition): boolean =>
   server.identity === before.server || provesItself(server, before);
 
 /** Names of MariaDB's servers change; no replica has the number of its primary, so this is the same log or a foreign one. */
@@ -175,11 +175,22 @@ async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: G
   for (const row of await replication(session, server)) {
     const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
     const received = GtidSet.parse(server.flavor, text);
-    const applies = (row['Replica_SQL_Running'] ?? row['Slave_SQL_Running']) === 'Yes';
-    if (applies && received !== null && lacks.without(received).empty)
+    const runs = (thread: string): boolean =>
+      (row[`Replica_${thread}_Running`] ?? row[`Slave_${thread}_Running`]) === 'Yes';
+    if (!runs('SQL')) continue;
+    if (received !== null && lacks.without(received).empty)
       return new StreamError('source_unreachable', `The server has yet to apply ${shown(lacks)}.`, {
         hint: 'It is a replica that has received what was read and goes on to apply it. Nothing is to be done.',
       });
+    // Some milliseconds of replication lie between any two servers.
+    if (runs('IO'))
+      return new StreamError(
+        'source_unreachable',
+        `The server, a replica that runs, has yet to receive ${shown(lacks)}.`,
+        {
+          hint: 'Where those never come, its primary does not have them: correct the connection, or set a position.',
+        },
+      );
   }
   return read.newest().without(lacks).empty
     ? other('Another server answers at this address, or its log was reset: it has none of the transactions that were read last.') // prettier-ignore

@@ -60,7 +60,7 @@ export class LogFeed {
       event: (event) => this.take(event),
       ended: (error) => this.end(error ?? (options.follow ? broken() : null)),
     });
-    if (options.follow) this.watch = setInterval(() => this.listen(), WATCH_MS);
+    this.watch = setInterval(() => this.listen(), WATCH_MS);
   }
 
   /** The next event; `null`: none has come yet. @throws what ended it, once everything that came was taken */
