@@ -1,11 +1,11 @@
-import { systemClock, type SourceContext } from '@planasonix/core';
+import { systemClock } from '@planasonix/core';
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { GtidSet } from './gtid-set.js';
 import { gtidsAt } from './gtids-at.js';
 import { logEnd, serverOf, type LogPlace } from './server.js';
-import { Sessions } from './sessions.js';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import type { Sessions } from './sessions.js';
+import { dial, LEGS, sessionsOf } from './trial/legs.js';
 
 jest.setTimeout(60_000);
 
@@ -18,9 +18,7 @@ describe.each(LEGS)('what was committed before a place of the log of $name', ({ 
     server = await start();
     db = await dial(server);
     await db.query('CREATE DATABASE g; CREATE TABLE g.t (id INT PRIMARY KEY)');
-    const connection = { id: 'conn_1', type, config: connectionOf(server) };
-    const outbound = { resolve: (host: string) => Promise.resolve(host) };
-    sessions = new Sessions({ connection, outbound } as unknown as SourceContext, 'test');
+    sessions = sessionsOf(server, type);
   });
   afterAll(async () => {
     sessions.close();

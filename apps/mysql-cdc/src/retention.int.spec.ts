@@ -1,10 +1,10 @@
-import { systemClock, type SourceContext } from '@planasonix/core';
+import { systemClock } from '@planasonix/core';
 import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { LogRetention } from './retention.js';
 import { logFiles } from './server.js';
-import { Sessions } from './sessions.js';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import type { Sessions } from './sessions.js';
+import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
 jest.setTimeout(60_000);
@@ -24,9 +24,7 @@ describe.each(LEGS)('the time until a place is lost, of $name', ({ type, start }
     db = await dial(server);
     await db.query('CREATE DATABASE r; CREATE TABLE r.t (id INT PRIMARY KEY)');
     stream = new TrialStream('str_1', { tables: ['r.t'], snapshot: 'never' }, connectionOf(server), type);
-    const outbound = { resolve: (host: string) => Promise.resolve(host) };
-    const connection = { id: 'conn_1', type, config: connectionOf(server) };
-    sessions = new Sessions({ connection, outbound } as unknown as SourceContext, 'test');
+    sessions = sessionsOf(server, type);
   });
   afterAll(async () => {
     await stream.stop();

@@ -1,5 +1,7 @@
+import type { SourceContext } from '@planasonix/core';
 import { mySqlRoot, startMariaDb, startMySql, type Mysqld, type MysqldOptions } from '@planasonix/testing';
 import { createConnection, type Connection } from 'mysql2/promise';
+import { Sessions } from '../sessions.js';
 
 /** A server that suites run against; each says in one line why it is left out. */
 export interface Leg {
@@ -24,3 +26,10 @@ export const dial = ({ host, port, user, password }: Mysqld): Promise<Connection
 export const connectionOf = ({ host, port, user, password }: Mysqld): Readonly<Record<string, unknown>> => ({
   ...{ host, port, user, password },
 });
+
+/** Sessions as a stream of this connection opens them, for what asks the server and reads nothing else of a stream. */
+export function sessionsOf(server: Mysqld, type: Leg['type']): Sessions {
+  const connection = { id: 'conn_1', type, config: connectionOf(server) };
+  const outbound = { resolve: (host: string) => Promise.resolve(host) };
+  return new Sessions({ connection, outbound } as unknown as SourceContext, 'test');
+}

@@ -1,9 +1,9 @@
-import { systemClock, Waker, type SourceContext } from '@planasonix/core';
+import { systemClock, Waker } from '@planasonix/core';
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { logEnd, serverOf, type LogPlace } from '../server.js';
-import { Sessions } from '../sessions.js';
-import { connectionOf, dial, LEGS } from '../trial/legs.js';
+import type { Sessions } from '../sessions.js';
+import { dial, LEGS, sessionsOf } from '../trial/legs.js';
 import { LogFeed } from './log-feed.js';
 
 jest.setTimeout(60_000);
@@ -16,9 +16,7 @@ describe.each(LEGS)('the log of $name', ({ type, start }) => {
   beforeAll(async () => {
     server = await start();
     db = await dial(server);
-    const outbound = { resolve: (host: string) => Promise.resolve(host) };
-    const connection = { id: 'conn_1', type, config: connectionOf(server) };
-    sessions = new Sessions({ connection, outbound } as unknown as SourceContext, 'test');
+    sessions = sessionsOf(server, type);
   });
   afterAll(async () => {
     sessions.close();
