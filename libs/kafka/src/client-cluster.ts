@@ -10,6 +10,7 @@ import {
   type ClusterView,
   type GroupOffset,
   type OffsetAsk,
+  type OffsetEnd,
   type OffsetFound,
 } from './client-requests.js';
 import { addressText, type BrokerAddress, type KafkaSettings } from './config.js';
@@ -100,12 +101,12 @@ export class KafkaCluster {
   }
 
   /** Offsets by time, each from its leader. Leaders that move meanwhile are followed for some seconds. */
-  async offsets(asks: readonly OffsetAsk[], signal: AbortSignal): Promise<OffsetFound[]> {
+  async offsets(asks: readonly OffsetAsk[], signal: AbortSignal, end: OffsetEnd = 'decided'): Promise<OffsetFound[]> {
     const found: OffsetFound[] = [];
     let open = [...asks];
     for (const wait of [...RETRY_MS, null]) {
       const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
-      const answers = await this.#askLeaders(view, open);
+      const answers = await this.#askLeaders(view, open, end);
       found.push(...answers.filter(({ error }) => !MOVED.has(error)));
       open = answers.filter(({ error }) => MOVED.has(error));
       if (open.length === 0) return found;
@@ -116,7 +117,7 @@ export class KafkaCluster {
     throw new StreamError('source_unreachable', `No broker leads ${topic}/${partition}.`);
   }
 
-  async #askLeaders(view: ClusterView, asks: readonly OffsetAsk[]): Promise<OffsetFound[]> {
+  async #askLeaders(view: ClusterView, asks: readonly OffsetAsk[], end: OffsetEnd): Promise<OffsetFound[]> {
     const leaders = new Map<number, OffsetAsk[]>();
     const found: OffsetFound[] = [];
     for (const ask of asks) {
@@ -129,7 +130,7 @@ export class KafkaCluster {
     const answers = await Promise.all(
       [...leaders].map(async ([node, wanted]) => {
         try {
-          return await this.send(node, 'ask', offsetsCall(wanted));
+          return await this.send(node, 'ask', offsetsCall(wanted, end));
         } catch (error) {
           const failure = toStreamError(error, 'asking for offsets');
           if (failure.code !== 'source_unreachable') throw failure;

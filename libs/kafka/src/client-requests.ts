@@ -112,6 +112,8 @@ export interface OffsetAsk {
   readonly timestamp: number;
 }
 
+export type OffsetEnd = 'decided' | 'written';
+
 export interface OffsetFound extends OffsetAsk {
   /** 0, or a code of the protocol. */
   readonly error: number;
@@ -120,8 +122,11 @@ export interface OffsetFound extends OffsetAsk {
   readonly leaderEpoch: number;
 }
 
-/** What read_committed readers see: `LATEST` is the end of what is decided. */
-export const offsetsCall = (asks: readonly OffsetAsk[]): Call<OffsetFound[]> => {
+/**
+ * `LATEST` is the end of what is decided, which read_committed readers see, or of all that is `written`. What a
+ * transaction wrote is decided some time after its commit was answered.
+ */
+export const offsetsCall = (asks: readonly OffsetAsk[], end: OffsetEnd): Call<OffsetFound[]> => {
   const topics = byTopic(asks);
   return {
     name: 'ListOffsets',
@@ -130,7 +135,7 @@ export const offsetsCall = (asks: readonly OffsetAsk[]): Call<OffsetFound[]> => 
     encode: (to) =>
       to
         .int32(-1)
-        .int8(1)
+        .int8(end === 'decided' ? 1 : 0)
         .array(topics, ([topic, wanted]) => {
           to.string(topic);
           to.array(wanted, ({ partition, timestamp }) => to.int32(partition).int32(-1).int64(timestamp).tags());

@@ -9,6 +9,7 @@ export {
   type ClusterView,
   type GroupOffset,
   type OffsetAsk,
+  type OffsetEnd,
   type OffsetFound,
   type PartitionView,
   type TopicOperation,

@@ -13,6 +13,7 @@ import {
   type KnownPositions,
   type PgStreamLedger,
   type PositionStore,
+  type Stream,
   type StreamStore,
 } from '@planasonix/store';
 import { z } from 'zod';
@@ -22,6 +23,9 @@ import { LifecycleError } from './lifecycle-error.js';
 const SETTLE_MS = 10_000;
 /** How long the log is tried again once it may have been written. */
 const PLACE_MS = 2_500;
+/** How often it is begun where a worker that looks after the stream came between, and how long that is waited for. */
+const TRIES = 4;
+const AGAIN_MS = 250;
 
 /** What a worker answers; it may be of another version. */
 const settleAnswer = z.discriminatedUnion('kind', [
@@ -53,28 +57,10 @@ export class PositionService {
 
   /** @param wanted JSON as the user wrote it. @throws LifecycleError; then nothing has changed, unless it says so. */
   async set(actor: Actor, streamId: string, wanted: unknown): Promise<KnownPositions> {
-    const { streams, positions, ledger } = this.deps;
-    const row = await streams.get(actor.workspaceId, streamId);
-    if (row === null) throw missing();
-    if (!isAtRest(row)) throw active(row.status);
-    const to = await this.settled(actor, row.source_type, streamId, wanted);
-    const spec = await ledger.spec(streamId);
-    if (spec === null) throw missing();
-    const begun = await positions.begin(actor, streamId, row, to);
-    switch (begun.kind) {
-      case 'missing':
-        throw missing();
-      case 'deleting':
-        throw new LifecycleError(409, 'deleting', 'The stream is being deleted.');
-      case 'active':
-        throw active((await streams.get(actor.workspaceId, streamId))?.status ?? 'unknown');
-      case 'superseded':
-        throw superseded();
-      case 'begun':
-        break;
-    }
+    const { positions } = this.deps;
+    const { begun, to, output } = await this.begun(actor, streamId, wanted);
     this.deps.step?.('position-begun');
-    const log = this.deps.eventLog(spec.output);
+    const log = this.deps.eventLog(output);
     try {
       await log.fence(streamId, begun.epoch); // Invariant 3: the log first
     } catch (error) {
@@ -86,6 +72,32 @@ export class PositionService {
     const known = await positions.finish(actor, streamId, begun, to);
     if (known === null) throw superseded();
     return known;
+  }
+
+  /**
+   * Settled with the source, and marked. Workers look after streams that rest, and may take one for a moment: whatever
+   * they did, it is settled anew. A command of a user in between is the later one, and it counts.
+   */
+  private async begun(actor: Actor, streamId: string, wanted: unknown) {
+    const { streams, positions, ledger, clock } = this.deps;
+    let first: Stream | null = null;
+    for (let tries = 1; ; tries++) {
+      const row = await streams.get(actor.workspaceId, streamId);
+      if (row === null) throw missing();
+      if (first !== null && row.generation !== first.generation) throw superseded();
+      first ??= row;
+      if (!isAtRest(row)) throw active(row.status);
+      const to = await this.settled(actor, row.source_type, streamId, wanted);
+      const spec = await ledger.spec(streamId);
+      if (spec === null) throw missing();
+      const begun = await positions.begin(actor, streamId, row, to);
+      if (begun.kind === 'begun') return { begun, to, output: spec.output };
+      if (begun.kind === 'missing') throw missing();
+      if (begun.kind === 'deleting') throw new LifecycleError(409, 'deleting', 'The stream is being deleted.');
+      if (tries < TRIES) await clock.sleep(AGAIN_MS);
+      else if (begun.kind === 'superseded') throw superseded();
+      else throw active((await streams.get(actor.workspaceId, streamId))?.status ?? 'unknown');
+    }
   }
 
   /** What the user's words mean, as the source says. It lies sealed in the store meanwhile, never in a job. */

@@ -146,6 +146,36 @@ describe('a position that is set by hand', () => {
     expect(await goesOn(id)).toEqual({ from: 5, events: 1 });
   });
 
+  it('a worker that says meanwhile that the place is lost is not a later command', async () => {
+    const id = await rested();
+    let asked = 0;
+    const ask = async () => {
+      const why = { code: 'slot_lost', message: 'm', hint: 'h', occurred_at: new Date(0).toISOString() };
+      if (asked++ === 0) expect(await ledger.condemn('w2', (await ledger.spec(id))!, why)).not.toBeNull();
+      // Held while the second one begins, and given back after that.
+      else if (asked === 3)
+        await ledger.report({ streamId: id, epoch: (await ledger.spec(id))!.epoch }, { releaseLease: true });
+      return answer;
+    };
+    await service({ asks: { ask } }).set(actor, id, {});
+    expect(asked).toBe(3);
+    expect(await streams.get(actor.workspaceId, id)).toMatchObject({ status: 'stopped', last_error: null });
+    expect(await goesOn(id)).toEqual({ from: 3, events: 3 });
+  });
+
+  it('a command that comes meanwhile is the later one', async () => {
+    const id = await rested();
+    const ask = async () => {
+      await commands.accept(actor, id, 'start');
+      await commands.accept(actor, id, 'stop');
+      return answer;
+    };
+    expect(['superseded', 'stream_active']).toContain(
+      (await refused(service({ asks: { ask } }).set(actor, id, {}))).code,
+    );
+    expect((await positions.read(id)).positions).toEqual(new Map([['', '5']]));
+  });
+
   it('with the log down it is 503, and nothing has changed', async () => {
     const id = await rested();
     network.cut();

@@ -15,12 +15,13 @@ export function canonicalConfig(source: KnownSource, given: Json): Json {
 
 /** JSON merge patch (RFC 7396) of the top level: null takes a key away, anything else replaces it. */
 export function mergePatch(before: Json, patch: Json): Json {
-  const merged: Json = { ...before };
+  const merged = new Map(Object.entries(before));
   for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete merged[key];
-    else merged[key] = value;
+    if (value === null) merged.delete(key);
+    else merged.set(key, value);
   }
-  return merged;
+  // Not by assignment: a key `__proto__` would become the prototype, and be lost.
+  return Object.fromEntries(merged);
 }
 
 /**

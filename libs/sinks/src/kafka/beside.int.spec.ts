@@ -1,6 +1,7 @@
 import { systemClock, type Sink, type StreamError } from '@planasonix/core';
-import { commit, startKafka, type Kafka } from '@planasonix/testing';
+import { commit, eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { TransactionalProducer } from '@planasonix/kafka';
+import { Journal } from './journal.js';
 import { committedIds, Logs } from './logs-under-test.js';
 import { StreamWriter } from './writer.js';
 
@@ -66,6 +67,37 @@ describe('several writers of one stream in Kafka', () => {
     const sink = logs.sink(log, id, 2);
     expect((await sink.open()).totals.events).toBe(0);
     expect((await sink.append(commit(1, 2), never)).events).toBe(2);
+  }, 30_000);
+
+  it('knows what is about to be decided: readers see a commit some time after it was answered', async () => {
+    const log = logs.open();
+    const { session } = await logs.sink(log, id, 1).open();
+    const of = { streamId: id, epoch: 1, output: logs.output(), reached: await logs.reach(), clock: systemClock };
+    const lead = new StreamWriter({ ...of, seat: null });
+    await lead.enter('refuse');
+    await lead.write([], {
+      totals: { events: 7, bytes: 70 },
+      marks: new Map([['t/0', { position: 'at', order: '1' }]]),
+    });
+    const journal = new Journal(id, of.reached, systemClock, 1);
+    // It hangs: what was decided before is told.
+    expect((await journal.read(never))!.totals.events).toBe(0);
+    const looks = [
+      journal.read(never),
+      log.totals(id),
+      logs.sink(log, id, 1, { index: 1, session: lead.session }).open(),
+    ];
+    const asked = jest.spyOn(of.reached.cluster, 'offsets');
+    await eventually('the journal is read', () => asked.mock.calls.length > 0);
+    await lead.commit();
+    const [read, totals, entered] = await Promise.all(looks);
+    expect([read, totals, entered]).toMatchObject([
+      { totals: { events: 7 } },
+      { events: 7 },
+      { totals: { events: 7 } },
+    ]);
+    expect(lead.session).not.toBe(session);
+    lead.close();
   }, 30_000);
 
   it('takes nothing from one who enters while the writer opens anew, or the writer knows of it (trap 25a)', async () => {

@@ -6,6 +6,7 @@ import {
   LATEST,
   ReadObstacle,
   topicSettings,
+  type OffsetEnd,
   type KafkaRecord,
   type OutRecord,
 } from '@planasonix/kafka';
@@ -79,6 +80,8 @@ const SETTINGS = {
 
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
 const SILENT_MS = 15_000;
+/** So long a commit that was answered is waited for; what is not decided then is the transaction of one who hangs. */
+const UNDECIDED_MS = 1_000;
 const NO_SUCH_TOPIC = 3;
 
 export const journalTopic = (streamId: string): string => `${JOURNAL_PREFIX}${streamId}`;
@@ -129,24 +132,33 @@ export class Journal {
     return this.reached.admin.set(this.topic, { ...SETTINGS, ...settings });
   }
 
-  /** What is committed; `null`: there is no such topic. @throws StreamError, KafkaError */
+  /**
+   * What is committed; `null`: there is no such topic. A commit that was answered a moment ago is waited for: readers
+   * see it once the broker has marked it.
+   * @throws StreamError, KafkaError
+   */
   async read(signal: AbortSignal): Promise<JournalState | null> {
     const { cluster } = this.reached;
     const [view] = (await cluster.view([this.topic])).topics;
     if (view === undefined || view.error === NO_SUCH_TOPIC) return null;
     const place = { topic: this.topic, partition: 0 };
-    const [start, end] = await Promise.all(
-      [EARLIEST, LATEST].map(async (timestamp) => (await cluster.offsets([{ ...place, timestamp }], signal))[0]!),
-    );
-    const error = start!.error || end!.error;
+    const offset = async (timestamp: number, end: OffsetEnd) =>
+      (await cluster.offsets([{ ...place, timestamp }], signal, end))[0]!;
+    const [start, decided, written] = await Promise.all([
+      offset(EARLIEST, 'decided'),
+      offset(LATEST, 'decided'),
+      offset(LATEST, 'written'),
+    ]);
+    const error = start.error || decided.error || written.error;
     if (error === NO_SUCH_TOPIC) return null;
     if (error !== 0) throw new KafkaError(error, `reading ${this.topic}`);
     const reader = new FetchReader({ cluster, clock: this.clock, limits: { maxWaitMs: 100 } });
-    reader.add([{ ...place, topicId: view.id, offset: start!.offset, leaderEpoch: -1 }]);
+    reader.add([{ ...place, topicId: view.id, offset: start.offset, leaderEpoch: -1 }]);
     const fold = new JournalFold();
     try {
-      for (let at = start!.offset; at < end!.offset;) {
-        const chunk = await reader.next(SILENT_MS);
+      for (let at = start.offset; at < written.offset;) {
+        const chunk = await reader.next(at < decided.offset ? SILENT_MS : UNDECIDED_MS);
+        if (chunk === null && at >= decided.offset) break;
         if (chunk === null) throw new StreamError('log_unavailable', 'The positions of the stream do not come.');
         for (const record of chunk.records) fold.take(record);
         at = chunk.next;

@@ -45,8 +45,17 @@ describe('the log in a cluster of three', () => {
       writing.catch(() => undefined);
       await admin.connect();
       const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
-      await admin.createTopics({ topics: [{ topic: 'loose', replicationFactor: 3, configEntries }] });
-      expect(await logs.open({ topic: 'loose' }).check()).toMatchObject([
+      // Not every broker knows of it at once.
+      await admin.createTopics({
+        topics: [{ topic: 'loose', replicationFactor: 3, configEntries }],
+        waitForLeaders: false,
+      });
+      const loose = logs.open({ topic: 'loose' });
+      const findings = await eventually('every broker knows the topic', async () => {
+        const found = await loose.check();
+        return found.some(({ code }) => code === 'log_not_durable') && found;
+      });
+      expect(findings).toMatchObject([
         { code: 'log_not_durable', severity: 'warning', fix: expect.stringContaining('min.insync.replicas=2') },
       ]);
       await admin.disconnect();
