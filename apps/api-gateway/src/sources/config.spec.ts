@@ -73,18 +73,14 @@ describe('the config of a stream', () => {
 
   it('a patch merges as RFC 7396 says of the top level: null removes, anything else replaces', () => {
     fc.assert(
-      fc.property(
-        fc.dictionary(name, fc.jsonValue()),
-        fc.dictionary(name, fc.jsonValue()),
-        (before, patch) => {
-          const after = mergePatch(before, patch);
-          for (const [key, value] of Object.entries(patch)) {
-            if (value === null) expect(Object.hasOwn(after, key)).toBe(false);
-            else expect(after[key]).toBe(value);
-          }
-          for (const key of Object.keys(before)) if (!Object.hasOwn(patch, key)) expect(after[key]).toBe(before[key]);
-        },
-      ),
+      fc.property(fc.dictionary(name, fc.jsonValue()), fc.dictionary(name, fc.jsonValue()), (before, patch) => {
+        const after = mergePatch(before, patch);
+        for (const [key, value] of Object.entries(patch)) {
+          if (value === null) expect(Object.hasOwn(after, key)).toBe(false);
+          else expect(after[key]).toBe(value);
+        }
+        for (const key of Object.keys(before)) if (!Object.hasOwn(patch, key)) expect(after[key]).toBe(before[key]);
+      }),
     );
   });
 });
