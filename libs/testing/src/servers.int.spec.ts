@@ -97,4 +97,10 @@ describe('freePort', () => {
     expect(port).toBeGreaterThanOrEqual(15_000);
     expect(port).toBeLessThan(32_000);
   });
+
+  it('is given once: a cluster takes many before it listens on the first', async () => {
+    // So many that two alike among them would be all but certain.
+    const ports = await Promise.all(Array.from({ length: 1_000 }, freePort));
+    expect(new Set(ports).size).toBe(ports.length);
+  });
 });

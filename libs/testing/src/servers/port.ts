@@ -11,10 +11,15 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
   });
 
-/** A TCP port on 127.0.0.1 that nobody listens on at this moment. */
+/** Somebody here is about to listen on these. */
+const given = new Set<number>();
+
+/** A TCP port on 127.0.0.1 that nobody listens on at this moment, and that this process was not given before. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) return port;
   }
 }
