@@ -28,6 +28,9 @@ const shared = {
   },
 };
 
+/** Real servers on a slow machine: a limit that says that a test hangs, not how fast it is. */
+const HANGS_AFTER_MS = 90_000;
+
 module.exports = {
   testSequencer: '<rootDir>/test/sequencer.cjs',
   projects: [
@@ -37,7 +40,17 @@ module.exports = {
       testMatch: ['<rootDir>/{apps,libs}/**/*.spec.ts'],
       testPathIgnorePatterns: ['/node_modules/', '\\.int\\.spec\\.ts$'],
     },
-    { ...shared, displayName: 'integration', testMatch: ['<rootDir>/{apps,libs}/**/*.int.spec.ts'] },
-    { ...shared, displayName: 'system', testMatch: ['<rootDir>/test/**/*.system.spec.ts'] },
+    {
+      ...shared,
+      displayName: 'integration',
+      testMatch: ['<rootDir>/{apps,libs}/**/*.int.spec.ts'],
+      testTimeout: HANGS_AFTER_MS,
+    },
+    {
+      ...shared,
+      displayName: 'system',
+      testMatch: ['<rootDir>/test/**/*.system.spec.ts'],
+      testTimeout: HANGS_AFTER_MS,
+    },
   ],
 };

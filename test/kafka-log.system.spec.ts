@@ -152,11 +152,14 @@ describe('from Postgres into Kafka', () => {
     writing = false;
     await writers;
     await arrives();
-    const events = await seen();
-    expect(events.length - new Set(events.map((one) => one.id)).size).toBe(0);
     const rows = (await world.source.query('SELECT id::int AS id FROM ledger ORDER BY id')).rows as { id: number }[];
-    const found = new Set(events.map(({ row }) => row!.id));
-    expect(rows.filter((row) => !found.has(row.id))).toEqual([]);
+    const events = await eventually('all is committed', async () => {
+      const found = await seen();
+      const known = new Set(found.map(({ row }) => row!.id));
+      expect(rows.filter((row) => !known.has(row.id))).toEqual([]);
+      return found;
+    });
+    expect(events.length - new Set(events.map((one) => one.id)).size).toBe(0);
     const changes = events.filter(({ type }) => type.endsWith('insert')).map(({ row }) => row!.id);
     expect(changes.length).toBe(new Set(changes).size);
     await eventually('the total is what is there', async () => {

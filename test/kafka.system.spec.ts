@@ -1,4 +1,4 @@
-import { eventually, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, type Kafka } from '@planasonix/testing';
 import type { Redis } from 'ioredis';
 import type { Admin, Producer } from 'kafkajs';
 import type { Client as StoreClient } from 'pg';
@@ -83,7 +83,7 @@ describe('Kafka topics into the log, from outside', () => {
   });
 
   it('has each record once over kills and freezes of its worker and a kill of the broker', async () => {
-    await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: PARTITIONS }] });
+    await createTopics(admin, [{ topic: 'orders', numPartitions: PARTITIONS }]);
     const id = await stream('orders', { topics: ['orders'] });
     const sent = Array.from({ length: PARTITIONS }, () => 0);
     let writing = true;
@@ -137,7 +137,7 @@ describe('Kafka topics into the log, from outside', () => {
   });
 
   it('pauses, resumes, stops; deletes its group; shows what it set aside', async () => {
-    await admin.createTopics({ topics: [{ topic: 'strict', numPartitions: 1 }] });
+    await createTopics(admin, [{ topic: 'strict', numPartitions: 1 }]);
     await put('strict', ['{"n":0}', 'no json', '{"n":2}']);
     const id = await stream('strict', { topics: ['strict'], format: 'json' });
     await start(stack, id);
@@ -175,7 +175,7 @@ describe('Kafka topics into the log, from outside', () => {
   });
 
   it('says which records retention took, and goes on when it is told to', async () => {
-    await admin.createTopics({ topics: [{ topic: 'short', numPartitions: 2 }] });
+    await createTopics(admin, [{ topic: 'short', numPartitions: 2 }]);
     await put('short', ['0', '1', '2']);
     const id = await stream('short', { topics: ['short'] });
     await start(stack, id);

@@ -37,6 +37,9 @@ describe('ordered snapshots and positions, from outside', () => {
       ...{ name, connectionId: world.connectionId, pipelineId: world.pipelineId },
       config: { tables: ['public.orders'], snapshot: 'never', ...config },
     });
+  /** Who looks at its lag has it for a moment. */
+  const dropped = (slot: string) =>
+    eventually(`${slot} is dropped`, () => world.source.query('SELECT pg_drop_replication_slot($1)', [slot]));
   const refusal = ({ status: code, json }: Answer) => [code, json.error.code];
   const keysOf = (events: readonly LogEvent[]) => events.map((event) => event.partitionkey);
   /** Rows of one order in the log: its id is part of theirs. */
@@ -175,7 +178,7 @@ describe('ordered snapshots and positions, from outside', () => {
     expect(await position()).toEqual(late);
 
     // A slot that still holds it, as after a restore of the slot by its owner.
-    await world.source.query("SELECT pg_drop_replication_slot('set_back')");
+    await dropped('set_back');
     await world.source.query("SELECT pg_copy_logical_replication_slot('kept', 'set_back')");
     const back = await set({ lsn: early.lsn });
     expect([back.status, back.a.position]).toEqual([200, early]);
@@ -190,7 +193,7 @@ describe('ordered snapshots and positions, from outside', () => {
     const ids = (await readLog(world.redis, id)).map((event) => event.id);
     expect(ids).toEqual([...ids.slice(0, 3), ...ids.slice(1, 3)]);
     await insert(104);
-    await world.source.query("SELECT pg_drop_replication_slot('kept')");
+    await dropped('kept');
   });
 
   it('a lost position that is set by hand is lost no more: the start asks nothing', async () => {
@@ -200,7 +203,7 @@ describe('ordered snapshots and positions, from outside', () => {
     await world.source.query("INSERT INTO orders VALUES (201, 'new')");
     await eventually('it is in the log', async () => (await readLog(world.redis, id)).length === 1);
     await stop(id);
-    await world.source.query("SELECT pg_drop_replication_slot('lost_once')");
+    await dropped('lost_once');
     await api('POST', `/api/streams/${id}/start`);
     await until(world.stack, id, 'error');
     expect(refusal(await api('POST', `/api/streams/${id}/start`))).toEqual([409, 'position_lost']);

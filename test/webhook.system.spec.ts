@@ -64,7 +64,7 @@ describe('webhooks', () => {
     await eventually('it runs', async () => (await stack.api('GET', `/api/streams/${made.id}`)).a.status === 'running');
     const url = made.a.ingest_url as string;
     await eventually('its door is known', async () => (await deliver(url, '{}', { secret: 'nobody' })).status !== 404, {
-      timeoutMs: 1_000,
+      timeoutMs: 10_000,
     });
     return { id: made.id, url };
   }
@@ -109,7 +109,7 @@ describe('webhooks', () => {
     const rolled = await stack.api('POST', `/api/streams/${id}/rotate-ingest-url`);
     expect(rolled.a.ingest_url).not.toBe(url);
     await eventually('the old address is unknown', async () => (await deliver(url, '{}')).status === 404, {
-      timeoutMs: 1_000,
+      timeoutMs: 10_000,
     });
     expect((await deliver(rolled.a.ingest_url, '{"n":5}', { eventId: 'evt_5' })).status).toBe(200);
     await eventually('deliveries tell what became of them', async () => {

@@ -1,4 +1,4 @@
-import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Admin } from 'kafkajs';
 import { StreamUnderTest } from './stream-under-test.js';
 
@@ -57,7 +57,7 @@ describe('three brokers, of which some fail', () => {
   }, 60_000);
 
   it('has each record once, in order, over changes of leader: killed, frozen, shut down', async () => {
-    await admin.createTopics({ topics: [{ topic: 'three', numPartitions: 6 }] });
+    await createTopics(admin, [{ topic: 'three', numPartitions: 6 }]);
     const stream = new StreamUnderTest('str_three', { topics: ['three'] }, { brokers: kafka.brokers });
     const writer = writing(kafka, 'three', 6);
     ends.push(
@@ -101,7 +101,7 @@ describe('three brokers, of which some fail', () => {
     const [one, two] = kafka.nodes;
     const replicaAssignment = [one!, two!].map(({ id }, partition) => ({ partition, replicas: [id] }));
     const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
-    await admin.createTopics({ topics: [{ topic: 'single', replicaAssignment, configEntries }] });
+    await createTopics(admin, [{ topic: 'single', replicaAssignment, configEntries }]);
     const stream = new StreamUnderTest('str_single', { topics: ['single'] }, { brokers: kafka.brokers });
     stream.pace = { ...stream.pace, patienceMs: 5_000 };
     ends.push(() => stream.stop());
@@ -116,15 +116,13 @@ describe('three brokers, of which some fail', () => {
   it('says that a log was cut back where a leader was elected that lacked what we had read, though our offset is there again', async () => {
     const [one, two] = kafka.nodes;
     const settings = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
-    await admin.createTopics({
-      topics: [
-        {
-          topic: 'cut',
-          replicaAssignment: [{ partition: 0, replicas: [one!.id, two!.id] }],
-          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-        },
-      ],
-    });
+    await createTopics(admin, [
+      {
+        topic: 'cut',
+        replicaAssignment: [{ partition: 0, replicas: [one!.id, two!.id] }],
+        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+      },
+    ]);
     const put = (values: readonly string[]) =>
       kcat(['-b', kafka.brokers.join(','), '-P', '-t', 'cut', '-p', '0', '-X', 'acks=all'], values.map((v) => `${v}\n`).join('')); // prettier-ignore
     const stream = new StreamUnderTest('str_cut', { topics: ['cut'] }, { brokers: kafka.brokers });

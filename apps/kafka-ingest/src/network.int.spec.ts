@@ -1,4 +1,4 @@
-import { eventually, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { createTopics, eventually, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners } from 'kafkajs';
 import { StreamUnderTest } from './stream-under-test.js';
 
@@ -24,7 +24,7 @@ describe('a network that fails', () => {
   it('is followed over resets, torn answers and silence; a dead one is noticed within 60 s', async () => {
     const admin = clientOf(kafka).admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic: 'far', numPartitions: 2 }] });
+    await createTopics(admin, [{ topic: 'far', numPartitions: 2 }]);
     const stream = new StreamUnderTest('str_far', { topics: ['far'] }, { brokers: [`127.0.0.1:${proxy.port}`] });
     stream.pace = { ...stream.pace, patienceMs: 4_000 };
     let sent = 0;

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Admin } from 'kafkajs';
 import { createOutbound } from '@planasonix/outbound';
 import { testConnection } from './connection-test.js';
@@ -26,7 +26,7 @@ describe('what a cluster refuses', () => {
     });
     admin = client.admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic: 'guarded', numPartitions: 1 }] });
+    await createTopics(admin, [{ topic: 'guarded', numPartitions: 1 }]);
     const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
     await producer.connect();
     await producer.send({ topic: 'guarded', messages: [{ partition: 0, value: 'v' }] });

@@ -1,5 +1,5 @@
 import { isIn } from '@planasonix/core';
-import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { StreamUnderTest } from './stream-under-test.js';
 
@@ -32,7 +32,7 @@ describe('shares of a stream of records', () => {
   }
 
   it('are read by one reader each, go on from the positions of all, and take up the partitions that come later', async () => {
-    await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 3 }] });
+    await createTopics(admin, [{ topic: 'orders', numPartitions: 3 }]);
     // Whatever `start` says is for the first reader alone.
     const config = { topics: ['orders'], start: 'latest', max_tasks: 4 };
     for (const partition of [0, 1, 2]) await put('orders', partition, ['before']);
@@ -69,7 +69,7 @@ describe('shares of a stream of records', () => {
   }, 60_000);
 
   it('begin at the first record of what has no position: the first reader has gone before', async () => {
-    await admin.createTopics({ topics: [{ topic: 'older', numPartitions: 2 }] });
+    await createTopics(admin, [{ topic: 'older', numPartitions: 2 }]);
     for (const partition of [0, 1]) await put('older', partition, ['a', 'b']);
     for (const index of [0, 1]) reader({ topics: ['older'], start: 'latest' }, index, 2).start();
     await eventually('all', () => streams.flatMap((one) => one.values()).length === 4);

@@ -1,7 +1,7 @@
 import { systemClock } from '@planasonix/core';
 import { KafkaCluster, kafkaSettings } from '@planasonix/kafka';
 import { createOutbound } from '@planasonix/outbound';
-import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Admin, type Producer } from 'kafkajs';
 import { StreamUnderTest } from './stream-under-test.js';
 
@@ -48,7 +48,7 @@ export class TopicsUnderTest {
   }
 
   async topic(numPartitions = 1, name = this.name()): Promise<string> {
-    await this.admin.createTopics({ topics: [{ topic: name, numPartitions }] });
+    await createTopics(this.admin, [{ topic: name, numPartitions }]);
     return name;
   }
 

@@ -137,8 +137,10 @@ describe('deliveries', () => {
       const began = performance.now();
       expect((await post(one!, stream, '3')).status).toBe(429);
       expect(performance.now() - began).toBeGreaterThan(990);
-      const waiting = post(one!, stream, '4');
-      await world.redis.client().xtrim(`plnx:events:{${stream.id}}`, 'MAXLEN', 1);
+      const patient = await served({ backpressure: 'queue', queue_timeout: '20s' }, full);
+      await fill(patient);
+      const waiting = post(one!, patient, '4');
+      await world.redis.client().xtrim(`plnx:events:{${patient.id}}`, 'MAXLEN', 1);
       expect((await waiting).status).toBe(200);
     });
 
@@ -156,9 +158,12 @@ describe('deliveries', () => {
 
   it('beyond its rate a stream says 429, and the others do not', async () => {
     const [slow, other] = [await served({ rate_limit_per_second: 5 }), await served()];
+    const began = performance.now();
     const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => post(one!, slow, `{"n":${n}}`)));
-    expect(answers.filter(({ status }) => status === 200).length).toBeLessThan(10);
-    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(20);
+    const taken = answers.filter(({ status }) => status === 200).length;
+    expect(taken).toBeLessThanOrEqual(5 + 5 * Math.ceil((performance.now() - began) / 1_000));
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(30 - taken);
+    expect(taken).toBeLessThan(30);
     expect((await post(one!, other, '{"n":1}')).status).toBe(200);
   });
 
@@ -233,12 +238,12 @@ describe('deliveries', () => {
   });
 
   it('a secret that has ended is not taken any more, at the moment when it ends', async () => {
-    const end = new Date(Date.now() + 1_500).toISOString();
+    const end = new Date(Date.now() + 5_000).toISOString();
     const auth = { ...planasonix, secrets: ['the new one', 'the old one'], secrets_until: [null, end] };
     const stream = await served({ auth });
     const old = async (n: number) => (await post(one!, stream, `${n}`, signedHeaders(`${n}`, 'the old one'))).status;
     expect(await old(1)).toBe(200);
-    await eventually('it has ended', async () => (await old(Date.now())) === 401, { timeoutMs: 3_000 });
+    await eventually('it has ended', async () => (await old(Date.now())) === 401);
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(end));
     expect((await post(one!, stream, '{}', signedHeaders('{}', 'the new one'))).status).toBe(200);
   });

@@ -1,6 +1,6 @@
 import { systemClock, type Log } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
-import { kcat, startProxy, type Kafka as Server, type Proxy } from '@planasonix/testing';
+import { createTopics, kcat, startProxy, type Kafka as Server, type Proxy } from '@planasonix/testing';
 import {
   Kafka,
   logLevel,
@@ -65,7 +65,7 @@ export class ClusterUnderTest {
   }
 
   async create(topic: string, options: Omit<ITopicConfig, 'topic'> = {}): Promise<void> {
-    await (await this.admin()).createTopics({ topics: [{ topic, ...options }] });
+    await createTopics(await this.admin(), [{ topic, ...options }]);
   }
 
   async producer(options: ProducerConfig = {}): Promise<Producer> {

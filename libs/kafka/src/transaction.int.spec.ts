@@ -1,6 +1,6 @@
 import { StreamError, systemClock } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
-import { eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { becomes, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
 import { ClusterUnderTest, silent } from './cluster-under-test.js';
 import { metadataCall } from './client-requests.js';
 import type { Call } from './connection.js';
@@ -99,12 +99,12 @@ describe('a producer with transactions', () => {
     await producer.write(parts(11));
     expect(await committed(server.brokers, 'whole-a')).toEqual([]);
     await producer.commit();
-    expect((await committed(server.brokers, 'whole-a')).sort()).toEqual(['1', '11', '12', '13', '2', '3']);
+    await becomes(async () => (await committed(server.brokers, 'whole-a')).sort(), ['1', '11', '12', '13', '2', '3']);
     await producer.write(parts(21));
     await producer.abort();
     await producer.write(parts(31));
     await producer.commit();
-    expect(await committed(server.brokers, 'whole-b')).toEqual(['4', '14', '34']);
+    await becomes(() => committed(server.brokers, 'whole-b'), ['4', '14', '34']);
   });
 
   it('splits what is too large for one batch, and keeps its order', async () => {
@@ -114,7 +114,7 @@ describe('a producer with transactions', () => {
     const values = rising(1, 400).map((n) => n.padEnd(10_000, '.'));
     await producer.write([{ topic: 'large', partition: 0, records: values.map((value) => text(value)) }]);
     await producer.commit();
-    expect(await committed(server.brokers, 'large')).toEqual(values);
+    await becomes(() => committed(server.brokers, 'large'), values);
     await expect(
       producer.write([{ topic: 'large', partition: 0, records: [text('x'.repeat(2_000_000))] }]),
     ).rejects.toMatchObject({ code: 10 });
@@ -135,7 +135,7 @@ describe('a producer with transactions', () => {
     await expect(put(older, 'late')).rejects.toMatchObject({ name: 'TransactionLost' });
     await put(newer, 'newer');
     await newer.commit();
-    expect(await committed(server.brokers, 'fenced')).toEqual(['committed', 'newer']);
+    await becomes(() => committed(server.brokers, 'fenced'), ['committed', 'newer']);
   });
 
   it('refuses a commit that was given up and arrives in the middle of the next transaction', async () => {
@@ -164,7 +164,7 @@ describe('a producer with transactions', () => {
     expect(await committed(server.brokers, 'stray')).toEqual(['1']);
     await put('3');
     await producer.commit();
-    expect(await committed(server.brokers, 'stray')).toEqual(['1', '2', '3']);
+    await becomes(() => committed(server.brokers, 'stray'), ['1', '2', '3']);
   });
 
   it('writes once what it sends again when the answer was lost, and commits once (trap 25a)', async () => {
@@ -181,7 +181,7 @@ describe('a producer with transactions', () => {
         await producer.commit();
       }
     }
-    expect(await committed(server.brokers, 'again')).toEqual(all);
+    await becomes(() => committed(server.brokers, 'again'), all);
   }, 60_000);
 
   it('goes on at 0 after 2^31 - 1 (trap 25a)', async () => {
@@ -194,7 +194,7 @@ describe('a producer with transactions', () => {
         { topic: 'wrap', partition: 0, records: all.slice(from, from + 10).map((value) => text(value)) },
       ]);
     await producer.commit();
-    expect(await committed(server.brokers, 'wrap')).toEqual(all);
+    await becomes(() => committed(server.brokers, 'wrap'), all);
   });
 
   it('knows that a transaction which lasted too long is lost', async () => {
@@ -215,7 +215,7 @@ describe('a producer with transactions', () => {
     await producer.begin();
     await producer.write([{ topic: 'made', partition: 0, records: [text('1')] }]);
     await producer.commit();
-    expect(await committed(server.brokers, 'made')).toEqual(['1']);
+    await becomes(() => committed(server.brokers, 'made'), ['1']);
   });
 
   it('waits for a broker that was killed, and has lost and doubled nothing', async () => {
@@ -231,7 +231,7 @@ describe('a producer with transactions', () => {
     await producer.commit();
     await put('4');
     await producer.commit();
-    expect(await committed(server.brokers, 'killed')).toEqual(['1', '2', '3', '4']);
+    await becomes(() => committed(server.brokers, 'killed'), ['1', '2', '3', '4']);
   }, 60_000);
 
   it('hangs up at every connection to a broker of which one is silent, and goes on over new ones', async () => {
@@ -251,6 +251,6 @@ describe('a producer with transactions', () => {
     await waiting;
     await put('2');
     await producer.commit();
-    expect(await committed(server.brokers, 'half')).toEqual(['1', '2']);
+    await becomes(() => committed(server.brokers, 'half'), ['1', '2']);
   });
 });

@@ -12,6 +12,7 @@ import { redisEmitter } from './redis-transport.js';
 jest.setTimeout(60_000);
 
 const heard: unknown[] = [];
+let underWay = 0;
 
 @Controller()
 class Ears {
@@ -21,6 +22,7 @@ class Ears {
   }
   @Get('slow')
   async slow(): Promise<string> {
+    underWay++;
     await wait(500);
     return 'done';
   }
@@ -91,8 +93,9 @@ describe('the shell of every app', () => {
 
   it('answers what is under way before it closes (trap 38)', async () => {
     const { app, base } = await boot('redis://127.0.0.1:1');
+    const before = underWay;
     const answer = fetch(`${base}/slow`);
-    await wait(100);
+    await eventually('it is under way', () => underWay > before);
     await app.close();
     expect(await (await answer).text()).toBe('done');
   });
@@ -162,7 +165,7 @@ describe('the shell of every app', () => {
         expect(await Promise.all(Array.from({ length: 20 }, () => emitter.emit('test.event', ['lost'])))).not.toContain(
           true,
         );
-        expect(performance.now() - begun).toBeLessThan(2500);
+        expect(performance.now() - begun).toBeLessThan(10_000);
       } finally {
         process.kill(redis.pid, 'SIGCONT');
       }

@@ -90,7 +90,7 @@ class PatientServerKafka extends ServerKafka {
     try {
       await admin.connect();
       const topics = [...this.messageHandlers.keys()].map((topic) => ({ ...TOPIC, topic }));
-      await admin.createTopics({ topics, waitForLeaders: true });
+      await admin.createTopics({ topics, waitForLeaders: false });
     } finally {
       void admin.disconnect().catch(() => undefined);
     }

@@ -10,7 +10,7 @@ const HANGS_AFTER_MS = 20_000;
 export async function eventually<T>(
   what: string,
   fn: () => T | Promise<T>,
-  { timeoutMs = 20_000, everyMs = 25 }: { readonly timeoutMs?: number; readonly everyMs?: number } = {},
+  { timeoutMs = 45_000, everyMs = 25 }: { readonly timeoutMs?: number; readonly everyMs?: number } = {},
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -38,4 +38,12 @@ async function answered<T>(fn: () => T | Promise<T>, ms: number): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Asks until the answer equals `expected`: readers see a commit some time after it was answered. */
+export async function becomes(ask: () => Promise<unknown>, expected: unknown): Promise<void> {
+  await eventually('it is as expected', async () => {
+    expect(await ask()).toEqual(expected);
+    return true;
+  });
 }

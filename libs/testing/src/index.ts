@@ -10,6 +10,7 @@ export { startStandby, type Standby, type StandbyOptions } from './servers/stand
 export { startKafka, type Kafka, type KafkaOptions } from './servers/kafka.js';
 export { provisionKafka } from './servers/kafka-archive.js';
 export { kafkaJars } from './servers/kafka-files.js';
+export { createTopics } from './servers/kafka-topics.js';
 export { type KafkaNode } from './servers/kafka-node.js';
 export { kcat, kcatAlong, kcatProgram } from './servers/kcat.js';
 export { mariaDbServer, startMariaDb } from './servers/mariadb.js';

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import avsc from 'avsc';
-import { eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, Partitioners, type Producer } from 'kafkajs';
 import protobuf from 'protobufjs';
 import { StreamUnderTest } from '../stream-under-test.js';
@@ -61,7 +61,10 @@ describe('values whose schema lies in a registry', () => {
     await producer.connect();
     const admin = client.admin();
     await admin.connect();
-    await admin.createTopics({ topics: ['mixed', 'later', 'strict', 'refused'].map((topic) => ({ topic })) });
+    await createTopics(
+      admin,
+      ['mixed', 'later', 'strict', 'refused'].map((topic) => ({ topic })),
+    );
     await admin.disconnect();
   }, 90_000);
   afterAll(async () => {

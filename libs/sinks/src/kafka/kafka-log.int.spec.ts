@@ -1,5 +1,16 @@
 import { type ChangeBatch, type EventLog, type Sink } from '@planasonix/core';
-import { commit, eventOf, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import {
+  becomes,
+  createTopics,
+  commit,
+  eventOf,
+  eventually,
+  kcat,
+  startKafka,
+  startProxy,
+  type Kafka,
+  type Proxy,
+} from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { TOMBSTONE_TYPE } from './cloud-event.js';
 import { committed, committedIds, Logs } from './logs-under-test.js';
@@ -49,6 +60,11 @@ describe('the log in Kafka', () => {
   }
 
   const ids = () => committedIds(kafka.brokers, `log.${id}`);
+  const all = (topic: string, count: number) =>
+    eventually(`${count} in ${topic}`, async () => {
+      const found = await committed(kafka.brokers, topic);
+      return found.length >= count ? found : null;
+    });
 
   it('shows a large transaction of the source whole, and takes its parts while it is open (Invariants 5, 6)', async () => {
     const log = logs.open();
@@ -61,7 +77,7 @@ describe('the log in Kafka', () => {
     // A look sees what is being written.
     expect((await log.read(id, { limit: 1 }))[0]!.id).toBe('e-4002');
     expect(await sink.append(commit(4_003, 4_003), never)).toMatchObject({ totals: { events: 4_003 } });
-    expect(await ids()).toEqual(numbers(1, 4_003));
+    await becomes(ids, numbers(1, 4_003));
     const { positions } = await logs.sink(log, id, 2).open();
     expect(positions.get('')).toBe('at-4003');
   }, 30_000);
@@ -76,7 +92,7 @@ describe('the log in Kafka', () => {
     const { sink: next, found } = await reopened(log, 2);
     expect(found.positions.get('')).toBe('at-2');
     expect(await next.append(commit(3, 9), never)).toMatchObject({ events: 7, duplicates: 0 });
-    expect(await ids()).toEqual(numbers(1, 9));
+    await becomes(ids, numbers(1, 9));
   });
 
   async function reopened(log: EventLog, epoch: number) {
@@ -95,7 +111,7 @@ describe('the log in Kafka', () => {
       eventOf(5, { partitionkey: '', subject: 'public.log' }),
     ];
     await sink.append({ partition: '', events, position: 'p' }, never);
-    const orders = await committed(kafka.brokers, `cdc.${id}.public.orders`);
+    const orders = await all(`cdc.${id}.public.orders`, 3);
     expect(orders.map(({ key, payload }) => [key, payload])).toEqual([
       ['{"id":1}', events[0]!.data.toString()],
       ['{"id":1}', events[2]!.data.toString()],
@@ -113,16 +129,16 @@ describe('the log in Kafka', () => {
       'content-type': 'application/json',
     });
     expect(orders[2]!.headers).toMatchObject({ ce_type: TOMBSTONE_TYPE, ce_id: 'e-3/t' });
-    expect(await committedIds(kafka.brokers, `cdc.${id}.public.Gro_e`)).toEqual(['e-2']);
-    const keyless = await committed(kafka.brokers, `cdc.${id}.public.log`);
+    await becomes(() => committedIds(kafka.brokers, `cdc.${id}.public.Gro_e`), ['e-2']);
+    const keyless = await all(`cdc.${id}.public.log`, 2);
     expect(keyless.map(({ key, headers }) => [key, headers['ce_id'], headers['ce_partitionkey']])).toEqual([
       [null, 'e-4', undefined],
       [null, 'e-5', undefined],
     ]);
     // Java's choice: librdkafka puts the same key into the same partition.
     await kcat(['-b', kafka.brokers.join(','), '-P', '-t', `cdc.${id}.public.orders`, '-K', '|', '-X', 'partitioner=murmur2_random'], '{"id":1}|theirs\n'); // prettier-ignore
-    const all = await committed(kafka.brokers, `cdc.${id}.public.orders`);
-    expect(new Set(all.map(({ partition }) => partition)).size).toBe(1);
+    const both = await all(`cdc.${id}.public.orders`, 4);
+    expect(new Set(both.map(({ partition }) => partition)).size).toBe(1);
     await expect(log.read(id, { limit: 5 })).rejects.toMatchObject({ code: 'log_unreadable' });
   });
 
@@ -137,7 +153,7 @@ describe('the log in Kafka', () => {
     const late = [older.append(part(6, 7), never), older.append(commit(8, 9), never)];
     for (const one of late) await expect(one).rejects.toMatchObject({ code: 'fenced' });
     await owner.append(commit(7, 8), never);
-    expect(await ids()).toEqual(numbers(1, 8));
+    await becomes(ids, numbers(1, 8));
     expect((await log.totals(id)).events).toBe(8);
   });
 
@@ -163,7 +179,7 @@ describe('the log in Kafka', () => {
       await expect(logs.sink(log, id, epoch - 1).open()).rejects.toMatchObject({ code: 'fenced' });
       await expect(zombie.append(alien, never)).rejects.toBeInstanceOf(Error);
       const { found } = await reopened(log, epoch);
-      expect(found.totals.events).toBe((await ids()).length);
+      await becomes(async () => (await ids()).length, found.totals.events);
     }
     const seen = await ids();
     expect(new Set(seen.filter((one) => one !== 'alien')).size).toBe(seen.filter((one) => one !== 'alien').length);
@@ -184,7 +200,7 @@ describe('the log in Kafka', () => {
     const { sink: next, found } = await reopened(log, 2);
     const from = Number(found.positions.get('')!.slice(3)) + 1;
     await next.append(commit(Math.max(1, from - 2), 2_000), never);
-    expect(await ids()).toEqual(numbers(1, 2_000));
+    await becomes(ids, numbers(1, 2_000));
   }, 90_000);
 
   it('lasts through a network that is torn again and again', async () => {
@@ -227,7 +243,7 @@ describe('the log in Kafka', () => {
       message: expect.stringContaining('error 38'),
     });
     const topics = [{ topic: `strict.${id}`, configEntries: [{ name: 'min.insync.replicas', value: '2' }] }];
-    await (await admin()).createTopics({ topics });
+    await createTopics(await admin(), topics);
     expect(await logs.open({ topic: `strict.${id}` }).check()).toMatchObject([
       { code: 'log_unavailable', severity: 'error', fix: expect.stringContaining('min.insync.replicas=1') },
     ]);
@@ -250,11 +266,10 @@ describe('the log in Kafka', () => {
       configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
     });
     const [tight, compact] = [`tight.${id}`, `compact.${id}`];
-    await (
-      await admin()
-    ).createTopics({
-      topics: [of(tight, { 'max.message.bytes': '2000' }), of(compact, { 'cleanup.policy': 'compact' })],
-    });
+    await createTopics(await admin(), [
+      of(tight, { 'max.message.bytes': '2000' }),
+      of(compact, { 'cleanup.policy': 'compact' }),
+    ]);
     expect(await logs.open({ topic: tight }).check()).toMatchObject([
       { code: 'message_too_large', severity: 'warning', message: expect.stringContaining('2000 bytes'), fix: expect.stringContaining(`--topic ${tight} --add-config max.message.bytes=`) }, // prettier-ignore
     ]);
@@ -308,7 +323,7 @@ describe('the log in Kafka', () => {
     await sink.append(commit(1, 3), never);
     await log.expire(id, 0, 2);
     await log.expire(id, 0, 2);
-    expect(await ids()).toEqual(numbers(1, 3));
+    await becomes(ids, numbers(1, 3));
     const topics = async () => (await kcat(['-b', kafka.brokers.join(','), '-L'])).toString();
     expect(await topics()).toContain(`planasonix.positions.${id}`);
     await eventually(

@@ -1,6 +1,6 @@
 import { systemClock } from '@planasonix/core';
 import { ProducerRoutes, TransactionalProducer } from '@planasonix/kafka';
-import { commit, kcat, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, commit, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { Journal } from './journal.js';
 import { committedIds, Logs } from './logs-under-test.js';
@@ -92,7 +92,7 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     async (_, more) => {
       const { log, sink } = await begun();
       await admin.deleteTopics({ topics: [journal()] });
-      await admin.createTopics({ topics: [{ topic: journal(), numPartitions: 1 }] });
+      await createTopics(admin, [{ topic: journal(), numPartitions: 1 }]);
       // Whether the broker takes it depends on its version.
       if (more) await sink.append({ ...commit(4, 5), partition: 'other' }, never).catch(() => undefined);
       await expect(logs.sink(log, id, 2).open()).rejects.toMatchObject(lost);

@@ -1,5 +1,5 @@
 import { type ChangeBatch } from '@planasonix/core';
-import { commit, eventually, startKafka } from '@planasonix/testing';
+import { becomes, commit, createTopics, eventually, startKafka } from '@planasonix/testing';
 import { Kafka as Client, logLevel } from 'kafkajs';
 import { committedIds, Logs } from './logs-under-test.js';
 
@@ -46,14 +46,11 @@ describe('the log in a cluster of three', () => {
       await admin.connect();
       const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
       // Not every broker knows of it at once.
-      await admin.createTopics({
-        topics: [{ topic: 'loose', replicationFactor: 3, configEntries }],
-        waitForLeaders: false,
-      });
+      await createTopics(admin, [{ topic: 'loose', replicationFactor: 3, configEntries }]);
       const loose = logs.open({ topic: 'loose' });
       const findings = await eventually('every broker knows the topic', async () => {
         const found = await loose.check();
-        return found.some(({ code }) => code === 'log_not_durable') && found;
+        return found.some(({ code }) => code === 'log_not_durable') ? found : null;
       });
       expect(findings).toMatchObject([
         { code: 'log_not_durable', severity: 'warning', fix: expect.stringContaining('min.insync.replicas=2') },
@@ -68,9 +65,12 @@ describe('the log in a cluster of three', () => {
         await node.kill();
         await progress();
         // One of three that is down is told of, and keeps nobody from beginning.
-        const found = (await log.check()).map(({ code, severity }) => `${severity} ${code}`);
-        // The one where the cluster has not noticed yet, the other once it has.
-        expect([['warning source_unreachable'], ['warning config_invalid']]).toContainEqual(found);
+        await eventually('it is told of', async () => {
+          const found = (await log.check()).map(({ code, severity }) => `${severity} ${code}`);
+          // The one where the cluster has not noticed yet, the other once it has.
+          expect([['warning source_unreachable'], ['warning config_invalid']]).toContainEqual(found);
+          return true;
+        });
         await node.start();
         await progress();
       }
@@ -83,9 +83,12 @@ describe('the log in a cluster of three', () => {
       await progress();
       over = true;
       await writing;
-      const seen = await committedIds(kafka.brokers, `log.${id}`);
-      const sorted = seen.map((one) => Number(one.slice(2))).sort((a, b) => a - b);
-      expect(sorted).toEqual(Array.from({ length: next - 1 }, (_, i) => i + 1));
+      const sorted = async () =>
+        (await committedIds(kafka.brokers, `log.${id}`)).map((one) => Number(one.slice(2))).sort((a, b) => a - b);
+      await becomes(
+        sorted,
+        Array.from({ length: next - 1 }, (_, i) => i + 1),
+      );
     } finally {
       await logs.close();
       await kafka.stop();

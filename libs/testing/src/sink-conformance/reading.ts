@@ -41,7 +41,7 @@ export function readingConformance({ log, id, openSink, sinkOf }: ReadingContext
     await eventually('the tail from now', async () => {
       await sink.append(commit(next, next), never);
       next++;
-      return seen.now.length >= 3;
+      return seen.now.length >= 3 && seen.after.length >= 3;
     });
     ended.abort();
     await tails;
