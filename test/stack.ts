@@ -146,8 +146,8 @@ async function stopGroup(child: ChildProcess): Promise<void> {
   clearTimeout(late);
 }
 
-/** Every process below `root`, from /proc. */
-function descendants(root: number): number[] {
+/** `root` and every process below it, from /proc. */
+export function descendants(root: number): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { cpSync, readFileSync, realpathSync, statSync, symlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import path from 'node:path';
 import { eventually, freePort, guardFolder, tempDir } from '@planasonix/testing';
+import { launched } from './launched.js';
 import { request } from './stack.js';
 
 jest.setTimeout(120_000);
@@ -18,18 +18,7 @@ function freshCheckout(): string {
 /** @param env all of the environment but PATH and HOME. */
 function start(root: string, env: Record<string, string>, args: readonly string[] = ['start']) {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [path.join(root, 'dist/standalone/main.cjs'), ...args], {
-    cwd: root,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH, HOME, ...env },
-  });
-  const out = { text: '' };
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (out.text += chunk.toString()));
-  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-  process.once('exit', () => child.exitCode ?? child.kill('SIGKILL'));
-  return { child, out, ended };
+  return launched([path.join(root, 'dist/standalone/main.cjs'), ...args], { PATH, HOME, ...env }, root);
 }
 
 const listens = (port: number): Promise<boolean> =>
@@ -43,7 +32,7 @@ describe('npm start with an empty environment', () => {
   it('brings its own servers, prints the key once, honours what is set, and SIGTERM ends all of it within 15 s', async () => {
     const root = freshCheckout();
     const port = await freePort();
-    const { child, out, ended } = start(root, {
+    const { child, out, ended, left } = start(root, {
       ...{ PORT: String(port), INGEST_PORT: String(await freePort()) },
       ...{ INGEST_URL: 'https://hooks.example.com/in/', RATE_LIMIT_PER_MINUTE: '77' },
     });
@@ -75,7 +64,21 @@ describe('npm start with an empty environment', () => {
     >;
     expect(Object.keys(servers).sort()).toEqual(['postgres', 'redis']);
     for (const each of [port, ...Object.values(servers)]) expect(await listens(each)).toBe(false);
-    expect(() => process.kill(-child.pid!, 0)).toThrow('ESRCH');
+    await left();
+
+    // Once is once: the key that it has is the key, and nobody is shown it again.
+    const again = start(root, { PORT: String(port), INGEST_PORT: String(await freePort()) });
+    await eventually(
+      'it is ready again',
+      async () => (await api('GET', '/api/streams').catch(() => null))?.status === 200,
+      {
+        timeoutMs: 60_000,
+      },
+    );
+    again.child.kill('SIGINT');
+    expect(await again.ended).toBe(0);
+    expect(again.out.text).not.toContain('plnx_live_');
+    await again.left();
   });
 });
 
@@ -83,7 +86,7 @@ describe('npx nx serve', () => {
   it('runs one app over servers of its own, and SIGTERM ends all of it', async () => {
     const root = freshCheckout();
     const port = await freePort();
-    const { child, out, ended } = start(root, { HEALTH_PORT: String(port) }, ['serve', 'postgres-cdc']);
+    const { child, out, ended, left } = start(root, { HEALTH_PORT: String(port) }, ['serve', 'postgres-cdc']);
     const ask = (where: string) => fetch(`http://127.0.0.1:${port}/health/${where}`).catch(() => null);
     await eventually('it is ready', async () => (await ask('ready'))?.ok === true, { timeoutMs: 60_000 });
     const data = realpathSync(path.join(root, '.planasonix/postgres'));
@@ -96,6 +99,7 @@ describe('npx nx serve', () => {
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
     for (const each of [port, ...ports]) expect(await listens(each)).toBe(false);
+    await left();
   });
 
   it('names the apps that there are for one that is none', async () => {
