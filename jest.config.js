@@ -28,9 +28,6 @@ const shared = {
   },
 };
 
-/** Real servers on a slow machine: a limit that says that a test hangs, not how fast it is. */
-const HANGS_AFTER_MS = 90_000;
-
 module.exports = {
   testSequencer: '<rootDir>/test/sequencer.cjs',
   projects: [
@@ -44,13 +41,13 @@ module.exports = {
       ...shared,
       displayName: 'integration',
       testMatch: ['<rootDir>/{apps,libs}/**/*.int.spec.ts'],
-      testTimeout: HANGS_AFTER_MS,
+      setupFilesAfterEnv: ['<rootDir>/test/patience.cjs'],
     },
     {
       ...shared,
       displayName: 'system',
       testMatch: ['<rootDir>/test/**/*.system.spec.ts'],
-      testTimeout: HANGS_AFTER_MS,
+      setupFilesAfterEnv: ['<rootDir>/test/patience.cjs'],
     },
   ],
 };
