@@ -16,8 +16,8 @@ describe('a secret stays secret (trap 35)', () => {
   });
   afterAll(() => world?.end());
 
-  async function api(method: string, route: string, body?: unknown) {
-    const answer = await world.stack.api(method, route, body);
+  async function api(method: string, route: string, body?: unknown, headers?: Record<string, string>) {
+    const answer = await world.stack.api(method, route, body, headers);
     answers.push(answer.text);
     return answer;
   }
@@ -31,7 +31,8 @@ describe('a secret stays secret (trap 35)', () => {
       password: CANARY,
       sslMode: 'disable',
     };
-    const good = await api('POST', '/api/connections', { name: 'good', type: 'postgres', config });
+    const named = { 'x-request-id': 'req-of-the-good-one' };
+    const good = await api('POST', '/api/connections', { name: 'good', type: 'postgres', config }, named);
     const bad = await api('POST', '/api/connections', {
       name: 'bad',
       type: 'postgres',
@@ -75,6 +76,7 @@ describe('a secret stays secret (trap 35)', () => {
     expect(answers.filter((text) => text.includes(CANARY))).toEqual([]);
     expect(world.stack.log()).not.toContain(CANARY);
     expect(world.stack.log()).not.toContain(world.stack.key);
+    expect(world.stack.log()).toContain('"request_id":"req-of-the-good-one"');
 
     for (const key of await world.redis.keys('*')) {
       const type = await world.redis.type(key);
