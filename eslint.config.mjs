@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
 
@@ -5,6 +6,27 @@ const lib = (name, ...on) => ({
   sourceTag: `scope:${name}`,
   onlyDependOnLibsWithTags: on.map((other) => `scope:${other}`),
 });
+
+const tagsOf = (folder, tag) => readdirSync(new URL(`./${folder}`, import.meta.url)).map((name) => `${tag}:${name}`);
+const ROOMS = [...tagsOf('apps', 'app'), ...tagsOf('libs', 'scope')];
+
+/** Drivers, and the rooms that they stay in. */
+const DRIVERS = {
+  pg: ['app:postgres-cdc', 'app:standalone', 'scope:store', 'scope:testing'],
+  'pg-logical-replication': ['app:postgres-cdc'],
+  mysql2: ['app:mysql-cdc'],
+  kafkajs: ['scope:kafka', 'scope:service'],
+  protobufjs: ['app:kafka-ingest'],
+  fzstd: ['scope:kafka', 'app:mysql-cdc'],
+  jose: ['app:webhook-ingest'],
+  bullmq: ['scope:lifecycle'],
+};
+const driversStay = ROOMS.map((room) => ({
+  sourceTag: room,
+  bannedExternalImports: Object.entries(DRIVERS)
+    .filter(([, rooms]) => !rooms.includes(room))
+    .flatMap(([driver]) => [driver, `${driver}/*`]),
+}));
 
 /** Who may import whom. A room that is not named here may import nothing. */
 const depConstraints = [
@@ -20,6 +42,7 @@ const depConstraints = [
   lib('lifecycle', 'core', 'store'),
   lib('worker', 'core', 'engine', 'store', 'sinks', 'metrics', 'service', 'outbound', 'lifecycle'),
   { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:lib'] },
+  ...driversStay,
 ];
 
 export default tseslint.config(

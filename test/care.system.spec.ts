@@ -78,7 +78,7 @@ describe('what a stream holds at its source', () => {
   });
 
   it.each(['stopped', 'paused', 'blocked'] as const)(
-    'over its budget a %s stream lets go: its slot is gone, it says so, and a new snapshot goes on (traps 8, 9)',
+    'over its budget a %s stream lets go: its slot is gone, it says so, and a new snapshot goes on (trap 9)',
     async (how) => {
       const pipeline =
         how === 'blocked'

@@ -32,8 +32,8 @@ describe('a secret stays secret (trap 35)', () => {
     await world?.end();
   });
 
-  async function api(method: string, route: string, body?: unknown) {
-    const answer = await world.stack.api(method, route, body);
+  async function api(method: string, route: string, body?: unknown, headers?: Record<string, string>) {
+    const answer = await world.stack.api(method, route, body, headers);
     answers.push(answer.text);
     return answer;
   }
@@ -47,7 +47,8 @@ describe('a secret stays secret (trap 35)', () => {
       password: CANARY,
       sslMode: 'disable',
     };
-    const good = await api('POST', '/api/connections', { name: 'good', type: 'postgres', config });
+    const named = { 'x-request-id': 'req-of-the-good-one' };
+    const good = await api('POST', '/api/connections', { name: 'good', type: 'postgres', config }, named);
     const bad = await api('POST', '/api/connections', {
       name: 'bad',
       type: 'postgres',
@@ -95,6 +96,7 @@ describe('a secret stays secret (trap 35)', () => {
     expect(heard.length).toBeGreaterThan(100);
     expect(heard.filter(tells)).toEqual([]);
     expect(world.stack.log()).not.toContain(world.stack.key);
+    expect(world.stack.log()).toContain('"request_id":"req-of-the-good-one"');
 
     for (const key of await world.redis.keys('*')) {
       const type = await world.redis.type(key);

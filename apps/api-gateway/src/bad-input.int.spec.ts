@@ -1,4 +1,5 @@
 import { startGateway, type UnderTest } from './gateway-under-test.js';
+import { HOSTILE, type Victims } from './hostile-input-under-test.js';
 import { startWorker } from './worker-under-test.js';
 
 jest.setTimeout(120_000);
@@ -58,18 +59,6 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       () => gateway.api('POST', '/api/streams', stream({ name: 'x'.repeat(1_100_000) })),
     ],
     ['a body of 2 MiB', 413, 'payload_too_large', () => gateway.api('POST', '/api/streams', 'x'.repeat(2_200_000))],
-    [
-      'a key named __proto__',
-      400,
-      'invalid_request',
-      () => gateway.api('POST', '/api/streams', '{"name":"x","config":{"__proto__":{"a":1}}}'),
-    ],
-    [
-      'a key named constructor',
-      400,
-      'invalid_request',
-      () => gateway.api('POST', '/api/streams', '{"name":"x","config":{"constructor":1}}'),
-    ],
     ['NUL in a name', 400, 'invalid_request', () => gateway.api('POST', '/api/streams', stream({ name: 'a\0b' }))],
     [
       'NUL in a config',
@@ -77,7 +66,6 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       'invalid_request',
       () => gateway.api('POST', '/api/streams', stream({ config: { tables: ['a\0b'] } })),
     ],
-    ['a lone surrogate', 400, 'invalid_request', () => gateway.api('POST', '/api/streams', '{"name":"\\ud800"}')],
     [
       'a name of 10,000 characters',
       400,
@@ -85,18 +73,6 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       () => gateway.api('POST', '/api/streams', stream({ name: 'x'.repeat(10_000) })),
     ],
     ['an empty name', 400, 'invalid_request', () => gateway.api('POST', '/api/streams', stream({ name: '' }))],
-    [
-      'deep nesting',
-      400,
-      'invalid_request',
-      () => gateway.api('POST', '/api/streams', `{"name":"x","config":${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}}`),
-    ],
-    [
-      'a number beyond doubles',
-      400,
-      'invalid_request',
-      () => gateway.api('POST', '/api/streams', '{"name":"x","config":{"a":1e999}}'),
-    ],
     [
       'a name in both casings',
       400,
@@ -134,12 +110,6 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       () => gateway.api('POST', '/api/streams', stream({ config: 'x' })),
     ],
     [
-      'injection in a slot name (trap 16)',
-      400,
-      'invalid_request',
-      () => gateway.api('POST', '/api/streams', stream({ config: { tables: ['a.b'], slot_name: 'a; drop' } })),
-    ],
-    [
       'a mask where no secret is stored',
       400,
       'invalid_request',
@@ -160,7 +130,6 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
     ],
     ['another method', 405, 'method_not_allowed', () => gateway.api('PUT', '/api/streams')],
     ['another method at a page', 405, 'method_not_allowed', () => gateway.api('POST', '/api/docs')],
-    ['a repeated parameter', 400, 'invalid_request', () => gateway.api('GET', '/api/streams?limit=1&limit=2')],
     ['an unknown parameter', 400, 'invalid_request', () => gateway.api('GET', '/api/streams?limt=1')],
     ['a parameter where none is known', 400, 'invalid_request', () => gateway.api('GET', '/api/streams/summary?x=1')],
     ...['0', '-1', 'abc', '1e9', '101', '1.5', '+1', ' 1', '', '0x10', '5%20OR%201=1', '9999999999'].map(
@@ -261,6 +230,40 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
     expect(answer.headers.get('etag')).toBeNull();
     expect(answer.text).not.toMatch(/at .*\.[jt]s:\d+/);
     expect(answer.headers.get('x-ratelimit-limit')).toMatch(/^\d+$/);
+  });
+
+  describe('one hostile thing in a request that is right otherwise', () => {
+    let victims: Victims;
+    const whole = async () => [
+      (await gateway.api('GET', `/api/streams/${victims.streamId}`)).json,
+      (await gateway.api('GET', `/api/connections/${connectionId}`)).json,
+      (await gateway.api('GET', `/api/pipelines/${pipelineId}`)).json,
+      (await gateway.api('GET', '/api/streams')).json.data.length,
+    ];
+    let before: unknown;
+    beforeAll(async () => {
+      const made = await gateway.api('POST', '/api/streams', stream({ name: 'victim' }));
+      expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+      victims = { pipelineId, connectionId, streamId: made.json.data.id };
+      before = await whole();
+    });
+    afterAll(async () => {
+      const gone = await gateway.api('DELETE', `/api/streams/${victims.streamId}?force=true`);
+      expect(gone.status).toBe(200);
+    });
+
+    it.each(HOSTILE)('%s → %s, %s %s', async (_what, code, field, issue, ask) => {
+      const { status, json, text } = await ask((...request) => gateway.api(...request), victims);
+      expect([status, json?.error?.code, text.slice(0, 300)]).toEqual([400, code, expect.any(String)]);
+      expect(json.error.details).toContainEqual({ field, issue });
+      expect(json.error.message).toContain(issue);
+      expect(text.length).toBeLessThan(2000);
+    });
+
+    it('what it was aimed at is as it was', async () => {
+      expect(await whole()).toEqual(before);
+      expect(Object.getOwnPropertyNames(Object.prototype)).not.toContain('a');
+    });
   });
 
   it('nothing of it left a trace', async () => {

@@ -6,7 +6,8 @@ const SCHEMA = {
   additionalProperties: false,
   required: ['tables'],
   properties: {
-    tables: { type: 'array', minItems: 1, items: { type: 'string' } },
+    tables: { type: 'array', minItems: 1, items: { type: 'string', pattern: String.raw`^\w+\.(?:\w+|\*)$` } },
+    publication: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_$]{0,62}$' },
     exclude_tables: { type: 'array', items: { type: 'string' } },
     slot_name: { type: 'string', pattern: '^[a-z_][a-z0-9_]{0,62}$', description: 'Lower-case letters, digits and _.' },
     signing: {

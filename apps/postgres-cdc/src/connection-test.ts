@@ -7,7 +7,7 @@ import {
   passes,
 } from '@planasonix/core';
 import type { Client } from 'pg';
-import { checkVersion, replicationCheck, serverFacts, walLevelCheck } from './preflight-server.js';
+import { checkVersion, poolerCheck, replicationCheck, serverFacts, walLevelCheck } from './preflight-server.js';
 import { openSession, toStreamError } from './session.js';
 
 const CONNECT_MS = 5000;
@@ -70,9 +70,7 @@ export async function testConnection(
       server.mayReplicate
         ? info('replication', `${server.user} may replicate.`)
         : { ...replicationCheck(server.user), severity: 'warning' },
-      ...(server.pooled
-        ? [{ ...info('pooler', 'A connection pooler answers in place of the server.'), severity: 'warning' as const }]
-        : []),
+      ...(server.pooled ? [poolerCheck()] : []),
     ];
     const ok = passes(checks);
     return {

@@ -1,6 +1,7 @@
 /** A server with tables of every kind that a preflight has something to say of, and sessions as the product opens them. */
 import type { ConnectionSettings, Outbound } from '@planasonix/core';
 import { startPostgres, type Postgres, type PostgresVersion } from '@planasonix/testing';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Client } from 'pg';
 import { openSession } from './session.js';
 
@@ -51,4 +52,38 @@ export class ControlUnderTest {
     await Promise.allSettled(this.#sessions.map((session) => session.end()));
     await this.server.stop();
   }
+}
+
+/** BackendKeyData: `K`, its length, the process, its key. */
+const KEY_DATA = Buffer.from([0x4b, 0, 0, 0, 12]);
+
+/** Answers for a server as poolers do: with a process of its own making. */
+export async function startPooler(targetPort: number): Promise<{ readonly port: number; stop(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const pooler = createServer((client) => {
+    const upstream = connect(targetPort, '127.0.0.1');
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => (client.destroy(), upstream.destroy()));
+    }
+    let greeted = false;
+    client.pipe(upstream);
+    upstream.on('data', (bytes: Buffer) => {
+      const at = greeted ? -1 : bytes.indexOf(KEY_DATA);
+      if (at >= 0) {
+        greeted = true;
+        bytes.writeUInt32BE(bytes.readUInt32BE(at + KEY_DATA.length) ^ 1, at + KEY_DATA.length);
+      }
+      client.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => pooler.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (pooler.address() as AddressInfo).port,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => pooler.close(resolve));
+    },
+  };
 }

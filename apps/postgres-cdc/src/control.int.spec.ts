@@ -1,15 +1,14 @@
 import { eventually, startProxy, type Postgres, type PostgresVersion } from '@planasonix/testing';
-import pg, { type Client } from 'pg';
+import type { Client } from 'pg';
 import { parseConfig } from './config.js';
 import { testConnection } from './connection-test.js';
-import { ControlUnderTest, outbound } from './control-under-test.js';
+import { ControlUnderTest, outbound, startPooler } from './control-under-test.js';
 import { preflight } from './preflight.js';
 import { ensurePublication, publicationTables } from './publication.js';
 import { releaseAtSource } from './release.js';
-import { clientConfig } from './session.js';
 import { missingTables, resolveTables } from './tables.js';
 
-describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
+describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i', (version: PostgresVersion) => {
   let under: ControlUnderTest;
   let server: Postgres;
   let client: Client;
@@ -27,8 +26,12 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
     givenUp: false,
     ...by,
   });
-  const findings = async (...args: Parameters<typeof input>) =>
-    (await preflight(input(...args))).filter((check) => check.severity !== 'info');
+  /** What is more than a piece of news. Each says what mends it. */
+  const findings = async (...args: Parameters<typeof input>) => {
+    const found = (await preflight(input(...args))).filter((check) => check.severity !== 'info');
+    expect(found.filter((check) => !check.fix)).toEqual([]);
+    return found;
+  };
 
   beforeAll(async () => {
     under = await ControlUnderTest.start(version);
@@ -36,62 +39,6 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
     client = await open('planasonix_s control');
   }, 60_000);
   afterAll(() => under?.stop());
-
-  describe('sessions', () => {
-    it('give the text that the server sent, under settings that no role can change (trap 15)', async () => {
-      const admin = await server.connect();
-      await admin.query(
-        `ALTER ROLE postgres SET datestyle = 'German'; ALTER ROLE postgres SET timezone = 'Asia/Tokyo'; ALTER ROLE postgres SET bytea_output = 'escape';
-         ALTER ROLE postgres SET statement_timeout = '7s'; ALTER ROLE postgres SET search_path = 'shop'; ALTER ROLE postgres SET idle_session_timeout = '9s'`,
-      );
-      const session = await open('pinned');
-      const { rows } = await session.query(
-        `SELECT '2024-01-02 03:04:05.678901+00'::timestamptz AS t, '\\x00ff'::bytea AS b, 0.1::float8 + 0.2 AS f, true AS y, '[1.10]'::json AS j, current_setting('search_path') AS path,
-         current_setting('statement_timeout') AS timeout, current_setting('idle_session_timeout') AS idle`,
-      );
-      expect(rows).toEqual([
-        {
-          ...{ t: '2024-01-02 03:04:05.678901+00', b: '\\x00ff', f: '0.30000000000000004', y: 't', j: '[1.10]' },
-          ...{ path: '', timeout: '0', idle: '0' },
-        },
-      ]);
-      await admin.query('ALTER ROLE postgres RESET ALL');
-    });
-
-    it('speak the replication protocol, also by the data for the replication library', async () => {
-      const replication = await open('r', {}, true);
-      expect((await replication.query('IDENTIFY_SYSTEM')).rows[0].dbname).toBe('postgres');
-      const other = new pg.Client(await clientConfig(connection(), outbound, { name: 'planasonix_x' }));
-      await other.connect();
-      expect((await other.query('SHOW datestyle')).rows[0].DateStyle).toMatch(/^ISO/);
-      await other.end();
-    });
-
-    it('say what is wrong, and never the password', async () => {
-      const failure = (more: object) => open('x', more).then(String, (error: unknown) => error);
-      for (const [more, code] of [
-        [{ password: 'canary-7' }, 'auth_failed'],
-        [{ password: undefined }, 'auth_failed'],
-        [{ database: 'nowhere' }, 'config_invalid'],
-        [{ sslMode: 'require' }, 'tls_failed'],
-        [{ ssl_mode: 'verify-full' }, 'tls_failed'],
-        [{ sslMode: 'bogus' }, 'config_invalid'],
-        [{ port: 1 }, 'source_unreachable'],
-      ] as const) {
-        const error = await failure(more);
-        expect(error).toMatchObject({ code });
-        expect(JSON.stringify([error, String(error)])).not.toContain('canary-7');
-      }
-    });
-
-    it('outlive a server that goes away: the next query says so', async () => {
-      const proxy = await startProxy({ targetPort: server.port });
-      const session = await open('x', { port: proxy.port });
-      proxy.cut();
-      await expect(session.query('SELECT 1')).rejects.toThrow();
-      await proxy.stop();
-    }, 30_000);
-  });
 
   describe('tables', () => {
     const names = async (more: object) =>
@@ -232,8 +179,71 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
       expect(checks.map((check) => check.code)).toEqual(['config_invalid', 'publication_incomplete']);
       await client.query(checks[1]!.fix!);
       await client.query(`SELECT pg_drop_replication_slot('planasonix_s')`);
-      expect(await findings({})).toMatchObject([{ code: 'publication_filters', severity: 'warning' }]);
+      const [withheld] = await findings({});
+      expect(withheld).toMatchObject({ code: 'publication_filters', severity: 'warning' });
+      await client.query(withheld!.fix!);
+      expect(await findings({})).toEqual([]);
+      if (version >= 15) {
+        await client.query('ALTER PUBLICATION planasonix_p SET TABLE shop.orders (region, id) WHERE (id > 5)');
+        const [filters] = await findings({});
+        expect(filters).toMatchObject({
+          code: 'publication_filters',
+          message: expect.stringContaining('"shop"."orders"'),
+        });
+        await client.query(filters!.fix!);
+        expect(await findings({})).toEqual([]);
+      }
       await client.query('DROP PUBLICATION planasonix_p');
+    });
+
+    it('names the tables whose rows are read as a whole, and a budget that can not be kept to', async () => {
+      await client.query('CREATE PUBLICATION planasonix_p FOR TABLE shop.full');
+      const walBudget = { bytes: 2 ** 40, on_exceeded: 'release' } as const;
+      const found = async (more: object, ownsSlot: boolean) =>
+        (await preflight(input({ tables: ['shop.full'], ...more }, { walBudget, ownsSlot }))).filter(
+          ({ code }) => code !== 'server_version',
+        );
+      const whole = {
+        code: 'whole_table_snapshot',
+        severity: 'info',
+        message: expect.stringContaining('"shop"."full"'),
+        fix: expect.stringContaining('primary key'),
+      };
+      const budget = {
+        code: 'wal_budget_not_enforced',
+        severity: 'info',
+        message: expect.stringContaining('planasonix_s'),
+        fix: expect.stringContaining('slot_name'),
+      };
+      expect(await found({ slot_name: 'planasonix_s' }, false)).toEqual([budget, whole]);
+      expect(await found({ slot_name: 'planasonix_s', snapshot: 'never' }, true)).toEqual([]);
+      await client.query('DROP PUBLICATION planasonix_p');
+    });
+
+    it('names a slot that was not made for failover, with what makes it one', async () => {
+      await client.query("SELECT pg_create_logical_replication_slot('planasonix_s', 'pgoutput')");
+      const found = await findings({ failover: true });
+      if (version < 17)
+        expect(found).toMatchObject([{ code: 'config_invalid', message: expect.stringContaining('17 or later') }]);
+      else {
+        expect(found).toMatchObject([{ code: 'failover_unguarded' }, { code: 'failover_slot', severity: 'warning' }]);
+        const replication = await open('r', {}, true);
+        await replication.query(found[1]!.fix!.split(' -- ')[0]!);
+        expect(await findings({ failover: true })).toMatchObject([{ code: 'failover_unguarded' }]);
+      }
+      await client.query("SELECT pg_drop_replication_slot('planasonix_s')");
+    });
+
+    it('knows a connection pooler by the process that answers, and so does the test of a connection', async () => {
+      const pooler = await startPooler(server.port);
+      const through = await open('planasonix_s control', { port: pooler.port });
+      const wanted = { code: 'pooler', severity: 'warning', fix: 'Give the host and port of the server itself.' };
+      expect(await findings({}, { client: through })).toMatchObject([wanted]);
+      const report = await testConnection(connection({ port: pooler.port }), outbound, AbortSignal.timeout(8000));
+      expect(report.checks).toContainEqual(expect.objectContaining(wanted));
+      expect(report.checks.filter(({ severity, fix }) => severity !== 'info' && !fix)).toEqual([]);
+      await through.end();
+      await pooler.stop();
     });
 
     it('asks for the slot of another database to be named otherwise', async () => {
@@ -322,24 +332,18 @@ describe.each([14, 15, 17, 18] as const)('the control plane of Postgres %i', (ve
     await proxy.stop();
   });
 
-  it('a connection test tells what it found, or why it could not', async () => {
-    const report = await testConnection(connection(), outbound, AbortSignal.timeout(8000));
-    expect(report).toMatchObject({ ok: true, serverVersion: expect.stringMatching(new RegExp(`^${version}\\.`)) });
-    expect(report.checks.find((check) => check.code === 'tls')).toMatchObject({ severity: 'warning' });
-    const refused = await testConnection(connection({ password: 'canary-8' }), outbound, AbortSignal.timeout(8000));
-    expect(refused).toMatchObject({ ok: false, latencyMs: null, checks: [{ code: 'auth_failed' }] });
-    expect(JSON.stringify(refused)).not.toContain('canary-8');
-  });
-
-  it('a server without logical WAL, and slots that are all taken, are named with the setting', async () => {
-    await server.restart('fast', { wal_level: 'replica', max_replication_slots: '1', max_slot_wal_keep_size: '64MB' });
+  it('a server without logical WAL, and slots and senders that are all taken, are named with the setting', async () => {
+    const few = { max_replication_slots: '1', max_wal_senders: '1' };
+    await server.restart('fast', { wal_level: 'replica', ...few, max_slot_wal_keep_size: '64MB' });
     client = await open('planasonix_s control');
     await client.query("SELECT pg_create_physical_replication_slot('taken')");
+    await open('their reader', {}, true);
     const checks = await findings({});
-    expect(checks.map((check) => [check.code, check.severity])).toEqual([
-      ['wal_level', 'error'],
-      ['too_many_connections', 'error'],
-      ['slot_may_be_lost', 'warning'],
+    expect(checks.map(({ code, severity, fix }) => [code, severity, /\w+ = [\w'-]+/.exec(fix!)?.[0]])).toEqual([
+      ['wal_level', 'error', "wal_level = 'logical'"],
+      ['too_many_connections', 'error', 'max_replication_slots = 11'],
+      ['too_many_connections', 'error', 'max_wal_senders = 11'],
+      ['slot_may_be_lost', 'warning', 'max_slot_wal_keep_size = -1'],
     ]);
     expect(await findings({ snapshot: 'only' })).toEqual([]);
   }, 30_000);

@@ -207,18 +207,3 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     expect(await codes()).toContainEqual(['config_invalid', 'error']);
   });
 });
-
-it('before 17 failover is refused with a finding', async () => {
-  const server = await startPostgres({ version: 16 });
-  const client = await server.connect();
-  await client.query('CREATE TABLE t (id int PRIMARY KEY)');
-  const one = new TrialStream('str_old', { tables: ['public.t'], failover: true }, server);
-  const checks = await one.check();
-  expect(checks[0]).toMatchObject({
-    code: 'config_invalid',
-    severity: 'error',
-    fix: expect.stringMatching(/failover/),
-  });
-  expect(checks[0]!.message).toMatch(/17 or later/);
-  await server.stop();
-});

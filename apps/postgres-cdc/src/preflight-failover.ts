@@ -1,4 +1,5 @@
 import type { Check } from '@planasonix/core';
+import { quoteIdent } from './identifier.js';
 import type { PreflightInput } from './preflight.js';
 import type { ServerFacts } from './preflight-server.js';
 
@@ -51,7 +52,7 @@ export async function checkFailover(
       code: 'failover_slot',
       severity: 'warning',
       message: `The slot ${slotName} was not made for failover; it was there before and is left as it is.`,
-      fix: `ALTER_REPLICATION_SLOT ${slotName} (FAILOVER true) -- over a replication connection, while nobody reads it`,
+      fix: `ALTER_REPLICATION_SLOT ${quoteIdent(slotName)} (FAILOVER true); -- over a replication connection, while nobody reads it`,
     });
   return checks;
 }

@@ -75,12 +75,15 @@ async function filtered(client: PreflightInput['client'], name: string, server: 
     [name],
   );
   if (rows.length === 0) return [];
+  const names = rows.map(sqlName).join(', ');
+  const publication = quoteIdent(name);
   return [
     {
       code: 'publication_filters',
       severity: 'warning',
-      message: `The publication ${name} filters rows or columns of ${rows.map(sqlName).join(', ')}.`,
-      fix: null,
+      message: `The publication ${name} filters rows or columns of ${names}.`,
+      // In one transaction, so that no change falls between.
+      fix: `BEGIN; ALTER PUBLICATION ${publication} DROP TABLE ${names}; ALTER PUBLICATION ${publication} ADD TABLE ${names}; COMMIT;`,
     },
   ];
 }

@@ -57,17 +57,33 @@ export async function serverFacts(client: Client): Promise<ServerFacts> {
 
 export const SUPPORTED = { from: 14, to: 18 } as const;
 
+const warning = (code: string, message: string, fix: string): Check => ({ code, severity: 'warning', message, fix });
+
 /** Whether this version can be read from. */
 export function checkVersion(version: number, text: string): Check {
   const major = Math.floor(version / 10_000);
-  const check = (severity: Check['severity'], message: string): Check => ({
-    code: major < SUPPORTED.from ? 'config_invalid' : 'server_version',
-    ...{ severity, message, fix: severity === 'error' ? 'Upgrade the server.' : null },
-  });
-  if (major < SUPPORTED.from) return check('error', `Postgres ${text} is older than ${SUPPORTED.from}.`);
-  if (major > SUPPORTED.to) return check('warning', `Postgres ${text} is newer than what this was tested with.`);
-  return check('info', `Postgres ${text}.`);
+  if (major < SUPPORTED.from)
+    return {
+      code: 'config_invalid',
+      severity: 'error',
+      message: `Postgres ${text} is older than ${SUPPORTED.from}.`,
+      fix: 'Upgrade the server.',
+    };
+  if (major > SUPPORTED.to)
+    return warning(
+      'server_version',
+      `Postgres ${text} is newer than what this was tested with.`,
+      `Use Postgres ${SUPPORTED.from} to ${SUPPORTED.to}, or upgrade Planasonix Streams.`,
+    );
+  return { code: 'server_version', severity: 'info', message: `Postgres ${text}.`, fix: null };
 }
+
+export const poolerCheck = (): Check =>
+  warning(
+    'pooler',
+    'A connection pooler answers in place of the server; most carry no replication.',
+    'Give the host and port of the server itself.',
+  );
 
 export const walLevelCheck = (level: string): Check => ({
   code: 'wal_level',
@@ -90,8 +106,6 @@ const full = (what: string, setting: string, { used, max }: { used: number; max:
   fix: `ALTER SYSTEM SET ${setting} = ${used + 10}; -- then restart the server`,
 });
 
-const warning = (code: string, message: string, fix: string): Check => ({ code, severity: 'warning', message, fix });
-
 /** The server's settings and the user's rights, apart from those on tables. */
 export async function checkServer({ client, config, slotName }: PreflightInput, server: ServerFacts): Promise<Check[]> {
   const { rows } = await client.query<{ active: string }>(
@@ -111,14 +125,7 @@ export async function checkServer({ client, config, slotName }: PreflightInput, 
       message: 'The connection leads to a standby; before Postgres 16 only a primary can be read from.',
       fix: 'Give the host of the primary.',
     });
-  if (server.pooled)
-    checks.push(
-      warning(
-        'pooler',
-        'A connection pooler answers in place of the server; most carry no replication.',
-        'Give the host and port of the server itself.',
-      ),
-    );
+  if (server.pooled) checks.push(poolerCheck());
   if (slot === undefined && server.slots.used >= server.slots.max)
     checks.push(full('replication slots', 'max_replication_slots', server.slots));
   if (slot?.active !== 't' && server.senders.used >= server.senders.max)

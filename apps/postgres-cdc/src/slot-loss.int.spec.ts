@@ -23,13 +23,13 @@ describe('what takes a slot away, or holds it back', () => {
   };
 
   beforeAll(async () => {
-    server = await startPostgres({ version: 18, config: { max_prepared_transactions: '5' } });
+    server = await startPostgres({ version: 18, config: { max_prepared_transactions: '5', wal_sender_timeout: '6s' } });
     admin = await server.connect();
     await admin.query('CREATE TABLE quiet (id int PRIMARY KEY, v text)');
   });
   afterAll(() => server?.stop());
 
-  it('idle_replication_slot_timeout: a stream that runs is never idle, a stopped one is told when, and then it is lost (traps 8, 9)', async () => {
+  it('idle_replication_slot_timeout: a stream that runs is never idle, a stopped one is told when, and then it is lost (trap 9)', async () => {
     const [runs, rests] = [stream('str_runs'), stream('str_rests')];
     await reads(runs);
     await reads(rests);
@@ -71,6 +71,34 @@ describe('what takes a slot away, or holds it back', () => {
     await eventually('it reads again', () => Promise.resolve(rests.connected));
     expect(rests.failure).toBeNull();
     await rests.stop();
+  });
+
+  it('a reader whose time is up lets go of the slot, also where nobody pulls and nobody closes it (trap 8)', async () => {
+    const one = stream('str_hangs');
+    await reads(one);
+    await one.stop();
+    let free = (): void => undefined;
+    const held = new Promise<void>((resolve) => (free = resolve));
+    let pulls = 0;
+    one.start({ beforeEach: () => (++pulls > 1 ? held : undefined) });
+    const active = async () =>
+      (
+        await admin.query<{ active: boolean }>(
+          "SELECT active FROM pg_replication_slots WHERE slot_name = 'planasonix_hangs'",
+        )
+      ).rows[0]?.active;
+    await eventually('it is read, and then nobody pulls', async () => pulls > 1 && (await active()));
+    const { rows } = await admin.query<{ at: string }>('SELECT reply_time::text AS at FROM pg_stat_replication');
+    await eventually('its status goes on while its time is not up', async () => {
+      const now = await admin.query<{ at: string }>('SELECT reply_time::text AS at FROM pg_stat_replication');
+      return now.rows[0]!.at !== rows[0]!.at;
+    });
+    one.abandon();
+    await eventually('the slot is free', async () => (await active()) === false);
+    free();
+    await one.stop();
+    expect(one.failure).toBeNull();
+    await admin.query("SELECT pg_drop_replication_slot('planasonix_hangs')");
   });
 
   it('a prepared transaction holds the slot back, and is named with what ends it', async () => {

@@ -241,7 +241,7 @@ export class PostgresSource implements Source {
       work.feed.beside();
     }
     if (position.phase === 'stream')
-      this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database);
+      this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database, signal);
     if (!beginning.resumes && exported === null) yield* this.begun(work, position);
     yield* new Flow({ ...flow, reader: this.reader }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
@@ -286,6 +286,7 @@ export class PostgresSource implements Source {
     serverVersion: number,
     walSenderTimeoutMs: number,
     database: string,
+    signal: AbortSignal,
   ): Promise<WalReader> {
     const from = parseLsn(position.lsn);
     const confirmed = (await slotState(control, this.slot))?.confirmed_flush_lsn;
@@ -303,7 +304,7 @@ export class PostgresSource implements Source {
       from,
     );
     this.reader = reader;
-    await reader.open(from);
+    await reader.open(from, signal);
     if (this.config.logical_messages) {
       this.heartbeat = new Heartbeat(() => this.sessions.open('heartbeat'), this.config.heartbeatMs, this.context.log);
       this.heartbeat.start();

@@ -1,5 +1,6 @@
-import { startPostgres, type Postgres } from '@planasonix/testing';
+import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import { Client, type ClientConfig } from 'pg';
+import { quoteIdent } from './identifier.js';
 import { identify, slotState } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
@@ -49,5 +50,32 @@ describe('the replication connection of one read', () => {
     expect(await slotState(control, 'mine')).toEqual(before);
     await open(identity);
     expect(failed).toHaveLength(1);
+  });
+
+  it('names of any kind are what they are: no part of one is folded, or taken for an option (trap 16)', async () => {
+    const name = `Mixed, it's "x"', messages 'true`;
+    const table = '"Odd Name"."T.x"';
+    await control.query(`CREATE SCHEMA "Odd Name"; CREATE TABLE ${table} (id int PRIMARY KEY)`);
+    await control.query(`CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${table}`);
+    await control.query("SELECT pg_create_logical_replication_slot('odd', 'pgoutput')");
+    await control.query("SELECT pg_logical_emit_message(true, 'planasonix', 'not asked for')");
+    await control.query(`INSERT INTO ${table} VALUES (7)`);
+    const received: Buffer[] = [];
+    const failed: Error[] = [];
+    const connection = new WalConnection(
+      { connectionString: server.url() },
+      {
+        data: (message) => received.push(Buffer.from(message)),
+        keepalive: () => undefined,
+        failed: (error) => failed.push(error),
+      },
+    );
+    await connection.open({ slot: 'odd', publication: name, from: 0n, messages: false, server: null });
+    const kinds = () => received.map((message) => String.fromCharCode(message[0]!)).join('');
+    await eventually('the row has come', () => /BRIC$/.test(kinds()) || failed.length > 0);
+    expect(failed).toEqual([]);
+    expect(kinds()).not.toContain('M');
+    expect(received.some((message) => message.includes('Odd Name\0T.x\0'))).toBe(true);
+    await connection.close();
   });
 });

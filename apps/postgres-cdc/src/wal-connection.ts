@@ -80,7 +80,7 @@ export interface WalPlace {
 export class WalConnection {
   readonly service: LogicalReplicationService;
   private wire: WireConnection | null = null;
-  private closed = false;
+  private closing: Promise<void> | null = null;
   private paused = false;
   /** Ends an opening that is under way: the driver says nothing of one that was ended while it dialled. */
   private abandon: (error: Error) => void = () => undefined;
@@ -132,9 +132,16 @@ export class WalConnection {
     this.wire?.stream.resume();
   }
 
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
+  /** Resolves when the server need not take the slot for read any more; also a second time. */
+  close(): Promise<void> {
+    return (this.closing ??= this.end());
+  }
+
+  private get closed(): boolean {
+    return this.closing !== null;
+  }
+
+  private async end(): Promise<void> {
     this.resume();
     // A server that does not answer any more must not keep us: the socket goes with the farewell, or without.
     const wire = this.wire;

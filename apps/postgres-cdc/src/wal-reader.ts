@@ -75,7 +75,13 @@ export class WalReader {
     this.acker = new Acker(this.connection.service, deps.confirmed, () => deps.clock.monotonic());
   }
 
-  async open(from: bigint): Promise<void> {
+  /**
+   * Reads until it is closed, or `signal` is aborted: with the lease that it stands for the slot is let go of, also
+   * where whoever should pull hangs. The status that is sent meanwhile tells what is durable, and no more (trap 8).
+   */
+  async open(from: bigint, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    signal.addEventListener('abort', () => void this.close(), { once: true });
     const { slot, publication, server, serverVersion, walSenderTimeoutMs } = this.deps;
     const late = setTimeout(() => {
       this.fail(
@@ -90,6 +96,7 @@ export class WalReader {
     } finally {
       clearTimeout(late);
     }
+    signal.throwIfAborted();
     const interval = statusInterval(walSenderTimeoutMs);
     this.timer = setInterval(() => this.tick(interval), Math.min(TICK_MS, interval / 2));
   }

@@ -45,6 +45,26 @@ describe('what every request meets', () => {
     expect([elsewhere.status, elsewhere.json.error.code]).toEqual([409, 'idempotency_conflict']);
   });
 
+  it('an answer is kept for 24 hours, and no longer', async () => {
+    const key = { 'idempotency-key': 'a-day' };
+    const body = { name: 'a day', scopes: ['streams:read'] };
+    const ask = async () => (await gateway.api('POST', '/api/api-keys', body, key)).json.id as string;
+    const client = await gateway.postgres.connect();
+    const age = (by: string) =>
+      client.query(
+        "UPDATE idempotency SET created_at = clock_timestamp() - $1::interval WHERE key = 'a-day' RETURNING 1",
+        [by],
+      );
+    const first = await ask();
+    expect((await age('23:59')).rowCount).toBe(1);
+    expect(await ask()).toBe(first);
+    expect((await age('24:00:01')).rowCount).toBe(1);
+    const second = await ask();
+    expect(second).not.toBe(first);
+    expect(await ask()).toBe(second);
+    await client.end();
+  });
+
   it('twenty at once with one Idempotency-Key make one thing', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () =>

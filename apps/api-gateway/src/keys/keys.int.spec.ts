@@ -63,6 +63,27 @@ describe('keys, scopes and workspaces', () => {
     await client.end();
   });
 
+  it('the last use of a key is told, to the minute', async () => {
+    const { id, key } = await make(['streams:read']);
+    const client = await gateway.postgres.connect();
+    const told = async () => {
+      const { json } = await gateway.api('GET', '/api/api-keys?limit=100');
+      return json.data.find((one: { id: string }) => one.id === id).lastUsedAt as string | null;
+    };
+    expect(await told()).toBeNull();
+    const began = Date.now();
+    await gateway.api('GET', '/api/streams', undefined, as(key));
+    const first = await told();
+    expect(Math.abs(Date.parse(first!) - began)).toBeLessThan(60_000);
+    await gateway.api('GET', '/api/streams', undefined, as(key));
+    expect(await told()).toBe(first);
+    await client.query("UPDATE api_keys SET last_used_at = last_used_at - interval '2 minutes' WHERE id = $1", [id]);
+    const before = await told();
+    await gateway.api('GET', '/api/streams', undefined, as(key));
+    expect(Date.parse((await told())!)).toBeGreaterThan(Date.parse(before!));
+    await client.end();
+  });
+
   const MATRIX: [string, string, string, unknown?][] = [
     ['streams:read', 'GET', '/api/streams'],
     ['streams:read', 'GET', '/api/streams/summary'],

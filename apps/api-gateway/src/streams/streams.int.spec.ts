@@ -1,5 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
+import { allRoutes } from '../contract/route.js';
 import { startGateway, type UnderTest } from '../gateway-under-test.js';
 import { startWorker, type FakeWorker } from '../worker-under-test.js';
 
@@ -164,6 +165,61 @@ describe('streams', () => {
     );
     const stopped = await api('POST', `/api/streams/${id}/stop`);
     expect([stopped.status, stopped.json.data.attributes.status]).toEqual([200, 'stopped']);
+  });
+
+  it.each([
+    ['created', 200],
+    ['starting', 409],
+    ['running', 409],
+    ['paused', 200],
+    ['stopped', 200],
+    ['error', 200],
+  ] as const)('the config of a stream that is %s: %i; its name can always be changed', async (state, status) => {
+    const id = await made(`change while ${state}`);
+    const client = await gateway.postgres.connect();
+    const desired = { created: 'idle', error: 'running', starting: 'running' } as Record<string, string>;
+    await client.query('UPDATE streams SET status = $2, desired_status = $3 WHERE id = $1', [
+      ...[id, state, desired[state] ?? state],
+    ]);
+    await client.end();
+    const changed = await api('PATCH', `/api/streams/${id}`, { config: { slot_name: 'another' } });
+    expect([changed.status, changed.json.error?.code]).toEqual([status, status === 409 ? 'stream_active' : undefined]);
+    const named = await api('PATCH', `/api/streams/${id}`, { name: `changed while ${state}` });
+    expect([named.status, named.json.data.attributes.config.slot_name]).toEqual([
+      200,
+      status === 200 ? 'another' : undefined,
+    ]);
+  });
+
+  it('a stream that was deleted is not found, and a second delete says so', async () => {
+    const id = await made('deleted twice');
+    const statuses = [];
+    for (let i = 0; i < 2; i++) statuses.push((await api('DELETE', `/api/streams/${id}?force=true`)).status);
+    expect(statuses).toEqual([200, 404]);
+    expect((await api('DELETE', `/api/streams/${id}`)).json.error.code).toBe('not_found');
+    expect((await api('GET', `/api/streams/${id}`)).status).toBe(404);
+  });
+
+  it('what another workspace has is 404 on every route with an id, as what nobody has (trap 36)', async () => {
+    const { key } = (await api('POST', '/api/workspaces', { name: 'strangers' })).json;
+    const stranger = { authorization: `Bearer ${key}` };
+    const streamId = await made('not theirs');
+    const keyId = (await api('POST', '/api/api-keys', { name: 'k', scopes: ['streams:read'] })).json.id;
+    const order = await api('POST', `/api/streams/${streamId}/snapshot`, { tables: ['public.t'] });
+    const mine: Record<string, string> = { streams: streamId, connections: connectionId, pipelines: pipelineId };
+    mine['api-keys'] = keyId;
+    const routes = allRoutes().filter(({ path }) => path.includes('{id}'));
+    expect(new Set(routes.map(({ path }) => path.split('/')[1]))).toEqual(new Set(Object.keys(mine)));
+    for (const { method, path, bodyExample, body, bodyOptional } of routes) {
+      const own = path
+        .replace('{id}', mine[path.split('/')[1]!]!)
+        .replace(/\{\w+\}/, order.json?.data?.id ?? 'snap_none');
+      const given = body === undefined || bodyOptional ? undefined : bodyExample;
+      const answer = await api(method, `/api${own}`, given, stranger);
+      expect([method, path, answer.status, answer.json?.error?.code]).toEqual([method, path, 404, 'not_found']);
+    }
+    expect((await api('GET', `/api/streams/${streamId}`)).json.data.attributes.name).toBe('not theirs');
+    expect((await api('GET', `/api/pipelines/${pipelineId}`)).status).toBe(200);
   });
 
   it('a start after a lost position has to say what to do about it', async () => {

@@ -88,12 +88,19 @@ async function truth(client: Client, table: string, key: string): Promise<Map<st
   return new Map(rows.map(({ key: text, row }) => [text, row]));
 }
 
-export async function expectEqual(one: TrialStream, client: Client, table: string, key: string): Promise<void> {
+/** @param key as `json_build_object` takes it. @param subject of its events, where that is not the name as SQL has it */
+export async function expectEqual(
+  one: TrialStream,
+  client: Client,
+  table: string,
+  key: string,
+  subject = table,
+): Promise<void> {
   const expected = await truth(client, table, key);
   const got = new Map(
     [...one.fold()]
-      .filter(([at]) => at.startsWith(`${table} `))
-      .map(([at, row]) => [JSON.stringify(JSON.parse(at.slice(table.length + 1))), row]),
+      .filter(([at]) => at.startsWith(`${subject} `))
+      .map(([at, row]) => [JSON.stringify(JSON.parse(at.slice(subject.length + 1))), row]),
   );
   const canonical = new Map([...expected].map(([at, row]) => [JSON.stringify(JSON.parse(at)), row]));
   for (const [at, row] of canonical)

@@ -89,6 +89,11 @@ export class TrialStream {
     this.reading = this.read(source, new Map(this.positions), beforeEach).finally(() => source.close());
   }
 
+  /** Its time is up, and nobody closes its source: whoever should hangs. */
+  abandon(): void {
+    this.abort.abort();
+  }
+
   async stop(): Promise<void> {
     this.abort.abort();
     await this.source?.close();

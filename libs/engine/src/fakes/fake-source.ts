@@ -26,6 +26,8 @@ export class FakeServer {
   checkHangs = false;
   /** Thrown by the next read. */
   failure: Error | null = null;
+  /** Once connected a read never gives anything again, whatever its signal says. */
+  readHangs = false;
   /** Answers a read: before it, nothing is connected. */
   answers = true;
   /** Ends by itself after what there is (`snapshot: "only"`). */
@@ -90,6 +92,7 @@ export class FakeServer {
           while (!server.answers && !server.failure && !signal.aborted) await changedOr(server.changed, signal);
           if (server.failure) throw take(server);
           yield CONNECTED;
+          if (server.readHangs) await new Promise(() => undefined);
           const at = Number(from.get('') ?? 0);
           let next = Math.max(
             0,
