@@ -93,6 +93,13 @@ describe('a compressed transaction of MySQL', () => {
     expect(sizes.indexOf(event!.length)).toBe(blocks - 1);
   });
 
+  it('hands over its first events before the rest is inflated (Invariant 6)', () => {
+    const broken = { type: RLE, size: 128 * 1024 + 1, bytes: Buffer.from([1]) };
+    const events = payloadEvents(body(zstd(...raw(all[0]!, 100), broken), plain.length));
+    expect(events.next().value).toEqual(all[0]);
+    expect(() => [...events]).toThrow('damaged');
+  });
+
   it('ends the stream where it asks for more than 128 MiB to be inflated (trap 17)', () => {
     expect(code(body(frame(17, raw(plain, 600)), plain.length))).toBe(`${all.length} events`);
     expect(() => whole(body(frame(18, raw(plain, 600)), plain.length))).toThrow('128 MiB');
