@@ -5,7 +5,7 @@ import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type My
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
-import { betweenPrepared } from './prepared.js';
+import { betweenPrepared, nonePrepared } from './prepared.js';
 import { positionAt } from './successor.js';
 import { kindsByTable, missingTables, resolveTables, tableMatcher, type Asks, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
@@ -78,7 +78,11 @@ export async function openStream(
       };
     }
   }
-  if (only || (given !== 'skip' && config.snapshot === 'initial')) return { ...common, how: 'rows', position: null };
+  if (only || (given !== 'skip' && config.snapshot === 'initial')) {
+    // Before anything is locked or told; it is looked at again beside the place.
+    await nonePrepared(session);
+    return { ...common, how: 'rows', position: null };
+  }
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const gtids = await gtidsAt(at, place);
