@@ -39,6 +39,7 @@ export interface OpeningDeps {
   readonly context: SourceContext;
   readonly session: Session;
   readonly sessions: Sessions;
+  readonly signal: AbortSignal;
 }
 
 const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
@@ -48,7 +49,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
 
 /** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
 export async function openStream(
-  { config, context, session, sessions }: OpeningDeps,
+  { config, context, session, sessions, signal }: OpeningDeps,
   from: Positions,
 ): Promise<Beginning> {
   const server = await serverOf(session);
@@ -59,7 +60,7 @@ export async function openStream(
   const attempt = (before?.attempt ?? 0) + 1;
   const common = { server, asks, tables, noted: tables, asked: [config], attempt, restarts: before !== null };
   const only = config.snapshot === 'only';
-  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock };
+  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
   if (before !== null && given === null) {
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
     const asked = askedBefore(from);

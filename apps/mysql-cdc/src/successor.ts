@@ -3,7 +3,7 @@ import { gtidOf, GtidSet } from './gtid-set.js';
 import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { walkLog, type WalkDeps } from './log-walk.js';
-import { encodePosition, type MySqlPosition } from './position.js';
+import type { MySqlPosition } from './position.js';
 import { logFiles, variable, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
@@ -40,29 +40,8 @@ export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Prom
   };
 }
 
-const MOST_REMEMBERED = 10_000;
-/** Of streams that rest: what was found for the position of the last look, at which server. */
-const found = new Map<string, { readonly before: string; readonly at: MySqlPosition }>();
-
-/** The same for a look that is taken again and again: the log is not gone through each time. */
-export async function positionForLook(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
-  const { session, server, streamId } = deps;
-  const text = encodePosition(before);
-  const known = found.get(streamId);
-  if (known?.before === text && known.at.server === server.identity) {
-    await holdsPlace(session, server, known.at);
-    return known.at;
-  }
-  const at = await positionAt(deps, before);
-  found.delete(streamId);
-  if (at !== before) found.set(streamId, { before: text, at });
-  // Invariant 6.
-  if (found.size > MOST_REMEMBERED) found.delete(found.keys().next().value!);
-  return at;
-}
-
 /** Whether it is the server that was read before, as far as can be told without reading. */
-const sameServer = (server: Server, before: MySqlPosition): boolean =>
+export const sameServer = (server: Server, before: MySqlPosition): boolean =>
   server.identity === before.server || provesItself(server, before);
 
 /** Names of MariaDB's servers change; no replica has the number of its primary, so this is the same log or a foreign one. */
