@@ -1,6 +1,6 @@
 import { StreamError, type Positions, type SourceContext } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { gtidsAt } from './gtids-at.js';
+import { gtidsAt, type Before } from './gtids-at.js';
 import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type MySqlPosition } from './position.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -86,8 +86,8 @@ export async function openStream(
   }
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
-  const gtids = await gtidsAt(at, place);
-  return { ...begun, how: 'changes', position: placed(begun, { ...place, gtids }, 'stream') };
+  const known = await gtidsAt(at, place);
+  return { ...begun, how: 'changes', position: placed(begun, { ...place, ...known }, 'stream') };
 }
 
 /** The end of the log, and the tables as they are there: what was asked before and after is the same. */
@@ -126,10 +126,10 @@ const withThis = (before: readonly Asked[], config: MySqlConfig): readonly Asked
 /** A position at which nothing was read yet. */
 export const placed = (
   { server, attempt, tables }: Pick<Beginning, 'server' | 'attempt' | 'tables'>,
-  { file, pos, gtids }: LogPlace & Pick<MySqlPosition, 'gtids'>,
+  { file, pos, gtids, gtid, at }: LogPlace & Before,
   phase: MySqlPosition['phase'],
 ): MySqlPosition => ({
-  ...{ phase, server: server.identity, file, pos, gtid: null, at: null, gtids, attempt },
+  ...{ phase, server: server.identity, file, pos, gtid, at, gtids, attempt },
   ...{ proof: null, head: null },
   kinds: kindsByTable(tables),
 });

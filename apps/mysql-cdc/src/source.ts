@@ -14,7 +14,7 @@ import {
 } from '@planasonix/core';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
-import { gtidsAt } from './gtids-at.js';
+import { gtidsAt, UNKNOWN, type Before } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
@@ -154,8 +154,8 @@ export class MySqlSource implements Source {
     const session = await this.sessions.open('rows');
     try {
       const at = await beginConsistent(session, server, this.context.clock);
-      const gtids = this.config.snapshot === 'only' ? null : await this.gtidsAt(server, at, signal);
-      const place = { ...at, gtids };
+      const before = this.config.snapshot === 'only' ? UNKNOWN : await this.gtidsAt(server, at, signal);
+      const place = { ...at, ...before };
       // As they are now: rows of a table that another statement changes after this are refused by the server.
       const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
       const beginning = { ...asked, tables, noted: tables };
@@ -175,7 +175,7 @@ export class MySqlSource implements Source {
     }
   }
 
-  private gtidsAt(server: Server, place: LogPlace, signal: AbortSignal): Promise<string | null> {
+  private gtidsAt(server: Server, place: LogPlace, signal: AbortSignal): Promise<Before> {
     const { sessions, context } = this;
     const { streamId, clock } = context;
     return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock, signal }, place));
