@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@planasonix/core';
-import { startProxy, type Mysqld, type Proxy } from '@planasonix/testing';
+import { eventually, startProxy, type Mysqld, type Proxy } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { walkLog } from './log-walk.js';
 import { logFiles, type LogPlace } from './server.js';
@@ -38,14 +38,21 @@ describe.each(LEGS)('going through the log of $name', ({ type, start }) => {
     await server.stop();
   });
 
-  /** Goes on to its end, at a server that has fallen silent amid it. */
+  /** Waits for more, at a server that has fallen silent amid its log. */
   const stalled = async (clock: Clock, signal?: AbortSignal) => {
     const walk = walkLog({ sessions, streamId: 'str_1', clock, ...(signal && { signal }) }, from);
     await walk.next();
     network.stall();
+    let [steps, seen, quiet] = [0, 0, 0];
     const outcome = (async () => {
-      for await (const _ of walk) continue;
+      for await (const _ of walk) steps += 1;
     })();
+    outcome.catch(() => undefined);
+    await eventually('what was on its way has come', () => {
+      quiet = steps === seen ? quiet + 1 : 0;
+      seen = steps;
+      return quiet > 3;
+    });
     return { outcome };
   };
   /** No time passes: nothing ends for its silence. */
