@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StreamError } from '@planasonix/core';
-import { eventually, tempDir, type Mysqld } from '@planasonix/testing';
+import { eventually, startProxy, tempDir, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { openSession } from './session.js';
 import { mysqlCdc } from './source-type.js';
@@ -10,6 +10,7 @@ import { toStreamError } from './stream-error.js';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
+import { Turns } from './turns.js';
 
 jest.setTimeout(90_000);
 
@@ -147,6 +148,29 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'source_unreachable' });
   });
 
+  it('holds on to no connection once its session was ended, however busy the server is (Invariant 6)', async () => {
+    const network = await startProxy({ targetPort: server.port });
+    const connection = { id: 'conn_1', type, config: { ...connectionOf(server), port: network.port } };
+    const session = await openSession(connection, toHere, { name: 'test', queryTimeoutMs: 60_000 });
+    const waits = session.query('SELECT SLEEP(60)');
+    await eventually('it is asked', async () => {
+      const [rows] = await db.query('SHOW PROCESSLIST');
+      return (rows as { Info: string | null }[]).some(({ Info }) => Info === 'SELECT SLEEP(60)');
+    });
+    session.end();
+    await expect(waits).rejects.toMatchObject({ code: 'source_unreachable' });
+    await eventually('the connection is gone', () => network.connections === 0);
+    await network.stop();
+  });
+
+  it('waits for no answer for longer than a question may take', async () => {
+    const connection = { id: 'conn_1', type, config: connectionOf(server) };
+    const session = await openSession(connection, toHere, { name: 'test', queryTimeoutMs: 3_000 });
+    await expect(session.query('SELECT SLEEP(60)')).rejects.toMatchObject({ code: 'source_unreachable' });
+    await expect(session.query('SELECT 1')).rejects.toMatchObject({ code: 'source_unreachable' });
+    session.end();
+  });
+
   it('lets nobody wait at a session that the server ended', async () => {
     const connection = { id: 'conn_1', type, config: connectionOf(server) };
     const session = await openSession(connection, toHere, { name: 'test' });
@@ -205,6 +229,25 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     await open.stop();
     await db.query(on.replaceAll('= ON', '= OFF'));
   });
+
+  if (type === 'mysql')
+    it('leaves others their turn while it looks through a compressed transaction (trap 17)', async () => {
+      const open = stream({ snapshot: 'never' }, connectionOf(server));
+      open.start();
+      await open.begun();
+      await open.stop();
+      await db.query(`SET SESSION binlog_transaction_compression = ON, cte_max_recursion_depth = 100000;
+        CREATE TABLE c.unread (id INT);
+        INSERT INTO c.unread WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT i FROM n;
+        SET SESSION binlog_transaction_compression = OFF`);
+      const due = jest.spyOn(Turns.prototype, 'due', 'get').mockReturnValue(true);
+      const given = jest.spyOn(Turns.prototype, 'give');
+      expect((await open.lag()).oldestPendingMs).toBeNull();
+      // Each of its events holds 8 KiB of rows.
+      expect(given.mock.calls.length).toBeGreaterThan(20);
+      due.mockRestore();
+      given.mockRestore();
+    });
 
   if (type === 'mysql')
     it('hands over a compressed transaction in pieces that are bounded (trap 17)', async () => {

@@ -105,6 +105,20 @@ export class GtidSet {
     return set;
   }
 
+  /**
+   * MariaDB, of a set that is not empty: the last one of its longest domain, and where a replica would be that has all but
+   * this one, as it says that itself.
+   */
+  beforeLast(): { readonly last: string; readonly before: string } {
+    const all = [...this.newest().spans].map(([source, spans]) => ({ source, number: spans.at(-1)![1] }));
+    const last = all.reduce((one, other) => (other.number > one.number ? other : one));
+    const before = all
+      .map((one) => (one === last ? { ...one, number: one.number - 1n } : one))
+      .filter(({ number }) => number > 0n);
+    const text = ({ source, number }: Gtid): string => `${source}-${number}`;
+    return { last: text(last), before: before.map(text).join(',') };
+  }
+
   toString(): string {
     const entry = ([source, spans]: [string, Span[]]): string =>
       this.flavor === 'mariadb'

@@ -1,9 +1,9 @@
 import { systemClock } from '@planasonix/core';
-import type { Mysqld } from '@planasonix/testing';
+import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { GtidSet } from './gtid-set.js';
-import { gtidsAt } from './gtids-at.js';
-import { logEnd, serverOf, type LogPlace } from './server.js';
+import { gtidsAt, type Before } from './gtids-at.js';
+import { logEnd, logFiles, serverOf, type LogPlace } from './server.js';
 import type { Sessions } from './sessions.js';
 import { dial, LEGS, sessionsOf } from './trial/legs.js';
 
@@ -26,10 +26,11 @@ describe.each(LEGS)('what was committed before a place of the log of $name', ({ 
     await server.stop();
   });
 
-  const at = (place: LogPlace): Promise<string | null> =>
+  const before = (place: LogPlace): Promise<Before> =>
     sessions.ask(async (session) =>
       gtidsAt({ sessions, session, server: await serverOf(session), streamId: 'str_1', clock: systemClock }, place),
     );
+  const at = async (place: LogPlace): Promise<string | null> => (await before(place)).gtids;
   const end = (): Promise<LogPlace> => sessions.ask(async (session) => logEnd(session, await serverOf(session)));
   const executed = async (): Promise<string> => {
     const name = type === 'mysql' ? 'gtid_executed' : 'gtid_binlog_state';
@@ -45,6 +46,30 @@ describe.each(LEGS)('what was committed before a place of the log of $name', ({ 
     expect(await executed()).not.toBe(then);
     expect(await at(place)).toBe(then);
   });
+
+  if (type === 'mariadb')
+    it('holds the last transaction and when its last statement began, as long as the log has it', async () => {
+      await db.query("USE g; START TRANSACTION; SET timestamp = 1700000000; INSERT INTO t VALUES (10); SET timestamp = 1700000009; INSERT INTO t VALUES (11); SET timestamp = 1700000020; COMMIT; SET timestamp = DEFAULT"); // prettier-ignore
+      const [place, gtids] = [await end(), await executed()];
+      const known = { gtids, gtid: gtids, at: 1_700_000_009 };
+      expect(await before(place)).toEqual(known);
+      await db.query('SET SESSION gtid_domain_id = 5; INSERT INTO t VALUES (12); SET SESSION gtid_domain_id = 0');
+      await db.query('FLUSH BINARY LOGS; INSERT INTO t VALUES (13)');
+      expect(await before(place)).toEqual(known);
+      const [last] = await sessions.ask(logFiles).then((files) => files.slice(-1));
+      await eventually('the log is purged', async () => {
+        await db.query(`PURGE BINARY LOGS TO '${last!.file}'`);
+        return (await sessions.ask(logFiles)).length === 1;
+      });
+      const now = await end();
+      await db.query('FLUSH BINARY LOGS');
+      await eventually('all of it', async () => {
+        await db.query(`PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY`);
+        return (await sessions.ask(logFiles)).length === 1;
+      });
+      expect(now.file).not.toBe((await end()).file);
+      expect(await before(await end())).toMatchObject({ gtid: null, at: null });
+    });
 
   if (type === 'mysql')
     it('is not known where transactions have no GTIDs', async () => {

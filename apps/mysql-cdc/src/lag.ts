@@ -28,7 +28,8 @@ export class ReadingLag {
     private readonly kept: LogRetention,
   ) {}
 
-  async of(session: Session, server: Server): Promise<Lag> {
+  /** @param durable file of the place from which the stream would go on if it were interrupted now */
+  async of(session: Session, server: Server, durable: string, signal: AbortSignal): Promise<Lag> {
     const { decoder, feed, clock } = this;
     const asked = clock.now();
     const end = await logEnd(session, server);
@@ -38,9 +39,9 @@ export class ReadingLag {
     else this.behindSince ??= asked;
     const waits = pending?.timeMs ?? feed.oldestMs ?? (decoder.inside ? decoder.timeMs : null) ?? this.behindSince;
     if (waits === null) this.provedAtMs = asked;
-    const files = decoder.read.file === end.file ? [{ file: end.file, bytes: end.pos }] : await logFiles(session);
+    const files = durable === end.file ? [{ file: end.file, bytes: end.pos }] : await logFiles(session);
     const backlogBytes = Math.max(0, bytesBehind(files, decoder.read));
-    const retention = await this.kept.of(session, decoder.read.file, files);
+    const retention = await this.kept.of(session, durable, files, signal);
     const provedAtMs = waits === null ? asked : (this.provedAtMs ?? asked);
     return { oldestPendingMs: waits, provedAtMs, backlogBytes, ...retention };
   }
@@ -70,7 +71,7 @@ export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal:
   const provedAtMs = clock.now();
   const backlogBytes = Math.max(0, bytesBehind(files, position));
   const end = await logEnd(control, server);
-  const retention = await deps.kept.of(control, position.file, files);
+  const retention = await deps.kept.of(control, position.file, files, signal);
   const oldestPendingMs = isBefore(position, end) ? await firstChange(deps, position, signal) : null;
   return { oldestPendingMs, provedAtMs, backlogBytes, ...retention };
 }

@@ -167,4 +167,15 @@ describe('the log, event by event', () => {
     expect(resume(7)).toBe('none');
     expect(resume(6)).toBe('source_identity_changed');
   });
+
+  it('learns from the transaction that it reads again when that was', () => {
+    const [one, log] = [decoder(), new Log()];
+    void one.feed(log.gtid(7));
+    void one.feed(log.event(XID));
+    const [again, same] = [decoder({ ...one.place, at: null, gtids: null }), new Log()];
+    void again.feed(same.gtid(7));
+    expect([again.place.at, again.moved]).toEqual([null, false]);
+    void again.feed(same.event(XID));
+    expect([again.place, again.moved]).toEqual([{ ...one.place, gtids: null }, true]);
+  });
 });

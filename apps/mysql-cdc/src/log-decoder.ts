@@ -6,9 +6,10 @@ import { payloadEvents } from './decode/payload.js';
 import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
 import { judgeStatement } from './decode/statement.js';
 import { unsupported } from './decode/unsupported.js';
-import { gtidList, gtidOf, GtidSet, previousGtids } from './gtid-set.js';
+import { gtidList, previousGtids } from './gtid-set.js';
 import { LogCursor } from './log-cursor.js';
 import type { MySqlPosition } from './position.js';
+import { ReadGtids } from './read-gtids.js';
 import type { Flavor, LogPlace } from './server.js';
 import { effectsOf, statementFormat } from './statement-effects.js';
 import type { TableBook } from './table-book.js';
@@ -49,8 +50,8 @@ export class LogDecoder {
   private serverId = 0;
   /** What is left of a compressed transaction. */
   private packed: Iterator<Buffer | null> | null = null;
-  /** What was committed up to `place`; `null`: not known. */
-  private committedGtids: GtidSet | null;
+  /** What was committed up to `place`. */
+  private readonly known: ReadGtids;
   /** What is still to be proved. */
   private proving: MySqlPosition['proof'];
   private readonly provenPos: number;
@@ -66,7 +67,7 @@ export class LogDecoder {
     this.proving = from.proof;
     this.provenPos = from.pos;
     const { flavor, attempt, origin } = deps;
-    this.committedGtids = from.gtids === null ? null : GtidSet.parse(flavor, from.gtids);
+    this.known = new ReadGtids(flavor, from.gtids);
     this.encoder = new RowEncoder({
       ...{ flavor, attempt, origin },
       idPrefix: () => `${flavor}-${crc32(this.head ?? '').toString(16)}`,
@@ -90,7 +91,7 @@ export class LogDecoder {
 
   /** Every transaction up to `place`, as a position has it. */
   get gtids(): string | null {
-    return this.committedGtids?.toString() ?? null;
+    return this.known.text;
   }
 
   /** A part of the transaction that is under way is the caller's now. */
@@ -172,10 +173,10 @@ export class LogDecoder {
       }
       // A file begins with all that was committed before it.
       case EVENT.PREVIOUS_GTIDS:
-        this.beginsWith(previousGtids(body));
+        this.known.fileBegins(previousGtids(body));
         return null;
       case EVENT.MARIADB_GTID_LIST:
-        this.beginsWith(gtidList(body));
+        this.known.fileBegins(gtidList(body));
         return null;
       case EVENT.QUERY:
       case EVENT.QUERY_COMPRESSED:
@@ -233,11 +234,6 @@ export class LogDecoder {
     if (!began) this.moveTo({ file, pos, gtid, at, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
     return null;
-  }
-
-  /** A log without any says nothing about what else was committed. */
-  private beginsWith(set: GtidSet | null): void {
-    this.committedGtids = set?.empty === true ? null : set;
   }
 
   private begin(event: Buffer, begin: number, gtid: string | null, timeMs: number): Transaction {
@@ -319,11 +315,11 @@ export class LogDecoder {
     if (this.proving !== null) {
       if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print) throw this.foreign();
       this.proving = null;
+      // A position may not know it yet.
+      if (this.place.at === null) this.moveTo({ ...this.place, at: statedAt ?? Math.floor(timeMs / 1000) });
       return;
     }
-    // One without a GTID is one that another server can't be asked for.
-    if (gtid === null) this.committedGtids = null;
-    else this.committedGtids?.add(gtidOf(this.deps.flavor, gtid));
+    this.known.add(gtid);
     const at = statedAt ?? Math.floor(timeMs / 1000);
     this.moveTo({ file, pos, gtid, at, proof: { begin, print }, head: this.head });
   }

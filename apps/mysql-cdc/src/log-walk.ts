@@ -1,18 +1,25 @@
-import { type Clock, Waker } from '@planasonix/core';
+import { type Clock, StreamError, Waker } from '@planasonix/core';
 import { EVENT, HOUSEKEEPING } from './decode/event-types.js';
 import { mariaGtid, mysqlGtid } from './decode/row-encoder.js';
 import { gtidList, previousGtids, type GtidSet } from './gtid-set.js';
+import { quoteLiteral } from './identifier.js';
 import { LogCursor } from './log-cursor.js';
 import { lookingId } from './server-id.js';
 import type { LogPlace } from './server.js';
-import type { Sessions } from './sessions.js';
+import { QUESTION_MS, type Sessions } from './sessions.js';
 import { LogFeed } from './wire/log-feed.js';
+import { FIRST_BYTE } from './wire/log-skip.js';
 
 export interface WalkDeps {
   readonly sessions: Sessions;
   readonly streamId: string;
   readonly clock: Clock;
+  /** Ends it. Absent: it goes to its end, or to that of the sessions. */
+  readonly signal?: AbortSignal;
 }
+
+/** The server says at once which one it is. */
+const UNNAMED: LogPlace = { file: '', pos: FIRST_BYTE };
 
 /** What the log says of its order, without a look at any row. */
 export type Step = {
@@ -33,16 +40,29 @@ export type Step = {
     | { readonly kind: 'other' }
   );
 
-/** Steps through the log from a place to where it ends now. @throws what the server says, `event_unsupported` */
-export async function* walkLog(deps: WalkDeps, from: LogPlace): AsyncGenerator<Step> {
-  const { sessions, streamId, clock } = deps;
-  const session = await sessions.open('place');
+/** Behind these transactions of MariaDB, as a replica would name its place; the server itself looks where that is. */
+export interface Behind {
+  readonly after: string;
+}
+
+/**
+ * Steps through the log from a place to where it ends now.
+ * @throws what the server says, `event_unsupported`; `source_unreachable` where it was ended before
+ */
+export async function* walkLog(deps: WalkDeps, from: LogPlace | Behind): AsyncGenerator<Step> {
+  const { sessions, streamId, clock, signal } = deps;
+  const session = await sessions.open('place', QUESTION_MS);
   const waker = new Waker();
   const feed = new LogFeed({ session, host: '', clock, waker });
+  const stir = (): void => waker.stir();
+  signal?.addEventListener('abort', stir);
   try {
-    await feed.open({ serverId: lookingId(streamId), ...from, follow: false });
-    const cursor = new LogCursor(from, feed.checksums);
+    if ('after' in from) await session.query(`SET @slave_connect_state = ${quoteLiteral(from.after)}`);
+    const place = 'after' in from ? UNNAMED : from;
+    await feed.open({ serverId: lookingId(streamId), ...place, follow: false });
+    const cursor = new LogCursor(place, feed.checksums);
     for (;;) {
+      if (signal?.aborted === true) throw new StreamError('source_unreachable', 'The look at the log was ended.');
       const event = feed.next();
       if (event === null) {
         if (feed.finished) return;
@@ -59,6 +79,7 @@ export async function* walkLog(deps: WalkDeps, from: LogPlace): AsyncGenerator<S
       }
     }
   } finally {
+    signal?.removeEventListener('abort', stir);
     feed.close();
     sessions.end(session);
   }

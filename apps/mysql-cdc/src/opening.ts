@@ -1,11 +1,11 @@
 import { StreamError, type Positions, type SourceContext } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { gtidsAt } from './gtids-at.js';
+import { gtidsAt, type Before } from './gtids-at.js';
 import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type MySqlPosition } from './position.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
-import { betweenPrepared } from './prepared.js';
+import { betweenPrepared, nonePrepared } from './prepared.js';
 import { positionAt } from './successor.js';
 import { kindsByTable, missingTables, resolveTables, tableMatcher, type Asks, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
@@ -39,6 +39,7 @@ export interface OpeningDeps {
   readonly context: SourceContext;
   readonly session: Session;
   readonly sessions: Sessions;
+  readonly signal: AbortSignal;
 }
 
 const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
@@ -48,7 +49,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
 
 /** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
 export async function openStream(
-  { config, context, session, sessions }: OpeningDeps,
+  { config, context, session, sessions, signal }: OpeningDeps,
   from: Positions,
 ): Promise<Beginning> {
   const server = await serverOf(session);
@@ -59,7 +60,7 @@ export async function openStream(
   const attempt = (before?.attempt ?? 0) + 1;
   const common = { server, asks, tables, noted: tables, asked: [config], attempt, restarts: before !== null };
   const only = config.snapshot === 'only';
-  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock };
+  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
   if (before !== null && given === null) {
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
     const asked = askedBefore(from);
@@ -78,11 +79,15 @@ export async function openStream(
       };
     }
   }
-  if (only || (given !== 'skip' && config.snapshot === 'initial')) return { ...common, how: 'rows', position: null };
+  if (only || (given !== 'skip' && config.snapshot === 'initial')) {
+    // Before anything is locked or told; it is looked at again beside the place.
+    await nonePrepared(session);
+    return { ...common, how: 'rows', position: null };
+  }
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
-  const gtids = await gtidsAt(at, place);
-  return { ...begun, how: 'changes', position: placed(begun, { ...place, gtids }, 'stream') };
+  const known = await gtidsAt(at, place);
+  return { ...begun, how: 'changes', position: placed(begun, { ...place, ...known }, 'stream') };
 }
 
 /** The end of the log, and the tables as they are there: what was asked before and after is the same. */
@@ -121,10 +126,10 @@ const withThis = (before: readonly Asked[], config: MySqlConfig): readonly Asked
 /** A position at which nothing was read yet. */
 export const placed = (
   { server, attempt, tables }: Pick<Beginning, 'server' | 'attempt' | 'tables'>,
-  { file, pos, gtids }: LogPlace & Pick<MySqlPosition, 'gtids'>,
+  { file, pos, gtids, gtid, at }: LogPlace & Before,
   phase: MySqlPosition['phase'],
 ): MySqlPosition => ({
-  ...{ phase, server: server.identity, file, pos, gtid: null, at: null, gtids, attempt },
+  ...{ phase, server: server.identity, file, pos, gtid, at, gtids, attempt },
   ...{ proof: null, head: null },
   kinds: kindsByTable(tables),
 });

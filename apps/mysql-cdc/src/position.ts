@@ -15,7 +15,7 @@ const position = z.object({
   file: z.string().regex(/^.+\.\d{6,}$/),
   /** End of the last transaction in `file`, in bytes; past 4 GiB where that was a large one. */
   pos: z.int().min(0),
-  /** Of that transaction; `null` where it has none. */
+  /** Of that transaction, or of the last one before reading began; `null` where it has none or that is not known. */
   gtid: z.string().nullable(),
   /**
    * When that transaction's last statement with rows began, or the statement that it is, seconds since the Unix epoch; `null`:

@@ -1,6 +1,8 @@
-import type { Mysqld } from '@planasonix/testing';
+import type { StreamError } from '@planasonix/core';
+import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { betweenPrepared, nonePrepared } from './prepared.js';
+import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
 jest.setTimeout(90_000);
@@ -26,9 +28,18 @@ describe.each(LEGS)('a transaction of two phases at $name', ({ type, start }) =>
       const stream = new TrialStream(`str_${snapshot}`, { tables: ['x.t'], snapshot }, connectionOf(server), type);
       stream.start();
       const outcome = await stream.outcome();
+      expect(outcome).toMatchObject({
+        ...{ code: 'xa_prepared', recourse: 'retry' },
+        message: expect.stringContaining("'one' (for ") as string,
+        hint: expect.stringContaining("XA COMMIT 'one'; or XA ROLLBACK 'one';") as string,
+      });
+      await eventually('it is told for how long', async () => {
+        stream.start();
+        return /'one' \(for [1-9]\d* s at least\)/.test((await stream.outcome())!.message);
+      });
+      // Nothing is told, so that the next try waits for longer.
+      expect([stream.connected, stream.events]).toEqual([false, []]);
       await db.query("XA COMMIT 'one'");
-      expect(outcome).toMatchObject({ code: 'snapshot_failed' });
-      expect(stream.events).toEqual([]);
       stream.start();
       await stream.begun();
       await db.query('INSERT INTO x.t VALUES (2)');
@@ -37,6 +48,57 @@ describe.each(LEGS)('a transaction of two phases at $name', ({ type, start }) =>
       expect(stream.data().map(({ after }) => after?.['id'])).toEqual(snapshot === 'initial' ? [1, 2] : [2]);
     },
   );
+
+  it('that is prepared once rows are about to be read is waited for (trap 13)', async () => {
+    await db.query('DELETE FROM x.t');
+    const stream = new TrialStream('str_race', { tables: ['x.t'] }, connectionOf(server), type);
+    let batches = 0;
+    stream.start(null, async () => {
+      if (batches++ === 0) await db.query("XA START 'two'; INSERT INTO x.t VALUES (1); XA END 'two'; XA PREPARE 'two'");
+    });
+    expect(await stream.outcome()).toMatchObject({ code: 'xa_prepared' });
+    expect(stream.events).toEqual([]);
+    await db.query("XA ROLLBACK 'two'");
+  });
+
+  it('that is committed while the place is looked for leaves none', async () => {
+    const sessions = sessionsOf(server, type);
+    const taking = (take: () => Promise<unknown>) => sessions.ask((session) => betweenPrepared(session, take));
+    const statements = "XA START 'three'; DELETE FROM x.t; XA END 'three'; XA PREPARE 'three'";
+    await expect(taking(() => Promise.resolve('place'))).resolves.toBe('place');
+    await expect(taking(() => db.query(`${statements}; XA COMMIT 'three'`))).rejects.toMatchObject({
+      code: 'xa_prepared',
+    });
+    await expect(taking(() => db.query(statements))).rejects.toMatchObject({ code: 'xa_prepared' });
+    await db.query("XA COMMIT 'three'");
+    sessions.close();
+  });
+
+  it('is named as statements name it, whatever bytes that are, and not all of many', async () => {
+    const names = ["X'01ff',X'02',7", "'a','b'", "'c'", "'d'"];
+    const others = await Promise.all(names.map(() => dial(server)));
+    for (const [i, name] of names.entries())
+      await others[i]!.query(
+        `XA START ${name}; INSERT INTO x.t VALUES (${100 + i}); XA END ${name}; XA PREPARE ${name}`,
+      );
+    const sessions = sessionsOf(server, type);
+    const said = await sessions.ask(nonePrepared).catch((error: StreamError) => error);
+    const { message } = said as StreamError;
+    const told = message.split(': ')[1]!.split(/ \(for \d+ s at least\)(?:, )?/);
+    expect(told.pop()).toBe(' and 1 more.');
+    expect(names).toEqual(
+      expect.arrayContaining(
+        told.map((name) => name.replace(/X'[\dA-F]+'/g, (hex) => `X'${hex.slice(2).toLowerCase()}`)),
+      ),
+    );
+    // What is said can be said to the server.
+    for (const [i, other] of others.entries()) {
+      await other.query(`XA ROLLBACK ${names[i]}`);
+      await other.end();
+    }
+    await sessions.ask(nonePrepared);
+    sessions.close();
+  });
 
   if (type === 'mysql')
     it('may be asked for by few, which the preflight says', async () => {

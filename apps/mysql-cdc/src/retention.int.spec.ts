@@ -37,7 +37,9 @@ describe.each(LEGS)('the time until a place is lost, of $name', ({ type, start }
   const inFuture = (file: string) => {
     const clock = { ...systemClock, now: () => systemClock.now() + AGO_S * 1000 };
     const kept = new LogRetention({ sessions, streamId: 'str_1', clock });
-    return sessions.ask(async (session) => kept.of(session, file, await logFiles(session)));
+    return sessions.ask(async (session) =>
+      kept.of(session, file, await logFiles(session), new AbortController().signal),
+    );
   };
 
   it('is all of it in the file that is written to, and is told with the lag, also while nobody reads', async () => {
@@ -60,6 +62,39 @@ describe.each(LEGS)('the time until a place is lost, of $name', ({ type, start }
     const passed = Math.ceil((Date.now() - before) / 1000);
     expect(retention!.secondsToLoss).toBeLessThanOrEqual(KEPT_S - AGO_S);
     expect(retention!.secondsToLoss).toBeGreaterThanOrEqual(KEPT_S - AGO_S - passed - 1);
+  });
+
+  it('goes by the place that is durable, however far the log was read (Invariant 1)', async () => {
+    let gate: Promise<void> | null = null;
+    let [release, held] = [(): void => undefined, 0];
+    const hold = (): void => {
+      const before = release;
+      gate = new Promise((resolve) => (release = resolve));
+      before();
+    };
+    stream.clock = { ...systemClock, now: () => systemClock.now() + AGO_S * 1000 };
+    stream.start(null, () => {
+      if (gate !== null) held += 1;
+      return gate ?? undefined;
+    });
+    try {
+      await db.query('INSERT INTO r.t VALUES (1)');
+      await stream.count(1);
+      hold();
+      await db.query('INSERT INTO r.t VALUES (2)');
+      await eventually('a batch is held', () => held === 1);
+      await db.query('FLUSH BINARY LOGS; INSERT INTO r.t VALUES (3)');
+      hold();
+      await eventually('the next one is held', () => held === 2);
+      const { retention } = await stream.lag();
+      expect(retention!.secondsToLoss).toBeLessThanOrEqual(KEPT_S - AGO_S);
+    } finally {
+      gate = null;
+      release();
+    }
+    await stream.count(3);
+    await stream.stop();
+    stream.clock = systemClock;
   });
 
   it('is over where the file may be thrown away any time, and has no end where the server keeps its log', async () => {

@@ -31,11 +31,16 @@ export class LogRetention {
   constructor(private readonly deps: WalkDeps) {}
 
   /**
-   * @param file in which the stream goes on
+   * @param file in which the stream would go on if it were interrupted now
    * @param files of the log, those from it on at least
    * @returns nothing where it can't be told now; whether the place is lost is said by those who look for it
    */
-  async of(session: Session, file: string, files: readonly LogFile[]): Promise<Pick<Lag, 'retention'>> {
+  async of(
+    session: Session,
+    file: string,
+    files: readonly LogFile[],
+    signal: AbortSignal,
+  ): Promise<Pick<Lag, 'retention'>> {
     const { clock } = this.deps;
     try {
       if (clock.monotonic() - this.askedAt >= ASK_MS) {
@@ -43,7 +48,7 @@ export class LogRetention {
         this.askedAt = clock.monotonic();
       }
       const { kept } = this;
-      const secondsToLoss = kept === null ? null : secondsLeft(kept, await this.closedAt(file, files), clock);
+      const secondsToLoss = kept === null ? null : secondsLeft(kept, await this.closedAt(file, files, signal), clock);
       return { retention: { heldBytes: 0, bytesToLoss: null, secondsToLoss, budgetBytes: null } };
     } catch {
       return {};
@@ -51,11 +56,11 @@ export class LogRetention {
   }
 
   /** A file is closed when the next one begins; `null`: it is the last one. */
-  private async closedAt(file: string, files: readonly LogFile[]): Promise<number | null> {
+  private async closedAt(file: string, files: readonly LogFile[], signal: AbortSignal): Promise<number | null> {
     const next = files.find((one) => fileNumber(one.file) > fileNumber(file));
     if (next === undefined) return null;
     if (this.closed?.file === file) return this.closed.atMs;
-    for await (const step of walkLog(this.deps, { file: next.file, pos: FIRST_BYTE }))
+    for await (const step of walkLog({ ...this.deps, signal }, { file: next.file, pos: FIRST_BYTE }))
       if (step.kind === 'head') {
         this.closed = { file, atMs: step.at * 1000 };
         return this.closed.atMs;

@@ -33,17 +33,20 @@ export interface SessionOptions {
 
 const broke = (cause: Error): StreamError => new StreamError('source_unreachable', 'The session broke.', { cause });
 const ended = (): StreamError => new StreamError('source_unreachable', 'The session was ended.');
+const late = (ms: number): StreamError =>
+  new StreamError('source_unreachable', `The server has not answered for ${ms / 1000} s.`);
 const silent = (): StreamError => new StreamError('source_unreachable', 'The server has sent no rows for a minute.');
 
 /** A session at the server. Every value comes back as the text, or the bytes, that the server sent. */
 export class Session {
   /** Of those who wait for an answer: the driver tells them nothing when a connection is ended from this side. */
-  private readonly waiting = new Set<(error: Error) => void>();
+  private readonly waiting = new Set<(reason: StreamError) => void>();
   /** Why nothing can be asked any more. */
   private over: StreamError | null = null;
 
   constructor(
     readonly connection: Connection,
+    private readonly socket: Socket,
     private readonly queryTimeoutMs: number | undefined,
   ) {
     connection.on('error', (error: Error) => this.give(broke(error)));
@@ -52,16 +55,19 @@ export class Session {
   /** @throws StreamError `source_unreachable` at a session that was ended or broke; what the server says otherwise */
   async query(sql: string): Promise<readonly Row[]> {
     this.alive();
-    const timeout = this.queryTimeoutMs;
     const typeCast = (field: TypeCastField): string | null => field.string('utf8');
     const asked = new Promise<readonly Row[]>((resolve, reject) => {
-      this.connection.query({ sql, typeCast, ...(timeout === undefined ? {} : { timeout }) }, (error, rows) => {
+      this.connection.query({ sql, typeCast }, (error, rows) => {
         if (error?.fatal === true) this.over ??= broke(error);
         if (error) reject(error);
         else resolve(Array.isArray(rows) ? (rows as unknown as Row[]) : []);
       });
     });
-    return this.during(asked);
+    const limit = this.queryTimeoutMs;
+    if (limit === undefined) return this.during(asked);
+    // The driver's own timer would outlive the session.
+    const timer = setTimeout(() => this.give(late(limit)), limit);
+    return this.during(asked).finally(() => clearTimeout(timer));
   }
 
   /** The first value of the first row; `null` where there is none. */
@@ -103,9 +109,16 @@ export class Session {
     });
   }
 
-  /** Never throws. */
+  /** Calls back once nothing can be asked any more. */
+  onOver(tell: (reason: StreamError) => void): void {
+    if (this.over === null) this.waiting.add(tell);
+    else tell(this.over);
+  }
+
+  /** Never throws. The driver only says that it would end, and waits for a server that may be busy for hours. */
   end(): void {
     this.connection.destroy();
+    this.socket.destroy();
     this.give(ended());
   }
 
@@ -120,12 +133,7 @@ export class Session {
   }
 }
 
-function options(
-  to: DatabaseEndpoint,
-  socket: () => Socket,
-  secure: boolean,
-  session: SessionOptions,
-): ConnectionOptions {
+function options(to: DatabaseEndpoint, socket: Socket, secure: boolean, session: SessionOptions): ConnectionOptions {
   return {
     // The address that was judged is dialled; the name is what a certificate is checked against.
     ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
@@ -141,19 +149,17 @@ function options(
   };
 }
 
-function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: SessionOptions): Promise<Connection> {
-  const socket = (): Socket => {
-    const made = connect({ host: address, port: to.port, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
-    made.setNoDelay(true);
-    return made;
-  };
+function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: SessionOptions): Promise<Session> {
   return new Promise((resolve, reject) => {
+    const socket = connect({ host: address, port: to.port, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
+    socket.setNoDelay(true);
     const connection = createConnection(options(to, socket, secure, session));
     // A connection that breaks while idle must not end the process; its next query says what happened.
     connection.on('error', () => undefined);
     connection.connect((error) => {
-      if (!error) return resolve(connection);
+      if (!error) return resolve(new Session(connection, socket, session.queryTimeoutMs));
       connection.destroy();
+      socket.destroy();
       reject(error);
     });
   });
@@ -174,11 +180,10 @@ export async function openSession(
   try {
     const to = endpointOf(connection);
     const address = await outbound.resolve(to.host, to.port, to.database ?? undefined);
-    const dialled = await dial(to, address, to.sslMode !== 'disable', session).catch((error: unknown) => {
+    const opened = await dial(to, address, to.sslMode !== 'disable', session).catch((error: unknown) => {
       if (to.sslMode === 'prefer' && lacksTls(error)) return dial(to, address, false, session);
       throw error;
     });
-    const opened = new Session(dialled, session.queryTimeoutMs);
     try {
       for (const statement of PINNED) await opened.query(statement);
       for (const statement of PINNED_WHERE_KNOWN) await opened.query(statement).catch(unlessUnknown);

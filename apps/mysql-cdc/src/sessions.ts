@@ -1,8 +1,8 @@
 import { StreamError, type SourceContext } from '@planasonix/core';
 import { openSession, type Session } from './session.js';
 
-/** How long a question to the catalog may take. */
-const QUESTION_MS = 30_000;
+/** How long a question may take that is no more than that. */
+export const QUESTION_MS = 30_000;
 
 /** The sessions of one stream, so that closing ends them all. */
 export class Sessions {

@@ -108,6 +108,13 @@ describe.each(LEGS)('a position of $name that is set by hand', ({ type, start })
     await expect(stream.settle({ gtids: unknown })).rejects.toMatchObject({ code: 'source_identity_changed' });
   });
 
+  it('is a place of the server that was read so far, and of no other (trap 20a)', async () => {
+    const { file, pos } = places[0]!;
+    const other = { ...(JSON.parse(stream.positions.get('')!) as object), server: `${type}:another` };
+    stream.positions.set('', JSON.stringify(other));
+    await expect(stream.settle({ file, pos })).rejects.toMatchObject({ code: 'source_identity_changed' });
+  });
+
   it('is refused where what comes behind it was thrown away', async () => {
     await db.query('FLUSH BINARY LOGS');
     const [files] = await db.query('SHOW BINARY LOGS');

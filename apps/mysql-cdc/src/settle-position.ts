@@ -2,7 +2,7 @@ import { StreamError, type Positions } from '@planasonix/core';
 import { z } from 'zod';
 import type { MySqlConfig } from './config.js';
 import { GtidSet } from './gtid-set.js';
-import { gtidsAt, type GtidsAtDeps } from './gtids-at.js';
+import { gtidsAt, UNKNOWN, type GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { walkLog } from './log-walk.js';
 import { decodePosition, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
@@ -49,7 +49,7 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
 async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPosition | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   const blank = { phase: 'stream' as const, server: server.identity, attempt: 1, kinds: {} };
-  const nothing = { ...blank, gtid: null, at: null, proof: null, head: null };
+  const nothing = { ...blank, ...UNKNOWN, proof: null, head: null };
   const set = byGtids.safeParse(wanted);
   if (set.success) {
     const read = GtidSet.parse(server.flavor, set.data.gtids);
@@ -57,8 +57,8 @@ async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPositi
     // In MariaDB 0-1-42 as somebody writes it stands for all of domain 0 up to 42, whoever wrote it.
     if (server.flavor === 'mariadb') read.addDomains(await committedAt(session, server));
     const place = await placeOf(deps, read, null);
-    const gtids = server.flavor === 'mysql' ? read.toString() : await gtidsAt(deps, place);
-    return { ...nothing, ...place, gtids };
+    const before = server.flavor === 'mysql' ? { gtids: read.toString() } : await gtidsAt(deps, place);
+    return { ...nothing, ...place, ...before };
   }
   const place = byPlace.safeParse(wanted);
   if (!place.success) return whole(deps, wanted);
@@ -67,10 +67,10 @@ async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPositi
     throw new StreamError('source_identity_changed', 'Another server answers at this address than was read so far.', {
       hint: 'A file and a place in it are good for one server. Write the GTIDs of what was read.',
     });
-  const position = { ...nothing, ...place.data, gtids: null };
+  const position = { ...nothing, ...place.data };
   await between(deps, position);
   // What MySQL had committed at a place of long ago is not asked for: the next file says it.
-  return { ...position, gtids: server.flavor === 'mariadb' ? await gtidsAt(deps, place.data) : null };
+  return server.flavor === 'mariadb' ? { ...position, ...(await gtidsAt(deps, place.data)) } : position;
 }
 
 /** As it was shown: it may be of another server than answers now. */

@@ -14,22 +14,22 @@ import {
 } from '@planasonix/core';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
-import { gtidsAt } from './gtids-at.js';
+import { gtidsAt, UNKNOWN, type Before } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
 import { openStream, placed, readableTables, type Beginning } from './opening.js';
 import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
+import { positionForLook } from './rest-place.js';
 import { LogRetention } from './retention.js';
 import { beginConsistent } from './rows/consistent.js';
 import { Snapshot } from './rows/snapshot.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
 import { serverOf, type LogPlace, type Server } from './server.js';
-import { Sessions } from './sessions.js';
+import { QUESTION_MS, Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
 import { toStreamError } from './stream-error.js';
-import { positionForLook } from './successor.js';
 import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
@@ -41,7 +41,8 @@ export class MySqlSource implements Source {
   private readonly excluded: ReadonlyMap<string, ReadonlySet<string>>;
   private rows: Snapshot | null = null;
   private feed: LogFeed | null = null;
-  private lagging: { readonly lag: ReadingLag; readonly server: Server } | null = null;
+  /** Of the reader, and the file that it began in. */
+  private lagging: { readonly lag: ReadingLag; readonly server: Server; readonly file: string } | null = null;
   private readonly kept: LogRetention;
   /** The log is for the reader now, also before it has it: nobody else takes a look. */
   private reads = false;
@@ -92,20 +93,24 @@ export class MySqlSource implements Source {
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
     try {
       const { lagging } = this;
-      if (lagging !== null) return await this.sessions.ask((session) => lagging.lag.of(session, lagging.server));
-      return await this.look(from, signal);
+      if (lagging === null) return await this.look(from, signal);
+      const durable = from.get('');
+      const place = durable === undefined ? null : decodePosition(durable);
+      const file = place?.server === lagging.server.identity ? place.file : lagging.file;
+      return await this.sessions.ask((session) => lagging.lag.of(session, lagging.server, file, signal));
     } catch (error) {
       throw toStreamError(error, 'looking at the lag');
     }
   }
 
-  async settle(wanted: unknown, from: Positions): Promise<Positions> {
+  async settle(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions> {
     const { config, sessions, context } = this;
     const { streamId, clock } = context;
     try {
-      return await sessions.ask(async (session) =>
-        settlePosition({ config, sessions, session, server: await serverOf(session), streamId, clock }, wanted, from),
-      );
+      return await sessions.ask(async (session) => {
+        const at = { sessions, session, server: await serverOf(session), streamId, clock, signal };
+        return settlePosition({ ...at, config }, wanted, from);
+      });
     } catch (error) {
       throw toStreamError(error, 'looking for the place');
     }
@@ -131,7 +136,8 @@ export class MySqlSource implements Source {
 
   private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions } = this;
-    const beginning = await openStream({ config, context, sessions, session: await sessions.control() }, from);
+    const session = await sessions.control();
+    const beginning = await openStream({ config, context, sessions, session, signal }, from);
     yield CONNECTED;
     if (beginning.how === 'done') return;
     yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
@@ -148,8 +154,8 @@ export class MySqlSource implements Source {
     const session = await this.sessions.open('rows');
     try {
       const at = await beginConsistent(session, server, this.context.clock);
-      const gtids = this.config.snapshot === 'only' ? null : await this.gtidsAt(server, at);
-      const place = { ...at, gtids };
+      const before = this.config.snapshot === 'only' ? UNKNOWN : await this.gtidsAt(server, at, signal);
+      const place = { ...at, ...before };
       // As they are now: rows of a table that another statement changes after this are refused by the server.
       const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
       const beginning = { ...asked, tables, noted: tables };
@@ -169,10 +175,10 @@ export class MySqlSource implements Source {
     }
   }
 
-  private gtidsAt(server: Server, place: LogPlace): Promise<string | null> {
+  private gtidsAt(server: Server, place: LogPlace, signal: AbortSignal): Promise<Before> {
     const { sessions, context } = this;
     const { streamId, clock } = context;
-    return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock }, place));
+    return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock, signal }, place));
   }
 
   private async openReader(
@@ -189,7 +195,7 @@ export class MySqlSource implements Source {
       await charsets.learn(control);
       return this.serverId(server);
     });
-    const session = await sessions.open('log');
+    const session = await sessions.open('log', QUESTION_MS);
     const feed = (this.feed = new LogFeed({ session, host: replicaHost(streamId), clock, waker }));
     await feed.open({ serverId, file: from.file, pos: from.proof?.begin ?? from.pos, follow: true });
     const book = new TableBook({
@@ -202,7 +208,7 @@ export class MySqlSource implements Source {
     const { attempt, origin = attempt } = from;
     const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
-    this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server };
+    this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server, file: from.file };
     return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
       signal,
     );
@@ -228,16 +234,14 @@ export class MySqlSource implements Source {
     const nothing = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
     if (position?.phase === 'done') return { ...nothing, provedAtMs: this.context.clock.now() };
     if (position?.phase !== 'stream' || this.reads) return nothing;
-    const session = await this.sessions.open('look');
+    const session = await this.sessions.open('look', QUESTION_MS);
     try {
       return await this.sessions.ask(async (control) => {
         const server = await serverOf(control);
         const asks = tableMatcher(this.config, server.foldsCase);
         const { clock, streamId } = this.context;
-        const at = await positionForLook(
-          { sessions: this.sessions, session: control, server, streamId, clock },
-          position,
-        );
+        const { sessions } = this;
+        const at = await positionForLook({ sessions, session: control, server, streamId, clock, signal }, position);
         const deps = { session, control, server, asks, serverId: lookingId(streamId), clock, kept: this.kept };
         return lookAtLag(deps, at, signal);
       });

@@ -33,7 +33,7 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
 };
 
 /** Of the driver. */
-const OVER = new Set(['PROTOCOL_CONNECTION_LOST', 'PROTOCOL_SEQUENCE_TIMEOUT']);
+const OVER = 'PROTOCOL_CONNECTION_LOST';
 const HANDSHAKE = /^HANDSHAKE_(NO_SSL_SUPPORT|SSL_ERROR)/;
 const LOGIN = /^(AUTH_SWITCH_PLUGIN_ERROR|MYSQL_CLEAR_PASSWORD_NOT_ENABLED)$/;
 
@@ -56,7 +56,7 @@ function judge(error: object): Verdict | null {
   if (errno === 1053 || errno === 1927 || errno === 4031 || errno === 1317 || errno === 1159)
     return ['source_unreachable'];
   if (typeof code !== 'string') return null;
-  const ofSocket = OVER.has(code) ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
+  const ofSocket = code === OVER ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
   if (ofSocket !== null) return [ofSocket];
   return LOGIN.test(code) ? ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'] : null;
 }

@@ -3,12 +3,15 @@ import { gtidOf, GtidSet } from './gtid-set.js';
 import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { walkLog, type WalkDeps } from './log-walk.js';
-import { encodePosition, type MySqlPosition } from './position.js';
+import type { MySqlPosition } from './position.js';
 import { logFiles, variable, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
+import { Witness } from './witness.js';
 
 const AFRESH = 'Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".';
+/** The transaction that was read last. */
+type Last = Pick<MySqlPosition, 'gtid' | 'at'>;
 /** So much of a set is shown. */
 const SHOWN = 300;
 const shown = (set: GtidSet): string => {
@@ -40,29 +43,8 @@ export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Prom
   };
 }
 
-const MOST_REMEMBERED = 10_000;
-/** Of streams that rest: what was found for the position of the last look, at which server. */
-const found = new Map<string, { readonly before: string; readonly at: MySqlPosition }>();
-
-/** The same for a look that is taken again and again: the log is not gone through each time. */
-export async function positionForLook(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
-  const { session, server, streamId } = deps;
-  const text = encodePosition(before);
-  const known = found.get(streamId);
-  if (known?.before === text && known.at.server === server.identity) {
-    await holdsPlace(session, server, known.at);
-    return known.at;
-  }
-  const at = await positionAt(deps, before);
-  found.delete(streamId);
-  if (at !== before) found.set(streamId, { before: text, at });
-  // Invariant 6.
-  if (found.size > MOST_REMEMBERED) found.delete(found.keys().next().value!);
-  return at;
-}
-
 /** Whether it is the server that was read before, as far as can be told without reading. */
-const sameServer = (server: Server, before: MySqlPosition): boolean =>
+export const sameServer = (server: Server, before: MySqlPosition): boolean =>
   server.identity === before.server || provesItself(server, before);
 
 /** Names of MariaDB's servers change; no replica has the number of its primary, so this is the same log or a foreign one. */
@@ -75,27 +57,23 @@ function provesItself({ flavor, serverId }: Server, { proof, head, gtids }: MySq
  * Where the log of a server has had all of a set, and nothing else.
  * @param last of the position that the set was read up to; `null`: a set that somebody wrote
  */
-export async function placeOf(
-  deps: GtidsAtDeps,
-  read: GtidSet,
-  last: Pick<MySqlPosition, 'gtid' | 'at'> | null,
-): Promise<LogPlace> {
+export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | null): Promise<LogPlace> {
   const { session, server } = deps;
   if (server.flavor === 'mysql' && (await variable(session, 'gtid_mode')) !== 'ON')
     throw other('Another server answers at this address, and its transactions have no GTIDs.', 'SET GLOBAL gtid_mode = ON there, or correct the connection.'); // prettier-ignore
+  await logsAll(session, server);
   const needed = read.newest();
   const lacks = needed.without(await committedAt(session, server));
   if (!lacks.empty) throw await lacking(deps, read, lacks);
+  const seen = await unloggedAt(session, server);
+  const unread = seen.without(read);
+  if (!unread.empty) throw thrownAway(unread);
   const begin = await fileBefore(deps, read, last);
-  const seen = new GtidSet(server.flavor);
   let place: LogPlace = { file: begin, pos: FIRST_BYTE };
   let stranger: string | null = null;
-  /** When the last statement of the transaction that was read last began, here. */
-  let lastAt: number | null = null;
-  let inLast = false;
+  const witness = new Witness(last?.gtid ?? null);
   for await (const step of walkLog(deps, place)) {
     if (step.kind === 'head' && step.file === begin && step.set !== null) seen.addAll(step.set);
-    if (step.kind === 'rows' && inLast) lastAt = step.at;
     if (step.kind === 'transaction') {
       if (step.gtid === null) throw other('The log of the server has transactions without GTIDs where reading would go on.'); // prettier-ignore
       const gtid = gtidOf(server.flavor, step.gtid);
@@ -105,15 +83,16 @@ export async function placeOf(
         break;
       }
       seen.add(gtid);
-      inLast = step.gtid === last?.gtid;
-      if (inLast) lastAt = step.at;
     }
+    witness.take(step);
     place = { file: step.file, pos: step.end };
   }
-  // Two MariaDB clusters number their transactions alike; they do not write them in the same second.
-  if (server.flavor === 'mariadb' && lastAt !== null && (last?.at ?? lastAt) !== lastAt)
-    throw other(`${last!.gtid} is another transaction on this server: it belongs to another history.`);
+  // GTIDs of MySQL name the server that they began at.
+  const proof = server.flavor === 'mysql' || last === null ? 'given' : proofBy(last, witness);
+  if (proof === 'against')
+    throw other(`${last?.gtid} is another transaction on this server: it belongs to another history.`);
   const behind = needed.without(seen);
+  if (behind.empty && proof === 'none') throw unproved(needed, last);
   if (behind.empty) return place;
   const first = stranger === null ? 'does not have' : `has ${stranger}, which was not read, before`;
   throw other(
@@ -122,12 +101,23 @@ export async function placeOf(
   );
 }
 
+const proofBy = (last: Last, { at }: Witness): 'given' | 'against' | 'none' =>
+  last.at === null || at === null ? 'none' : last.at === at ? 'given' : 'against';
+
+/** Invariant 2: what may be another history is not read on as ours. */
+function unproved(needed: GtidSet, last: Last | null): StreamError {
+  const why =
+    last?.at == null
+      ? 'nothing is known of the last transaction before the position'
+      : `it no longer has ${last.gtid}, which was read last`;
+  return other(
+    `Another server answers at this address, and its history may be another one with the same GTIDs: ${why}.`,
+    `If it is a replica of the one before, or was one, set the position to {"gtids":"${needed.toString()}"} (PUT …/position). Else correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".`,
+  );
+}
+
 /** The newest file that begins with nothing but what was read. @throws StreamError `log_purged` */
-async function fileBefore(
-  deps: GtidsAtDeps,
-  read: GtidSet,
-  last: Pick<MySqlPosition, 'gtid' | 'at'> | null,
-): Promise<string> {
+async function fileBefore(deps: GtidsAtDeps, read: GtidSet, last: Last | null): Promise<string> {
   const { flavor } = deps.server;
   const files = [...(await logFiles(deps.session))].reverse();
   const newest = last?.gtid == null || last.at === null ? null : gtidOf(flavor, last.gtid);
@@ -143,11 +133,11 @@ async function fileBefore(
     if (flavor === 'mysql' || newest === null || !head.has(newest)) break;
   }
   if (found !== null) return found;
-  throw new StreamError(
-    'log_purged',
-    `The server has thrown away transactions that were not read: ${shown((oldest ?? read).without(read))}.`,
-  );
+  throw thrownAway((oldest ?? read).without(read));
 }
+
+const thrownAway = (unread: GtidSet): StreamError =>
+  new StreamError('log_purged', `The server has thrown away transactions that were not read: ${shown(unread)}.`);
 
 async function headOf(deps: WalkDeps, file: string): Promise<GtidSet | null> {
   for await (const step of walkLog(deps, { file, pos: FIRST_BYTE })) {
@@ -155,6 +145,27 @@ async function headOf(deps: WalkDeps, file: string): Promise<GtidSet | null> {
     if (step.kind === 'transaction' || step.file !== file) return null;
   }
   return null;
+}
+
+/** @throws StreamError `source_identity_changed` at a replica whose log lacks what it has from its primary */
+async function logsAll(session: Session, server: Server): Promise<void> {
+  const logs = (await variable(session, 'log_replica_updates')) ?? (await variable(session, 'log_slave_updates'));
+  if (logs === 'ON' || (await replication(session, server))?.length === 0) return;
+  throw other(
+    'The server is a replica that does not log what it replicates (log_replica_updates, log_slave_updates).',
+    'Restart it with log_replica_updates = ON (in MariaDB log_slave_updates), or, once it is promoted, let it forget its primary (RESET REPLICA ALL).',
+  );
+}
+
+/**
+ * What MySQL has and no file of its log: it was thrown away, or came with a copy of another server. It was there before
+ * all that is in the files.
+ */
+async function unloggedAt(session: Session, { flavor }: Server): Promise<GtidSet> {
+  if (flavor === 'mariadb') return new GtidSet(flavor);
+  const purged = GtidSet.parse(flavor, (await session.value('SELECT @@GLOBAL.gtid_purged')) ?? '');
+  if (purged === null) throw other('The server has transactions whose GTIDs have tags, which are not followed.');
+  return purged;
 }
 
 /** Everything that the server has ever logged, or has from those who did. */
@@ -172,7 +183,7 @@ function untagged(flavor: Server['flavor'], text: string): GtidSet {
 
 /** Why a server does not have what was read. */
 async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: GtidSet): Promise<StreamError> {
-  for (const row of await replication(session, server)) {
+  for (const row of (await replication(session, server)) ?? []) {
     const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
     const received = GtidSet.parse(server.flavor, text);
     const runs = (thread: string): boolean =>
@@ -197,9 +208,10 @@ async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: G
     : other(`The server lacks ${shown(lacks)}, which the one before it had: those never reached it.`);
 }
 
-const replication = (session: Session, { flavor, number }: Server): Promise<readonly Row[]> =>
+/** From where and how far the server replicates; `null`: this user may not ask. */
+const replication = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
   session
     .query(
       flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
     )
-    .catch(() => []);
+    .catch(() => null);

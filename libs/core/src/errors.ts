@@ -69,6 +69,10 @@ export const STREAM_ERRORS = {
     recourse: 'fatal',
     hint: 'Transactions of two phases (XA) can not be followed. Leave the tables that they write out of `tables`.',
   },
+  xa_prepared: {
+    recourse: 'retry',
+    hint: 'XA RECOVER at the source shows transactions of two phases that are prepared: commit them or roll them back. The start waits for that.',
+  },
   snapshot_failed: { recourse: 'retry', hint: 'The snapshot was interrupted and starts over.' },
   slot_lost: {
     recourse: 'lost',

@@ -22,6 +22,7 @@ export const PATIENT: ReadonlySet<string> = new Set<string>([
   'log_unavailable',
   'store_unavailable',
   'too_many_connections',
+  'xa_prepared',
 ]);
 /** Others that a retry may mend are given up after so many in a row. */
 const MOST_RETRIES = 20;

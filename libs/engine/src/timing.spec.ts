@@ -36,7 +36,7 @@ describe('what becomes of a failure', () => {
     failureOf(new StreamError(code, 'x'), new SilentLog(), 'str');
 
   it('is patient with what others must bring back, and not for ever with the rest', () => {
-    for (const code of ['source_unreachable', 'log_unavailable', 'store_unavailable'] as const)
+    for (const code of ['source_unreachable', 'log_unavailable', 'store_unavailable', 'xa_prepared'] as const)
       expect(verdict(of(code), 10_000)).toBe('retry');
     expect(verdict(of('slot_active'), 20)).toBe('retry');
     expect(verdict(of('slot_active'), 21)).toBe('error');

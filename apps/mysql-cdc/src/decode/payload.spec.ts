@@ -61,6 +61,9 @@ const code = (bytes: Buffer): string => {
 describe('a compressed transaction of MySQL', () => {
   const all = events(5, 0, 700, 31, 2000);
   const plain = Buffer.concat(all);
+  /** Of a block that could be inflated, if it were one. */
+  const tooLarge = { type: RLE, size: 128 * 1024 + 1, bytes: Buffer.from([1]) };
+  const large = events(tooLarge.size)[0]!;
 
   it.each([7, 19, 600, 1000])('is its events, wherever blocks of %i bytes cut them', (width) => {
     expect(whole(body(zstd(...raw(plain, width)), plain.length))).toEqual(all);
@@ -93,13 +96,19 @@ describe('a compressed transaction of MySQL', () => {
     expect(sizes.indexOf(event!.length)).toBe(blocks - 1);
   });
 
+  it('hands over its first events before the rest is inflated (Invariant 6)', () => {
+    const events = payloadEvents(body(zstd(...raw(all[0]!, 100), tooLarge), plain.length));
+    expect(events.next().value).toEqual(all[0]);
+    expect(() => [...events]).toThrow('damaged');
+  });
+
   it('ends the stream where it asks for more than 128 MiB to be inflated (trap 17)', () => {
     expect(code(body(frame(17, raw(plain, 600)), plain.length))).toBe(`${all.length} events`);
     expect(() => whole(body(frame(18, raw(plain, 600)), plain.length))).toThrow('128 MiB');
   });
 
   it.each([
-    ['has a block that is none', body(zstd({ type: RLE, size: 128 * 1024 + 1, bytes: Buffer.from([1]) }), 200_000)],
+    ['has a block that is larger than any', body(zstd(...raw(large.subarray(0, 19), 19), tooLarge), large.length)],
     ['is cut short', body(zstd(...raw(plain, 600)).subarray(0, -1), plain.length)],
     ['lacks its last event', body(zstd(...raw(plain.subarray(0, -1), 600)), plain.length - 1)],
     ['is shorter than it says', body(zstd(...raw(plain, 600)), plain.length + 1)],

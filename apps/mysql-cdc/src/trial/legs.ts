@@ -27,9 +27,12 @@ export const connectionOf = ({ host, port, user, password }: Mysqld): Readonly<R
   ...{ host, port, user, password },
 });
 
-/** Sessions as a stream of this connection opens them, for what asks the server and reads nothing else of a stream. */
-export function sessionsOf(server: Mysqld, type: Leg['type']): Sessions {
-  const connection = { id: 'conn_1', type, config: connectionOf(server) };
+/**
+ * Sessions as a stream of this connection opens them, for what asks the server and reads nothing else of a stream.
+ * @param port of what lies before the server
+ */
+export function sessionsOf(server: Mysqld, type: Leg['type'], port = server.port): Sessions {
+  const connection = { id: 'conn_1', type, config: { ...connectionOf(server), port } };
   const outbound = { resolve: (host: string) => Promise.resolve(host) };
   return new Sessions({ connection, outbound } as unknown as SourceContext, 'test');
 }

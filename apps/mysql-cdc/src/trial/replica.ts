@@ -22,13 +22,27 @@ export class Pair {
     await this.follow();
   }
 
-  async follow(): Promise<void> {
-    const { host, port, user, password } = this.primary;
+  /** @param port of what lies before the primary */
+  async follow(port = this.primary.port): Promise<void> {
+    const { host, user, password } = this.primary;
     await this.replica.query(
       this.type === 'mariadb'
         ? `CHANGE MASTER TO MASTER_HOST = '${host}', MASTER_PORT = ${port}, MASTER_USER = '${user}', MASTER_PASSWORD = '${password}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1; START SLAVE`
         : `CHANGE REPLICATION SOURCE TO SOURCE_HOST = '${host}', SOURCE_PORT = ${port}, SOURCE_USER = '${user}', SOURCE_PASSWORD = '${password}', SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1; START REPLICA`,
     );
+  }
+
+  /** As after a copy of the primary's tables: the log of the replica begins anew, behind all that the primary has. */
+  async copied(): Promise<void> {
+    await this.level();
+    await this.promote();
+    const name = this.type === 'mariadb' ? 'gtid_binlog_pos' : 'gtid_executed';
+    const [[row]] = await this.db.query<RowDataPacket[]>(`SELECT @@GLOBAL.${name} AS at`);
+    await this.reset(this.replica);
+    await this.replica.query(`SET GLOBAL ${this.type === 'mariadb' ? 'gtid_slave_pos' : 'gtid_purged'} = ?`, [
+      row!['at'],
+    ]);
+    await this.follow();
   }
 
   /** The replica replicates no more. */

@@ -3,6 +3,7 @@ import {
   systemClock,
   type ChangeEvent,
   type Check,
+  type Clock,
   type ConnectionSettings,
   type Lag,
   type Log,
@@ -40,6 +41,7 @@ export class TrialStream {
   largest = 0;
   failure: StreamError | null = null;
   connected = false;
+  clock: Clock = systemClock;
   private source: Source | null = null;
   private abort = new AbortController();
   private reading: Promise<void> = Promise.resolve();
@@ -181,7 +183,7 @@ export class TrialStream {
     const abandoned = new Map(this.positions);
     return mysqlCdc.create({
       ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
-      ...{ orders: NO_ORDERS, onLostPosition, clock: systemClock, log },
+      ...{ orders: NO_ORDERS, onLostPosition, clock: this.clock, log },
       abandoned: () => Promise.resolve(abandoned),
       remember: () => Promise.resolve(),
     });

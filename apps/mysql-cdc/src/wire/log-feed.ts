@@ -60,6 +60,7 @@ export class LogFeed {
       event: (event) => this.take(event),
       ended: (error) => this.end(error ?? (options.follow ? broken() : null)),
     });
+    session.onOver((reason) => this.end(reason));
     this.watch = setInterval(() => this.listen(), WATCH_MS);
   }
 
