@@ -35,6 +35,16 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
       expect((await gateway.api('POST', '/api/streams', 'x'.repeat(8_000_000))).status).toBe(413);
   });
 
+  it('what is wrong with the body as a whole is said of the body', async () => {
+    const missing = await gateway.api('POST', '/api/streams');
+    expect(missing.json.error).toMatchObject({
+      message: 'The body is required',
+      details: [{ field: '', issue: 'is required' }],
+    });
+    const list = await gateway.api('POST', '/api/streams', []);
+    expect(list.json.error).toMatchObject({ message: 'The body must be an object.', details: [{ field: '' }] });
+  });
+
   const table: [string, number, string, () => ReturnType<UnderTest['api']>][] = [
     ['a body that is a list', 400, 'invalid_request', () => gateway.api('POST', '/api/streams', [])],
     ['a truncated body', 400, 'invalid_json', () => gateway.api('POST', '/api/streams', '{"name":')],

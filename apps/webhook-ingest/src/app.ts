@@ -16,7 +16,7 @@ import { Inlets } from './inlets.js';
 import { Peers } from './peers.js';
 import { Reporter } from './reporter.js';
 import { sendSample } from './sampler.js';
-import { ingestServer, listen } from './server.js';
+import { addressesOf, ingestServer, listen } from './server.js';
 import { webhook } from './source-type.js';
 import { Storing } from './storing.js';
 import { DoorTls } from './tls.js';
@@ -40,7 +40,8 @@ export class WebhookIngest {
   private readonly inlets: Inlets;
   private readonly directory: Directory;
   private readonly reporter: Reporter;
-  private readonly server: FastifyInstance;
+  /** One for each address. */
+  private readonly servers: readonly { readonly host: string; readonly at: FastifyInstance }[];
   private readonly answers: Answers;
   private queues: QueueConsumer | null = null;
 
@@ -83,7 +84,9 @@ export class WebhookIngest {
     const storing = new Storing({ ...within, inlets: this.inlets, ledger });
     const peers = new Peers(env.INGEST_TRUSTED_PROXIES, certificateHeader);
     const about = { publicBase: publicBase(env), peers, addressRate: env.INGEST_ADDRESS_RATE };
-    this.server = ingestServer(new Ingest({ ...within, ...about, storing }), this.tls?.served ?? null);
+    const ingest = new Ingest({ ...within, ...about, storing });
+    const identity = this.tls?.served ?? null;
+    this.servers = addressesOf(env.HOST).map((host) => ({ host, at: ingestServer(ingest, identity) }));
     this.answers = new Answers({
       sources: new Sources(this.type, outbound, log),
       ledger: new PgStreamLedger(store, box),
@@ -113,9 +116,8 @@ export class WebhookIngest {
     });
     void this.reporter.run(this.stopping.signal);
     void this.keepAlive(announcement);
-    const { server } = this.server;
-    if (server instanceof TlsServer)
-      void this.tls?.keepRenewed(server, { clock: systemClock, log: this.log, signal: this.stopping.signal });
+    const secure = this.servers.map(({ at }) => at.server).filter((server) => server instanceof TlsServer);
+    void this.tls?.keepRenewed(secure, { clock: systemClock, log: this.log, signal: this.stopping.signal });
     void this.listen();
   }
 
@@ -133,8 +135,8 @@ export class WebhookIngest {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
     // Whoever sends slowly is not waited for.
-    const late = setTimeout(() => this.server.server.closeAllConnections(), DRAIN_MS);
-    await Promise.allSettled([this.server.close(), this.queues?.close()]);
+    const late = setTimeout(() => this.servers.forEach(({ at }) => at.server.closeAllConnections()), DRAIN_MS);
+    await Promise.allSettled([...this.servers.map(({ at }) => at.close()), this.queues?.close()]);
     clearTimeout(late);
     this.directory.stop();
     await this.reporter.round(false).catch(() => undefined);
@@ -150,9 +152,11 @@ export class WebhookIngest {
   }
 
   private async listen(): Promise<void> {
-    const at = { port: this.env.INGEST_PORT, host: this.env.HOST };
+    const { INGEST_PORT: port, HOST: name } = this.env;
+    const deps = { clock: systemClock, log: this.log, signal: this.stopping.signal };
     try {
-      await listen(this.server, at, { clock: systemClock, log: this.log, signal: this.stopping.signal });
+      const found = await Promise.all(this.servers.map(({ host, at }) => listen(at, { port, host }, deps)));
+      if (found.every((how) => how === 'no_address')) throw new Error(`This machine has no address ${name}`);
     } catch (error) {
       this.log.error({ err: error }, 'the door can not be opened');
       process.exit(1);

@@ -1,9 +1,11 @@
-import { parseConfig } from './config.js';
+import { systemClock } from '@planasonix/core';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { configJsonSchema, parseConfig } from './config.js';
 import { doorOf } from './door.js';
 import { milliseconds } from './duration.js';
 import { authority } from './verify/ca-under-test.js';
-import { systemClock } from '@planasonix/core';
 
+const announced = new Ajv2020({ strict: false, validateFormats: false, allErrors: true }).compile(configJsonSchema);
 const auth = { type: 'hmac', signature_header: 'X-Signature', secrets: ['s'] };
 const problem = (config: unknown): string => {
   try {
@@ -51,10 +53,27 @@ describe('the config of a webhook stream', () => {
     expect(problem(config)).not.toBe('');
   });
 
+  it.each([
+    ['svix', 'whsec_not base64!'],
+    ['svix', 'whsec_'],
+    ['standard_webhooks', 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS'],
+    ['gitlab_signed', '===='],
+    ['discord', 'ab'.repeat(31)],
+  ])('a secret that can be no key of %s is refused by the announced schema, at its place: %s', (preset, wrong) => {
+    const right = preset === 'discord' ? 'aB'.repeat(32) : 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+    const given = (...secrets: readonly string[]) => ({ auth: { type: 'preset', preset, secrets } });
+    expect(problem(given(right, wrong))).toMatch(/^auth\.secrets\.1: has to be /);
+    expect(problem(given(right))).toBe('');
+    expect(announced(given(right))).toBe(true);
+    expect(announced(given(right, wrong))).toBe(false);
+    expect(announced.errors!.map(({ instancePath }) => instancePath)).toContain('/auth/secrets/1');
+    expect(announced({ auth: { type: 'preset', preset: 'stripe', secrets: [wrong] } })).toBe(true);
+  });
+
   it('a secret that can not be a key of its scheme is told before it is served', () => {
     const { pem } = authority();
     const row = { id: 'str_x', name: 's', status: 'running', desired: 'running' };
-    const config = { auth: { type: 'preset', preset: 'discord', secrets: ['not hex'] } };
+    const config = { auth: { type: 'preset', preset: 'sendgrid', secrets: ['no public key'] } };
     const around = {
       outbound: { resolve: () => Promise.reject(new Error()) },
       clock: systemClock,

@@ -1,8 +1,8 @@
 import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { DURATION, milliseconds } from './duration.js';
-import { vendors } from './vendors/index.js';
-import { pemCertificate } from './verify/certificate.js';
+import { vendors, type Vendor } from './vendors/index.js';
+import { namesIn, pemCertificate } from './verify/certificate.js';
 
 const MAX_SECRETS = 3;
 const MAX_CAS = 10;
@@ -29,6 +29,11 @@ const until = z
   .optional()
   .meta({ description: 'When each of them ends (RFC 3339), set by `rotate-secret`; null: it does not.' });
 
+const isPreset = (name: string) => ({ required: ['preset'], properties: { preset: { const: name } } });
+const allLike = ({ pattern, means }: NonNullable<Vendor['secret']>) => ({
+  properties: { secrets: { items: { pattern, description: `Has to be ${means}.` } } },
+});
+
 const hmac = z.strictObject({
   type: z.literal('hmac'),
   algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha256'),
@@ -54,12 +59,23 @@ const hmac = z.strictObject({
   secrets: secretList('secrets'),
   secrets_until: until,
 });
-const preset = z.strictObject({
-  type: z.literal('preset'),
-  preset: z.enum([...vendors.keys()] as [string, ...string[]]),
-  secrets: secretList('secrets (for SendGrid and Discord their public keys)'),
-  secrets_until: until,
-});
+const preset = z
+  .strictObject({
+    type: z.literal('preset'),
+    preset: z.enum([...vendors.keys()] as [string, ...string[]]),
+    secrets: secretList('secrets (for SendGrid and Discord their public keys, for PayPal the id of the webhook)'),
+    secrets_until: until,
+    certificates: z.array(z.string().min(1).max(16_384)).min(1).max(MAX_SECRETS).optional().meta({
+      description: 'For PayPal: its certificates (PEM), as the `Paypal-Cert-Url` of its deliveries gives them.',
+    }),
+  })
+  // For the gateway, which knows no vendor: a secret that can't be right is refused before a stream has it.
+  .meta({
+    allOf: [...vendors].flatMap(([name, { secret, proof }]) => [
+      ...(secret ? [{ if: isPreset(name), then: allLike(secret) }] : []),
+      ...('certificateNames' in proof ? [{ if: isPreset(name), then: { required: ['certificates'] } }] : []),
+    ]),
+  });
 const bearer = z.strictObject({ type: z.literal('bearer'), tokens: secretList('tokens'), tokens_until: until });
 const basic = z.strictObject({
   type: z.literal('basic'),
@@ -166,6 +182,7 @@ export function parseConfig(raw: unknown): WebhookConfig {
   if (milliseconds(wait) > 60_000) invalid('queue_timeout: 60s at the most.');
   if (auth.type === 'hmac' && auth.signed.includes('{timestamp}') && auth.timestamp_header === undefined)
     invalid('auth.timestamp_header: is needed where auth.signed names {timestamp}.');
+  if (auth.type === 'preset') expectPreset(auth);
   if (auth.type === 'jwt' && (auth.jwks_url === undefined) === (auth.keys === undefined))
     invalid('auth: give either jwks_url or keys.');
   if (auth.type === 'jwt' && auth.keys?.some((key) => 'd' in key || 'k' in key))
@@ -173,6 +190,22 @@ export function parseConfig(raw: unknown): WebhookConfig {
   if (auth.type === 'mtls' && !auth.ca.every((pem) => pemCertificate(pem)?.ca))
     invalid('auth.ca: each has to be the certificate of a CA, in PEM.');
   return parsed.data;
+}
+
+function expectPreset({ preset, secrets, certificates }: Extract<Auth, { type: 'preset' }>): void {
+  const { secret: form, proof } = vendors.get(preset)!;
+  const wrong = form ? secrets.findIndex((secret) => !new RegExp(form.pattern).test(secret)) : -1;
+  if (form && wrong >= 0) invalid(`auth.secrets.${wrong}: has to be ${form.means}.`);
+  const names = 'certificateNames' in proof ? proof.certificateNames : null;
+  if (names === null && certificates !== undefined) invalid(`auth.certificates: are not used by ${preset}.`);
+  if (names !== null && certificates === undefined) invalid(`auth.certificates: are needed for ${preset}.`);
+  certificates?.forEach((pem, i) => {
+    const certificate = pemCertificate(pem);
+    if (certificate?.publicKey.asymmetricKeyType !== 'rsa')
+      return invalid(`auth.certificates.${i}: has to be a certificate with an RSA key, in PEM.`);
+    if (!namesIn(certificate).some((name) => names?.includes(name)))
+      invalid(`auth.certificates.${i}: has to be issued to ${names?.join(' or ')}.`);
+  });
 }
 
 /** The secrets that live now. */

@@ -1,7 +1,14 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { systemClock, type EventLog, type LogEntry, type PipelineOutput, type StreamCommand } from '@planasonix/core';
+import {
+  systemClock,
+  type EventLog,
+  type Log,
+  type LogEntry,
+  type PipelineOutput,
+  type StreamCommand,
+} from '@planasonix/core';
 import { AskService, CommandService, DeleteService, DepartedLogs, QueueProducer } from '@planasonix/lifecycle';
 import { openLog } from '@planasonix/sinks';
 import {
@@ -60,8 +67,11 @@ export function signedHeaders(body: string | Buffer, secret = SECRET, atMs = Dat
 
 export const planasonix = { type: 'preset', preset: 'planasonix', secrets: [SECRET] };
 
-/** Servers, and the control plane without its HTTP: what an instance is surrounded by. */
-export async function ingestWorld() {
+/**
+ * Servers, and the control plane without its HTTP: what an instance is surrounded by.
+ * @param appLog of the instances
+ */
+export async function ingestWorld(appLog: Log = quiet) {
   const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
   const store: DataSource = await openStore(postgres.url(), { log: quiet });
   const box = new SecretBox(ENCRYPTION_KEY);
@@ -102,13 +112,18 @@ export async function ingestWorld() {
         ...{ DATABASE_URL: postgres.url(), REDIS_URL: redis.url, ENCRYPTION_KEY, NODE_ENV: 'test' },
         ...{ INGEST_PORT: String(port), ...extra },
       });
-      const own = await openStore(postgres.url(), { log: quiet, poolSize: 6 });
-      const ingest = new WebhookIngest(env, own, quiet);
+      const own = await openStore(postgres.url(), { log: appLog, poolSize: 6 });
+      const ingest = new WebhookIngest(env, own, appLog);
       await ingest.start();
       const base = localBase(env);
       await eventually('it listens', () => accepts(env.INGEST_PORT));
       const serves = (id: string) => ingest['directory'].byId(id)?.isOpen === true;
-      const one = { base, serves, end: () => ingest.stop().then(() => own.destroy()) };
+      const end = async () => {
+        instances.splice(instances.indexOf(one), 1);
+        await ingest.stop();
+        await own.destroy();
+      };
+      const one: Instance = { base, serves, end };
       instances.push(one);
       return one;
     },
@@ -139,7 +154,7 @@ export async function ingestWorld() {
       return log.read(id, { limit: 1_000_000 });
     },
     async end() {
-      await Promise.all(instances.map((one) => one.end()));
+      await Promise.all([...instances].map((one) => one.end()));
       await queues.close();
       await log.close();
       await store.destroy();

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
+import { urlOf } from '@planasonix/core';
 import { splitSecrets } from '@planasonix/store';
 import { eventually, freePort } from '@planasonix/testing';
 import { configJsonSchema } from './config.js';
@@ -213,6 +214,34 @@ describe('streams that every instance serves', () => {
       return row.status === 'error' && row.last_error?.code === 'offset_gap';
     });
     await expect(world.command(stream.id, 'start')).rejects.toMatchObject({ code: 'position_lost' });
+  });
+
+  it('HOST=localhost is both of its addresses, served alike, and both end', async () => {
+    const stream = await world.running();
+    const both = await world.instance({ HOST: 'localhost' });
+    await eventually('it is served', () => Promise.resolve(both.serves(stream.id)));
+    const port = Number(new URL(both.base).port);
+    /** What a connection gets for these bytes; rejects where nobody listens. */
+    const said = async (host: string, bytes: string): Promise<string> => {
+      const socket = connect(port, host, () => socket.write(bytes));
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      await once(socket, 'close');
+      return Buffer.concat(chunks).toString();
+    };
+    for (const host of ['127.0.0.1', '::1']) {
+      const own = { ...both, base: urlOf(host, port) };
+      const body = JSON.stringify({ host });
+      await eventually('it listens there', async () => (await post(own, stream, body)).status === 200);
+      // What Fastify adds to the first server by itself answers otherwise.
+      expect(await said(host, 'no HTTP\r\n\r\n')).toMatch(
+        /^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\nContent-L/,
+      );
+    }
+    expect(await world.entries(stream.id)).toHaveLength(2);
+    await both.end();
+    for (const host of ['127.0.0.1', '::1'])
+      await expect(said(host, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   it('a pipeline into Kafka, where repeats can not be told, is refused with what to give in its place (trap 29)', async () => {

@@ -75,24 +75,35 @@ function refuseBytes(code: string | undefined, socket: Socket): void {
   socket.end(`HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-/** Listens, as soon as the port is free. @returns `false`: it was told to stop before. */
+/**
+ * What a door listens at. `localhost` is both of its addresses, each with a server of its own: whichever one Fastify
+ * would add to the first has neither its limits nor its renewed certificate.
+ */
+export const addressesOf = (host: string): readonly string[] => (host === 'localhost' ? ['127.0.0.1', '::1'] : [host]);
+
+/** `no_address`: this machine does not have it. `stopped`: it was told to end before the port was free. */
+export type Listening = 'listening' | 'no_address' | 'stopped';
+
+/** Listens, as soon as the port is free. @throws what else keeps it from that. */
 export async function listen(
   server: FastifyInstance,
   at: { readonly port: number; readonly host: string },
   deps: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
-): Promise<boolean> {
+): Promise<Listening> {
   await server.ready();
   for (let told = false; !deps.signal.aborted;) {
     try {
-      await server.listen(at);
-      deps.log.info({ port: at.port }, 'deliveries are taken in');
-      return true;
+      await server.listen({ ...at });
+      deps.log.info(at, 'deliveries are taken in');
+      return 'listening';
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
-      if (!told) deps.log.info({ port: at.port }, 'another process has the port; waiting for it');
+      const { code } = error as { code?: unknown };
+      if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return 'no_address';
+      if (code !== 'EADDRINUSE') throw error;
+      if (!told) deps.log.info(at, 'another process has the port; waiting for it');
       told = true;
       await deps.clock.sleep(PORT_AGAIN_MS, deps.signal);
     }
   }
-  return false;
+  return 'stopped';
 }

@@ -1,7 +1,8 @@
 import { StreamError, type Check, type Source, type SourceContext, type SourceType } from '@planasonix/core';
 import { configJsonSchema, parseConfig } from './config.js';
+import { lives } from './verify/certificate.js';
 import { RemoteKeys } from './verify/jwks.js';
-import { schemeOf, type CertificateWays } from './verify/scheme-of.js';
+import { certificatesOf, schemeOf, type CertificateWays } from './verify/scheme-of.js';
 
 /** Findings about the config: what would keep it from taking anything in, and what is weak. */
 async function check(
@@ -17,6 +18,10 @@ async function check(
       found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
     if (auth.type === 'none')
       found.push(warning('no_auth', 'Whoever knows the address can deliver.', 'Choose another auth.type.'));
+    if (auth.type === 'preset' && certificatesOf(auth).some((certificate) => !lives(certificate, clock.now())))
+      found.push(
+        warning('certificate_ended', 'A certificate of the sender does not live now.', 'Renew auth.certificates.'),
+      );
     for (const [url, keys] of remoteKeys)
       if ((await keys.keys(true)) === null)
         found.push(

@@ -39,14 +39,14 @@ export class DoorTls {
 
   /** Files that are renewed are served by themselves; what can't be used, such as half of a renewal, is not. */
   async keepRenewed(
-    server: Pick<Server, 'setSecureContext'>,
+    servers: readonly Pick<Server, 'setSecureContext'>[],
     { clock, log, signal }: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
   ): Promise<void> {
     while (await clock.sleep(LOOK_MS, signal)) {
       try {
         const found = read(this.files);
         if (found.cert === this.#served.cert && found.key === this.#served.key) continue;
-        server.setSecureContext(found);
+        for (const server of servers) server.setSecureContext(found);
         this.#served = found;
         log.info({}, 'a renewed certificate is served');
       } catch (error) {

@@ -35,9 +35,13 @@ export class ApiError extends Error {
   }
 }
 
-/** 400 for one field. */
+/** What is wrong with one field, or with the body as a whole, as a sentence without its full stop. */
+export const inWords = ({ field, issue }: Detail): string =>
+  field === '' ? `The body ${issue}` : `${field}: ${issue}`;
+
+/** 400 for one field; `field` as in a {@link Detail}. */
 export const badField = (field: string, issue: string, hint?: string): ApiError =>
-  new ApiError('invalid_request', { message: `${field}: ${issue}`, details: [{ field, issue }], hint });
+  new ApiError('invalid_request', { message: inWords({ field, issue }), details: [{ field, issue }], hint });
 
 export interface ErrorBody {
   readonly error: {

@@ -1,6 +1,6 @@
 import type { ErrorObject } from 'ajv';
 import type { z } from 'zod';
-import { ApiError, type Detail } from '../contract/api-error.js';
+import { ApiError, inWords, type Detail } from '../contract/api-error.js';
 import { meant } from './alternatives.js';
 import { knownKeys, snake, snakePath } from './casing.js';
 import { unknownKeyHint } from './nearest.js';
@@ -20,12 +20,7 @@ export function refusal(findings: readonly Finding[]): ApiError {
   const details = findings.slice(0, MAX_DETAILS).map(({ field, issue }) => ({ field, issue }));
   const first = findings[0];
   return new ApiError('invalid_request', {
-    message:
-      first === undefined
-        ? undefined
-        : first.field === ''
-          ? `The body ${first.issue}.`
-          : `${first.field}: ${first.issue}.`,
+    message: first && `${inWords(first)}.`,
     hint: findings.find(({ hint }) => hint !== undefined)?.hint,
     details,
   });

@@ -7,7 +7,6 @@ function pinged(body: unknown): Handshake | null {
   return type === 1 && valueAt(body, 'event') === undefined ? { type: 1 } : null;
 }
 
-/** The secret is its public key, in hex. */
 export const discord: Vendor = {
   name: 'discord',
   proof: {
@@ -18,6 +17,7 @@ export const discord: Vendor = {
     timestamp: { header: 'x-signature-timestamp', unit: 's' },
     signed: '{timestamp}{body}',
   },
+  secret: { pattern: '^[0-9a-fA-F]{64}$', means: 'the public key of the application, 64 hex digits' },
   eventId: { pointer: '/id' },
   idIsSigned: true,
   eventType: { pointer: '/event/type' },

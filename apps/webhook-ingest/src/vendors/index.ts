@@ -7,6 +7,7 @@ import { intercom } from './intercom.js';
 import { linear } from './linear.js';
 import { mailgun } from './mailgun.js';
 import { paddle } from './paddle.js';
+import { paypal } from './paypal.js';
 import { planasonix } from './planasonix.js';
 import { sendgrid } from './sendgrid.js';
 import { shopify } from './shopify.js';
@@ -35,7 +36,7 @@ const VENDORS: readonly Vendor[] = [
     square,
     hubspot,
   ],
-  ...[mailgun, sendgrid, docusign, intercom, linear, discord, planasonix],
+  ...[mailgun, sendgrid, docusign, intercom, linear, discord, paypal, planasonix],
 ];
 
 export const vendors: ReadonlyMap<string, Vendor> = new Map(VENDORS.map((vendor) => [vendor.name, vendor]));

@@ -1,3 +1,4 @@
+import { strictBytes } from '../verify/compare.js';
 import type { Vendor } from './vendor.js';
 
 /** Standard Webhooks and Svix, which differ in the names of headers alone. */
@@ -11,7 +12,11 @@ const standard = (name: string, prefix: string): Vendor => ({
     timestamp: { header: `${prefix}-timestamp`, unit: 's' },
     signed: '{id}.{timestamp}.{body}',
     idHeader: `${prefix}-id`,
-    key: (secret) => Buffer.from(secret.replace(/^whsec_/, ''), 'base64'),
+    key: (secret) => strictBytes(secret.replace(/^whsec_/, ''), 'base64'),
+  },
+  secret: {
+    pattern: '^(?:whsec_)?(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$',
+    means: 'base64, with whsec_ before it or without',
   },
   eventId: { header: `${prefix}-id` },
   idIsSigned: true,

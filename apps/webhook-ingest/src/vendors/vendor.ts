@@ -1,3 +1,4 @@
+import type { CertifiedRule } from '../verify/certified.js';
 import type { SignatureRule } from '../verify/signature.js';
 
 /** Where an id or a type lies: in a header, or in the JSON of the body. */
@@ -9,8 +10,10 @@ export type Handshake = object | 'no_content';
 /** A vendor's scheme: data, and at most one function. */
 export interface Vendor {
   readonly name: string;
-  /** How it proves who sent it: a signature, or a secret that is sent as it is. */
-  readonly proof: SignatureRule | { readonly tokenHeader: string };
+  /** How it proves who sent it: a signature, one under its certificate, or a secret that is sent as it is. */
+  readonly proof: SignatureRule | CertifiedRule | { readonly tokenHeader: string };
+  /** What its secrets look like, where not any text will do: a regular expression, and the same in words. */
+  readonly secret?: { readonly pattern: string; readonly means: string };
   readonly eventId?: Place;
   /** The proof covers the id: then the id alone tells a repeat. */
   readonly idIsSigned: boolean;

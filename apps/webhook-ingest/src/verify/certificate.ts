@@ -45,7 +45,8 @@ function unescaped(text: string): string {
   }
 }
 
-const lives = ({ validFrom, validTo }: X509Certificate, nowMs: number): boolean =>
+/** It has begun and not ended. */
+export const lives = ({ validFrom, validTo }: X509Certificate, nowMs: number): boolean =>
   Date.parse(validFrom) <= nowMs && nowMs <= Date.parse(validTo);
 
 /** It lives, and one of these CAs, that lives too, has issued it. */

@@ -3,7 +3,7 @@ import { living, type Auth } from '../config.js';
 import { vendors } from '../vendors/index.js';
 import { ruleOf } from './scheme-of.js';
 import type { SignedRequest } from './scheme.js';
-import type { SignatureRule } from './signature.js';
+import { isAsymmetric, type SignatureRule } from './signature.js';
 import { templateOf } from './template.js';
 
 /** A sample before its headers are made. */
@@ -38,7 +38,7 @@ export function sampleHeaders(auth: Auth, request: Bare, id: string): SampleHead
 
 function signed(rule: SignatureRule, secret: string | undefined, request: Bare, id: string): SampleHeaders | null {
   const { algorithm, headers, form, timestamp, idHeader, encoding, read } = rule;
-  if (secret === undefined || read || algorithm === 'ed25519' || algorithm === 'ecdsa') return null;
+  if (secret === undefined || read || isAsymmetric(algorithm)) return null;
   const time = String(timestamp?.unit === 'ms' ? request.nowMs : Math.floor(request.nowMs / 1_000));
   const made: Record<string, string> = {
     ...(timestamp?.header ? { [timestamp.header]: time } : {}),

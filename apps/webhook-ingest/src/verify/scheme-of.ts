@@ -1,9 +1,11 @@
+import type { X509Certificate } from 'node:crypto';
 import { StreamError, type Clock, type Outbound } from '@planasonix/core';
 import type { JSONWebKeySet } from 'jose';
 import { living, type Auth } from '../config.js';
 import { milliseconds } from '../duration.js';
 import { vendors } from '../vendors/index.js';
 import { pemCertificate } from './certificate.js';
+import { CertifiedScheme } from './certified.js';
 import { RemoteKeys } from './jwks.js';
 import { JwtScheme } from './jwt.js';
 import { MtlsScheme } from './mtls.js';
@@ -37,9 +39,9 @@ export function schemeOf(auth: Auth, around: Surroundings): Scheme {
     case 'preset': {
       const { proof } = vendors.get(auth.preset)!;
       const secrets = living(auth.secrets, auth.secrets_until, now);
-      return 'tokenHeader' in proof
-        ? new TokenScheme(proof.tokenHeader, '', secrets)
-        : new SignatureScheme(proof, secrets);
+      if ('tokenHeader' in proof) return new TokenScheme(proof.tokenHeader, '', secrets);
+      if (!('certificateNames' in proof)) return new SignatureScheme(proof, secrets);
+      return new CertifiedScheme(proof, secrets, certificatesOf(auth));
     }
     case 'bearer':
       return new TokenScheme('authorization', 'Bearer ', living(auth.tokens, auth.tokens_until, now));
@@ -56,6 +58,10 @@ export function schemeOf(auth: Auth, around: Surroundings): Scheme {
       return openScheme;
   }
 }
+
+/** The sender's, of a config that was looked at. */
+export const certificatesOf = ({ certificates = [] }: Extract<Auth, { type: 'preset' }>): readonly X509Certificate[] =>
+  certificates.map((pem) => pemCertificate(pem)!);
 
 function mtlsScheme(
   { ca, names }: Extract<Auth, { type: 'mtls' }>,

@@ -3,7 +3,12 @@ import { sameBytes, strictBytes } from './compare.js';
 import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
 import { templateOf, type Template } from './template.js';
 
-export type Algorithm = 'sha1' | 'sha256' | 'sha512' | 'ed25519' | 'ecdsa';
+type Asymmetric = 'ed25519' | 'ecdsa' | 'rsa';
+export type Algorithm = 'sha1' | 'sha256' | 'sha512' | Asymmetric;
+
+/** Who verifies has no key to sign with. */
+export const isAsymmetric = (algorithm: Algorithm): algorithm is Asymmetric =>
+  algorithm === 'ed25519' || algorithm === 'ecdsa' || algorithm === 'rsa';
 
 /** How a signature lies in its header. Several in one header: any may be the right one. */
 export type SignatureForm =
@@ -21,16 +26,19 @@ export interface SignatureRule {
   /** Headers that may carry it, in lower case. */
   readonly headers: readonly string[];
   readonly form: SignatureForm;
-  /** In a header of its own, or as a pair of the signature's header. `auto`: seconds, or milliseconds by their 13 digits. */
-  readonly timestamp?: { readonly header?: string; readonly pair?: string; readonly unit: 's' | 'ms' | 'auto' };
+  /**
+   * In a header of its own, or as a pair of the signature's header. `auto`: seconds, or milliseconds by their 13 digits;
+   * `iso`: RFC 3339 in UTC.
+   */
+  readonly timestamp?: { readonly header?: string; readonly pair?: string; readonly unit: 's' | 'ms' | 'auto' | 'iso' };
   /** How old and how far ahead it may be, ms. */
   readonly tolerance?: { readonly past: number; readonly ahead: number };
   /** A template, or the bytes themselves; `null`: the request can't have been signed. */
   readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | null);
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
-  /** Makes key bytes of a secret; by default its UTF-8 bytes. */
-  readonly key?: (secret: string) => Buffer;
+  /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
+  readonly key?: (secret: string) => Buffer | null;
   /** Signatures and time where they are in no header. */
   readonly read?: (
     request: SignedRequest,
@@ -97,16 +105,23 @@ function hmac(algorithm: Algorithm, key: Buffer, parts: readonly Buffer[]): Buff
   return made.digest();
 }
 
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;
 const ED25519_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
-  if (key) return key(secret);
+  if (key) {
+    const bytes = key(secret);
+    if (bytes === null) throw new Error('A secret is no key of its scheme');
+    return bytes;
+  }
   if (algorithm === 'ed25519')
     return createPublicKey({
       key: Buffer.concat([ED25519_HEAD, strictBytes(secret, 'hex') ?? Buffer.alloc(0)]),
       format: 'der',
       type: 'spki',
     });
+  // PEM of a certificate gives the key in it.
+  if (algorithm === 'rsa') return createPublicKey(secret);
   if (algorithm === 'ecdsa')
     return createPublicKey(
       secret.includes('BEGIN') ? secret : { key: Buffer.from(secret, 'base64'), format: 'der', type: 'spki' },
@@ -154,10 +169,16 @@ function judgeTime(
   text: string,
   nowMs: number,
 ): 'timestamp_missing' | 'timestamp_too_old' | 'timestamp_in_future' | null {
-  if (!/^[0-9]{1,15}$/.test(text)) return 'timestamp_missing';
-  const { unit } = timestamp!;
-  const inMs = unit === 'ms' || (unit === 'auto' && text.length >= 13);
-  const atMs = Number(text) * (inMs ? 1 : 1_000);
+  const atMs = timeIn(text, timestamp!.unit);
+  if (atMs === null) return 'timestamp_missing';
   if (nowMs - atMs > tolerance.past) return 'timestamp_too_old';
   return atMs - nowMs > tolerance.ahead ? 'timestamp_in_future' : null;
+}
+
+/** @returns ms since the Unix epoch; `null`: that is no time. */
+function timeIn(text: string, unit: NonNullable<SignatureRule['timestamp']>['unit']): number | null {
+  if (unit === 'iso') return ISO_TIME.test(text) && !Number.isNaN(Date.parse(text)) ? Date.parse(text) : null;
+  if (!/^[0-9]{1,15}$/.test(text)) return null;
+  const inMs = unit === 'ms' || (unit === 'auto' && text.length >= 13);
+  return Number(text) * (inMs ? 1 : 1_000);
 }

@@ -1,7 +1,8 @@
+import { crc32 } from 'node:zlib';
 import type { SignedRequest } from './scheme.js';
 
 /** What a template of signed bytes may name. */
-const PLACEHOLDER = /\{(timestamp|body|id|url|method)\}/;
+const PLACEHOLDER = /\{(timestamp|body|id|url|method|crc32)\}/;
 
 interface Found {
   readonly timestamp: string;
@@ -22,6 +23,7 @@ export function templateOf(text: string): Template {
     for (const piece of pieces) {
       if (typeof piece !== 'string') parts.push(piece);
       else if (piece === 'body') parts.push(request.body);
+      else if (piece === 'crc32') parts.push(Buffer.from(String(crc32(request.body))));
       else {
         const named = { timestamp, id, url: request.url, method: request.method }[piece as 'id'];
         if (named === null || named === '') return null;
