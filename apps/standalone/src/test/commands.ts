@@ -8,7 +8,7 @@ export interface Finished {
   readonly output: string;
 }
 
-/** Runs a command to its end, with its output kept. It ends with us. */
+/** Runs a command to its end, with its output kept. It ends with us, and so does everything that it started. */
 export function runCommand(
   root: string,
   command: string,
@@ -18,11 +18,13 @@ export function runCommand(
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
+      // A group of its own, which ends as one: signalled alone, npx leaves behind what it runs.
+      detached: true,
       // Nx must leave no daemon behind.
       env: { ...process.env, NX_DAEMON: 'false', FORCE_COLOR: '0', NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const release = child.pid ? guardProcess(child.pid) : () => undefined;
+    const release = child.pid ? guardProcess(-child.pid) : () => undefined;
     let output = '';
     const add = (chunk: Buffer) => (output += chunk.toString());
     child.stdout.on('data', add);

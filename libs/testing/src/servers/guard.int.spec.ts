@@ -5,6 +5,14 @@ import { join } from 'node:path';
 import { eventually } from '../eventually.js';
 import { GUARD_SCRIPT } from './guard.js';
 
+const lives = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
 describe('the guard', () => {
   it('ends what is on its list when its pipe closes, however stubborn, and leaves the rest alone', async () => {
     const guard = spawn('sh', ['-c', GUARD_SCRIPT], { detached: true, stdio: ['pipe', 'inherit', 'inherit'] });
@@ -26,5 +34,18 @@ describe('the guard', () => {
     expect(existsSync(folder)).toBe(false);
     expect(dropped.exitCode ?? dropped.signalCode).toBeNull();
     dropped.kill();
+  }, 30_000);
+
+  it('ends a whole group: also what a command on its list has started', async () => {
+    const guard = spawn('sh', ['-c', GUARD_SCRIPT], { detached: true, stdio: ['pipe', 'inherit', 'inherit'] });
+    const command = spawn('sh', ['-c', 'sleep 60 & echo $!; wait'], { detached: true });
+    const grandchild = await new Promise<number>((resolve) => {
+      command.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
+    });
+    expect(lives(grandchild)).toBe(true);
+    guard.stdin.end(`keep TERM -${command.pid}\n`);
+    await eventually('the guard has done its work', () => guard.exitCode === 0, { timeoutMs: 15_000 });
+    // A zombie counts until init has fetched it.
+    await eventually('the grandchild has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
   }, 30_000);
 });

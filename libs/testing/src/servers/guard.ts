@@ -12,7 +12,7 @@ nl='
 all=
 # A zombie that nobody has fetched yet has ended too.
 lives() {
-  kill -0 "$1" 2>/dev/null || return 1
+  kill -s 0 -- "$1" 2>/dev/null || return 1
   ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 while read -r verb item; do
@@ -28,7 +28,7 @@ while read -r verb item; do
 done
 IFS=$nl
 for one in $all; do
-  case $one in dir*) ;; *) kill -s "\${one%% *}" "\${one#* }" 2>/dev/null ;; esac
+  case $one in dir*) ;; *) kill -s "\${one%% *}" -- "\${one#* }" 2>/dev/null ;; esac
 done
 tries=0
 while [ $tries -lt 100 ]; do
@@ -40,7 +40,7 @@ while [ $tries -lt 100 ]; do
   tries=$((tries + 1))
   sleep 0.05
 done
-for pid in $left; do kill -s KILL "$pid" 2>/dev/null; done
+for pid in $left; do kill -s KILL -- "$pid" 2>/dev/null; done
 for one in $all; do
   case $one in dir*) rm -rf "\${one#* }" ;; esac
 done
@@ -102,7 +102,7 @@ function endNow(): void {
   }
 }
 
-/** Has `pid` signalled when this process ends. Call the answer once the process is gone. */
+/** Has `pid` signalled when this process ends (`-pid`: its whole group). Call the answer once the process is gone. */
 export const guardProcess = (pid: number, signal: EndSignal = 'TERM'): (() => void) => keep(`${signal} ${pid}`);
 
 /** Has a folder removed when this process ends, after the guarded processes. Call the answer to let go of it. */
