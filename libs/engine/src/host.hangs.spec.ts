@@ -63,7 +63,11 @@ describe('a log that never answers (trap 8)', () => {
     log.full = true;
     worker();
     await clock.advance(100);
-    for (let n = 0; n < 3; n++) server.commit(1);
+    for (let n = 0; n < 3; n++) {
+      server.commit(1);
+      await clock.advance(10);
+    }
+    expect(log.waiting).toBe(2);
     await clock.advance(10 * PUMP_LIMITS.answerWithinMs);
     log.full = log.auto = false;
     for (let n = 0; n < 3; n++) {
