@@ -41,7 +41,11 @@ describe('the replication connection of one read', () => {
       const place = { slot: 'mine', publication: 'pub', from: 0n, messages: false };
       await connection.open({ ...place, server: of }).finally(() => connection.close());
     };
-    const before = await slotState(control, 'mine');
+    // A walsender takes a moment to notice that the one before has gone.
+    const before = await eventually('nobody reads the slot', async () => {
+      const state = await slotState(control, 'mine');
+      return state?.active_pid === null && state;
+    });
     await expect(open({ ...identity, ...other })).rejects.toMatchObject({
       code: 'source_unreachable',
       recourse: 'retry',

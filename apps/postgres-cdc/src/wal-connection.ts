@@ -80,6 +80,7 @@ export interface WalPlace {
 export class WalConnection {
   readonly service: LogicalReplicationService;
   private wire: WireConnection | null = null;
+  private closed = false;
   private closing: Promise<void> | null = null;
   private paused = false;
   /** Ends an opening that is under way: the driver says nothing of one that was ended while it dialled. */
@@ -137,11 +138,8 @@ export class WalConnection {
     return (this.closing ??= this.end());
   }
 
-  private get closed(): boolean {
-    return this.closing !== null;
-  }
-
   private async end(): Promise<void> {
+    this.closed = true;
     this.resume();
     // A server that does not answer any more must not keep us: the socket goes with the farewell, or without.
     const wire = this.wire;

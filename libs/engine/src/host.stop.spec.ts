@@ -1,41 +1,5 @@
 import { StreamError } from '@planasonix/core';
 import { hostWorld, ID } from './fakes/index.js';
-import { LEASE } from './lease.js';
-
-describe('a source whose read never returns (trap 8)', () => {
-  async function hanging() {
-    const world = hostWorld();
-    const row = world.ledger.add(ID);
-    world.server.readHangs = true;
-    const host = world.worker();
-    await world.clock.advance(3 * LEASE.durationMs);
-    expect([row.status, row.owner, world.server.closes]).toEqual(['running', 'w1', 0]);
-    return { ...world, row, host };
-  }
-
-  it('is closed and its lease given back at a stop', async () => {
-    const { clock, ledger, server, row, host } = await hanging();
-    ledger.command(ID, 'stopped');
-    await host.look(ID);
-    await clock.advance(5_000);
-    expect([row.status, row.owner, server.closes, host.health().held]).toEqual(['stopped', null, 1, 0]);
-  });
-
-  it('is closed and its lease given back when the worker leaves', async () => {
-    const { clock, server, row, host } = await hanging();
-    void host.stop(8_000);
-    await clock.advance(8_000);
-    expect([row.desired, row.owner, server.closes, host.health().held]).toEqual(['running', null, 1, 0]);
-  });
-
-  it('is closed before its lease runs out, where the store does not renew it', async () => {
-    const { clock, ledger, server, row } = await hanging();
-    ledger.down = true;
-    const until = row.leaseUntil;
-    while (server.closes === 0 && clock.monotonic() < until) await clock.advance(100);
-    expect([server.closes, clock.monotonic() < until]).toEqual([1, true]);
-  });
-});
 
 describe('a stop that was accepted and that nobody has carried out', () => {
   const left = { desired: 'stopped', generation: 3, observed: 2, epoch: 4 } as const;

@@ -7,6 +7,7 @@ import {
   ROW_EVENT_TYPES,
   type Sink,
   type Source,
+  StreamError,
 } from '@planasonix/core';
 import { Batcher, type BatchLimits, type Group } from './batcher.js';
 import { lapsed, Settler, type SettlerDeps } from './settler.js';
@@ -17,6 +18,8 @@ export interface PumpLimits extends BatchLimits {
   /** So many appends go out with whatever there is; beyond them only full batches do. */
   readonly eager: number;
   readonly settleEveryMs: number;
+  /** So long a log may answer no append, unless it says that it waits; then it is given up, and the source with it. */
+  readonly answerWithinMs: number;
 }
 
 export const PUMP_LIMITS: PumpLimits = {
@@ -26,6 +29,7 @@ export const PUMP_LIMITS: PumpLimits = {
   inFlightBytes: 8_000_000,
   eager: 2,
   settleEveryMs: 250,
+  answerWithinMs: 60_000,
 };
 
 export interface PumpDeps extends SettlerDeps {
@@ -59,6 +63,8 @@ export class Pump {
   #connected = false;
   #sendSoon = false;
   #heartbeatAt = Number.NEGATIVE_INFINITY;
+  /** When the log last owed no answer, gave one, or said that it waits. */
+  #answeredAt: number;
   /** What a pull brought after the pump was told to pause. */
   #parked: ChangeBatch | null = null;
   #sourceEnded = false;
@@ -68,6 +74,7 @@ export class Pump {
     this.#limits = { ...PUMP_LIMITS, ...deps.limits };
     this.#batcher = new Batcher(this.#limits);
     this.#settler = new Settler(deps);
+    this.#answeredAt = deps.clock.monotonic();
   }
 
   get connected(): boolean {
@@ -256,6 +263,7 @@ export class Pump {
     if (this.#flights.shift() !== group) return this.#fail(new Error('the sink resolved appends out of order'));
     this.#flightBytes -= group.bytes;
     const { clock, counters, sink } = this.deps;
+    this.#answeredAt = clock.monotonic();
     counters.durable(group.events, appended, clock.now());
     if (this.deps.step && group.events.length > 0)
       this.deps.step(isSnapshot(group) ? 'snapshot-recorded' : 'log-appended');
@@ -270,9 +278,21 @@ export class Pump {
 
   async #tick(): Promise<void> {
     while (await this.deps.clock.sleep(this.#limits.settleEveryMs, this.#abort.signal)) {
+      this.#watch();
       this.#send();
       await this.#settle();
     }
+  }
+
+  /** A source is told to wait for as long as somebody gets on, not for a log that is silent (trap 8, Invariant 6). */
+  #watch(): void {
+    const { clock, sink } = this.deps;
+    const now = clock.monotonic();
+    if (this.#flights.length === 0 || sink.blocked !== null) this.#answeredAt = now;
+    else if (now - this.#answeredAt > this.#limits.answerWithinMs)
+      this.#fail(
+        new StreamError('log_unavailable', `The log has not answered for ${this.#limits.answerWithinMs / 1000} s`),
+      );
   }
 
   async #settle(): Promise<void> {

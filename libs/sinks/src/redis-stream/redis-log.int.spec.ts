@@ -117,7 +117,9 @@ describe('the log in Redis', () => {
     await expect(open(2)).rejects.toMatchObject({ code: 'log_unavailable' });
     await expect(log.fence(id, 2)).rejects.toMatchObject({ code: 'log_unavailable' });
     await expect(log.read(id, { limit: 1 })).rejects.toMatchObject({ code: 'log_unavailable' });
-    expect(await log.check()).toMatchObject([{ code: 'log_unavailable', severity: 'error' }]);
+    expect(await log.check()).toMatchObject([
+      { code: 'log_unavailable', severity: 'error', fix: expect.stringContaining('Redis') },
+    ]);
     expect(performance.now() - started).toBeLessThan(8_000);
     await redis.start();
     await eventually('the control plane comes back by itself', async () => (await log.check()).length === 0);

@@ -1,4 +1,5 @@
 import {
+  findingOf,
   StreamError,
   type Check,
   type Clock,
@@ -133,7 +134,7 @@ export class RedisLog implements EventLog {
     try {
       return durabilityChecks(await this.#run(readDurability));
     } catch (error) {
-      return [{ code: 'log_unavailable', severity: 'error', message: logUnavailable(error).message, fix: null }];
+      return [findingOf(logUnavailable(error))];
     }
   }
 
