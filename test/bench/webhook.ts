@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { eventually } from '@planasonix/testing';
 import { quantile, round, rssMiB, sorted, stopwatch } from './measure.js';
+import { profileOfWorker } from './profile.js';
 import type { Scene } from './scene.js';
 
 const CONNECTIONS = 64;
@@ -100,6 +101,47 @@ server.post('/ingest/:token', (request, reply) => {
 });
 server.listen({ port: 0 }).then(() => process.stdout.write(server.server.address().port + '\\n'));`;
 
+/**
+ * A process of its own: in this one, the other stream's posts would wait for the flood's before they are sent. Signed
+ * posts over as many connections as ARGV says, until its input ends; then it tells how many there were a second.
+ */
+const FLOOD = `const http = require('node:http'), { createHmac } = require('node:crypto');
+const [url, connections] = [new URL(process.argv[1]), Number(process.argv[2])];
+const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+let [made, answered, over] = [0, 0, false];
+const began = performance.now();
+function post() {
+  if (over) return;
+  const name = 'flood_' + ++made, time = String(Math.floor(Date.now() / 1000));
+  const body = JSON.stringify({ id: name, type: 'made', note: 'n'.repeat(970) });
+  const mac = createHmac('sha256', process.env.SECRET).update(time + '.' + body).digest('hex');
+  const headers = { 'content-type': 'application/json', 'content-length': body.length, 'x-planasonix-timestamp': time,
+    'x-planasonix-signature': 'v1=' + mac, 'x-planasonix-event-id': name };
+  http.request(url, { agent, method: 'POST', headers }, (answer) => answer.resume().on('end', () => {
+    if (++answered === connections) process.stdout.write('begun\\n');
+    post();
+  })).on('error', () => process.exit(1)).end(body);
+}
+for (let i = 0; i < connections; i++) post();
+process.stdin.resume().on('end', () => {
+  over = true;
+  process.stdout.write(answered / (performance.now() - began) * 1000 + '\\n', () => process.exit(0));
+});`;
+
+/** Resolves when it is under way. @returns ends it, and tells how many posts a second there were */
+async function beginFlood(url: string): Promise<() => Promise<number>> {
+  const flood = spawn(process.execPath, ['-e', FLOOD, url, String(CONNECTIONS)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, SECRET },
+  });
+  await once(flood.stdout, 'data');
+  return async () => {
+    flood.stdin.end();
+    const [told] = (await once(flood.stdout, 'data')) as [Buffer];
+    return Number(told.toString());
+  };
+}
+
 export async function webhook(scene: Scene): Promise<object> {
   const { stack, redis } = scene;
   const bare = spawn(process.execPath, ['-e', BARE], {
@@ -116,16 +158,19 @@ export async function webhook(scene: Scene): Promise<object> {
   const [one, other] = [await door(scene, 'bench-hooks'), await door(scene, 'bench-other')];
   await load(one.url, signed(4_000), normal);
   const [pid] = stack.pids('webhook-ingest');
+  const posts = signed(80_000);
   const watch = stopwatch({ ingest: [pid!], redis: [redis.pid] });
-  const ours = await load(one.url, signed(80_000), normal);
+  const profile = profileOfWorker(pid);
+  const ours = await load(one.url, posts, normal);
   const { cpu } = watch.read();
+  const where = await profile();
 
   const calm = { connections: 1, seconds: 4 };
   const alone = await load(other.url, signed(8_000), calm);
-  const [flood, beside] = await Promise.all([
-    load(one.url, signed(80_000), { connections: CONNECTIONS, seconds: 5 }),
-    load(other.url, signed(8_000), calm),
-  ]);
+  const quiet = signed(8_000);
+  const flood = await beginFlood(one.url);
+  const beside = await load(other.url, quiet, calm);
+  const floodPerSecond = await flood();
   const crowd = await open(one.url, pid!);
   return {
     part: 'webhook',
@@ -146,9 +191,10 @@ export async function webhook(scene: Scene): Promise<object> {
     other_stream: {
       p99_alone_ms: round(alone.p99),
       p99_beside_a_flood_ms: round(beside.p99),
-      flood_per_s: round(flood.perSecond, 0),
+      flood_per_s: round(floodPerSecond, 0),
     },
     ...crowd,
+    ...where,
   };
 }
 
