@@ -96,6 +96,16 @@ describe('webhooks', () => {
     });
     expect((await deliver(url, '{"n":4}', { eventId: 'evt_4' })).status).toBe(200);
 
+    // What can be no secret of its vendor is refused at its place before there is a stream.
+    const loose = { type: 'preset', preset: 'svix', secrets: ['whsec_AQIDBA==', 'whsec_not base64!'] };
+    const body = { name: 'loose', sourceType: 'webhook', pipelineId, config: { auth: loose } };
+    const refused = await stack.api('POST', '/api/streams', body);
+    expect([refused.status, refused.json.error.details]).toEqual([
+      400,
+      [{ field: 'config.auth.secrets.1', issue: 'is not in the documented form' }],
+    ]);
+    expect(refused.json.error.hint).toContain('base64');
+
     const keyed = { type: 'preset', preset: 'discord', secrets: ['ab'.repeat(32)] };
     const other = await running('keyed', { auth: keyed });
     // A made-up secret is no public key: it is refused, and the door stays open.
