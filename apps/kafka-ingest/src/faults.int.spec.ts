@@ -54,7 +54,7 @@ describe('three brokers, of which some fail', () => {
     for (const end of ends) await end();
     await admin.disconnect();
     await kafka.stop();
-  }, 60_000);
+  });
 
   it('has each record once, in order, over changes of leader: killed, frozen, shut down', async () => {
     await createTopics(admin, [{ topic: 'three', numPartitions: 6 }]);

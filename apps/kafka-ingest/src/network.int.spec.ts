@@ -15,7 +15,7 @@ describe('a network that fails', () => {
         return `127.0.0.1:${proxy.port}`;
       },
     });
-  }, 90_000);
+  });
   afterAll(async () => {
     await kafka.stop();
     await proxy.stop();

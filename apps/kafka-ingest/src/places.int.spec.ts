@@ -9,7 +9,7 @@ describe('places in topics', () => {
   beforeAll(async () => {
     world = await TopicsUnderTest.start();
     ({ admin } = world);
-  }, 90_000);
+  });
   afterEach(() => world.stopStreams());
   afterAll(() => world.stop());
 
@@ -73,7 +73,7 @@ describe('places in topics', () => {
       await world.topic(1, `${prefix}.b`);
       await world.putByKcat(`${prefix}.b`, 0, 'another b0');
       expect(await s.outcome()).toMatchObject({ code: 'topic_recreated', recourse: 'lost' });
-    }, 60_000);
+    });
   });
 
   describe('a place that is lost is an error, never a jump (traps 24, 25a)', () => {
@@ -110,7 +110,7 @@ describe('places in topics', () => {
       await world.has(s, 8);
       expect(read(0)).toEqual(rising(5, 15));
       expect(read(1)).toEqual([0, 1, 2]);
-    }, 60_000);
+    });
 
     it('retention that overtakes us while we wait', async () => {
       const t = await world.topic();
@@ -133,7 +133,7 @@ describe('places in topics', () => {
       expect(failure).toMatchObject({ code: 'offset_out_of_range' });
       // What was fetched before came whole and in order.
       expect(s.data().map(({ source }) => source.offset)).toEqual(rising(s.events.length));
-    }, 60_000);
+    });
 
     it('a topic that was made anew, running or stopped', async () => {
       const t = await world.topic();
@@ -151,7 +151,7 @@ describe('places in topics', () => {
       await world.has(s, 5);
       expect(s.values().slice(2)).toEqual(['new 0', 'new 1', 'new 2']);
       expect(new Set(s.events.map(({ id }) => id)).size).toBe(5);
-    }, 60_000);
+    });
 
     it('a topic that is deleted, or that never was', async () => {
       const t = await world.topic();
@@ -166,6 +166,6 @@ describe('places in topics', () => {
       const none = world.stream({ topics: [world.name('never')] });
       none.start();
       expect(await none.outcome()).toMatchObject({ code: 'topic_missing', recourse: 'fatal' });
-    }, 60_000);
+    });
   });
 });

@@ -12,7 +12,7 @@ describe('shares of a stream of records', () => {
     kafka = await startKafka();
     admin = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-  }, 90_000);
+  });
   afterEach(async () => {
     for (const stream of streams.splice(0)) await stream.stop();
   });
@@ -66,12 +66,12 @@ describe('shares of a stream of records', () => {
     // Each tells of its own, also when it does not read.
     await eventually('the lag of one', async () => (await two[1]!.lag()).backlogRecords === theirs.length);
     await eventually('the lag of the other', async () => (await two[0]!.lag()).backlogRecords === 0);
-  }, 60_000);
+  });
 
   it('begin at the first record of what has no position: the first reader has gone before', async () => {
     await createTopics(admin, [{ topic: 'older', numPartitions: 2 }]);
     for (const partition of [0, 1]) await put('older', partition, ['a', 'b']);
     for (const index of [0, 1]) reader({ topics: ['older'], start: 'latest' }, index, 2).start();
     await eventually('all', () => streams.flatMap((one) => one.values()).length === 4);
-  }, 30_000);
+  });
 });

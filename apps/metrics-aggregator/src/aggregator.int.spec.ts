@@ -17,8 +17,6 @@ import { Snapshots } from './snapshots.js';
 import { StreamGauges } from './stream-gauges.js';
 import { kafkaWire, redisWire, type Wire } from './wires-under-test.js';
 
-jest.setTimeout(90_000);
-
 const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64');
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

@@ -29,7 +29,7 @@ describe('an order, held against the source', () => {
       CREATE FUNCTION shop.mine(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 > 1'`);
     const config = { host: server.host, port: server.port, database: 'postgres', user: 'postgres', password: 'postgres' }; // prettier-ignore
     control = await openSession({ id: 'c', type: 'postgres', config }, outbound, { name: 'planasonix_x control' });
-  }, 60_000);
+  });
   afterAll(() => server?.stop('immediate'));
 
   it('is fine for tables of the stream, and a condition that fits each of them', async () => {

@@ -37,7 +37,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
     under = await ControlUnderTest.start(version);
     ({ server } = under);
     client = await open('planasonix_s control');
-  }, 60_000);
+  });
   afterAll(() => under?.stop());
 
   describe('tables', () => {
@@ -270,7 +270,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
       await admin.query("SELECT pg_drop_replication_slot('planasonix_s')");
       await admin.query('ALTER SYSTEM RESET max_slot_wal_keep_size');
       await admin.query('SELECT pg_reload_conf()');
-    }, 30_000);
+    });
 
     it('names who reads the slot, unless it is ourselves; release ends ourselves alone (trap 33)', async () => {
       await client.query('CREATE PUBLICATION planasonix_p FOR TABLE shop.orders');
@@ -317,7 +317,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
       expect((await client.query('SELECT FROM pg_publication')).rowCount).toBe(0);
       // What is gone is given back.
       expect(await release()).toEqual({ released: both, remaining: [] });
-    }, 30_000);
+    });
   });
 
   it('release says so when the source went away', async () => {
@@ -346,5 +346,5 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
       ['slot_may_be_lost', 'warning', 'max_slot_wal_keep_size = -1'],
     ]);
     expect(await findings({ snapshot: 'only' })).toEqual([]);
-  }, 30_000);
+  });
 });

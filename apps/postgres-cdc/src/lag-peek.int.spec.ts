@@ -3,8 +3,6 @@ import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(60_000);
-
 describe('a look at the lag', () => {
   let server: Postgres;
   let admin: Client;

@@ -11,7 +11,7 @@ describe.each([14, 18] as const)('sessions at Postgres %i', (version: PostgresVe
 
   beforeAll(async () => {
     under = await ControlUnderTest.start(version);
-  }, 60_000);
+  });
   afterAll(() => under?.stop());
 
   it('give the text that the server sent, under settings that no role can change (trap 15)', async () => {
@@ -66,7 +66,7 @@ describe.each([14, 18] as const)('sessions at Postgres %i', (version: PostgresVe
     proxy.cut();
     await expect(session.query('SELECT 1')).rejects.toThrow();
     await proxy.stop();
-  }, 30_000);
+  });
 
   it('a connection test tells what it found, or why it could not', async () => {
     const report = await testConnection(connection(), outbound, AbortSignal.timeout(8000));

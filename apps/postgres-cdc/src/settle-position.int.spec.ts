@@ -54,7 +54,7 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
     await control.query('CREATE TABLE public.t (id int)');
     await control.query('INSERT INTO public.t VALUES (1)');
     later = await value('SELECT pg_current_wal_flush_lsn()::text AS v');
-  }, 60_000);
+  });
   afterAll(async () => {
     await control?.end().catch(() => undefined);
     await server?.stop('immediate');

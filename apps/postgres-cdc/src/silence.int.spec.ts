@@ -2,8 +2,6 @@ import { systemClock } from '@planasonix/core';
 import { eventually, startPostgres, startProxy, type Postgres, type Proxy } from '@planasonix/testing';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(60_000);
-
 describe('a network that is dead', () => {
   let server: Postgres;
   let proxy: Proxy;

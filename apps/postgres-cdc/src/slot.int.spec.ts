@@ -4,8 +4,6 @@ import { Client } from 'pg';
 import { endPredecessor, slotSession } from './predecessor.js';
 import { createSlot, slotState } from './slot.js';
 
-jest.setTimeout(60_000);
-
 describe('making a slot beside a transaction that does not end (trap 10)', () => {
   let server: Postgres;
   let control: Client;
@@ -15,7 +13,7 @@ describe('making a slot beside a transaction that does not end (trap 10)', () =>
     server = await startPostgres({ version: 17 });
     control = await server.connect();
     await control.query('CREATE TABLE t (id int)');
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const client of open.splice(0)) await client.end().catch(() => undefined);
   });

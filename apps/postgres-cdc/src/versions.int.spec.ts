@@ -4,8 +4,6 @@ import { publicationTables } from './publication.js';
 import { expectEqual, expectUniqueIds, settle } from './rows/source-under-test.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(60_000);
-
 const ROUNDS = 6;
 const SETUP = `
   CREATE SCHEMA "Odd Name";
@@ -73,7 +71,7 @@ describe.each([14, 15, 16, 17, 18] as const)('Postgres %i', (version) => {
     await admin.query(KINDS_SETUP);
     client = await server.connect('read');
     await client.query(SETUP);
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const one of streams.splice(0)) await one.stop();
   });

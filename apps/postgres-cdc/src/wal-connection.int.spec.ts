@@ -4,8 +4,6 @@ import { quoteIdent } from './identifier.js';
 import { identify, slotState } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
-jest.setTimeout(60_000);
-
 describe('the replication connection of one read', () => {
   let server: Postgres;
   let control: Client;
@@ -14,7 +12,7 @@ describe('the replication connection of one read', () => {
     control = await server.connect();
     await control.query('CREATE PUBLICATION pub FOR ALL TABLES');
     await control.query("SELECT pg_create_logical_replication_slot('mine', 'pgoutput')");
-  }, 60_000);
+  });
   afterAll(async () => {
     await control?.end();
     await server?.stop('immediate');

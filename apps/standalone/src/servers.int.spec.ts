@@ -40,7 +40,7 @@ describe('the launcher’s own servers', () => {
     expect(third.databaseUrl).toBe(first.databaseUrl);
     expect(await ask(third.databaseUrl, 'SELECT v FROM kept')).toEqual([{ v: 1 }]);
     await third.stop();
-  }, 60_000);
+  });
 
   it('are not started where the user names his own', async () => {
     const given = { DATABASE_URL: 'postgresql://u@127.0.0.1:1/x', REDIS_URL: 'redis://127.0.0.1:1' };

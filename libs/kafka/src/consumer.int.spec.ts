@@ -12,7 +12,7 @@ describe('reading a cluster', () => {
   beforeAll(async () => {
     server = await startKafka({ properties: { 'log.cleaner.backoff.ms': '200', 'message.max.bytes': '4000000' } });
     kafka = new ClusterUnderTest(server);
-  }, 90_000);
+  });
   afterAll(async () => {
     await kafka.close();
     await server.stop();
@@ -85,7 +85,7 @@ describe('reading a cluster', () => {
       rising(1200).map((i) => `k:${i}`),
     );
     expect(texts(await kafka.all('large', { chunkRecords: 7 })).slice(3)).toEqual(rising(1200).map(String));
-  }, 30_000);
+  });
 
   it('holds no more than some answers, however many partitions have something (Invariant 6)', async () => {
     await kafka.create('wide', { numPartitions: 30 });
@@ -104,7 +104,7 @@ describe('reading a cluster', () => {
     }
     // One answer may come over the bound.
     expect(most).toBeLessThan(6 * limits.maxBytes);
-  }, 30_000);
+  });
 
   it('never shows what a transaction gave up, interleaved as it may be (trap 25a)', async () => {
     await kafka.create('tx', { numPartitions: 2 });
@@ -130,7 +130,7 @@ describe('reading a cluster', () => {
       const seen = async () => texts(await kafka.all('tx', { limits })).filter((value) => value !== null);
       await becomes(async () => (await seen()).sort(), [...committed].sort());
     }
-  }, 60_000);
+  });
 
   it('goes past the holes of a compacted topic, from an offset that was removed', async () => {
     const entries = { 'cleanup.policy': 'compact', 'segment.ms': '100', 'min.cleanable.dirty.ratio': '0.01' };
@@ -153,7 +153,7 @@ describe('reading a cluster', () => {
       reader.close();
       return first > hole && first === offsets.find((offset) => offset > hole);
     });
-  }, 60_000);
+  });
 
   describe('a place that is not there', () => {
     const obstacle = async (place: Place) => {
@@ -186,7 +186,7 @@ describe('reading a cluster', () => {
       await kafka.create('anew');
       await kafka.put('anew', ['k:new 0', 'k:new 1', 'k:new 2']);
       await expect(obstacle({ ...place!, offset: 2 })).rejects.toMatchObject({ obstacle: { kind: 'topic_gone' } });
-    }, 30_000);
+    });
   });
 
   it('reads on over a broker that is killed', async () => {
@@ -206,5 +206,5 @@ describe('reading a cluster', () => {
     await kafka.put('killed', ['a:3', 'b:4']);
     await waiting;
     expect(seen.sort()).toEqual(['1', '2', '3', '4']);
-  }, 60_000);
+  });
 });

@@ -73,7 +73,7 @@ describe('a producer with transactions', () => {
     });
     kafka = new ClusterUnderTest(server);
     dead = proxy.port;
-  }, 90_000);
+  });
   beforeEach(() => (producers = new Producers([`127.0.0.1:${dead}`])));
   afterEach(() => {
     proxy.resume();
@@ -182,7 +182,7 @@ describe('a producer with transactions', () => {
       }
     }
     await becomes(() => committed(server.brokers, 'again'), all);
-  }, 60_000);
+  });
 
   it('goes on at 0 after 2^31 - 1 (trap 25a)', async () => {
     // The broker takes any first sequence of a producer that it has not met in this partition.
@@ -208,7 +208,7 @@ describe('a producer with transactions', () => {
       return error instanceof Error && error.name === 'TransactionLost';
     });
     expect(await committed(server.brokers, 'slow')).toEqual([]);
-  }, 30_000);
+  });
 
   it('makes a topic that is missing where it may', async () => {
     const producer = producers.make('made');
@@ -232,7 +232,7 @@ describe('a producer with transactions', () => {
     await put('4');
     await producer.commit();
     await becomes(() => committed(server.brokers, 'killed'), ['1', '2', '3', '4']);
-  }, 60_000);
+  });
 
   it('hangs up at every connection to a broker of which one is silent, and goes on over new ones', async () => {
     const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] }, { ask: 2_000 });

@@ -4,8 +4,6 @@ import { startRedis } from '@planasonix/testing';
 import fc from 'fast-check';
 import { MetricsStore } from './metrics-store.js';
 
-jest.setTimeout(60_000);
-
 const report = (of: Partial<CounterReport>): CounterReport => ({
   stream_id: 'str_a',
   source_type: 'postgres_cdc',

@@ -9,8 +9,6 @@ import { asLog, createLogger } from './logger.js';
 import type { Emitter } from './lossy-emitter.js';
 import { redisEmitter } from './redis-transport.js';
 
-jest.setTimeout(60_000);
-
 const heard: unknown[] = [];
 let underWay = 0;
 

@@ -3,8 +3,6 @@ import type { Log } from '@planasonix/core';
 import { startPostgres } from '@planasonix/testing';
 import { ApiKeyStore, openStore } from './index.js';
 
-jest.setTimeout(60_000);
-
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 describe('migrating the store', () => {

@@ -3,8 +3,6 @@ import { MOST_OPEN_ORDERS, PositionStore, SnapshotOrderStore, visiblePosition, t
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
 import { StoreUnderTest } from './store-under-test.js';
 
-jest.setTimeout(60_000);
-
 describe('orders and positions in the store', () => {
   let under: StoreUnderTest;
   let { store, streams, commands, ledger } = {} as StoreUnderTest;

@@ -20,7 +20,7 @@ describe('records that are set aside', () => {
     await store.query(
       "INSERT INTO streams (id, workspace_id, name, source_type, pipeline_id, config, epoch) VALUES ('str_1', 'ws_1', 's', 'kafka', 'pl_1', '{}', 3)",
     );
-  }, 60_000);
+  });
   afterAll(async () => {
     await store.destroy();
     await server.stop('immediate');
@@ -40,5 +40,5 @@ describe('records that are set aside', () => {
     expect(await list.list('ws_2', 'str_1', 10, null)).toEqual([]);
     const [{ n }] = await store.query("SELECT count(*)::int AS n FROM set_aside WHERE stream_id = 'str_1'");
     expect(n).toBe(10_000);
-  }, 30_000);
+  });
 });

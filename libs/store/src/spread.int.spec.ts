@@ -2,8 +2,6 @@ import { systemClock, type Held, type HelperReport } from '@planasonix/core';
 import { PgSpreadLedger, type Actor } from './index.js';
 import { StoreUnderTest } from './store-under-test.js';
 
-jest.setTimeout(60_000);
-
 describe('who helps with a stream', () => {
   let under: StoreUnderTest;
   let actor: Actor;

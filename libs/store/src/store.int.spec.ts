@@ -17,8 +17,6 @@ import {
 } from './index.js';
 import { KEY, quiet, StoreUnderTest } from './store-under-test.js';
 
-jest.setTimeout(60_000);
-
 const schema = {
   type: 'object',
   properties: { password: { type: 'string', writeOnly: true }, host: { type: 'string' } },

@@ -1,8 +1,6 @@
 import { StreamDeletion, type Actor } from './index.js';
 import { StoreUnderTest } from './store-under-test.js';
 
-jest.setTimeout(60_000);
-
 describe('what a worker is told of streams, and which it may take up', () => {
   let under: StoreUnderTest;
   let actor: Actor;

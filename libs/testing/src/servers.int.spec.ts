@@ -14,7 +14,7 @@ describe('startPostgres', () => {
   let server: Postgres;
   beforeAll(async () => {
     server = await startPostgres({ config: { work_mem: '5MB' } });
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   it('gives a server that can do logical replication, with the settings asked for', async () => {
@@ -34,7 +34,7 @@ describe('startPostgres', () => {
     await server.start();
     expect(server.port).toBe(port);
     expect((await (await server.connect()).query('select v from kept')).rows).toEqual([{ v: 1 }]);
-  }, 30_000);
+  });
 
   it.each([14, 15, 16, 18] as const)(
     'runs version %i, and leaves neither process nor folder',
@@ -73,7 +73,7 @@ describe('startPostgres', () => {
     expect((await lost).message).toMatch(/terminated|ECONNRESET/);
     await eventually('no connection is left', () => proxy.connections === 0);
     await proxy.stop();
-  }, 20_000);
+  });
 });
 
 describe('startRedis', () => {
@@ -88,7 +88,7 @@ describe('startRedis', () => {
     await server.stop();
     expect(alive(pid)).toBe(false);
     expect(existsSync(dir)).toBe(false);
-  }, 30_000);
+  });
 });
 
 describe('freePort', () => {

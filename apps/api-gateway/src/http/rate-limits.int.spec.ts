@@ -10,7 +10,7 @@ describe('limits that are counted in Redis', () => {
 
   beforeAll(async () => {
     redis = await startRedis();
-  }, 60_000);
+  });
   afterEach(() => gateways.splice(0).forEach((one) => one.close()));
   afterAll(() => redis?.stop());
 

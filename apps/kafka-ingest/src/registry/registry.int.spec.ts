@@ -66,7 +66,7 @@ describe('values whose schema lies in a registry', () => {
       ['mixed', 'later', 'strict', 'refused'].map((topic) => ({ topic })),
     );
     await admin.disconnect();
-  }, 90_000);
+  });
   afterAll(async () => {
     await producer.disconnect();
     await kafka.stop();
@@ -134,7 +134,7 @@ describe('values whose schema lies in a registry', () => {
     await eventually('one more', () => s.events.length === 7);
     expect(asked.filter((path) => path.endsWith('/ids/1'))).toHaveLength(1);
     await s.stop();
-  }, 30_000);
+  });
 
   it('wait for a registry that is away, and for a schema that it has not yet: nothing is passed over', async () => {
     await put('later', [order(1)]);
@@ -154,7 +154,7 @@ describe('values whose schema lies in a registry', () => {
     raw.start();
     await eventually('both are there', () => raw.events.length === 2);
     await raw.stop();
-  }, 30_000);
+  });
 
   it('are set aside in a fixed format where they are of another one', async () => {
     await put('strict', [order(1), paid(), '{"plain":1}']);
@@ -166,7 +166,7 @@ describe('values whose schema lies in a registry', () => {
       'strict/0 at 2: The value does not begin with the id of a schema.',
     ]);
     await s.stop();
-  }, 30_000);
+  });
 
   it('say that credentials are refused, or the host is, without the secret', async () => {
     await put('refused', [order(1)]);
@@ -178,5 +178,5 @@ describe('values whose schema lies in a registry', () => {
     const metadata = stream('refused', { schema_registry: { url: 'http://169.254.169.254/latest' } });
     metadata.start();
     expect(await metadata.outcome()).toMatchObject({ code: 'host_forbidden', recourse: 'fatal' });
-  }, 30_000);
+  });
 });

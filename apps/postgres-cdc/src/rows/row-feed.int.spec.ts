@@ -30,7 +30,7 @@ describe('what the stream says between two chunks', () => {
   beforeAll(async () => {
     server = await startPostgres({ version: 17 });
     client = await server.connect();
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const end of ends.splice(0)) await end();
   });

@@ -13,7 +13,7 @@ describe('what a stream writes at its source', () => {
   beforeAll(async () => {
     // Nobody else writes: what the WAL grows by is ours.
     server = await startPostgres({ version: 17, config: { autovacuum: 'off', checkpoint_timeout: '1h' } });
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const one of readings.splice(0)) await one.stop();
   });

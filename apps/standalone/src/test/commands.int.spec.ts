@@ -52,5 +52,5 @@ describe('a command of npm test', () => {
       expect(await ended).toBe(code);
       await eventually('what the command started has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
     }
-  }, 30_000);
+  });
 });

@@ -15,7 +15,7 @@ describe('several writers of one stream in Kafka', () => {
   beforeAll(async () => {
     kafka = await startKafka();
     logs = new Logs(kafka.brokers);
-  }, 90_000);
+  });
   beforeEach(() => (id = `str_beside${process.pid}x${++streams}`));
   afterEach(() => logs.close());
   afterAll(() => kafka.stop());
@@ -48,7 +48,7 @@ describe('several writers of one stream in Kafka', () => {
     expect(failure).toMatchObject({ code: 'fenced' });
     expect((await log.totals(id)).events).toBe(2);
     writer.close();
-  }, 30_000);
+  });
 
   it('is not held up by one who died while it entered, before anybody could know of it (trap 25a)', async () => {
     const log = logs.open();
@@ -67,7 +67,7 @@ describe('several writers of one stream in Kafka', () => {
     const sink = logs.sink(log, id, 2);
     expect((await sink.open()).totals.events).toBe(0);
     expect((await sink.append(commit(1, 2), never)).events).toBe(2);
-  }, 30_000);
+  });
 
   it('knows what is about to be decided: readers see a commit some time after it was answered', async () => {
     const log = logs.open();
@@ -98,7 +98,7 @@ describe('several writers of one stream in Kafka', () => {
     ]);
     expect(lead.session).not.toBe(session);
     lead.close();
-  }, 30_000);
+  });
 
   it('takes nothing from one who enters while the writer opens anew, or the writer knows of it (trap 25a)', async () => {
     const log = logs.open();
@@ -130,5 +130,5 @@ describe('several writers of one stream in Kafka', () => {
     expect([totals.events, positions.get('t/1')]).toEqual([known, `at-${known}`]);
     const ids = await committedIds(kafka.brokers, `log.${id}`);
     expect(ids).toEqual(Array.from({ length: known }, (_, i) => `e-${i + 1}`));
-  }, 60_000);
+  });
 });

@@ -5,7 +5,6 @@ import { openLog } from '../open-log.js';
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 // Each owner of a stream enters in three transactions.
-jest.setTimeout(30_000);
 
 sinkConformance('kafka', async () => {
   const kafka = await startKafka();

@@ -19,7 +19,7 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     logs = new Logs(kafka.brokers);
     admin = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-  }, 90_000);
+  });
   beforeEach(() => (id = `str_lost${process.pid}x${++streams}`));
   afterEach(() => logs.close());
   afterAll(async () => {
@@ -51,7 +51,7 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     expect(positions.get('')).toBe('at-6');
     // What was not committed is not there; nothing that was is missing or there twice.
     expect(await committedIds(kafka.brokers, `log.${id}`)).toEqual([...numbers(1, 3), ...numbers(4, 6)]);
-  }, 60_000);
+  });
 
   it('bars older epochs still, and says so to the next writer until its place is set', async () => {
     const { log } = await begun();
@@ -62,7 +62,7 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     await expect(logs.sink(log, id, 6).open()).rejects.toMatchObject(lost);
     await log.place(id, 6, new Map([['', 'at-2']]));
     expect((await logs.sink(log, id, 6).open()).positions.get('')).toBe('at-2');
-  }, 60_000);
+  });
 
   it('is not lost where its first writer died before he had said anything in it', async () => {
     const { cluster, admin } = await logs.reach();
@@ -75,14 +75,14 @@ describe('a journal that somebody deletes (Invariant 2)', () => {
     const sink = logs.sink(log, id, 1);
     expect((await sink.open()).positions).toEqual(new Map());
     expect(await sink.append(commit(1, 2), never)).toMatchObject({ events: 2 });
-  }, 30_000);
+  });
 
   it('is gone for good where the stream is deleted', async () => {
     const { log } = await begun();
     await admin.deleteTopics({ topics: [journal()] });
     await log.expire(id, 0, 2);
     expect(await isThere()).toBe(false);
-  }, 60_000);
+  });
 
   it.each([
     ['before anybody writes to it', 0],

@@ -102,7 +102,7 @@ describe('the log in Redis', () => {
     expect(all.length).toBeGreaterThanOrEqual(acknowledged);
     expect(found.totals.events).toBe(all.length);
     expect(found.positions.get('')).toBe(`at-${all.length}`);
-  }, 60_000);
+  });
 
   it('rejects all that is under way at once when Redis goes, with log_unavailable', async () => {
     await begin();

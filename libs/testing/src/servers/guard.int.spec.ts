@@ -34,7 +34,7 @@ describe('the guard', () => {
     expect(existsSync(folder)).toBe(false);
     expect(dropped.exitCode ?? dropped.signalCode).toBeNull();
     dropped.kill();
-  }, 30_000);
+  });
 
   it('ends a whole group: also what a command on its list has started', async () => {
     const guard = spawn('sh', ['-c', GUARD_SCRIPT], { detached: true, stdio: ['pipe', 'inherit', 'inherit'] });
@@ -47,5 +47,5 @@ describe('the guard', () => {
     await eventually('the guard has done its work', () => guard.exitCode === 0, { timeoutMs: 15_000 });
     // A zombie counts until init has fetched it.
     await eventually('the grandchild has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
-  }, 30_000);
+  });
 });

@@ -65,7 +65,7 @@ describe('startKafka', () => {
     }
     expect(alive(node!.pid)).toBe(false);
     expect(existsSync(kafka.dir)).toBe(false);
-  }, 90_000);
+  });
 
   it('goes on with two of three nodes', async () => {
     const kafka = await startKafka({ nodes: 3 });

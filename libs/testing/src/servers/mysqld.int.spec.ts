@@ -10,7 +10,7 @@ describe.each(legs.filter(({ there }) => there))('$name', ({ begin }) => {
   let server: Mysqld;
   beforeAll(async () => {
     server = await begin({ config: { sort_buffer_size: 300_032 } });
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   const dial = (): Promise<Connection> => {
@@ -32,5 +32,5 @@ describe.each(legs.filter(({ there }) => there))('$name', ({ begin }) => {
     const [found] = await after.query("SHOW DATABASES LIKE 'kept'");
     expect(found).toHaveLength(1);
     after.destroy();
-  }, 60_000);
+  });
 });
