@@ -70,8 +70,11 @@ export class Session {
     return row === undefined ? null : (Object.values(row)[0] ?? null);
   }
 
-  /** Rows as they come, as bytes; what is not asked for is not read. @throws like `query` */
-  async *rows(sql: string): AsyncGenerator<readonly (Buffer | null)[]> {
+  /**
+   * Rows as they come, as bytes; what is not asked for is not read.
+   * @param silentMs for how long none may come that is waited for @throws like `query`
+   */
+  async *rows(sql: string, silentMs = SILENT_MS): AsyncGenerator<readonly (Buffer | null)[]> {
     this.alive();
     const typeCast = (field: TypeCastField): Buffer | null => field.buffer();
     const stream = this.connection.query({ sql, typeCast, rowsAsArray: true }).stream({ highWaterMark: 512 });
@@ -79,7 +82,7 @@ export class Session {
     this.waiting.add(give);
     let waitsSince: number | null = performance.now();
     const watch = setInterval(() => {
-      if (waitsSince !== null && performance.now() - waitsSince > SILENT_MS) give(silent());
+      if (waitsSince !== null && performance.now() - waitsSince > silentMs) give(silent());
     }, WATCH_MS);
     try {
       for await (const row of stream as AsyncIterable<readonly (Buffer | null)[]>) {

@@ -82,8 +82,8 @@ const WRITERS: Readonly<Record<string, ShownWriter>> = {
 export function shownColumn({ name, type, declared }: SourceColumn, kind: ColumnKind | undefined): ShownColumn {
   const column = quoteIdent(name);
   if (kind === 'json') return { sql: column, write: (out, shown) => writeStoredJson(out, shown, 0, shown.length) };
-  // As a double it comes with all its digits; as itself it is rounded to six.
-  if (type === 'float') return { sql: `${column} + 0e0`, write: WRITERS['float']! };
+  // As a double it comes with all its digits; as itself it is rounded to six. A zero that was added would take the sign of -0.
+  if (type === 'float') return { sql: `${column} * 1e0`, write: WRITERS['float']! };
   if (type === 'set') return { sql: `CAST(${column} AS UNSIGNED)`, write: set(declared) };
   // Bytes: BIT, BINARY, BLOB, geometry, vectors.
   return { sql: column, write: WRITERS[type] ?? base64 };
