@@ -243,7 +243,6 @@ export class LogDecoder {
     this.head = `${whole.readUInt32LE(0)}-${whole.readUInt32LE(5)}-${version}`;
     const began = file === this.place.file;
     if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
-    // The head of the file that reading began in: known from here on.
     // The last transaction stays what it was; its events are in another file.
     const { gtid, at } = this.place;
     if (!began) this.moveTo({ file, pos, gtid, at, proof: null, head: this.head });

@@ -26,6 +26,7 @@ import { preflight } from './preflight.js';
 import { LogRetention } from './retention.js';
 import { refuseOrders, RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
+import type { RowsState } from './rows/rows-state.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
 import { serverOf, type LogPlace, type Server } from './server.js';
 import { Sessions } from './sessions.js';
@@ -35,6 +36,8 @@ import { positionForLook } from './successor.js';
 import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
+
+const NOTHING: RowsState = { tables: [], sifts: [] };
 
 /** One stream's view of a MySQL or MariaDB server. Nothing is made there, so nothing has to be given back. */
 export class MySqlSource implements Source {
@@ -183,24 +186,24 @@ export class MySqlSource implements Source {
       const nowhere = { file: 0, pos: 0 };
       const begun = { ...beginning, position: { ...position, rows: before?.rows } };
       const work = this.rowWork(begun, { alone, session, reached: () => alone, from: nowhere });
-      const at = (phase: MySqlPosition['phase'], rows: Pick<MySqlPosition, 'rows'>): ChangeBatch => ({
-        ...{ partition: '', events: [], position: encodePosition({ ...position, phase, ...rows }) },
-      });
+      // Also where nothing is under way: rows that were broken off are told from those of an earlier version by that.
+      const at = (rows = NOTHING): Position => encodePosition({ ...position, rows });
       // From here on an interruption is known for what it is.
       yield work.notebook;
-      yield at('rows', { rows: before?.rows ?? { tables: [], sifts: [] } });
+      yield { partition: '', events: [], position: at(before?.rows) };
       await work.begin();
       await work.committed(begun.position);
       while (!signal.aborted) {
         work.look();
         const events = work.take(alone);
-        if (events !== null) yield { ...at('rows', work.state), events };
+        if (events !== null) yield { partition: '', events, position: at(work.state.rows) };
         const note = work.note();
         if (note !== null) yield note;
         else if (events === null && work.feed.idle) break;
         else if (events === null) await this.waker.wait();
       }
-      if (!signal.aborted) yield at('done', {});
+      if (!signal.aborted)
+        yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
     } finally {
       signal.removeEventListener('abort', stir);
       this.work?.close();

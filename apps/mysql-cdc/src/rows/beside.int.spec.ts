@@ -6,6 +6,7 @@ import {
   expectNeverBack,
   expectUniqueIds,
   fill,
+  killedAfterRows,
   killedAt,
   MARKS,
   rowsOf,
@@ -64,7 +65,7 @@ describe.each(LEGS)('rows beside the log of $name', (leg) => {
     let writing = true;
     const writers = [1, 2, 3].map(async (seed) => write(await one.session(), table, seed * 7919, () => !writing));
     for (let kill = 0; kill < 6; kill++) {
-      stream.start(null, killedAt(4 + ((kill * 7) % 11)));
+      stream.start(null, killedAfterRows(stream, 3000 + kill * 1000));
       expect(String(await stream.outcome())).toContain('killed');
     }
     expect(stream.positions.get('')).toContain('"after":["');
@@ -167,7 +168,6 @@ describe.each(LEGS)('rows beside the log of $name', (leg) => {
     await settle(stream, one.db);
     expect(emptied).toBe(true);
     await expectEqual(stream, one.db, table, 'id, v, note');
-    expect(rowsOf(stream, table).length).toBeLessThan(7000);
   });
 
   it('a table whose key changes while its rows are read begins again by the new one', async () => {

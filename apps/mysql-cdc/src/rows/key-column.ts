@@ -40,7 +40,7 @@ const TEXTS = new Set(['date', 'time', 'datetime', 'timestamp', 'uuid', 'inet4',
 const CHARS = /^(?:char|varchar|(?:tiny|medium|long)?text)$/;
 const BYTES = /^(?:binary|varbinary|(?:tiny|medium|long)?blob)$/;
 /** What orders them is their number, and not what is shown of them. */
-const NUMBERED = new Set(['enum', 'set', 'bit']);
+const NUMBERED = new Set(['enum', 'bit']);
 const NAME = /^\w+$/;
 
 /** @returns `null` for a type whose order can't be asked for. */
@@ -53,7 +53,11 @@ function keyColumn({ name, type, declared, charset, collation }: SourceColumn): 
   if (WHOLE.has(type) || type === 'decimal') return plain(number);
   if (type === 'float' || type === 'double') return plain(double);
   if (TEXTS.has(type)) return plain(text);
-  if (NUMBERED.has(type)) return plain(number, `CAST(${sql} AS UNSIGNED)`);
+  const unsigned = `CAST(${sql} AS UNSIGNED)`;
+  // The server takes the 64th member for a sign where it compares a SET itself.
+  if (type === 'set')
+    return { ...plain(number, unsigned), compare: (sign, value) => `${unsigned} ${sign} ${number(value)}` };
+  if (NUMBERED.has(type)) return plain(number, unsigned);
   if (BYTES.test(type)) return plain(bytes, `HEX(${sql})`);
   if (CHARS.test(type) && charset !== null && collation !== null && NAME.test(charset) && NAME.test(collation))
     return plain((hex) => `_${charset} ${bytes(hex)} COLLATE ${collation}`, `HEX(${sql})`);
@@ -63,7 +67,7 @@ function keyColumn({ name, type, declared, charset, collation }: SourceColumn): 
   return {
     ...year,
     compare: (sign, value) =>
-      Number(value) === 0 ? `CAST(${sql} AS UNSIGNED) ${sign} ${number(value)}` : year.compare(sign, value),
+      Number(value) === 0 ? `${unsigned} ${sign} ${number(value)}` : year.compare(sign, value),
   };
 }
 

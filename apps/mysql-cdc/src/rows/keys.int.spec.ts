@@ -38,7 +38,7 @@ const KEYS: readonly Key[] = [
   ['exact', 'k DECIMAL(40,20)', 'k', (n) => `${n % 2 === 0 ? '-' : ''}${n}.0000000000000000000${n % 10}`],
   ['single', 'k FLOAT', 'k', (n) => `${(n % 2 === 0 ? -1 : 1) * n}e-3`],
   ['double_', 'k DOUBLE', 'k', (n) => `${(n % 2 === 0 ? -1 : 1) * (n / 7)}e${(n % 40) - 20}`],
-  ['bits', 'k BIT(64)', 'k', (n) => String(n * 1_000_003)],
+  ['bits', 'k BIT(64)', 'k', (n) => String(n % 2 === 0 ? n * 1_000_003 : 18446744073709551615n - BigInt(n))],
   ['label', "e ENUM('z','a','m'), k INT", 'e, k', (n) => `${1 + (n % 3)}, ${n}`],
   [
     'flags',

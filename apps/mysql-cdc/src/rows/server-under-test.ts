@@ -72,6 +72,16 @@ export const killedAt = (at: number) => {
   };
 };
 
+/** Ends the reading once it has brought so many rows of a snapshot. */
+export const killedAfterRows = (stream: TrialStream, rows: number) => {
+  let from = stream.events.length;
+  let seen = 0;
+  return (): void => {
+    for (; from < stream.events.length; from++) if (stream.events[from]!.order === null) seen++;
+    if (seen >= rows) throw new Error('killed');
+  };
+};
+
 /** Rows of a snapshot among the events, by subject. */
 export const rowsOf = (stream: TrialStream, subject: string): Data[] =>
   stream.events.flatMap((event) => {
