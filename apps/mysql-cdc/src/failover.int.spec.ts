@@ -1,5 +1,6 @@
 import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
+import { killedAfterRows } from './rows/server-under-test.js';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { Pair } from './trial/replica.js';
 import { TrialStream } from './trial/trial-stream.js';
@@ -115,6 +116,32 @@ describe.each(LEGS)('a stream of $name at a replica', ({ type, start }) => {
     // The primary of before has not got what was written since.
     stream.server = connectionOf(primary);
     await refused('source_identity_changed', /lacks|none of/);
+  });
+
+  it('goes on with rows that were broken off at the primary, from where they were', async () => {
+    await stream.stop();
+    const values = Array.from({ length: 5000 }, (_, i) => `(${i + 10}, 'w')`).join(',');
+    await db.query(`INSERT INTO t VALUES ${values}`);
+    stream = new TrialStream(`str_${n}_rows`, { tables: [`d${n}.t`] }, connectionOf(primary), type);
+    stream.start(null, killedAfterRows(stream, 2000));
+    await stream.outcome();
+    const before = stream.events.length;
+    await db.query(
+      "UPDATE t SET v = 'x' WHERE id % 50 = 0; DELETE FROM t WHERE id % 51 = 0; INSERT INTO t VALUES (9000, 'y')",
+    );
+    await pair.level();
+    move();
+    await stream.begun();
+    await stream.seen('"id":9000');
+    const [table] = (await replica.query('SELECT id, v FROM t')) as unknown as [{ id: number; v: string }[]];
+    const expected = table.map(({ id, v }) => [`d${n}.t {"id":${id}}`, `{"id":${id},"v":"${v}"}`]);
+    expect([...stream.fold()].sort()).toEqual(expected.sort());
+    expect(
+      stream
+        .data()
+        .slice(before)
+        .filter(({ op }) => op === 'r').length,
+    ).toBeLessThanOrEqual(3003);
   });
 
   it.each(['initial', 'never'])('goes on also where it began amid writes (snapshot: %s)', async (snapshot) => {
