@@ -171,8 +171,14 @@ describe('MariaDB into the log, from outside', () => {
     await start(stack, id);
     const place = (where: string) =>
       stack.api('POST', `/api/streams/${id}/snapshot`, { tables: ['shop.orders'], where });
-    for (const where of ["customer LIKE 'c%'", 'SLEEP(5) = 0', 'id IN (SELECT 1)'])
-      expect((await place(where)).json.error.code).toBe('where_invalid');
+    for (const [where, said] of [
+      ["customer LIKE 'c%'", 'customer'],
+      ['SLEEP(5) = 0', 'sleep'],
+      ['id IN (SELECT 1)', 'select'],
+    ] as const) {
+      const refused = await place(where);
+      expect([refused.status, refused.json.error.message]).toEqual([400, expect.stringContaining(said)]);
+    }
     const made = await place('id <= 3');
     expect([made.status, made.a.state]).toEqual([201, 'waiting']);
     await eventually('the order is done', async () => {

@@ -140,15 +140,17 @@ export class ChunkReader {
     const sql =
       share.kind === 'whole' ? wholeSql(table, rows) : rangeSql(table, key, state.lanes[share.lane]!, rows, limit);
     // Where few rows are wanted of many, the server may look for the next one for long.
-    for await (const row of session.rows(sql, wish.where === null ? undefined : Infinity)) {
+    for await (const some of session.rows(sql, wish.where === null ? undefined : Infinity)) {
       if (this.stopped || (run.void && alone === null)) return 'read';
       // The one transaction goes on: the rest of an answer has to be read before anything else can be asked.
       if (run.void) continue;
-      writer.row(row);
-      run.count++;
-      if (writer.waiting < EVENTS && writer.bytes < BYTES) continue;
-      run.pieces.push({ events: writer.take(), last: writer.lastKey() });
-      deps.arrived();
+      for (const row of some) {
+        writer.row(row);
+        run.count++;
+        if (writer.waiting < EVENTS && writer.bytes < BYTES) continue;
+        run.pieces.push({ events: writer.take(), last: writer.lastKey() });
+        deps.arrived();
+      }
       if (!(await deps.room()) && alone === null) run.cancel();
     }
     if (writer.waiting > 0 && !run.void) run.pieces.push({ events: writer.take(), last: writer.lastKey() });
