@@ -163,6 +163,33 @@ describe('MariaDB into the log, from outside', () => {
     expect((await stack.api('GET', `/api/streams/${id}`)).a.status).toBe('running');
   });
 
+  it('reads rows again on order, and refuses what would see more than the stream reads', async () => {
+    const id = await stream('ordered', {
+      ...{ tables: ['shop.orders'], snapshot: 'never' },
+      exclude_columns: { 'shop.orders': ['customer'] },
+    });
+    await start(stack, id);
+    const place = (where: string) =>
+      stack.api('POST', `/api/streams/${id}/snapshot`, { tables: ['shop.orders'], where });
+    for (const [where, said] of [
+      ["customer LIKE 'c%'", 'customer'],
+      ['SLEEP(5) = 0', 'sleep'],
+      ['id IN (SELECT 1)', 'select'],
+    ] as const) {
+      const refused = await place(where);
+      expect([refused.status, refused.json.error.message]).toEqual([400, expect.stringContaining(said)]);
+    }
+    const made = await place('id <= 3');
+    expect([made.status, made.a.state]).toEqual([201, 'waiting']);
+    await eventually('the order is done', async () => {
+      const { json } = await stack.api('GET', `/api/streams/${id}/snapshots`);
+      return json.data.some((one: { id: string; attributes: { state: string } }) => one.id === made.id && one.attributes.state === 'done'); // prettier-ignore
+    });
+    const rows = (await readLog(redis, id)).filter((event) => event.id.includes(made.id));
+    expect(rows.map((event) => event.partitionkey).sort()).toEqual([1, 2, 3].map((n) => `{"id":${n}}`));
+    expect((await stack.api('DELETE', `/api/streams/${id}`)).status).toBe(200);
+  });
+
   it('pauses, resumes, stops, and says that its log is gone', async () => {
     const id = await stream('stops', { tables: ['shop.orders'], snapshot: 'never' });
     await start(stack, id);

@@ -14,7 +14,14 @@ const problem = (config: object): string => {
 describe('what users write', () => {
   it('has the defaults of the documentation', () => {
     expect(parseConfig({ tables: ['shop.orders'] })).toEqual({
-      ...{ tables: ['shop.orders'], exclude_tables: [], exclude_columns: {}, snapshot: 'initial', server_id: 'auto' },
+      ...{
+        tables: ['shop.orders'],
+        exclude_tables: [],
+        exclude_columns: {},
+        snapshot: 'initial',
+        snapshot_readers: 3,
+        server_id: 'auto',
+      },
     });
   });
 

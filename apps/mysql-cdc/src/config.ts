@@ -33,6 +33,23 @@ const schema = z.strictObject({
         '`initial`: rows first, as `op:"r"`, then changes. `never`: changes only. `only`: rows, then it stops.',
       examples: ['initial'],
     }),
+  snapshot_readers: z
+    .int()
+    .min(1)
+    .max(8)
+    .default(3)
+    .meta({
+      description: 'Chunks of rows that are read at once: what the reading of rows may cost the source.',
+      examples: [3],
+    }),
+  snapshot_max_rows_per_second: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({
+      description: 'Rows of snapshots that are read in a second at the most. Default: no limit.',
+      examples: [20000],
+    }),
   server_id: z
     .union([z.literal('auto'), z.int().min(1).max(4_294_967_295)])
     .default('auto')

@@ -3,6 +3,7 @@ import { startProxy } from '@planasonix/testing';
 import { GtidSet } from './gtid-set.js';
 import { decodePosition, type MySqlPosition } from './position.js';
 import { positionForLook } from './rest-place.js';
+import { killedAfterRows } from './rows/server-under-test.js';
 import { serverOf } from './server.js';
 import { Failover } from './trial/failover.js';
 import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
@@ -59,6 +60,32 @@ describe.each(LEGS)('a stream of $name goes on at a replica', (leg) => {
       code: 'source_identity_changed',
       message: expect.stringMatching(/lacks|none of/) as string,
     });
+  });
+
+  it('goes on with rows that were broken off at the primary, from where they were', async () => {
+    await at.stream.stop();
+    const { db, replica, pair, n } = at;
+    const values = Array.from({ length: 5000 }, (_, i) => `(${i + 10}, 'w')`).join(',');
+    await db.query(`INSERT INTO t VALUES ${values}`);
+    at.stream = new TrialStream(`str_${n}_rows`, { tables: [`d${n}.t`] }, connectionOf(at.primary), type);
+    at.stream.start(null, killedAfterRows(at.stream, 2000));
+    await at.stream.outcome();
+    const before = at.stream.events.length;
+    await db.query(
+      "UPDATE t SET v = 'x' WHERE id % 50 = 0; DELETE FROM t WHERE id % 51 = 0; INSERT INTO t VALUES (9000, 'y')",
+    );
+    await pair.level();
+    at.move();
+    await at.stream.begun();
+    await at.stream.seen('"id":9000');
+    const [table] = (await replica.query('SELECT id, v FROM t')) as unknown as [{ id: number; v: string }[]];
+    const expected = table.map(({ id, v }) => [`d${n}.t {"id":${id}}`, `{"id":${id},"v":"${v}"}`]);
+    expect([...at.stream.fold()].sort()).toEqual(expected.sort());
+    const again = at.stream
+      .data()
+      .slice(before)
+      .filter(({ op }) => op === 'r');
+    expect(again.length).toBeLessThanOrEqual(3003);
   });
 
   it.each(['initial', 'never'])('goes on also where it began amid writes (snapshot: %s)', async (snapshot) => {

@@ -5,16 +5,13 @@ import { payloadEvents } from './decode/payload.js';
 import { tableNames } from './decode/table-form.js';
 import { bytesBehind, holdsPlace } from './holds.js';
 import type { LogDecoder } from './log-decoder.js';
-import { fileNumber, type MySqlPosition } from './position.js';
+import { isBefore, type MySqlPosition } from './position.js';
 import type { LogRetention } from './retention.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
 import { Turns } from './turns.js';
 import { LogFeed } from './wire/log-feed.js';
-
-const isBefore = (a: LogPlace, b: LogPlace): boolean =>
-  fileNumber(a.file) < fileNumber(b.file) || (a.file === b.file && a.pos < b.pos);
 
 /** Of a stream that is being read: what was read against the end of the log, asked of the server. */
 export class ReadingLag {

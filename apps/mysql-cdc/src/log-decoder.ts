@@ -79,6 +79,22 @@ export class LogDecoder {
     return this.transaction !== null;
   }
 
+  /** It has, and a part of it is the caller's. */
+  get torn(): boolean {
+    return this.transaction?.told === true;
+  }
+
+  /** The log is the one that was read before. */
+  get proven(): boolean {
+    return this.proving === null;
+  }
+
+  /** Everything before it was read: where the transaction begins that is being read, or the end of what was. */
+  get between(): LogPlace {
+    const { file, pos } = this.cursor;
+    return { file, pos: this.transaction?.begin ?? pos };
+  }
+
   /** When the transaction that is being read, or was read last, was committed. */
   get timeMs(): number | null {
     return this.transaction?.timeMs ?? null;
@@ -228,7 +244,6 @@ export class LogDecoder {
     this.head = `${whole.readUInt32LE(0)}-${whole.readUInt32LE(5)}-${version}`;
     const began = file === this.place.file;
     if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
-    // The head of the file that reading began in: known from here on.
     // The last transaction stays what it was; its events are in another file.
     const { gtid, at } = this.place;
     if (!began) this.moveTo({ file, pos, gtid, at, proof: null, head: this.head });
@@ -259,15 +274,7 @@ export class LogDecoder {
       throw new StreamError('xa_unsupported', `A transaction of two phases (XA) wrote to ${relation.subject}.`);
     const from = kind.version === 2 ? 8 + body.readUInt16LE(8) : 8;
     const source = kind.compressed ? inflated(body, from, relation.readers.length, kind) : body;
-    try {
-      this.encoder.rows(relation, kind, source, from, begin);
-    } catch (error) {
-      if (error instanceof StreamError) throw error;
-      throw new StreamError(
-        'event_unsupported',
-        `A row of ${relation.subject} can't be read: ${(error as Error).message}.`,
-      );
-    }
+    this.encoder.rows(relation, kind, source, from, begin);
   }
 
   private statement(body: Buffer, compressed: boolean, begin: number): Promise<void> | null {

@@ -1,6 +1,7 @@
 import { Waker, type Clock } from '@planasonix/core';
 import type { LogDecoder } from './log-decoder.js';
 import { LogReader, type LogReaderDeps } from './log-reader.js';
+import type { RowWork } from './row-work.js';
 import type { TableBook } from './table-book.js';
 import type { LogFeed } from './wire/log-feed.js';
 
@@ -28,14 +29,17 @@ describe('reading the log', () => {
       },
     };
     const decoder = {
-      ...{ more: packed, committed: 0, moved: false, inside: true, encoder: { events: [], bytes: 0 } },
+      ...{ more: packed, committed: 0, moved: false, inside: true, torn: true, encoder: { events: [], bytes: 0 } },
       feed: () => null,
       feedPacked: () => {
         count();
         return null;
       },
     };
+    const feedOfRows = { wantsStillness: false, stands: () => undefined };
+    const work = { look: () => undefined, feed: feedOfRows } as unknown as RowWork;
     const deps: LogReaderDeps = {
+      work,
       ...{ feed: feed as unknown as LogFeed, decoder: decoder as unknown as LogDecoder, book: {} as TableBook },
       ...{ from: {} as LogReaderDeps['from'], clock: busyClock(), waker: new Waker() },
     };

@@ -2,6 +2,8 @@ import type { ChangeBatch, Clock, Waker } from '@planasonix/core';
 import { toStreamError } from './stream-error.js';
 import { encodePosition, type MySqlPosition } from './position.js';
 import type { LogDecoder } from './log-decoder.js';
+import type { RowWork } from './row-work.js';
+import type { LogPlace } from './server.js';
 import type { TableBook } from './table-book.js';
 import { Turns } from './turns.js';
 import type { LogFeed } from './wire/log-feed.js';
@@ -17,6 +19,8 @@ export interface LogReaderDeps {
   readonly feed: LogFeed;
   readonly decoder: LogDecoder;
   readonly book: TableBook;
+  /** Rows that are read beside the log. */
+  readonly work: RowWork;
   readonly from: MySqlPosition;
   readonly clock: Clock;
   readonly waker: Waker;
@@ -24,7 +28,8 @@ export interface LogReaderDeps {
 
 /**
  * Small transactions travel together, a large one in pieces; a piece never carries a position, so an acknowledgement can't
- * tear it (Invariant 5), and its memory is bounded (Invariant 6).
+ * tear it (Invariant 5), and its memory is bounded (Invariant 6). Rows go between them, once everything that they could
+ * see of the log has gone.
  */
 export class LogReader {
   private toldAt = -Infinity;
@@ -32,18 +37,35 @@ export class LogReader {
   constructor(private readonly deps: LogReaderDeps) {}
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    const { feed, decoder, waker } = this.deps;
+    const { feed, decoder, waker, work } = this.deps;
     const stir = (): void => waker.stir();
     signal.addEventListener('abort', stir);
     const tick = setInterval(stir, TICK_MS);
     const turns = new Turns(this.deps.clock);
     try {
-      while (!signal.aborted) {
+      for (let rowsNext = true; !signal.aborted;) {
+        work.look();
+        if (rowsNext && this.between) {
+          const rows = this.rows();
+          if (rows !== null) {
+            yield rows;
+            yield* this.notes();
+            rowsNext = false;
+            continue;
+          }
+        }
+        if (this.stands()) {
+          if (rowsNext) await waker.wait();
+          rowsNext = true;
+          continue;
+        }
         const event = decoder.more ? null : this.nextEvent();
         if (event === null && !decoder.more) {
           if (decoder.committed > 0 || this.placeDue()) yield this.whole();
-          else if (feed.finished) return;
-          else await waker.wait();
+          else if (rowsNext && feed.finished) return;
+          else if (yield* this.notes()) continue;
+          else if (rowsNext) await waker.wait();
+          rowsNext = true;
           continue;
         }
         const wait = event === null ? decoder.feedPacked() : decoder.feed(event);
@@ -51,14 +73,23 @@ export class LogReader {
         if (turns.due) await turns.give();
         const { encoder } = decoder;
         if (encoder.events.length < EVENTS && encoder.bytes < BYTES) continue;
+        rowsNext = true;
         if (decoder.committed > 0) yield this.whole();
-        if (encoder.events.length > 0 && decoder.inside)
-          yield { partition: '', events: decoder.takeOpen(), position: null };
+        if (encoder.events.length > 0 && decoder.inside) {
+          const events = work.feed.handed(decoder.takeOpen(), true);
+          yield { partition: '', events, position: null };
+        }
       }
     } finally {
       clearInterval(tick);
       signal.removeEventListener('abort', stir);
     }
+  }
+
+  /** Up to where changes were read, and no further than between two transactions. */
+  get reached(): LogPlace {
+    const { decoder } = this.deps;
+    return decoder.proven ? decoder.between : NOWHERE;
   }
 
   private nextEvent(): Buffer | null {
@@ -73,13 +104,50 @@ export class LogReader {
     return this.deps.decoder.moved && this.deps.clock.monotonic() - this.toldAt >= PLACE_MS;
   }
 
+  /** Everything that was read is handed over, up to between two transactions, of a log that is known for the one of before. */
+  private get between(): boolean {
+    const { decoder } = this.deps;
+    return decoder.committed === 0 && !decoder.torn && decoder.proven;
+  }
+
+  /** A table without a key is read while the log stands: first everything that was decoded has to go. */
+  private stands(): boolean {
+    const { feed } = this.deps.work;
+    const still = feed.wantsStillness && this.between;
+    feed.stands(still);
+    return still;
+  }
+
+  private rows(): ChangeBatch | null {
+    const events = this.deps.work.take(this.reached);
+    return events === null ? null : { partition: '', events, position: this.position() };
+  }
+
+  /** What is noted need not be carried by every position any more. */
+  private *notes(): Generator<ChangeBatch, boolean> {
+    const note = this.between ? this.deps.work.note() : null;
+    if (note === null) return false;
+    yield note;
+    yield { partition: '', events: [], position: this.position() };
+    return true;
+  }
+
   /** Whole transactions, and the place that they reach. */
   private whole(): ChangeBatch {
-    const { decoder, book, from, clock } = this.deps;
+    const { decoder, work, clock } = this.deps;
     this.toldAt = clock.monotonic();
-    const events = decoder.takeCommitted();
+    const events = work.feed.handed(decoder.takeCommitted(), false);
+    work.feed.passed(decoder.place);
+    return { partition: '', events, position: this.position() };
+  }
+
+  private position(): string {
+    const { decoder, book, from, work } = this.deps;
     const { file, pos, gtid, at, proof, head } = decoder.place;
     const place = { file, pos, gtid, at, proof, head, gtids: decoder.gtids, kinds: book.kinds };
-    return { partition: '', events, position: encodePosition({ ...from, phase: 'stream', ...place }) };
+    return encodePosition({ ...from, phase: 'stream', ...place, ...work.state });
   }
 }
+
+/** Before every place. */
+const NOWHERE: LogPlace = { file: '.000000', pos: 0 };

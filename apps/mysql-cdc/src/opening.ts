@@ -1,7 +1,17 @@
 import { StreamError, type Positions, type SourceContext } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { gtidsAt, type Before } from './gtids-at.js';
-import { decodeAsked, decodePosition, encodeAsked, NOTEBOOK, type Asked, type MySqlPosition } from './position.js';
+import { gtidsAt, type Before, type GtidsAtDeps } from './gtids-at.js';
+import {
+  decodeNotes,
+  decodePosition,
+  encodeNotes,
+  NOTEBOOK,
+  type Asked,
+  type MySqlPosition,
+  type Notes,
+  type Unread,
+} from './position.js';
+import { beginTold } from './rows/consistent.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
@@ -17,21 +27,21 @@ export interface Beginning {
   readonly tables: readonly SourceTable[];
   /** Those of them of which it is noted what the log has no word for. */
   readonly noted: readonly SourceTable[];
-  /** What was asked for since reading began, this config included. */
+  /** What was asked for since reading began, this config included; where rows are read of what is not, this one alone. */
   readonly asked: readonly Asked[];
+  /** Tables whose rows are not in the log and are to be. */
+  readonly unread: readonly Unread[];
   /**
    * - `resume`: goes on from `position`.
-   * - `moved`: the same, on another server than before.
-   * - `changes`: begins at `position`, the end of the log.
-   * - `rows`: rows first; the place is known once they can be seen.
+   * - `moved`: the same, at another place or with other tables than it says in the store.
+   * - `begin`: begins at `position`, the end of the log.
+   * - `alone`: rows and nothing else; their place is known once they can be seen.
    * - `done`: nothing is left to be read.
    */
-  readonly how: 'resume' | 'moved' | 'changes' | 'rows' | 'done';
+  readonly how: 'resume' | 'moved' | 'begin' | 'alone' | 'done';
+  /** Of `alone`: that of before, if it was alone too. */
   readonly position: MySqlPosition | null;
-  /** Of a beginning from nothing. */
   readonly attempt: number;
-  /** Readers of the log may have rows of an earlier attempt, or such as were given up. */
-  readonly restarts: boolean;
 }
 
 export interface OpeningDeps {
@@ -58,46 +68,97 @@ export async function openStream(
   const given = context.onLostPosition;
   const before = positionOf(given === null ? from : ((await context.abandoned?.()) ?? from));
   const attempt = (before?.attempt ?? 0) + 1;
-  const common = { server, asks, tables, noted: tables, asked: [config], attempt, restarts: before !== null };
+  const unreadOf = unreadFrom(context.clock.now());
+  const common = { server, asks, tables, noted: tables, asked: [config], attempt, unread: [] };
   const only = config.snapshot === 'only';
   const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
   if (before !== null && given === null) {
+    const notes = notesOf(from);
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
-    const asked = askedBefore(from);
-    const throughout = (table: SourceTable): boolean =>
-      asked.every((one) => tableMatcher(one, server.foldsCase)(table.schema, table.table));
-    // Tables that a config of before did not ask for hold rows that nobody has read.
-    const unread = config.snapshot === 'initial' && !tables.every(throughout);
-    if (!only && before.phase === 'stream' && !unread) {
-      const position = await positionAt(at, before);
-      return {
-        ...common,
-        noted: tables.filter(throughout),
-        asked: withThis(asked, config),
-        how: position === before ? 'resume' : 'moved',
-        position,
-      };
-    }
+    if (only && before.phase === 'rows' && before.rows !== undefined)
+      return { ...common, how: 'alone', position: before, attempt: before.attempt, unread: notes.unread };
+    if (!only && before.phase === 'stream') return goesOn(at, config, common, before, notes, unreadOf);
   }
-  if (only || (given !== 'skip' && config.snapshot === 'initial')) {
+  const unread = unreadOf(tables, before !== null);
+  if (only) {
     // Before anything is locked or told; it is looked at again beside the place.
     await nonePrepared(session);
-    return { ...common, how: 'rows', position: null };
+    return { ...common, how: 'alone', position: null, unread };
   }
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const known = await gtidsAt(at, place);
-  return { ...begun, how: 'changes', position: placed(begun, { ...place, ...known }, 'stream') };
+  const rows = given !== 'skip' && config.snapshot === 'initial';
+  const position = placed(begun, { ...place, ...known }, 'stream');
+  return { ...begun, how: 'begin', position, unread: rows ? unreadOf(then, before !== null) : [] };
 }
+
+type Common = Omit<Beginning, 'how' | 'position'>;
+
+async function goesOn(
+  at: GtidsAtDeps,
+  config: MySqlConfig,
+  common: Common,
+  before: MySqlPosition,
+  notes: Notes,
+  unreadOf: ReturnType<typeof unreadFrom>,
+): Promise<Beginning> {
+  const { server, tables, asks } = common;
+  const throughout = (table: SourceTable): boolean =>
+    notes.asked.every((one) => tableMatcher(one, server.foldsCase)(table.schema, table.table));
+  const noted = tables.filter(throughout);
+  const found = await positionAt(at, before);
+  if (config.snapshot !== 'initial') {
+    const how = found === before ? 'resume' : 'moved';
+    // Once rows are wanted again they begin from nothing, and no id of theirs was there before.
+    const unread = unreadOf(notes.unread, true);
+    return { ...common, noted, asked: withThis(notes.asked, config), unread, how, position: found };
+  }
+  // What was left out behind rows of a table without a key was told by its place at the server of before.
+  const sifted = found === before ? [] : (before.rows?.sifts ?? []);
+  const isSifted = (of: SourceTable): boolean =>
+    sifted.some(({ schema, table }) => schema === of.schema && table === of.table);
+  // Tables that a config of before did not ask for hold rows that nobody has read, and changes that nobody has.
+  const late = tables.filter((table) => !throughout(table) || isSifted(table));
+  // One of two phases that is prepared may have written to them before they were asked for.
+  if (late.length > 0) await betweenPrepared(at.session, () => Promise.resolve());
+  const isLate = ({ schema, table }: Unread): boolean =>
+    late.some((one) => one.schema === schema && one.table === table);
+  const unread = [
+    ...notes.unread.filter((one) => asks(one.schema, one.table) && !isLate(one)),
+    ...unreadOf(late, true),
+  ];
+  const rows = sifted.length === 0 || found.rows === undefined ? found.rows : { ...found.rows, sifts: [] };
+  const position = late.length === 0 ? found : { ...found, rows, kinds: { ...found.kinds, ...kindsByTable(late) } };
+  return { ...common, unread, how: position === before ? 'resume' : 'moved', position };
+}
+
+/** Each reading has a name of its own. */
+const unreadFrom =
+  (nowMs: number) =>
+  (tables: readonly Pick<SourceTable, 'schema' | 'table'>[], empties: boolean): Unread[] =>
+    tables.map(({ schema, table }, i) => ({
+      ...{ schema, table, empties },
+      id: `${nowMs.toString(36)}.${i.toString(36)}`,
+    }));
 
 /** The end of the log, and the tables as they are there: what was asked before and after is the same. */
 async function placeOfTables(session: Session, server: Server, config: MySqlConfig, before: readonly SourceTable[]) {
   for (let tables = before; ;) {
-    const place = await betweenPrepared(session, () => logEnd(session, server));
+    const place = await betweenPrepared(session, () => visibleEnd(session, server));
     const after = await readableTables(session, server, config);
     if (JSON.stringify(kindsByTable(after)) === JSON.stringify(kindsByTable(tables))) return { place, tables: after };
     tables = after;
   }
+}
+
+/** In MariaDB up to where transactions see the log: what is in it and not visible yet comes as changes (trap 13). */
+async function visibleEnd(session: Session, server: Server): Promise<LogPlace> {
+  const end = await logEnd(session, server);
+  if (server.flavor === 'mysql') return end;
+  const place = await beginTold(session);
+  await session.query('ROLLBACK');
+  return place;
 }
 
 /** The tables that the config asks for. @throws StreamError where there are none, some are missing, or can't be told exactly */
@@ -115,13 +176,15 @@ export async function readableTables(
   return tables;
 }
 
-const askedBefore = (from: Positions): readonly Asked[] => {
+const notesOf = (from: Positions): Notes => {
   const note = from.get(NOTEBOOK);
-  return note === undefined ? [] : decodeAsked(note);
+  return note === undefined ? { asked: [], unread: [] } : decodeNotes(note);
 };
 
-const withThis = (before: readonly Asked[], config: MySqlConfig): readonly Asked[] =>
-  before.some((one) => encodeAsked([one]) === encodeAsked([config])) ? before : [...before, config];
+const withThis = (before: readonly Asked[], config: MySqlConfig): readonly Asked[] => {
+  const text = (one: Asked): string => encodeNotes({ asked: [one], unread: [] });
+  return before.some((one) => text(one) === text(config)) ? before : [...before, config];
+};
 
 /** A position at which nothing was read yet. */
 export const placed = (

@@ -1,11 +1,13 @@
 import { StreamError, type Position } from '@planasonix/core';
 import { z } from 'zod';
+import { rowsState } from './rows/rows-state.js';
+import type { LogPlace } from './server.js';
 
 const kinds = z.record(z.string(), z.record(z.string(), z.enum(['uuid', 'inet6', 'inet4', 'json'])));
 
 const position = z.object({
   /**
-   * - `rows`: rows are being read as they were at this place; an interruption begins anew.
+   * - `rows`: rows, and nothing else, are being read as they were at this place.
    * - `stream`: everything that committed before this place is in the log.
    * - `done`: rows were all that was asked for, and they are there.
    */
@@ -37,6 +39,8 @@ const position = z.object({
   head: z.string().nullable(),
   /** Table → column → what the catalog called it when these rows were written, where the log has no word for it. */
   kinds: kinds.default({}),
+  /** How far rows have come that are read beside the log, or alone. */
+  rows: rowsState.optional(),
 });
 
 /** A place in the binlog of one server. */
@@ -59,12 +63,31 @@ export function decodePosition(text: Position): MySqlPosition {
 export const fileNumber = (file: string): number => Number(file.slice(file.lastIndexOf('.') + 1));
 export const fileBase = (file: string): string => file.slice(0, file.lastIndexOf('.'));
 
-/** Where it is noted what was asked for, and in between: a table that was not asked for all the time lacks changes. */
+export const isBefore = (a: LogPlace, b: LogPlace): boolean =>
+  fileNumber(a.file) < fileNumber(b.file) || (a.file === b.file && a.pos < b.pos);
+
+/**
+ * Where it is noted what was asked for, and in between: a table that was not asked for all the time lacks changes. And
+ * which tables have rows that are still to be read.
+ */
 export const NOTEBOOK = '#asked';
 const asked = z.object({ tables: z.array(z.string()), exclude_tables: z.array(z.string()) });
-const notes = z.object({ asked: z.array(asked) });
+const unread = z.object({
+  schema: z.string(),
+  table: z.string(),
+  /** Names the reading in ids, and ties what the position says of it to this. */
+  id: z.string(),
+  /** Readers may have rows of the table. */
+  empties: z.boolean(),
+});
+const notes = z.object({ asked: z.array(asked), unread: z.array(unread).default([]) });
 export type Asked = z.output<typeof asked>;
+export type Unread = z.output<typeof unread>;
+export type Notes = Readonly<z.output<typeof notes>>;
 
-export const encodeAsked = (all: readonly Asked[]): Position =>
-  JSON.stringify({ asked: all.map(({ tables, exclude_tables }) => ({ tables, exclude_tables })) });
-export const decodeAsked = (text: Position): readonly Asked[] => notes.parse(JSON.parse(text)).asked;
+export const encodeNotes = (all: { readonly asked: readonly Asked[]; readonly unread: readonly Unread[] }): Position =>
+  JSON.stringify({
+    asked: all.asked.map(({ tables, exclude_tables }) => ({ tables, exclude_tables })),
+    unread: all.unread,
+  });
+export const decodeNotes = (text: Position): Notes => notes.parse(JSON.parse(text));

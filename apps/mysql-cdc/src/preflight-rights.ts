@@ -61,7 +61,10 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
   const snapshots = server.flavor === 'mysql' && config.snapshot !== 'never';
   if (snapshots && !(await mayLock(input)) && !(await settles(control)))
     checks.push(
-      denied('hold still the tables while the place of the snapshot is read', `GRANT RELOAD ON *.* TO ${to};`),
+      denied(
+        'hold still a table while the place of its rows is read',
+        `GRANT ${config.snapshot === 'only' ? 'RELOAD' : 'LOCK TABLES'} ON *.* TO ${to};`,
+      ),
     );
   if ((await anyPrepared(control)) === null) {
     const lost =
@@ -74,9 +77,11 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
 }
 
 /** Where a user has roles, only the server knows what they amount to: the start will tell. */
-async function mayLock({ control }: RightsInput): Promise<boolean> {
+async function mayLock({ control, config }: RightsInput): Promise<boolean> {
   const grants = (await control.query('SHOW GRANTS')).map((row) => Object.values(row)[0] ?? '');
-  return grants.some((text) => /\b(RELOAD|FLUSH_TABLES|ALL PRIVILEGES)\b.* ON \*\.\*/.test(text) || !/ ON /.test(text));
+  const one = config.snapshot === 'only' ? null : /\b(LOCK TABLES|ALL PRIVILEGES)\b.* ON /;
+  const all = /\b(RELOAD|FLUSH_TABLES|ALL PRIVILEGES)\b.* ON \*\.\*/;
+  return grants.some((text) => all.test(text) || one?.test(text) === true || !/ ON /.test(text));
 }
 
 async function tried(attempt: () => Promise<unknown>, finding: Check): Promise<Check[]> {

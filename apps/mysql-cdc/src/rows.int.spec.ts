@@ -1,6 +1,7 @@
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { killedAt } from './rows/server-under-test.js';
 import { TrialStream } from './trial/trial-stream.js';
 
 jest.setTimeout(90_000);
@@ -56,43 +57,92 @@ describe.each(LEGS)('rows of $name', ({ type, start }) => {
     await writer.end();
   });
 
-  it('that were interrupted begin anew and say so; what a later config adds is read too', async () => {
-    await db.query('DROP DATABASE r');
+  it('of a table that a later config adds are read, and of that table alone; so are those of one that was left out for a while', async () => {
+    await db.query('DROP DATABASE IF EXISTS r');
     await table('t', 3000);
     await table('unasked', 2);
-    let batches = 0;
-    make('str_anew', { tables: ['r.t'] }).start(null, () => {
-      if (++batches > 4) throw new Error('killed');
-    });
-    await stream.outcome();
-    expect(stream.events.length).toBeGreaterThan(0);
-    await db.query('DELETE FROM r.t WHERE id < 10');
+    make('str_later', { tables: ['r.t'] }).start();
+    await stream.begun();
+    await stream.stop();
+    expect(stream.fold().size).toBe(3000);
+    stream.config = { tables: ['r.*'] };
+    // Before and after it is noted that the table is to be read.
+    for (let batches = 1; batches < 5; batches++) {
+      stream.start(null, killedAt(batches));
+      await stream.outcome();
+    }
     stream.start();
     await stream.begun();
-    expect(stream.data().filter(({ op }) => op === 't')).toHaveLength(1);
-    expect(stream.fold().size).toBe(2990);
-    await stream.stop();
-    stream.config = { tables: ['r.*'] };
-    const before = stream.events.length;
-    stream.start();
-    await stream.count(before + 2 + 2990 + 2);
-    expect(stream.fold().size).toBe(2992);
+    expect(stream.data().slice(3000)).toMatchObject([
+      { op: 't', source: { table: 'unasked', snapshot: true } },
+      ...[0, 1].map((id) => ({ op: 'r', after: { id, v: 0 } })),
+    ]);
     await stream.stop();
     // Left out for a while, it lacks what was written meanwhile.
     stream.config = { tables: ['r.t'] };
     stream.start();
-    await db.query('INSERT INTO r.unasked VALUES (100, 1)');
+    await db.query('INSERT INTO r.unasked VALUES (100, 1); DELETE FROM r.unasked WHERE id = 0');
     await db.query('INSERT INTO r.t VALUES (100000, 4242)');
     await stream.seen('"v":4242');
     await stream.stop();
     stream.config = { tables: ['r.*'] };
     stream.start();
-    await stream.count(before + 2 + 2990 + 2 + 1 + 2 + 2991 + 3);
-    expect(stream.fold().size).toBe(2994);
+    await stream.begun();
+    expect(stream.data().slice(3004)).toMatchObject([
+      { op: 't', source: { table: 'unasked' } },
+      ...[1, 100].map((id) => ({ op: 'r', after: { id } })),
+    ]);
+    expect(stream.fold().size).toBe(3003);
+  });
+
+  it('of the middle of what an earlier version was reading begin anew, and say so', async () => {
+    await db.query('DROP DATABASE IF EXISTS r');
+    await table('t', 10);
+    make('str_old', { tables: ['r.t'] }).start();
+    await stream.begun();
+    await stream.stop();
+    const { rows: _, ...position } = JSON.parse(stream.positions.get('')!) as Record<string, unknown>;
+    stream.positions.set('', JSON.stringify({ ...position, phase: 'rows' }));
+    stream.positions.set('#asked', JSON.stringify({ asked: [{ tables: ['r.t'], exclude_tables: [] }] }));
+    stream.start();
+    await stream.begun();
+    expect(stream.data().map(({ op }) => op).join('')).toBe('r'.repeat(10) + 't' + 'r'.repeat(10)); // prettier-ignore
+    await stream.stop();
+    // One that streamed goes on.
+    stream.positions.set('#asked', JSON.stringify({ asked: [{ tables: ['r.t'], exclude_tables: [] }] }));
+    stream.start();
+    await db.query('INSERT INTO r.t VALUES (77, 7)');
+    await stream.count(22);
+    expect(stream.data().at(-1)).toMatchObject({ op: 'c', after: { id: 77 } });
+  });
+
+  it('alone that are broken off go on behind, and are what they were at one place as long as they are not', async () => {
+    await db.query('DROP DATABASE IF EXISTS r');
+    await table('t', 5000);
+    await table('u', 10);
+    let written = false;
+    make('str_alone', { snapshot: 'only' }).start(null, async () => {
+      if (written || stream.events.length < 1000) return;
+      written = true;
+      await db.query('UPDATE r.t SET v = 1; UPDATE r.u SET v = 1');
+    });
+    expect(await stream.outcome()).toBeNull();
+    expect(written).toBe(true);
+    expect(stream.data().filter(({ after }) => after?.['v'] !== 0)).toEqual([]);
+    expect(stream.events).toHaveLength(5010);
+    make('str_alone_2', { snapshot: 'only' });
+    for (let batches = 1; batches < 6; batches++) {
+      stream.start(null, killedAt(batches));
+      await stream.outcome();
+    }
+    stream.start();
+    expect(await stream.outcome()).toBeNull();
+    expect(stream.events).toHaveLength(5010);
+    expect(stream.fold().size).toBe(5010);
   });
 
   it('alone end by themselves; excluded columns are nowhere', async () => {
-    await db.query('DROP DATABASE r');
+    await db.query('DROP DATABASE IF EXISTS r');
     await table('t', 3);
     await db.query("ALTER TABLE r.t ADD COLUMN secret CHAR(9) DEFAULT 'canary'");
     const config = { snapshot: 'only', exclude_columns: { 'r.t': ['SECRET'] } };

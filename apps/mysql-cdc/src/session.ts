@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { type ConnectionSettings, type DatabaseEndpoint, type Outbound, StreamError } from '@planasonix/core';
+import { type ConnectionSettings, type DatabaseEndpoint, type Outbound, StreamError, Waker } from '@planasonix/core';
 import { createConnection, type Connection, type ConnectionOptions, type TypeCastField } from 'mysql2';
 import { endpointOf, tlsOf } from './endpoint.js';
 import { toStreamError } from './stream-error.js';
@@ -21,7 +21,13 @@ const PINNED = [
 /** Settings of one of the two; a server that does not know one needs none. */
 const PINNED_WHERE_KNOWN = ['SET SESSION max_statement_time = 0', 'SET SESSION max_execution_time = 0'];
 
+/** What waits at the most before the connection is paused. Invariant 6. */
+const MOST_ROWS = 512;
+const MOST_BYTES = 1024 * 1024;
+
 export type Row = Readonly<Record<string, string | null>>;
+/** A row as a server shows it. */
+export type RowBytes = readonly (Buffer | null)[];
 
 export interface SessionOptions {
   /** Shown in the list of processes, where the server keeps attributes. */
@@ -76,26 +82,64 @@ export class Session {
     return row === undefined ? null : (Object.values(row)[0] ?? null);
   }
 
-  /** Rows as they come, as bytes; what is not asked for is not read. @throws like `query` */
-  async *rows(sql: string): AsyncGenerator<readonly (Buffer | null)[]> {
+  /**
+   * Rows as they come, some at a time, as bytes; what is not asked for is not read.
+   * @param silentMs for how long none may come that is waited for @throws like `query`
+   */
+  async *rows(sql: string, silentMs = SILENT_MS): AsyncGenerator<readonly RowBytes[]> {
     this.alive();
-    const typeCast = (field: TypeCastField): Buffer | null => field.buffer();
-    const stream = this.connection.query({ sql, typeCast, rowsAsArray: true }).stream({ highWaterMark: 512 });
-    const give = (error: Error): void => void stream.destroy(error);
-    this.waiting.add(give);
+    const { connection } = this;
+    const waker = new Waker();
+    let rows: RowBytes[] = [];
+    let bytes = 0;
+    let paused = false;
+    /** Why nothing comes any more; `null`: that was all. */
+    let over: Error | null | undefined;
+    const end = (reason: Error | null): void => {
+      if (over === undefined) over = reason;
+      waker.stir();
+    };
+    // Without casts each value is the bytes that came.
+    const query = connection.query({ sql, typeCast: false, rowsAsArray: true });
+    query.on('error', end).on('end', () => end(null));
+    query.on('result', (row: unknown) => {
+      // Nobody asks any more; and the answer to a statement that brings no rows is none.
+      if (over !== undefined || !Array.isArray(row)) return;
+      rows.push(row as RowBytes);
+      for (const value of row as RowBytes) bytes += value?.length ?? 0;
+      if (!paused && (rows.length >= MOST_ROWS || bytes >= MOST_BYTES)) {
+        paused = true;
+        connection.pause();
+      }
+      waker.stir();
+    });
+    this.waiting.add(end);
     let waitsSince: number | null = performance.now();
     const watch = setInterval(() => {
-      if (waitsSince !== null && performance.now() - waitsSince > SILENT_MS) give(silent());
+      if (waitsSince !== null && performance.now() - waitsSince > silentMs) end(silent());
     }, WATCH_MS);
+    const resume = (): void => {
+      if (!paused) return;
+      paused = false;
+      connection.resume();
+    };
     try {
-      for await (const row of stream as AsyncIterable<readonly (Buffer | null)[]>) {
-        waitsSince = null;
-        yield row;
-        waitsSince = performance.now();
+      for (;;) {
+        if (rows.length > 0) {
+          const some = rows;
+          [rows, bytes, waitsSince] = [[], 0, null];
+          yield some;
+          waitsSince = performance.now();
+          resume();
+        } else if (over instanceof Error) throw over;
+        else if (over === null) return;
+        else await waker.wait();
       }
     } finally {
       clearInterval(watch);
-      this.waiting.delete(give);
+      this.waiting.delete(end);
+      end(null);
+      resume();
     }
   }
 

@@ -5,7 +5,7 @@ import { GtidSet } from './gtid-set.js';
 import { gtidsAt, UNKNOWN, type GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { walkLog } from './log-walk.js';
-import { decodePosition, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
+import { decodeNotes, decodePosition, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
 import { logFiles } from './server.js';
 import { committedAt, placeOf, positionAt } from './successor.js';
 import { kindsByTable, resolveTables } from './tables.js';
@@ -32,8 +32,10 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
   if (config.snapshot === 'only') throw unreadable('A stream that reads rows alone has no place in the changes.');
   const text = from.get('');
   const before = text === undefined ? null : decodePosition(text);
-  if (before?.phase === 'rows' && config.snapshot === 'initial')
-    throw unreadable('Rows are still to be read, and they are read at a place that the server says.');
+  const note = from.get(NOTEBOOK);
+  const unread = before?.phase === 'rows' || (note !== undefined && decodeNotes(note).unread.length > 0);
+  if (unread && config.snapshot === 'initial')
+    throw unreadable('Rows are still to be read, and they follow the changes that were read.');
   const { attempt = 1, origin = attempt } = before ?? {};
   const now = kindsByTable(await resolveTables(session, server, config));
   const found = await understood(deps, wanted, before);
@@ -42,8 +44,7 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
     ...{ ...found, phase: 'stream', server: server.identity, attempt: Math.max(attempt, found.attempt), origin },
     kinds: { ...now, ...before?.kinds },
   };
-  const notes = from.get(NOTEBOOK);
-  return new Map([['', encodePosition(position)], ...(notes === undefined ? [] : [[NOTEBOOK, notes] as const])]);
+  return new Map([['', encodePosition(position)], ...(note === undefined ? [] : [[NOTEBOOK, note] as const])]);
 }
 
 async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPosition | null): Promise<MySqlPosition> {

@@ -4,27 +4,31 @@ import {
   CONNECTED,
   findingOf,
   type Lag,
+  type Position,
   type Positions,
   type ReleaseReport,
+  type SnapshotOrder,
   type SnapshotProgress,
   type Source,
   type SourceContext,
   StreamError,
   Waker,
 } from '@planasonix/core';
+import { checkOrder } from './check-order.js';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
-import { gtidsAt, UNKNOWN, type Before } from './gtids-at.js';
+import { UNKNOWN } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
-import { openStream, placed, readableTables, type Beginning } from './opening.js';
-import { decodePosition, encodeAsked, encodePosition, NOTEBOOK, type MySqlPosition } from './position.js';
+import { openStream, placed, type Beginning } from './opening.js';
+import { decodePosition, encodePosition, fileNumber, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
 import { LogRetention } from './retention.js';
+import { refuseOrders, RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
-import { Snapshot } from './rows/snapshot.js';
+import type { RowsState } from './rows/rows-state.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
 import { serverOf, type LogPlace, type Server } from './server.js';
 import { QUESTION_MS, Sessions } from './sessions.js';
@@ -34,12 +38,15 @@ import { TableBook } from './table-book.js';
 import { tableMatcher } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
 
+const NOTHING: RowsState = { tables: [], sifts: [] };
+
 /** One stream's view of a MySQL or MariaDB server. Nothing is made there, so nothing has to be given back. */
 export class MySqlSource implements Source {
   private readonly config: MySqlConfig;
   private readonly sessions: Sessions;
   private readonly excluded: ReadonlyMap<string, ReadonlySet<string>>;
-  private rows: Snapshot | null = null;
+  private readonly waker = new Waker();
+  private work: RowWork | null = null;
   private feed: LogFeed | null = null;
   /** Of the reader, and the file that it began in. */
   private lagging: { readonly lag: ReadingLag; readonly server: Server; readonly file: string } | null = null;
@@ -86,8 +93,23 @@ export class MySqlSource implements Source {
   }
 
   /** The server keeps its log by its own rules, whoever reads it. */
-  ack(): Promise<void> {
-    return Promise.resolve();
+  async ack(partition: string, position: Position): Promise<void> {
+    if (partition !== NOTEBOOK) await this.work?.committed(decodePosition(position));
+  }
+
+  ordersChanged(): void {
+    this.work?.ordersChanged();
+  }
+
+  async checkOrder(order: Omit<SnapshotOrder, 'id'>): Promise<readonly Check[]> {
+    const excludedOf = (schema: string, table: string): ReadonlySet<string> => this.excludedOf(schema, table);
+    try {
+      return await this.sessions.ask(async (session) =>
+        checkOrder(session, await serverOf(session), this.config, excludedOf, order),
+      );
+    } catch (error) {
+      return [findingOf(toStreamError(error, 'checking the order'))];
+    }
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
@@ -117,7 +139,7 @@ export class MySqlSource implements Source {
   }
 
   snapshot(): SnapshotProgress | null {
-    return this.rows?.progress ?? null;
+    return this.work?.progress ?? null;
   }
 
   release(): Promise<ReleaseReport> {
@@ -126,6 +148,7 @@ export class MySqlSource implements Source {
 
   close(): Promise<void> {
     this.feed?.close();
+    this.work?.close();
     this.sessions.close();
     return Promise.resolve();
   }
@@ -139,57 +162,84 @@ export class MySqlSource implements Source {
     const session = await sessions.control();
     const beginning = await openStream({ config, context, sessions, session, signal }, from);
     yield CONNECTED;
-    if (beginning.how === 'done') return;
-    yield { partition: NOTEBOOK, events: [], position: encodeAsked(beginning.asked) };
-    const begun = beginning.position === null ? yield* this.readRows(beginning, signal) : beginning;
-    if (begun === null || begun.position === null) return;
-    const { position } = begun;
-    if (begun.how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
-    if (position.phase !== 'done') yield* await this.openReader(begun, position, signal);
+    const { how, position } = beginning;
+    if (how === 'done') return refuseOrders(context.orders);
+    if (how === 'alone') yield* this.readAlone(beginning, signal);
+    if (how === 'alone' || position === null) return;
+    const { proof, file } = position;
+    // Without a proof nothing that was handed over is in this file.
+    const delivered = { file: fileNumber(file), pos: proof?.begin ?? 0 };
+    const log: { reader: LogReader | null } = { reader: null };
+    const reached = (): LogPlace => log.reader?.reached ?? { file, pos: 0 };
+    const work = this.rowWork(beginning, { alone: null, session: null, reached, from: delivered });
+    yield work.notebook;
+    if (how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
+    const reader = (log.reader = await this.openReader(beginning, position, work));
+    await work.begin();
+    // An order may have ended with that and not have been told so.
+    await work.committed(position);
+    yield* reader.batches(signal);
   }
 
-  /** @returns where the log goes on from the rows; `null`: it was ended. */
-  private async *readRows(asked: Beginning, signal: AbortSignal): AsyncGenerator<ChangeBatch, Beginning | null> {
-    const { server, attempt, restarts } = asked;
+  /** Rows and nothing else, as they are at one place; what an interruption leaves, as it is at a later one. */
+  private async *readAlone(beginning: Beginning, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+    const { server, position: before } = beginning;
     const session = await this.sessions.open('rows');
+    const stir = (): void => this.waker.stir();
+    signal.addEventListener('abort', stir);
     try {
-      const at = await beginConsistent(session, server, this.context.clock);
-      const before = this.config.snapshot === 'only' ? UNKNOWN : await this.gtidsAt(server, at, signal);
-      const place = { ...at, ...before };
-      // As they are now: rows of a table that another statement changes after this are refused by the server.
-      const tables = await this.sessions.ask((control) => readableTables(control, server, this.config));
-      const beginning = { ...asked, tables, noted: tables };
-      const { clock, step } = this.context;
-      const rows = (this.rows = new Snapshot({
-        ...{ session, server, tables, clock, step, place: { ...place, attempt } },
-        excludedOf: (schema, table) => this.excludedOf(schema, table),
-      }));
+      const alone = await beginConsistent(session, server, this.context.clock);
+      const position = placed(beginning, { ...alone, ...UNKNOWN }, 'rows');
+      const nowhere = { file: 0, pos: 0 };
+      const begun = { ...beginning, position: { ...position, rows: before?.rows } };
+      const work = this.rowWork(begun, { alone, session, reached: () => alone, from: nowhere });
+      // Also where nothing is under way: rows that were broken off are told from those of an earlier version by that.
+      const at = (rows = NOTHING): Position => encodePosition({ ...position, rows });
       // From here on an interruption is known for what it is.
-      const begun = encodePosition(placed(beginning, place, 'rows'));
-      yield { partition: '', events: restarts ? rows.emptied() : [], position: begun };
-      yield* rows.batches(signal);
-      if (signal.aborted) return null;
-      return { ...beginning, position: placed(beginning, place, this.config.snapshot === 'only' ? 'done' : 'stream') };
+      yield work.notebook;
+      yield { partition: '', events: [], position: at(before?.rows) };
+      await work.begin();
+      await work.committed(begun.position);
+      while (!signal.aborted) {
+        work.look();
+        const events = work.take(alone);
+        if (events !== null) yield { partition: '', events, position: at(work.state.rows) };
+        const note = work.note();
+        if (note !== null) yield note;
+        else if (events === null && work.feed.idle) break;
+        else if (events === null) await this.waker.wait();
+      }
+      if (!signal.aborted)
+        yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
     } finally {
+      signal.removeEventListener('abort', stir);
+      this.work?.close();
       this.sessions.end(session);
     }
   }
 
-  private gtidsAt(server: Server, place: LogPlace, signal: AbortSignal): Promise<Before> {
-    const { sessions, context } = this;
-    const { streamId, clock } = context;
-    return sessions.ask((session) => gtidsAt({ sessions, session, server, streamId, clock, signal }, place));
+  private rowWork(
+    { server, tables, asked, unread, position }: Beginning,
+    beside: Pick<RowWorkDeps, 'alone' | 'session' | 'reached' | 'from'>,
+  ): RowWork {
+    const { config, context, sessions, waker } = this;
+    const { clock, log } = context;
+    return (this.work = new RowWork(
+      {
+        ...{ config, context, server, clock, log, waker, ...beside },
+        excludedOf: (schema, table) => this.excludedOf(schema, table),
+        ask: (question) => sessions.ask(question),
+        open: () => sessions.open('rows'),
+        end: (session) => sessions.end(session),
+      },
+      { tables: tables.length, asked, unread, state: position?.rows },
+    ));
   }
 
-  private async openReader(
-    beginning: Beginning,
-    from: MySqlPosition,
-    signal: AbortSignal,
-  ): Promise<AsyncGenerator<ChangeBatch>> {
-    const { sessions, context } = this;
+  private async openReader(beginning: Beginning, from: MySqlPosition, work: RowWork): Promise<LogReader> {
+    const { sessions, context, waker } = this;
     const { clock, streamId } = context;
     const { server, asks } = beginning;
-    const waker = new Waker();
     const charsets = new Charsets();
     const serverId = await sessions.ask(async (control) => {
       await charsets.learn(control);
@@ -209,9 +259,7 @@ export class MySqlSource implements Source {
     const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
     this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server, file: from.file };
-    return new LogReader({ feed, decoder, book, from: { ...from, server: server.identity }, clock, waker }).batches(
-      signal,
-    );
+    return new LogReader({ feed, decoder, book, work, from: { ...from, server: server.identity }, clock, waker });
   }
 
   /** @throws StreamError `config_invalid` where the one that the user gave is taken */

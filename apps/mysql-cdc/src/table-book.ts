@@ -6,7 +6,7 @@ import { parseTableForm, tableNames, TYPE, type TableForm } from './decode/table
 import type { ColumnKind, Kinds } from './position.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
-import { findTables, type Asks } from './tables.js';
+import { describeTable, type Asks } from './tables.js';
 import { unfitReasons } from './unfit.js';
 
 export interface TableBookDeps {
@@ -135,12 +135,11 @@ export class TableBook {
   /** @returns whether it is a table at all. @throws StreamError for one that can't be told exactly */
   async #learn(schema: string, table: string): Promise<boolean> {
     const { server } = this.deps;
-    const same = (s: string, t: string): boolean => s === schema && t === table;
-    const [found] = await this.deps.ask((session) => findTables(session, server, [schema], same));
+    const found = await this.deps.ask((session) => describeTable(session, server, { schema, table }));
     const name = `${schema}.${table}`;
     this.#known.add(name);
     const { [name]: _, ...others } = this.#kinds;
-    if (found === undefined) {
+    if (found === null) {
       // It is gone by now: what it was called then is all that there is.
       return true;
     }

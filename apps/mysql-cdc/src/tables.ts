@@ -11,6 +11,7 @@ export interface SourceColumn {
   /** `COLUMN_TYPE`: `bigint(20) unsigned`. */
   readonly declared: string;
   readonly charset: string | null;
+  readonly collation: string | null;
 }
 
 /** A table that a stream reads, as the catalog has it now. */
@@ -24,6 +25,8 @@ export interface SourceTable {
   readonly columns: readonly SourceColumn[];
   /** As the log tells it: the primary key, or the first unique key that can hold no null. */
   readonly key: readonly string[];
+  /** Name of the index of that key; `null` without one. */
+  readonly keyIndex: string | null;
   /** Whether a foreign key changes its rows when those of another table are deleted or updated. */
   readonly cascades: boolean;
   /** The server's own guess. */
@@ -74,26 +77,31 @@ const jsonColumn = (clause: string): string | null => {
   return quoted === undefined ? null : quoted.replaceAll('``', '`');
 };
 
-/** The tables of these schemas that `asks` wants, in the catalog's order. Views are none. */
+/**
+ * The tables of these schemas that `asks` wants, in the catalog's order. Views are none.
+ * @param only the one name that is looked at; `null`: all of them
+ */
 export async function findTables(
   session: Session,
   { flavor }: Server,
   schemas: readonly string[],
   asks: Asks,
+  only: string | null = null,
 ): Promise<readonly SourceTable[]> {
   if (schemas.length === 0) return [];
+  const isNamed = only === null ? '' : ` AND TABLE_NAME = ${quoteLiteral(only)}`;
   const inSchemas = (column: string): string => `${column} IN (${list(schemas)})`;
   const tables = (
     await session.query(
       `SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, TABLE_TYPE AS form, ENGINE AS engine, TABLE_ROWS AS n
-       FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')} AND TABLE_TYPE NOT LIKE '%VIEW%' ORDER BY 1, 2`,
+       FROM information_schema.TABLES WHERE ${inSchemas('TABLE_SCHEMA')}${isNamed} AND TABLE_TYPE NOT LIKE '%VIEW%' ORDER BY 1, 2`,
     )
   ).filter((row) => asks(at(row, 's'), at(row, 't')));
   if (tables.length === 0) return [];
   const named = `${inSchemas('TABLE_SCHEMA')} AND TABLE_NAME IN (${list(new Set(tables.map((row) => at(row, 't'))))})`;
   const columns = by(
     await session.query(
-      `SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type, COLUMN_TYPE AS declared, CHARACTER_SET_NAME AS charset
+      `SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type, COLUMN_TYPE AS declared, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation
        FROM information_schema.COLUMNS WHERE ${named} ORDER BY 1, 2, ORDINAL_POSITION`,
     ),
     nameOf,
@@ -133,11 +141,14 @@ export async function findTables(
       type: at(column, 'type').toLowerCase(),
       declared: at(column, 'declared'),
       charset: column['charset'] ?? null,
+      collation: column['collation'] ?? null,
     }));
     described.push({
       ...{ schema: at(row, 's'), table: at(row, 't'), form: at(row, 'form'), engine: at(row, 'engine') },
       columns: found,
-      key: primary.length > 0 ? primary : await uniqueKey(session, qualified(at(row, 's'), at(row, 't'))),
+      ...(primary.length > 0
+        ? { key: primary, keyIndex: 'PRIMARY' }
+        : await uniqueKey(session, qualified(at(row, 's'), at(row, 't')))),
       cascades: cascades.has(name),
       estimatedRows: row['n'] === null || row['n'] === undefined ? null : Number(row['n']),
       kinds: kindsOf(flavor, found, json),
@@ -147,12 +158,24 @@ export async function findTables(
 }
 
 /** Without a primary key the server takes the first unique one of whole columns without null, in the order of `SHOW INDEX`. */
-async function uniqueKey(session: Session, name: string): Promise<readonly string[]> {
+async function uniqueKey(session: Session, name: string): Promise<Pick<SourceTable, 'key' | 'keyIndex'>> {
   const rows = (await session.query(`SHOW INDEX FROM ${name}`)).filter((row) => row['Non_unique'] === '0');
   const whole = (part: Row): boolean =>
     part['Sub_part'] === null && part['Null'] !== 'YES' && part['Column_name'] !== null;
-  const first = [...by(rows, (row) => at(row, 'Key_name')).values()].find((parts) => parts.every(whole));
-  return (first ?? []).map((part) => at(part, 'Column_name'));
+  const first = [...by(rows, (row) => at(row, 'Key_name'))].find(([, parts]) => parts.every(whole));
+  if (first === undefined) return { key: [], keyIndex: null };
+  const [keyIndex, parts] = first;
+  return { key: parts.map((part) => at(part, 'Column_name')), keyIndex };
+}
+
+/** One table as it is now; `null`: it is not there. */
+export async function describeTable(
+  session: Session,
+  server: Server,
+  { schema, table }: { readonly schema: string; readonly table: string },
+): Promise<SourceTable | null> {
+  const same: Asks = (s, t) => s === schema && t === table;
+  return (await findTables(session, server, [schema], same, table))[0] ?? null;
 }
 
 function kindsOf(

@@ -89,8 +89,21 @@ export class RowEncoder {
   /**
    * @param body of a rows event, from its table on
    * @param pos where the event stands in its file
+   * @throws StreamError `event_unsupported`, `row_image_unsupported`
    */
   rows(relation: Relation, kind: RowsKind, source: Buffer, from: number, pos: number): void {
+    try {
+      this.read(relation, kind, source, from, pos);
+    } catch (error) {
+      if (error instanceof StreamError) throw error;
+      throw new StreamError(
+        'event_unsupported',
+        `A row of ${relation.subject} can't be read: ${(error as Error).message}.`,
+      );
+    }
+  }
+
+  private read(relation: Relation, kind: RowsKind, source: Buffer, from: number, pos: number): void {
     const columns = relation.readers.length;
     const packed = new Packed(source, from);
     const width = packed.length();

@@ -35,7 +35,7 @@ export async function beginConsistent(session: Session, server: Server, clock: C
 }
 
 /** MariaDB: the transaction says its place. */
-async function beginTold(session: Session): Promise<LogPlace> {
+export async function beginTold(session: Session): Promise<LogPlace> {
   await session.query('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY');
   const rows = await session.query("SHOW STATUS LIKE 'binlog\\_snapshot\\_%'");
   const status = new Map(rows.map((row) => [row['Variable_name'], row['Value']]));

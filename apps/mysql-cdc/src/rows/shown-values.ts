@@ -15,12 +15,34 @@ export interface ShownColumn {
   readonly write: ShownWriter;
 }
 
+const [QUOTE, BACKSLASH, ZERO, MINUS, SPACE] = [0x22, 0x5c, 0x30, 0x2d, 0x20] as const;
+
 const number =
   (text: (shown: string) => string): ShownWriter =>
   (out, shown) =>
     out.ascii(text(shown.toString('latin1')));
 
-const string: ShownWriter = (out, shown) => out.string(shown, 0, shown.length);
+/** Of most numbers the digits are JSON as they are; zeros in front are looked at. */
+const digits: ShownWriter = (out, shown) => {
+  if (shown[shown[0] === MINUS ? 1 : 0] === ZERO) out.ascii(plainNumber(shown.toString('latin1')));
+  else out.put(shown);
+};
+
+/** Longer ones are looked at several bytes at a time. */
+const SHORT = 40;
+
+const string: ShownWriter = (out, shown) => {
+  const { length } = shown;
+  if (length > SHORT) return out.string(shown, 0, length);
+  for (let i = 0; i < length; i++) {
+    const code = shown[i]!;
+    if (code < SPACE || code === QUOTE || code === BACKSLASH) return out.string(shown, 0, length);
+  }
+  out.byte(QUOTE);
+  out.put(shown);
+  out.byte(QUOTE);
+};
+
 const base64: ShownWriter = (out, shown) => writeBase64(out, shown, 0, shown.length);
 const moment =
   (zone: 'Z' | ''): ShownWriter =>
@@ -51,13 +73,13 @@ function set(declared: string): ShownWriter {
 }
 
 const WRITERS: Readonly<Record<string, ShownWriter>> = {
-  tinyint: number(plainNumber),
-  smallint: number(plainNumber),
-  mediumint: number(plainNumber),
-  int: number(plainNumber),
-  bigint: number(plainNumber),
-  decimal: number(plainNumber),
-  year: number(plainNumber),
+  tinyint: digits,
+  smallint: digits,
+  mediumint: digits,
+  int: digits,
+  bigint: digits,
+  decimal: digits,
+  year: digits,
   float: number((shown) => floatText(Math.fround(Number(shown)))),
   double: number((shown) => doubleText(Number(shown))),
   date: string,
@@ -82,8 +104,8 @@ const WRITERS: Readonly<Record<string, ShownWriter>> = {
 export function shownColumn({ name, type, declared }: SourceColumn, kind: ColumnKind | undefined): ShownColumn {
   const column = quoteIdent(name);
   if (kind === 'json') return { sql: column, write: (out, shown) => writeStoredJson(out, shown, 0, shown.length) };
-  // As a double it comes with all its digits; as itself it is rounded to six.
-  if (type === 'float') return { sql: `${column} + 0e0`, write: WRITERS['float']! };
+  // As a double it comes with all its digits; as itself it is rounded to six. A zero that was added would take the sign of -0.
+  if (type === 'float') return { sql: `${column} * 1e0`, write: WRITERS['float']! };
   if (type === 'set') return { sql: `CAST(${column} AS UNSIGNED)`, write: set(declared) };
   // Bytes: BIT, BINARY, BLOB, geometry, vectors.
   return { sql: column, write: WRITERS[type] ?? base64 };

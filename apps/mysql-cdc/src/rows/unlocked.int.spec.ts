@@ -98,4 +98,18 @@ describe.each(LEGS)('rows of $name for a user who may lock nothing', ({ name, ty
     expect(byKey(stream.fold())).toEqual(byKey(await table()));
     await Promise.all(writers.map((writer) => writer.end()));
   });
+
+  it('without a key are those of one place too', async () => {
+    await db.query('CREATE TABLE u.heap (a INT); INSERT INTO u.heap VALUES (1), (1), (2)');
+    stream = new TrialStream('str_heap', { tables: ['u.heap'] }, { ...connectionOf(server), user: 'reader', password: 'secret-canary' }, type); // prettier-ignore
+    stream.start();
+    await stream.begun();
+    await db.query('INSERT INTO u.heap VALUES (1)');
+    await stream.count(5);
+    expect(stream.data().map(({ op, after }) => [op, after?.['a']])).toEqual([
+      ['t', undefined],
+      ...[1, 1, 2].map((a) => ['r', a]),
+      ['c', 1],
+    ]);
+  });
 });

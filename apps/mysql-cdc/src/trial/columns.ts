@@ -45,7 +45,10 @@ const times = fc.oneof(
 const doubles = fc
   .double({ noNaN: true, noDefaultInfinity: true })
   .map((value) => (Object.is(value, -0) ? '-0e0' : value.toExponential()));
-const floats = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value.toExponential());
+const floats = fc.oneof(
+  { arbitrary: fc.constant('-0e0'), weight: 1 },
+  { arbitrary: fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value.toExponential()), weight: 9 },
+);
 const text = (length: number, alphabet: string): fc.Arbitrary<string> =>
   fc.string({ unit: fc.constantFrom(...alphabet), maxLength: length }).map(utf8);
 const any = (length: number): fc.Arbitrary<string> =>

@@ -1,5 +1,4 @@
 import {
-  NO_ORDERS,
   systemClock,
   type ChangeEvent,
   type Check,
@@ -11,6 +10,8 @@ import {
   type Outbound,
   type Position,
   type Positions,
+  type SnapshotOrder,
+  type SnapshotProgress,
   type Source,
   type StreamError,
 } from '@planasonix/core';
@@ -35,6 +36,11 @@ export interface Data {
 export class TrialStream {
   readonly events: ChangeEvent[] = [];
   readonly positions = new Map<string, Position>();
+  /** Orders that were placed and not taken back, and those that are over. */
+  readonly orders: SnapshotOrder[] = [];
+  readonly closed: { readonly id: string; readonly failed: string | null }[] = [];
+  /** The end of an order can't be noted. */
+  deaf = false;
   /** Events that came although the log held them. */
   dropped = 0;
   /** Events of the largest batch. */
@@ -46,6 +52,8 @@ export class TrialStream {
   private abort = new AbortController();
   private reading: Promise<void> = Promise.resolve();
   private last = '';
+  /** This reader has said what is still to be read. */
+  private noted = false;
 
   constructor(
     readonly id: string,
@@ -58,6 +66,7 @@ export class TrialStream {
   start(onLost: OnLostPosition | null = null, beforeEach: () => void | Promise<void> = nothing): void {
     this.failure = null;
     this.connected = false;
+    this.noted = false;
     this.abort = new AbortController();
     const source = (this.source = this.make(onLost));
     if (onLost !== null) this.positions.clear();
@@ -78,12 +87,46 @@ export class TrialStream {
     return this.failure;
   }
 
-  /** Resolves once the log is read from a place that is known. */
-  async begun(): Promise<void> {
-    await eventually('reading has begun', () => {
+  /** Resolves once the log is read from a place that is known, and all rows are there. */
+  async begun(timeoutMs = 30_000): Promise<void> {
+    await eventually(
+      'reading has begun',
+      () => {
+        if (this.failure !== null) throw this.failure;
+        const unread = !this.noted || this.positions.get('#asked')?.includes('"unread":[{') === true;
+        return this.positions.get('')?.includes('"phase":"stream"') === true && !unread;
+      },
+      { timeoutMs, everyMs: 20 },
+    );
+  }
+
+  progress(): SnapshotProgress | null {
+    return this.source?.snapshot() ?? null;
+  }
+
+  /** Resolves once an order is over. */
+  async ended(id: string, timeoutMs = 30_000): Promise<string | null> {
+    const over = () => {
       if (this.failure !== null) throw this.failure;
-      return this.positions.get('')?.includes('"phase":"stream"') === true;
-    });
+      return this.closed.find((one) => one.id === id);
+    };
+    return (await eventually(`order ${id} is over`, over, { timeoutMs, everyMs: 20 })).failed;
+  }
+
+  /** An order is placed; where the stream runs it hears of it. */
+  order(id: string, tables: readonly string[], where: string | null = null): void {
+    this.orders.push({ id, tables, where });
+    this.source?.ordersChanged?.();
+  }
+
+  /** An order is taken back. */
+  cancelOrder(id: string): void {
+    this.orders.splice(0, this.orders.length, ...this.orders.filter((one) => one.id !== id));
+    this.source?.ordersChanged?.();
+  }
+
+  checkOrder(tables: readonly string[], where: string | null): Promise<readonly Check[]> {
+    return this.look((source) => source.checkOrder!({ tables, where }, AbortSignal.timeout(8000)));
   }
 
   /** Resolves once so many events have come; says what went wrong if that is why they do not. */
@@ -162,6 +205,7 @@ export class TrialStream {
         for (const event of batch.events) this.append(event);
         if (batch.position === null) continue;
         this.positions.set(batch.partition, batch.position);
+        this.noted ||= batch.partition === '#asked';
         await source.ack(batch.partition, batch.position);
       }
     } catch (error) {
@@ -183,7 +227,12 @@ export class TrialStream {
     const abandoned = new Map(this.positions);
     return mysqlCdc.create({
       ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
-      ...{ orders: NO_ORDERS, onLostPosition, clock: this.clock, log },
+      orders: {
+        open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
+        close: (id, { failed }) =>
+          this.deaf ? Promise.reject(new Error('not now')) : Promise.resolve(void this.closed.push({ id, failed })),
+      },
+      ...{ onLostPosition, clock: this.clock, log },
       abandoned: () => Promise.resolve(abandoned),
       remember: () => Promise.resolve(),
     });

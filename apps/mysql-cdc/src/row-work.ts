@@ -1,0 +1,198 @@
+import type { ChangeBatch, ChangeEvent, SnapshotOrders, SnapshotProgress, SourceContext } from '@planasonix/core';
+import { wrongCondition } from './check-order.js';
+import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } from './position.js';
+import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
+import type { RowsState } from './rows/rows-state.js';
+import type { LogPlace } from './server.js';
+import { resolveTables, tableMatcher } from './tables.js';
+
+/** How often it is looked whether there are orders, should nobody have said so. */
+const LOOK_EVERY_MS = 5_000;
+const SHOWN = 200;
+
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'refuse'> {
+  readonly context: SourceContext;
+}
+
+/** What is to be read when reading begins. */
+export interface RowsToRead {
+  /** Tables of the stream. */
+  readonly tables: number;
+  readonly asked: readonly Asked[];
+  /** Those of them whose rows are not in the log. */
+  readonly unread: readonly Unread[];
+  /** How far these have come, and orders. */
+  readonly state: RowsState | undefined;
+}
+
+/** Which rows are to be read: the stream's own, and what somebody ordered. */
+export class RowWork {
+  readonly feed: RowFeed;
+  private unread: readonly Unread[];
+  private readonly closing = new Set<string>();
+  private readonly orders = new Set<string>();
+  private lookAt = 0;
+  private looking: Promise<void> | null = null;
+  private failure: { readonly error: unknown } | null = null;
+  private rowsBefore = 0;
+  /** All that is to be read is known: what is not among the tasks is done. */
+  private ready = false;
+  /** There was something to be read. */
+  private any = false;
+
+  constructor(
+    private readonly deps: RowWorkDeps,
+    private readonly toRead: RowsToRead,
+  ) {
+    this.feed = new RowFeed({ ...deps, refuse: (order, why) => void this.refuse(order, why) });
+    this.unread = toRead.unread;
+  }
+
+  async begin(): Promise<void> {
+    const { feed, deps, toRead } = this;
+    const wanted = deps.config.snapshot !== 'never';
+    const unread = new Map(wanted ? this.unread.map((one) => [one.id, one]) : []);
+    if (toRead.state !== undefined) {
+      const ours = ({ order, id }: { order: string | null; id: string }): boolean => order !== null || unread.has(id);
+      feed.restore(toRead.state, ours, await deps.context.orders.open());
+    }
+    const begun = new Set(feed.all.map((task) => task.wish.id));
+    for (const one of unread.values()) if (!begun.has(one.id)) feed.add({ ...one, order: null, where: null });
+    await this.takeOrders();
+    this.any = feed.all.length > 0;
+    this.ready = true;
+    feed.start();
+  }
+
+  get notebook(): ChangeBatch {
+    return {
+      partition: NOTEBOOK,
+      events: [],
+      position: encodeNotes({ asked: this.toRead.asked, unread: this.unread }),
+    };
+  }
+
+  /** The notebook, when a table of the stream's own has been read, or is not there any more. */
+  note(): ChangeBatch | null {
+    const done = this.feed.all.filter((task) => task.over && task.wish.order === null);
+    if (done.length === 0) return null;
+    const ids = new Set(done.map((task) => task.wish.id));
+    this.rowsBefore += done.reduce((sum, { state }) => sum + state.rows, 0);
+    this.unread = this.unread.filter((one) => !ids.has(one.id));
+    this.feed.forget((wish) => wish.order === null);
+    return this.notebook;
+  }
+
+  /** What a position has to hold of the rows; spread into it. */
+  get state(): Pick<MySqlPosition, 'rows'> {
+    return { rows: this.feed.state ?? undefined };
+  }
+
+  /** A position is committed: orders that it tells the end of are told so. */
+  async committed({ rows }: MySqlPosition): Promise<void> {
+    if (!this.ready) return;
+    const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
+    for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
+    for (const id of ended) {
+      if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
+      this.closing.add(id);
+      this.deps.context.step?.('order-done');
+      await this.deps.context.orders.close(id, { failed: null }).then(
+        () => this.feed.forget((wish) => wish.order === id),
+        () => undefined,
+      );
+      this.closing.delete(id);
+    }
+  }
+
+  ordersChanged(): void {
+    this.lookAt = 0;
+    this.deps.waker.stir();
+  }
+
+  /** To be called often: looks for orders now and then. @throws what a look met */
+  look(): void {
+    if (this.failure !== null) throw this.failure.error;
+    const now = this.deps.clock.monotonic();
+    if (this.looking !== null || now < this.lookAt) return;
+    this.lookAt = now + LOOK_EVERY_MS;
+    this.looking = this.takeOrders()
+      .catch((error: unknown) => void (this.failure = { error }))
+      .finally(() => {
+        this.looking = null;
+        this.deps.waker.stir();
+      });
+  }
+
+  /** The next rows; see `RowFeed.take`. */
+  take(reached: LogPlace): ChangeEvent[] | null {
+    return this.feed.take(reached);
+  }
+
+  get progress(): SnapshotProgress | null {
+    const { all, finished } = this.feed;
+    const running = all.filter((task) => !task.over);
+    this.any ||= running.length > 0;
+    if (!this.any) return null;
+    const estimates = running.map((task) => task.estimated ?? null);
+    const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
+    const left = running.reduce(
+      (sum, { estimated, state }) => sum + Math.max(estimated ?? 0, state.rows) - state.rows,
+      0,
+    );
+    return {
+      state: running.length > 0 ? 'running' : 'done',
+      tables_total: this.toRead.tables,
+      tables_done: this.toRead.tables - running.filter((task) => task.wish.order === null).length,
+      rows_done: rows,
+      rows_estimated: estimates.includes(null) ? null : rows + left,
+      tables: [...running.slice(0, SHOWN), ...finished].map((task) => task.progress),
+    };
+  }
+
+  close(): void {
+    this.feed.close();
+  }
+
+  /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
+  private async refuse(order: string, why: string): Promise<void> {
+    this.feed.cancel((wish) => wish.order === order);
+    await this.deps.context.orders.close(order, { failed: why }).catch(() => undefined);
+  }
+
+  private async takeOrders(): Promise<void> {
+    const { deps, feed, orders } = this;
+    const open = await deps.context.orders.open();
+    const ids = new Set(open.map((order) => order.id));
+    feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
+    for (const order of open) {
+      if (orders.has(order.id)) continue;
+      const { config, server, excludedOf, ask } = deps;
+      const match = tableMatcher({ tables: [...order.tables], exclude_tables: [] }, server.foldsCase);
+      const found = await ask((session) => resolveTables(session, server, config));
+      const tables = found.filter(({ form, schema, table }) => form !== 'SEQUENCE' && match(schema, table));
+      orders.add(order.id);
+      if (tables.length === 0) {
+        await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        continue;
+      }
+      // Ordered while nobody could ask the source, or the tables have changed since.
+      const { where } = order;
+      const wrong = where === null ? null : await ask((session) => wrongCondition(session, tables, excludedOf, where));
+      if (wrong !== null) {
+        await this.refuse(order.id, wrong.message);
+        continue;
+      }
+      const there = feed.all.filter(({ wish }) => wish.order === order.id).map(({ wish }) => wish);
+      for (const { schema, table } of tables)
+        if (!there.some((one) => one.schema === schema && one.table === table))
+          feed.add({ schema, table, order: order.id, where, id: order.id, empties: false });
+    }
+  }
+}
+
+/** A stream with `snapshot: "only"` that is over reads nothing any more. */
+export async function refuseOrders(orders: SnapshotOrders): Promise<void> {
+  for (const { id } of await orders.open())
+    await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
+}

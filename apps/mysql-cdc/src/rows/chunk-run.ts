@@ -1,0 +1,83 @@
+import type { ChangeEvent } from '@planasonix/core';
+import type { LogPlace } from '../server.js';
+import type { RowTask, Share } from './row-task.js';
+import type { Window } from './row-watch.js';
+
+/** Rows that are ready to go, and what is true once they are in the log. */
+export interface Piece {
+  readonly events: ChangeEvent[];
+  /** Bounds of the key of the last one. */
+  readonly last: string[];
+}
+
+/** Rows of one chunk: short transactions, so that the source need not keep old versions of rows for long. */
+export const CHUNK_ROWS = 20_000;
+
+/** One chunk from before its transaction begins until its last row has been handed over. */
+export class ChunkRun {
+  readonly idPrefix: string;
+  readonly pieces: Piece[] = [];
+  /** Nothing that its rows hold was committed behind this place; `null`: they are not being read yet. */
+  place: LogPlace | null = null;
+  /** Everything was read; `end`: there is nothing behind it. */
+  finished: { readonly end: boolean } | null = null;
+  /** Rows that were read. */
+  count = 0;
+  private window: Window | null = null;
+  private cancelled = false;
+  /** What is true at its end has been said. */
+  private ended = false;
+  private readonly attempt: number;
+
+  constructor(
+    readonly task: RowTask,
+    readonly share: Share,
+  ) {
+    task.take(share);
+    this.attempt = task.state.attempt;
+    this.idPrefix = task.idPrefix(share);
+  }
+
+  /** It has to be read again: its rows can't be told from stale ones, the table has another key, or nobody wants it. */
+  get void(): boolean {
+    return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
+  }
+
+  watch(window: Window): void {
+    this.window = window;
+  }
+
+  /** It has to be read again later. */
+  cancel(): void {
+    this.cancelled = true;
+    this.pieces.length = 0;
+  }
+
+  /** All were read that were asked for. @param limit `null`: all that there are */
+  read(limit: number | null): void {
+    this.finished = { end: limit === null || this.count < limit };
+  }
+
+  /** Rows of a piece that are not stale. */
+  keep({ events }: Piece): ChangeEvent[] {
+    const { window } = this;
+    return window === null || window.quiet ? events : events.filter((event) => !window.stale(event.partitionkey));
+  }
+
+  /** After rows of a piece were handed over; `null`: at the end of a run without any. */
+  advance(piece: Piece | null, rows: number): void {
+    const { task, share } = this;
+    task.state.rows += rows;
+    const lane = share.kind === 'lane' ? task.state.lanes[share.lane] : undefined;
+    if (lane !== undefined && piece !== null) lane.after = piece.last;
+    if (this.ended || this.pieces.length > 0 || this.finished === null) return;
+    this.ended = true;
+    if (lane !== undefined && this.finished.end) lane.done = true;
+    if (share.kind === 'whole') task.state.done = true;
+  }
+
+  close(): void {
+    this.window?.close();
+    this.task.give(this.share);
+  }
+}

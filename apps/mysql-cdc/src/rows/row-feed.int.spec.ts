@@ -1,0 +1,106 @@
+import { ROW_EVENT_TYPES, systemClock, Waker, type ChangeEvent } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
+import { parseConfig } from '../config.js';
+import { logEnd, serverOf, type LogPlace } from '../server.js';
+import type { Sessions } from '../sessions.js';
+import { LEGS, sessionsOf } from '../trial/legs.js';
+import { RowFeed } from './row-feed.js';
+import { fill, serverUnderTest } from './server-under-test.js';
+
+jest.setTimeout(60_000);
+
+const quiet = (): void => undefined;
+const ROWS = 3000;
+
+describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
+  const one = serverUnderTest(leg);
+  let sessions: Sessions;
+  let feed: RowFeed;
+
+  beforeAll(async () => {
+    sessions = sessionsOf(one.server, leg.type);
+    await one.db.query('CREATE DATABASE f; CREATE TABLE f.t (id INT PRIMARY KEY, v INT)');
+    await fill(one.db, 'f.t', ROWS, (n) => `${n}, 0`);
+  });
+  afterEach(() => feed.close());
+  afterAll(() => sessions.close());
+
+  const end = () => sessions.ask(async (session) => logEnd(session, await serverOf(session)));
+  const begin = async (reached: () => LogPlace): Promise<void> => {
+    const server = await sessions.ask(serverOf);
+    feed = new RowFeed({
+      ...{ server, clock: systemClock, waker: new Waker(), config: parseConfig({ tables: ['f.*'] }), reached },
+      ...{ alone: null, session: null, from: { file: 0, pos: 0 }, excludedOf: () => new Set<string>(), refuse: quiet },
+      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+      ask: (question) => sessions.ask(question),
+      open: () => sessions.open('rows'),
+      end: (session) => sessions.end(session),
+    });
+    feed.add({ schema: 'f', table: 't', order: null, where: null, id: 'one', empties: false });
+    feed.start();
+  };
+  const pieces = (): number => feed['runs'][0]?.pieces.length ?? 0;
+  const change = (id: number, type: ChangeEvent['type'] = ROW_EVENT_TYPES.u): ChangeEvent => ({
+    ...{ id: String(id), type, subject: 'f.t', partitionkey: `{"id":${id}}`, time: '', timeMs: 0 },
+    ...{ data: Buffer.alloc(0), order: '0001-00000001-000000000010-00000000' },
+  });
+  /** All that may be handed over once everything is. */
+  const take = async (events: ChangeEvent[]): Promise<ChangeEvent[]> => {
+    const at = await end();
+    for (let some = feed.take(at); some !== null; some = feed.take(at)) events.push(...some);
+    return events;
+  };
+
+  it('go once it has come to what they saw, and not before (Invariant 5)', async () => {
+    const before = await end();
+    await one.db.query('UPDATE f.t SET v = v + 1 WHERE id = 5');
+    const far = { file: before.file.replace(/\d+$/, '999999'), pos: 4 };
+    await begin(() => far);
+    await eventually('rows wait', () => pieces() === ROWS / 1000);
+    expect(feed.take(before)).toBeNull();
+    expect(await take([])).toHaveLength(ROWS);
+    expect(feed.idle).toBe(true);
+  });
+
+  it('are not read while it is far behind', async () => {
+    let reached = await end();
+    await one.db.query('UPDATE f.t SET v = v + 1 WHERE id = 5');
+    await begin(() => reached);
+    await eventually('a chunk is begun', () => feed['runs'].length === 1);
+    expect(feed['runs'][0]!.place).toBeNull();
+    reached = await end();
+    const events: ChangeEvent[] = [];
+    await eventually('all rows are there', async () => (await take(events)).length === ROWS);
+  });
+
+  it.each([
+    [
+      'more was told than can be remembered',
+      (): ChangeEvent[] => Array.from({ length: 200_001 }, (_, i) => change(-i)),
+    ],
+    ['the table was emptied', (): ChangeEvent[] => [change(0, ROW_EVENT_TYPES.t)]],
+  ])('are read again where %s (Invariant 6)', async (_, told) => {
+    const far = { file: (await end()).file.replace(/\d+$/, '999999'), pos: 4 };
+    await begin(() => far);
+    await eventually('rows wait', () => pieces() === ROWS / 1000);
+    const first = feed.take(await end())!;
+    feed.handed(told(), false);
+    const events = [...first];
+    await eventually('all rows are there', async () => (await take(events)).length >= ROWS && feed.idle);
+    const ids = new Set(events.map(({ id }) => id));
+    const keys = new Set(events.map(({ partitionkey }) => partitionkey));
+    expect([events.length, ids.size, keys.size]).toEqual([ROWS, ROWS, ROWS]);
+    // What was read again is of another chunk.
+    const chunks = new Set([...ids].map((id) => /-(0\.\d+)-/.exec(id)?.[1]));
+    expect([...chunks]).toEqual(['0.0', '0.1']);
+  });
+
+  it('of keys that were told of meanwhile do not come, and nothing else is left out', async () => {
+    const far = { file: (await end()).file.replace(/\d+$/, '999999'), pos: 4 };
+    await begin(() => far);
+    await eventually('rows wait', () => pieces() === ROWS / 1000);
+    feed.handed([change(7), change(2500, ROW_EVENT_TYPES.d)], false);
+    const keys = new Set((await take([])).map(({ partitionkey }) => partitionkey));
+    expect([keys.size, keys.has('{"id":7}'), keys.has('{"id":2500}')]).toEqual([ROWS - 2, false, false]);
+  });
+});

@@ -1,0 +1,302 @@
+import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasonix/core';
+import { isBefore } from '../position.js';
+import type { LogPlace } from '../server.js';
+import type { Session } from '../session.js';
+import { describeTable } from '../tables.js';
+import type { ChunkRun } from './chunk-run.js';
+import { cutLanes } from './chunk-sql.js';
+import { readingKey } from './key-column.js';
+import { RowReaders, type RowReadersDeps } from './row-readers.js';
+import { newTask, restoredTask, type RowTask, type RowWish, type Share } from './row-task.js';
+import { lastBegin, RowWatch, type Begin } from './row-watch.js';
+import { emptiedEvent } from './row-writer.js';
+import type { RowsState } from './rows-state.js';
+
+const FINISHED = 20;
+
+export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'> {
+  readonly log: Log;
+  readonly ask: <T>(question: (session: Session) => Promise<T>) => Promise<T>;
+  /** Where the transaction begins that was handed over last, when reading begins. */
+  readonly from: Begin;
+  /** An order can't be carried out. */
+  refuse(order: string, why: string): void;
+}
+
+/** Reads rows of tables beside the log: which ones, by how many readers, and when they may be handed over. */
+export class RowFeed {
+  /** The last ones that are over. */
+  readonly finished: RowTask[] = [];
+  private tasks: RowTask[] = [];
+  private readonly readers: RowReaders;
+  private readonly watch: RowWatch;
+  private readonly opening = new Set<RowTask>();
+  private readonly bell = new Bell();
+  private delivered: Begin;
+  private failure: { readonly error: unknown } | null = null;
+  private stopped = false;
+  /** The log stands still, by wish of `wantsStillness`. */
+  private still = false;
+  /** A part of a transaction was handed over, and its end was not. */
+  private inside = false;
+
+  constructor(private readonly deps: RowFeedDeps) {
+    this.delivered = deps.from;
+    this.watch = new RowWatch(deps.server.foldsCase);
+    this.readers = new RowReaders(
+      { ...deps, delivered: () => this.delivered, watch: (run) => this.watch.begin(run.task.wish) },
+      {
+        next: () => this.next(),
+        idle: () => this.idle,
+        wait: () => this.bell.wait(),
+        failed: (task, error) => this.giveUp(task.wish, error),
+        gone: (task) => this.gone(task),
+        broke: (error) => this.fail(error),
+      },
+    );
+  }
+
+  private get runs(): ChunkRun[] {
+    return this.readers.runs;
+  }
+
+  get all(): readonly RowTask[] {
+    return this.tasks;
+  }
+
+  get idle(): boolean {
+    return this.tasks.every((task) => task.over);
+  }
+
+  /** What has to be kept; `null`: nothing. */
+  get state(): RowsState | null {
+    const tables = this.tasks.filter((task) => task.phase !== 'cancelled' && task.begun).map((task) => task.state);
+    const sifts = [...this.watch.state];
+    return tables.length === 0 && sifts.length === 0 ? null : { tables, sifts };
+  }
+
+  /** Goes on where `state` says. @param which of its tables. @param orders those that are open. */
+  restore(
+    state: RowsState,
+    which: (table: RowsState['tables'][number]) => boolean,
+    orders: readonly SnapshotOrder[],
+  ): void {
+    const where = new Map(orders.map((order) => [order.id, order.where]));
+    for (const table of state.tables.filter(which))
+      if (table.order === null || where.has(table.order))
+        this.tasks.push(
+          restoredTask(table, table.order === null ? null : (where.get(table.order) ?? null), this.alone),
+        );
+    for (const sift of state.sifts) this.watch.sift(sift);
+  }
+
+  add(wish: RowWish): void {
+    this.tasks.push(newTask(wish, this.alone));
+    this.ring();
+  }
+
+  start(): void {
+    this.readers.start();
+  }
+
+  /** Takes back what belongs to an order. */
+  cancel(which: (wish: RowWish) => boolean): void {
+    for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
+      for (const run of this.runs) if (run.task === task) run.cancel();
+      this.leave(task, 'cancelled');
+    }
+    this.ring();
+  }
+
+  /** Their end is noted. */
+  forget(which: (wish: RowWish) => boolean): void {
+    this.tasks = this.tasks.filter((task) => !(task.over && which(task.wish)));
+  }
+
+  /** A table without a key is to be read: its rows can't be told from changes, so the log has to stand still. */
+  get wantsStillness(): boolean {
+    return this.standsFor && this.runs.every((run) => run.task.whole);
+  }
+
+  /** Everything that was read of the log is handed over, and nothing is read until this is called again. */
+  stands(still: boolean): void {
+    if (this.still === still) return;
+    this.still = still;
+    this.ring();
+  }
+
+  /** Changes are about to be handed over. @param inside their transaction goes on. @returns those of them that are to be */
+  handed(events: ChangeEvent[], inside: boolean): ChangeEvent[] {
+    this.delivered = lastBegin(events) ?? this.delivered;
+    if (this.inside && !inside) this.ring();
+    this.inside = inside;
+    return this.watch.handed(events);
+  }
+
+  /** Everything up to there was handed over. */
+  passed(place: LogPlace): void {
+    this.watch.passed(place);
+  }
+
+  /**
+   * The next rows that may be handed over, now that everything up to `reached` was.
+   * @returns `null`: none; an empty list: none, but the state has moved. @throws what a reader met
+   */
+  take(reached: LogPlace): ChangeEvent[] | null {
+    if (this.failure !== null) throw this.failure.error;
+    const emptied = this.tasks.find((task) => this.mayEmpty(task));
+    if (emptied !== undefined) return [this.empty(emptied, reached)];
+    for (let run = this.runs[0], i = 0; run !== undefined; run = this.runs[++i]) {
+      if (run.void || (run.pieces.length === 0 && run.finished !== null)) {
+        if (this.over(run)) return [];
+        i = -1;
+        continue;
+      }
+      if (run.pieces.length === 0 || (!run.task.whole && !this.alone && isBefore(reached, run.place!))) continue;
+      const piece = run.pieces.shift()!;
+      this.readers.taken();
+      const events = run.keep(piece);
+      run.advance(piece, events.length);
+      if (run.pieces.length === 0 && run.finished !== null) this.over(run);
+      return events;
+    }
+    return null;
+  }
+
+  close(): void {
+    this.stopped = true;
+    this.ring();
+    this.readers.close();
+  }
+
+  /** Nothing of the log is read beside the rows. */
+  private get alone(): boolean {
+    return this.deps.alone !== null;
+  }
+
+  private get standsFor(): boolean {
+    return !this.alone && this.tasks.some((task) => task.phase === 'reading' && task.whole);
+  }
+
+  /** Of a table without a key at the last moment: what is told of it after that would be told twice. */
+  private mayEmpty(task: RowTask): boolean {
+    return task.phase === 'reading' && task.owesEmptied && (!task.whole || this.alone || this.still);
+  }
+
+  private empty(task: RowTask, reached: LogPlace): ChangeEvent {
+    task.state.emptied = true;
+    this.ring();
+    const { server, clock, alone } = this.deps;
+    const of = { server, place: alone ?? reached, takenAtMs: clock.now(), id: `${task.idHead}-emptied` };
+    return emptiedEvent(task.wish, of);
+  }
+
+  /** A run has ended, one way or another. @returns whether the state has moved with that */
+  private over(run: ChunkRun): boolean {
+    const { task, place } = run;
+    const alive = !run.void;
+    run.pieces.length = 0;
+    this.runs.splice(this.runs.indexOf(run), 1);
+    // Its reader may stand still for pieces that nobody will take any more.
+    this.readers.taken();
+    if (alive) run.advance(null, 0);
+    const { schema, table } = task.wish;
+    if (alive && task.whole && !this.alone && place !== null) this.watch.sift({ schema, table, ...place });
+    run.close();
+    // Its rows can't be told from those that come now.
+    if (!alive && task.whole && !task.over) task.restart([]);
+    if (task.complete) this.leave(task, 'done');
+    this.ring();
+    return alive;
+  }
+
+  private leave(task: RowTask, as: 'done' | 'cancelled'): void {
+    task.end(as);
+    this.finished.push(task);
+    if (this.finished.length > FINISHED) this.finished.shift();
+    this.deps.waker.stir();
+  }
+
+  /** Its table is not there any more; an order of which nothing else is left ends with that. */
+  private gone({ wish, over }: RowTask): void {
+    const { order, schema, table } = wish;
+    this.cancel((one) => one === wish);
+    if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
+      return;
+    this.deps.refuse(order, `${schema}.${table} was dropped before all of its rows were read.`);
+  }
+
+  /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
+  private giveUp({ order, where, schema, table }: RowWish, error: unknown): void {
+    const { sqlState = '', errno = 0 } = error as { sqlState?: string; errno?: number };
+    const judged = /^(?:22|42)/.test(sqlState) || (errno >= 3685 && errno < 3700);
+    if (order === null || where === null || !judged) throw error;
+    this.deps.refuse(order, `Its condition fails on rows of ${schema}.${table} (error ${errno}).`);
+  }
+
+  private next(): { task: RowTask; share: Share } | null {
+    if (this.inside) return null;
+    this.beginNext();
+    const standing = this.standsFor;
+    for (const task of this.tasks) {
+      if (!this.alone && (task.whole ? !this.still : standing)) continue;
+      const share = task.share();
+      if (share !== null) return { task, share };
+    }
+    return null;
+  }
+
+  /** As many tables at once as there are readers, and each table once at a time. */
+  private beginNext(): void {
+    for (const task of this.tasks) if (task.phase === 'starting') void this.begin(task);
+    const active = this.tasks.filter((task) => !task.over && task.phase !== 'waiting');
+    if (active.length >= this.deps.config.snapshot_readers) return;
+    const same = (a: RowTask, b: RowTask): boolean => a.wish.schema === b.wish.schema && a.wish.table === b.wish.table;
+    const next = this.tasks.find((task) => task.phase === 'waiting' && !active.some((one) => same(one, task)));
+    if (next === undefined) return;
+    next.phase = 'starting';
+    void this.begin(next);
+    this.beginNext();
+  }
+
+  /** Looks at its key, and cuts it into lanes. */
+  private async begin(task: RowTask): Promise<void> {
+    if (this.opening.has(task)) return;
+    this.opening.add(task);
+    const { ask, server, config, excludedOf } = this.deps;
+    try {
+      const { attempt } = task.state;
+      const found = await ask(async (session) => {
+        const table = await describeTable(session, server, task.wish);
+        if (table === null) return null;
+        const key = readingKey(table, excludedOf(table.schema, table.table));
+        const goesOn = task.keyIs(key) && task.state.lanes.length > 0;
+        return { table, key, lanes: goesOn ? task.state.lanes : await cutLanes(session, table, key, config.snapshot_readers) }; // prettier-ignore
+      });
+      if (task.over || this.stopped || task.state.attempt !== attempt) return;
+      if (found === null) return this.gone(task);
+      const { table, key, lanes } = found;
+      if (!task.keyIs(key)) task.keyBecomes(key);
+      task.estimated ??= table.estimatedRows;
+      if (!task.whole) task.state.lanes = lanes;
+      task.phase = 'reading';
+      if (task.complete) this.leave(task, 'done');
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.opening.delete(task);
+      this.ring();
+    }
+  }
+
+  private fail(error: unknown): void {
+    if (this.stopped) return;
+    this.failure ??= { error };
+    this.deps.waker.stir();
+  }
+
+  private ring(): void {
+    this.bell.ring();
+    this.deps.waker.stir();
+  }
+}

@@ -1,0 +1,144 @@
+import { Bell, type Clock, type Log, type Waker } from '@planasonix/core';
+import type { MySqlConfig } from '../config.js';
+import type { Session } from '../session.js';
+import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
+import { ChunkRun } from './chunk-run.js';
+import type { RowTask, Share } from './row-task.js';
+
+/** Pieces that wait for the engine before readers stand still. Invariant 6. */
+const WAITING = 8;
+/** A reader that is held up this long gives its transaction back, and the chunk is read again later. */
+const HELD_UP_MS = 20_000;
+const LOOK_MS = 1_000;
+const RETRY_MS = 100;
+/** `ER_TABLE_DEF_CHANGED`, `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`: a moment later it can be read. */
+const LATER: readonly unknown[] = [1412, 1205, 1213];
+const LATER_MS = 1_000;
+const NO_TABLE = 1146;
+
+export interface RowReadersDeps extends Omit<ChunkDeps, 'room' | 'arrived'> {
+  readonly config: MySqlConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Woken when there is something to take. */
+  readonly waker: Waker;
+  /** In the transaction of rows alone. */
+  readonly session: Session | null;
+}
+
+export interface RowReadersWork {
+  /** What to read next; `null`: nothing for now. */
+  next(): { readonly task: RowTask; readonly share: Share } | null;
+  /** Nothing is left to be read: sessions need not be kept. */
+  idle(): boolean;
+  /** Resolves when `next` may have another answer. */
+  wait(): Promise<void>;
+  /** A chunk could not be read. @throws where its task is not over with that */
+  failed(task: RowTask, error: unknown): void;
+  /** The table of a task is gone. */
+  gone(task: RowTask): void;
+  /** What ended the reading. */
+  broke(error: unknown): void;
+}
+
+/** Reads chunks, several at once, no further ahead than the engine follows. */
+export class RowReaders {
+  /** Chunks that are being read, or were read and wait to be handed over, in the order in which they were begun. */
+  readonly runs: ChunkRun[] = [];
+  private readonly readers = new Set<ChunkReader>();
+  private readonly roomier = new Bell();
+  private takenAt = -Infinity;
+  private stopped = false;
+
+  constructor(
+    private readonly deps: RowReadersDeps,
+    private readonly work: RowReadersWork,
+  ) {}
+
+  start(): void {
+    const count = this.deps.alone === null ? this.deps.config.snapshot_readers : 1;
+    for (let i = 0; i < count; i++)
+      this.read(count).catch((error: unknown) => {
+        if (!this.stopped) this.work.broke(error);
+      });
+  }
+
+  /** After pieces were taken, or thrown away. */
+  taken(): void {
+    this.takenAt = this.deps.clock.monotonic();
+    if (this.waiting < WAITING / 2) this.roomier.ring();
+  }
+
+  close(): void {
+    this.stopped = true;
+    for (const reader of this.readers) reader.stop();
+    this.roomier.ring();
+  }
+
+  private async read(count: number): Promise<void> {
+    const { work, deps } = this;
+    const room = (): Promise<boolean> => this.room();
+    const reader = new ChunkReader({ ...deps, room, arrived: () => deps.waker.stir() }, deps.session);
+    this.readers.add(reader);
+    while (!this.stopped) {
+      const next = work.next();
+      if (next === null) {
+        if (work.idle() && deps.alone === null) reader.forget();
+        await work.wait();
+        continue;
+      }
+      const run = new ChunkRun(next.task, next.share);
+      this.runs.push(run);
+      await this.readChunk(reader, run, count);
+    }
+  }
+
+  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
+    const { clock, config, waker } = this.deps;
+    const began = clock.monotonic();
+    let pause = 0;
+    try {
+      if ((await reader.read(run)) === 'gone') this.work.gone(run.task);
+    } catch (error) {
+      if (this.stopped) return;
+      pause = this.failed(run, error);
+    }
+    if (this.stopped) return;
+    // What was broken off is void by now.
+    if (run.finished === null) run.cancel();
+    const { void: again } = run;
+    run.finished ??= { end: false };
+    waker.stir();
+    const due = ((run.count * readers) / (config.snapshot_max_rows_per_second ?? Infinity)) * 1000;
+    const wait = Math.max(pause, again ? RETRY_MS : 0, due - (clock.monotonic() - began));
+    if (wait > 0) await clock.sleep(wait);
+  }
+
+  /** @returns after how long the chunk may be tried again, ms */
+  private failed({ task }: ChunkRun, error: unknown): number {
+    const { errno } = error as { errno?: number };
+    if (errno === NO_TABLE) this.work.gone(task);
+    else if (LATER.includes(errno)) {
+      task.note = 'is locked, or its form is being changed: its rows wait for that';
+      return LATER_MS;
+    } else this.work.failed(task, error);
+    return 0;
+  }
+
+  private get waiting(): number {
+    return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
+  }
+
+  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. */
+  private async room(): Promise<boolean> {
+    const { clock } = this.deps;
+    const began = clock.monotonic();
+    while (this.waiting >= WAITING && !this.stopped) {
+      if (clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;
+      const over = new AbortController();
+      await Promise.race([this.roomier.wait(), clock.sleep(LOOK_MS, over.signal)]);
+      over.abort();
+    }
+    return true;
+  }
+}
