@@ -41,7 +41,9 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
   const found = await understood(deps, wanted, before);
   // Attempts and origins are part of orders and ids: they never go back, and what comes again has its id (Invariant 4).
   const position: MySqlPosition = {
-    ...{ ...found, phase: 'stream', server: server.identity, attempt: Math.max(attempt, found.attempt), origin },
+    ...found,
+    ...{ phase: 'stream', server: server.identity, attempt: Math.max(attempt, found.attempt), origin },
+    rows: undefined,
     kinds: { ...now, ...before?.kinds },
   };
   return new Map([['', encodePosition(position)], ...(note === undefined ? [] : [[NOTEBOOK, note] as const])]);

@@ -107,6 +107,17 @@ describe('what the stream says between two chunks', () => {
 
   const key = (id: number) => JSON.stringify({ id });
 
+  it('keeps how far a table is that waits for its turn after an interruption (trap 5)', async () => {
+    const { feed } = await reading({});
+    const lanes = [{ after: ['41'], upto: null, chunk: 3 }];
+    const begun = ['first', 'second'].map((name, i) => ({
+      ...{ oid: i + 1, table: JSON.stringify(['public', name]), order: null, id: 'begun', attempt: 1, key: ['id'] },
+      ...{ lanes, again: [], rows: 41, empties: false, emptied: false, done: false },
+    }));
+    feed.restore({ tables: begun, sifts: [] }, []);
+    expect(feed.state?.tables).toEqual(begun.map((table) => ({ ...table, attempt: 2 })));
+  });
+
   it.each([
     ['more than can be remembered', 200_001, (id: number) => ({ key: key(id) })],
     ['more moved keys than are kept', 5_001, (id: number) => ({ key: key(id), moved: true, hole: [String(id)] })],

@@ -115,7 +115,8 @@ export class RowFeed {
 
   /** What has to be kept; `null`: nothing. */
   get state(): RowsState | null {
-    const kept = ({ phase, state }: RowTask) => phase !== 'cancelled' && (phase !== 'waiting' || state.emptied);
+    const kept = ({ phase, state }: RowTask) =>
+      phase !== 'cancelled' && (phase !== 'waiting' || state.emptied || state.lanes.length > 0);
     const begun = this.tasks.filter(kept);
     const sifts = [...this.sifts.state];
     return begun.length === 0 && sifts.length === 0 ? null : { tables: begun.map((task) => task.state), sifts };
