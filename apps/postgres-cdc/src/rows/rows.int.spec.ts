@@ -64,7 +64,7 @@ describe('rows beside the stream', () => {
       INSERT INTO big SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 60000) i; ANALYZE big`);
     const one = reading(db, { tables: ['public.*'] });
     // Slower than the readers: all of them are held up, at all places of a chunk.
-    one.start({ beforeEach: () => new Promise((resolve) => setTimeout(resolve, 15)) });
+    one.start({ beforeEach: () => new Promise((resolve) => setTimeout(resolve, 8)) });
     await one.rowsDone(60_000);
     await settle(one, db.client);
     await expectEqual(one, db.client, 'public.big', "'id', id");
