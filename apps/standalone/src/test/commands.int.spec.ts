@@ -1,19 +1,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { eventually, tempDir } from '@planasonix/testing';
+import { alive, eventually, tempDir } from '@planasonix/testing';
 import { build } from 'esbuild';
 import { runCommand } from './commands.js';
 
 const ROOT = path.resolve(__dirname, '../../../..');
-
-const lives = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('a command of npm test', () => {
   it('answers its code and all that it wrote', async () => {
@@ -47,10 +39,10 @@ describe('a command of npm test', () => {
       const file = path.join(folder, 'grandchild');
       const grandchild = Number(await eventually('it runs', () => existsSync(file) && readFileSync(file, 'utf8')));
       rmSync(file);
-      expect(lives(grandchild)).toBe(true);
+      expect(alive(grandchild)).toBe(true);
       runner.kill(signal);
       expect(await ended).toBe(code);
-      await eventually('what the command started has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
+      await eventually('what the command started has ended', () => !alive(grandchild));
     }
   });
 });
