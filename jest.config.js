@@ -7,7 +7,7 @@
 const shared = {
   rootDir: __dirname,
   testEnvironment: 'node',
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1', '^fast-check$': '<rootDir>/test/properties.cjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.planasonix/', '<rootDir>/.nx/'],
   // ESM only, which Jest can't load before Node 24.9.
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],

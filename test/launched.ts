@@ -1,8 +1,7 @@
 /** A command of the product, and whether anything that it started outlives it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { eventually } from '@planasonix/testing';
-import { descendants } from './stack.js';
+import { eventually, processOf } from '@planasonix/testing';
+import { commandLine, descendants } from './stack.js';
 
 export interface Launched {
   readonly child: ChildProcess;
@@ -27,7 +26,7 @@ export function launched(args: readonly string[], env: NodeJS.ProcessEnv, cwd = 
   const look = setInterval(() => {
     for (const pid of descendants(child.pid!)) {
       const born = bornAt(pid);
-      if (born !== null) seen.set(`${pid} ${born}`, commandOf(pid));
+      if (born !== null) seen.set(`${pid} ${born}`, commandLine(pid));
     }
   }, LOOK_MS);
   const ended = new Promise<number | null>((resolve) =>
@@ -55,21 +54,8 @@ export function launched(args: readonly string[], env: NodeJS.ProcessEnv, cwd = 
   };
 }
 
-/** Its start, in ticks since the machine's; `null`: it is not there, or dead and not buried. */
+/** When it was started; `null`: it is not there, or dead and not buried. */
 function bornAt(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? null : fields[19]!;
-  } catch {
-    return null;
-  }
+  const found = processOf(pid);
+  return found === null || found.zombie ? null : found.born;
 }
-
-const commandOf = (pid: number): string => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').slice(0, 120);
-  } catch {
-    return '?';
-  }
-};

@@ -58,10 +58,11 @@ export class Folded {
     const { rows } = this;
     const at = `${event.subject} ${event.partitionkey}`;
     const { commit_lsn: lsn, seq } = event.data.source as { commit_lsn: string; seq: number };
-    const moved = this.#gone?.place === `${lsn} ${seq}` ? this.#gone.row : undefined;
-    this.#gone = event.data.op === 'd' ? { place: `${lsn} ${seq + 1}`, row: rows.get(at) } : null;
-    if (event.data.op === 't') this.forget(event.subject);
-    else if (event.data.op === 'd') rows.delete(at);
+    const { op } = event.data;
+    const moved = op === 'c' && this.#gone?.place === `${lsn} ${seq}` ? this.#gone.row : undefined;
+    this.#gone = op === 'd' ? { place: `${lsn} ${seq + 1}`, row: rows.get(at) } : null;
+    if (op === 't') this.forget(event.subject);
+    else if (op === 'd') rows.delete(at);
     else {
       const kept = Object.fromEntries(
         (event.data.unchanged ?? []).map((name) => [name, (rows.get(at) ?? moved)?.[name]]),

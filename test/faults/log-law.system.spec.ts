@@ -60,6 +60,12 @@ describe('the law of a log', () => {
     const unsaid = event(account, 'u', one, { unchanged: ['big'] });
     expect(breaches([unsaid, event(account, 'r', { ...one, big: 'text' })])).toEqual([]);
     expect(breaches([unsaid, event(account, 'r', { ...two, big: 'text' })])).toEqual(['wrong']);
+    // A row that was deleted right before it in the transaction is another one.
+    const known = event(account, 'c', { id: 9, v: 9, big: 'nine' });
+    const next = event(account, 'u', one, { unchanged: ['big'], lsn: 2, source: { seq: 1 } });
+    expect(breaches([known, gone(account, { id: 9 }, 2), next, event(account, 'r', { ...one, big: 'text' })])).toEqual(
+      [],
+    );
   });
 
   it('wants the row from before to be what the log holds, all of it where the identity is FULL (trap 14)', () => {

@@ -1,5 +1,5 @@
 import { startGateway, type UnderTest } from './gateway-under-test.js';
-import { HOSTILE, type Victims } from './hostile-input-under-test.js';
+import { HOSTILE, shown, type Victims } from './hostile-input-under-test.js';
 import { startWorker } from './worker-under-test.js';
 
 jest.setTimeout(120_000);
@@ -244,12 +244,7 @@ describe('bad input gets a clear 4xx and changes nothing', () => {
 
   describe('one hostile thing in a request that is right otherwise', () => {
     let victims: Victims;
-    const whole = async () => [
-      (await gateway.api('GET', `/api/streams/${victims.streamId}`)).json,
-      (await gateway.api('GET', `/api/connections/${connectionId}`)).json,
-      (await gateway.api('GET', `/api/pipelines/${pipelineId}`)).json,
-      (await gateway.api('GET', '/api/streams')).json.data.length,
-    ];
+    const whole = () => shown((...request) => gateway.api(...request), victims);
     let before: unknown;
     beforeAll(async () => {
       const made = await gateway.api('POST', '/api/streams', stream({ name: 'victim' }));

@@ -8,6 +8,14 @@ export interface Victims {
   readonly streamId: string;
 }
 
+/** All that an answer shows of them. */
+export const shown = async (api: UnderTest['api'], { streamId, connectionId, pipelineId }: Victims) => [
+  (await api('GET', `/api/streams/${streamId}`)).json,
+  (await api('GET', `/api/connections/${connectionId}`)).json,
+  (await api('GET', `/api/pipelines/${pipelineId}`)).json,
+  (await api('GET', '/api/streams')).json.data.length,
+];
+
 type Ask = (api: UnderTest['api'], of: Victims) => Promise<Answer>;
 export type Hostile = readonly [what: string, code: string, field: string, issue: string, ask: Ask];
 

@@ -22,6 +22,10 @@ export interface LaunchEnv {
 
 const LIMITS = { PORT: [1, 65_535, 3000], INGEST_PORT: [1, 65_535, 3001], WORKERS: [1, 64, 1] } as const;
 
+/** All that a program which is run on the caller's behalf finds as the caller has it. */
+export const inheritedEnv = (source: NodeJS.ProcessEnv = process.env): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(source).filter((entry): entry is [string, string] => !!entry[1]));
+
 /** @throws Error naming every variable that is wrong. */
 export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEnv {
   const problems: string[] = [];
@@ -54,7 +58,7 @@ export function readLaunchEnv(source: NodeJS.ProcessEnv = process.env): LaunchEn
         ?.split(',')
         .map((name) => name.trim()) ?? null,
     underNpm: source.npm_lifecycle_event !== undefined,
-    inherited: Object.fromEntries(Object.entries(source).filter((entry): entry is [string, string] => !!entry[1])),
+    inherited: inheritedEnv(source),
   };
   if (problems.length > 0) throw new Error(problems.join('\n'));
   return env;

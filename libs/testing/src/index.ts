@@ -1,6 +1,7 @@
 export * from './eventually.js';
 export * from './proxy.js';
 export * from './temp-dir.js';
+export { alive, processOf } from './servers/alive.js';
 export { guardEnded, guardFolder, guardProcess } from './servers/guard.js';
 export { freePort } from './servers/port.js';
 export { openTmp, postgresAccount, reachable, type Account } from './servers/account.js';

@@ -1,14 +1,5 @@
 import { existsSync } from 'node:fs';
-import { eventually, freePort, startPostgres, startProxy, startRedis, type Postgres } from './index.js';
-
-const alive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
+import { alive, eventually, freePort, startPostgres, startProxy, startRedis, type Postgres } from './index.js';
 
 describe('startPostgres', () => {
   let server: Postgres;

@@ -5,7 +5,7 @@ import { packedMoment } from './moments.js';
 /** Deepest nesting that a server takes. */
 const DEEPEST = 101;
 const [DECIMAL, TIMESTAMP, DATE, TIME, DATETIME] = [246, 7, 10, 11, 12];
-/** Beyond so many digits before or behind the point a server writes an exponent. */
+/** A whole number of more digits, or a fraction that begins with so many zeros, is written with an exponent. */
 const PLAIN_DIGITS = 15;
 
 /** A double within JSON, as MySQL shows it: `1.0`, `1e100`, `1.5e-20`. */
@@ -15,10 +15,11 @@ export function jsonDouble(value: number): string {
     /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(value.toExponential()) ?? [];
   const point = Number(power) + 1;
   const digits = first + rest;
-  if (value !== 0 && (point > PLAIN_DIGITS || point < -PLAIN_DIGITS))
+  const whole = digits.length <= point;
+  if (value !== 0 && ((whole && point > PLAIN_DIGITS) || point <= -PLAIN_DIGITS))
     return `${sign}${first}${rest === '' ? '' : `.${rest}`}e${Number(power)}`;
   if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  if (digits.length <= point) return `${sign}${digits.padEnd(point, '0')}.0`;
+  if (whole) return `${sign}${digits.padEnd(point, '0')}.0`;
   return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 

@@ -42,9 +42,22 @@ const times = fc.oneof(
     .tuple(fc.constantFrom('', '-'), fc.nat(837), fc.nat(59), fc.nat(59), fraction)
     .map(([sign, h, m, s, part]) => `'${sign}${digits(h, 2)}:${digits(m, 2)}:${digits(s, 2)}${part}'`),
 );
-const doubles = fc
-  .double({ noNaN: true, noDefaultInfinity: true })
-  .map((value) => (Object.is(value, -0) ? '-0e0' : value.toExponential()));
+/** Where servers change from digits to an exponent, few and many digits. */
+const aroundExponents = fc
+  .tuple(fc.constantFrom('', '-'), fc.integer({ min: 1, max: 9 }), fc.nat(999), fc.integer({ min: 0, max: 17 }))
+  .chain(([sign, first, some, length]) =>
+    fc
+      .oneof(fc.integer({ min: -17, max: -13 }), fc.integer({ min: 13, max: 18 }))
+      .map(
+        (power) => `${sign}${Number(`${first}.${String(some).repeat(6).slice(0, length)}e${power}`).toExponential()}`,
+      ),
+  );
+const doubles = fc.oneof(
+  fc
+    .double({ noNaN: true, noDefaultInfinity: true })
+    .map((value) => (Object.is(value, -0) ? '-0e0' : value.toExponential())),
+  aroundExponents,
+);
 const floats = fc.oneof(
   { arbitrary: fc.constant('-0e0'), weight: 1 },
   { arbitrary: fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value.toExponential()), weight: 9 },
@@ -133,6 +146,7 @@ export const COMMON: readonly Column[] = [
 const jsonNumber = fc.oneof(
   integers(-(2n ** 63n), 2n ** 64n - 1n),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value.toExponential()),
+  aroundExponents,
 );
 const jsonDocument = fc.letrec<{ value: string }>((tie) => ({
   value: fc.oneof(

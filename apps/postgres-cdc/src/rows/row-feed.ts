@@ -7,7 +7,7 @@ import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish } from './row-task.js';
 import type { RowsState } from './rows-state.js';
 import { Sifts } from './sifts.js';
-import { openTask } from './task-opening.js';
+import { TaskOpenings } from './task-openings.js';
 
 export interface RowFeedDeps extends RowReadersDeps {
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export class RowFeed {
   private tasks: RowTask[] = [];
   private readonly readers: RowReaders;
   private emptying: RowTask[] = [];
-  private readonly beginning = new Set<RowTask>();
+  private readonly openings: TaskOpenings;
   private readonly sifts: Sifts;
   private stopped = false;
   private readonly bell = new Bell();
@@ -47,6 +47,15 @@ export class RowFeed {
   constructor(private readonly deps: RowFeedDeps) {
     this.before = deps.exported !== null;
     this.sifts = new Sifts((oid) => deps.slotOf(oid));
+    this.openings = new TaskOpenings({
+      ...{ config: deps.config, clock: deps.clock, control: () => deps.control(), alone: () => this.alone },
+      ...{ still: () => this.still, stopped: () => this.stopped, ring: () => this.ring(), wait: () => this.wait() },
+      tasks: () => this.tasks,
+      isBeingRead: (task) => this.runs.some((run) => run.task === task),
+      gone: (task) => this.gone(task),
+      empties: (task) => this.sayEmptied(task),
+      failed: (error) => this.fail(error),
+    });
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? deps.exported : null),
       next: () => this.next(),
@@ -251,7 +260,7 @@ export class RowFeed {
     // Its rows can't be told from those that come now.
     if (!alive && task.whole && !task.over) task.restart([]);
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
-    if (task.unready) this.startAgain(task);
+    if (task.unready) this.openings.open(task);
     if (task.complete) this.leave(task, 'done');
     this.ring();
     return alive ? { events: [] } : null;
@@ -280,8 +289,7 @@ export class RowFeed {
 
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
     if (this.turning) return null;
-    this.openAgain();
-    this.beginNext();
+    this.openings.look();
     const standing = this.stillFor !== undefined;
     for (const task of this.tasks) {
       if (!this.alone && (task.whole ? !this.still : standing)) continue;
@@ -291,54 +299,10 @@ export class RowFeed {
     return null;
   }
 
-  /** As many tables at once as there are readers, and each table once at a time. */
-  private beginNext(): void {
-    const active = this.tasks.filter((task) => !task.over && task.phase !== 'waiting');
-    if (active.length >= this.deps.config.snapshot_readers) return;
-    const oids = new Set(active.map((task) => task.wish.oid));
-    const next = this.tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
-    if (next !== undefined) this.startAgain(next);
-  }
-
-  /** The stream may make a table begin over, or its watch forget, while no chunk of it is there whose end would tell. */
-  private openAgain(): void {
-    for (const task of this.tasks)
-      if (task.unready && !this.runs.some((run) => run.task === task)) this.startAgain(task);
-  }
-
-  private startAgain(task: RowTask): void {
-    task.phase = 'starting';
-    void this.begin(task);
-  }
-
   private sayEmptied(task: RowTask): void {
     task.phase = 'emptying';
     this.emptying.push(task);
     this.deps.waker.stir();
-  }
-
-  private async begin(task: RowTask): Promise<void> {
-    if (this.beginning.has(task)) return;
-    this.beginning.add(task);
-    const ended = (one: RowTask): boolean => this.stopped || one.over;
-    const stillness = async (one: RowTask): Promise<void> => {
-      one.wantsStill = true;
-      this.ring();
-      while (!this.still && !ended(one)) await this.wait();
-    };
-    try {
-      const outcome = await openTask(task, { ...this.deps, alone: () => this.alone, stillness, ended });
-      // Taken back at the last moment: its watch is gone, and it stays so.
-      if (ended(task)) return;
-      if (outcome === 'gone') this.gone(task);
-      else if (outcome === 'empties') this.sayEmptied(task);
-      else if (outcome === 'reading') task.phase = 'reading';
-      this.ring();
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      this.beginning.delete(task);
-    }
   }
 
   private fail(error: unknown): void {

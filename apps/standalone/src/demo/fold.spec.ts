@@ -41,6 +41,16 @@ describe('Fold', () => {
     expect(folded(event('u', { id: 1 }, '{"id":1}', ['big'])).fold.problems).toHaveLength(1);
   });
 
+  it('gives an update no values of another row that was deleted right before it', () => {
+    const { rows, fold } = folded(
+      event('c', { id: 1 }, '{"id":1,"big":"B"}'),
+      event('d', { id: 1 }, null),
+      event('u', { id: 2 }, '{"id":2}', ['big']),
+    );
+    expect(rows).toEqual(['{"id":2}']);
+    expect(fold.problems).toHaveLength(1);
+  });
+
   it('takes a row that comes after its change, as it may while rows are read beside the stream', () => {
     const { rows, fold } = folded(
       event('u', { id: 1 }, '{"id":1,"v":2}', ['big']),

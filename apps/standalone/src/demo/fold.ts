@@ -60,7 +60,8 @@ export class Fold {
       table.delete(entry.partitionkey);
       this.missing.delete(place(entry.subject, entry.partitionkey));
     } else {
-      table.set(entry.partitionkey, this.version(entry, data, table));
+      const moved = op === 'c' && this.deleted?.subject === entry.subject ? this.deleted.row : undefined;
+      table.set(entry.partitionkey, this.version(entry, data, table.get(entry.partitionkey) ?? moved));
       this.deleted = null;
     }
   }
@@ -70,7 +71,8 @@ export class Fold {
     return new Map([...this.tables].map(([subject, rows]) => [subject, [...rows.values()].map(objectOf)]));
   }
 
-  private version(entry: FoldEntry, data: Map<string, string>, table: Map<string, Row>): Row {
+  /** @param before what its unchanged values are those of; `undefined`: it has not come */
+  private version(entry: FoldEntry, data: Map<string, string>, before: Row | undefined): Row {
     const row = membersOf(data.get('after') ?? 'null');
     const unchanged = JSON.parse(data.get('unchanged') ?? '[]') as string[];
     const at = place(entry.subject, entry.partitionkey);
@@ -78,8 +80,6 @@ export class Fold {
       this.missing.delete(at);
       return row;
     }
-    const moved = this.deleted?.subject === entry.subject ? this.deleted.row : undefined;
-    const before = table.get(entry.partitionkey) ?? moved;
     for (const column of unchanged) {
       const value = before?.get(column);
       if (value === undefined) this.missing.set(at, `${entry.id}: "${column}" is unchanged, and its row never came`);

@@ -1,19 +1,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { eventually, tempDir } from '@planasonix/testing';
+import { alive, eventually, tempDir } from '@planasonix/testing';
 import { build } from 'esbuild';
 import { runCommand } from './commands.js';
 
 const ROOT = path.resolve(__dirname, '../../../..');
-
-const lives = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('a command of npm test', () => {
   it('answers its code and all that it wrote', async () => {
@@ -31,7 +23,8 @@ describe('a command of npm test', () => {
         contents: `
           import { runCommand } from './commands.js';
           process.on('SIGINT', () => process.exit(130));
-          void runCommand(process.argv[2], 'sh', ['-c', 'sleep 60 & echo $! > pid; mv pid grandchild; wait']);`,
+          void runCommand(process.argv[2], 'sh', ['-c', 'sleep 60 & echo $! > pid; mv pid grandchild; wait']);
+          console.log('guarded');`,
         resolveDir: __dirname,
         loader: 'ts',
       },
@@ -42,15 +35,18 @@ describe('a command of npm test', () => {
       ['SIGINT', 130],
       ['SIGKILL', null],
     ] as const) {
-      const runner = spawn(process.execPath, [script, folder], { stdio: 'inherit' });
+      const runner = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+      // Before it says so a SIGKILL may come between the start of the command and its guard.
+      const guarded = new Promise((resolve) => runner.stdout.once('data', resolve));
       const ended = new Promise<number | null>((resolve) => runner.once('exit', resolve));
       const file = path.join(folder, 'grandchild');
       const grandchild = Number(await eventually('it runs', () => existsSync(file) && readFileSync(file, 'utf8')));
       rmSync(file);
-      expect(lives(grandchild)).toBe(true);
+      await guarded;
+      expect(alive(grandchild)).toBe(true);
       runner.kill(signal);
       expect(await ended).toBe(code);
-      await eventually('what the command started has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
+      await eventually('what the command started has ended', () => !alive(grandchild));
     }
   });
 });

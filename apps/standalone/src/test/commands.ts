@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { guardProcess } from '@planasonix/testing';
+import { inheritedEnv } from '../env.js';
 
 export interface Finished {
   /** `null` when it was ended by a signal. */
@@ -21,7 +22,7 @@ export function runCommand(
       // A group of its own, which ends as one: signalled alone, npx leaves behind what it runs.
       detached: true,
       // Nx must leave no daemon behind.
-      env: { ...process.env, NX_DAEMON: 'false', FORCE_COLOR: '0', NO_COLOR: '1', ...env },
+      env: { ...inheritedEnv(), NX_DAEMON: 'false', FORCE_COLOR: '0', NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const release = child.pid ? guardProcess(-child.pid) : () => undefined;

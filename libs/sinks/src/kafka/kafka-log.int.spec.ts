@@ -13,7 +13,7 @@ import {
 } from '@planasonix/testing';
 import { Kafka as Client, logLevel, type Admin } from 'kafkajs';
 import { TOMBSTONE_TYPE } from './cloud-event.js';
-import { committed, committedIds, Logs } from './logs-under-test.js';
+import { allCommitted, committedIds, Logs } from './logs-under-test.js';
 
 const never = new AbortController().signal;
 const numbers = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => `e-${first + i}`);
@@ -60,11 +60,7 @@ describe('the log in Kafka', () => {
   }
 
   const ids = () => committedIds(kafka.brokers, `log.${id}`);
-  const all = (topic: string, count: number) =>
-    eventually(`${count} in ${topic}`, async () => {
-      const found = await committed(kafka.brokers, topic);
-      return found.length >= count ? found : null;
-    });
+  const all = (topic: string, count: number) => allCommitted(kafka.brokers, topic, count);
 
   it('shows a large transaction of the source whole, and takes its parts while it is open (Invariants 5, 6)', async () => {
     const log = logs.open();

@@ -1,6 +1,6 @@
 import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/core';
 import { createOutbound, type Endpoint } from '@planasonix/outbound';
-import { kcat } from '@planasonix/testing';
+import { eventually, kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
 import { reach, type Reached } from './kafka-cluster.js';
 import { KafkaLog } from './kafka-log.js';
@@ -84,6 +84,13 @@ export async function committed(brokers: readonly string[], topic: string): Prom
     return { ...found, headers: Object.fromEntries(pairs) as Line['headers'] };
   });
 }
+
+/** The same, once it is so many: readers see a commit some time after it was answered. */
+export const allCommitted = (brokers: readonly string[], topic: string, count: number): Promise<Line[]> =>
+  eventually(`${count} in ${topic}`, async () => {
+    const found = await committed(brokers, topic);
+    return found.length >= count ? found : null;
+  });
 
 export const committedIds = async (brokers: readonly string[], topic: string): Promise<string[]> =>
   (await committed(brokers, topic)).map(({ headers }) => headers['ce_id']!);

@@ -3,15 +3,8 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../eventually.js';
+import { alive } from './alive.js';
 import { GUARD_SCRIPT } from './guard.js';
-
-const lives = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('the guard', () => {
   it('ends what is on its list when its pipe closes, however stubborn, and leaves the rest alone', async () => {
@@ -29,7 +22,7 @@ describe('the guard', () => {
     ])
       guard.stdin.write(`${line}\n`);
     guard.stdin.end();
-    await eventually('the guard has done its work', () => guard.exitCode === 0, { timeoutMs: 15_000 });
+    await eventually('the guard has done its work', () => guard.exitCode === 0);
     await eventually('both have ended', () => meek.signalCode === 'SIGTERM' && stubborn.signalCode === 'SIGKILL');
     expect(existsSync(folder)).toBe(false);
     expect(dropped.exitCode ?? dropped.signalCode).toBeNull();
@@ -42,10 +35,9 @@ describe('the guard', () => {
     const grandchild = await new Promise<number>((resolve) => {
       command.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
     });
-    expect(lives(grandchild)).toBe(true);
+    expect(alive(grandchild)).toBe(true);
     guard.stdin.end(`keep TERM -${command.pid}\n`);
-    await eventually('the guard has done its work', () => guard.exitCode === 0, { timeoutMs: 15_000 });
-    // A zombie counts until init has fetched it.
-    await eventually('the grandchild has ended', () => !lives(grandchild), { timeoutMs: 10_000 });
+    await eventually('the guard has done its work', () => guard.exitCode === 0);
+    await eventually('the grandchild has ended', () => !alive(grandchild));
   });
 });

@@ -1,15 +1,6 @@
 import { existsSync } from 'node:fs';
 import { Kafka as Client, logLevel, Partitioners } from 'kafkajs';
-import { kcat, startKafka, startProxy, type Kafka, type Proxy } from '../index.js';
-
-const alive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
+import { alive, kcat, startKafka, startProxy, type Kafka, type Proxy } from '../index.js';
 
 async function createTopic(kafka: Kafka, topic: string, numPartitions = 1): Promise<void> {
   const admin = new Client({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();

@@ -1,0 +1,74 @@
+import type { RowTask } from './row-task.js';
+import { openTask, type TaskOpening } from './task-opening.js';
+
+export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended'> {
+  /** All that are to be read, in their order. */
+  tasks(): readonly RowTask[];
+  /** A chunk of it is there, whose end tells that it has to be opened again. */
+  isBeingRead(task: RowTask): boolean;
+  /** The stream stands still. */
+  readonly still: () => boolean;
+  readonly stopped: () => boolean;
+  ring(): void;
+  wait(): Promise<void>;
+  gone(task: RowTask): void;
+  empties(task: RowTask): void;
+  failed(error: unknown): void;
+}
+
+/** When tables are opened: as many at once as there are readers, and each table once at a time. */
+export class TaskOpenings {
+  private readonly underWay = new Set<RowTask>();
+
+  constructor(private readonly deps: TaskOpeningsDeps) {}
+
+  /** Opens what has to be opened before the next chunk is begun. */
+  look(): void {
+    this.openAgain();
+    this.openNext();
+  }
+
+  open(task: RowTask): void {
+    task.phase = 'starting';
+    void this.opening(task);
+  }
+
+  private openNext(): void {
+    const tasks = this.deps.tasks();
+    const active = tasks.filter((task) => !task.over && task.phase !== 'waiting');
+    if (active.length >= this.deps.config.snapshot_readers) return;
+    const oids = new Set(active.map((task) => task.wish.oid));
+    const next = tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
+    if (next !== undefined) this.open(next);
+  }
+
+  /** The stream may make a table begin over, or its watch forget, while no chunk of it is there whose end would tell. */
+  private openAgain(): void {
+    for (const task of this.deps.tasks()) if (task.unready && !this.deps.isBeingRead(task)) this.open(task);
+  }
+
+  private async opening(task: RowTask): Promise<void> {
+    if (this.underWay.has(task)) return;
+    this.underWay.add(task);
+    const { deps } = this;
+    const ended = (one: RowTask): boolean => deps.stopped() || one.over;
+    const stillness = async (one: RowTask): Promise<void> => {
+      one.wantsStill = true;
+      deps.ring();
+      while (!deps.still() && !ended(one)) await deps.wait();
+    };
+    try {
+      const outcome = await openTask(task, { ...deps, stillness, ended });
+      // Taken back at the last moment: its watch is gone, and it stays so.
+      if (ended(task)) return;
+      if (outcome === 'gone') deps.gone(task);
+      else if (outcome === 'empties') deps.empties(task);
+      else if (outcome === 'reading') task.phase = 'reading';
+      deps.ring();
+    } catch (error) {
+      deps.failed(error);
+    } finally {
+      this.underWay.delete(task);
+    }
+  }
+}
