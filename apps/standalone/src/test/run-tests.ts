@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import {
   kcatProgram,
-  mariaDbServer,
   provisionKafka,
+  provisionMariaDb,
   provisionMySql,
   redisServer,
   startPostgres,
@@ -86,7 +86,7 @@ export async function runTests(root: string): Promise<number> {
   });
   redisServer(say);
   kcatProgram(say);
-  mariaDbServer(say);
+  await provisionMariaDb(say);
   await provisionMySql(say);
   await provisionKafka(say);
   const reports = path.join(root, '.planasonix/test');

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, wr
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDir } from './cache-dir.js';
-import { startMysqld, type Mysqld, type MysqldOptions, type Program } from './mysqld.js';
+import { dataTemplate } from './mysqld-data.js';
+import { startMysqld, type Flavor, type Mysqld, type MysqldOptions, type Program } from './mysqld.js';
 
 const run = promisify(execFile);
 type Say = (line: string) => void;
@@ -55,7 +56,7 @@ async function unpack(dir: string, mirror: string): Promise<void> {
 }
 
 /** Fetches MySQL once, 430 MB, where it can be had. @returns whether it is there; `say` hears in one line why not. */
-export async function provisionMySql(say: Say = () => undefined): Promise<boolean> {
+async function fetchMySql(say: Say): Promise<boolean> {
   if (existsSync(folder())) return true;
   mkdirSync(cacheDir(), { recursive: true });
   const fresh = mkdtempSync(join(cacheDir(), 'fetch-'));
@@ -77,6 +78,8 @@ export async function provisionMySql(say: Say = () => undefined): Promise<boolea
   }
 }
 
+const binary = (root: string): string => join(root, 'usr/sbin/mysqld');
+
 /** By its own loader: it needs libraries that are newer than the system's. */
 function program(root: string): Program {
   const lib = join(root, 'usr/lib/x86_64-linux-gnu');
@@ -89,31 +92,30 @@ function program(root: string): Program {
   ];
   return {
     command: join(lib, 'ld-linux-x86-64.so.2'),
-    args: ['--library-path', libraries, join(root, 'usr/sbin/mysqld'), '--no-defaults', ...places],
+    args: ['--library-path', libraries, binary(root), '--no-defaults', ...places],
   };
 }
 
-/** MySQL as Oracle makes it, with a binlog of whole rows, full metadata and GTIDs. @throws where it is not there */
-export function startMySql(options: MysqldOptions = {}): Promise<Mysqld> {
+function flavor(): Flavor {
   const root = mySqlRoot();
   if (root === null) throw new Error('MySQL is not here.');
   const server = program(root);
-  return startMysqld(
-    {
-      name: 'mysql',
-      init: (dir) => ({
-        ...server,
-        args: [...server.args, '--initialize-insecure', '--secure-file-priv=NULL', `--datadir=${dir}`],
-      }),
-      server,
-      settings: {
-        gtid_mode: 'ON',
-        enforce_gtid_consistency: 'ON',
-        mysqlx: 'OFF',
-        secure_file_priv: 'NULL',
-        innodb_redo_log_capacity: '8M',
-      },
-    },
-    options,
-  );
+  // As large as the server has it: another one would be made anew at each start.
+  const redo = '--innodb-redo-log-capacity=8M';
+  const bare = ['--initialize-insecure', '--secure-file-priv=NULL', redo];
+  return {
+    name: 'mysql',
+    init: (dir) => ({ ...server, args: [...server.args, ...bare, `--datadir=${dir}`] }),
+    server: { ...server, args: [...server.args, redo] },
+    binary: binary(root),
+    settings: { gtid_mode: 'ON', enforce_gtid_consistency: 'ON', mysqlx: 'OFF', secure_file_priv: 'NULL' },
+  };
 }
+
+/** Everything that `startMySql` needs, where it can be had; `say` hears in one line why not. */
+export async function provisionMySql(say: Say = () => undefined): Promise<void> {
+  if (await fetchMySql(say)) await dataTemplate(flavor());
+}
+
+/** MySQL as Oracle makes it, with a binlog of whole rows, full metadata and GTIDs. @throws where it is not there */
+export const startMySql = async (options: MysqldOptions = {}): Promise<Mysqld> => startMysqld(flavor(), options);

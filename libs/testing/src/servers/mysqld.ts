@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir as systemTmp } from 'node:os';
 import { join } from 'node:path';
 import { guardFolder } from './guard.js';
+import { asRoot, newData } from './mysqld-data.js';
 import { freePort } from './port.js';
 import { type ServerProcess, spawnServer } from './process.js';
 
@@ -16,9 +16,11 @@ export interface Program {
 /** What MariaDB and MySQL do each in their own way. */
 export interface Flavor {
   readonly name: string;
-  /** Makes an empty data folder. */
+  /** Makes the data of a new server in an empty folder; told nothing but that, and where temporary files go. */
   init(dir: string): Program;
   readonly server: Program;
+  /** File of the server itself. */
+  readonly binary: string;
   /** On top of what both are told. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -76,18 +78,14 @@ const greets = (port: number): Promise<boolean> =>
     socket.once('data', () => say(true));
   });
 
-/** As root it has to be told that it may. */
-const asRoot = (): readonly string[] => (process.getuid?.() === 0 ? ['--user=root'] : []);
-
 export async function startMysqld(flavor: Flavor, options: MysqldOptions = {}): Promise<Mysqld> {
   const dir = mkdtempSync(join(systemTmp(), `planasonix-${flavor.name}-`));
   const release = guardFolder(dir);
   const data = join(dir, 'data');
   // Of its own: a server that begins removes what it takes for leftovers there, also those of others.
   const tmpdir = `--tmpdir=${join(dir, 'tmp')}`;
-  for (const one of [data, join(dir, 'tmp')]) mkdirSync(one);
-  const init = flavor.init(data);
-  execFileSync(init.command, [...init.args, ...asRoot(), tmpdir], { stdio: 'pipe' });
+  mkdirSync(join(dir, 'tmp'));
+  await newData(flavor, data);
   const access = `CREATE USER IF NOT EXISTS root@'127.0.0.1';\nALTER USER root@'127.0.0.1' IDENTIFIED BY '${PASSWORD}';\nGRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n`;
   const initFile = join(dir, 'access.sql');
   writeFileSync(initFile, `SET sql_log_bin = 0;\n${access}`);
