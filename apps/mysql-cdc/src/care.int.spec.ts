@@ -12,8 +12,6 @@ import { startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
 import { Turns } from './turns.js';
 
-jest.setTimeout(90_000);
-
 const toHere = { resolve: () => Promise.resolve('127.0.0.1') };
 const test = (config: object, type = 'mysql') =>
   mysqlCdc.testConnection({ id: 'conn_1', type, config: { ...config } }, toHere, AbortSignal.timeout(10_000));

@@ -7,8 +7,6 @@ import { logEnd, logFiles, serverOf, type LogPlace } from './server.js';
 import type { Sessions } from './sessions.js';
 import { dial, LEGS, sessionsOf } from './trial/legs.js';
 
-jest.setTimeout(60_000);
-
 describe.each(LEGS)('what was committed before a place of the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;

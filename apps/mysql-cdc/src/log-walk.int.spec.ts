@@ -6,8 +6,6 @@ import { logFiles, type LogPlace } from './server.js';
 import type { Sessions } from './sessions.js';
 import { dial, LEGS, sessionsOf } from './trial/legs.js';
 
-jest.setTimeout(40_000);
-
 describe.each(LEGS)('going through the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;

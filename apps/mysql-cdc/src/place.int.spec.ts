@@ -3,8 +3,6 @@ import type { Connection } from 'mysql2/promise';
 import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(90_000);
-
 describe.each(LEGS)('the place in the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let other: Mysqld;

@@ -5,8 +5,6 @@ import { betweenPrepared, nonePrepared } from './prepared.js';
 import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(90_000);
-
 describe.each(LEGS)('a transaction of two phases at $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;

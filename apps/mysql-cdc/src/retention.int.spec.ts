@@ -7,8 +7,6 @@ import type { Sessions } from './sessions.js';
 import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(60_000);
-
 const KEPT_S = 5000;
 const AGO_S = 2000;
 const NOTHING_HELD = { heldBytes: 0, bytesToLoss: null, budgetBytes: null };

@@ -37,7 +37,7 @@ export class RowWork {
   private rowsBefore = 0;
   /** All that is to be read is known: what is not among the tasks is done. */
   private ready = false;
-  /** There was something to be read. */
+  /** There was something to be read, also where nobody looked meanwhile. */
   private any = false;
 
   constructor(
@@ -59,7 +59,7 @@ export class RowWork {
     const begun = new Set(feed.all.map((task) => task.wish.id));
     for (const one of unread.values()) if (!begun.has(one.id)) feed.add({ ...one, order: null, where: null });
     await this.takeOrders();
-    this.any = feed.all.length > 0;
+    this.any ||= feed.all.length > 0;
     this.ready = true;
     feed.start();
   }
@@ -132,7 +132,6 @@ export class RowWork {
   get progress(): SnapshotProgress | null {
     const { all, finished } = this.feed;
     const running = all.filter((task) => !task.over);
-    this.any ||= running.length > 0;
     if (!this.any) return null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
@@ -183,6 +182,7 @@ export class RowWork {
         await this.refuse(order.id, wrong.message);
         continue;
       }
+      this.any = true;
       const there = feed.all.filter(({ wish }) => wish.order === order.id).map(({ wish }) => wish);
       for (const { schema, table } of tables)
         if (!there.some((one) => one.schema === schema && one.table === table))

@@ -4,8 +4,6 @@ import { connectionOf, dial, LEGS } from './trial/legs.js';
 import { killedAt } from './rows/server-under-test.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-jest.setTimeout(90_000);
-
 describe.each(LEGS)('rows of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;

@@ -35,7 +35,8 @@ export interface ChunkOpening {
   readonly exact: boolean;
   /** A session that may hold a lock meanwhile. */
   readonly lock: () => Promise<Session>;
-  readonly waits: (note: string | null) => void;
+  /** Told what is waited for, and `null` once nothing is. */
+  readonly waits: (what: string | null) => void;
   /** Nobody wants it any more. */
   readonly ended: () => boolean;
 }

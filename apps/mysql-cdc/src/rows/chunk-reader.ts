@@ -104,7 +104,7 @@ export class ChunkReader {
     return beginChunk({
       ...{ session, server, clock, of: wish, delivered, exact: run.share.kind === 'whole', ended },
       lock: async () => (this.lock ??= await this.dial()),
-      waits: (note) => (run.task.note = note),
+      waits: (what) => (run.task.waitsFor = what),
     });
   }
 

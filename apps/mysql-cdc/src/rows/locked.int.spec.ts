@@ -2,8 +2,6 @@ import { eventually } from '@planasonix/testing';
 import { LEGS } from '../trial/legs.js';
 import { expectEqual, fill, MARKS, rowsOf, serverUnderTest, settle, untilHeld } from './server-under-test.js';
 
-jest.setTimeout(90_000);
-
 // MariaDB says the place of a transaction itself, whoever asks.
 describe.each(LEGS.filter(({ name }) => name === 'MySQL'))('rows of $name without GTIDs', (leg) => {
   const one = serverUnderTest(leg, { config: { gtid_mode: 'OFF', enforce_gtid_consistency: 'OFF' } });

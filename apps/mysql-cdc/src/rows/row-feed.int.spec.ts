@@ -7,10 +7,9 @@ import { LEGS, sessionsOf } from '../trial/legs.js';
 import { RowFeed } from './row-feed.js';
 import { fill, serverUnderTest } from './server-under-test.js';
 
-jest.setTimeout(60_000);
-
 const quiet = (): void => undefined;
 const ROWS = 3000;
+const NO_DATA = Buffer.alloc(0);
 
 describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
   const one = serverUnderTest(leg);
@@ -42,7 +41,7 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
   const pieces = (): number => feed['runs'][0]?.pieces.length ?? 0;
   const change = (id: number, type: ChangeEvent['type'] = ROW_EVENT_TYPES.u): ChangeEvent => ({
     ...{ id: String(id), type, subject: 'f.t', partitionkey: `{"id":${id}}`, time: '', timeMs: 0 },
-    ...{ data: Buffer.alloc(0), order: '0001-00000001-000000000010-00000000' },
+    ...{ data: NO_DATA, order: '0001-00000001-000000000010-00000000' },
   });
   /** All that may be handed over once everything is. */
   const take = async (events: ChangeEvent[]): Promise<ChangeEvent[]> => {

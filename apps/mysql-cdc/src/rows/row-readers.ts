@@ -119,7 +119,7 @@ export class RowReaders {
     const { errno } = error as { errno?: number };
     if (errno === NO_TABLE) this.work.gone(task);
     else if (LATER.includes(errno)) {
-      task.note = 'is locked, or its form is being changed: its rows wait for that';
+      task.waitsFor = 'is locked, or its form is being changed: its rows wait for that';
       return LATER_MS;
     } else this.work.failed(task, error);
     return 0;

@@ -27,7 +27,8 @@ const NO_KEY =
 /** One table on its way into the log. */
 export class RowTask {
   phase: TaskPhase = 'waiting';
-  note: string | null = null;
+  /** What its rows wait for; `null`: nothing. */
+  waitsFor: string | null = null;
   estimated: number | null = null;
   private readonly busy = new Set<number>();
 
@@ -81,7 +82,6 @@ export class RowTask {
   end(as: 'done' | 'cancelled'): void {
     this.phase = as;
     this.state.done = true;
-    this.note = null;
   }
 
   /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
@@ -96,7 +96,6 @@ export class RowTask {
     this.state.key = key.map(({ form }) => form);
     this.state.lanes = [];
     if (!this.whole) return;
-    this.note = NO_KEY;
     this.state.empties ||= this.wish.where === null && !(this.alone && this.state.attempt === 1);
     this.state.emptied = false;
   }
@@ -118,12 +117,13 @@ export class RowTask {
   }
 
   get progress(): TableProgress {
+    const note = this.over ? null : (this.waitsFor ?? (this.whole ? NO_KEY : null));
     return {
       table: `${this.wish.schema}.${this.wish.table}`,
       state: this.over ? (this.phase as 'done' | 'cancelled') : this.phase === 'waiting' ? 'waiting' : 'running',
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
-      ...{ order: this.wish.order, note: this.note },
+      ...{ order: this.wish.order, note },
     };
   }
 }

@@ -27,7 +27,7 @@ export function serverUnderTest({ name, type, start }: Leg, options: MysqldOptio
     all.db = await dial(all.server);
     if (name === 'MySQL') await all.db.query("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
     await all.db.query(`SET GLOBAL ${semiSync}_wait_point = AFTER_SYNC, GLOBAL ${semiSync}_timeout = 600000`);
-  }, 60_000);
+  });
   afterEach(async () => {
     await all.db!.query(`SET GLOBAL ${semiSync}_enabled = OFF`);
     for (const one of streams.splice(0)) await one.stop();
@@ -71,6 +71,13 @@ export const killedAt = (at: number) => {
     if (--left < 0) throw new Error('killed');
   };
 };
+
+/** Halts the reading at the first batch that comes once it is so, until told to go on. */
+export function heldAt(it: () => boolean): readonly [beforeEach: () => Promise<void> | void, goOn: () => void] {
+  let goOn = (): void => undefined;
+  const free = new Promise<void>((resolve) => (goOn = resolve));
+  return [() => (it() ? free : undefined), goOn];
+}
 
 /** Ends the reading once it has brought so many rows of a snapshot. */
 export const killedAfterRows = (stream: TrialStream, rows: number) => {

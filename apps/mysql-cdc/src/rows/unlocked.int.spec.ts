@@ -3,8 +3,6 @@ import type { Connection } from 'mysql2/promise';
 import { connectionOf, dial, LEGS } from '../trial/legs.js';
 import { TrialStream } from '../trial/trial-stream.js';
 
-jest.setTimeout(90_000);
-
 const GTIDS = { gtid_mode: 'ON', enforce_gtid_consistency: 'ON' };
 
 describe.each(LEGS)('rows of $name for a user who may lock nothing', ({ name, type, start }) => {

@@ -88,7 +88,7 @@ export class TrialStream {
   }
 
   /** Resolves once the log is read from a place that is known, and all rows are there. */
-  async begun(timeoutMs = 30_000): Promise<void> {
+  async begun(timeoutMs?: number): Promise<void> {
     await eventually(
       'reading has begun',
       () => {
@@ -105,7 +105,7 @@ export class TrialStream {
   }
 
   /** Resolves once an order is over. */
-  async ended(id: string, timeoutMs = 30_000): Promise<string | null> {
+  async ended(id: string, timeoutMs?: number): Promise<string | null> {
     const over = () => {
       if (this.failure !== null) throw this.failure;
       return this.closed.find((one) => one.id === id);
@@ -130,7 +130,7 @@ export class TrialStream {
   }
 
   /** Resolves once so many events have come; says what went wrong if that is why they do not. */
-  async count(n: number, timeoutMs = 30_000): Promise<void> {
+  async count(n: number, timeoutMs?: number): Promise<void> {
     await eventually(
       `${n} events`,
       () => {
@@ -151,7 +151,7 @@ export class TrialStream {
         for (; from < this.events.length; from++) if (this.events[from]!.data.includes(text)) return true;
         return false;
       },
-      { timeoutMs: 30_000, everyMs: 20 },
+      { everyMs: 20 },
     );
   }
 

@@ -6,8 +6,6 @@ import type { Sessions } from '../sessions.js';
 import { dial, LEGS, sessionsOf } from '../trial/legs.js';
 import { LogFeed } from './log-feed.js';
 
-jest.setTimeout(60_000);
-
 describe.each(LEGS)('the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
