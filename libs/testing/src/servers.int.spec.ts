@@ -27,12 +27,19 @@ describe('startPostgres', () => {
     expect((await (await server.connect()).query('select v from kept')).rows).toEqual([{ v: 1 }]);
   });
 
-  it.each([14, 15, 16, 18] as const)(
-    'runs version %i, and leaves neither process nor folder',
+  it.each([14, 15, 16, 17, 18] as const)(
+    'runs version %i, each one a server of its own, and leaves neither process nor folder',
     async (version) => {
-      const other = await startPostgres({ version });
+      const others = await Promise.all([startPostgres({ version }), startPostgres({ version })]);
+      const [other, beside] = others;
       const { rows } = await (await other.connect()).query('show server_version_num');
       expect(Math.floor(Number(rows[0].server_version_num) / 10_000)).toBe(version);
+      const identities = [server, ...others].map(async (one) => {
+        const known = await (await one.connect()).query('SELECT system_identifier AS id FROM pg_control_system()');
+        return known.rows[0].id as string;
+      });
+      expect(new Set(await Promise.all(identities)).size).toBe(3);
+      await beside.stop();
       const { pid, dir } = other;
       await other.stop();
       expect(alive(pid)).toBe(false);

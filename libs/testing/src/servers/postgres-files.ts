@@ -24,6 +24,9 @@ function nativeFolder(version: PostgresVersion): { readonly path: string; readon
   }
 }
 
+/** Of the package that carries this version. */
+export const postgresRelease = (version: PostgresVersion): string => nativeFolder(version).release;
+
 /** npm packages can't hold symbolic links: the package lists them, and nothing runs its install script. */
 function linkLibraries(native: string): void {
   const list = join(native, 'pg-symlinks.json');

@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { openTmp, postgresAccount } from './account.js';
 import { guardFolder } from './guard.js';
 import { freePort } from './port.js';
-import { DEFAULT_POSTGRES, postgresFiles, type PostgresVersion } from './postgres-files.js';
+import { copyCluster, initCluster } from './postgres-data.js';
+import { DEFAULT_POSTGRES, postgresFiles, postgresRelease, type PostgresVersion } from './postgres-files.js';
 import { type ServerProcess, spawnServer } from './process.js';
 
 export type StopMode = 'smart' | 'fast' | 'immediate';
@@ -68,11 +67,10 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   lc_messages: 'C',
 };
 
-const run = promisify(execFile);
-
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const account = postgresAccount();
-  const files = postgresFiles(options.version ?? DEFAULT_POSTGRES, account);
+  const version = options.version ?? DEFAULT_POSTGRES;
+  const files = postgresFiles(version, account);
   const own = (path: string) => {
     if (process.getuid?.() === 0) chownSync(path, account.uid, account.gid);
   };
@@ -87,21 +85,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   if (!existsSync(data)) {
     // Made under another name and renamed: a folder that is there is whole, whenever we were ended.
     const fresh = join(folder, 'data.new');
-    const secret = join(folder, 'password');
     rmSync(fresh, { recursive: true, force: true });
-    rmSync(secret, { force: true });
-    writeFileSync(secret, password, { mode: 0o600 });
-    own(secret);
-    const args = ['-D', fresh, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', secret, '--no-instructions'];
-    const initdb = join(files, 'bin/initdb');
-    try {
-      await run(initdb, [...args, '-E', 'UTF8', '--locale=C', '--no-sync'], {
-        cwd: '/',
-        ...(process.getuid?.() === 0 ? account : {}),
-      });
-    } finally {
-      rmSync(secret, { force: true });
-    }
+    const cluster = { files, account, password };
+    // What stays is made by the server's own program alone.
+    if (options.dir) await initCluster(cluster, fresh);
+    else await copyCluster(cluster, postgresRelease(version), fresh);
     renameSync(fresh, data);
   }
 
