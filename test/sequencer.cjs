@@ -20,6 +20,7 @@ const LONG = [
   'libs/sinks/src/kafka/three-nodes.int.spec.ts',
   'apps/kafka-ingest/src/faults.int.spec.ts',
   'apps/postgres-cdc/src/rows/rows.int.spec.ts',
+  'apps/mysql-cdc/src/rows/beside.int.spec.ts',
 ];
 
 for (const name of LONG)
