@@ -36,6 +36,7 @@ module.exports = {
       displayName: 'unit',
       testMatch: ['<rootDir>/{apps,libs}/**/*.spec.ts'],
       testPathIgnorePatterns: ['/node_modules/', '\\.int\\.spec\\.ts$'],
+      setupFilesAfterEnv: ['<rootDir>/test/patience.cjs'],
     },
     {
       ...shared,

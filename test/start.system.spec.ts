@@ -5,7 +5,7 @@ import { eventually, freePort, guardFolder, tempDir } from '@planasonix/testing'
 import { launched } from './launched.js';
 import { request } from './stack.js';
 
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 /** A checkout with no state of its own: nobody's `.planasonix` is used or left behind. */
 function freshCheckout(): string {
@@ -37,7 +37,7 @@ describe('npm start with an empty environment', () => {
       ...{ INGEST_URL: 'https://hooks.example.com/in/', RATE_LIMIT_PER_MINUTE: '77' },
     });
     const key = await eventually('it is ready', () => /shown this once: (plnx_live_[\w-]{43}) /.exec(out.text)?.[1], {
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
     });
     const data = realpathSync(path.join(root, '.planasonix/postgres'));
     if (!data.startsWith(root)) guardFolder(path.dirname(data));
@@ -53,6 +53,10 @@ describe('npm start with an empty environment', () => {
     });
     expect(stream.a.ingest_url).toMatch(/^https:\/\/hooks\.example\.com\/in\/ingest\/[\w-]{22,}$/);
 
+    const here = { host: '127.0.0.1', port, database: 'd', user: 'u', password: 'p' };
+    const connection = await api('POST', '/api/connections', { name: 'here', type: 'postgres', config: here });
+    expect(connection.status).toBe(201);
+
     const began = performance.now();
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
@@ -67,14 +71,29 @@ describe('npm start with an empty environment', () => {
     await left();
 
     // Once is once: the key that it has is the key, and nobody is shown it again.
-    const again = start(root, { PORT: String(port), INGEST_PORT: String(await freePort()) });
+    const ingest = await freePort();
+    const again = start(root, {
+      ...{ PORT: String(port), INGEST_PORT: String(ingest), OUTBOUND_POLICY: 'public-only' },
+      ...{ ENCRYPTION_KEY: Buffer.alloc(32, 9).toString('base64') },
+    });
     await eventually(
       'it is ready again',
       async () => (await api('GET', '/api/streams').catch(() => null))?.status === 200,
       {
-        timeoutMs: 60_000,
+        timeoutMs: 120_000,
       },
     );
+    const refused = await api('POST', '/api/connections/test', { type: 'postgres', config: here });
+    expect(refused.json.error).toMatchObject({
+      code: 'host_forbidden',
+      hint: expect.stringMatching(/OUTBOUND_POLICY/),
+    });
+    // Sealed with the key of before, which this one does not know.
+    const unread = await api('POST', `/api/connections/${connection.id}/test`);
+    expect(unread.json).toMatchObject({ ok: false, checks: [{ code: 'secrets_sealed' }] });
+    const door = `http://127.0.0.1:${ingest}${new URL(stream.a.ingest_url as string).pathname.replace('/in', '')}`;
+    // It is stopped, and needs no proof to be told so.
+    expect((await fetch(door, { method: 'POST' })).status).toBe(503);
     again.child.kill('SIGINT');
     expect(await again.ended).toBe(0);
     expect(again.out.text).not.toContain('plnx_live_');
@@ -88,7 +107,7 @@ describe('npx nx serve', () => {
     const port = await freePort();
     const { child, out, ended, left } = start(root, { HEALTH_PORT: String(port) }, ['serve', 'postgres-cdc']);
     const ask = (where: string) => fetch(`http://127.0.0.1:${port}/health/${where}`).catch(() => null);
-    await eventually('it is ready', async () => (await ask('ready'))?.ok === true, { timeoutMs: 60_000 });
+    await eventually('it is ready', async () => (await ask('ready'))?.ok === true, { timeoutMs: 120_000 });
     const data = realpathSync(path.join(root, '.planasonix/postgres'));
     if (!data.startsWith(root)) guardFolder(path.dirname(data));
     expect((await ask('live'))?.status).toBe(200);

@@ -13,6 +13,9 @@ export interface GroupInput {
 
 const EVERY_MS = 1_000;
 const NON_EMPTY = 68;
+/** For so long it is deleted again where it is back: what `close` gives the last writing, and some more. */
+const AGAIN_MS = 3_000;
+const AGAIN_EVERY_MS = 200;
 
 /**
  * A consumer group that shows people's tools how far the stream is. Its offsets are written and never read; it has no
@@ -68,13 +71,17 @@ export class ReaderGroup {
 
   /** Deletes the group and looks whether it is gone. */
   async release(): Promise<ReleaseReport> {
-    const { cluster } = this.input;
+    const { clock } = this.input;
     const what = `group ${this.name}`;
     if (!this.#remembered) return { released: [], remaining: [] };
     this.#pending.clear();
     try {
-      await cluster.deleteGroup(this.name);
-      const state = await cluster.groupState(this.name);
+      let state = await this.#delete();
+      // Who read along may have written the last offsets just now, and so made it again.
+      for (const until = clock.monotonic() + AGAIN_MS; state !== 'Dead' && clock.monotonic() < until;) {
+        await clock.sleep(AGAIN_EVERY_MS);
+        state = await this.#delete();
+      }
       return state === 'Dead'
         ? { released: [what], remaining: [] }
         : { released: [], remaining: [{ what, why: `It is still there (${state}).`, code: 'active_consumers' }] };
@@ -84,6 +91,12 @@ export class ReaderGroup {
       const why = members ? 'Other consumers are its members. End them, or delete with force=true.' : failure.message;
       return { released: [], remaining: [{ what, why, code: members ? 'active_consumers' : failure.code }] };
     }
+  }
+
+  async #delete(): Promise<string> {
+    const { cluster } = this.input;
+    await cluster.deleteGroup(this.name);
+    return cluster.groupState(this.name);
   }
 
   async #write(): Promise<void> {

@@ -72,7 +72,7 @@ describe('the config of a webhook stream', () => {
 
   it('a secret that can not be a key of its scheme is told before it is served', () => {
     const { pem } = authority();
-    const row = { id: 'str_x', name: 's', status: 'running', desired: 'running' };
+    const row = { sealed: null, id: 'str_x', name: 's', status: 'running', desired: 'running' };
     const config = { auth: { type: 'preset', preset: 'sendgrid', secrets: ['no public key'] } };
     const around = {
       outbound: { resolve: () => Promise.reject(new Error()) },

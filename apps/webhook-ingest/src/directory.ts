@@ -111,7 +111,8 @@ export class Directory {
       this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
       this.#lookedAt = clock.monotonic();
       for (const { row } of known.values())
-        if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
+        if ((row.isDue || isLost(row)) && this.#opening.size < OPENINGS_AT_ONCE)
+          void this.#open(row, row.isDue ? null : row.epoch).then(() => this.look());
     } catch (error) {
       // What is known serves on: the log refuses what is out of date.
       log.debug({ err: error }, 'the store could not be looked at');
@@ -163,6 +164,10 @@ export class Directory {
     }
   }
 }
+
+/** It is said to run, and nobody can know its secrets (Invariant 7). */
+const isLost = ({ sealed, status, desired }: ServedStream): boolean =>
+  sealed !== null && status === 'running' && desired === 'running';
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 

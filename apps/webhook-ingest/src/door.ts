@@ -33,8 +33,9 @@ export interface Door {
 
 const ALWAYS_HIDDEN = ['authorization', 'proxy-authorization', 'cookie', 'connection', 'transfer-encoding', 'host'];
 
-/** @throws StreamError `config_invalid`; Error for secrets that can't be keys. */
+/** @throws StreamError `config_invalid`, `secrets_sealed`; Error for secrets that can't be keys. */
 export function doorOf(row: ServedStream, around: Surroundings): Door {
+  if (row.sealed !== null) throw row.sealed;
   const config = parseConfig(row.config);
   const { auth, dedupe } = config;
   const vendor = auth.type === 'preset' ? vendors.get(auth.preset)! : null;

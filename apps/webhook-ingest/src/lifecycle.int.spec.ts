@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { urlOf } from '@planasonix/core';
-import { splitSecrets } from '@planasonix/store';
+import { SecretBox, splitSecrets } from '@planasonix/store';
 import { eventually, freePort } from '@planasonix/testing';
 import { configJsonSchema } from './config.js';
 import { ingestWorld, planasonix, post, signedHeaders, type IngestWorld, type Instance } from './ingest-under-test.js';
@@ -68,6 +68,21 @@ describe('streams that every instance serves', () => {
     await world.streams.rotateIngestToken(world.actor, stream.id, token);
     await become(404, () => statuses(stream, secret));
     expect(await statuses({ token }, secret)).toEqual([200, 200]);
+  });
+
+  it('one whose secrets nobody can read is in error and says why; the others are served (trap 35)', async () => {
+    const [stream, other] = [await world.running(), await world.running()];
+    const box = new SecretBox(Buffer.alloc(32, 9).toString('base64'));
+    await world.store.query('UPDATE streams SET secrets = $2, updated_at = clock_timestamp() WHERE id = $1', [
+      stream.id,
+      box.seal('[]', `streams:${stream.id}`),
+    ]);
+    const shown = () => world.row(stream.id);
+    await eventually('it is in error', async () => (await shown()).status === 'error');
+    expect((await shown()).last_error).toMatchObject({ code: 'secrets_sealed' });
+    expect((await post(one!, stream, '{}')).status).not.toBe(200);
+    for (const at of [one!, two!])
+      await eventually('the other one is served', async () => (await post(at, other, '{}')).status === 200);
   });
 
   it('nothing is taken in any more once a stop or a pause is answered, at no instance (Invariant 7)', async () => {

@@ -53,6 +53,10 @@ export const STREAM_ERRORS = {
   },
   publication_incomplete: { recourse: 'fatal', hint: 'ALTER PUBLICATION … ADD TABLE …; or leave `publication` out.' },
   config_invalid: { recourse: 'fatal', hint: 'Correct the config of the stream.' },
+  secrets_sealed: {
+    recourse: 'fatal',
+    hint: 'Give the key of before to every app in ENCRYPTION_KEYS_OLD, then start the stream. Where that key is lost, make the connection and the stream anew.',
+  },
   event_unsupported: {
     recourse: 'fatal',
     hint: 'The source sent something that is not understood; nothing was skipped. Report it.',

@@ -1,4 +1,11 @@
-import type { DesiredStatus, Held, LastError, PipelineOutput, StreamStatus } from '@planasonix/core';
+import {
+  StreamError,
+  type DesiredStatus,
+  type Held,
+  type LastError,
+  type PipelineOutput,
+  type StreamStatus,
+} from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Stream } from './entities.js';
 import { joinSecrets } from './secrets.js';
@@ -21,6 +28,8 @@ export interface ServedStream {
   readonly version: string;
   /** Secrets in the clear. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Why its secrets are not in `config`; `null`: they are. */
+  readonly sealed: StreamError | null;
   readonly output: PipelineOutput;
   readonly status: StreamStatus;
   readonly desired: DesiredStatus;
@@ -141,14 +150,15 @@ export class InletLedger {
   }
 
   private servedOf(row: Row): ServedStream {
-    const sealed = row.secrets === null ? null : this.box.open(row.secrets, streamSecretPlace(row.id));
+    const { config, sealed } = this.unsealed(row);
     return {
       id: row.id,
       name: row.name,
       workspaceId: row.workspace_id,
       token: row.ingest_token!,
       version: `${row.version}${row.due ? '!' : ''}`,
-      config: joinSecrets(row.config, sealed),
+      config,
+      sealed,
       output: row.output,
       status: row.status as StreamStatus,
       desired: row.desired_status as DesiredStatus,
@@ -157,5 +167,14 @@ export class InletLedger {
       isBlocked: row.blocked !== null,
       isDue: row.due,
     };
+  }
+  /** One stream that can't be opened is no reason to serve none. */
+  private unsealed({ id, config, secrets }: Row): Pick<ServedStream, 'config' | 'sealed'> {
+    try {
+      return { config: joinSecrets(config, secrets && this.box.open(secrets, streamSecretPlace(id))), sealed: null };
+    } catch (error) {
+      if (error instanceof StreamError) return { config, sealed: error };
+      throw error;
+    }
   }
 }

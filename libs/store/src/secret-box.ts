@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { StreamError } from '@planasonix/core';
 
 const ALGORITHM = 'aes-256-gcm';
 const VERSION = 'v1';
@@ -39,14 +40,20 @@ export class SecretBox {
     ].join('.');
   }
 
-  /** @throws Error when the envelope was moved, changed, or its key is not known. Never tells the secret. */
+  /**
+   * @throws StreamError `secrets_sealed` when its key is not known. @throws Error when the envelope was moved or changed.
+   * Neither tells the secret.
+   */
   open(envelope: string, aad: string): string {
     const [version, id, iv, tag, sealed] = envelope.split('.');
     const key = this.keys.get(id ?? '');
     if (version !== VERSION || iv === undefined || tag === undefined || sealed === undefined)
       throw new Error('not a sealed secret');
     if (key === undefined)
-      throw new Error(`the key ${id} that sealed this secret is not known: give it in ENCRYPTION_KEYS_OLD`);
+      throw new StreamError(
+        'secrets_sealed',
+        `The secrets were sealed with another ENCRYPTION_KEY (${id}), which is not known here.`,
+      );
     const decipher = createDecipheriv(ALGORITHM, key, Buffer.from(iv, 'base64'), { authTagLength: 16 })
       .setAAD(Buffer.from(aad))
       .setAuthTag(Buffer.from(tag, 'base64'));

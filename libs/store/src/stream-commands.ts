@@ -108,7 +108,7 @@ export class StreamCommands {
         tx,
         `UPDATE streams SET desired_status = $2, generation = generation + 1, deleting_at = NULL, status = CASE WHEN $3 THEN 'starting' ELSE status END,
            last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
-           on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, given_up_at = CASE WHEN $5 THEN generation + 1 ELSE given_up_at END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
+           snapshot = CASE WHEN $5 THEN NULL ELSE snapshot END, on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, given_up_at = CASE WHEN $5 THEN generation + 1 ELSE given_up_at END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING *`,
         [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position, lost],
       );

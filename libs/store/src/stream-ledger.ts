@@ -12,7 +12,7 @@ import type {
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
-import type { DesiredStatus, StreamStatus } from '@planasonix/core';
+import { StreamError, type DesiredStatus, type StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Connection, Stream } from './entities.js';
 import { joinSecrets } from './secrets.js';
@@ -67,7 +67,20 @@ export class PgStreamLedger implements StreamLedger {
       `UPDATE streams SET lease_owner = $1, lease_expires_at = clock_timestamp() + ${LEASE}, epoch = epoch + 1 WHERE id = $2 AND ${DUE} RETURNING *`,
       [workerId, streamId],
     );
-    return row === undefined ? null : this.specOf(row);
+    if (row === undefined) return null;
+    try {
+      return await this.specOf(row);
+    } catch (error) {
+      if (error instanceof StreamError) await this.refuse(row, error);
+      throw error;
+    }
+  }
+
+  /** What it needs can't be read, so nobody can carry out what was asked for: the row says so (Invariant 7). */
+  private async refuse({ id, epoch, generation, desired_status }: Stream, { code, message, hint }: StreamError) {
+    const why = { code, message, hint, occurred_at: new Date().toISOString() };
+    const status = desired_status === 'stopped' ? 'stopped' : 'error';
+    await this.report({ streamId: id, epoch }, { status, lastError: why, releaseLease: true }, generation);
   }
 
   async orphans(sourceType: string, limit: number): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 import { StreamError, type Check, type SourceType } from '@planasonix/core';
+import type { AskJob } from '@planasonix/lifecycle';
 import { Answers } from './answers.js';
 import { Sources } from './sources.js';
 
@@ -40,4 +41,20 @@ describe('a question about the config of a stream that is about to be created', 
     };
     await expect(asked(() => source)).rejects.toMatchObject({ code: 'source_unreachable' });
   });
+});
+
+it('secrets that can not be read are a finding of a check and of a connection test (trap 35)', async () => {
+  const sealed = new StreamError('secrets_sealed', 'sealed with another key');
+  const answers = new Answers({
+    sources: new Sources({} as SourceType, {} as never, quiet),
+    ledger: { spec: () => Promise.reject(sealed), positions: () => Promise.resolve(new Map()) },
+    connections: { settingsOf: () => Promise.reject(sealed) },
+    drafts: { take: () => Promise.resolve(null) },
+    logs: {} as never,
+  });
+  const finding = { code: 'secrets_sealed', severity: 'error', message: sealed.message, fix: sealed.hint };
+  const asked = (kind: AskJob['kind']) =>
+    answers.answer({ kind, streamId: 'str_1', connectionId: 'conn_1', deadline: 0 }, 5_000);
+  expect(await asked('check')).toEqual({ ok: false, checks: [finding] });
+  expect(await asked('connection_test')).toMatchObject({ ok: false, message: sealed.message, checks: [finding] });
 });

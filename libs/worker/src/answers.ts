@@ -2,6 +2,7 @@ import {
   type Check,
   type ConnectionReport,
   type ConnectionSettings,
+  failedTest,
   findingOf,
   passes,
   type Position,
@@ -77,8 +78,9 @@ export class Answers {
   }
 
   private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
-    const spec = await this.deps.ledger.spec(streamId);
+    const spec = await this.deps.ledger.spec(streamId).catch(sealed);
     if (spec === null) return null;
+    if (spec instanceof StreamError) return { ok: false, checks: [findingOf(spec)] };
     const [source, log] = await Promise.all([
       this.deps.sources.look(spec, (one) => one.check(signal)).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(),
@@ -103,7 +105,8 @@ export class Answers {
 
   private async testConnection(job: AskJob, signal: AbortSignal): Promise<ConnectionReport | null> {
     const { type, outbound } = this.deps.sources;
-    const settings = await this.settings(job);
+    const settings = await this.settings(job).catch(sealed);
+    if (settings instanceof StreamError) return failedTest(settings);
     return settings === null ? null : type.testConnection(settings, outbound, signal);
   }
 
@@ -151,4 +154,10 @@ export class Answers {
 function aboutConfig(error: unknown): readonly Check[] {
   if (!(error instanceof StreamError) || !CONFIG_FINDINGS.has(error.code)) throw error;
   return [findingOf(error)];
+}
+
+/** Secrets that nobody here can read are a finding as well. */
+function sealed(error: unknown): StreamError {
+  if (!(error instanceof StreamError) || error.code !== 'secrets_sealed') throw error;
+  return error;
 }
