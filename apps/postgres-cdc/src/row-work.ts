@@ -324,6 +324,8 @@ export class RowWork {
         await this.refuse(order.id, wrong.message);
         continue;
       }
+      // Also where it is over before anybody looks.
+      this.any = true;
       const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));
       for (const { oid, schema, table, key } of tables.filter((one) => !there.has(one.oid)))
         feed.add({
