@@ -34,6 +34,7 @@ interface Known {
 export class Directory {
   #known: ReadonlyMap<string, Known> = new Map();
   #byToken: ReadonlyMap<string, Door> = new Map();
+  #sealed: ReadonlySet<string> = new Set();
   #looking: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   #beganAt = Number.NEGATIVE_INFINITY;
@@ -59,6 +60,16 @@ export class Directory {
   /** By digest, so that the time of a look tells nothing about the tokens that there are. */
   byToken(token: string): Door | null {
     return this.#byToken.get(digest(token)) ?? null;
+  }
+
+  /** There is a stream at this address, and no delivery to it can be checked here: its secrets can't be read. */
+  isSealed(token: string): boolean {
+    return this.#sealed.has(digest(token));
+  }
+
+  /** It is there, whether or not it can be served. */
+  has(id: string): boolean {
+    return this.#known.has(id);
   }
 
   byId(id: string): Door | null {
@@ -109,10 +120,12 @@ export class Directory {
       }
       this.#known = known;
       this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
+      this.#sealed = new Set(
+        [...known.values()].flatMap(({ row }) => (row.sealed === null ? [] : [digest(row.token)])),
+      );
       this.#lookedAt = clock.monotonic();
       for (const { row } of known.values())
-        if ((row.isDue || isLost(row)) && this.#opening.size < OPENINGS_AT_ONCE)
-          void this.#open(row, row.isDue ? null : row.epoch).then(() => this.look());
+        if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
     } catch (error) {
       // What is known serves on: the log refuses what is out of date.
       log.debug({ err: error }, 'the store could not be looked at');
@@ -128,8 +141,9 @@ export class Directory {
   #doorOf(row: ServedStream): Door | null {
     try {
       return doorOf(row, this.deps.around);
-    } catch {
-      this.deps.log.warn({ streamId: row.id }, 'a stream can not be served: its config is not right');
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      this.deps.log.warn({ streamId: row.id, code }, 'a stream can not be served');
       return null;
     }
   }
@@ -164,10 +178,6 @@ export class Directory {
     }
   }
 }
-
-/** It is said to run, and nobody can know its secrets (Invariant 7). */
-const isLost = ({ sealed, status, desired }: ServedStream): boolean =>
-  sealed !== null && status === 'running' && desired === 'running';
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 

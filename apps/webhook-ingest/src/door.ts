@@ -1,3 +1,4 @@
+import { StreamError } from '@planasonix/core';
 import type { ServedStream } from '@planasonix/store';
 import { parseConfig, type WebhookConfig } from './config.js';
 import { milliseconds } from './duration.js';
@@ -35,7 +36,7 @@ const ALWAYS_HIDDEN = ['authorization', 'proxy-authorization', 'cookie', 'connec
 
 /** @throws StreamError `config_invalid`, `secrets_sealed`; Error for secrets that can't be keys. */
 export function doorOf(row: ServedStream, around: Surroundings): Door {
-  if (row.sealed !== null) throw row.sealed;
+  if (row.sealed !== null) throw new StreamError('secrets_sealed', row.sealed);
   const config = parseConfig(row.config);
   const { auth, dedupe } = config;
   const vendor = auth.type === 'preset' ? vendors.get(auth.preset)! : null;

@@ -64,6 +64,8 @@ export class Ingest {
     const answer = await this.#judge(request, door);
     // What nobody has proved tells a user nothing of a stream that does not run.
     if (door !== null) this.#note(door, answer);
+    // Nobody is told that it is gone: senders would give it up.
+    if (answer.reason === 'not_found' && this.deps.directory.isSealed(token)) return refusal('keys_unavailable');
     return answer;
   }
 

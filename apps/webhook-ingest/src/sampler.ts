@@ -33,7 +33,7 @@ export async function sendSample(
 ): Promise<SampleAnswer> {
   await directory.look();
   const door = directory.byId(streamId);
-  if (door === null) return { kind: 'unknown_stream' };
+  if (door === null) return { kind: directory.has(streamId) ? 'unreachable' : 'unknown_stream' };
   const eventId = `test_${randomBytes(9).toString('hex')}`;
   const path = `/ingest/${door.row.token}`;
   const { auth, dedupe } = door.config;

@@ -54,8 +54,8 @@ export const STREAM_ERRORS = {
   publication_incomplete: { recourse: 'fatal', hint: 'ALTER PUBLICATION … ADD TABLE …; or leave `publication` out.' },
   config_invalid: { recourse: 'fatal', hint: 'Correct the config of the stream.' },
   secrets_sealed: {
-    recourse: 'fatal',
-    hint: 'Give the key of before to every app in ENCRYPTION_KEYS_OLD, then start the stream. Where that key is lost, make the connection and the stream anew.',
+    recourse: 'retry',
+    hint: 'Give every app the key that they were sealed with, in ENCRYPTION_KEYS_OLD. Where that key is lost, enter all secrets of the connection anew, or make the stream anew.',
   },
   event_unsupported: {
     recourse: 'fatal',

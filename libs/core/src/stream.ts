@@ -35,6 +35,8 @@ export interface StreamSpec {
   readonly sourceType: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly connection: ConnectionSettings | null;
+  /** Why the secrets of `config` and `connection` are masked and no source can be made of them; absent: they are in the clear. */
+  readonly sealed?: string;
   /** Of `config` and `connection`; a later one shows in the renewal of the lease. */
   readonly configRevision: number;
   readonly output: PipelineOutput;

@@ -1,14 +1,7 @@
-import {
-  StreamError,
-  type DesiredStatus,
-  type Held,
-  type LastError,
-  type PipelineOutput,
-  type StreamStatus,
-} from '@planasonix/core';
+import type { DesiredStatus, Held, LastError, PipelineOutput, StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Stream } from './entities.js';
-import { joinSecrets } from './secrets.js';
+import { unsealed } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
 import { streamSecretPlace } from './stream-store.js';
@@ -29,7 +22,7 @@ export interface ServedStream {
   /** Secrets in the clear. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Why its secrets are not in `config`; `null`: they are. */
-  readonly sealed: StreamError | null;
+  readonly sealed: string | null;
   readonly output: PipelineOutput;
   readonly status: StreamStatus;
   readonly desired: DesiredStatus;
@@ -150,7 +143,7 @@ export class InletLedger {
   }
 
   private servedOf(row: Row): ServedStream {
-    const { config, sealed } = this.unsealed(row);
+    const { config, sealed } = unsealed(this.box, row.config, row.secrets, streamSecretPlace(row.id));
     return {
       id: row.id,
       name: row.name,
@@ -167,14 +160,5 @@ export class InletLedger {
       isBlocked: row.blocked !== null,
       isDue: row.due,
     };
-  }
-  /** One stream that can't be opened is no reason to serve none. */
-  private unsealed({ id, config, secrets }: Row): Pick<ServedStream, 'config' | 'sealed'> {
-    try {
-      return { config: joinSecrets(config, secrets && this.box.open(secrets, streamSecretPlace(id))), sealed: null };
-    } catch (error) {
-      if (error instanceof StreamError) return { config, sealed: error };
-      throw error;
-    }
   }
 }

@@ -41,22 +41,25 @@ export class SecretBox {
   }
 
   /**
-   * @throws StreamError `secrets_sealed` when its key is not known. @throws Error when the envelope was moved or changed.
-   * Neither tells the secret.
+   * @throws StreamError `secrets_sealed` when its key is not known, or the envelope was moved or changed. Never tells the
+   * secret.
    */
   open(envelope: string, aad: string): string {
-    const [version, id, iv, tag, sealed] = envelope.split('.');
+    const [version, id, iv, tag, text] = envelope.split('.');
     const key = this.keys.get(id ?? '');
-    if (version !== VERSION || iv === undefined || tag === undefined || sealed === undefined)
-      throw new Error('not a sealed secret');
+    if (version !== VERSION || iv === undefined || tag === undefined || text === undefined)
+      throw sealed('The secrets can not be opened: they are no sealed secrets.');
     if (key === undefined)
-      throw new StreamError(
-        'secrets_sealed',
-        `The secrets were sealed with another ENCRYPTION_KEY (${id}), which is not known here.`,
-      );
+      throw sealed(`The secrets were sealed with another ENCRYPTION_KEY (${id}), which is not known here.`);
     const decipher = createDecipheriv(ALGORITHM, key, Buffer.from(iv, 'base64'), { authTagLength: 16 })
       .setAAD(Buffer.from(aad))
       .setAuthTag(Buffer.from(tag, 'base64'));
-    return Buffer.concat([decipher.update(Buffer.from(sealed, 'base64')), decipher.final()]).toString('utf8');
+    try {
+      return Buffer.concat([decipher.update(Buffer.from(text, 'base64')), decipher.final()]).toString('utf8');
+    } catch {
+      throw sealed('The secrets can not be opened: they were changed, or moved from another row.');
+    }
   }
 }
+
+const sealed = (message: string): StreamError => new StreamError('secrets_sealed', message);

@@ -1,4 +1,5 @@
-import type { JsonSchema } from '@planasonix/core';
+import { StreamError, type JsonSchema } from '@planasonix/core';
+import type { SecretBox } from './secret-box.js';
 
 /** How a secret shows in every answer. Sent back as it is, it means "unchanged". */
 export const MASK = '********';
@@ -64,4 +65,22 @@ export function joinSecrets(shown: Json, secrets: string | null): Json {
   if (secrets !== null)
     for (const [path, secret] of JSON.parse(secrets) as [Path, unknown][]) write(config, path, secret);
   return config;
+}
+
+/**
+ * The config as a driver needs it, or as users see it where its secrets can't be read: that of one row is no reason for
+ * others to wait, and what needs no secret (a stop, a delete) can be done all the same.
+ */
+export function unsealed(
+  box: SecretBox,
+  shown: Json,
+  envelope: string | null,
+  place: string,
+): { readonly config: Json; readonly sealed: string | null } {
+  try {
+    return { config: joinSecrets(shown, envelope === null ? null : box.open(envelope, place)), sealed: null };
+  } catch (error) {
+    if (error instanceof StreamError) return { config: shown, sealed: error.message };
+    throw error;
+  }
 }

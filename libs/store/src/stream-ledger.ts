@@ -12,10 +12,10 @@ import type {
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
-import { StreamError, type DesiredStatus, type StreamStatus } from '@planasonix/core';
+import type { DesiredStatus, StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Connection, Stream } from './entities.js';
-import { joinSecrets } from './secrets.js';
+import { unsealed } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
 import { DELETION } from './stream-commands.js';
@@ -67,20 +67,7 @@ export class PgStreamLedger implements StreamLedger {
       `UPDATE streams SET lease_owner = $1, lease_expires_at = clock_timestamp() + ${LEASE}, epoch = epoch + 1 WHERE id = $2 AND ${DUE} RETURNING *`,
       [workerId, streamId],
     );
-    if (row === undefined) return null;
-    try {
-      return await this.specOf(row);
-    } catch (error) {
-      if (error instanceof StreamError) await this.refuse(row, error);
-      throw error;
-    }
-  }
-
-  /** What it needs can't be read, so nobody can carry out what was asked for: the row says so (Invariant 7). */
-  private async refuse({ id, epoch, generation, desired_status }: Stream, { code, message, hint }: StreamError) {
-    const why = { code, message, hint, occurred_at: new Date().toISOString() };
-    const status = desired_status === 'stopped' ? 'stopped' : 'error';
-    await this.report({ streamId: id, epoch }, { status, lastError: why, releaseLease: true }, generation);
+    return row === undefined ? null : this.specOf(row);
   }
 
   async orphans(sourceType: string, limit: number): Promise<readonly string[]> {
@@ -283,21 +270,17 @@ export class PgStreamLedger implements StreamLedger {
       row.connection_id === null
         ? []
         : await sql<Connection>(this.store, `SELECT * FROM connections WHERE id = $1`, [row.connection_id]);
-    const open = (sealed: string | null, place: string) => (sealed === null ? null : this.box.open(sealed, place));
+    const { config, sealed } = unsealed(this.box, row.config, row.secrets, streamSecretPlace(row.id));
+    const reached =
+      connection && unsealed(this.box, connection.config, connection.secrets, `connections:${connection.id}`);
     return {
       id: row.id,
       workspaceId: row.workspace_id,
       name: row.name,
       sourceType: row.source_type,
-      config: joinSecrets(row.config, open(row.secrets, streamSecretPlace(row.id))),
-      connection:
-        connection === undefined
-          ? null
-          : {
-              id: connection.id,
-              type: connection.type,
-              config: joinSecrets(connection.config, open(connection.secrets, `connections:${connection.id}`)),
-            },
+      config,
+      connection: connection && reached ? { id: connection.id, type: connection.type, config: reached.config } : null,
+      sealed: sealed ?? reached?.sealed ?? undefined,
       configRevision: row.config_revision,
       output: pipeline!.output,
       status: row.status as StreamStatus,

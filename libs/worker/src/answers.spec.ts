@@ -1,4 +1,4 @@
-import { StreamError, type Check, type SourceType } from '@planasonix/core';
+import { StreamError, type Check, type SourceType, type StreamSpec } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import { Answers } from './answers.js';
 import { Sources } from './sources.js';
@@ -43,18 +43,27 @@ describe('a question about the config of a stream that is about to be created', 
   });
 });
 
-it('secrets that can not be read are a finding of a check and of a connection test (trap 35)', async () => {
+describe('secrets that can not be read (trap 35)', () => {
   const sealed = new StreamError('secrets_sealed', 'sealed with another key');
+  const spec = { id: 'str_1', sealed: sealed.message, output: { type: 'redis_stream' } } as unknown as StreamSpec;
   const answers = new Answers({
     sources: new Sources({} as SourceType, {} as never, quiet),
-    ledger: { spec: () => Promise.reject(sealed), positions: () => Promise.resolve(new Map()) },
+    ledger: { spec: () => Promise.resolve(spec), positions: () => Promise.resolve(new Map()) },
     connections: { settingsOf: () => Promise.reject(sealed) },
-    drafts: { take: () => Promise.resolve(null) },
-    logs: {} as never,
+    drafts: { take: () => Promise.resolve({ position: {}, order: { tables: ['t'], where: null } }) },
+    logs: { of: () => ({ check: () => Promise.resolve([]) }) } as never,
   });
-  const finding = { code: 'secrets_sealed', severity: 'error', message: sealed.message, fix: sealed.hint };
-  const asked = (kind: AskJob['kind']) =>
-    answers.answer({ kind, streamId: 'str_1', connectionId: 'conn_1', deadline: 0 }, 5_000);
-  expect(await asked('check')).toEqual({ ok: false, checks: [finding] });
-  expect(await asked('connection_test')).toMatchObject({ ok: false, message: sealed.message, checks: [finding] });
+  const { code, message, hint } = sealed;
+  const finding = { code, severity: 'error', message, fix: hint };
+
+  it.each([
+    ['check', { ok: false, checks: [finding] }],
+    ['connection_test', { ok: false, message, checks: [finding] }],
+    ['order', { supported: true, checks: [finding] }],
+    ['settle', { kind: 'refused', code, message, hint }],
+    ['release', { released: [], remaining: [{ what: 'everything at the source', why: message, code }] }],
+  ] as const)('are the answer to %s', async (kind, answer) => {
+    const job: AskJob = { kind, streamId: 'str_1', connectionId: 'conn_1', draftId: 'd', deadline: 0 };
+    expect(await answers.answer(job, 5_000)).toMatchObject(answer);
+  });
 });

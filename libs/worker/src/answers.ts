@@ -78,9 +78,8 @@ export class Answers {
   }
 
   private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
-    const spec = await this.deps.ledger.spec(streamId).catch(sealed);
+    const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
-    if (spec instanceof StreamError) return { ok: false, checks: [findingOf(spec)] };
     const [source, log] = await Promise.all([
       this.deps.sources.look(spec, (one) => one.check(signal)).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(),
@@ -105,7 +104,7 @@ export class Answers {
 
   private async testConnection(job: AskJob, signal: AbortSignal): Promise<ConnectionReport | null> {
     const { type, outbound } = this.deps.sources;
-    const settings = await this.settings(job).catch(sealed);
+    const settings = await this.settings(job).catch(sealedError);
     if (settings instanceof StreamError) return failedTest(settings);
     return settings === null ? null : type.testConnection(settings, outbound, signal);
   }
@@ -120,11 +119,12 @@ export class Answers {
     const spec = await this.deps.ledger.spec(streamId);
     const { order } = ((await this.deps.drafts.take(draftId)) ?? {}) as Draft;
     if (spec === null || order === undefined) return null;
-    return this.deps.sources.look(spec, async (source) =>
+    const asked = this.deps.sources.look(spec, async (source) =>
       source.ordersChanged === undefined
         ? { supported: false, checks: [] }
         : { supported: true, checks: (await source.checkOrder?.(order, signal)) ?? [] },
     );
+    return asked.catch((error: unknown) => ({ supported: true, checks: [findingOf(sealedError(error))] }));
   }
 
   private async settle(streamId: string, draftId: string, signal: AbortSignal): Promise<SettleAnswer | null> {
@@ -132,32 +132,36 @@ export class Answers {
     const draft = (await this.deps.drafts.take(draftId)) as Draft | null;
     if (spec === null || draft === null) return null;
     const from = await this.deps.ledger.positions(streamId);
-    return this.deps.sources.look(spec, async (source): Promise<SettleAnswer> => {
-      if (source.settle === undefined) return { kind: 'unsupported' };
-      try {
+    try {
+      return await this.deps.sources.look(spec, async (source): Promise<SettleAnswer> => {
+        if (source.settle === undefined) return { kind: 'unsupported' };
         return { kind: 'settled', positions: [...(await source.settle(draft.position, from, signal))] };
-      } catch (error) {
-        if (!(error instanceof StreamError)) throw error;
-        return { kind: 'refused', code: error.code, message: error.message, hint: error.hint };
-      }
-    });
+      });
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      return { kind: 'refused', code: error.code, message: error.message, hint: error.hint };
+    }
   }
 
   private async release(streamId: string, force: boolean, signal: AbortSignal): Promise<ReleaseReport> {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return { released: [], remaining: [] };
-    return this.deps.sources.look(spec, (source) => source.release({ force }, signal));
+    return this.deps.sources
+      .look(spec, (source) => source.release({ force }, signal))
+      .catch((error: unknown) => {
+        const { code, message } = sealedError(error);
+        return { released: [], remaining: [{ what: 'everything at the source', why: message, code }] };
+      });
   }
 }
 
 /** A config of which no source can be made is a finding like others; whatever else went wrong is none. */
 function aboutConfig(error: unknown): readonly Check[] {
-  if (!(error instanceof StreamError) || !CONFIG_FINDINGS.has(error.code)) throw error;
-  return [findingOf(error)];
+  return [findingOf(error instanceof StreamError && CONFIG_FINDINGS.has(error.code) ? error : sealedError(error))];
 }
 
-/** Secrets that nobody here can read are a finding as well. */
-function sealed(error: unknown): StreamError {
+/** Secrets that can't be read here are an answer as well. @throws whatever else it is */
+function sealedError(error: unknown): StreamError {
   if (!(error instanceof StreamError) || error.code !== 'secrets_sealed') throw error;
   return error;
 }

@@ -1,5 +1,6 @@
 import {
   NO_ORDERS,
+  StreamError,
   systemClock,
   type Log,
   type OnLostPosition,
@@ -41,8 +42,9 @@ export class Sources {
     private readonly step?: Steps,
   ) {}
 
-  /** For the owner of the stream. */
+  /** For the owner of the stream. @throws StreamError `secrets_sealed`, or what its config is refused for */
   owned(spec: StreamSpec, wishes: SourceWishes): Source {
+    if (spec.sealed !== undefined) throw new StreamError('secrets_sealed', spec.sealed);
     return this.type.create({
       streamId: spec.id,
       streamName: spec.name,
@@ -64,7 +66,7 @@ export class Sources {
 
   /** For a look: preflight, lag, giving back. Closed when `use` is done. */
   async look<T>(
-    spec: Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'owned'>,
+    spec: Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'sealed' | 'owned'>,
     use: (source: Source) => Promise<T>,
   ): Promise<T> {
     const source = this.owned({ ...spec } as StreamSpec, { owned: spec.owned, onLostPosition: null, ...barred });

@@ -99,7 +99,7 @@ export const putConnection = route({
   status: 200,
   answer: connection,
   answerDescription: 'The connection as it is now.',
-  errors: ['host_forbidden', 'name_taken'],
+  errors: ['host_forbidden', 'name_taken', 'secrets_sealed'],
 });
 
 export const deleteConnection = route({

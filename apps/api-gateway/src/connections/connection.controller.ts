@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import type { JsonSchema } from '@planasonix/core';
+import { StreamError, type JsonSchema } from '@planasonix/core';
 import { ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
@@ -18,6 +18,8 @@ type Json = Record<string, unknown>;
 const SCHEMAS = Object.fromEntries(
   Object.entries(CONNECTION_CONFIGS).map(([type, schema]) => [type, jsonSchema(schema)]),
 ) as Record<ConnectionType, JsonSchema>;
+
+const hasMask = (config: Json): boolean => JSON.stringify(config).includes(`"${MASK}"`);
 
 const shown = (row: Connection) => ({
   id: row.id,
@@ -68,8 +70,8 @@ export class ConnectionController {
     const before = await this.existing(workspaceId, params.id);
     if (before.type !== body.type)
       throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
-    const earlier = this.connections.settings(before).config;
-    if (JSON.stringify(body.config).includes(`"${MASK}"`)) refuseNewPlaces(before.config, body.config);
+    const earlier = this.earlier(before, body.config);
+    if (hasMask(body.config)) refuseNewPlaces(before.config, body.config);
     const split = splitSecrets(SCHEMAS[body.type], body.config, earlier);
     refuseMasks(split, 'config');
     await this.hosts.check(body.config);
@@ -88,6 +90,16 @@ export class ConnectionController {
     const row = await this.connections.remove(actorOf(call), params.id);
     if (row === null) throw new ApiError('not_found');
     return { id: row.id, deleted: true };
+  }
+
+  /** What the masks of `next` stand for. Where nobody can read that any more, all secrets may be given anew. */
+  private earlier(before: Connection, next: Json): Json {
+    try {
+      return this.connections.settings(before).config;
+    } catch (error) {
+      if (error instanceof StreamError && !hasMask(next)) return {};
+      throw error;
+    }
   }
 
   private async existing(workspaceId: string, id: string): Promise<Connection> {

@@ -104,6 +104,11 @@ export const API_ERRORS = {
     message: 'No live worker of the source type has answered.',
     hint: 'Start a worker of this source type.',
   },
+  secrets_sealed: {
+    status: 409,
+    message: 'The secrets were sealed with a key that is not known here.',
+    hint: 'Give every app that key in ENCRYPTION_KEYS_OLD.',
+  },
   deleting: { status: 409, message: 'The stream is being deleted.' },
   stream_error: {
     status: 409,

@@ -92,6 +92,8 @@ function ofStream(error: StreamError): ApiError {
       return new ApiError('store_unavailable', { cause: error });
     case 'host_forbidden':
       return new ApiError('host_forbidden', { message, hint, cause: error });
+    case 'secrets_sealed':
+      return new ApiError('secrets_sealed', { message, hint, cause: error });
     case 'config_invalid':
       return new ApiError('invalid_request', { message, hint, cause: error });
     default:

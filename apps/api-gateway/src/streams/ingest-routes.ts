@@ -45,7 +45,7 @@ export const rotateSecret = route({
     }),
   ),
   answerDescription: 'The new secret; it is taken at every instance within a second.',
-  errors: ['ingest_unsupported', 'secret_fixed'],
+  errors: ['ingest_unsupported', 'secret_fixed', 'secrets_sealed'],
 });
 
 export const rotateIngestUrl = route({

@@ -115,7 +115,7 @@ export const patchStream = route({
   status: 200,
   answer: answers.stream,
   answerDescription: 'The stream as it is now.',
-  errors: ['name_taken', 'stream_active', 'no_tables', 'superseded'],
+  errors: ['name_taken', 'stream_active', 'no_tables', 'superseded', 'secrets_sealed'],
 });
 
 export const deleteStream = route({

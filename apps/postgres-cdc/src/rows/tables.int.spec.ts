@@ -240,4 +240,17 @@ describe('which rows are read', () => {
     expect([...one.fold().keys()].filter((at) => at.startsWith('public.Mixed Case '))).toHaveLength(500);
     expectUniqueIds(one);
   });
+
+  it('an order that was over before anybody looked at it is shown', async () => {
+    const db = await fresh(LEDGER);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'never' });
+    one.start();
+    await eventually('it reads', () => one.lsn !== '0/0');
+    await settle(one, db.client);
+    one.orders.push({ id: 'snap_quick', tables: ['public.ledger'], where: null });
+    one.ordersChanged();
+    await eventually('it is done', () => one.closed.some((order) => order.id === 'snap_quick'));
+    const shown = { table: 'public.ledger', order: 'snap_quick', state: 'done', rows_done: ROWS };
+    expect(one.progress()).toMatchObject({ state: 'done', tables: [shown] });
+  });
 });

@@ -61,7 +61,7 @@ function groups(root: string, reports: string): Step[][] {
     [jest('unit', '--maxWorkers=2')],
     // Specs start servers of their own and wait for them more than they work; more of these at once only make them late.
     [jest('integration', '--maxWorkers=3')],
-    [jest('system', '--maxWorkers=2')],
+    [jest('system', '--maxWorkers=3')],
     [{ name: 'image steps', run: async () => one(await checkImage(root)) }],
   ];
 }
