@@ -4,7 +4,7 @@ import { fold, readLog } from './log.js';
 import { makePipeline, makeStream, start, status, until } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(300_000);
 
 const BUDGET = 2 * 2 ** 20;
 
@@ -48,7 +48,7 @@ describe('what a stream holds at its source', () => {
   it('shows in the metrics, of a stream that runs and of one that is stopped', async () => {
     const id = await make({ wal_budget: { bytes: '2MB' } });
     await eventually('it is told while it runs', async () => (await kept(id))?.budget_bytes === BUDGET, {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
     });
     await command(id, 'stop');
     await write(4);
@@ -58,7 +58,7 @@ describe('what a stream holds at its source', () => {
         const seen = await kept(id);
         return seen?.over_budget ? seen : null;
       },
-      { timeoutMs: 40_000 },
+      { timeoutMs: 90_000 },
     );
     expect(over).toEqual({
       held_bytes: expect.any(Number),
@@ -135,7 +135,7 @@ describe('what a stream holds at its source', () => {
     const given = async (id: string, client?: Client) => {
       await soon();
       await eventually('the janitor gives slot and publication back', async () => (await holds(id, client)) === '0,0', {
-        timeoutMs: 40_000,
+        timeoutMs: 90_000,
       });
     };
 
@@ -170,7 +170,7 @@ describe('what a stream holds at its source', () => {
             }[];
             return types.find(({ id: type }) => type === 'postgres_cdc')?.attributes.live_workers === 0;
           },
-          { timeoutMs: 30_000 },
+          { timeoutMs: 60_000 },
         );
         const refused = await world.stack.api('DELETE', `/api/streams/${id}`);
         expect([refused.status, refused.json.error.code]).toEqual([409, 'no_worker']);

@@ -1,7 +1,7 @@
 import { eventually } from '@planasonix/testing';
 import { launched } from './launched.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const demo = (...args: string[]) => launched(['apps/standalone/run.mjs', 'demo', ...args], process.env);
 

@@ -110,7 +110,7 @@ describe('every committed change is in the log, once', () => {
         (await world.redis.xrevrange(`plnx:events:{${id}}`, '+', '-', 'COUNT', 50)).some(([, fields]) =>
           fields.join(' ').includes(last),
         ),
-      { timeoutMs: 30_000 },
+      { timeoutMs: 60_000 },
     );
     const events = await readLog(world.redis, id);
     expect(repeatedIds(events)).toBe(0);
@@ -140,7 +140,7 @@ describe('every committed change is in the log, once', () => {
         timeoutMs: 60_000,
       });
       for (const pid of world.stack.pids('postgres-cdc')) process.kill(pid, 'SIGKILL');
-      await eventually('a worker runs again', () => world.stack.pids('postgres-cdc').length > 0, { timeoutMs: 30_000 });
+      await eventually('a worker runs again', () => world.stack.pids('postgres-cdc').length > 0, { timeoutMs: 60_000 });
     }
     await until(world.stack, id, 'running', 30_000);
   });

@@ -6,7 +6,7 @@ import { CHARGES } from './faults/oracle.js';
 import { playRound, type Round } from './faults/round.js';
 import { Scene } from './faults/scene.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const SEED = 20;
 

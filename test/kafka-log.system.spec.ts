@@ -2,7 +2,7 @@ import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import { makeStream, start, status } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(200_000);
+jest.setTimeout(300_000);
 
 interface Seen {
   readonly id: string;

@@ -3,7 +3,7 @@ import { readLog } from './log.js';
 import { makeConnection, makeStream, start, status, until } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 /** The table of the contract: what each command answers in each state; `no` is 409 `invalid_transition`. */
 const TABLE: Record<string, Record<string, string>> = {
@@ -42,7 +42,7 @@ describe('the lifecycle from outside', () => {
   }
   /** Whoever looks at the lag of a stream that rests has its slot for a moment. */
   const isRead = (id: string, count: 0 | 1) =>
-    eventually(`${count} read it`, async () => (await readers(id)) === count, { timeoutMs: 3_000 });
+    eventually(`${count} read it`, async () => (await readers(id)) === count);
 
   let row = 0;
   const insert = async (): Promise<string> => {

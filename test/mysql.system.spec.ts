@@ -7,7 +7,7 @@ import { startProduct, type Product } from './product.js';
 import { makePipeline, start, until } from './shop.js';
 import type { Stack } from './stack.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 describe('MariaDB into the log, from outside', () => {
   let source: Mysqld;
@@ -146,7 +146,7 @@ describe('MariaDB into the log, from outside', () => {
       const killed = await owner(id);
       process.kill(killed, 'SIGKILL');
       await eventually('another process has it', async () => ![killed, NaN].includes(await owner(id)), {
-        timeoutMs: 15_000,
+        timeoutMs: 60_000,
       });
       await more(`events come after kill ${kill}`);
     }

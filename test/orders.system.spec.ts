@@ -4,7 +4,7 @@ import { makeStream, start, status, until } from './shop.js';
 import { request, type Answer } from './stack.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 describe('ordered snapshots and positions, from outside', () => {
   let world: World;

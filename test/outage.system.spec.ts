@@ -4,7 +4,7 @@ import { makeStream, start, status, until } from './shop.js';
 import { descendants } from './stack.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 describe('a store that is down', () => {
   let world: World;
@@ -31,7 +31,7 @@ describe('a store that is down', () => {
     expect((await fetch(`${world.stack.base}/health/ready`)).status).toBe(503);
     await world.postgres.start();
     await eventually('it answers again', async () => (await world.stack.api('GET', '/api/streams')).status === 200, {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     expect(world.stack.pids('api-gateway')).toEqual(before);
     await until(world.stack, id, 'running', 30_000);
@@ -39,7 +39,7 @@ describe('a store that is down', () => {
     await eventually(
       'rows flow',
       async () => (await readLog(world.redis, id)).some((event) => event.text.includes('after the store')),
-      { timeoutMs: 30_000 },
+      { timeoutMs: 60_000 },
     );
   });
 
@@ -100,7 +100,7 @@ describe('a store that is down', () => {
     await eventually(
       'creates are open again',
       async () => (await world.stack.api('POST', '/api/pipelines', { name: 'open' })).status === 201,
-      { timeoutMs: 20_000 },
+      { timeoutMs: 60_000 },
     );
     if (said === 'stopped') await world.stack.api('POST', `/api/streams/${id}/start`);
     await until(world.stack, id, 'running', 30_000);
@@ -108,7 +108,7 @@ describe('a store that is down', () => {
     await eventually(
       'rows flow',
       async () => (await readLog(world.redis, id)).some((event) => event.text.includes('after redis')),
-      { timeoutMs: 30_000 },
+      { timeoutMs: 60_000 },
     );
   });
 
@@ -135,7 +135,7 @@ describe('a store that is down', () => {
         'all rows are there again',
         async () =>
           new Set((await readLog(world.redis, id)).map((event) => event.partitionkey).filter(Boolean)).size === 3,
-        { timeoutMs: 30_000 },
+        { timeoutMs: 60_000 },
       );
     }
   });

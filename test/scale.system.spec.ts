@@ -5,7 +5,7 @@ import { fold, readLog, repeatedIds } from './log.js';
 import { makeStream, start, status, until } from './shop.js';
 import { makeWorld, type World } from './world.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(300_000);
 
 describe('two workers share the streams', () => {
   let world: World;
@@ -64,7 +64,7 @@ describe('two workers share the streams', () => {
           const found = await readLog(world.redis, id);
           return found.length >= truth.length && found;
         },
-        { timeoutMs: 30_000 },
+        { timeoutMs: 60_000 },
       );
       expect(repeatedIds(events as never)).toBe(0);
       const rows = [...fold(events as never).values()].sort((a, b) => Number(a['id']) - Number(b['id']));
@@ -96,7 +96,7 @@ describe('two workers share the streams', () => {
         }
         return true;
       },
-      { timeoutMs: 25_000 },
+      { timeoutMs: 60_000 },
     );
     await stop();
     await expectAllThere();
@@ -125,7 +125,7 @@ describe('two workers share the streams', () => {
               elsewhere && (await Promise.all(ids.map((id) => status(world.stack, id)))).every((s) => s === 'running')
             );
           },
-          { timeoutMs: 40_000 },
+          { timeoutMs: 90_000 },
         );
       } finally {
         process.kill(pid, 'SIGCONT');
@@ -176,7 +176,7 @@ describe('two workers share the streams', () => {
       process.kill(gateway!, 'SIGKILL');
       expect(answer.a.status).toBe('starting');
       await eventually('the gateway is back', async () => (await fetch(`${world.stack.base}/health/ready`)).ok, {
-        timeoutMs: 30_000,
+        timeoutMs: 60_000,
       });
       await until(world.stack, id, 'running', 15_000);
       expect((await world.stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');

@@ -1,7 +1,7 @@
 import { makeWorld, type World } from './world.js';
 import { start, until } from './shop.js';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const CANARY = 'c4n4ry-7f3e-s3cret';
 /** The middle of it in base64, however it lies in what is around it. */

@@ -4,7 +4,7 @@ import { eventually, startPostgres, startRedis } from '@planasonix/testing';
 import { makePipeline } from './shop.js';
 import { startStack, type Stack } from './stack.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(300_000);
 
 const SECRET = 'the secret of this sender';
 
@@ -64,7 +64,7 @@ describe('webhooks', () => {
     await eventually('it runs', async () => (await stack.api('GET', `/api/streams/${made.id}`)).a.status === 'running');
     const url = made.a.ingest_url as string;
     await eventually('its door is known', async () => (await deliver(url, '{}', { secret: 'nobody' })).status !== 404, {
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
     });
     return { id: made.id, url };
   }
@@ -119,7 +119,7 @@ describe('webhooks', () => {
     const rolled = await stack.api('POST', `/api/streams/${id}/rotate-ingest-url`);
     expect(rolled.a.ingest_url).not.toBe(url);
     await eventually('the old address is unknown', async () => (await deliver(url, '{}')).status === 404, {
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
     });
     expect((await deliver(rolled.a.ingest_url, '{"n":5}', { eventId: 'evt_5' })).status).toBe(200);
     await eventually('deliveries tell what became of them', async () => {

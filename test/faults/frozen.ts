@@ -30,7 +30,7 @@ const successor = (of: Scene, before: Lease): Promise<Lease> =>
       const now = await lease(of);
       return now !== null && now.owner !== before.owner && now.epoch > before.epoch ? now : null;
     },
-    { timeoutMs: 30_000, everyMs: 50 },
+    { timeoutMs: 60_000, everyMs: 50 },
   );
 
 /** The host's name may hold dashes: the pid is the last but one. */
@@ -79,7 +79,7 @@ const storeClock: Fault = {
         const now = await lease(of);
         return now !== null && now.owner !== before.owner;
       },
-      { timeoutMs: 30_000, everyMs: 20 },
+      { timeoutMs: 60_000, everyMs: 20 },
     );
   },
 };

@@ -60,6 +60,6 @@ async function totals(scene: HookScene): Promise<void> {
       told = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.total_events;
       return told === scene.entries;
     },
-    { timeoutMs: 30_000, everyMs: 100 },
+    { timeoutMs: 60_000, everyMs: 100 },
   ).catch(() => scene.ledger.charge('wrong', `total_events says ${String(told)}, the log has had ${scene.entries}`));
 }

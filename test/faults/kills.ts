@@ -10,7 +10,7 @@ import { APPS, type App, type Scene } from './scene.js';
 const FAMILY = 'kills';
 
 const back = (scene: Scene, app: App) =>
-  eventually(`${app} runs again`, () => scene.pids(app).length > 0, { timeoutMs: 30_000 });
+  eventually(`${app} runs again`, () => scene.pids(app).length > 0, { timeoutMs: 60_000 });
 
 export const killed = (name: string, apps: readonly App[], traps: readonly number[]): Fault => ({
   name,

@@ -27,7 +27,7 @@ const dropped = (scene: Scene): Promise<unknown> =>
       );
       return true;
     },
-    { timeoutMs: 20_000, everyMs: 1 },
+    { timeoutMs: 60_000, everyMs: 1 },
   );
 
 async function invalidated(scene: Scene): Promise<void> {
@@ -47,7 +47,7 @@ async function invalidated(scene: Scene): Promise<void> {
       );
       return slot?.wal_status === 'lost';
     },
-    { timeoutMs: 30_000, everyMs: 100 },
+    { timeoutMs: 60_000, everyMs: 100 },
   );
   await set('ALTER SYSTEM RESET max_slot_wal_keep_size');
 }

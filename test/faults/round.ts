@@ -104,6 +104,6 @@ async function totals(scene: Scene): Promise<void> {
   await eventually(
     'total_events is what has come to the log',
     async () => (told = (await scene.ask('GET', `/api/streams/${scene.streamId}/metrics`)).a.total_events) === length,
-    { timeoutMs: 30_000, everyMs: 100 },
+    { timeoutMs: 60_000, everyMs: 100 },
   ).catch(() => scene.oracle.charge('wrong', `total_events says ${String(told)}, the log has had ${length}`));
 }

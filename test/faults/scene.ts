@@ -278,7 +278,7 @@ export class Scene implements Servers {
     writeFileSync(this.#crashFile, `${step}:${count}`);
     return () =>
       eventually(`a process ends at ${step}:${count}`, () => !existsSync(this.#crashFile), {
-        timeoutMs: 40_000,
+        timeoutMs: 90_000,
         everyMs: 10,
       }).then(() => (this.options.hasty === true ? this.endWhatIsDead() : undefined));
   }
