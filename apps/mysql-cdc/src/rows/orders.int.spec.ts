@@ -1,6 +1,17 @@
 import { eventually } from '@planasonix/testing';
 import { LEGS } from '../trial/legs.js';
-import { expectEqual, fill, heldAt, killedAt, MARKS, rowsOf, serverUnderTest, settle } from './server-under-test.js';
+import {
+  expectEqual,
+  expectUniqueIds,
+  fill,
+  heldAt,
+  killedAfterRows,
+  killedAt,
+  MARKS,
+  rowsOf,
+  serverUnderTest,
+  settle,
+} from './server-under-test.js';
 
 jest.setTimeout(120_000);
 
@@ -33,7 +44,7 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect(await stream.ended('snap_1')).toBeNull();
     expect([...ids(stream)].sort((a, b) => a - b)).toEqual([1, 2, 11, 12]);
     expect(ids(stream, 'o.u')).toEqual([1, 2]);
-    expect(stream.events.every(({ id }) => id.startsWith('snap-snap_1-'))).toBe(true);
+    expect(stream.events.every(({ id }) => id.startsWith('snap-snap_1.'))).toBe(true);
     expect(JSON.stringify(stream.data())).not.toMatch(/canary|secret/);
     await settle(stream, one.db);
     // Nothing is left of it in the position once that is known.
@@ -41,6 +52,7 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
       await settle(stream, one.db);
       return !stream.positions.get('')!.includes('"rows"');
     });
+    expect(stream.progress()).toMatchObject({ state: 'done', rows_done: 6 });
   });
 
   it('are gone on with where they were broken off, also when their end was not noted', async () => {
@@ -65,6 +77,23 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect(await stream.ended('snap_2')).toBeNull();
     const all = ids(stream);
     expect([all.length, new Set(all).size]).toEqual([30_000, 30_000]);
+  });
+
+  it('that are read anew, after a position that was set, bring rows with other ids (Invariant 4)', async () => {
+    const stream = await begun();
+    const place = JSON.parse(stream.positions.get('')!) as object;
+    await settle(stream, one.db);
+    await stream.stop();
+    stream.order('snap_anew', ['o.t']);
+    stream.start(null, killedAfterRows(stream, 2000));
+    await stream.outcome();
+    const before = ids(stream).length;
+    expect(before).toBeGreaterThanOrEqual(2000);
+    for (const [name, text] of await stream.settle(place)) stream.positions.set(name, text);
+    stream.start();
+    expect(await stream.ended('snap_anew')).toBeNull();
+    expect(ids(stream)).toHaveLength(before + 30_000);
+    expectUniqueIds(stream);
   });
 
   it('are taken back while they are read; another one goes on', async () => {
