@@ -3,6 +3,7 @@ import { conditionProblem } from './condition.js';
 import type { MySqlConfig } from './config.js';
 import { failed } from './finding.js';
 import { parsePattern, qualified } from './identifier.js';
+import { readingKey } from './rows/key-column.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';
@@ -49,13 +50,23 @@ export async function wrongCondition(
   where: string,
 ): Promise<Check | null> {
   for (const table of tables) {
-    const found = conditionProblem(where, table, excludedOf(table.schema, table.table));
+    const excluded = excludedOf(table.schema, table.table);
+    if (readingKey(table, excluded).length === 0) return keyless(table);
+    const found = conditionProblem(where, table, excluded);
     if (found !== null) return failed('where_invalid', `The condition ${found.problem}.`, found.fix);
     const refused = await judged(session, table, where);
     if (refused !== null) return refused;
   }
   return null;
 }
+
+/** Some rows of such a table can't be told from changes of the others, and readers can't be told to forget only those. */
+const keyless = ({ schema, table }: SourceTable): Check =>
+  failed(
+    'where_invalid',
+    `The condition is for ${schema}.${table}, which has no key that the stream could read it by: only all of its rows can be read.`,
+    'Order its rows without a condition, or give it a primary key whose columns the stream reads.',
+  );
 
 /** The server plans the query and reads no row. */
 async function judged(session: Session, { schema, table }: SourceTable, where: string): Promise<Check | null> {

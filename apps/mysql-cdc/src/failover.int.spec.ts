@@ -1,5 +1,5 @@
 import { systemClock } from '@planasonix/core';
-import { startProxy } from '@planasonix/testing';
+import { eventually, startProxy } from '@planasonix/testing';
 import { GtidSet } from './gtid-set.js';
 import { decodePosition, type MySqlPosition } from './position.js';
 import { positionForLook } from './rest-place.js';
@@ -60,6 +60,34 @@ describe.each(LEGS)('a stream of $name goes on at a replica', (leg) => {
       code: 'source_identity_changed',
       message: expect.stringMatching(/lacks|none of/) as string,
     });
+  });
+
+  it.each(['never', 'initial'])(
+    'loses no change to what rows of a table without a key held at the primary, with snapshot %s (Invariant 2)',
+    async (snapshot) => {
+      await at.settled(3);
+      const { stream, n } = at;
+      const sift = { schema: `d${n}`, table: 'later', file: 'binlog.000099', pos: 4 };
+      stream.positions.set('', JSON.stringify({ ...at.placeOf(), rows: { tables: [], sifts: [sift] } }));
+      stream.config = { tables: [`d${n}.*`], snapshot };
+      await at.pair.promote();
+      at.move();
+      await stream.begun();
+      await at.replica.query('CREATE TABLE later (a INT); INSERT INTO later VALUES (7)');
+      await stream.count(4);
+      expect(stream.data().at(-1)).toMatchObject({ op: 'c', after: { a: 7 } });
+    },
+  );
+
+  it('knows which transaction rows have to see there', async () => {
+    await at.settled(3);
+    const { server } = at.placeOf();
+    at.move();
+    await eventually('it has moved', () => at.placeOf().server !== server);
+    const { file, last } = decodePosition(at.stream.positions.get('')!);
+    const [events] = await at.replica.query(`SHOW BINLOG EVENTS IN '${file}'`);
+    const begins = (events as { Event_type: string; Pos: number }[]).filter((one) => one.Event_type === 'Gtid');
+    expect(last).toEqual({ file, pos: begins.at(-1)!.Pos });
   });
 
   it('goes on with rows that were broken off at the primary, from where they were', async () => {

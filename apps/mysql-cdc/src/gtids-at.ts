@@ -16,7 +16,7 @@ export interface GtidsAtDeps extends WalkDeps {
 }
 
 /** What a position says of the transactions before it. */
-export type Before = Pick<MySqlPosition, 'gtids' | 'gtid' | 'at'>;
+export type Before = Pick<MySqlPosition, 'gtids' | 'gtid' | 'at' | 'last'>;
 export const UNKNOWN: Before = { gtids: null, gtid: null, at: null };
 
 /** What was committed before a place near the end of the log. `null`: not known, or no GTIDs. */

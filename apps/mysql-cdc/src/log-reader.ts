@@ -144,7 +144,8 @@ export class LogReader {
   private position(): string {
     const { decoder, book, from, work } = this.deps;
     const { file, pos, gtid, at, proof, head } = decoder.place;
-    const place = { file, pos, gtid, at, proof, head, gtids: decoder.gtids, kinds: book.kinds };
+    const last = proof === null ? from.last : undefined;
+    const place = { file, pos, gtid, at, proof, last, head, gtids: decoder.gtids, kinds: book.kinds };
     return encodePosition({ ...from, phase: 'stream', ...place, ...work.state });
   }
 }

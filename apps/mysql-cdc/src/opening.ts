@@ -7,6 +7,7 @@ import {
   encodeNotes,
   NOTEBOOK,
   type Asked,
+  type Kinds,
   type MySqlPosition,
   type Notes,
   type Unread,
@@ -17,7 +18,16 @@ import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
 import { betweenPrepared, nonePrepared } from './prepared.js';
 import { positionAt } from './successor.js';
-import { kindsByTable, missingTables, resolveTables, tableMatcher, type Asks, type SourceTable } from './tables.js';
+import {
+  kindsByTable,
+  missingTables,
+  resolveTables,
+  sameTable,
+  tableMatcher,
+  type Asks,
+  type SourceTable,
+  type TableName,
+} from './tables.js';
 import { unfitReasons } from './unfit.js';
 
 /** Where reading begins. */
@@ -75,8 +85,11 @@ export async function openStream(
   if (before !== null && given === null) {
     const notes = notesOf(from);
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
-    if (only && before.phase === 'rows' && before.rows !== undefined)
-      return { ...common, how: 'alone', position: before, attempt: before.attempt, unread: notes.unread };
+    if (only && before.phase === 'rows' && before.rows !== undefined) {
+      const { kept, late } = stillUnread(common, notes);
+      const unread = [...kept, ...unreadOf(late, true)];
+      return { ...common, how: 'alone', position: before, attempt: before.attempt, unread };
+    }
     if (!only && before.phase === 'stream') return goesOn(at, config, common, before, notes, unreadOf);
   }
   const unread = unreadOf(tables, before !== null);
@@ -103,40 +116,62 @@ async function goesOn(
   notes: Notes,
   unreadOf: ReturnType<typeof unreadFrom>,
 ): Promise<Beginning> {
-  const { server, tables, asks } = common;
-  const throughout = (table: SourceTable): boolean =>
-    notes.asked.every((one) => tableMatcher(one, server.foldsCase)(table.schema, table.table));
-  const noted = tables.filter(throughout);
-  const found = await positionAt(at, before);
+  const { server, tables } = common;
+  const there = await positionAt(at, before);
+  // What is left out behind rows of a table without a key is told by its place at the server of before, and means nothing here.
+  const sifted = there === before ? [] : (before.rows?.sifts ?? []);
+  const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };
   if (config.snapshot !== 'initial') {
+    const noted = tables.filter(throughout(server, notes));
     const how = found === before ? 'resume' : 'moved';
     // Once rows are wanted again they begin from nothing, and no id of theirs was there before.
     const unread = unreadOf(notes.unread, true);
     return { ...common, noted, asked: withThis(notes.asked, config), unread, how, position: found };
   }
-  // What was left out behind rows of a table without a key was told by its place at the server of before.
-  const sifted = found === before ? [] : (before.rows?.sifts ?? []);
-  const isSifted = (of: SourceTable): boolean =>
-    sifted.some(({ schema, table }) => schema === of.schema && table === of.table);
-  // Tables that a config of before did not ask for hold rows that nobody has read, and changes that nobody has.
-  const late = tables.filter((table) => !throughout(table) || isSifted(table));
+  const { kept, late } = stillUnread(common, notes, sifted);
   // One of two phases that is prepared may have written to them before they were asked for.
   if (late.length > 0) await betweenPrepared(at.session, () => Promise.resolve());
-  const isLate = ({ schema, table }: Unread): boolean =>
-    late.some((one) => one.schema === schema && one.table === table);
-  const unread = [
-    ...notes.unread.filter((one) => asks(one.schema, one.table) && !isLate(one)),
-    ...unreadOf(late, true),
-  ];
-  const rows = sifted.length === 0 || found.rows === undefined ? found.rows : { ...found.rows, sifts: [] };
-  const position = late.length === 0 ? found : { ...found, rows, kinds: { ...found.kinds, ...kindsByTable(late) } };
-  return { ...common, unread, how: position === before ? 'resume' : 'moved', position };
+  const more = { ...kindsOfWaiting(common, found, kept), ...kindsByTable(late) };
+  const position = Object.keys(more).length === 0 ? found : { ...found, kinds: { ...found.kinds, ...more } };
+  const how = position === before && late.length === 0 ? 'resume' : 'moved';
+  return { ...common, unread: [...kept, ...unreadOf(late, true)], how, position };
+}
+
+/** Whether a table was asked for all the time. */
+const throughout = ({ foldsCase }: Server, { asked }: Notes): ((table: SourceTable) => boolean) => {
+  const all = asked.map((one) => tableMatcher(one, foldsCase));
+  return ({ schema, table }) => all.every((asks) => asks(schema, table));
+};
+
+/**
+ * What was still to be read and is asked for now, and the tables that are to be read from their beginning: those that a
+ * config of before did not ask for hold rows that nobody has read, and lack changes.
+ * @param sifted tables of which changes were left out that are to come now
+ */
+function stillUnread({ server, tables, asks }: Common, notes: Notes, sifted: readonly TableName[] = []) {
+  const same = sameTable(server.foldsCase);
+  const always = throughout(server, notes);
+  const late = tables.filter((table) => !always(table) || sifted.some((one) => same(one, table)));
+  const isLate = (of: TableName): boolean => late.some((one) => same(one, of));
+  return { late, kept: notes.unread.filter((one) => asks(one.schema, one.table) && !isLate(one)) };
+}
+
+/**
+ * What the log has no word for in tables that are noted, and not begun: a reader may have ended between noting them and its
+ * first position, which would have held that.
+ */
+function kindsOfWaiting({ server, tables }: Common, { rows, kinds }: MySqlPosition, unread: readonly Unread[]): Kinds {
+  const same = sameTable(server.foldsCase);
+  const begun = new Set(rows?.tables.map(({ id }) => id));
+  const waiting = unread.filter(({ id }) => !begun.has(id));
+  const unknown = tables.filter(({ schema, table }) => kinds[`${schema}.${table}`] === undefined);
+  return kindsByTable(unknown.filter((table) => waiting.some((one) => same(one, table))));
 }
 
 /** Each reading has a name of its own. */
 const unreadFrom =
   (nowMs: number) =>
-  (tables: readonly Pick<SourceTable, 'schema' | 'table'>[], empties: boolean): Unread[] =>
+  (tables: readonly TableName[], empties: boolean): Unread[] =>
     tables.map(({ schema, table }, i) => ({
       ...{ schema, table, empties },
       id: `${nowMs.toString(36)}.${i.toString(36)}`,

@@ -35,6 +35,11 @@ const position = z.object({
   origin: z.int().min(1).optional(),
   /** Where that transaction begins, and a checksum of its events: another server's log has other ones there. */
   proof: z.object({ begin: z.int().min(0), print: z.int().min(0) }).nullable(),
+  /**
+   * Where the last transaction before `pos` begins, as far as that was looked for: without a proof that is all that is
+   * known of what was handed over, and rows beside the log have to see it.
+   */
+  last: z.object({ file: z.string(), pos: z.int().min(0) }).optional(),
   /** What the file says of itself at its beginning; `null`: not read yet. */
   head: z.string().nullable(),
   /** Table → column → what the catalog called it when these rows were written, where the log has no word for it. */
@@ -62,6 +67,12 @@ export function decodePosition(text: Position): MySqlPosition {
 /** `binlog.000042` → 42; names of one log differ in nothing else. */
 export const fileNumber = (file: string): number => Number(file.slice(file.lastIndexOf('.') + 1));
 export const fileBase = (file: string): string => file.slice(0, file.lastIndexOf('.'));
+
+/** Where the transaction begins that was handed over last: the file of its place at the least. */
+export const lastBegun = ({ file, proof, last }: MySqlPosition): { readonly file: number; readonly pos: number } => ({
+  file: fileNumber(file),
+  pos: proof?.begin ?? (last?.file === file ? last.pos : 0),
+});
 
 export const isBefore = (a: LogPlace, b: LogPlace): boolean =>
   fileNumber(a.file) < fileNumber(b.file) || (a.file === b.file && a.pos < b.pos);

@@ -4,7 +4,7 @@ import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } fr
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import type { RowsState } from './rows/rows-state.js';
 import type { LogPlace } from './server.js';
-import { resolveTables, tableMatcher } from './tables.js';
+import { resolveTables, sameTable, tableMatcher } from './tables.js';
 
 /** How often it is looked whether there are orders, should nobody have said so. */
 const LOOK_EVERY_MS = 5_000;
@@ -77,10 +77,16 @@ export class RowWork {
     const done = this.feed.all.filter((task) => task.over && task.wish.order === null);
     if (done.length === 0) return null;
     const ids = new Set(done.map((task) => task.wish.id));
-    this.rowsBefore += done.reduce((sum, { state }) => sum + state.rows, 0);
     this.unread = this.unread.filter((one) => !ids.has(one.id));
-    this.feed.forget((wish) => wish.order === null);
+    this.forget(null);
     return this.notebook;
+  }
+
+  /** The end of an order, or of tables of the stream's own (`null`), is noted; the rows stay counted. */
+  private forget(order: string | null): void {
+    const over = this.feed.all.filter((task) => task.over && task.wish.order === order);
+    this.rowsBefore += over.reduce((sum, { state }) => sum + state.rows, 0);
+    this.feed.forget((wish) => wish.order === order);
   }
 
   /** What a position has to hold of the rows; spread into it. */
@@ -98,7 +104,7 @@ export class RowWork {
       this.closing.add(id);
       this.deps.context.step?.('order-done');
       await this.deps.context.orders.close(id, { failed: null }).then(
-        () => this.feed.forget((wish) => wish.order === id),
+        () => this.forget(id),
         () => undefined,
       );
       this.closing.delete(id);
@@ -183,10 +189,13 @@ export class RowWork {
         continue;
       }
       this.any = true;
+      // Once more, after a position that was set or lost, it is another reading: its rows may be others.
+      const id = `${order.id}.${deps.clock.now().toString(36)}`;
+      const same = sameTable(server.foldsCase);
       const there = feed.all.filter(({ wish }) => wish.order === order.id).map(({ wish }) => wish);
       for (const { schema, table } of tables)
-        if (!there.some((one) => one.schema === schema && one.table === table))
-          feed.add({ schema, table, order: order.id, where, id: order.id, empties: false });
+        if (!there.some((one) => same(one, { schema, table })))
+          feed.add({ schema, table, order: order.id, where, id, empties: false });
     }
   }
 }

@@ -93,6 +93,31 @@ describe.each(LEGS)('rows of $name', ({ type, start }) => {
     expect(stream.fold().size).toBe(3003);
   });
 
+  if (type === 'mariadb')
+    it('of a table that a config adds are told in the words of the catalog, also where the reader ended before its first position', async () => {
+      await db.query('DROP DATABASE IF EXISTS r');
+      await table('t', 3);
+      const uuid = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`;
+      await db.query(`CREATE TABLE r.later (id UUID PRIMARY KEY, v INT); INSERT INTO r.later VALUES ('${uuid(1)}', 0)`);
+      make('str_words', { tables: ['r.t'] }).start();
+      await stream.begun();
+      await stream.stop();
+      stream.config = { tables: ['r.*'] };
+      // It has noted the table, and nothing else.
+      stream.start(null, killedAt(2));
+      await stream.outcome();
+      expect(stream.positions.get('#asked')).toContain('"table":"later"');
+      await db.query(`INSERT INTO r.later VALUES ('${uuid(2)}', 7)`);
+      stream.start();
+      await stream.begun();
+      await db.query(`UPDATE r.later SET v = 8 WHERE id = '${uuid(1)}'`);
+      await stream.seen('"v":8');
+      const later = stream.data().filter(({ op, source }) => op !== 't' && source['table'] === 'later');
+      expect(new Set(later.map(({ after }) => after!['id']))).toEqual(new Set([uuid(1), uuid(2)]));
+      expect(later.at(-1)).toMatchObject({ op: 'u', after: { id: uuid(1), v: 8 } });
+      expect([...stream.fold().keys()].filter((key) => key.startsWith('r.later '))).toHaveLength(2);
+    });
+
   it('of the middle of what an earlier version was reading begin anew, and say so', async () => {
     await db.query('DROP DATABASE IF EXISTS r');
     await table('t', 10);
@@ -137,6 +162,21 @@ describe.each(LEGS)('rows of $name', ({ type, start }) => {
     expect(await stream.outcome()).toBeNull();
     expect(stream.events).toHaveLength(5010);
     expect(stream.fold().size).toBe(5010);
+  });
+
+  it('alone that are broken off go on with the tables that are asked for then', async () => {
+    await db.query('DROP DATABASE IF EXISTS r');
+    await table('t', 5000);
+    await table('u', 10);
+    await table('w', 10);
+    make('str_alone_3', { snapshot: 'only', tables: ['r.t', 'r.u'] }).start(null, killedAt(4));
+    await stream.outcome();
+    expect(stream.events).toHaveLength(1000);
+    stream.config = { snapshot: 'only', tables: ['r.t', 'r.w'] };
+    stream.start();
+    expect(await stream.outcome()).toBeNull();
+    const rows = (name: string) => [...stream.fold().keys()].filter((key) => key.startsWith(`r.${name} `)).length;
+    expect(['t', 'u', 'w'].map(rows)).toEqual([5000, 0, 10]);
   });
 
   it('alone end by themselves; excluded columns are nowhere', async () => {

@@ -79,6 +79,18 @@ describe.each(LEGS)('a position of $name that is set by hand', ({ type, start })
     await fresh.stop();
   });
 
+  it('leaves rows and what they hold as they are where it is the very place where the stream rests', async () => {
+    const rests = placeOf();
+    const rows = { tables: [], sifts: [{ schema: `d${n}`, table: 't', file: rests.file, pos: rests.pos + 1000 }] };
+    const shown = { ...rests, rows };
+    stream.positions.set('', JSON.stringify(shown));
+    const kept = async (wanted: unknown): Promise<unknown> =>
+      (JSON.parse((await stream.settle(wanted)).get('')!) as { rows?: unknown }).rows;
+    expect(await kept(shown)).toEqual(rows);
+    expect(await kept({ file: rests.file, pos: rests.pos })).toEqual(rows);
+    expect(await kept(places[0])).toBeUndefined();
+  });
+
   it('may be the end of the log, or of a file of before', async () => {
     await db.query('FLUSH BINARY LOGS; INSERT INTO t VALUES (5)');
     const [[end]] = (await db.query(type === 'mysql' ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS')) as unknown as [

@@ -39,11 +39,14 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
   const { attempt = 1, origin = attempt } = before ?? {};
   const now = kindsByTable(await resolveTables(session, server, config));
   const found = await understood(deps, wanted, before);
+  // Nothing of what rows are under way, or hold already, changes with the very place where the stream rests.
+  const { phase, server: at, file, pos } = before ?? {};
+  const stays = phase === 'stream' && at === found.server && file === found.file && pos === found.pos;
   // Attempts and origins are part of orders and ids: they never go back, and what comes again has its id (Invariant 4).
   const position: MySqlPosition = {
     ...found,
     ...{ phase: 'stream', server: server.identity, attempt: Math.max(attempt, found.attempt), origin },
-    rows: undefined,
+    rows: stays ? before?.rows : undefined,
     kinds: { ...now, ...before?.kinds },
   };
   return new Map([['', encodePosition(position)], ...(note === undefined ? [] : [[NOTEBOOK, note] as const])]);
@@ -61,7 +64,7 @@ async function understood(deps: SettleDeps, wanted: unknown, before: MySqlPositi
     if (server.flavor === 'mariadb') read.addDomains(await committedAt(session, server));
     const place = await placeOf(deps, read, null);
     const before = server.flavor === 'mysql' ? { gtids: read.toString() } : await gtidsAt(deps, place);
-    return { ...nothing, ...place, ...before };
+    return { ...nothing, ...before, ...place };
   }
   const place = byPlace.safeParse(wanted);
   if (!place.success) return whole(deps, wanted);

@@ -22,7 +22,7 @@ import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
 import { openStream, placed, type Beginning } from './opening.js';
-import { decodePosition, encodePosition, fileNumber, NOTEBOOK, type MySqlPosition } from './position.js';
+import { decodePosition, encodePosition, lastBegun, NOTEBOOK, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
 import { LogRetention } from './retention.js';
@@ -166,12 +166,10 @@ export class MySqlSource implements Source {
     if (how === 'done') return refuseOrders(context.orders);
     if (how === 'alone') yield* this.readAlone(beginning, signal);
     if (how === 'alone' || position === null) return;
-    const { proof, file } = position;
-    // Without a proof nothing that was handed over is in this file.
-    const delivered = { file: fileNumber(file), pos: proof?.begin ?? 0 };
+    const { file } = position;
     const log: { reader: LogReader | null } = { reader: null };
     const reached = (): LogPlace => log.reader?.reached ?? { file, pos: 0 };
-    const work = this.rowWork(beginning, { alone: null, session: null, reached, from: delivered });
+    const work = this.rowWork(beginning, { alone: null, session: null, reached, from: lastBegun(position) });
     yield work.notebook;
     if (how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
     const reader = (log.reader = await this.openReader(beginning, position, work));

@@ -12,6 +12,8 @@ import { Witness } from './witness.js';
 const AFRESH = 'Correct the connection, or start with {"onLostPosition":"resnapshot"} or "skip".';
 /** The transaction that was read last. */
 type Last = Pick<MySqlPosition, 'gtid' | 'at'>;
+/** A place, and where the transaction before it begins. */
+type Found = LogPlace & Pick<MySqlPosition, 'last'>;
 /** So much of a set is shown. */
 const SHOWN = 300;
 const shown = (set: GtidSet): string => {
@@ -57,7 +59,7 @@ function provesItself({ flavor, serverId }: Server, { proof, head, gtids }: MySq
  * Where the log of a server has had all of a set, and nothing else.
  * @param last of the position that the set was read up to; `null`: a set that somebody wrote
  */
-export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | null): Promise<LogPlace> {
+export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | null): Promise<Found> {
   const { session, server } = deps;
   if (server.flavor === 'mysql' && (await variable(session, 'gtid_mode')) !== 'ON')
     throw other('Another server answers at this address, and its transactions have no GTIDs.', 'SET GLOBAL gtid_mode = ON there, or correct the connection.'); // prettier-ignore
@@ -70,6 +72,7 @@ export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | nul
   if (!unread.empty) throw thrownAway(unread);
   const begin = await fileBefore(deps, read, last);
   let place: LogPlace = { file: begin, pos: FIRST_BYTE };
+  let newest: LogPlace | undefined;
   let stranger: string | null = null;
   const witness = new Witness(last?.gtid ?? null);
   for await (const step of walkLog(deps, place)) {
@@ -83,6 +86,7 @@ export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | nul
         break;
       }
       seen.add(gtid);
+      newest = { file: step.file, pos: step.begin };
     }
     witness.take(step);
     place = { file: step.file, pos: step.end };
@@ -93,7 +97,7 @@ export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | nul
     throw other(`${last?.gtid} is another transaction on this server: it belongs to another history.`);
   const behind = needed.without(seen);
   if (behind.empty && proof === 'none') throw unproved(needed, last);
-  if (behind.empty) return place;
+  if (behind.empty) return { ...place, last: newest };
   const first = stranger === null ? 'does not have' : `has ${stranger}, which was not read, before`;
   throw other(
     `The log of the server ${first} ${shown(behind)}, which was read: errant transactions, or it does not log what it replicates.`, // prettier-ignore

@@ -36,6 +36,7 @@ export interface SourceTable {
 }
 
 type Wanted = Pick<MySqlConfig, 'tables' | 'exclude_tables'>;
+export type TableName = Pick<SourceTable, 'schema' | 'table'>;
 export type Asks = (schema: string, table: string) => boolean;
 
 const SYSTEM = new Set(['mysql', 'information_schema', 'performance_schema', 'sys']);
@@ -57,6 +58,14 @@ export function tableMatcher(config: Wanted, foldsCase: boolean): Asks {
     return wanted.exact.has(name) || wanted.schemas.has(fold(schema));
   };
 }
+
+/** Whether two names are those of one table. */
+export const sameTable =
+  (foldsCase: boolean) =>
+  (a: TableName, b: TableName): boolean => {
+    const fold = (name: string): string => (foldsCase ? name.toLowerCase() : name);
+    return fold(a.schema) === fold(b.schema) && fold(a.table) === fold(b.table);
+  };
 
 const list = (names: Iterable<string>): string => [...names].map(quoteLiteral).join(', ');
 const by = <T>(rows: readonly T[], name: (row: T) => string): Map<string, T[]> => {

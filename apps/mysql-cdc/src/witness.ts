@@ -1,6 +1,7 @@
 import { gtidOf, type GtidSet } from './gtid-set.js';
 import { walkLog, type Step, type WalkDeps } from './log-walk.js';
 import type { MySqlPosition } from './position.js';
+import type { LogPlace } from './server.js';
 
 /**
  * When the last statement of one transaction began, as the steps of a log tell it. Replicas keep that. Two MariaDB clusters
@@ -21,18 +22,22 @@ export class Witness {
 
 const ABSENT = { gtid: null, at: null };
 
-/** The last transaction of a set of MariaDB and when it was; absent where that can't be found. */
-export async function lastOf(deps: WalkDeps, set: GtidSet): Promise<Pick<MySqlPosition, 'gtid' | 'at'>> {
+/** The last transaction of a set of MariaDB, when it was, and where the log's last one of the set begins; absent where that can't be found. */
+export async function lastOf(deps: WalkDeps, set: GtidSet): Promise<Pick<MySqlPosition, 'gtid' | 'at' | 'last'>> {
   const { last, before } = set.beforeLast();
   const witness = new Witness(last);
+  let newest: LogPlace | undefined;
   try {
     for await (const step of walkLog(deps, { after: before })) {
-      if (step.kind === 'transaction' && (step.gtid === null || !set.has(gtidOf('mariadb', step.gtid)))) break;
+      if (step.kind === 'transaction') {
+        if (step.gtid === null || !set.has(gtidOf('mariadb', step.gtid))) break;
+        newest = { file: step.file, pos: step.begin };
+      }
       witness.take(step);
     }
   } catch (error) {
     // The log has it no longer, or it takes too long to find: a start goes on without it.
     if (deps.signal?.aborted === true) throw error;
   }
-  return witness.at === null ? ABSENT : { gtid: last, at: witness.at };
+  return { ...(witness.at === null ? ABSENT : { gtid: last, at: witness.at }), last: newest };
 }

@@ -12,7 +12,7 @@ describe('an order, held against the source', () => {
   let server: Postgres;
   let control: Client;
   const config = parseConfig({
-    tables: ['shop.*'],
+    tables: ['shop.*', 'bare.heap'],
     exclude_tables: ['shop.audit'],
     exclude_columns: { 'shop.users': ['password_hash', 'ÉTAT'] },
   });
@@ -26,6 +26,7 @@ describe('an order, held against the source', () => {
       CREATE TABLE shop.audit (id int PRIMARY KEY); CREATE TABLE shop.items (id int PRIMARY KEY, big bool);
       CREATE TABLE shop.users (id int PRIMARY KEY, password_hash text, "ÉTAT" text, note text, at timestamptz, tags text[], doc jsonb);
       CREATE TABLE shop.days (day date PRIMARY KEY) PARTITION BY RANGE (day);
+      CREATE SCHEMA bare; CREATE TABLE bare.heap (v int); ALTER TABLE bare.heap REPLICA IDENTITY FULL;
       CREATE FUNCTION shop.mine(int) RETURNS bool LANGUAGE sql AS 'SELECT $1 > 1'`);
     const config = { host: server.host, port: server.port, database: 'postgres', user: 'postgres', password: 'postgres' }; // prettier-ignore
     control = await openSession({ id: 'c', type: 'postgres', config }, outbound, { name: 'planasonix_x control' });
@@ -44,6 +45,13 @@ describe('an order, held against the source', () => {
     for (const tables of [['shop.nothing'], ['shop.audit'], ['other.*'], ['shop.orders', 'shop.nothing']])
       expect(await check(tables)).toMatchObject([{ code: 'no_tables', fix: expect.stringContaining('shop.orders') }]);
     expect(await codes(['shop.orders; DROP'])).toEqual(['config_invalid']);
+  });
+
+  it('is refused with a condition for a table without a key, of which all rows are read or none (Invariant 2)', async () => {
+    expect(await check(['bare.heap'])).toEqual([]);
+    expect(await check(['shop.orders', 'bare.heap'], '1 = 1')).toMatchObject([
+      { code: 'where_invalid', message: expect.stringContaining('bare.heap, which has no key') },
+    ]);
   });
 
   it('is refused for a condition that the server does not take, for any of the tables', async () => {

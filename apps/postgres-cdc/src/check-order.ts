@@ -56,6 +56,12 @@ export async function wrongCondition(
   const problem = conditionProblem(where);
   if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
   for (const table of tables) {
+    if (table.key.length === 0)
+      return finding(
+        'where_invalid',
+        `The condition is for ${table.schema}.${table.table}, which has no key: only all of its rows can be read.`,
+        'Order its rows without a condition, or give it a primary key.',
+      );
     const reach = conditionReach(where, table);
     if (reach !== null) return finding('where_invalid', `The condition ${reach.problem}.`, reach.fix);
     const refused = await judged(control, table, where);

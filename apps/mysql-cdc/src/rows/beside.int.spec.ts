@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
+import type { LogPlace } from '../server.js';
 import { LEGS } from '../trial/legs.js';
 import {
   expectEqual,
@@ -133,6 +134,33 @@ describe.each(LEGS)('rows beside the log of $name', (leg) => {
     expect(await stream.ended('snap_held')).toBeNull();
     expectNeverBack(stream, table);
     expect(rowsOf(stream, table)).toHaveLength(10_000);
+    await expectEqual(stream, one.db, table, 'id, v, note');
+  });
+
+  it('nor is one that a position says was read, which somebody has set (trap 13)', async () => {
+    const table = await ledger(100);
+    const stream = one.stream(config());
+    stream.start();
+    await stream.begun();
+    const writer = await one.session();
+    await one.holdCommits();
+    const commit = writer.query(`UPDATE ${table} SET v = ${VERSION}, note = 'held back' WHERE id = 10`);
+    await untilHeld(one);
+    await stream.seen('held back');
+    await stream.stop();
+    const { file, pos } = JSON.parse(stream.positions.get('')!) as LogPlace;
+    for (const [name, text] of await stream.settle({ file, pos })) stream.positions.set(name, text);
+    stream.order('snap_set', [table]);
+    stream.start();
+    await eventually('it says what it waits for', () => {
+      if (stream.failure !== null) throw stream.failure;
+      return rowsOf(stream, table).length > 100 || stream.progress()?.tables?.some((of) => of.note?.includes('not visible')); // prettier-ignore
+    });
+    expect(rowsOf(stream, table)).toHaveLength(100);
+    await one.letCommits();
+    await commit;
+    expect(await stream.ended('snap_set')).toBeNull();
+    expectNeverBack(stream, table);
     await expectEqual(stream, one.db, table, 'id, v, note');
   });
 

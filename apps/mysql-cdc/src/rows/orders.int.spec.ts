@@ -1,6 +1,17 @@
 import { eventually } from '@planasonix/testing';
 import { LEGS } from '../trial/legs.js';
-import { expectEqual, fill, heldAt, killedAt, MARKS, rowsOf, serverUnderTest, settle } from './server-under-test.js';
+import {
+  expectEqual,
+  expectUniqueIds,
+  fill,
+  heldAt,
+  killedAfterRows,
+  killedAt,
+  MARKS,
+  rowsOf,
+  serverUnderTest,
+  settle,
+} from './server-under-test.js';
 
 jest.setTimeout(120_000);
 
@@ -33,7 +44,7 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect(await stream.ended('snap_1')).toBeNull();
     expect([...ids(stream)].sort((a, b) => a - b)).toEqual([1, 2, 11, 12]);
     expect(ids(stream, 'o.u')).toEqual([1, 2]);
-    expect(stream.events.every(({ id }) => id.startsWith('snap-snap_1-'))).toBe(true);
+    expect(stream.events.every(({ id }) => id.startsWith('snap-snap_1.'))).toBe(true);
     expect(JSON.stringify(stream.data())).not.toMatch(/canary|secret/);
     await settle(stream, one.db);
     // Nothing is left of it in the position once that is known.
@@ -41,6 +52,7 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
       await settle(stream, one.db);
       return !stream.positions.get('')!.includes('"rows"');
     });
+    expect(stream.progress()).toMatchObject({ state: 'done', rows_done: 6 });
   });
 
   it('are gone on with where they were broken off, also when their end was not noted', async () => {
@@ -67,6 +79,23 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect([all.length, new Set(all).size]).toEqual([30_000, 30_000]);
   });
 
+  it('that are read anew, after a position that was set, bring rows with other ids (Invariant 4)', async () => {
+    const stream = await begun();
+    const place = JSON.parse(stream.positions.get('')!) as object;
+    await settle(stream, one.db);
+    await stream.stop();
+    stream.order('snap_anew', ['o.t']);
+    stream.start(null, killedAfterRows(stream, 2000));
+    await stream.outcome();
+    const before = ids(stream).length;
+    expect(before).toBeGreaterThanOrEqual(2000);
+    for (const [name, text] of await stream.settle(place)) stream.positions.set(name, text);
+    stream.start();
+    expect(await stream.ended('snap_anew')).toBeNull();
+    expect(ids(stream)).toHaveLength(before + 30_000);
+    expectUniqueIds(stream);
+  });
+
   it('are taken back while they are read; another one goes on', async () => {
     const stream = one.stream({ tables: ['o.*', 'm.marks'], snapshot: 'never', snapshot_readers: 1 });
     const [halted, goOn] = heldAt(() => stream.events.length >= 1000);
@@ -87,17 +116,26 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect(stream.closed.map(({ id }) => id)).toEqual(['snap_4']);
   });
 
-  it('of a table without a key say that readers forget it; with a condition they do not', async () => {
+  it('of a table without a key say that readers forget it; with a condition they are refused, and no change is left out', async () => {
     const stream = await begun();
     stream.order('snap_5', ['o.heap']);
     expect(await stream.ended('snap_5')).toBeNull();
     expect(stream.data().map(({ op }) => op)).toEqual(['t', 'r', 'r', 'r']);
+    await stream.stop();
+    // What is written while nobody reads is behind where the log stands, and before where rows are read.
+    await one.db.query('DELETE FROM o.heap WHERE a = 1; INSERT INTO o.heap VALUES (4)');
     stream.order('snap_6', ['o.heap'], 'a = 2');
-    expect(await stream.ended('snap_6')).toBeNull();
-    expect(stream.data().slice(4)).toMatchObject([{ op: 'r', after: { a: 2 } }]);
-    await one.db.query('INSERT INTO o.heap VALUES (4)');
-    await stream.count(6);
-    expect(stream.data().at(-1)).toMatchObject({ op: 'c', after: { a: 4 } });
+    stream.start();
+    expect(await stream.ended('snap_6')).toMatch(/o\.heap, which has no key/);
+    await settle(stream, one.db);
+    const changes = stream
+      .data()
+      .filter(({ source }) => source['table'] === 'heap')
+      .slice(4);
+    expect(changes).toMatchObject([
+      { op: 'd', before: { a: 1 } },
+      { op: 'c', after: { a: 4 } },
+    ]);
   });
 
   it('end as failed where their tables are none of the stream, or their condition fails on a row', async () => {
@@ -137,6 +175,9 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     for (const where of ["secret LIKE 'c%'", 'nope = 1', 'id IN (SELECT 1)', 'SLEEP(1) = 0', 'id >', '1) OR (1 = 1'])
       // prettier-ignore
       expect([where, await codes(['o.t'], where)]).toEqual([where, ['where_invalid']]);
+    expect(await codes(['o.heap'])).toEqual([]);
+    expect(await codes(['o.heap'], 'a = 2')).toEqual(['where_invalid']);
+    expect(await stream.checkOrder(['o.*'], '1 = 1')).toMatchObject([{ message: expect.stringContaining('o.heap') as string }]); // prettier-ignore
   });
 
   it('come beside the rows of the beginning, and what both say is the table', async () => {

@@ -118,6 +118,30 @@ describe('what the stream says between two chunks', () => {
     expect(feed.state?.tables).toEqual(begun.map((table) => ({ ...table, attempt: 2 })));
   });
 
+  it.each(['new', 'gone on with'])(
+    'an order with a condition, %s, ends where its table has no key (Invariant 2)',
+    async (which) => {
+      const name = `bare_${which.length}`;
+      const oid = await table(name, 3, 'a');
+      await client.query(`ALTER TABLE ${name} DROP CONSTRAINT ${name}_pkey, REPLICA IDENTITY FULL`);
+      const { feed, seen, take } = await reading({});
+      const [id, where] = ['snap_1', 'id = 2'];
+      if (which === 'new')
+        feed.add({ ...{ oid, schema: 'public', name, order: id, where, id }, empties: false, keyless: true });
+      else {
+        const begun = { oid, table: JSON.stringify(['public', name]), order: id, id, attempt: 1, key: [], lanes: [] };
+        const state = { ...begun, again: [], rows: 1, empties: false, emptied: false, done: false };
+        feed.restore({ tables: [state], sifts: [] }, [{ id, tables: [`public.${name}`], where }]);
+      }
+      feed.start();
+      feed.stands(true);
+      await eventually('it is refused', () => take().size > 0 || seen.refused.length > 0);
+      expect(seen.refused).toEqual([expect.stringContaining(`snap_1: public.${name} has no key`)]);
+      expect(seen.events).toEqual([]);
+      expect(feed.state?.sifts ?? []).toEqual([]);
+    },
+  );
+
   it.each([
     ['more than can be remembered', 200_001, (id: number) => ({ key: key(id) })],
     ['more moved keys than are kept', 5_001, (id: number) => ({ key: key(id), moved: true, hole: [String(id)] })],

@@ -54,6 +54,7 @@ export class RowFeed {
       isBeingRead: (task) => this.runs.some((run) => run.task === task),
       gone: (task) => this.gone(task),
       empties: (task) => this.sayEmptied(task),
+      keyless: (task) => this.keyless(task),
       failed: (error) => this.fail(error),
     });
     this.readers = new RowReaders(deps, {
@@ -112,6 +113,13 @@ export class RowFeed {
     if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
       return;
     this.deps.refuse(order, `${schema}.${name} was dropped before all of its rows were read.`);
+  }
+
+  /** Some of its rows are wanted, and can't be told from the others: an order that was begun before it lost its key. */
+  private keyless({ wish: { order, schema, name } }: RowTask): void {
+    if (order === null) return;
+    this.cancel((wish) => wish.order === order);
+    this.deps.refuse(order, `${schema}.${name} has no key, and only all of its rows can be read.`);
   }
 
   get all(): readonly RowTask[] {

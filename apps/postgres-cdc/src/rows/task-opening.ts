@@ -26,13 +26,18 @@ export interface TaskOpening {
  * Makes a table ready to be read: watches its changes, waits out who wrote unseen, cuts lanes.
  *
  * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again.
+ * `keyless`: some of its rows are wanted, and it has no key by which they could be told from changes and from other rows.
  */
-export async function openTask(task: RowTask, opening: TaskOpening): Promise<'reading' | 'empties' | 'gone' | 'ended'> {
+export async function openTask(
+  task: RowTask,
+  opening: TaskOpening,
+): Promise<'reading' | 'empties' | 'keyless' | 'gone' | 'ended'> {
   const { config, alone } = opening;
   const control = await opening.control();
   const table = await describeTable(control, task.wish.oid, config);
   if (table === null) return 'gone';
   if (!task.keyIs(table)) task.keyBecomes(table.key);
+  if (task.whole && task.wish.where !== null) return 'keyless';
   task.estimated ??= table.estimatedRows;
   const { attempt } = task.state;
   if (!task.whole && !task.over) task.watchNow();

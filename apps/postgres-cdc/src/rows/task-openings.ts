@@ -13,6 +13,7 @@ export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended
   wait(): Promise<void>;
   gone(task: RowTask): void;
   empties(task: RowTask): void;
+  keyless(task: RowTask): void;
   failed(error: unknown): void;
 }
 
@@ -63,6 +64,7 @@ export class TaskOpenings {
       if (ended(task)) return;
       if (outcome === 'gone') deps.gone(task);
       else if (outcome === 'empties') deps.empties(task);
+      else if (outcome === 'keyless') deps.keyless(task);
       else if (outcome === 'reading') task.phase = 'reading';
       deps.ring();
     } catch (error) {
