@@ -114,11 +114,16 @@ export class RowWork {
       this.closing.add(id);
       this.deps.context.step?.('order-done');
       await this.deps.context.orders.close(id, { failed: null }).then(
-        () => this.feed.forget((wish) => wish.order === id),
+        () => this.forgetOrder(id),
         () => undefined,
       );
       this.closing.delete(id);
     }
+  }
+
+  private forgetOrder(id: string): void {
+    for (const { wish, state } of this.feed.all) if (wish.order === id) this.rowsBefore += state.rows;
+    this.feed.forget((wish) => wish.order === id);
   }
 
   ordersChanged(): void {
@@ -326,10 +331,12 @@ export class RowWork {
       }
       // Also where it is over before anybody looks.
       this.any = true;
+      // Another reading, of the same order: its rows have other ids (Invariant 4).
+      const id = `${order.id}.${deps.clock.now().toString(36)}`;
       const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));
       for (const { oid, schema, table, key } of tables.filter((one) => !there.has(one.oid)))
         feed.add({
-          ...{ oid, schema, name: table, order: order.id, where: order.where, id: order.id },
+          ...{ oid, schema, name: table, order: order.id, where: order.where, id },
           ...{ keyless: key.length === 0, empties: key.length === 0 && order.where === null },
         });
     }
