@@ -2,15 +2,16 @@ import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasoni
 import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
-import { describeTable } from '../tables.js';
+import type { SourceTable } from '../tables.js';
 import type { ChunkRun } from './chunk-run.js';
 import { cutLanes } from './chunk-sql.js';
-import { readingKey } from './key-column.js';
+import { readingKey, type KeyColumn } from './key-column.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish, type Share } from './row-task.js';
 import { lastBegin, RowWatch, type Begin } from './row-watch.js';
 import { emptiedEvent } from './row-writer.js';
-import type { RowsState } from './rows-state.js';
+import type { LaneState, RowsState } from './rows-state.js';
+import { BUSY, isGone, isLater, LATER_MS, tableNow } from './table-now.js';
 
 const FINISHED = 20;
 
@@ -21,6 +22,13 @@ export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'>
   readonly from: Begin;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
+}
+
+/** What a table is read by. */
+interface Look {
+  readonly table: SourceTable;
+  readonly key: readonly KeyColumn[];
+  readonly lanes: LaneState[];
 }
 
 /** Reads rows of tables beside the log: which ones, by how many readers, and when they may be handed over. */
@@ -263,18 +271,16 @@ export class RowFeed {
   private async begin(task: RowTask): Promise<void> {
     if (this.opening.has(task)) return;
     this.opening.add(task);
-    const { ask, server, config, excludedOf } = this.deps;
     try {
       const { attempt } = task.state;
-      const found = await ask(async (session) => {
-        const table = await describeTable(session, server, task.wish);
-        if (table === null) return null;
-        const key = readingKey(table, excludedOf(table.schema, table.table));
-        const goesOn = task.keyIs(key) && task.state.lanes.length > 0;
-        return { table, key, lanes: goesOn ? task.state.lanes : await cutLanes(session, table, key, config.snapshot_readers) }; // prettier-ignore
-      });
+      const found = await this.deps.ask((session) => this.lookAt(session, task));
       if (task.over || this.stopped || task.state.attempt !== attempt) return;
-      if (found === null) return this.gone(task);
+      if (found === 'gone') return this.gone(task);
+      task.waitsFor = found === 'busy' ? BUSY : null;
+      if (found === 'busy') {
+        await this.deps.clock.sleep(LATER_MS);
+        return;
+      }
       const { table, key, lanes } = found;
       if (!task.keyIs(key)) task.keyBecomes(key);
       task.estimated ??= table.estimatedRows;
@@ -286,6 +292,22 @@ export class RowFeed {
     } finally {
       this.opening.delete(task);
       this.ring();
+    }
+  }
+
+  /** Where it is gone or busy that is an answer: after a failure others who ask at this session would have to dial anew. */
+  private async lookAt(session: Session, task: RowTask): Promise<Look | 'gone' | 'busy'> {
+    const { server, config, excludedOf } = this.deps;
+    try {
+      const table = await tableNow(session, server, task.wish);
+      if (table === null) return 'gone';
+      const key = readingKey(table, excludedOf(table.schema, table.table));
+      if (task.keyIs(key) && task.state.lanes.length > 0) return { table, key, lanes: task.state.lanes };
+      return { table, key, lanes: await cutLanes(session, server, table, key, config.snapshot_readers) };
+    } catch (error) {
+      if (isGone(error)) return 'gone';
+      if (isLater(error)) return 'busy';
+      throw error;
     }
   }
 

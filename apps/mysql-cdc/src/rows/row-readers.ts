@@ -4,6 +4,7 @@ import type { Session } from '../session.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import type { RowTask, Share } from './row-task.js';
+import { BUSY, isGone, isLater, LATER_MS } from './table-now.js';
 
 /** Pieces that wait for the engine before readers stand still. Invariant 6. */
 const WAITING = 8;
@@ -11,10 +12,6 @@ const WAITING = 8;
 const HELD_UP_MS = 20_000;
 const LOOK_MS = 1_000;
 const RETRY_MS = 100;
-/** `ER_TABLE_DEF_CHANGED`, `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`: a moment later it can be read. */
-const LATER: readonly unknown[] = [1412, 1205, 1213];
-const LATER_MS = 1_000;
-const NO_TABLE = 1146;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'room' | 'arrived'> {
   readonly config: MySqlConfig;
@@ -116,10 +113,9 @@ export class RowReaders {
 
   /** @returns after how long the chunk may be tried again, ms */
   private failed({ task }: ChunkRun, error: unknown): number {
-    const { errno } = error as { errno?: number };
-    if (errno === NO_TABLE) this.work.gone(task);
-    else if (LATER.includes(errno)) {
-      task.waitsFor = 'is locked, or its form is being changed: its rows wait for that';
+    if (isGone(error)) this.work.gone(task);
+    else if (isLater(error)) {
+      task.waitsFor = BUSY;
       return LATER_MS;
     } else this.work.failed(task, error);
     return 0;
