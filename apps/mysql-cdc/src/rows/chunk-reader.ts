@@ -29,7 +29,7 @@ export interface ChunkDeps {
   delivered(): Begin;
   watch(run: ChunkRun): Window;
   /** Resolves once there is room for more; `false`: nobody has taken anything for too long. */
-  room(): Promise<boolean>;
+  room(run: ChunkRun): Promise<boolean>;
   /** Told of each piece. */
   arrived(): void;
   open(): Promise<Session>;
@@ -151,7 +151,7 @@ export class ChunkReader {
         run.pieces.push({ events: writer.take(), last: writer.lastKey() });
         deps.arrived();
       }
-      if (!(await deps.room()) && alone === null) run.cancel();
+      if (!(await deps.room(run))) run.cancel();
     }
     if (writer.waiting > 0 && !run.void) run.pieces.push({ events: writer.take(), last: writer.lastKey() });
     run.read(limit);

@@ -4,7 +4,7 @@ import type { Session } from '../session.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import type { RowTask, Share } from './row-task.js';
-import { BUSY, isGone, isLater, LATER_MS } from './table-now.js';
+import { BUSY, isGone, isLater, isLocked, LATER_MS } from './table-now.js';
 
 /** Pieces that wait for the engine before readers stand still. Invariant 6. */
 const WAITING = 8;
@@ -74,7 +74,7 @@ export class RowReaders {
 
   private async read(count: number): Promise<void> {
     const { work, deps } = this;
-    const room = (): Promise<boolean> => this.room();
+    const room = (run: ChunkRun): Promise<boolean> => this.room(run);
     const reader = new ChunkReader({ ...deps, room, arrived: () => deps.waker.stir() }, deps.session);
     this.readers.add(reader);
     while (!this.stopped) {
@@ -114,7 +114,7 @@ export class RowReaders {
   /** @returns after how long the chunk may be tried again, ms */
   private failed({ task }: ChunkRun, error: unknown): number {
     if (isGone(error)) this.work.gone(task);
-    else if (isLater(error)) {
+    else if (this.deps.alone === null ? isLater(error) : isLocked(error)) {
       task.waitsFor = BUSY;
       return LATER_MS;
     } else this.work.failed(task, error);
@@ -125,12 +125,16 @@ export class RowReaders {
     return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
   }
 
-  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. */
-  private async room(): Promise<boolean> {
-    const { clock } = this.deps;
+  /**
+   * Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. But
+   * what can't be gone on with in another transaction is waited for, or it would never come to its end.
+   */
+  private async room({ share }: ChunkRun): Promise<boolean> {
+    const { clock, alone } = this.deps;
+    const patient = alone !== null || share.kind === 'whole';
     const began = clock.monotonic();
     while (this.waiting >= WAITING && !this.stopped) {
-      if (clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;
+      if (!patient && clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;
       const over = new AbortController();
       await Promise.race([this.roomier.wait(), clock.sleep(LOOK_MS, over.signal)]);
       over.abort();

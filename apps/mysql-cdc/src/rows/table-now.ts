@@ -7,6 +7,7 @@ import { describeTable, type SourceTable } from '../tables.js';
 const GONE: readonly unknown[] = [1146, 1049];
 /** `ER_TABLE_DEF_CHANGED`, `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`: a moment later it can be read. */
 const LATER: readonly unknown[] = [1412, 1205, 1213];
+const LOCKED = 1205;
 export const LATER_MS = 1_000;
 /** Why its rows wait then. */
 export const BUSY = 'is locked, or its form is being changed: its rows wait for that';
@@ -18,6 +19,9 @@ export const isGone = (error: unknown): boolean => GONE.includes(errnoOf(error))
 
 /** Whether a table can be read a moment later, in another transaction. */
 export const isLater = (error: unknown): boolean => LATER.includes(errnoOf(error));
+
+/** Whether it can be read later in the very transaction: of a form that was changed, or behind a deadlock, never. */
+export const isLocked = (error: unknown): boolean => errnoOf(error) === LOCKED;
 
 interface Name {
   readonly schema: string;
