@@ -75,4 +75,36 @@ describe.each(LEGS)('tables of $name that can not be read when their turn comes'
     await stream.begun();
     expect(rowsOf(stream, b)).toHaveLength(70_000);
   });
+
+  it('for their form was changed since the one moment that rows alone are of: they are read as of a later one', async () => {
+    const { a, b } = await tables(30_000);
+    const stream = streamOf({ snapshot: 'only' });
+    const [halted, goOn] = heldAt(() => stream.events.length >= 1000);
+    stream.start(null, halted);
+    await stream.count(1000);
+    await one.db.query(`ALTER TABLE ${b} ADD COLUMN w INT NOT NULL DEFAULT 7 FIRST, FORCE`);
+    goOn();
+    expect(await eventually('it ends', () => stream.failure)).toMatchObject({ code: 'snapshot_failed' });
+    await stream.outcome();
+    stream.start();
+    expect(await stream.outcome()).toBeNull();
+    expect([rowsOf(stream, a).length, rowsOf(stream, b).length]).toEqual([30_000, 3]);
+    expect(rowsOf(stream, b)[0]).toMatchObject({ after: { w: 7 } });
+  });
+
+  it('for a right that was taken away are none for which the condition of an order is blamed', async () => {
+    const { a } = await tables(30_000);
+    await one.db.query(`GRANT SELECT ON ${a} TO reader@'%'`);
+    const stream = streamOf({ tables: [a, 'm.marks'], snapshot: 'never' }, reader);
+    const [halted, goOn] = heldAt(() => stream.events.length >= 1000);
+    stream.start(null, halted);
+    await stream.begun();
+    stream.order('snap_1', [a], 'id > 0');
+    await stream.count(1000);
+    await one.db.query(`REVOKE SELECT ON ${a} FROM reader@'%'`);
+    goOn();
+    expect(await eventually('it ends', () => stream.failure)).toMatchObject({ code: 'permission_denied' });
+    expect(stream.closed).toEqual([]);
+    await stream.outcome();
+  });
 });

@@ -2,6 +2,7 @@ import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasoni
 import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
+import { isKnown } from '../stream-error.js';
 import type { SourceTable } from '../tables.js';
 import type { ChunkRun } from './chunk-run.js';
 import { cutLanes } from './chunk-sql.js';
@@ -47,6 +48,8 @@ export class RowFeed {
   private still = false;
   /** A part of a transaction was handed over, and its end was not. */
   private inside = false;
+  /** A table has ended without a row: on a quiet server nothing else would bring the position that says so. */
+  private moved = false;
 
   constructor(private readonly deps: RowFeedDeps) {
     this.delivered = deps.from;
@@ -112,6 +115,7 @@ export class RowFeed {
     for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
       for (const run of this.runs) if (run.task === task) run.cancel();
       this.leave(task, 'cancelled');
+      this.moved = true;
     }
     this.ring();
   }
@@ -152,6 +156,10 @@ export class RowFeed {
    */
   take(reached: LogPlace): ChangeEvent[] | null {
     if (this.failure !== null) throw this.failure.error;
+    if (this.moved) {
+      this.moved = false;
+      return [];
+    }
     const emptied = this.tasks.find((task) => this.mayEmpty(task));
     if (emptied !== undefined) return [this.empty(emptied, reached)];
     for (let run = this.runs[0], i = 0; run !== undefined; run = this.runs[++i]) {
@@ -238,7 +246,8 @@ export class RowFeed {
   private giveUp({ order, where, schema, table }: RowWish, error: unknown): void {
     const { sqlState = '', errno = 0 } = error as { sqlState?: string; errno?: number };
     const judged = /^(?:22|42)/.test(sqlState) || (errno >= 3685 && errno < 3700);
-    if (order === null || where === null || !judged) throw error;
+    // A right that is missing, or a limit that is reached, is told by the same classes.
+    if (order === null || where === null || !judged || isKnown(error)) throw error;
     this.deps.refuse(order, `Its condition fails on rows of ${schema}.${table} (error ${errno}).`);
   }
 
@@ -286,7 +295,9 @@ export class RowFeed {
       task.estimated ??= table.estimatedRows;
       if (!task.whole) task.state.lanes = lanes;
       task.phase = 'reading';
-      if (task.complete) this.leave(task, 'done');
+      if (!task.complete) return;
+      this.leave(task, 'done');
+      this.moved = true;
     } catch (error) {
       this.fail(error);
     } finally {
