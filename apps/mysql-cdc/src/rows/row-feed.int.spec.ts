@@ -77,6 +77,11 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
       'more was told than can be remembered',
       (): ChangeEvent[] => Array.from({ length: 200_001 }, (_, i) => change(-i)),
     ],
+    [
+      'what was told weighs too much',
+      (): ChangeEvent[] =>
+        Array.from({ length: 40 }, (_, i) => ({ ...change(-i), partitionkey: `${i} ${'k'.repeat(1024 * 1024)}` })),
+    ],
     ['the table was emptied', (): ChangeEvent[] => [change(0, ROW_EVENT_TYPES.t)]],
   ])('are read again where %s (Invariant 6)', async (_, told) => {
     const far = { file: (await end()).file.replace(/\d+$/, '999999'), pos: 4 };
