@@ -61,6 +61,10 @@ function judge(error: object): Verdict | null {
   return LOGIN.test(code) ? ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'] : null;
 }
 
+/** Whether a failure is one of the server, of the user's rights or of the connection, whatever statement met it. */
+export const isKnown = (error: unknown): boolean =>
+  error instanceof StreamError || (typeof error === 'object' && error !== null && judge(error) !== null);
+
 /** What the server says speaks of names and settings alone; of an unknown failure only the number is passed on. */
 export function toStreamError(error: unknown, doing: string): StreamError {
   if (error instanceof StreamError) return error;

@@ -5,12 +5,12 @@ import type { Session } from '../session.js';
 import { settle, settles } from '../settled.js';
 import { beginTold } from './consistent.js';
 import { isBehind, type Begin } from './row-watch.js';
+import { isGone } from './table-now.js';
 
 /** Errors by which a user is told that he may not: for one schema, one table, one column, at all, or where it is hosted. */
 const NOT_ALLOWED: readonly unknown[] = [1044, 1142, 1143, 1227, 1045];
 /** `ER_LOCK_WAIT_TIMEOUT` */
 const BUSY = 1205;
-const NO_TABLE = 1146;
 const LOOK_MS = 20;
 /** How often it is said what is waited for. */
 const SETTLE_MS = 1_000;
@@ -117,7 +117,7 @@ async function locked(lock: Session, sql: string): Promise<'ours' | 'busy' | 'de
     if (errno === BUSY) return 'busy';
     if (NOT_ALLOWED.includes(errno)) return 'denied';
     // It is gone: whoever reads it will see.
-    if (errno === NO_TABLE) return 'ours';
+    if (isGone(error)) return 'ours';
     throw error;
   }
 }

@@ -1,9 +1,7 @@
 import { StreamError, type Clock } from '@planasonix/core';
-import { qualified } from '../identifier.js';
 import { isBefore } from '../position.js';
 import { logEnd, serverOf, type LogPlace, type Server } from '../server.js';
 import type { Session } from '../session.js';
-import { describeTable } from '../tables.js';
 import { unfitReasons } from '../unfit.js';
 import { beginChunk } from './chunk-opening.js';
 import { CHUNK_ROWS, type ChunkRun } from './chunk-run.js';
@@ -11,6 +9,7 @@ import { rangeSql, wholeSql } from './chunk-sql.js';
 import { readingKey } from './key-column.js';
 import type { Begin, Window } from './row-watch.js';
 import { RowWriter } from './row-writer.js';
+import { tableNow, touch } from './table-now.js';
 
 /** What goes out at once at the most. */
 const EVENTS = 1000;
@@ -30,7 +29,7 @@ export interface ChunkDeps {
   delivered(): Begin;
   watch(run: ChunkRun): Window;
   /** Resolves once there is room for more; `false`: nobody has taken anything for too long. */
-  room(): Promise<boolean>;
+  room(run: ChunkRun): Promise<boolean>;
   /** Told of each piece. */
   arrived(): void;
   open(): Promise<Session>;
@@ -122,8 +121,9 @@ export class ChunkReader {
     const { wish, state } = run.task;
     const { share } = run;
     // Nobody changes its form from here on, so that what is described is what is read.
-    await session.query(`SELECT 1 FROM ${qualified(wish.schema, wish.table)} LIMIT 0`);
-    const table = await describeTable(session, server, wish);
+    await touch(session, wish);
+    run.task.waitsFor = null;
+    const table = await tableNow(session, server, wish);
     if (table === null) return 'gone';
     const [unfit] = unfitReasons(table);
     if (unfit !== undefined) throw new StreamError(unfit.code, unfit.message, { hint: unfit.fix });
@@ -151,7 +151,7 @@ export class ChunkReader {
         run.pieces.push({ events: writer.take(), last: writer.lastKey() });
         deps.arrived();
       }
-      if (!(await deps.room()) && alone === null) run.cancel();
+      if (!(await deps.room(run))) run.cancel();
     }
     if (writer.waiting > 0 && !run.void) run.pieces.push({ events: writer.take(), last: writer.lastKey() });
     run.read(limit);

@@ -1,4 +1,5 @@
 import { qualified, quoteIdent } from '../identifier.js';
+import type { Server } from '../server.js';
 import type { Session } from '../session.js';
 import type { SourceTable } from '../tables.js';
 import type { KeyColumn, Sign } from './key-column.js';
@@ -62,6 +63,7 @@ export const wholeSql = ({ schema, table }: SourceTable, { list, condition }: Ro
 const ONE_LANE_ROWS = 60_000;
 /** So many lanes for each reader: keys lie unevenly, and who is done with one takes the next. */
 const LANES_PER_READER = 4;
+const LOCK_S = 1;
 
 const lane = (after: Bound | null, upto: Bound | null): LaneState => ({
   ...{ after: after === null ? null : [...after], upto: upto === null ? null : [...upto], chunk: 0 },
@@ -70,6 +72,7 @@ const lane = (after: Bound | null, upto: Bound | null): LaneState => ({
 /** Cuts a table into ranges of its key that are read side by side; only between whole numbers, where two look-ups tell. */
 export async function cutLanes(
   session: Session,
+  { flavor }: Server,
   { schema, table, estimatedRows }: SourceTable,
   key: readonly KeyColumn[],
   readers: number,
@@ -77,8 +80,12 @@ export async function cutLanes(
   const [first] = key;
   if (readers < 2 || first?.whole !== true || (estimatedRows ?? 0) <= ONE_LANE_ROWS) return [lane(null, null)];
   const column = quoteIdent(first.name);
+  const ends = `MIN(${column}) AS low, MAX(${column}) AS high FROM ${qualified(schema, table)}`;
+  // Others ask at the same session, and would wait for a lock on this table too.
   const [row] = await session.query(
-    `SELECT MIN(${column}) AS low, MAX(${column}) AS high FROM ${qualified(schema, table)}`,
+    flavor === 'mysql'
+      ? `SELECT /*+ SET_VAR(lock_wait_timeout = ${LOCK_S}) */ ${ends}`
+      : `SET STATEMENT lock_wait_timeout = ${LOCK_S} FOR SELECT ${ends}`,
   );
   const [low, high] = [row?.['low'], row?.['high']];
   if (low === null || low === undefined || high === null || high === undefined) return [lane(null, null)];

@@ -1,4 +1,4 @@
-import { ROW_EVENT_TYPES, systemClock, Waker, type ChangeEvent } from '@planasonix/core';
+import { ROW_EVENT_TYPES, systemClock, Waker, type ChangeEvent, type Clock } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { parseConfig } from '../config.js';
 import { logEnd, serverOf, type LogPlace } from '../server.js';
@@ -25,17 +25,17 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
   afterAll(() => sessions.close());
 
   const end = () => sessions.ask(async (session) => logEnd(session, await serverOf(session)));
-  const begin = async (reached: () => LogPlace): Promise<void> => {
+  const begin = async (reached: () => LogPlace, table = 't', clock: Clock = systemClock): Promise<void> => {
     const server = await sessions.ask(serverOf);
     feed = new RowFeed({
-      ...{ server, clock: systemClock, waker: new Waker(), config: parseConfig({ tables: ['f.*'] }), reached },
+      ...{ server, clock, waker: new Waker(), config: parseConfig({ tables: ['f.*'] }), reached },
       ...{ alone: null, session: null, from: { file: 0, pos: 0 }, excludedOf: () => new Set<string>(), refuse: quiet },
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       ask: (question) => sessions.ask(question),
       open: () => sessions.open('rows'),
       end: (session) => sessions.end(session),
     });
-    feed.add({ schema: 'f', table: 't', order: null, where: null, id: 'one', empties: false });
+    feed.add({ schema: 'f', table, order: null, where: null, id: 'one', empties: false });
     feed.start();
   };
   const pieces = (): number => feed['runs'][0]?.pieces.length ?? 0;
@@ -77,6 +77,11 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
       'more was told than can be remembered',
       (): ChangeEvent[] => Array.from({ length: 200_001 }, (_, i) => change(-i)),
     ],
+    [
+      'what was told weighs too much',
+      (): ChangeEvent[] =>
+        Array.from({ length: 40 }, (_, i) => ({ ...change(-i), partitionkey: `${i} ${'k'.repeat(1024 * 1024)}` })),
+    ],
     ['the table was emptied', (): ChangeEvent[] => [change(0, ROW_EVENT_TYPES.t)]],
   ])('are read again where %s (Invariant 6)', async (_, told) => {
     const far = { file: (await end()).file.replace(/\d+$/, '999999'), pos: 4 };
@@ -116,5 +121,36 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
     feed.handed([change(7), change(2500, ROW_EVENT_TYPES.d)], false);
     const keys = new Set((await take([])).map(({ partitionkey }) => partitionkey));
     expect([keys.size, keys.has('{"id":7}'), keys.has('{"id":2500}')]).toEqual([ROWS - 2, false, false]);
+  });
+
+  it('of a table without a key wait for as long as nobody takes them: given back, they would begin anew', async () => {
+    await one.db.query('CREATE TABLE f.heap (a INT)');
+    await fill(one.db, 'f.heap', 20_000, (n) => `${n % 7}`);
+    let ahead = 0;
+    let looks = 0;
+    const sleep: Clock['sleep'] = (ms, signal) => {
+      // For how long a reader sleeps before it looks again whether anybody takes anything.
+      if (ms === 1000 && ahead > 0) looks++;
+      return systemClock.sleep(ms, signal);
+    };
+    const at = await end();
+    await begin(() => at, 'heap', { ...systemClock, monotonic: () => systemClock.monotonic() + ahead, sleep });
+    await eventually('it wants the log to stand', () => feed.wantsStillness);
+    feed.stands(true);
+    const events = feed.take(at)!;
+    expect(events.map(({ type }) => type)).toEqual([ROW_EVENT_TYPES.t]);
+    await eventually('rows wait', () => pieces() >= 8);
+    ahead = 3_600_000;
+    await eventually('an hour later they still do', () => looks >= 2 && pieces() >= 8, { timeoutMs: 10_000 });
+    await eventually('all rows are there', async () => (await take(events)) && feed.idle);
+    expect(events).toHaveLength(1 + 20_000);
+    expect(events.every(({ id }) => id.startsWith('snap-one-1-'))).toBe(true);
+  });
+
+  it('of a table that is gone are none, and the position that says so is brought on a quiet server too', async () => {
+    const at = await end();
+    await begin(() => at, 'gone');
+    await eventually('it is seen', () => feed.idle);
+    expect([feed.take(at), feed.take(at)]).toEqual([[], null]);
   });
 });

@@ -2,15 +2,17 @@ import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasoni
 import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
-import { describeTable } from '../tables.js';
+import { isKnown } from '../stream-error.js';
+import type { SourceTable } from '../tables.js';
 import type { ChunkRun } from './chunk-run.js';
 import { cutLanes } from './chunk-sql.js';
-import { readingKey } from './key-column.js';
+import { readingKey, type KeyColumn } from './key-column.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish, type Share } from './row-task.js';
 import { lastBegin, RowWatch, type Begin } from './row-watch.js';
 import { emptiedEvent } from './row-writer.js';
-import type { RowsState } from './rows-state.js';
+import type { LaneState, RowsState } from './rows-state.js';
+import { BUSY, isGone, isLater, LATER_MS, tableNow } from './table-now.js';
 
 const FINISHED = 20;
 
@@ -21,6 +23,13 @@ export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'>
   readonly from: Begin;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
+}
+
+/** What a table is read by. */
+interface Look {
+  readonly table: SourceTable;
+  readonly key: readonly KeyColumn[];
+  readonly lanes: LaneState[];
 }
 
 /** Reads rows of tables beside the log: which ones, by how many readers, and when they may be handed over. */
@@ -39,6 +48,8 @@ export class RowFeed {
   private still = false;
   /** A part of a transaction was handed over, and its end was not. */
   private inside = false;
+  /** A table has ended without a row: on a quiet server nothing else would bring the position that says so. */
+  private moved = false;
 
   constructor(private readonly deps: RowFeedDeps) {
     this.delivered = deps.from;
@@ -104,6 +115,7 @@ export class RowFeed {
     for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
       for (const run of this.runs) if (run.task === task) run.cancel();
       this.leave(task, 'cancelled');
+      this.moved = true;
     }
     this.ring();
   }
@@ -144,6 +156,10 @@ export class RowFeed {
    */
   take(reached: LogPlace): ChangeEvent[] | null {
     if (this.failure !== null) throw this.failure.error;
+    if (this.moved) {
+      this.moved = false;
+      return [];
+    }
     const emptied = this.tasks.find((task) => this.mayEmpty(task));
     if (emptied !== undefined) return [this.empty(emptied, reached)];
     for (let run = this.runs[0], i = 0; run !== undefined; run = this.runs[++i]) {
@@ -232,7 +248,8 @@ export class RowFeed {
   private giveUp({ order, where, schema, table }: RowWish, error: unknown): void {
     const { sqlState = '', errno = 0 } = error as { sqlState?: string; errno?: number };
     const judged = /^(?:22|42)/.test(sqlState) || (errno >= 3685 && errno < 3700);
-    if (order === null || where === null || !judged) throw error;
+    // A right that is missing, or a limit that is reached, is told by the same classes.
+    if (order === null || where === null || !judged || isKnown(error)) throw error;
     this.deps.refuse(order, `Its condition fails on rows of ${schema}.${table} (error ${errno}).`);
   }
 
@@ -265,29 +282,45 @@ export class RowFeed {
   private async begin(task: RowTask): Promise<void> {
     if (this.opening.has(task)) return;
     this.opening.add(task);
-    const { ask, server, config, excludedOf } = this.deps;
     try {
       const { attempt } = task.state;
-      const found = await ask(async (session) => {
-        const table = await describeTable(session, server, task.wish);
-        if (table === null) return null;
-        const key = readingKey(table, excludedOf(table.schema, table.table));
-        const goesOn = task.keyIs(key) && task.state.lanes.length > 0;
-        return { table, key, lanes: goesOn ? task.state.lanes : await cutLanes(session, table, key, config.snapshot_readers) }; // prettier-ignore
-      });
+      const found = await this.deps.ask((session) => this.lookAt(session, task));
       if (task.over || this.stopped || task.state.attempt !== attempt) return;
-      if (found === null) return this.gone(task);
+      if (found === 'gone') return this.gone(task);
+      task.waitsFor = found === 'busy' ? BUSY : null;
+      if (found === 'busy') {
+        await this.deps.clock.sleep(LATER_MS);
+        return;
+      }
       const { table, key, lanes } = found;
       if (!task.keyIs(key)) task.keyBecomes(key);
       task.estimated ??= table.estimatedRows;
       if (!task.whole) task.state.lanes = lanes;
       task.phase = 'reading';
-      if (task.complete) this.leave(task, 'done');
+      if (!task.complete) return;
+      this.leave(task, 'done');
+      this.moved = true;
     } catch (error) {
       this.fail(error);
     } finally {
       this.opening.delete(task);
       this.ring();
+    }
+  }
+
+  /** Where it is gone or busy that is an answer: after a failure others who ask at this session would have to dial anew. */
+  private async lookAt(session: Session, task: RowTask): Promise<Look | 'gone' | 'busy'> {
+    const { server, config, excludedOf } = this.deps;
+    try {
+      const table = await tableNow(session, server, task.wish);
+      if (table === null) return 'gone';
+      const key = readingKey(table, excludedOf(table.schema, table.table));
+      if (task.keyIs(key) && task.state.lanes.length > 0) return { table, key, lanes: task.state.lanes };
+      return { table, key, lanes: await cutLanes(session, server, table, key, config.snapshot_readers) };
+    } catch (error) {
+      if (isGone(error)) return 'gone';
+      if (isLater(error)) return 'busy';
+      throw error;
     }
   }
 

@@ -4,6 +4,7 @@ import type { Session } from '../session.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import type { RowTask, Share } from './row-task.js';
+import { BUSY, isGone, isLater, isLocked, LATER_MS } from './table-now.js';
 
 /** Pieces that wait for the engine before readers stand still. Invariant 6. */
 const WAITING = 8;
@@ -11,10 +12,6 @@ const WAITING = 8;
 const HELD_UP_MS = 20_000;
 const LOOK_MS = 1_000;
 const RETRY_MS = 100;
-/** `ER_TABLE_DEF_CHANGED`, `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`: a moment later it can be read. */
-const LATER: readonly unknown[] = [1412, 1205, 1213];
-const LATER_MS = 1_000;
-const NO_TABLE = 1146;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'room' | 'arrived'> {
   readonly config: MySqlConfig;
@@ -77,7 +74,7 @@ export class RowReaders {
 
   private async read(count: number): Promise<void> {
     const { work, deps } = this;
-    const room = (): Promise<boolean> => this.room();
+    const room = (run: ChunkRun): Promise<boolean> => this.room(run);
     const reader = new ChunkReader({ ...deps, room, arrived: () => deps.waker.stir() }, deps.session);
     this.readers.add(reader);
     while (!this.stopped) {
@@ -116,10 +113,9 @@ export class RowReaders {
 
   /** @returns after how long the chunk may be tried again, ms */
   private failed({ task }: ChunkRun, error: unknown): number {
-    const { errno } = error as { errno?: number };
-    if (errno === NO_TABLE) this.work.gone(task);
-    else if (LATER.includes(errno)) {
-      task.waitsFor = 'is locked, or its form is being changed: its rows wait for that';
+    if (isGone(error)) this.work.gone(task);
+    else if (this.deps.alone === null ? isLater(error) : isLocked(error)) {
+      task.waitsFor = BUSY;
       return LATER_MS;
     } else this.work.failed(task, error);
     return 0;
@@ -129,12 +125,16 @@ export class RowReaders {
     return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
   }
 
-  /** Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. */
-  private async room(): Promise<boolean> {
-    const { clock } = this.deps;
+  /**
+   * Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. But
+   * what can't be gone on with in another transaction is waited for, or it would never come to its end.
+   */
+  private async room({ share }: ChunkRun): Promise<boolean> {
+    const { clock, alone } = this.deps;
+    const patient = alone !== null || share.kind === 'whole';
     const began = clock.monotonic();
     while (this.waiting >= WAITING && !this.stopped) {
-      if (clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;
+      if (!patient && clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;
       const over = new AbortController();
       await Promise.race([this.roomier.wait(), clock.sleep(LOOK_MS, over.signal)]);
       over.abort();

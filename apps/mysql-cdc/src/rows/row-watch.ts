@@ -5,6 +5,8 @@ import type { SiftState } from './rows-state.js';
 
 /** Keys that are remembered for one window at the most. Invariant 6. */
 const MOST_KEYS = 200_000;
+/** What these may weigh, in characters. */
+const MOST_TEXT = 32 * 1024 * 1024;
 
 /**
  * The time from before a chunk's transaction sees the table until its rows are handed over. Every change that was handed
@@ -14,11 +16,14 @@ export class Window {
   /** The rows can't be told apart from stale ones any more: the chunk has to be read again. */
   void = false;
   private readonly keys = new Set<string>();
+  private text = 0;
 
   constructor(private readonly forget: (window: Window) => void) {}
 
   told(key: string): void {
-    if (this.keys.size < MOST_KEYS) this.keys.add(key);
+    if (this.void || this.keys.has(key)) return;
+    this.text += key.length;
+    if (this.keys.size < MOST_KEYS && this.text <= MOST_TEXT) this.keys.add(key);
     else this.void = true;
   }
 
