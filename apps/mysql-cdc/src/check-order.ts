@@ -4,6 +4,7 @@ import type { MySqlConfig } from './config.js';
 import { failed } from './finding.js';
 import { parsePattern, qualified } from './identifier.js';
 import { readingKey } from './rows/key-column.js';
+import { isGone } from './rows/table-now.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';
@@ -68,6 +69,9 @@ const keyless = ({ schema, table }: SourceTable): Check =>
     'Order its rows without a condition, or give it a primary key whose columns the stream reads.',
   );
 
+/** `ER_USER_LIMIT_REACHED`: of class 42, though it says nothing of the query. */
+const TOO_MUCH_ASKED = 1226;
+
 /** The server plans the query and reads no row. */
 async function judged(session: Session, { schema, table }: SourceTable, where: string): Promise<Check | null> {
   try {
@@ -75,7 +79,7 @@ async function judged(session: Session, { schema, table }: SourceTable, where: s
     return null;
   } catch (error) {
     const { sqlState = '', errno = 0, message = '' } = error as { sqlState?: string; errno?: number; message?: string };
-    if (!/^(?:22|42)/.test(sqlState)) throw error;
+    if (!/^(?:22|42)/.test(sqlState) || isGone(error) || errno === TOO_MUCH_ASKED) throw error;
     // The words of class 42 speak of names; others may hold a value that was worked out while it was planned.
     const said = sqlState.startsWith('42') ? message.slice(0, MOST_TEXT) : `error ${errno}`;
     return failed(

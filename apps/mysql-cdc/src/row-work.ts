@@ -3,6 +3,7 @@ import { wrongCondition } from './check-order.js';
 import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import type { RowsState } from './rows/rows-state.js';
+import { isLater } from './rows/table-now.js';
 import type { LogPlace } from './server.js';
 import { resolveTables, sameTable, tableMatcher } from './tables.js';
 
@@ -176,14 +177,18 @@ export class RowWork {
       const match = tableMatcher({ tables: [...order.tables], exclude_tables: [] }, server.foldsCase);
       const found = await ask((session) => resolveTables(session, server, config));
       const tables = found.filter(({ form, schema, table }) => form !== 'SEQUENCE' && match(schema, table));
-      orders.add(order.id);
       if (tables.length === 0) {
+        orders.add(order.id);
         await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
         continue;
       }
       // Ordered while nobody could ask the source, or the tables have changed since.
       const { where } = order;
-      const wrong = where === null ? null : await ask((session) => wrongCondition(session, tables, excludedOf, where));
+      const wrong =
+        where === null ? null : await ask((session) => wrongCondition(session, tables, excludedOf, where)).catch(waits);
+      // Somebody holds a table locked: looked at again with the next look.
+      if (wrong === 'later') continue;
+      orders.add(order.id);
       if (wrong !== null) {
         await this.refuse(order.id, wrong.message);
         continue;
@@ -198,6 +203,11 @@ export class RowWork {
           feed.add({ schema, table, order: order.id, where, id, empties: false });
     }
   }
+}
+
+function waits(error: unknown): 'later' {
+  if (isLater(error)) return 'later';
+  throw error;
 }
 
 /** A stream with `snapshot: "only"` that is over reads nothing any more. */

@@ -35,6 +35,8 @@ export class Directory {
   #known: ReadonlyMap<string, Known> = new Map();
   #byToken: ReadonlyMap<string, Door> = new Map();
   #sealed: ReadonlySet<string> = new Set();
+  /** Id → what was told of a stream that can't be served here. */
+  readonly #told = new Map<string, string>();
   #looking: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   #beganAt = Number.NEGATIVE_INFINITY;
@@ -62,7 +64,7 @@ export class Directory {
     return this.#byToken.get(digest(token)) ?? null;
   }
 
-  /** There is a stream at this address, and no delivery to it can be checked here: its secrets can't be read. */
+  /** A stream runs at this address, and no delivery to it can be checked here: its secrets can't be read. */
   isSealed(token: string): boolean {
     return this.#sealed.has(digest(token));
   }
@@ -120,9 +122,9 @@ export class Directory {
       }
       this.#known = known;
       this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
-      this.#sealed = new Set(
-        [...known.values()].flatMap(({ row }) => (row.sealed === null ? [] : [digest(row.token)])),
-      );
+      const shut = [...known.values()].map(({ row }) => row).filter(isShut);
+      this.#sealed = new Set(shut.map(({ token }) => digest(token)));
+      for (const row of shut) void this.#tellShut(row);
       this.#lookedAt = clock.monotonic();
       for (const { row } of known.values())
         if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
@@ -130,6 +132,17 @@ export class Directory {
       // What is known serves on: the log refuses what is out of date.
       log.debug({ err: error }, 'the store could not be looked at');
     }
+  }
+
+  /** Another instance may serve it, so it still runs; what keeps this one from it is said once (Invariant 7). */
+  async #tellShut({ id, epoch, generation, sealed }: ServedStream): Promise<void> {
+    const told = `${epoch}:${generation}`;
+    if (this.#told.get(id) === told) return;
+    this.#told.set(id, told);
+    const { said } = reasonOf(new StreamError('secrets_sealed', sealed!), this.deps.clock);
+    await this.deps.ledger
+      .notOpened({ streamId: id, epoch }, generation, said, false)
+      .catch(() => this.#told.delete(id));
   }
 
   #isCurrent(id: string, version: string): boolean {
@@ -178,6 +191,10 @@ export class Directory {
     }
   }
 }
+
+/** It runs, and its secrets can't be read. */
+const isShut = ({ sealed, status, desired }: ServedStream): boolean =>
+  sealed !== null && status === 'running' && desired === 'running';
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 

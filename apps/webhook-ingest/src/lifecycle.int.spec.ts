@@ -81,11 +81,14 @@ describe('streams that every instance serves', () => {
       await eventually('come again', async () => (await post(at, stream, '{}')).status === 503);
       await eventually('the other one is served', async () => (await post(at, other, '{}')).status === 200);
     }
-    // Another instance may serve it: it still runs. Once it is to be opened here, it says why that can't be.
+    // Another instance may serve it: it still runs.
+    const why = async () => (await world.row(stream.id)).last_error?.code === 'secrets_sealed';
+    await eventually('it says why', why);
     expect((await world.row(stream.id)).status).toBe('running');
     expect(await world.command(stream.id, 'stop')).toMatchObject({ status: 'stopped' });
+    await eventually('it is as if it were not there', async () => (await post(one!, stream, '{}')).status === 404);
     void world.command(stream.id, 'start').catch(() => undefined);
-    await eventually('it says why', async () => (await world.row(stream.id)).last_error?.code === 'secrets_sealed');
+    await eventually('it says why once more', why);
     expect(await world.command(stream.id, 'stop')).toMatchObject({ status: 'stopped' });
   });
 

@@ -23,6 +23,7 @@ export const PATIENT: ReadonlySet<string> = new Set<string>([
   'store_unavailable',
   'too_many_connections',
   'xa_prepared',
+  'secrets_sealed',
 ]);
 /** Others that a retry may mend are given up after so many in a row. */
 const MOST_RETRIES = 20;

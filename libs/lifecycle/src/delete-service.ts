@@ -1,4 +1,5 @@
 import {
+  STREAM_ERRORS,
   StreamError,
   type EventLog,
   type PipelineOutput,
@@ -68,6 +69,8 @@ export class DeleteService {
       // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
       const made = Object.keys(spec.owned).length > 0;
       const held = made ? await this.release(spec.sourceType, streamId, options.force) : null;
+      // What is left could never be given back: the janitor needs the secrets that go with the row.
+      if (held !== null && spec.sealed !== undefined) throw sealed(spec.sealed);
       this.deps.step?.('delete-released');
       if (!options.force) await this.bar(spec);
       const { output, epoch } = spec;
@@ -139,6 +142,14 @@ export class DeleteService {
 }
 
 type Begun = Extract<BegunDeletion, { kind: 'begun' }>;
+
+const sealed = (why: string): LifecycleError =>
+  new LifecycleError(
+    409,
+    'secrets_sealed',
+    `${why} Without them nothing can be given back at the source.`,
+    STREAM_ERRORS.secrets_sealed.hint,
+  );
 
 const missing = (): LifecycleError => new LifecycleError(404, 'not_found', 'There is no such stream.');
 

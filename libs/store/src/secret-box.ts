@@ -51,10 +51,10 @@ export class SecretBox {
       throw sealed('The secrets can not be opened: they are no sealed secrets.');
     if (key === undefined)
       throw sealed(`The secrets were sealed with another ENCRYPTION_KEY (${id}), which is not known here.`);
-    const decipher = createDecipheriv(ALGORITHM, key, Buffer.from(iv, 'base64'), { authTagLength: 16 })
-      .setAAD(Buffer.from(aad))
-      .setAuthTag(Buffer.from(tag, 'base64'));
     try {
+      const decipher = createDecipheriv(ALGORITHM, key, Buffer.from(iv, 'base64'), { authTagLength: 16 })
+        .setAAD(Buffer.from(aad))
+        .setAuthTag(Buffer.from(tag, 'base64'));
       return Buffer.concat([decipher.update(Buffer.from(text, 'base64')), decipher.final()]).toString('utf8');
     } catch {
       throw sealed('The secrets can not be opened: they were changed, or moved from another row.');

@@ -139,6 +139,7 @@ export const deleteStream = route({
   errors: [
     'active_consumers',
     'source_unreachable',
+    'secrets_sealed',
     'no_worker',
     'superseded',
     'deleting',

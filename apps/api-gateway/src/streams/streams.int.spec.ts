@@ -86,8 +86,12 @@ describe('streams', () => {
       `UPDATE streams SET status = 'running', desired_status = 'running', lease_owner = 'gone', lease_expires_at = clock_timestamp() WHERE id = $1`,
       [id],
     );
-    await db.end();
     expect((await api('POST', `/api/streams/${id}/stop`)).json.data?.attributes.status).toBe('stopped');
+    // What it has made at its source nobody could ever give back, once the row with its secrets is gone.
+    await db.query(`UPDATE streams SET owned = '{"slot":"s"}' WHERE id = $1`, [id]);
+    expect(told(await api('DELETE', `/api/streams/${id}?force=true`))).toEqual([409, 'secrets_sealed']);
+    await db.query(`UPDATE streams SET owned = '{}' WHERE id = $1`, [id]);
+    await db.end();
     expect((await api('DELETE', `/api/streams/${id}`)).status).toBe(200);
   });
 

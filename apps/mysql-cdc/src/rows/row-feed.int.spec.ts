@@ -124,8 +124,8 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
   });
 
   it('of a table without a key wait for as long as nobody takes them: given back, they would begin anew', async () => {
-    await one.db.query('CREATE TABLE f.heap (a INT)');
-    await fill(one.db, 'f.heap', 20_000, (n) => `${n % 7}`);
+    await one.db.query('CREATE TABLE f.long (a INT)');
+    await fill(one.db, 'f.long', 20_000, (n) => `${n % 7}`);
     let ahead = 0;
     let looks = 0;
     const sleep: Clock['sleep'] = (ms, signal) => {
@@ -134,7 +134,7 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
       return systemClock.sleep(ms, signal);
     };
     const at = await end();
-    await begin(() => at, 'heap', { ...systemClock, monotonic: () => systemClock.monotonic() + ahead, sleep });
+    await begin(() => at, 'long', { ...systemClock, monotonic: () => systemClock.monotonic() + ahead, sleep });
     await eventually('it wants the log to stand', () => feed.wantsStillness);
     feed.stands(true);
     const events = feed.take(at)!;
