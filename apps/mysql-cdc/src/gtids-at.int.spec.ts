@@ -47,9 +47,10 @@ describe.each(LEGS)('what was committed before a place of the log of $name', ({ 
 
   if (type === 'mariadb')
     it('holds the last transaction and when its last statement began, as long as the log has it', async () => {
+      const begin = await end();
       await db.query("USE g; START TRANSACTION; SET timestamp = 1700000000; INSERT INTO t VALUES (10); SET timestamp = 1700000009; INSERT INTO t VALUES (11); SET timestamp = 1700000020; COMMIT; SET timestamp = DEFAULT"); // prettier-ignore
       const [place, gtids] = [await end(), await executed()];
-      const known = { gtids, gtid: gtids, at: 1_700_000_009 };
+      const known = { gtids, gtid: gtids, at: 1_700_000_009, last: begin };
       expect(await before(place)).toEqual(known);
       await db.query('SET SESSION gtid_domain_id = 5; INSERT INTO t VALUES (12); SET SESSION gtid_domain_id = 0');
       await db.query('FLUSH BINARY LOGS; INSERT INTO t VALUES (13)');
