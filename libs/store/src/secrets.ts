@@ -4,6 +4,9 @@ import type { SecretBox } from './secret-box.js';
 /** How a secret shows in every answer. Sent back as it is, it means "unchanged". */
 export const MASK = '********';
 
+/** Whether a config holds a mask, and not the secret itself. */
+export const hasMask = (config: unknown): boolean => JSON.stringify(config).includes(`"${MASK}"`);
+
 type Json = Record<string, unknown>;
 type Path = readonly (string | number)[];
 

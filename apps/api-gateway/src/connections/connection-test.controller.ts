@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import type { ConnectionReport } from '@planasonix/core';
-import { AuditStore, ConnectionStore, MASK } from '@planasonix/store';
+import { AuditStore, ConnectionStore, hasMask } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
@@ -28,7 +28,7 @@ export class ConnectionTestController {
 
   @Route(routes.testNewConnection)
   async testNew(@Validated() { body, call }: Input<typeof routes.testNewConnection>) {
-    if (JSON.stringify(body.config).includes(`"${MASK}"`))
+    if (hasMask(body.config))
       throw badField(
         'config',
         'must have the secrets themselves',

@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { StreamError, type JsonSchema } from '@planasonix/core';
-import { ConnectionStore, MASK, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
+import { ConnectionStore, hasMask, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Input } from '../contract/route.js';
@@ -18,8 +18,6 @@ type Json = Record<string, unknown>;
 const SCHEMAS = Object.fromEntries(
   Object.entries(CONNECTION_CONFIGS).map(([type, schema]) => [type, jsonSchema(schema)]),
 ) as Record<ConnectionType, JsonSchema>;
-
-const hasMask = (config: Json): boolean => JSON.stringify(config).includes(`"${MASK}"`);
 
 const shown = (row: Connection) => ({
   id: row.id,

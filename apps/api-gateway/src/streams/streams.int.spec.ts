@@ -1,5 +1,4 @@
 import { StreamError } from '@planasonix/core';
-import { SecretBox } from '@planasonix/store';
 import { eventually } from '@planasonix/testing';
 import { allRoutes } from '../contract/route.js';
 import { startGateway, type UnderTest } from '../gateway-under-test.js';
@@ -61,38 +60,6 @@ describe('streams', () => {
       },
     });
     expect((await api('GET', `/v1/api/streams/${json.data.id}`)).json).toEqual(json);
-  });
-
-  it('secrets that nobody can read are told; a stop and a delete need none, and a connection takes new ones (trap 35)', async () => {
-    const place = { host: '127.0.0.1', port: 1, database: 'd', user: 'u' };
-    const of = (password: string) => ({ name: 'sealed', type: 'postgres', config: { ...place, password } });
-    const connection = (await api('POST', '/api/connections', of(CANARY))).json.id as string;
-    const config = { tables: ['public.t'], signing: { secret: CANARY } };
-    const id = (await create('sealed', config, { connectionId: connection })).json.data.id as string;
-    const other = new SecretBox(Buffer.alloc(32, 9).toString('base64'));
-    const db = await gateway.postgres.connect();
-    for (const [table, row] of [
-      ['connections', connection],
-      ['streams', id],
-    ] as const)
-      await db.query(`UPDATE ${table} SET secrets = $2 WHERE id = $1`, [row, other.seal('[]', `${table}:${row}`)]);
-    const told = ({ status, json }: Awaited<ReturnType<typeof api>>) => [status, json.error?.code];
-    expect(told(await api('PUT', `/api/connections/${connection}`, of('********')))).toEqual([409, 'secrets_sealed']);
-    expect((await api('PUT', `/api/connections/${connection}`, of('another'))).status).toBe(200);
-    const patch = await api('PATCH', `/api/streams/${id}`, { config: { tables: ['public.u'] } });
-    expect(told(patch)).toEqual([409, 'secrets_sealed']);
-    // Its owner is dead: the gateway makes the stop true by itself.
-    await db.query(
-      `UPDATE streams SET status = 'running', desired_status = 'running', lease_owner = 'gone', lease_expires_at = clock_timestamp() WHERE id = $1`,
-      [id],
-    );
-    expect((await api('POST', `/api/streams/${id}/stop`)).json.data?.attributes.status).toBe('stopped');
-    // What it has made at its source nobody could ever give back, once the row with its secrets is gone.
-    await db.query(`UPDATE streams SET owned = '{"slot":"s"}' WHERE id = $1`, [id]);
-    expect(told(await api('DELETE', `/api/streams/${id}?force=true`))).toEqual([409, 'secrets_sealed']);
-    await db.query(`UPDATE streams SET owned = '{}' WHERE id = $1`, [id]);
-    await db.end();
-    expect((await api('DELETE', `/api/streams/${id}`)).status).toBe(200);
   });
 
   it('a config that matches no table is 400 no_tables; a worker that fails proves nothing', async () => {
