@@ -1,6 +1,7 @@
 /**
  * A table of more rows than a chunk has, and than a lane has: several chunks of it are read at once. Outside of what the
- * scene's own stream reads; beside a stream that reads it, its rows are changed at random places.
+ * scene's own stream reads; beside a stream that reads it, its rows are changed at random places, and mostly without their
+ * big value being sent.
  */
 import type { Random } from './random.js';
 import type { Scene } from './scene.js';
@@ -10,7 +11,7 @@ export const VAST: Table = {
   name: 'vast."rows"',
   subject: 'vast.rows',
   key: ['id'],
-  columns: 'id int PRIMARY KEY, v int NOT NULL, words text NOT NULL',
+  columns: 'id int PRIMARY KEY, v int NOT NULL, words text NOT NULL, big text',
 };
 /** As configurations name it. */
 export const VAST_TABLES = 'vast.*';
@@ -20,7 +21,9 @@ const ROWS = 105_000;
 const MAKE = `
   CREATE SCHEMA IF NOT EXISTS vast;
   CREATE TABLE IF NOT EXISTS ${VAST.name} (${VAST.columns}) WITH (fillfactor = 20);
-  INSERT INTO ${VAST.name} SELECT 2 * i, i, md5(i::text) FROM generate_series(1, ${ROWS}) i
+  ALTER TABLE ${VAST.name} ALTER big SET STORAGE EXTERNAL;
+  INSERT INTO ${VAST.name} SELECT 2 * i, i, md5(i::text), CASE WHEN i % 20 = 0 THEN repeat(md5(i::text), 80) END
+    FROM generate_series(1, ${ROWS}) i
     ON CONFLICT DO NOTHING;
   ANALYZE ${VAST.name};`;
 

@@ -97,18 +97,27 @@ export class ChunkRun implements Chunk {
   cancel(): void {
     this.cancelled = true;
     this.pieces.length = 0;
+    this.again.length = 0;
   }
 
-  /** Rows of a piece that say something new and are not stale; these are read again where the stream has not said all of them. */
-  keep({ events }: Piece): readonly ChangeEvent[] {
-    const { window, task } = this;
+  /**
+   * Rows of a piece that say something new and are not stale; these are read again where the stream has not said all of them.
+   *
+   * @returns `null` where those are too many: from here on it is read again, under a snapshot that sees what made them stale.
+   */
+  keep({ events }: Piece): readonly ChangeEvent[] | null {
+    const { window, task, again } = this;
     if (window === null || (window.quiet && task.watch.quiet)) return events;
-    return events.filter((event) => {
+    const kept = events.filter((event) => {
       if (task.watch.tells(event.partitionkey)) return false;
       const stale = window.stale(event.partitionkey);
-      if (stale !== false && stale !== null) this.again.push(stale);
+      if (stale !== false && stale !== null) again.push(stale);
       return stale === false;
     });
+    // What is read by itself is in the list already.
+    if (this.share.kind === 'again' || task.hasRoomFor(again.length)) return kept;
+    this.cancel();
+    return null;
   }
 
   private readAgain(): void {

@@ -157,7 +157,19 @@ describe('what the stream says between two chunks', () => {
     expect(task.share()).toBeNull();
     one.pause.open();
     await eventually('all rows are there', () => one.take().size === ROWS && one.feed.idle);
-    expect(task.phase).toBe('done');
+    expect([task.phase, task.state.attempt]).toEqual(['done', 1]);
+  });
+
+  it('stale rows that are too many to be read by themselves: their chunk is read again, and the table is not begun over (trap 14)', async () => {
+    const oid = await table('stale', ROWS, 'f'.repeat(600));
+    const one = await reading({ snapshot_readers: 1 });
+    const task = one.order(oid, 'stale', 'snap_1');
+    await eventually('as many pieces wait as may', () => one.feed['runs'][0]?.pieces.length === 8);
+    const xid = await writing(client, `UPDATE stale SET v = 'b' WHERE id = 1`);
+    await client.query('COMMIT');
+    for (let id = 1; id <= ROWS; id++) one.says(oid, { xid, key: key(id), hole: [String(id)] });
+    await eventually('all rows are there', () => one.take().size === ROWS && one.feed.idle);
+    expect([task.phase, task.state.attempt, one.seen.events.length]).toEqual(['done', 1, ROWS]);
   });
 
   it('a row that is to be read by itself is not forgotten while its transaction is not visible (traps 13, 14)', async () => {

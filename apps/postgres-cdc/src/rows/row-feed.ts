@@ -230,6 +230,10 @@ export class RowFeed {
       const piece = run.pieces.shift()!;
       this.readers.taken();
       const events = run.keep(piece);
+      if (events === null) {
+        i--;
+        continue;
+      }
       run.advance(piece);
       if (run.pieces.length === 0 && run.finished !== null) this.over(run);
       return { events };

@@ -1,7 +1,7 @@
 import type { TableProgress } from '@planasonix/core';
 import type { GateSlot } from '../decode/index.js';
 import type { SourceTable } from '../tables.js';
-import type { TableState } from './rows-state.js';
+import type { LaneState, TableState } from './rows-state.js';
 import { TableWatch } from './table-watch.js';
 
 /** Rows of one table that are to be read. */
@@ -31,8 +31,9 @@ export type Share =
 
 /** Keys that are read by themselves in one go. */
 const KEYS_AT_ONCE = 200;
-/** So many of them, and the table is read anew instead. Invariant 6. */
-const MOST_AGAIN = 5_000;
+/** Keys that are kept for that, in each position. Invariant 6. */
+export const MOST_AGAIN = 5_000;
+const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers: its rows are gone through once more.`;
 
 /** One table on its way into the log. */
 export class RowTask {
@@ -48,6 +49,8 @@ export class RowTask {
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
+  /** Those of `state.again`. */
+  private readonly asked: Set<string>;
 
   constructor(
     readonly wish: RowWish,
@@ -57,6 +60,7 @@ export class RowTask {
     this.keyless = wish.keyless;
     // Who orders rows wants them, whatever the stream has said.
     this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
+    this.asked = new Set(state.again.map(textOf));
   }
 
   get whole(): boolean {
@@ -90,9 +94,17 @@ export class RowTask {
     const { lanes, again } = this.state;
     const alone = { kind: 'again', keys: again.slice(0, KEYS_AT_ONCE) } as const;
     if (again.length >= KEYS_AT_ONCE && !this.busy.has('again')) return alone;
-    for (let lane = 0; lane < lanes.length; lane++)
-      if (lanes[lane]!.done !== true && !this.busy.has(`lane ${lane}`)) return { kind: 'lane', lane };
+    // They become fewer first: a chunk may bring more of them.
+    if (again.length > MOST_AGAIN / 2) return null;
+    const lane = lanes.findIndex((one, i) => !one.done && !this.busy.has(`lane ${i}`) && this.isDue(one));
+    if (lane >= 0) return { kind: 'lane', lane };
     return again.length === 0 || this.busy.size > 0 ? null : alone;
+  }
+
+  /** One sweep at a time: what comes up during one is for the next, so there are never more than two. */
+  private isDue(lane: LaneState): boolean {
+    const begun = (one: LaneState) => one.sweep === true && !one.done && one.after !== null;
+    return lane.sweep !== true || lane.after !== null || !this.state.lanes.some(begun);
   }
 
   take(share: Share): void {
@@ -120,20 +132,49 @@ export class RowTask {
   }
 
   readAgain(key: readonly string[]): void {
-    if (this.over || this.state.again.some((one) => same(one, key))) return;
+    const text = textOf(key);
+    if (this.over || this.asked.has(text)) return;
+    this.asked.add(text);
     this.state.again.push([...key]);
-    if (this.state.again.length > MOST_AGAIN) this.restart(this.state.key ?? []);
+    if (this.state.again.length > MOST_AGAIN) this.sweep();
+  }
+
+  /** Whether so many more keys can be read by themselves. */
+  hasRoomFor(keys: number): boolean {
+    return this.state.again.length + keys <= MOST_AGAIN;
   }
 
   /** They have been read. */
   gone(keys: readonly (readonly string[])[]): void {
-    this.state.again = this.state.again.filter((one) => !keys.some((key) => same(one, key)));
+    for (const key of keys) this.asked.delete(textOf(key));
+    this.state.again = this.state.again.filter((one) => this.asked.has(textOf(one)));
+  }
+
+  /**
+   * Too many keys to be read by themselves: all ranges are gone through once more, beside the lanes, which lose nothing.
+   * Its snapshots, and those of the lanes from here on, see everything that was delivered.
+   */
+  private sweep(): void {
+    this.forgetAgain();
+    this.watch.blur();
+    const { lanes } = this.state;
+    const sweeps = lanes.filter((lane) => lane.sweep === true);
+    // Without lanes nothing has been read; and what has not begun comes behind everything that was delivered.
+    if (lanes.length === 0 || sweeps.some((lane) => !lane.done && lane.after === null)) return;
+    const over = sweeps.find((lane) => lane.done);
+    if (over === undefined) lanes.push({ after: null, upto: null, chunk: 0, sweep: true });
+    else Object.assign(over, { after: null, done: false });
+  }
+
+  private forgetAgain(): void {
+    this.state.again = [];
+    this.asked.clear();
   }
 
   /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
   restart(key: readonly string[]): void {
     this.state.attempt++;
-    this.state.again = [];
+    this.forgetAgain();
     this.keyBecomes(key);
     this.state.lanes = [];
     if (this.phase === 'reading') this.phase = 'starting';
@@ -172,7 +213,7 @@ export class RowTask {
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
       order: this.wish.order,
-      note: this.note,
+      note: this.note ?? (this.state.lanes.some((lane) => lane.sweep && !lane.done) ? SWEEPING : null),
     };
   }
 }
@@ -203,5 +244,6 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
 }
 
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);
+const textOf = (key: readonly string[]): string => key.join('\0');
 const same = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((text, i) => text === b[i]);

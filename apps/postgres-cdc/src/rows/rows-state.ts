@@ -10,6 +10,8 @@ const lane = z.object({
   /** Chunks that were begun. */
   chunk: z.number().int(),
   done: z.boolean().optional(),
+  /** It goes over ranges that others have read or will: for keys that were too many to be read by themselves. */
+  sweep: z.boolean().optional(),
 });
 
 const table = z.object({

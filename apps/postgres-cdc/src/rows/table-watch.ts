@@ -163,7 +163,7 @@ export class TableWatch implements RowGate {
       window.add(xid, traces);
       if (op === 't') window.emptied(xid);
     }
-    if (this.keys > MOST_KEYS) this.overflow();
+    if (this.keys > MOST_KEYS) this.blur();
   }
 
   private tell({ op, key, moved, hole }: WrittenChange): void {
@@ -217,7 +217,8 @@ export class TableWatch implements RowGate {
     for (const { keys } of kept) this.keys += keys.size;
   }
 
-  private overflow(): void {
+  /** Forgets what the stream has said: chunks that are being read are void, and everything so far is waited out. */
+  blur(): void {
     for (const window of this.windows) window.void = true;
     this.recent.clear();
     this.keys = 0;

@@ -1,0 +1,98 @@
+import { MOST_AGAIN, newTask, type RowTask } from './row-task.js';
+import { VisibleTransactions } from './visibility.js';
+
+/** Its lanes have come to 10 and 110. */
+function reading(): RowTask {
+  const wish = { oid: 1, schema: 'public', name: 't', order: 'snap_1', where: null, id: 's', empties: false };
+  const task = newTask({ ...wish, keyless: false }, { gate: null });
+  task.state.key = ['id'];
+  task.state.lanes = [
+    { after: ['10'], upto: ['100'], chunk: 1 },
+    { after: ['110'], upto: null, chunk: 1 },
+  ];
+  task.phase = 'reading';
+  task.watchNow();
+  return task;
+}
+
+/** The stream tells of keys that were changed behind the readers, without all of their values. */
+function move(task: RowTask, from: number, count = MOST_AGAIN + 1): void {
+  for (let i = from; i < from + count; i++)
+    task.slot.gate!.wrote({ op: 'c', xid: 7, commitLsn: 7n, key: `${i}`, moved: true, hole: [`${i}`] });
+}
+
+/** Everything that was delivered is visible. */
+const waitedOut = (task: RowTask): void => task.watch.sharpened(task.watch.overflowCount);
+
+/** Every share that is free, as many readers as want one. */
+function shares(task: RowTask): string[] {
+  const taken = [];
+  for (let share = task.share(); share !== null; share = task.share()) {
+    task.take(share);
+    taken.push(share);
+  }
+  for (const share of taken) task.give(share);
+  return taken.map((share) => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind));
+}
+
+describe('more keys than can be read by themselves', () => {
+  it('are gone through in a sweep beside the lanes, which go on where they are (Invariant 6)', () => {
+    const task = reading();
+    const window = task.watch.begin();
+    move(task, 0);
+    expect(task.unready).toBe(true);
+    expect(window.void).toBe(true);
+    expect(task.share()).toBeNull();
+    waitedOut(task);
+    expect(task.state.lanes).toEqual([
+      { after: ['10'], upto: ['100'], chunk: 1 },
+      { after: ['110'], upto: null, chunk: 1 },
+      { after: null, upto: null, chunk: 0, sweep: true },
+    ]);
+    expect([task.state.attempt, task.state.again]).toEqual([1, []]);
+    expect(shares(task)).toEqual(['lane 0', 'lane 1', 'lane 2']);
+    expect(task.progress.note).toContain('once more');
+  });
+
+  it('that come up during a sweep are for the next one: two at the most, one at a time, and none twice', () => {
+    const task = reading();
+    const { lanes } = task.state;
+    for (let round = 0; round < 5; round++) move(task, round * 10_000);
+    expect(lanes).toHaveLength(3);
+    lanes[2]!.after = ['50'];
+    for (let round = 5; round < 10; round++) move(task, round * 10_000);
+    waitedOut(task);
+    expect(lanes).toHaveLength(4);
+    expect(shares(task)).toEqual(['lane 0', 'lane 1', 'lane 2']);
+    for (const lane of lanes.slice(0, 3)) lane.done = true;
+    expect(shares(task)).toEqual(['lane 3']);
+    lanes[3]!.after = ['60'];
+    move(task, 200_000);
+    waitedOut(task);
+    expect(lanes.slice(2)).toEqual([
+      { after: null, upto: null, chunk: 0, sweep: true, done: false },
+      { after: ['60'], upto: null, chunk: 0, sweep: true },
+    ]);
+    expect(shares(task)).toEqual(['lane 3']);
+    expect(task.complete).toBe(false);
+    lanes[3]!.done = true;
+    lanes[2]!.done = true;
+    expect([task.complete, task.progress.note]).toEqual([true, null]);
+  });
+
+  it('need no sweep before anything was read', () => {
+    const task = reading();
+    task.state.lanes = [];
+    move(task, 0);
+    expect([task.state.lanes, task.state.again, task.watch.blurred]).toEqual([[], [], true]);
+  });
+
+  it('become fewer before lanes may bring more of them', () => {
+    const task = reading();
+    move(task, 0, MOST_AGAIN / 2 + 1);
+    task.watch.opened(task.watch.begin(), new VisibleTransactions('9:9:'));
+    expect(shares(task)).toEqual(['again']);
+    task.gone(task.state.again.slice(0, 200));
+    expect(shares(task)).toEqual(['again', 'lane 0', 'lane 1']);
+  });
+});
