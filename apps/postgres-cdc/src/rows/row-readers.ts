@@ -4,6 +4,7 @@ import type { PostgresConfig } from '../config.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
+import { Pace } from './pace.js';
 import type { RowTask, Share } from './row-task.js';
 
 /** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
@@ -18,7 +19,6 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   /** Woken when there is something to take. */
   readonly waker: Waker;
   open(): Promise<Client>;
-  end(session: Client): Promise<void>;
 }
 
 export interface RowReadersWork {
@@ -91,13 +91,16 @@ export class RowReaders {
       this.runs.push(run);
       reader ??= await this.reader();
       await this.readChunk(reader, run, count);
+      if (!reader.over) continue;
+      this.readers.delete(reader);
+      reader = null;
     }
   }
 
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
-    const began = clock.monotonic();
-    const count = await reader.read(run).catch((error: unknown) => {
+    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
+    const count = await reader.read(run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
       return this.work.failed(run.task, error);
     });
@@ -106,12 +109,7 @@ export class RowReaders {
     run.read(count);
     waker.stir();
     // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
-    const most = config.snapshot_max_rows_per_second ?? Infinity;
-    const due =
-      run.void || run.share.kind === 'again'
-        ? RETRY_MS
-        : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
-    if (due > 0) await clock.sleep(due);
+    await pace.keep(count ?? 0, run.void || run.share.kind === 'again' ? RETRY_MS : 0);
   }
 
   private async reader(): Promise<ChunkReader> {
