@@ -38,6 +38,8 @@ const MOST_AGAIN = 5_000;
 export class RowTask {
   phase: TaskPhase = 'waiting';
   note: string | null = null;
+  /** Why it had to be read from its beginning again, for people. */
+  begunOver: string | null = null;
   estimated: number | null = null;
   /** See `RowWish`; a table may get or lose its key. */
   keyless: boolean;
@@ -114,7 +116,7 @@ export class RowTask {
     this.phase = as;
     this.state.done = true;
     this.wantsStill = false;
-    this.note = null;
+    this.note = this.begunOver = null;
     if (this.slot.gate === this.watch) this.slot.gate = null;
     this.watch.close();
   }
@@ -172,7 +174,7 @@ export class RowTask {
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
       order: this.wish.order,
-      note: this.note,
+      note: this.note ?? this.begunOver,
     };
   }
 }
