@@ -1,7 +1,6 @@
 import {
   StreamError,
   type ChangeBatch,
-  type SnapshotOrders,
   type SnapshotProgress,
   type SourceContext,
   type TableProgress,
@@ -10,6 +9,7 @@ import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
+import { OrderBook, endedOrders } from './order-book.js';
 import type { Partitions } from './partitions.js';
 import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';
@@ -40,7 +40,9 @@ export class RowWork {
   private readonly partitions: Map<number, Partitions>;
   private noteDue = false;
   private readonly closing = new Set<string>();
-  private orders = new Set<string>();
+  private readonly book: OrderBook;
+  /** Orders whose tables are known. */
+  private readonly orders = new Set<string>();
   private lookAt = 0;
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
@@ -64,6 +66,7 @@ export class RowWork {
     const notebook = beginning.resumes ? readNotebook(notes) : null;
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
     this.late = new LateTables(deps, this.partitions);
+    this.book = new OrderBook(deps.context, notebook?.orders ?? null);
     this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
     this.published = notebook?.published ?? new Map<number, string>();
   }
@@ -71,7 +74,9 @@ export class RowWork {
   async begin(): Promise<void> {
     const { beginning, feed, deps } = this;
     const state: RowsState | undefined = beginning.position.rows;
-    if (state !== undefined) feed.restore(state, await deps.context.orders.open());
+    this.noteDue = await this.book.begin();
+    if (state !== undefined) feed.restore(state, await this.book.wanted([]));
+    feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.noteGone((oid) => !asked.has(oid));
     this.noteUnpublished([...beginning.unpublished, ...this.putBack(beginning.membership)]);
@@ -87,7 +92,8 @@ export class RowWork {
   }
 
   private get notebook(): Notebook {
-    return { tables: this.noted, published: this.published, partitions: this.partitions };
+    const { noted: tables, published, partitions, book } = this;
+    return { tables, published, partitions, orders: book.ids };
   }
 
   /** The notebook, when there is something new in it. */
@@ -100,30 +106,29 @@ export class RowWork {
     }
     if (!this.noteDue) return null;
     this.noteDue = false;
-    this.feed.forget((wish) => wish.order === null);
+    for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
+    this.feed.forget(({ order }) => order === null || this.book.has(order));
     return { partition: NOTEBOOK, events: [], position: writeNotebook(this.notebook) };
   }
 
   /** A position is committed: orders that it tells the end of are told so. */
   async committed({ rows }: PgPosition): Promise<void> {
     if (!this.ready) return;
-    const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
-    for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
-    for (const id of ended) {
-      if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
+    for (const id of endedOrders(rows)) {
+      if (this.closing.has(id) || this.book.has(id)) continue;
+      if (this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
       this.closing.add(id);
       this.deps.context.step?.('order-done');
       await this.deps.context.orders.close(id, { failed: null }).then(
-        () => this.forgetOrder(id),
+        () => {
+          // Positions tell of it until the notebook does.
+          this.book.carriedOut(id);
+          this.noteDue = true;
+        },
         () => undefined,
       );
       this.closing.delete(id);
     }
-  }
-
-  private forgetOrder(id: string): void {
-    for (const { wish, state } of this.feed.all) if (wish.order === id) this.rowsBefore += state.rows;
-    this.feed.forget((wish) => wish.order === id);
   }
 
   ordersChanged(): void {
@@ -305,22 +310,23 @@ export class RowWork {
   /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
   private async refuse(order: string, why: string): Promise<void> {
     this.feed.cancel((wish) => wish.order === order);
-    await this.deps.context.orders.close(order, { failed: why }).catch(() => undefined);
+    await this.book.refuse(order, why).catch(() => undefined);
+    this.noteDue ||= this.book.has(order);
   }
 
   private async takeOrders(): Promise<void> {
-    const { deps, feed } = this;
-    const open = await deps.context.orders.open();
-    const ids = new Set(open.map((order) => order.id));
+    const { deps, feed, book } = this;
+    const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    const ids = new Set(wanted.map((order) => order.id));
     feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
-    for (const order of open) {
+    for (const order of wanted) {
       if (this.orders.has(order.id)) continue;
       const control = await deps.control();
       const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
       const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
       this.orders.add(order.id);
       if (tables.length === 0) {
-        await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        await this.refuse(order.id, 'None of its tables is read by the stream.');
         continue;
       }
       // Ordered while nobody could ask the source, or the tables have changed since.
@@ -341,10 +347,4 @@ export class RowWork {
         });
     }
   }
-}
-
-/** A stream with `snapshot: "only"` that is over reads nothing any more. */
-export async function refuseOrders(orders: SnapshotOrders): Promise<void> {
-  for (const { id } of await orders.open())
-    await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
 }

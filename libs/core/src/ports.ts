@@ -54,6 +54,8 @@ export interface StreamLedger {
   setAside(held: Held, records: readonly SetAside[]): Promise<number | null>;
   /** Orders of the stream that are neither done nor cancelled, oldest first. */
   openOrders(streamId: string): Promise<readonly SnapshotOrder[]>;
+  /** The last hundred that were carried out, newest first. */
+  doneOrders(streamId: string): Promise<readonly SnapshotOrder[]>;
   /** An order is done, or `failed` says why it can't be; one that was cancelled meanwhile stays so. `false`: fenced. */
   closeOrder(held: Held, id: string, outcome: { readonly failed: string | null }): Promise<boolean>;
 }

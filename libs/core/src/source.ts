@@ -71,6 +71,11 @@ export interface SnapshotOrder {
 export interface SnapshotOrders {
   /** Those that are neither done nor cancelled, oldest first. */
   open(): Promise<readonly SnapshotOrder[]>;
+  /**
+   * The last hundred whose rows were all taken for durable, newest first. A log that does not say so of one of them has
+   * lost rows since. Invariant 2.
+   */
+  done(): Promise<readonly SnapshotOrder[]>;
   /** Their rows are in the log and the position that says so is committed; or they can't be carried out: `failed` says why. */
   close(id: string, outcome: { readonly failed: string | null }): Promise<void>;
 }
@@ -138,7 +143,11 @@ export interface Source {
 }
 
 /** For a look at a source: nobody has ordered anything. */
-export const NO_ORDERS: SnapshotOrders = { open: () => Promise.resolve([]), close: () => Promise.resolve() };
+export const NO_ORDERS: SnapshotOrders = {
+  open: () => Promise.resolve([]),
+  done: () => Promise.resolve([]),
+  close: () => Promise.resolve(),
+};
 
 /** A connection as its driver sees it: secrets in the clear, the host not yet resolved. */
 export interface ConnectionSettings {

@@ -22,6 +22,7 @@ export class HeldRow {
   /** Orders for rows of this stream. Closing one is fenced like every write. */
   readonly orders: SnapshotOrders = {
     open: () => this.engine.ledger.openOrders(this.held.streamId),
+    done: () => this.engine.ledger.doneOrders(this.held.streamId),
     close: async (id, outcome) => {
       if (!this.mayWrite() || !(await this.engine.ledger.closeOrder(this.held, id, outcome))) throw takenOver();
     },

@@ -107,6 +107,7 @@ describe('orders and positions in the store', () => {
     expect(await orders.cancel(actor, id, second)).toMatchObject({ kind: 'cancelled' });
     expect(await ledger.closeOrder(held, second, { failed: null })).toBe(true);
     expect(await ledger.closeOrder(held, third, { failed: 'no such table' })).toBe(true);
+    expect(await ledger.doneOrders(id)).toEqual([{ id: first, ...wish }]);
     expect(await orders.cancel(actor, id, first)).toMatchObject({ kind: 'over', order: { failed: null } });
     expect(await orders.cancel(actor, id, second)).toMatchObject({ kind: 'cancelled', order: { done_at: null } });
     expect(await orders.cancel(actor, id, third)).toMatchObject({ kind: 'over', order: { failed: 'no such table' } });

@@ -193,12 +193,22 @@ export class PgStreamLedger implements StreamLedger {
   }
 
   async openOrders(streamId: string): Promise<readonly SnapshotOrder[]> {
-    const rows = await sql<{ id: string; tables: string[]; where_sql: string | null }>(
+    const rows = await sql<OrderRow>(
       this.store,
       `SELECT id, tables, where_sql FROM snapshot_orders WHERE stream_id = $1 AND done_at IS NULL AND cancelled_at IS NULL ORDER BY id`,
       [streamId],
     );
-    return rows.map(({ id, tables, where_sql: where }) => ({ id, tables, where }));
+    return rows.map(orderOf);
+  }
+
+  async doneOrders(streamId: string): Promise<readonly SnapshotOrder[]> {
+    const rows = await sql<OrderRow>(
+      this.store,
+      `SELECT id, tables, where_sql FROM snapshot_orders
+       WHERE stream_id = $1 AND done_at IS NOT NULL AND failed IS NULL ORDER BY done_at DESC, id DESC LIMIT 100`,
+      [streamId],
+    );
+    return rows.map(orderOf);
   }
 
   async closeOrder(held: Held, id: string, { failed }: { readonly failed: string | null }): Promise<boolean> {
@@ -293,6 +303,14 @@ export class PgStreamLedger implements StreamLedger {
     };
   }
 }
+
+interface OrderRow {
+  readonly id: string;
+  readonly tables: string[];
+  readonly where_sql: string | null;
+}
+
+const orderOf = ({ id, tables, where_sql: where }: OrderRow): SnapshotOrder => ({ id, tables, where });
 
 interface Renewed {
   readonly id: string;

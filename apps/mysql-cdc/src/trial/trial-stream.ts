@@ -1,4 +1,5 @@
 import {
+  NO_ORDERS,
   systemClock,
   type ChangeEvent,
   type Check,
@@ -228,6 +229,7 @@ export class TrialStream {
     return mysqlCdc.create({
       ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
       orders: {
+        ...NO_ORDERS,
         open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
         close: (id, { failed }) =>
           this.deaf ? Promise.reject(new Error('not now')) : Promise.resolve(void this.closed.push({ id, failed })),

@@ -6,6 +6,7 @@ import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '
 import { qualified, quoteLiteral } from '../identifier.js';
 import { partitionTree } from '../partition-tree.js';
 import { describeTable, type SourceTable } from '../tables.js';
+import type { Pace } from './pace.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
 /** What goes out at once at the most. */
@@ -34,6 +35,10 @@ export interface Chunk {
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
   readonly oid: number;
+  /** Nobody wants it any more. */
+  readonly void: boolean;
+  /** All rows of a table at once: read no faster than may be, and not to their end where nobody wants them any more. */
+  readonly whole: boolean;
   /** Begins the id of each row; the key follows. */
   readonly idPrefix: string;
 }
@@ -46,6 +51,7 @@ export interface ChunkDeps {
   excludedOf(table: SourceTable): ReadonlySet<string>;
   /** An exported snapshot that rows are to be read under; `null`: each chunk takes its own. */
   exported(): string | null;
+  end(session: Client): Promise<void>;
   now(): number;
 }
 
@@ -76,6 +82,10 @@ export const visibilityOf = (text: string): Visibility =>
 export class ChunkReader {
   private copy: CopyOut | null = null;
   private stopped = false;
+  /** Why it reads no further for now: nobody takes what it has read; it has read as much as it may. */
+  private heldUp = false;
+  private ahead = false;
+  private ended = false;
 
   constructor(
     readonly session: Client,
@@ -84,19 +94,20 @@ export class ChunkReader {
 
   /**
    * One chunk. The table is locked against a change of its form first, so that the description, taken under the same
-   * snapshot, is that of the rows. @returns the number of rows, or `null` where the table is gone.
+   * snapshot, is that of the rows. @returns the number of rows, also of those that nobody wanted, or `null` where the table
+   * is gone.
    */
-  async read(chunk: Chunk): Promise<number | null> {
+  async read(chunk: Chunk, pace: Pace): Promise<number | null> {
     for (;;) {
       const known = await describeTable(this.session, chunk.oid, this.deps.config);
       if (known === null) return null;
-      const count = await this.readAs(known, chunk);
+      const count = await this.readAs(known, chunk, pace);
       if (count !== 'moved') return count;
     }
   }
 
   /** @returns `moved`: there is no table of that name any more. */
-  private async readAs(known: SourceTable, chunk: Chunk): Promise<number | null | 'moved'> {
+  private async readAs(known: SourceTable, chunk: Chunk, pace: Pace): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
     await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -126,20 +137,31 @@ export class ChunkReader {
       await deps.catalog.renew(deps.catalog.changeable(types), query);
       await deps.catalog.ensure(types, query);
       const sql = chunk.opened(snapshot, table);
-      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
+      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot, pace);
     } finally {
       await session.query('COMMIT').catch(() => undefined);
     }
   }
 
+  /** Its session is gone: it reads nothing any more. */
+  get over(): boolean {
+    return this.ended;
+  }
+
   resume(): void {
-    this.copy?.resume();
+    this.heldUp = false;
+    this.goOn();
   }
 
   /** What still comes is thrown away. */
   stop(): void {
     this.stopped = true;
-    this.copy?.resume();
+    this.ahead = false;
+    this.resume();
+  }
+
+  private goOn(): void {
+    if (!this.heldUp && !this.ahead) this.copy?.resume();
   }
 
   private async lock({ schema, table }: SourceTable): Promise<'ours' | 'gone' | 'busy'> {
@@ -163,7 +185,20 @@ export class ChunkReader {
     return rows[0]?.lsn ?? null;
   }
 
-  private async copyOut(chunk: Chunk, sql: string, table: SourceTable, snapshot: ChunkSnapshot): Promise<number> {
+  /** The server would read on to the end of the table, and keep its snapshot for that. */
+  private giveUp(): void {
+    this.ended = true;
+    this.stopped = true;
+    void this.deps.end(this.session);
+  }
+
+  private async copyOut(
+    chunk: Chunk,
+    sql: string,
+    table: SourceTable,
+    snapshot: ChunkSnapshot,
+    pace: Pace,
+  ): Promise<number> {
     const encoder = new SnapshotEncoder({
       catalog: this.deps.catalog,
       relation: {
@@ -181,23 +216,39 @@ export class ChunkReader {
     let rows = 0;
     let size = 0;
     let count = 0;
+    const paced = chunk.whole && Number.isFinite(pace.perSecond);
+    const most = paced ? Math.min(EVENTS, pace.perSecond) : EVENTS;
     const copy = CopyOut.run(this.session, sql, (bytes, start, end) => {
       if (this.stopped) return;
       size += encoder.row(bytes, start, end);
       rows++;
-      if ((rows >= EVENTS || size >= BYTES) && !hand()) copy.pause();
+      if (rows < most && size < BYTES) return;
+      hand();
+      if (chunk.whole && chunk.void) this.giveUp();
+      else if (paced && !this.ahead) void wait();
+      if (this.heldUp || this.ahead || this.ended) copy.pause();
     });
-    const hand = (): boolean => {
+    const hand = (): void => {
       count += rows;
       rows = 0;
       size = 0;
-      return chunk.rows(encoder.take(), encoder.lastKey());
+      this.heldUp = !chunk.rows(encoder.take(), encoder.lastKey());
+    };
+    const wait = async (): Promise<void> => {
+      this.ahead = true;
+      for (let allowed = 0; allowed < count && !this.stopped && this.copy === copy;) await pace.keep((allowed = count));
+      if (this.copy !== copy) return;
+      this.ahead = false;
+      this.goOn();
     };
     this.copy = copy;
     try {
       await copy.done;
+    } catch (error) {
+      if (!this.ended) throw error;
     } finally {
       this.copy = null;
+      this.heldUp = this.ahead = false;
       // The last rows may have held up the socket that the answer to the next query comes by.
       copy.resume();
     }

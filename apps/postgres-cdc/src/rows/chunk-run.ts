@@ -51,6 +51,10 @@ export class ChunkRun implements Chunk {
     return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
   }
 
+  get whole(): boolean {
+    return this.share.kind === 'whole';
+  }
+
   begin(): void {
     if (!this.task.whole) this.window = this.task.watch.begin();
   }

@@ -262,4 +262,39 @@ describe('what the stream says between two chunks', () => {
     expect([both.phase, left.phase]).toEqual(['cancelled', 'done']);
     expect(one.seen.refused).toEqual(['snap_1: public.dropped was dropped before all of its rows were read.']);
   });
+
+  it('a chunk that turns out to be void counts against the rate as well: nothing is read again before its time', async () => {
+    const [oid, other] = [await table('paced', ROWS, 'f'.repeat(600)), await table('paced_2', 1, 'a')];
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
+    one.order(oid, 'paced', 'snap_1');
+    await eventually('as many pieces wait as may', () => one.feed['runs'][0]?.pieces.length === 8);
+    const xid = await writing(client, "INSERT INTO paced_2 VALUES (2, 'b')");
+    await client.query('COMMIT');
+    one.says(oid, { op: 't', xid, key: '' });
+    await eventually('it pauses', () => one.take().size === 0 && one.pause.waiting === 1);
+    expect(other).toBeGreaterThan(oid);
+  });
+
+  it('a table without a key is read no faster than it may be, and not to its end where nobody wants it', async () => {
+    await client.query(`CREATE TABLE heap (v text); INSERT INTO heap SELECT repeat('f', 600) FROM generate_series(1, ${ROWS});
+      ALTER TABLE heap REPLICA IDENTITY FULL; ANALYZE heap`);
+    const { rows } = await client.query<{ oid: number }>("SELECT 'heap'::regclass::oid::int AS oid");
+    const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 10 });
+    const task = one.order(rows[0]!.oid, 'heap', 'snap_1');
+    one.feed.stands(true);
+    await eventually('it pauses', () => (one.take(), one.pause.waiting === 1));
+    const sent = async () =>
+      (
+        await client.query<{ n: string }>(
+          "SELECT tuples_processed AS n FROM pg_stat_progress_copy WHERE relid = 0 OR type = 'PIPE'",
+        )
+      ).rows;
+    const [copy] = await sent();
+    // What the sockets hold is read already.
+    expect([one.seen.events.length < 1000, Number(copy!.n) < ROWS]).toEqual([true, true]);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    one.pause.open();
+    await eventually('the server reads no more of it', async () => (one.take(), (await sent()).length === 0));
+    expect([task.phase, one.seen.events.length < 1000, one.feed['runs'].length]).toEqual(['cancelled', true, 0]);
+  });
 });

@@ -4,12 +4,17 @@ import type { PostgresConfig } from '../config.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
+import { Pace } from './pace.js';
 import type { RowTask, Share } from './row-task.js';
 
 /** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
 const WAITING = 8;
 /** A reader that is held up this long gives its snapshot back, and the chunk is read again later. */
-const HELD_UP_MS = 20_000;
+const CHUNK_HELD_UP_MS = 20_000;
+/** The same for a table that is read as a whole: it is begun over then, and a full log would never see its end. */
+const WHOLE_HELD_UP_MS = 600_000;
+const BEGUN_OVER =
+  'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
@@ -18,7 +23,6 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   /** Woken when there is something to take. */
   readonly waker: Waker;
   open(): Promise<Client>;
-  end(session: Client): Promise<void>;
 }
 
 export interface RowReadersWork {
@@ -43,14 +47,17 @@ export class RowReaders {
   /** Chunks that are being read, or were read and wait to be handed over, in the order in which they were begun. */
   readonly runs: ChunkRun[] = [];
   private readonly readers = new Set<ChunkReader>();
-  private readonly heldUp: HeldUp;
+  private readonly heldUp: Readonly<Record<'chunk' | 'whole', HeldUp>>;
   private stopped = false;
 
   constructor(
     private readonly deps: RowReadersDeps,
     private readonly work: RowReadersWork,
   ) {
-    this.heldUp = new HeldUp(HELD_UP_MS, deps.clock, () => this.giveBack());
+    this.heldUp = {
+      chunk: new HeldUp(CHUNK_HELD_UP_MS, deps.clock, () => this.giveBack(false)),
+      whole: new HeldUp(WHOLE_HELD_UP_MS, deps.clock, () => this.giveBack(true)),
+    };
   }
 
   start(count: number): void {
@@ -62,15 +69,23 @@ export class RowReaders {
 
   /** After pieces were taken, or thrown away. */
   taken(): void {
-    this.heldUp.moved();
+    this.heldUp.chunk.moved();
+    this.heldUp.whole.moved();
     if (this.waiting < WAITING / 2) this.resume();
   }
 
   async close(): Promise<void> {
     this.stopped = true;
-    this.heldUp.end();
+    this.goOn();
     for (const reader of this.readers) reader.stop();
     await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
+  }
+
+  /** The next chunk; the order in which they are begun is that in which their rows go. */
+  begin(task: RowTask, share: Share): ChunkRun {
+    const run: ChunkRun = new ChunkRun(task, share, () => this.arrived(run));
+    this.runs.push(run);
+    return run;
   }
 
   private async read(count: number): Promise<void> {
@@ -87,17 +102,19 @@ export class RowReaders {
         await work.wait();
         continue;
       }
-      const run = new ChunkRun(next.task, next.share, () => this.arrived());
-      this.runs.push(run);
+      const run = this.begin(next.task, next.share);
       reader ??= await this.reader();
       await this.readChunk(reader, run, count);
+      if (!reader.over) continue;
+      this.readers.delete(reader);
+      reader = null;
     }
   }
 
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
-    const began = clock.monotonic();
-    const count = await reader.read(run).catch((error: unknown) => {
+    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
+    const count = await reader.read(run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
       return this.work.failed(run.task, error);
     });
@@ -106,12 +123,7 @@ export class RowReaders {
     run.read(count);
     waker.stir();
     // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
-    const most = config.snapshot_max_rows_per_second ?? Infinity;
-    const due =
-      run.void || run.share.kind === 'again'
-        ? RETRY_MS
-        : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
-    if (due > 0) await clock.sleep(due);
+    await pace.keep(count ?? 0, run.void || run.share.kind === 'again' ? RETRY_MS : 0);
   }
 
   private async reader(): Promise<ChunkReader> {
@@ -130,22 +142,32 @@ export class RowReaders {
     return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
   }
 
-  private arrived(): boolean {
+  private arrived(run: ChunkRun): boolean {
     this.deps.waker.stir();
     if (this.waiting < WAITING) return true;
-    this.heldUp.begin();
+    this.heldUp[run.whole ? 'whole' : 'chunk'].begin();
     return false;
   }
 
+  private goOn(): void {
+    this.heldUp.chunk.end();
+    this.heldUp.whole.end();
+  }
+
   private resume(): void {
-    this.heldUp.end();
+    this.goOn();
     for (const reader of this.readers) reader.resume();
   }
 
   /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
-  private giveBack(): void {
-    for (const run of this.runs) if (run.finished === null) run.cancel();
-    this.resume();
+  private giveBack(whole: boolean): void {
+    for (const run of this.runs) {
+      if (run.finished !== null || run.whole !== whole) continue;
+      run.cancel();
+      if (whole) run.task.begunOver = BEGUN_OVER;
+    }
+    // The others' time goes on: each reads one piece more, and stands again.
+    for (const reader of this.readers) reader.resume();
     this.deps.waker.stir();
   }
 }

@@ -39,6 +39,8 @@ const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed
 export class RowTask {
   phase: TaskPhase = 'waiting';
   note: string | null = null;
+  /** Why it had to be read from its beginning again, for people. */
+  begunOver: string | null = null;
   estimated: number | null = null;
   /** See `RowWish`; a table may get or lose its key. */
   keyless: boolean;
@@ -126,7 +128,7 @@ export class RowTask {
     this.phase = as;
     this.state.done = true;
     this.wantsStill = false;
-    this.note = null;
+    this.note = this.begunOver = null;
     if (this.slot.gate === this.watch) this.slot.gate = null;
     this.watch.close();
   }
@@ -206,6 +208,10 @@ export class RowTask {
     return `snap-${id}-${attempt}-${table}-${chunk}-`;
   }
 
+  private get sweeping(): boolean {
+    return this.state.lanes.some((lane) => lane.sweep && !lane.done);
+  }
+
   get progress(): TableProgress {
     return {
       table: `${this.wish.schema}.${this.wish.name}`,
@@ -213,7 +219,7 @@ export class RowTask {
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
       order: this.wish.order,
-      note: this.note ?? (this.state.lanes.some((lane) => lane.sweep && !lane.done) ? SWEEPING : null),
+      note: this.note ?? (this.sweeping ? SWEEPING : this.begunOver),
     };
   }
 }

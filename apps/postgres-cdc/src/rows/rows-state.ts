@@ -66,6 +66,8 @@ const notebook = z.object({
       z.record(z.string(), z.union([z.number().int(), z.tuple([z.number().int(), z.number().int(), z.string()])])),
     )
     .default({}),
+  /** Ids of orders that were carried out; absent: an older notebook. */
+  orders: z.array(z.string()).optional(),
 });
 
 export interface Notebook {
@@ -73,6 +75,8 @@ export interface Notebook {
   readonly published: Map<number, string>;
   /** OID of a table → its partitions. */
   readonly partitions: Map<number, Partitions>;
+  /** Ids of orders of which the log has all rows, newest last; `null`: it does not say. */
+  readonly orders: readonly string[] | null;
 }
 
 /**
@@ -81,7 +85,7 @@ export interface Notebook {
  */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions } = notebook.parse(JSON.parse(text));
+  const { tables, published, partitions, orders = null } = notebook.parse(JSON.parse(text));
   const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
   return {
     tables: byOid(tables),
@@ -97,13 +101,14 @@ export function readNotebook(text: string | undefined): Notebook | null {
       ]),
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
+    orders,
   };
 }
 
 const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
   Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
 
-export const writeNotebook = ({ tables, published, partitions }: Notebook): string =>
+export const writeNotebook = ({ tables, published, partitions, orders }: Notebook): string =>
   JSON.stringify({
     v: 1,
     tables: byName(tables),
@@ -119,4 +124,5 @@ export const writeNotebook = ({ tables, published, partitions }: Notebook): stri
         ),
       ]),
     ),
+    orders: orders ?? undefined,
   });

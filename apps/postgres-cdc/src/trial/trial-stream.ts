@@ -187,7 +187,14 @@ export class TrialStream {
       orders: {
         ...NO_ORDERS,
         open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
-        close: (id, { failed }) => Promise.resolve(void this.closed.push({ id, failed })),
+        done: () =>
+          Promise.resolve(
+            this.orders.filter(({ id }) => this.closed.some((one) => one.id === id && one.failed === null)).reverse(),
+          ),
+        close: (id, { failed }) => {
+          if (!this.closed.some((one) => one.id === id)) this.closed.push({ id, failed });
+          return Promise.resolve();
+        },
       },
       ...{ onLostPosition, clock: this.clock, log },
     });

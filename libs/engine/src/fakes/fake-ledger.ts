@@ -241,6 +241,11 @@ export class FakeLedger implements StreamLedger {
     return [...this.row(streamId).orders];
   }
 
+  async doneOrders(): Promise<readonly SnapshotOrder[]> {
+    await this.#answer();
+    return [];
+  }
+
   async closeOrder(held: Held, id: string, { failed }: { readonly failed: string | null }): Promise<boolean> {
     await this.#answer();
     const row = this.row(held.streamId);

@@ -1,0 +1,86 @@
+import type { SnapshotOrder, SnapshotOrders, SourceContext } from '@planasonix/core';
+import type { RowsState } from './rows/rows-state.js';
+
+/** So many ids the log keeps, more than the store is asked for. Invariant 6. */
+const KEPT = 200;
+
+/**
+ * Which orders are to be carried out. The log's notebook says which ones were: an order that the store holds for done and the
+ * log does not has lost rows with the log's last entries (a fail-over to a copy that lagged), also where its place is
+ * the same. Its rows are read again (Invariant 2).
+ */
+export class OrderBook {
+  private readonly lost = new Map<string, SnapshotOrder>();
+  private carried: string[];
+
+  /** @param noted ids that the log's notebook has; `null`: it has no such list, and nothing is known of what was before */
+  constructor(
+    private readonly context: Pick<SourceContext, 'streamId' | 'orders' | 'log'>,
+    private readonly noted: readonly string[] | null,
+  ) {
+    this.carried = [...(noted ?? [])];
+  }
+
+  /** Ids of orders that were carried out, newest last; for the notebook. */
+  get ids(): readonly string[] {
+    return this.carried;
+  }
+
+  /** To be called before anything is read. @returns whether the notebook has to be written */
+  async begin(): Promise<boolean> {
+    const done = await this.context.orders.done();
+    if (this.noted !== null) this.miss(done);
+    else this.carried = done.map(({ id }) => id).reverse();
+    return this.noted === null;
+  }
+
+  /**
+   * Orders whose rows are to be read.
+   * @param underWay ids of those that are being read: one that was closed meanwhile, by a reader who had seen more of the log, is not over
+   */
+  async wanted(underWay: readonly string[]): Promise<readonly SnapshotOrder[]> {
+    const open = await this.context.orders.open();
+    const ids = new Set(open.map(({ id }) => id));
+    if (underWay.some((id) => !ids.has(id) && !this.lost.has(id))) this.miss(await this.context.orders.done());
+    return [...open, ...[...this.lost.values()].filter(({ id }) => !ids.has(id))];
+  }
+
+  has(id: string | null): boolean {
+    return id !== null && this.carried.includes(id);
+  }
+
+  /** All of its rows are in the log, and the store says so too. */
+  carriedOut(id: string): void {
+    this.lost.delete(id);
+    this.carried = [...this.carried, id].slice(-KEPT);
+  }
+
+  /** It can't be carried out. One that was lost must not be tried again whenever the stream is begun. */
+  async refuse(id: string, why: string): Promise<void> {
+    if (this.lost.has(id)) this.carriedOut(id);
+    else await this.context.orders.close(id, { failed: why });
+  }
+
+  private miss(done: readonly SnapshotOrder[]): void {
+    const { log, streamId } = this.context;
+    for (const order of done) {
+      if (this.has(order.id) || this.lost.has(order.id)) continue;
+      this.lost.set(order.id, order);
+      log.warn({ streamId, order: order.id }, 'rows of an order that was done are not in the log: they are read again');
+    }
+  }
+}
+
+/** Ids of orders of which a position says that all rows are in the log. */
+export function endedOrders(rows: RowsState | undefined): Set<string> {
+  const tables = rows?.tables ?? [];
+  const ended = new Set(tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
+  for (const { order, done } of tables) if (order !== null && !done) ended.delete(order);
+  return ended;
+}
+
+/** A stream with `snapshot: "only"` that is over reads nothing any more. */
+export async function refuseOrders(orders: SnapshotOrders): Promise<void> {
+  for (const { id } of await orders.open())
+    await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
+}

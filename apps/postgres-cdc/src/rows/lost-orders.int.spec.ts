@@ -1,0 +1,81 @@
+import { eventually } from '@planasonix/testing';
+import type { TrialStream } from '../trial/trial-stream.js';
+import { expectEqual, settle, sourceUnderTest } from './source-under-test.js';
+
+jest.setTimeout(120_000);
+
+const { fresh, reading } = sourceUnderTest();
+
+const ROWS = 6000;
+
+/** The log as it is now, for a fail-over to it later on. */
+const copyOf = (one: TrialStream) => ({ positions: new Map(one.positions), events: one.events.length });
+
+/** Its log lacks what came after `copy`, and nothing was committed since: the place is the same. */
+function failOver(one: TrialStream, copy: ReturnType<typeof copyOf>): void {
+  const { lsn } = one;
+  one.positions.clear();
+  for (const [partition, position] of copy.positions)
+    one.positions.set(
+      partition,
+      partition === '' ? JSON.stringify({ ...(JSON.parse(position) as object), lsn }) : position,
+    );
+  one.events.length = copy.events;
+}
+
+const rowsOf = (one: TrialStream, from: number): Set<string> =>
+  new Set(one.events.slice(from).flatMap(({ order, partitionkey }) => (order === null ? [partitionkey] : [])));
+
+describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
+  it.each([
+    ['before its first row', 0],
+    ['in the middle of its rows', ROWS / 4],
+  ])('%s: an order that was done is read again, once (Invariant 2)', async (_, rows) => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, v text);
+      INSERT INTO t SELECT i, 'a' FROM generate_series(1, ${ROWS}) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    await one.stop();
+    const before = one.events.length;
+    let copy: ReturnType<typeof copyOf> | null = null;
+    one.orders.push({ id: 'snap_lost', tables: ['public.t'], where: null });
+    one.start({ beforeEach: () => void (one.events.length >= before + rows && (copy ??= copyOf(one))) });
+    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await one.stop();
+    expect(rowsOf(one, before).size).toBe(ROWS);
+    expect(copy!.events).toBeLessThan(before + ROWS);
+    failOver(one, copy!);
+    one.start();
+    await eventually('its rows are there', () => rowsOf(one, before).size === ROWS, { timeoutMs: 30_000 });
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.t', "'id', id");
+    expect(one.warnings.map(({ fields }) => fields)).toContainEqual({ streamId: one.id, order: 'snap_lost' });
+    await eventually('the log knows', () => one.positions.get('#tables')?.includes('snap_lost'));
+    await one.stop();
+    const again = one.events.length;
+    one.start();
+    await settle(one, db.client);
+    expect([rowsOf(one, again).size, one.positions.get('')]).toEqual([0, expect.not.stringContaining('snap_lost')]);
+    expect(one.closed).toEqual([{ id: 'snap_lost', failed: null }]);
+  });
+
+  it('whoever was read before the log kept a list is not read again', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); INSERT INTO marks VALUES ('first')`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    await one.stop();
+    const { orders: _, ...older } = JSON.parse(one.positions.get('#tables')!) as { orders: string[] };
+    one.positions.set('#tables', JSON.stringify(older));
+    one.orders.push({ id: 'snap_before', tables: ['public.marks'], where: null });
+    one.closed.push({ id: 'snap_before', failed: null });
+    const before = one.events.length;
+    one.start();
+    await eventually('the log knows', () => one.positions.get('#tables')?.includes('snap_before'));
+    await settle(one, db.client);
+    expect(rowsOf(one, before).size).toBe(0);
+  });
+});

@@ -1,0 +1,21 @@
+import type { Clock } from '@planasonix/core';
+
+/** How fast one reader may go: rows of one chunk against the time since it was begun. */
+export class Pace {
+  private readonly began: number;
+
+  /** @param perSecond rows; `Infinity`: as fast as it can */
+  constructor(
+    readonly perSecond: number,
+    private readonly clock: Pick<Clock, 'monotonic' | 'sleep'>,
+  ) {
+    this.began = clock.monotonic();
+  }
+
+  /** Resolves once so many rows were allowed, whatever comes of them. @param atLeast ms to wait in any case */
+  async keep(rows: number, atLeast = 0): Promise<void> {
+    const due = (rows / this.perSecond) * 1000 - (this.clock.monotonic() - this.began);
+    const ms = Math.max(atLeast, due);
+    if (ms > 0) await this.clock.sleep(ms);
+  }
+}

@@ -1,0 +1,65 @@
+import { systemClock, Waker } from '@planasonix/core';
+import { parseConfig } from '../config.js';
+import { TypeCatalog } from '../decode/index.js';
+import { RowReaders } from './row-readers.js';
+import { newTask } from './row-task.js';
+
+/** Of readers and tables only; no server is asked. */
+function readersOf() {
+  const readers = new RowReaders(
+    {
+      ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
+      config: parseConfig({ tables: ['public.*'] }),
+      clock: { ...systemClock, monotonic: () => Date.now() },
+      open: () => Promise.reject(new Error('no server')),
+      end: () => Promise.resolve(),
+    },
+    {
+      ...{ exported: () => null, next: () => null, idle: () => false, wait: () => new Promise<void>(() => undefined) },
+      ...{ failed: () => null, gone: () => undefined, broke: () => undefined },
+    },
+  );
+  const run = (keyless: boolean) => {
+    const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 'i', empties: false, keyless };
+    const task = newTask(wish, { gate: null });
+    task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
+    return readers.begin(task, keyless ? { kind: 'whole' } : { kind: 'lane', lane: 0 });
+  };
+  return { readers, run };
+}
+
+describe('rows that nobody takes (Invariant 6)', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+
+  it.each([
+    ['a chunk', false, 20_000],
+    ['a table that is read as a whole', true, 600_000],
+  ])('%s is given back in the end, not before', (_, keyless, ms) => {
+    const { run } = readersOf();
+    const one = run(keyless);
+    for (let piece = 1; piece <= 8; piece++) expect(one.rows([], [])).toBe(piece < 8);
+    jest.advanceTimersByTime(ms - 1);
+    expect(one.void).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(one.void).toBe(true);
+    expect(one.task.progress.note).toEqual(keyless ? expect.stringContaining('from its beginning again') : null);
+  });
+
+  it('a whole table is not given back with a chunk beside it, nor later for that', () => {
+    const { readers, run } = readersOf();
+    const [chunk, whole] = [run(false), run(true)];
+    for (let piece = 1; piece <= 8; piece++) whole.rows([], []);
+    chunk.rows([], []);
+    jest.advanceTimersByTime(20_000);
+    expect([chunk.void, whole.void]).toEqual([true, false]);
+    expect(whole.rows([], [])).toBe(false);
+    jest.advanceTimersByTime(579_999);
+    expect(whole.void).toBe(false);
+    readers.taken();
+    jest.advanceTimersByTime(599_999);
+    expect(whole.void).toBe(false);
+    jest.advanceTimersByTime(1);
+    expect(whole.void).toBe(true);
+  });
+});
