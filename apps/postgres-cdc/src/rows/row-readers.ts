@@ -11,6 +11,8 @@ const WAITING = 8;
 /** A reader that is held up this long gives its snapshot back, and the chunk is read again later. */
 const HELD_UP_MS = 20_000;
 const RETRY_MS = 100;
+/** How often it is looked whether what is being read is still wanted. */
+const LOOK_MS = 1_000;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
   readonly config: PostgresConfig;
@@ -91,14 +93,17 @@ export class RowReaders {
       this.runs.push(run);
       reader ??= await this.reader();
       await this.readChunk(reader, run, count);
+      // The next chunk dials.
+      if (!this.readers.has(reader)) reader = null;
     }
   }
 
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
     const began = clock.monotonic();
-    const count = await reader.read(run).catch((error: unknown) => {
+    const count = await this.whileWanted(reader, run).catch((error: unknown) => {
       if (this.stopped) return null;
+      if (!this.readers.has(reader)) return 0;
       return this.work.failed(run.task, error);
     });
     if (this.stopped) return;
@@ -112,6 +117,23 @@ export class RowReaders {
         ? RETRY_MS
         : (((count ?? 0) * readers) / most) * 1000 - (clock.monotonic() - began);
     if (due > 0) await clock.sleep(due);
+  }
+
+  /** Of what is not wanted any more the session ends, and its query with it: that may look for the next row for long. */
+  private async whileWanted(reader: ChunkReader, run: ChunkRun): Promise<number | null> {
+    const over = new AbortController();
+    const look = async (): Promise<void> => {
+      while (!run.void) if (!(await this.deps.clock.sleep(LOOK_MS, over.signal))) return;
+      this.readers.delete(reader);
+      await this.deps.end(reader.session);
+    };
+    const looking = look();
+    try {
+      return await reader.read(run);
+    } finally {
+      over.abort();
+      await looking;
+    }
   }
 
   private async reader(): Promise<ChunkReader> {
