@@ -45,8 +45,10 @@ describe('a set of GTIDs', () => {
     expect(one.has(gtidOf('mariadb', '2-1-1'))).toBe(false);
     expect(one.newest().toString()).toBe('0-1-42,1-1-3');
     expect(one.without(set('mariadb', '0-1-50,1-1-3')).toString()).toBe('0-2-7');
-    expect(one.beforeLast()).toEqual({ last: '0-1-42', before: '0-1-41,1-1-3' });
-    expect(set('mariadb', '4-1-1').beforeLast()).toEqual({ last: '4-1-1', before: '' });
+    expect(one.justBefore(set('mariadb', '0-1-40,1-1-3'))).toBe('0-1-41,1-1-3');
+    expect(one.justBefore(set('mariadb', ''))).toBe('0-1-41,1-1-2');
+    expect(one.justBefore(set('mariadb', '0-1-42,1-1-4'))).toBeNull();
+    expect(set('mariadb', '4-1-1').justBefore(one)).toBe('');
     const place = set('mariadb', '0-1-42');
     place.addEarlier(set('mariadb', '0-1-60,0-2-7,0-3-50,4-1-1'));
     expect(place.toString()).toBe('0-1-42,0-2-7');

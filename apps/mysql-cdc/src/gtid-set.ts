@@ -106,17 +106,16 @@ export class GtidSet {
   }
 
   /**
-   * MariaDB, of a set that is not empty: the last one of its longest domain, and where a replica would be that has all but
-   * this one, as it says that itself.
+   * MariaDB: where a replica would be that has all of it but the last one of each domain, of those whose last one another set
+   * lacks; as it says that itself. `null`: there is none of these.
    */
-  beforeLast(): { readonly last: string; readonly before: string } {
-    const all = [...this.newest().spans].map(([source, spans]) => ({ source, number: spans.at(-1)![1] }));
-    const last = all.reduce((one, other) => (other.number > one.number ? other : one));
-    const before = all
-      .map((one) => (one === last ? { ...one, number: one.number - 1n } : one))
-      .filter(({ number }) => number > 0n);
-    const text = ({ source, number }: Gtid): string => `${source}-${number}`;
-    return { last: text(last), before: before.map(text).join(',') };
+  justBefore(other: GtidSet): string | null {
+    const all = [...this.newest().spans].map(([source, spans]): Gtid => ({ source, number: spans.at(-1)![1] }));
+    if (all.every((one) => other.has(one))) return null;
+    return all
+      .map((one) => (other.has(one) ? one : { ...one, number: one.number - 1n }))
+      .flatMap(({ source, number }) => (number > 0n ? [`${source}-${number}`] : []))
+      .join(',');
   }
 
   toString(): string {

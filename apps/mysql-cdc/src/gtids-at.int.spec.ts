@@ -52,9 +52,18 @@ describe.each(LEGS)('what was committed before a place of the log of $name', ({ 
       const [place, gtids] = [await end(), await executed()];
       const known = { gtids, gtid: gtids, at: 1_700_000_009, last: begin };
       expect(await before(place)).toEqual(known);
-      await db.query('SET SESSION gtid_domain_id = 5; INSERT INTO t VALUES (12); SET SESSION gtid_domain_id = 0');
+      const next = await end();
+      await db.query('SET SESSION gtid_domain_id = 5, timestamp = 1700000030; INSERT INTO t VALUES (12)');
+      const two = await end();
+      await db.query('SET SESSION gtid_domain_id = 0, timestamp = DEFAULT');
       await db.query('FLUSH BINARY LOGS; INSERT INTO t VALUES (13)');
       expect(await before(place)).toEqual(known);
+      // The last one is that of the log, and not the one with the highest number.
+      const ofDomain5 = { gtid: '5-1-1', at: 1_700_000_030, last: next };
+      expect(await before(two)).toMatchObject(ofDomain5);
+      await db.query('FLUSH BINARY LOGS');
+      const third = (await sessions.ask(logFiles)).at(-2)!.file;
+      expect(await before({ file: third, pos: 4 })).toMatchObject(ofDomain5);
       const [last] = await sessions.ask(logFiles).then((files) => files.slice(-1));
       await eventually('the log is purged', async () => {
         await db.query(`PURGE BINARY LOGS TO '${last!.file}'`);

@@ -5,7 +5,7 @@ import type { MySqlPosition } from './position.js';
 import type { LogPlace, Server } from './server.js';
 import type { Session } from './session.js';
 import { settle, settles } from './settled.js';
-import { lastOf } from './witness.js';
+import { lastBefore } from './witness.js';
 
 /** Commits that wait for longer are left out: another server is refused then, and nothing is passed over. */
 const SETTLE_MS = 5_000;
@@ -23,7 +23,7 @@ export const UNKNOWN: Before = { gtids: null, gtid: null, at: null };
 export async function gtidsAt(deps: GtidsAtDeps, place: LogPlace): Promise<Before> {
   if (deps.server.flavor === 'mysql') return { ...UNKNOWN, gtids: await mysqlGtidsAt(deps, place) };
   const set = await mariaGtidsAt(deps.session, place);
-  return set === null ? UNKNOWN : { gtids: set.toString(), ...(await lastOf(deps, set)) };
+  return set === null ? UNKNOWN : { gtids: set.toString(), ...(await lastBefore(deps, place, set)) };
 }
 
 /** Writers of MariaDB who wrote between the last one of their domain and now are left out. */

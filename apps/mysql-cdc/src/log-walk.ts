@@ -85,6 +85,15 @@ export async function* walkLog(deps: WalkDeps, from: LogPlace | Behind): AsyncGe
   }
 }
 
+/** The set that a file begins with; `null`: it does not say, or has tags (MySQL 8.3). @throws like `walkLog` */
+export async function headOf(deps: WalkDeps, file: string): Promise<GtidSet | null> {
+  for await (const step of walkLog(deps, { file, pos: FIRST_BYTE })) {
+    if (step.kind === 'head') return step.set;
+    if (step.kind === 'transaction' || step.file !== file) return null;
+  }
+  return null;
+}
+
 type Told = Step extends infer S ? (S extends Step ? Omit<S, 'file' | 'begin' | 'end'> : never) : never;
 
 function told({ type, whole, body }: LogCursor): Told {

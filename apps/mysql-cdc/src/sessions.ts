@@ -1,4 +1,5 @@
 import { StreamError, type SourceContext } from '@planasonix/core';
+import { serverOf, type Server } from './server.js';
 import { openSession, type Session } from './session.js';
 
 /** How long a question may take that is no more than that. */
@@ -55,6 +56,18 @@ export class Sessions {
   end(session: Session): void {
     this.#open.delete(session);
     session.end();
+  }
+
+  /**
+   * Ends what a server does at a session that was ended here. Never throws: what can't be ended comes to its end by itself.
+   * @param id `CONNECTION_ID()` there
+   */
+  async kill({ identity }: Pick<Server, 'identity'>, id: string): Promise<void> {
+    if (!/^\d+$/.test(id)) return;
+    await this.ask(async (session) => {
+      // A balancer may lead elsewhere: there it is the number of another session.
+      if ((await serverOf(session)).identity === identity) await session.query(`KILL ${id}`).catch(() => undefined);
+    }).catch(() => undefined);
   }
 
   close(): void {

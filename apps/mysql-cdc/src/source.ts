@@ -229,6 +229,7 @@ export class MySqlSource implements Source {
         ask: (question) => sessions.ask(question),
         open: () => sessions.open('rows'),
         end: (session) => sessions.end(session),
+        kill: (id) => sessions.kill(server, id),
       },
       { tables: tables.length, asked, unread, state: position?.rows },
     ));

@@ -2,7 +2,7 @@ import { StreamError } from '@planasonix/core';
 import { gtidOf, GtidSet } from './gtid-set.js';
 import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
-import { walkLog, type WalkDeps } from './log-walk.js';
+import { headOf, walkLog } from './log-walk.js';
 import type { MySqlPosition } from './position.js';
 import { logFiles, variable, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
@@ -142,14 +142,6 @@ async function fileBefore(deps: GtidsAtDeps, read: GtidSet, last: Last | null): 
 
 const thrownAway = (unread: GtidSet): StreamError =>
   new StreamError('log_purged', `The server has thrown away transactions that were not read: ${shown(unread)}.`);
-
-async function headOf(deps: WalkDeps, file: string): Promise<GtidSet | null> {
-  for await (const step of walkLog(deps, { file, pos: FIRST_BYTE })) {
-    if (step.kind === 'head') return step.set;
-    if (step.kind === 'transaction' || step.file !== file) return null;
-  }
-  return null;
-}
 
 /** @throws StreamError `source_identity_changed` at a replica whose log lacks what it has from its primary */
 async function logsAll(session: Session, server: Server): Promise<void> {

@@ -43,6 +43,12 @@ const PINNED: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: '0',
 };
 
+/**
+ * For sessions whose queries may take hours: the server looks whether anybody still waits, which it would else notice once it
+ * has something to send. Not every system that it runs on can tell it that.
+ */
+const LOOKS = "SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false)";
+
 const CONNECT_MS = 10_000;
 const KEEPALIVE_MS = 10_000;
 /** Whether a server took TLS under `prefer`, as the last session found. */
@@ -126,11 +132,12 @@ export async function openSession(
       throw error;
     });
     tookTls.set(connection, Boolean(client.ssl));
-    if (options.replication !== true)
-      // Settings of later versions that could end a long session; unknown ones can't be named at the start.
-      await client.query(
-        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout') AND setting <> '0'",
-      );
+    if (options.replication === true) return client;
+    // Settings of later versions that could end a long session; unknown ones can't be named at the start.
+    await client.query(
+      "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout') AND setting <> '0'",
+    );
+    if (options.statementTimeoutMs === undefined) await client.query(LOOKS).catch(() => undefined);
     return client;
   } catch (error) {
     throw toStreamError(error, 'connecting');

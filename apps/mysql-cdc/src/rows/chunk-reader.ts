@@ -2,13 +2,14 @@ import { StreamError, type Clock } from '@planasonix/core';
 import { isBefore } from '../position.js';
 import { logEnd, serverOf, type LogPlace, type Server } from '../server.js';
 import type { Session } from '../session.js';
+import type { SourceTable } from '../tables.js';
 import { unfitReasons } from '../unfit.js';
 import { beginChunk } from './chunk-opening.js';
 import { CHUNK_ROWS, type ChunkRun } from './chunk-run.js';
-import { rangeSql, wholeSql } from './chunk-sql.js';
-import { readingKey } from './key-column.js';
+import { boundSql, rangeSql, wholeSql, type Bound } from './chunk-sql.js';
+import { readingKey, type KeyColumn } from './key-column.js';
 import type { Begin, Window } from './row-watch.js';
-import { RowWriter } from './row-writer.js';
+import { boundOf, RowWriter } from './row-writer.js';
 import { tableNow, touch } from './table-now.js';
 
 /** What goes out at once at the most. */
@@ -34,11 +35,21 @@ export interface ChunkDeps {
   arrived(): void;
   open(): Promise<Session>;
   end(session: Session): void;
+  /** Ends what the server does at a session that is over here. @param id of the server's, `CONNECTION_ID()` */
+  kill(id: string): Promise<void>;
+}
+
+/** What is asked for of a chunk's rows, and what is true once all of them were read. */
+interface Asked {
+  readonly sql: string;
+  readonly finished: (count: number) => NonNullable<ChunkRun['finished']>;
 }
 
 /** Reads chunks, one after the other, each in a short transaction of its own. */
 export class ChunkReader {
   private session: Session | null;
+  /** The server's number of it. */
+  private id: string | null = null;
   private lock: Session | null = null;
   private stopped = false;
 
@@ -53,7 +64,7 @@ export class ChunkReader {
   /** @returns `gone`: there is no such table. @throws what the server says */
   async read(run: ChunkRun): Promise<'read' | 'gone'> {
     const { deps } = this;
-    const session = (this.session ??= await this.dial());
+    const session = (this.session ??= await this.dialForRows());
     let whole = false;
     try {
       const place = deps.alone ?? (await this.begin(session, run));
@@ -64,6 +75,7 @@ export class ChunkReader {
       // Of rows that nobody wants any more the rest would have to be read before anything else can be asked.
       if (deps.alone === null) {
         if (whole && !run.void) await session.query('COMMIT').catch(() => this.forget());
+        else if (run.void) await this.abandon();
         else this.forget();
       }
     }
@@ -72,12 +84,28 @@ export class ChunkReader {
   /** Ends its sessions; the next chunk dials. */
   forget(): void {
     for (const session of [this.session, this.lock]) if (session !== null) this.deps.end(session);
-    this.session = this.lock = null;
+    this.session = this.lock = this.id = null;
+  }
+
+  /**
+   * What it reads is not wanted any more. That its session is gone a server would not see before it has a row to send, which
+   * it may look for for long. Never throws.
+   */
+  async abandon(): Promise<void> {
+    const { id } = this;
+    this.forget();
+    if (id !== null) await this.deps.kill(id);
   }
 
   stop(): void {
     this.stopped = true;
     this.forget();
+  }
+
+  private async dialForRows(): Promise<Session> {
+    const session = await this.dial();
+    this.id = await session.value('SELECT CONNECTION_ID()');
+    return session;
   }
 
   /** A balancer may lead elsewhere: rows of another server have no place in this log. */
@@ -118,8 +146,7 @@ export class ChunkReader {
   private async readAt(session: Session, run: ChunkRun, place: LogPlace): Promise<'read' | 'gone'> {
     const { deps } = this;
     const { server, clock, alone } = deps;
-    const { wish, state } = run.task;
-    const { share } = run;
+    const { wish } = run.task;
     // Nobody changes its form from here on, so that what is described is what is read.
     await touch(session, wish);
     run.task.waitsFor = null;
@@ -135,10 +162,7 @@ export class ChunkReader {
     run.place = place;
     const { idPrefix } = run;
     const writer = new RowWriter({ server, table, excluded, place, takenAtMs: clock.now(), idPrefix, key });
-    const rows = { list: writer.list, condition: wish.where };
-    const limit = share.kind === 'whole' ? null : CHUNK_ROWS;
-    const sql =
-      share.kind === 'whole' ? wholeSql(table, rows) : rangeSql(table, key, state.lanes[share.lane]!, rows, limit);
+    const { sql, finished } = await this.asked(session, run, table, key, writer);
     // Where few rows are wanted of many, the server may look for the next one for long.
     for await (const some of session.rows(sql, wish.where === null ? undefined : Infinity)) {
       if (this.stopped || (run.void && alone === null)) return 'read';
@@ -154,7 +178,31 @@ export class ChunkReader {
       if (!(await deps.room(run))) run.cancel();
     }
     if (writer.waiting > 0 && !run.void) run.pieces.push({ events: writer.take(), last: writer.lastKey() });
-    run.read(limit);
+    run.finished = finished(run.count);
     return 'read';
+  }
+
+  /** Where a condition decides, the number of rows that come bounds nothing: a chunk is so many keys then (Invariant 6). */
+  private async asked(
+    session: Session,
+    { task: { wish, state }, share }: ChunkRun,
+    table: SourceTable,
+    key: readonly KeyColumn[],
+    { list, keyList }: RowWriter,
+  ): Promise<Asked> {
+    const rows = { list, condition: wish.where };
+    if (share.kind === 'whole') return { sql: wholeSql(table, rows), finished: () => ({ end: true }) };
+    const lane = state.lanes[share.lane]!;
+    if (wish.where === null)
+      return {
+        sql: rangeSql(table, key, lane, rows, CHUNK_ROWS),
+        finished: (count) => ({ end: count < CHUNK_ROWS }),
+      };
+    let upto: Bound | null = null;
+    for await (const [row] of session.rows(boundSql(table, key, lane, keyList, CHUNK_ROWS), Infinity))
+      upto = row?.map(boundOf) ?? null;
+    const range = { after: lane.after, upto: upto === null ? lane.upto : [...upto] };
+    const end = upto === null ? { end: true } : { end: false, upto };
+    return { sql: rangeSql(table, key, range, rows, null), finished: () => end };
   }
 }

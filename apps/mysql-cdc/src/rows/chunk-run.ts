@@ -1,5 +1,6 @@
 import type { ChangeEvent } from '@planasonix/core';
 import type { LogPlace } from '../server.js';
+import type { Bound } from './chunk-sql.js';
 import type { RowTask, Share } from './row-task.js';
 import type { Window } from './row-watch.js';
 
@@ -10,7 +11,10 @@ export interface Piece {
   readonly last: string[];
 }
 
-/** Rows of one chunk: short transactions, so that the source need not keep old versions of rows for long. */
+/**
+ * Rows of one chunk, or keys where a condition decides which rows: short transactions, so that the source need not keep old
+ * versions of rows for long.
+ */
 export const CHUNK_ROWS = 20_000;
 
 /** One chunk from before its transaction begins until its last row has been handed over. */
@@ -19,8 +23,8 @@ export class ChunkRun {
   readonly pieces: Piece[] = [];
   /** Nothing that its rows hold was committed behind this place; `null`: they are not being read yet. */
   place: LogPlace | null = null;
-  /** Everything was read; `end`: there is nothing behind it. */
-  finished: { readonly end: boolean } | null = null;
+  /** Everything was read; `end`: there is nothing behind it; `upto`: the key it was read up to, whether or not that has a row. */
+  finished: { readonly end: boolean; readonly upto?: Bound } | null = null;
   /** Rows that were read. */
   count = 0;
   private window: Window | null = null;
@@ -53,11 +57,6 @@ export class ChunkRun {
     this.pieces.length = 0;
   }
 
-  /** All were read that were asked for. @param limit `null`: all that there are */
-  read(limit: number | null): void {
-    this.finished = { end: limit === null || this.count < limit };
-  }
-
   /** Rows of a piece that are not stale. */
   keep({ events }: Piece): ChangeEvent[] {
     const { window } = this;
@@ -72,7 +71,9 @@ export class ChunkRun {
     if (lane !== undefined && piece !== null) lane.after = piece.last;
     if (this.ended || this.pieces.length > 0 || this.finished === null) return;
     this.ended = true;
-    if (lane !== undefined && this.finished.end) lane.done = true;
+    const { end, upto } = this.finished;
+    if (lane !== undefined && upto !== undefined) lane.after = [...upto];
+    if (lane !== undefined && end) lane.done = true;
     if (share.kind === 'whole') task.state.done = true;
   }
 

@@ -1,5 +1,5 @@
 import type { SourceTable } from '../tables.js';
-import { cutBetween, rangeSql } from './chunk-sql.js';
+import { boundSql, cutBetween, rangeSql } from './chunk-sql.js';
 import { readingKey } from './key-column.js';
 
 const column = (name: string, type: string, more: object = {}) => ({
@@ -23,6 +23,12 @@ describe('a range of keys', () => {
   it('is told apart by the server, by values of the column’s own collation', () => {
     expect(range(['-5', '61', '2024'], ['7'])).toBe(
       "SELECT `a` FROM `s`.`t` FORCE INDEX (`by``two`) WHERE `a` >= -5 AND (`a` > -5 OR (`a` = -5 AND (`b` > _latin1 X'61' COLLATE latin1_swedish_ci OR (`b` = _latin1 X'61' COLLATE latin1_swedish_ci AND `y` > 2024)))) AND `a` <= 7 ORDER BY `a`, `b`, `y` LIMIT 10",
+    );
+  });
+
+  it('ends with a key that is asked for, whatever is wanted of its rows', () => {
+    expect(boundSql(table, key, { after: ['-5'], upto: null }, '`a`, HEX(`b`), `y`', 10)).toBe(
+      'SELECT `a`, HEX(`b`), `y` FROM `s`.`t` FORCE INDEX (`by``two`) WHERE `a` > -5 ORDER BY `a`, `b`, `y` LIMIT 1 OFFSET 9',
     );
   });
 

@@ -36,13 +36,34 @@ export interface Rows {
   readonly condition: string | null;
 }
 
+export type Range = Pick<LaneState, 'after' | 'upto'>;
+
 /** The next `limit` rows of a range, in the order of the key's index; `null`: all of them. */
-export function rangeSql(
+export const rangeSql = (
+  table: SourceTable,
+  key: readonly KeyColumn[],
+  range: Range,
+  rows: Rows,
+  limit: number | null,
+): string => `${inOrder(table, key, range, rows)}${limit === null ? '' : ` LIMIT ${limit}`}`;
+
+/**
+ * What bounds the next `count` keys of a range, whatever a condition says of their rows; no row comes where the range has
+ * fewer. @param list what bounds a key, ready for SQL
+ */
+export const boundSql = (
+  table: SourceTable,
+  key: readonly KeyColumn[],
+  range: Range,
+  list: string,
+  count: number,
+): string => `${inOrder(table, key, range, { list, condition: null })} LIMIT 1 OFFSET ${count - 1}`;
+
+function inOrder(
   { schema, table, keyIndex }: SourceTable,
   key: readonly KeyColumn[],
-  { after, upto }: Pick<LaneState, 'after' | 'upto'>,
+  { after, upto }: Range,
   { list, condition }: Rows,
-  limit: number | null,
 ): string {
   const bounds = [
     after === null ? null : beyond(key, '>', after),
@@ -51,8 +72,7 @@ export function rangeSql(
   ];
   const index = keyIndex === null ? '' : ` FORCE INDEX (${quoteIdent(keyIndex)})`;
   const order = key.map(({ name }) => quoteIdent(name)).join(', ');
-  const most = limit === null ? '' : ` LIMIT ${limit}`;
-  return `SELECT ${list} FROM ${qualified(schema, table)}${index}${where(bounds)} ORDER BY ${order}${most}`;
+  return `SELECT ${list} FROM ${qualified(schema, table)}${index}${where(bounds)} ORDER BY ${order}`;
 }
 
 /** All rows, in the order in which they lie. */

@@ -95,10 +95,11 @@ export class RowReaders {
     const began = clock.monotonic();
     let pause = 0;
     try {
-      if ((await reader.read(run)) === 'gone') this.work.gone(run.task);
+      if ((await this.whileWanted(reader, run)) === 'gone') this.work.gone(run.task);
     } catch (error) {
       if (this.stopped) return;
-      pause = this.failed(run, error);
+      // Its session was ended amid that, or it would have been.
+      if (!run.void || this.deps.alone !== null) pause = this.failed(run, error);
     }
     if (this.stopped) return;
     // What was broken off is void by now.
@@ -109,6 +110,21 @@ export class RowReaders {
     const due = ((run.count * readers) / (config.snapshot_max_rows_per_second ?? Infinity)) * 1000;
     const wait = Math.max(pause, again ? RETRY_MS : 0, due - (clock.monotonic() - began));
     if (wait > 0) await clock.sleep(wait);
+  }
+
+  /** What is not wanted any more is broken off, but in the one transaction of rows alone: its chunk comes to its end. */
+  private async whileWanted(reader: ChunkReader, run: ChunkRun): ReturnType<ChunkReader['read']> {
+    const over = new AbortController();
+    const look = async (): Promise<void> => {
+      while (await this.deps.clock.sleep(LOOK_MS, over.signal)) if (run.void) await reader.abandon();
+    };
+    const looking = this.deps.alone === null ? look() : null;
+    try {
+      return await reader.read(run);
+    } finally {
+      over.abort();
+      await looking;
+    }
   }
 
   /** @returns after how long the chunk may be tried again, ms */

@@ -25,6 +25,9 @@ export interface RowWriterOptions {
   readonly key: readonly KeyColumn[];
 }
 
+/** Of what a server shows of a key, or of what its columns are told apart by. */
+export const boundOf = (shown: Buffer | null | undefined): string => shown?.toString('latin1') ?? '';
+
 type Frame = ReturnType<typeof frameOf>;
 
 const frameOf = ({ server, table, excluded }: Pick<RowWriterOptions, 'server' | 'table' | 'excluded'>) => {
@@ -44,6 +47,8 @@ const sourceText = ({ server, place, takenAtMs }: Pick<RowWriterOptions, 'server
 export class RowWriter {
   /** What to ask for, ready for SQL. */
   readonly list: string;
+  /** What bounds its key, ready for SQL. */
+  readonly keyList: string;
   /** Bytes of the events that were not taken. */
   bytes = 0;
   private events: ChangeEvent[] = [];
@@ -69,6 +74,7 @@ export class RowWriter {
       bound === null ? table.columns.findIndex((column) => column.name === name) : list.push(bound) - 1,
     );
     this.list = list.join(', ');
+    this.keyList = this.bounds.map((i) => list[i]).join(', ');
     this.source = sourceText(options);
     this.time = new Date(takenAtMs).toISOString();
   }
@@ -87,7 +93,7 @@ export class RowWriter {
 
   /** Bounds of the key of the last row. */
   lastKey(): string[] {
-    return this.bounds.map((i) => this.last[i]?.toString('latin1') ?? '');
+    return this.bounds.map((i) => boundOf(this.last[i]));
   }
 
   row(row: readonly (Buffer | null)[]): void {

@@ -63,7 +63,10 @@ describe('what the stream says between two chunks', () => {
     const seen = { events: [] as ChangeEvent[], refused: [] as string[], retries: 0 };
     const clock: Clock = {
       ...systemClock,
-      sleep: (ms) => (ms > 1000 ? pause.pass() : (seen.retries++, systemClock.sleep(ms))),
+      sleep: (ms, signal) => {
+        if (signal !== undefined) return systemClock.sleep(ms, signal);
+        return ms > 1000 ? pause.pass() : (seen.retries++, systemClock.sleep(ms));
+      },
     };
     const quiet = () => undefined;
     const feed = new RowFeed({
@@ -240,6 +243,22 @@ describe('what the stream says between two chunks', () => {
       await eventually('no snapshot stays open', () => (one.take(), one.feed.idle));
     },
   );
+
+  it('an order that is taken back while the server looks for its next row: that ends, and the reader goes on', async () => {
+    const [oid, other] = [await table('sparse', ROWS, 'a'), await table('sparse_2', 10, 'a')];
+    const one = await reading({ snapshot_readers: 1 });
+    const at = { schema: 'public', id: 'snap_1', empties: false, keyless: false };
+    one.feed.add({ ...at, oid, name: 'sparse', order: 'snap_1', where: 'pg_sleep(0.01) IS NULL' });
+    one.feed.start();
+    const busy = async (): Promise<number> =>
+      (await client.query("SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%pg_sleep%'")).rowCount!; // prettier-ignore
+    await eventually('the server looks for a row', async () => (await busy()) === 1);
+    one.feed.cancel((wish) => wish.order === 'snap_1');
+    await eventually('the server is at rest', async () => (await busy()) === 0);
+    const next = one.order(other, 'sparse_2', 'snap_2');
+    await eventually('the next one is done', () => (one.take(), next.phase === 'done'));
+    expect(one.take().size).toBe(10);
+  });
 
   it('an order that is taken back before it has said that readers forget the table says nothing', async () => {
     const oid = await table('kept', 10, 'a');

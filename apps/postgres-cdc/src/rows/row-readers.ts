@@ -16,6 +16,8 @@ const WHOLE_HELD_UP_MS = 600_000;
 const BEGUN_OVER =
   'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
+/** How often it is looked whether what is being read is still wanted. */
+const LOOK_MS = 1_000;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
   readonly config: PostgresConfig;
@@ -105,7 +107,8 @@ export class RowReaders {
       const run = this.begin(next.task, next.share);
       reader ??= await this.reader();
       await this.readChunk(reader, run, count);
-      if (!reader.over) continue;
+      if (!reader.over && this.readers.has(reader)) continue;
+      // The next chunk dials.
       this.readers.delete(reader);
       reader = null;
     }
@@ -114,8 +117,9 @@ export class RowReaders {
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
     const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
-    const count = await reader.read(run, pace).catch((error: unknown) => {
+    const count = await this.whileWanted(reader, run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
+      if (!this.readers.has(reader)) return 0;
       return this.work.failed(run.task, error);
     });
     if (this.stopped) return;
@@ -124,6 +128,23 @@ export class RowReaders {
     waker.stir();
     // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
     await pace.keep(count ?? 0, run.void || run.share.kind === 'again' ? RETRY_MS : 0);
+  }
+
+  /** Of what is not wanted any more the session ends, and its query with it: that may look for the next row for long. */
+  private async whileWanted(reader: ChunkReader, run: ChunkRun, pace: Pace): Promise<number | null> {
+    const over = new AbortController();
+    const look = async (): Promise<void> => {
+      while (!run.void) if (!(await this.deps.clock.sleep(LOOK_MS, over.signal))) return;
+      this.readers.delete(reader);
+      await this.deps.end(reader.session);
+    };
+    const looking = look();
+    try {
+      return await reader.read(run, pace);
+    } finally {
+      over.abort();
+      await looking;
+    }
   }
 
   private async reader(): Promise<ChunkReader> {
