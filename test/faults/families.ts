@@ -1,6 +1,7 @@
 import type { AnyFault } from './fault.js';
 import { frozen } from './frozen.js';
 import { kafka } from './kafka.js';
+import { intoKafka, kafkaSource } from './kafka-source.js';
 import { kills } from './kills.js';
 import { network } from './network.js';
 import { postgres } from './postgres.js';
@@ -11,4 +12,4 @@ import { webhook } from './webhook.js';
 /** Over a source that is read. */
 export const FAMILIES = [kills, network, postgres, redis, store, frozen, kafka];
 
-export const ALL_FAULTS: readonly AnyFault[] = [...FAMILIES.flat(), ...webhook];
+export const ALL_FAULTS: readonly AnyFault[] = [...FAMILIES.flat(), ...webhook, ...kafkaSource, ...intoKafka];

@@ -1,6 +1,8 @@
 import type { HookScene } from './hook-scene.js';
 import type { Random } from './random.js';
 import type { Scene, SceneOptions } from './scene.js';
+import type { TopicScene } from './topic-scene.js';
+import type { TopicWishes } from './topic-servers.js';
 
 /** What an injection leaves to be known. */
 export interface Injected {
@@ -31,6 +33,7 @@ interface Named {
 /** Over a source that is read. */
 export interface Fault extends Named {
   readonly senders?: undefined;
+  readonly topics?: undefined;
   /** What it takes besides the usual scene. Faults with the same wishes share one. */
   readonly scene?: Omit<SceneOptions, 'seed'>;
   /** Breaks something and lets it be whole again. */
@@ -45,7 +48,17 @@ export interface Fault extends Named {
 /** Over webhooks, of so many senders. It has to go on by itself. */
 export interface HookFault extends Named {
   readonly senders: number;
+  readonly topics?: undefined;
   inject(scene: HookScene, rng: Random): Promise<Injected | void>;
 }
 
-export type AnyFault = Fault | HookFault;
+/** Over topics that are read. */
+export interface TopicFault extends Named {
+  readonly senders?: undefined;
+  readonly topics: TopicWishes;
+  inject(scene: TopicScene, rng: Random): Promise<Injected | void>;
+  /** As of a `Fault`, and then it is started again with `skip`. */
+  readonly told?: { readonly codes: readonly string[]; readonly must: boolean };
+}
+
+export type AnyFault = Fault | HookFault | TopicFault;

@@ -2,63 +2,18 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { eventually, tempDir } from '@planasonix/testing';
-import type { Fault, Injected } from './fault.js';
-import type { Scene } from './scene.js';
+import type { Fault } from './fault.js';
+import { held, lease, ownerPastItsLease } from './leases.js';
 
 const FAMILY = 'frozen';
 const scene = { workers: 2 } as const;
-
-interface Lease {
-  readonly owner: string;
-  readonly epoch: number;
-}
-
-const lease = async (of: Scene): Promise<Lease | null> => {
-  const [row] = await of.storeQuery<{ owner: string | null; epoch: number }>(
-    'SELECT lease_owner AS owner, epoch FROM streams WHERE id = $1',
-    [of.streamId],
-  );
-  return row?.owner == null ? null : { owner: row.owner, epoch: row.epoch };
-};
-
-const held = (of: Scene): Promise<Lease> => eventually('the stream has an owner', () => lease(of));
-
-const successor = (of: Scene, before: Lease): Promise<Lease> =>
-  eventually(
-    'another worker has taken over',
-    async () => {
-      const now = await lease(of);
-      return now !== null && now.owner !== before.owner && now.epoch > before.epoch ? now : null;
-    },
-    { timeoutMs: 60_000, everyMs: 50 },
-  );
-
-/** The host's name may hold dashes: the pid is the last but one. */
-const pidOf = ({ owner }: Lease): number => Number(owner.split('-').at(-2));
 
 export const workerPastItsLease: Fault = {
   name: 'worker past its lease, then woken',
   family: FAMILY,
   traps: [8, 27, 32],
   scene,
-  async inject(of, rng): Promise<Injected> {
-    const before = await held(of);
-    const overAt = Date.now();
-    process.kill(pidOf(before), 'SIGSTOP');
-    let after: Lease;
-    try {
-      after = await successor(of, before);
-      await of.running();
-      await of.load.goOn(rng.between(200, 3000));
-    } finally {
-      process.kill(pidOf(before), 'SIGCONT');
-    }
-    // What it had in hand it would write within moments of waking.
-    await of.load.goOn(2000);
-    const now = await held(of);
-    const wrong = now.owner === after.owner ? [] : [`the woken worker took the stream back from its successor`];
-    return { overAt, wrong };
-  },
+  inject: ownerPastItsLease,
 };
 
 /** Seen from the leases, a clock of the store that jumps ahead is a lease that has run out under its living owner. */

@@ -49,7 +49,8 @@ export class KafkaScene implements SceneLog {
     readonly server: Kafka,
     /** In front of each node; none where there are three, which talk to each other by the same addresses. */
     readonly network: readonly Proxy[],
-    private readonly admin: Admin,
+    /** Past the networks, as is all that reads here. */
+    readonly admin: Admin,
   ) {}
 
   static async open(nodes: 1 | 3): Promise<KafkaScene> {
@@ -60,7 +61,7 @@ export class KafkaScene implements SceneLog {
       return `127.0.0.1:${proxy.port}`;
     };
     const server = await startKafka({ nodes, ...(nodes === 1 ? { advertise } : {}) });
-    const admin = new Client({ brokers: [...server.brokers], logLevel: logLevel.NOTHING }).admin();
+    const admin = new Client({ brokers: [...server.directBrokers], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
     return new KafkaScene(server, network, admin);
   }
@@ -96,7 +97,7 @@ export class KafkaScene implements SceneLog {
 
   async *pages(streamId: string, after: string | null): AsyncGenerator<readonly LogEvent[]> {
     const from = after === null ? 'beginning' : String(Number(after) + 1);
-    const args = ['-b', this.server.brokers.join(','), '-C', '-t', topicOf(streamId), '-p', '0', '-o', from];
+    const args = ['-b', this.server.directBrokers.join(','), '-C', '-t', topicOf(streamId), '-p', '0', '-o', from];
     const child = spawn(kcatProgram(), [...args, '-e', '-q', '-J', ...PATIENT], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
@@ -139,7 +140,7 @@ export class KafkaScene implements SceneLog {
 
   /** One that ends, as it does over some failures, is followed by another one that goes on where it was. */
   #follow(topic: string): void {
-    const args = ['-b', this.server.brokers.join(','), '-C', '-t', topic, '-p', '0', '-o', String(this.#next)];
+    const args = ['-b', this.server.directBrokers.join(','), '-C', '-t', topic, '-p', '0', '-o', String(this.#next)];
     const child = spawn(kcatProgram(), [...args, '-q', '-J', '-u', ...PATIENT], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });

@@ -1,6 +1,7 @@
 /** SIGKILL: of each app, of all, at every step of the path and at random moments (trap 38). */
 import { STEPS, type Step } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
+import { atStart, inTheGateway, onThePath } from './at-steps.js';
 import { deleteCutShort, lettingGoCutShort, orderCutShort, positionCutShort } from './cut-short.js';
 import type { Fault, Injected } from './fault.js';
 import { otherStream } from './other-stream.js';
@@ -23,58 +24,14 @@ export const killed = (name: string, apps: readonly App[], traps: readonly numbe
   },
 });
 
-/** On the path of every change: the load reaches it by itself. */
-const onThePath = (step: Step): Fault => ({
-  name: `at ${step}`,
-  family: FAMILY,
-  traps: [38, 4, 5],
-  async inject(scene, rng) {
-    await scene.arm(step, rng.between(1, 6))();
-  },
-});
-
-/** At the beginning of each read. */
-const atStart = (step: Step): Fault => ({
-  name: `at ${step}`,
-  family: FAMILY,
-  traps: [38, 10, 32],
-  async inject(scene) {
-    await scene.command('stop');
-    const ended = scene.arm(step, 1);
-    await scene.start();
-    await ended();
-  },
-});
-
-/** On the path of a command: what was accepted is carried out, and its answer, if it came, was true. */
-const inTheGateway = (step: Step): Fault => ({
-  name: `at ${step}`,
-  family: FAMILY,
-  traps: [38, 27],
-  async inject(scene, rng): Promise<Injected> {
-    const [verb, state] = rng.pick([
-      ['pause', 'paused'],
-      ['stop', 'stopped'],
-    ] as const);
-    await back(scene, 'api-gateway');
-    const ended = scene.arm(step, 1);
-    await scene.stack.api('POST', `/api/streams/${scene.streamId}/${verb}`).catch(() => undefined);
-    await ended();
-    const wrong: string[] = [];
-    await scene.status([state], scene.streamId, 30_000).catch((error: Error) => wrong.push(error.message));
-    if (verb === 'pause') await scene.command('resume');
-    else await scene.start();
-    return { wrong, overAt: Date.now() };
-  },
-});
+const at = (
+  step: Step,
+  traps: readonly number[],
+  inject: (scene: Scene, rng: Random) => Promise<Injected | void>,
+): Fault => ({ name: `at ${step}`, family: FAMILY, traps: [38, ...traps], inject });
 
 /** While a stream is made that reads its rows first; beside it the first one goes on. */
-const whileMade = (step: Step): Fault => ({
-  name: `at ${step}`,
-  family: FAMILY,
-  traps: [38, 10, 12, 33],
-  inject: (scene) => otherStream(scene, step, 1),
-});
+const whileMade = (step: Step): Fault => at(step, [10, 12, 33], (scene) => otherStream(scene, step, 1));
 
 /**
  * While rows of a new stream are read, several chunks of them at once, and change.
@@ -101,24 +58,19 @@ const cutShort = (
   step: Step,
   traps: readonly number[],
   inject: (scene: Scene, step: Step, rng: Random) => Promise<Injected>,
-): Fault => ({
-  name: `at ${step}`,
-  family: FAMILY,
-  traps: [38, ...traps],
-  inject: (scene, rng) => inject(scene, step, rng),
-});
+): Fault => at(step, traps, (scene, rng) => inject(scene, step, rng));
 
 const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
-  'outbox-written': inTheGateway,
-  'outbox-relayed': inTheGateway,
-  'lease-claimed': atStart,
+  'outbox-written': (step) => at(step, [27], inTheGateway(step)),
+  'outbox-relayed': (step) => at(step, [27], inTheGateway(step)),
+  'lease-claimed': (step) => at(step, [10, 32], atStart(step)),
   'publication-created': whileMade,
   'slot-created': whileMade,
   'snapshot-chunk': (step) => amongRows(step, 80, 5),
   'snapshot-recorded': (step) => amongRows(step, 15, 3),
-  'log-appended': onThePath,
-  'position-committed': onThePath,
-  acknowledged: onThePath,
+  'log-appended': (step) => at(step, [4, 5], onThePath(step)),
+  'position-committed': (step) => at(step, [4, 5], onThePath(step)),
+  acknowledged: (step) => at(step, [4, 5], onThePath(step)),
   'order-done': (step) => ({ ...cutShort(step, [13], orderCutShort), slow: true }),
   condemned: (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
   'let-go': (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),

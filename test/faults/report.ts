@@ -94,6 +94,11 @@ know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in
 In the rows of \`webhook\` senders post signed deliveries of one to four events to two instances, each until it is answered 2xx, some
 to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
 
+In the rows of \`kafka-source\` producers write to topics of several partitions, some in transactions that lie in each other and of
+which a third is aborted, some without; two workers read them. What librdkafka reads in the topics has the word where no producer
+was told. A request, or a transaction, stands for a transaction there; recovery is that of the last partition. In
+\`kafka-source into kafka\` the log is in the same cluster.
+
 - **lost**: committed and not in the log. **phantom**: in the log and never committed. **torn**: a transaction that is there
   in part or in pieces, or has rows of a snapshot inside. **repeated**: an id or a transaction that is there twice.
   **wrong**: another change than the one that was made, another row from before, another order, a row of a snapshot that is

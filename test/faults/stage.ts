@@ -4,6 +4,8 @@ import { playHookRound } from './hook-round.js';
 import { HookScene } from './hook-scene.js';
 import { playRound, type Round } from './round.js';
 import { Scene } from './scene.js';
+import { playTopicRound } from './topic-round.js';
+import { TopicScene } from './topic-scene.js';
 
 export interface Stage {
   /** Of the product. */
@@ -16,8 +18,12 @@ export interface Stage {
 }
 
 /** Faults with the same ones share a stage. */
-export const wishesOf = (fault: AnyFault): string =>
-  JSON.stringify(fault.senders === undefined ? (fault.scene ?? {}) : { senders: fault.senders });
+export function wishesOf(fault: AnyFault): string {
+  const { senders, topics } = fault;
+  if (senders !== undefined) return JSON.stringify({ senders });
+  if (topics !== undefined) return JSON.stringify({ topics });
+  return JSON.stringify(fault.scene ?? {});
+}
 
 export async function openStage(wishes: AnyFault, seed: number): Promise<Stage> {
   if (wishes.senders !== undefined) {
@@ -26,14 +32,20 @@ export async function openStage(wishes: AnyFault, seed: number): Promise<Stage> 
       fault.senders === undefined ? misplaced(fault) : playHookRound(scene, fault, of),
     );
   }
+  if (wishes.topics !== undefined) {
+    const scene = await TopicScene.open({ seed, ...wishes.topics });
+    return stageOf(scene, (fault, of) =>
+      fault.topics === undefined ? misplaced(fault) : playTopicRound(scene, fault, of),
+    );
+  }
   const scene = await Scene.open({ seed, forgetful: true, ...wishes.scene });
   const stage = stageOf(scene, (fault, of) =>
-    fault.senders === undefined ? playRound(scene, fault, of) : misplaced(fault),
+    fault.senders === undefined && fault.topics === undefined ? playRound(scene, fault, of) : misplaced(fault),
   );
   return scene.options.forgetful === true ? stage : { ...stage, trim: () => Promise.resolve() };
 }
 
-const stageOf = (scene: Scene | HookScene, play: Stage['play']): Stage => ({
+const stageOf = (scene: Scene | HookScene | TopicScene, play: Stage['play']): Stage => ({
   logFile: scene.stack.logFile,
   play,
   trim: () => scene.trim(),

@@ -7,6 +7,8 @@ export interface GroupInput {
   readonly streamId: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Another worker leads the stream. */
+  readonly helps: boolean;
   readonly owned: Owned;
   readonly remember: (owned: Owned) => Promise<void>;
 }
@@ -64,7 +66,7 @@ export class ReaderGroup {
   /** What is left to be written, with a second for it. */
   async close(): Promise<void> {
     const limit = new AbortController();
-    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#write() : undefined));
+    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#write(false) : undefined));
     await Promise.race([last, this.input.clock.sleep(EVERY_MS, limit.signal)]);
     limit.abort();
   }
@@ -99,11 +101,17 @@ export class ReaderGroup {
     return cluster.groupState(this.name);
   }
 
-  async #write(): Promise<void> {
+  /**
+   * @param makes also where there is no group. Who helps, and who closes, may be at it still when the stream is deleted
+   *   already, and would make it again
+   */
+  async #write(makes = !this.input.helps): Promise<void> {
+    const { cluster } = this.input;
     const offsets = [...this.#pending.values()];
     this.#pending.clear();
+    if (offsets.length === 0) return;
     try {
-      await this.input.cluster.commit(this.name, offsets);
+      if (makes || (await cluster.groupState(this.name)) !== 'Dead') await cluster.commit(this.name, offsets);
       this.#complained = false;
     } catch (error) {
       this.#complain(error);

@@ -54,13 +54,13 @@ export class KafkaSource implements Source {
     private readonly context: SourceContext,
     private readonly pace = PACE,
   ) {
-    const { config, connection, outbound, log, clock, streamId } = context;
+    const { config, connection, outbound, log, clock, streamId, share = WHOLE } = context;
     if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
     this.config = parseConfig(config);
     this.settings = kafkaSettings(connection);
     this.cluster = new KafkaCluster({ settings: this.settings, outbound, log, clock });
     this.group = new ReaderGroup({
-      ...{ cluster: this.cluster, streamId, clock, log, owned: context.owned },
+      ...{ cluster: this.cluster, streamId, clock, log, helps: share.index > 0, owned: context.owned },
       remember: (owned) => context.remember(owned),
     });
   }

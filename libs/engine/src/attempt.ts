@@ -84,6 +84,11 @@ export class Attempt {
     return this.#session !== null;
   }
 
+  /** Something of what it found in the log or appended is durable and may not be committed. */
+  get unsettled(): boolean {
+    return this.#sink?.settleDelayMs === 0 && !(this.#pump?.settled ?? !this.#placed);
+  }
+
   /** Names the opening of the log; `null`: it is not open yet. */
   get session(): string | null {
     return this.#session;

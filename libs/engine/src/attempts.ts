@@ -5,6 +5,10 @@ import type { Counters } from './counters.js';
 import type { EngineDeps } from './deps.js';
 import { Spread } from './spread.js';
 
+/** How long the log may take to bar who wrote before; and where they are barred, to say what it has of theirs. */
+const BAR_MS = 2_000;
+const SETTLE_MS = 500;
+
 /** One attempt at a time, and what those before it may have left in the log. */
 export class Attempts {
   /** Absent: nobody helps. */
@@ -13,12 +17,13 @@ export class Attempts {
   #paused = false;
   /** The last one to open the log is over, and nobody was to write beside it: nobody else can append any more. */
   #barred = false;
-  /** Somebody was to write beside it. */
-  #wasHelped = false;
+  /** The log may hold what is not committed, or somebody may be writing to it still who helped with one that is over. */
+  #unsettled = false;
 
   constructor(
     private readonly engine: EngineDeps,
-    held: Held,
+    private readonly held: Held,
+    private readonly mayWrite: () => boolean,
   ) {
     const { spread: ledger, clock } = engine;
     this.#spread = ledger === undefined ? null : new Spread({ ledger, held, clock });
@@ -33,9 +38,9 @@ export class Attempts {
     return this.#paused;
   }
 
-  /** Somebody may be writing still who helped with one that is over. */
-  get wasHelped(): boolean {
-    return this.#wasHelped;
+  /** The log may hold what is not committed, or is about to: `bar` settles that. */
+  get unsettled(): boolean {
+    return this.#unsettled;
   }
 
   /** What those who help wait for. */
@@ -99,21 +104,25 @@ export class Attempts {
     return attempt;
   }
 
-  /** Nobody can append any more once it says `barred`. `unknown`: the log, or the store, did not say. */
+  /**
+   * Nobody can append any more once it says `barred`. What is in the log is committed then, but where nobody else was to
+   * write and the log, or the store, does not say. `unknown`: they do not, and somebody may be writing.
+   */
   async bar(spec: () => Promise<StreamSpec | null>): Promise<'barred' | 'fenced' | 'unknown'> {
-    if (this.#barred) return 'barred';
+    if (this.#barred && !this.#unsettled) return 'barred';
     const known = await spec();
-    if (known === null) return 'unknown';
-    const barred = await barPredecessors(this.engine, known);
-    this.#barred = barred === 'barred';
-    return barred;
+    if (known === null) return this.#barred ? 'barred' : 'unknown';
+    const { engine, held, mayWrite } = this;
+    const found = await barPredecessors({ engine, held, mayWrite }, known, this.#barred ? SETTLE_MS : BAR_MS);
+    if (found === 'barred') [this.#barred, this.#unsettled] = [true, false];
+    return found === 'unknown' && this.#barred ? 'barred' : found;
   }
 
-  #over({ opened }: Attempt): void {
+  #over({ opened, unsettled }: Attempt): void {
     const seated = this.#spread?.seated === true;
     this.#paused = false;
     this.#barred = !seated && (this.#barred || opened);
-    this.#wasHelped = seated || (this.#wasHelped && !opened);
+    this.#unsettled = seated || (opened ? unsettled : this.#unsettled);
     this.#spread?.over();
   }
 }

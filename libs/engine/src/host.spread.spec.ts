@@ -87,6 +87,21 @@ describe('a stream that several workers read', () => {
     expect([...topic.readers.keys()]).toEqual(['w1']);
   });
 
+  it('tells where it goes on once it is stopped, or in error, also of what a helper did not live to settle (Invariant 7)', async () => {
+    for (const ends of ['stopped', 'error'] as const) {
+      const { clock, topic, log, ledger, row } = await spreadOverTwo();
+      topic.put(10);
+      await clock.advance(20);
+      if (ends === 'stopped') ledger.command(ID, 'stopped');
+      else topic.broken.set(0, new StreamError('offset_out_of_range', 'gone'));
+      topic.changed.ring();
+      await clock.advance(8_000);
+      expect(row.status).toBe(ends);
+      expect(Object.fromEntries(row.positions)).toEqual(Object.fromEntries(log.positions));
+      expect(log.ids.length).toBeGreaterThan(0);
+    }
+  });
+
   it('goes on when its lead gives it up: another one leads', async () => {
     const { clock, topic, log, row, hosts } = await spreadOverTwo();
     topic.put(10);

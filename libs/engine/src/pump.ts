@@ -81,6 +81,12 @@ export class Pump {
     return this.#connected;
   }
 
+  /** All that it found in the log and appended is committed. */
+  get settled(): boolean {
+    const knowsFound = this.#connected || this.#positions.size === 0;
+    return knowsFound && this.#flights.length === 0 && this.#settler.settled;
+  }
+
   /** Where the log stands, by partition. */
   get positions(): Positions {
     return this.#positions;

@@ -77,7 +77,7 @@ export class StreamRunner {
     this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
     this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
     this.#row = new HeldRow(deps.engine, this.#held, () => deps.mayWrite());
-    this.#attempts = new Attempts(deps.engine, this.#held);
+    this.#attempts = new Attempts(deps.engine, this.#held, () => deps.mayWrite());
     this.done = this.#main();
     void this.#row.show(
       () => this.#attempts.now,
@@ -274,7 +274,7 @@ export class StreamRunner {
         return this.#lose();
       case 'error': {
         // Those who help end by themselves where the log can't be told.
-        if (this.#attempts.wasHelped && (await this.#bar()) === 'fenced') return this.#lose();
+        if (this.#attempts.unsettled && (await this.#bar()) === 'fenced') return this.#lose();
         log.warn({ streamId: this.#held.streamId, code: failure.code }, 'stream failed');
         return this.#finish('error', { lastError: found, blocked: null });
       }

@@ -4,6 +4,7 @@ import {
   type Held,
   type Log,
   type Position,
+  type Positions,
   type Source,
   type Steps,
   type StreamLedger,
@@ -32,6 +33,15 @@ export interface SettlerDeps {
   readonly step?: Steps;
 }
 
+/**
+ * Commits what the log holds durably and nobody lived to settle. The source is told nothing: whoever reads it next does that.
+ * @returns whether it is committed; `false`: the lease is gone, or another owner has taken over
+ */
+export const settleFound = async (
+  positions: Positions,
+  { ledger, held, mayWrite }: Pick<SettlerDeps, 'ledger' | 'held' | 'mayWrite'>,
+): Promise<boolean> => mayWrite() && (await ledger.commitPositions(held, positions)); // Invariants 1 and 3
+
 export const lapsed = () => new StreamError('fenced', 'The lease has run out');
 
 /** The order log, position, acknowledgement; and the only file that knows it. */
@@ -54,6 +64,11 @@ export class Settler {
    */
   settle(): Promise<boolean> {
     return (this.#running ??= this.#settle().finally(() => (this.#running = null)));
+  }
+
+  /** Everything that landed is committed. */
+  get settled(): boolean {
+    return this.#landed.length === 0;
   }
 
   /** The source is about to be closed: it is told nothing more. */

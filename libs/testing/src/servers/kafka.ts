@@ -29,6 +29,8 @@ export interface KafkaOptions {
 export interface Kafka {
   /** `host:port` of every node, without TLS and without a login. */
   readonly brokers: readonly string[];
+  /** The same past `advertise`: where the nodes reach each other. */
+  readonly directBrokers: readonly string[];
   /** With `secure`: the listener that wants TLS and a login. */
   readonly secureBrokers: readonly string[];
   /** With `secure`: the login, and the certificate to trust (PEM), for localhost and 127.0.0.1. */
@@ -153,8 +155,8 @@ async function nodePlans(dir: string, options: KafkaOptions): Promise<readonly N
   );
 }
 
-const secureAddress = (plan: NodePlan): string =>
-  /SECURE:\/\/([^,]+)/.exec(plan.properties.find(([name]) => name === 'listeners')![1])?.[1] ?? '';
+const addressOf = (plan: NodePlan, listener: 'SECURE' | 'INTERNAL'): string | undefined =>
+  new RegExp(`${listener}://([^,]+)`).exec(plan.properties.find(([name]) => name === 'listeners')![1])?.[1];
 
 /**
  * A real Apache Kafka 4 (KRaft) on 127.0.0.1, from Apache's jars. Topics are not created by themselves. A node that is
@@ -172,7 +174,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<Kafka> {
     if (failed === undefined)
       return {
         brokers: plans.map(({ port }) => `127.0.0.1:${port}`),
-        secureBrokers: options.secure ? plans.map(secureAddress) : [],
+        directBrokers: plans.map((plan) => addressOf(plan, 'INTERNAL') ?? `127.0.0.1:${plan.port}`),
+        secureBrokers: options.secure ? plans.map((plan) => addressOf(plan, 'SECURE')!) : [],
         login: { username: USER, password: PASSWORD, ca: options.secure ? certificate(dir) : '' },
         nodes,
         dir,
