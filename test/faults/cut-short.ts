@@ -4,8 +4,9 @@ import { eventually } from '@planasonix/testing';
 import type { Injected } from './fault.js';
 import { deleted, equalsTables, makeOther, nothingLeft, type Other } from './other-stream.js';
 import type { Random } from './random.js';
+import { slotOf } from './postgres-origin.js';
 import type { Scene } from './scene.js';
-import { VAST } from './vast.js';
+import { VAST } from './tables.js';
 
 const told = (id: string, wrong: readonly string[]): string[] => wrong.map((what) => `${id}: ${what}`);
 
@@ -31,7 +32,8 @@ export async function positionCutShort(scene: Scene, step: Step): Promise<Inject
   await scene.stack.api('PUT', route, { position }).catch(() => undefined);
   await ended();
   const { pending } = (await scene.ask('GET', route)).a;
-  if (pending?.position?.lsn !== position.lsn) wrong.push(`pending is ${JSON.stringify(pending)}`);
+  if (JSON.stringify(pending?.position) !== JSON.stringify(position))
+    wrong.push(`pending is ${JSON.stringify(pending)}`);
   const refused = await scene.ask('POST', `/api/streams/${scene.streamId}/start`, {});
   if (refused.status !== 409 || refused.json.error.code !== 'position_pending')
     wrong.push(`a start in the middle answers ${refused.status} ${refused.text}`);
@@ -82,10 +84,10 @@ export async function lettingGoCutShort(scene: Scene, step: Step): Promise<Injec
   const wrong: string[] = [];
   const { status, last_error: error } = await scene.stream(id);
   if (status !== 'error' || error.code !== 'wal_budget_exceeded') wrong.push(`it says ${status} (${error?.code})`);
-  const slot = `planasonix_${id.replace(/^str_/, '')}`;
   await eventually(
     'its slot is gone',
-    async () => (await scene.sourceQuery('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot])).length === 0,
+    async () =>
+      (await scene.sourceQuery('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slotOf(id)])).length === 0,
     { timeoutMs: 90_000, everyMs: 200 },
   );
   await budget(null);

@@ -68,7 +68,7 @@ const appClocks = (name: string, hours: number): Fault => ({
     try {
       await of.load.goOn(rng.between(3000, 6000));
       // A worker that begins under the wrong time, too.
-      of.kill('postgres-cdc');
+      of.kill('worker');
       await of.running();
       await of.load.goOn(rng.between(1000, 2000));
     } finally {

@@ -70,7 +70,7 @@ async function goesOnWithout(scene: Scene): Promise<readonly string[]> {
 }
 
 export const kafka: readonly Fault[] = [
-  overKafka(killed('worker', ['postgres-cdc'], [5])),
+  overKafka(killed('worker', ['worker'], [5])),
   overKafka(killed('all at once', APPS, [5, 27, 37])),
   ...crashPointFaults.map((fault) => overKafka(fault)),
   withNode('SIGKILL and start', ONE, any, async (scene, node, rng) => {
@@ -107,7 +107,7 @@ export const kafka: readonly Fault[] = [
   }),
   withNode('three nodes: one down, worker killed', THREE, any, async (scene, node) => {
     await node.kill();
-    scene.kill('postgres-cdc');
+    scene.kill('worker');
     const wrong = await goesOnWithout(scene);
     await node.start();
     return { wrong };

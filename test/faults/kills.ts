@@ -83,7 +83,7 @@ const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
 export const crashPointFaults: readonly Fault[] = STEPS.map((step) => AT[step](step));
 
 export const kills: readonly Fault[] = [
-  killed('worker', ['postgres-cdc'], [5]),
+  killed('worker', ['worker'], [5]),
   killed('gateway', ['api-gateway'], [27]),
   killed('aggregator', ['metrics-aggregator'], [37]),
   killed('all at once', APPS, [5, 27, 37]),

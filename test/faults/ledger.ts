@@ -13,7 +13,7 @@ export interface Transaction {
   /** Writer and number: the content of its marker row. */
   readonly id: string;
   readonly changes: readonly Change[];
-  /** A place in the WAL before its commit: a `sortable` LSN. */
+  /** A place in the server's log before its commit, `sortable`. */
   readonly began: string;
   /** The same some time after its commit; `null`: its writer has not looked since. */
   ended: string | null;
@@ -27,12 +27,14 @@ export class Ledger {
   readonly #open = new Set<string>();
   /** Writer → its last transaction. */
   readonly #last = new Map<string, Transaction>();
+  /** Subject → how often it was emptied by a statement that is a transaction of its own. */
+  readonly #emptied = new Map<string, { asked: number; sure: number; seen: number }>();
 
   /** @param forgetful drops what was found in the log, for runs of hours */
   constructor(private readonly forgetful = false) {}
 
   /**
-   * @param began the end of the WAL within it, as `sortable`: what its writer has committed before lies before that.
+   * @param began the end of the server's log within it, `sortable`: what its writer has committed before lies before that.
    *   `null`: nobody lived to say it
    */
   committed(id: string, changes: readonly Change[], began: string | null): void {
@@ -47,6 +49,27 @@ export class Ledger {
 
   rolledBack(id: string): void {
     if (!this.forgetful) this.#rolledBack.add(id);
+  }
+
+  /** A table is to be emptied. @returns what is called where the server has said that it was */
+  emptying(subject: string): () => void {
+    const times = this.#emptied.get(subject) ?? { asked: 0, sure: 0, seen: 0 };
+    this.#emptied.set(subject, times);
+    times.asked += 1;
+    return () => (times.sure += 1);
+  }
+
+  /** @returns whether somebody may have emptied it that often */
+  sawEmptied(subject: string): boolean {
+    const times = this.#emptied.get(subject);
+    return times !== undefined && ++times.seen <= times.asked;
+  }
+
+  /** Tables that were emptied more often than was seen; counting begins anew. */
+  unseenEmptied(): string[] {
+    const unseen = [...this.#emptied].filter(([, { sure, seen }]) => seen < sure).map(([subject]) => subject);
+    this.#emptied.clear();
+    return unseen;
   }
 
   find(id: string): Transaction | null {

@@ -1,16 +1,14 @@
 /** All writers of a scene, paused and resumed together. */
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Client } from 'pg';
-import type { Ledger } from './ledger.js';
-import type { Statement } from './statements.js';
-import { Writer } from './writer.js';
+import type { Statement } from './origin.js';
+import { Writer, type WriterDeps } from './writer.js';
 
 export class Load {
   readonly #writers: readonly Writer[];
   /** Writer 0 says when everything has been said. */
   readonly #last: Writer;
 
-  constructor(deps: { ledger: Ledger; seed: number; writers: number; connect(): Promise<Client> }) {
+  constructor(deps: WriterDeps & { readonly writers: number }) {
     this.#last = new Writer(0, deps);
     this.#writers = Array.from({ length: deps.writers }, (_, i) => new Writer(i + 1, deps));
   }

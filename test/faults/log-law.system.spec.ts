@@ -1,5 +1,5 @@
 import type { LogEvent } from '../log.js';
-import { LogLaw, sortable, type Breach } from './log-law.js';
+import { LogLaw, placeOfGtids, sortable, type Breach } from './log-law.js';
 import { TABLES, type Table } from './tables.js';
 
 type Data = LogEvent['data'];
@@ -88,5 +88,14 @@ describe('the law of a log', () => {
   it('compares places of the WAL as numbers', () => {
     expect(sortable('0/FF') < sortable('0/100')).toBe(true);
     expect(sortable('F/0') < sortable('10/0')).toBe(true);
+  });
+
+  it('goes by the GTIDs of MariaDB and MySQL, whose servers come one after the other', () => {
+    expect(placeOfGtids('0-1-9') < placeOfGtids('0-2-10')).toBe(true);
+    expect(placeOfGtids('')).toBe('');
+    const [first, second] = ['f1e2', '0a1b'];
+    expect(placeOfGtids(`${first}:1-5:7-9`)).toBe(placeOfGtids(`${first}:9`));
+    expect(placeOfGtids(`${first}:900`) < placeOfGtids(`${second}:1-2,\n${first}:1-5`)).toBe(true);
+    expect(placeOfGtids(`${second}:1-2,${first}:1-900`)).toBe(placeOfGtids(`${second}:2`));
   });
 });

@@ -18,14 +18,14 @@
  */
 import { Folded, type LogEvent } from '../log.js';
 import { rowText, type Row } from './rows.js';
-import { WITH_OLD_ROWS } from './tables.js';
+import { FLEETING, WITH_OLD_ROWS } from './tables.js';
 
 export interface Breach {
   readonly charge: 'torn' | 'wrong';
   readonly what: string;
 }
 
-/** LSNs as text that compares like the numbers. */
+/** LSNs as text that compares like the numbers: the places of commits, so that the battery can say which were before which. */
 export const sortable = (lsn: string): string =>
   lsn
     .split('/')
@@ -34,7 +34,33 @@ export const sortable = (lsn: string): string =>
 
 export const ofSnapshot = ({ data }: LogEvent): boolean => data.op === 'r' || data.source['snapshot'] === true;
 
-export const commitOf = ({ data }: LogEvent): string => sortable(String(data.source['commit_lsn']));
+/** Of MySQL: servers by their uuid, in the order in which they were primaries, which is that in which they are seen. */
+const servers: string[] = [];
+
+const fixed = (of: number | string): string => String(of).padStart(12, '0');
+
+/** The last of these transactions of MariaDB (`0-1-42`) or MySQL (`uuid:42`, `uuid:1-42`), `sortable` among those of one scene. */
+export function placeOfGtids(gtids: string): string {
+  const places = gtids
+    .split(/,\s*/)
+    .filter((one) => one !== '')
+    .map((one) => {
+      const [server = '', ...ranges] = one.split(':');
+      if (ranges.length === 0) return fixed(one.slice(one.lastIndexOf('-') + 1));
+      if (!servers.includes(server)) servers.push(server);
+      return `${fixed(servers.indexOf(server))}/${fixed(ranges.at(-1)!.split('-').at(-1)!)}`;
+    });
+  return places.sort().at(-1) ?? '';
+}
+
+export function commitOf({ data }: LogEvent): string {
+  const { commit_lsn: lsn, gtid } = data.source as { commit_lsn?: string; gtid?: string };
+  return lsn === undefined ? placeOfGtids(gtid ?? '') : sortable(lsn);
+}
+
+/** MariaDB and MySQL always say it, Postgres where it was told to. */
+const saysOldRow = ({ subject, data: { source } }: LogEvent): boolean =>
+  source['commit_lsn'] === undefined || WITH_OLD_ROWS.has(subject);
 
 export class LogLaw {
   readonly folded = new Folded();
@@ -82,7 +108,8 @@ export class LogLaw {
   }
 
   /** `null`: it is as the law wants it. */
-  #difference({ subject, partitionkey, data }: LogEvent): string | null {
+  #difference(event: LogEvent): string | null {
+    const { subject, partitionkey, data } = event;
     const at = `${subject} ${partitionkey}`;
     const held = this.folded.rows.get(at);
     if (data.op === 'r') {
@@ -91,7 +118,7 @@ export class LogLaw {
       return gone ? `stale row: ${at} comes back, and the log has said that it is gone` : null;
     }
     if (data.op !== 'u' && data.op !== 'd') return null;
-    const whole = WITH_OLD_ROWS.has(subject);
+    const whole = saysOldRow(event);
     if (data.before === null) return whole ? `${data.op} ${at} has no row from before` : null;
     return held === undefined ? null : unlike(`before of ${data.op} ${at}`, data.before, held, whole);
   }
@@ -116,7 +143,7 @@ export class LogLaw {
  */
 function unlike(what: string, row: Row, held: Row, whole: boolean): string | null {
   const names = Object.keys(whole ? { ...held, ...row } : row);
-  const unknown = Object.keys(held).filter((name) => held[name] === undefined);
+  const unknown = [FLEETING, ...Object.keys(held).filter((name) => held[name] === undefined)];
   const of = (one: Row): Row => Object.fromEntries(names.map((name) => [name, one[name]]));
   const [got, wanted] = [rowText(of(row), unknown), rowText(of(held), unknown)];
   return got === wanted ? null : `${what} is ${got} in place of ${wanted}`;

@@ -1,9 +1,10 @@
 /**
- * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--no-report]`: the fault battery.
+ * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--mysql9] [--no-report]`: the fault battery.
  * `npm run soak [-- --minutes N] [--seed N]`: load with random faults for a long time.
  */
 import { isGood, playAll, type Outcome } from './battery.js';
 import { ALL_FAULTS } from './families.js';
+import { mysql9 } from './mysql.js';
 import { nameOf, plan } from './plan.js';
 import { readFlags } from './flags.js';
 import { doubtful, Report } from './report.js';
@@ -17,9 +18,10 @@ const LONG_SCENES = 2;
 const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${arg.replace(/["\\$`]/g, '\\$&')}"`);
 
 async function battery(args: readonly string[]): Promise<number> {
-  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true });
+  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true, mysql9: false });
+  const all = flags.mysql9 ? [...ALL_FAULTS, ...mysql9] : ALL_FAULTS;
   const only = flags.only.split('|');
-  const wanted = ALL_FAULTS.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
+  const wanted = all.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
   const leftOut: string[] = [];
   const able = wanted.filter((fault) => {
@@ -33,7 +35,7 @@ async function battery(args: readonly string[]): Promise<number> {
   const scenes = flags.scenes > 0 ? flags.scenes : flags.long ? LONG_SCENES : 1;
   say(`${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only NAME`);
   const command = ['npm run test:faults', ...(args.length > 0 ? ['--'] : []), ...args.map(quoted)].join(' ');
-  const faults = ALL_FAULTS.map(nameOf);
+  const faults = all.map(nameOf);
   const report = new Report({ command, planned: planned.length, scenes, anew, faults, leftOut });
   const outcomes: Outcome[] = [];
   await playAll(planned, {

@@ -6,7 +6,7 @@ import type { Folded, LogEvent } from '../log.js';
 import type { Change, Ledger, Transaction } from './ledger.js';
 import { commitOf, LogLaw, ofSnapshot } from './log-law.js';
 import { rowText, type Row } from './rows.js';
-import { ALL_TABLES, TABLES } from './tables.js';
+import { ALL_TABLES, FLEETING, TABLES } from './tables.js';
 
 export const CHARGES = ['lost', 'phantom', 'torn', 'repeated', 'wrong'] as const;
 /**
@@ -34,7 +34,7 @@ interface Open {
 
 /**
  * What was committed in a told gap stands in the rows of a new snapshot only: behind the last commit that the log had
- * before it, and before the place where reading begins anew. Both as `sortable` LSNs.
+ * before it, and before the place where reading begins anew. Both `sortable`.
  */
 export interface Gap {
   readonly from: string;
@@ -136,6 +136,8 @@ export class Oracle {
       else this.charge('lost', `transaction ${one.id} (${one.changes.length} changes)`);
     }
     this.ledger.excuse(this.ledger.missing());
+    const unseen = this.ledger.unseenEmptied();
+    if (gaps.length === 0) for (const subject of unseen) this.charge('lost', `${subject} was emptied`);
     for (const { one, found } of this.#short.splice(0)) {
       if (isExcused(one)) excused++;
       else this.charge('torn', `transaction ${one.id}: ${found} of ${one.changes.length} changes`);
@@ -159,6 +161,11 @@ export class Oracle {
     this.#changes += open.events.length;
     const marked = open.events.filter((event) => event.subject === TABLES.marker.subject);
     const ids = marked.map(({ data }) => `${String(data.after?.['writer'])}:${String(data.after?.['n'])}`);
+    if (ids.length === 0 && open.events.length === 1 && open.events[0]!.data.op === 't') {
+      const { subject } = open.events[0]!;
+      if (!this.ledger.sawEmptied(subject)) this.charge('phantom', `${subject} was emptied by nobody`);
+      return;
+    }
     if (ids.length !== 1) {
       this.charge('torn', `commit ${open.lsn} has ${ids.length} marker rows and ${open.events.length} changes`);
       return;
@@ -236,7 +243,7 @@ export const TOO_MUCH = 'in the folded log, not in the table';
 export function unlike(folded: ReadonlyMap<string, Row>, place: string, row: Row): string | null {
   const got = folded.get(place);
   if (got === undefined) return `${place}: in the table, not in the folded log`;
-  const [is, wanted] = [rowText(got), rowText(row)];
+  const [is, wanted] = [rowText(got, [FLEETING]), rowText(row, [FLEETING])];
   return is === wanted ? null : `${place}: folded ${is}, table ${wanted}`;
 }
 

@@ -1,16 +1,15 @@
 /** A second stream, made while the first one runs, and killed while it is made. */
-import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
-import { makeStream } from '../shop.js';
 import type { Injected } from './fault.js';
 import { LogLaw, ofSnapshot } from './log-law.js';
 import { TOO_MUCH, unlike } from './oracle.js';
+import type { Origin, Session } from './origin.js';
 import type { Random } from './random.js';
 import type { Scene } from './scene.js';
 import type { Row } from './rows.js';
-import { ALL_TABLES, placeOf, rowPages, TABLES, type Table } from './tables.js';
-import { churn, makeVast, VAST, VAST_TABLES } from './vast.js';
+import { ALL_TABLES, placeOf, TABLES, VAST, type Table } from './tables.js';
+import { churn, makeVast, VAST_TABLES } from './vast.js';
 
 /** One that reads what the scene's own stream reads, or more. */
 export interface Other {
@@ -24,12 +23,8 @@ export interface Other {
 export async function makeOther(scene: Scene, step: string, vast: Random | null = null): Promise<Other> {
   const large = vast === null || scene.options.hasty === true ? null : vast;
   if (large !== null) await makeVast(scene);
-  const id = await makeStream(scene.stack, {
-    name: `other ${step} ${Date.now()}`,
-    connectionId: scene.connectionId,
-    pipelineId: scene.pipelineId,
-    config: { tables: ['public.*', ...(large === null ? [] : [VAST_TABLES])], heartbeat_interval: '2s' },
-  });
+  const patterns = ['public.*', ...(large === null ? [] : [VAST_TABLES])];
+  const id = await scene.makeStream(`other ${step} ${Date.now()}`, patterns);
   if (large === null) return { id, tables: ALL_TABLES, calm: () => Promise.resolve() };
   return { id, tables: [...ALL_TABLES, VAST], calm: churn(scene, large) };
 }
@@ -108,21 +103,22 @@ export async function equalsTables(scene: Scene, other: Other, gap = false): Pro
     everyMs: 200,
   });
   const source = await scene.admin();
-  const different = await differences(source, other.tables, log.law.folded.rows);
+  const different = await differences(scene.origin, source, other.tables, log.law.folded.rows);
   await source.end();
   scene.load.resume();
   return [...different, ...log.repeated, ...log.wrong];
 }
 
 async function differences(
-  source: Client,
+  origin: Origin,
+  source: Session,
   tables: readonly Table[],
   folded: ReadonlyMap<string, Row>,
 ): Promise<string[]> {
   const lines: string[] = [];
   const places = new Set<string>();
   for (const one of tables)
-    for await (const page of rowPages(source, one))
+    for await (const page of origin.pages(source, one))
       for (const row of page) {
         const place = placeOf(one, row);
         places.add(place);
@@ -133,20 +129,13 @@ async function differences(
   return lines;
 }
 
-/** It leaves no slot and no publication behind. Trap 33 */
+/** It leaves nothing behind at the source. Trap 33 */
 export async function deleted(scene: Scene, id: string, wrong: string[]): Promise<void> {
   const answer = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
   if (answer.status !== 200) wrong.push(`delete answers ${answer.status} ${answer.text}`);
   await nothingLeft(scene, id, wrong);
 }
 
-/** Neither its slot nor its publication is at the source. */
-export async function nothingLeft(scene: Scene, id: string, wrong: string[]): Promise<void> {
-  const name = `planasonix_${id.replace(/^str_/, '')}`;
-  const left = await scene.sourceQuery<{ what: string }>(
-    `SELECT 'slot' AS what FROM pg_replication_slots WHERE slot_name = $1
-     UNION ALL SELECT 'publication' FROM pg_publication WHERE pubname = $1`,
-    [name],
-  );
-  for (const { what } of left) wrong.push(`its ${what} is still there after the delete`);
+export async function nothingLeft({ origin }: Scene, id: string, wrong: string[]): Promise<void> {
+  for (const what of await origin.left(id)) wrong.push(`its ${what} is still there after the delete`);
 }

@@ -5,8 +5,8 @@ import { crowd } from './crowd.js';
 import type { Fault, Injected } from './fault.js';
 import type { Scene } from './scene.js';
 import { smallDiskMissing } from './small-disk.js';
-import { DOOMED_STATEMENTS } from './statements.js';
-import { DOOMED, TABLES } from './tables.js';
+import { DOOMED } from './postgres-grammar.js';
+import { TABLES } from './tables.js';
 
 const FAMILY = 'postgres';
 
@@ -201,7 +201,7 @@ export const postgres: readonly Fault[] = [
     traps: [17],
     async inject(scene): Promise<Injected> {
       await scene.load.pause();
-      await scene.load.sentinel(DOOMED_STATEMENTS);
+      await scene.load.sentinel(DOOMED.statements);
       await scene.sourceQuery(DOOMED.drop);
       scene.load.resume();
       await restartsRead(scene);

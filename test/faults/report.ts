@@ -91,6 +91,9 @@ touch each other, TOAST values, truncates, transactions of 20,000 rows) and know
 committed and what it changed. Something is broken at a random, seeded moment. Then the log is compared with what they
 know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in several chunks at once while it changes.
 
+In the rows of \`mysql\` MariaDB is read instead of Postgres (MySQL in those of \`mysql9\`): there a column comes and goes amid the
+load, and a truncate is a transaction of its own.
+
 In the rows of \`webhook\` senders post signed deliveries of one to four events to two instances, each until it is answered 2xx, some
 to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
 
@@ -107,7 +110,7 @@ was told. A request, or a transaction, stands for a transaction there; recovery 
   did not when they were played again. **played again**: rounds that came to one the second time.
 - **told**: what is gone at the source or in the log can't be mended by trying again. The stream says so with this code, and
   \`start\` with \`{"onLostPosition":"resnapshot"}\` makes the folded log the tables again. Transactions between the log's
-  last commit and the place where the new slot begins count as lost only if that does not hold.
+  last commit and the place where reading begins anew count as lost only if that does not hold.
 - **recovery**: from the end of the fault until a change that was committed after it is durable in the log. A worker that is
   killed holds its lease for up to 9 s: that is most of it where one worker runs.
 - **seeds in doubt**: of rounds that were charged or not judged. Their row stays until they were played again.

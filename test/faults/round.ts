@@ -86,7 +86,7 @@ export async function verdict(scene: Scene): Promise<Findings> {
   let late = false;
   await scene.allArrived(RECOVERY_MS).catch(() => (late = true));
   const source = await scene.admin();
-  const rows = await tableRows(source);
+  const rows = await tableRows(scene.origin, source);
   await source.end();
   if (late) scene.oracle.charge('wrong', 'the last transaction did not arrive');
   const { status, last_error: error } = await scene.stream();

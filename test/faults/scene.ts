@@ -1,7 +1,6 @@
 /** The world of the battery: three servers, each behind a network of its own, the product, one stream, and its load. */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
-import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
 import type { Answer, Stack } from '../stack.js';
@@ -9,8 +8,10 @@ import { answered } from './answered.js';
 import { Ledger } from './ledger.js';
 import type { KafkaScene } from './kafka-scene.js';
 import { Load } from './load.js';
-import { sortable } from './log-law.js';
+import { MySqlOrigin, type MySqlKind } from './mysql-origin.js';
 import { Oracle } from './oracle.js';
+import type { Origin, Session } from './origin.js';
+import { PostgresOrigin, slotOf } from './postgres-origin.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
 import {
   endServers,
@@ -39,9 +40,14 @@ export interface SceneOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The log is in Kafka, with so many nodes; default: in Redis. */
   readonly kafkaNodes?: 1 | 3;
+  /** What is read; default: Postgres. */
+  readonly source?: MySqlKind;
+  /** Its log is kept from the first transaction on, so that replicas can be made of it. */
+  readonly replicas?: boolean;
 }
 
-export const APPS = ['postgres-cdc', 'api-gateway', 'metrics-aggregator'] as const;
+/** `worker`: of the source that the scene has. */
+export const APPS = ['worker', 'api-gateway', 'metrics-aggregator'] as const;
 export type App = (typeof APPS)[number];
 
 /** A change's way, in ms of this machine's clock. */
@@ -55,19 +61,19 @@ export class Scene implements Servers {
   oracle: Oracle;
   readonly log: SceneLog;
   #entries = 0;
-  #clients: Client[] = [];
+  #sessions: Session[] = [];
   #arrivals: Arrival[] = [];
 
-  readonly source: Postgres;
+  readonly origin: Origin;
   readonly store: Postgres;
   redisServer: RedisServer;
   readonly network: Network;
   readonly disk: SmallDisk | null;
   readonly kafka: KafkaScene | null;
   readonly stack: Stack;
-  readonly connectionId: string;
   readonly pipelineId: string;
   readonly streamId: string;
+  readonly makeStream: Product['makeStream'];
   readonly #crashFile: string;
   redis: Redis;
 
@@ -76,17 +82,17 @@ export class Scene implements Servers {
     servers: Servers,
     product: Product,
   ) {
-    const { source, kafka } = servers;
-    this.source = source;
+    const { origin, kafka } = servers;
+    this.origin = origin;
     this.store = servers.store;
     this.redisServer = servers.redisServer;
     this.network = servers.network;
     this.disk = servers.disk;
     this.kafka = kafka;
     this.stack = product.stack;
-    this.connectionId = product.connectionId;
     this.pipelineId = product.pipelineId;
     this.streamId = product.streamId;
+    this.makeStream = product.makeStream;
     this.#crashFile = product.crashFile;
     this.redis = this.redisServer.client();
     this.log = kafka ?? redisSceneLog(() => this.redis);
@@ -96,7 +102,7 @@ export class Scene implements Servers {
       ledger: this.ledger,
       seed: options.seed,
       writers: options.writers ?? 3,
-      connect: () => source.connect('src'),
+      origin,
     });
   }
   readonly load: Load;
@@ -129,27 +135,13 @@ export class Scene implements Servers {
 
   /**
    * Starts it with all rows to be read, and waits until they are. What was committed behind the log's last commit and
-   * before the place where its slot begins now stands in these rows only. @returns when it was started, ms
+   * before the place where reading begins now stands in these rows only. @returns when it was started, ms
    */
   async startAnew(body?: object): Promise<number> {
     await this.read();
-    const [before] = await this.sourceQuery<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
-    const source = await this.admin();
-    // Before it is read from, a slot has confirmed the place where it begins.
-    const beginning = eventually(
-      'its slot begins anew',
-      async () => {
-        const { rows } = await source.query<{ lsn: string }>(
-          'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2',
-          [this.slot, before!.lsn],
-        );
-        return rows[0]?.lsn;
-      },
-      { timeoutMs: 90_000, everyMs: 5 },
-    );
-    const [lsn, startedAt] = await Promise.all([beginning, this.start(body).then(() => Date.now())]);
-    await source.end();
-    this.oracle.excuse({ from: this.oracle.commit, to: sortable(lsn) });
+    const begun = await this.origin.beginning(this);
+    const [to, startedAt] = await Promise.all([begun(), this.start(body).then(() => Date.now())]);
+    this.oracle.excuse({ from: this.oracle.commit, to });
     await this.running();
     await this.snapshotDone();
     return startedAt;
@@ -233,19 +225,31 @@ export class Scene implements Servers {
     this.oracle = this.oracle.anew();
   }
 
+  /** @throws where another kind of server is read */
+  get source(): Postgres {
+    if (this.origin instanceof PostgresOrigin) return this.origin.server;
+    throw new Error('this scene reads no Postgres');
+  }
+
+  /** @throws where another kind of server is read */
+  get mysql(): MySqlOrigin {
+    if (this.origin instanceof MySqlOrigin) return this.origin;
+    throw new Error('this scene reads neither MariaDB nor MySQL');
+  }
+
   /** At the source, on a direct way. */
-  async admin(database = 'src'): Promise<Client> {
-    const client = await this.source.connect(database);
-    this.#clients.push(client);
-    return client;
+  async admin(): Promise<Session> {
+    const session = await this.origin.connect();
+    this.#sessions.push(session);
+    return session;
   }
 
   async sourceQuery<T extends object>(sql: string, values?: unknown[]): Promise<T[]> {
-    const client = await this.source.connect('src');
+    const session = await this.origin.connect();
     try {
-      return (await client.query<T>(sql, values)).rows;
+      return await session.query<T>(sql, values);
     } finally {
-      await client.end();
+      await session.end();
     }
   }
 
@@ -259,11 +263,11 @@ export class Scene implements Servers {
   }
 
   get slot(): string {
-    return `planasonix_${this.streamId.replace(/^str_/, '')}`;
+    return slotOf(this.streamId);
   }
 
   pids(app: App): number[] {
-    return this.stack.pids(app);
+    return this.stack.pids(app === 'worker' ? this.origin.app : app);
   }
 
   /** @returns how many were there to be killed */
@@ -292,7 +296,7 @@ export class Scene implements Servers {
     const held = await this.storeQuery<{ id: string; owner: string }>(
       'SELECT id, lease_owner AS owner FROM streams WHERE lease_owner IS NOT NULL',
     );
-    const living = this.pids('postgres-cdc');
+    const living = this.pids('worker');
     // The host's name may hold dashes: the pid is the last but one.
     for (const { id, owner } of held.filter((one) => !living.includes(Number(one.owner.split('-').at(-2)))))
       await this.storeQuery(
@@ -306,7 +310,7 @@ export class Scene implements Servers {
       await this.load.stop();
       await this.stack.stop();
     } finally {
-      await Promise.allSettled(this.#clients.map((client) => client.end()));
+      await Promise.allSettled(this.#sessions.map((session) => session.end()));
       this.redis.disconnect();
       await endServers(this);
     }

@@ -1,14 +1,16 @@
 /** The servers of a scene, each behind a network of its own, and the product over them with one stream. */
 import path from 'node:path';
 import { startPostgres, startProxy, startRedis, tempDir, type Proxy } from '@planasonix/testing';
-import { makeConnection, makePipeline, makeStream } from '../shop.js';
+import { makePipeline } from '../shop.js';
 import { startStack, type Stack } from '../stack.js';
 import { KafkaScene } from './kafka-scene.js';
+import { MySqlOrigin } from './mysql-origin.js';
+import type { Origin, SourceForm } from './origin.js';
+import { PostgresOrigin, type Postgres } from './postgres-origin.js';
 import type { SceneOptions } from './scene.js';
 import { mountSmallDisk, type SmallDisk } from './small-disk.js';
-import { makeTables } from './tables.js';
 
-export type Postgres = Awaited<ReturnType<typeof startPostgres>>;
+export type { Postgres };
 export type RedisServer = Awaited<ReturnType<typeof startRedis>>;
 
 export interface Network {
@@ -18,7 +20,8 @@ export interface Network {
 }
 
 export interface Servers {
-  readonly source: Postgres;
+  /** What is read. */
+  readonly origin: Origin;
   readonly store: Postgres;
   readonly redisServer: RedisServer;
   readonly network: Network;
@@ -29,47 +32,38 @@ export interface Servers {
 export interface Product {
   readonly stack: Stack;
   readonly crashFile: string;
-  readonly connectionId: string;
   readonly pipelineId: string;
   readonly streamId: string;
+  /** Another stream of the same connection. @returns its id */
+  readonly makeStream: (name: string, tables: readonly string[]) => Promise<string>;
 }
 
 /** With the tables of the battery at the source. */
 export async function startServers(options: SceneOptions): Promise<Servers> {
   const disk = options.diskMib === undefined ? null : mountSmallDisk(options.diskMib);
-  const [source, store, redisServer, kafka] = await Promise.all([
-    startPostgres({
-      ...(disk === null ? {} : { dir: disk.dir }),
-      config: { wal_sender_timeout: '10s', max_wal_size: '1GB' },
-    }),
+  const [origin, store, redisServer, kafka] = await Promise.all([
+    options.source === undefined ? PostgresOrigin.start(disk?.dir) : MySqlOrigin.start(options.source),
     startPostgres(),
     startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
     options.kafkaNodes === undefined ? null : KafkaScene.open(options.kafkaNodes),
   ]);
   const network: Network = {
-    source: await startProxy({ targetPort: source.port }),
+    source: await startProxy({ targetPort: origin.port }),
     redis: await startProxy({ targetPort: redisServer.port }),
     store: await startProxy({ targetPort: store.port }),
   };
-  for (const [server, database] of [
-    [source, 'src'],
-    [store, 'meta'],
-  ] as const) {
-    const admin = await server.connect();
-    await admin.query(`CREATE DATABASE ${database}`);
-    await admin.end();
-  }
-  const client = await source.connect('src');
-  await makeTables(client);
-  await client.end();
-  return { source, store, redisServer, network, disk, kafka };
+  const admin = await store.connect();
+  await admin.query('CREATE DATABASE meta');
+  await admin.end();
+  await origin.makeTables();
+  return { origin, store, redisServer, network, disk, kafka };
 }
 
-export async function endServers({ source, store, redisServer, network, disk, kafka }: Servers): Promise<void> {
+export async function endServers({ origin, store, redisServer, network, disk, kafka }: Servers): Promise<void> {
   await Promise.allSettled([
     kafka?.end(),
     redisServer.stop(),
-    source.stop('immediate'),
+    origin.stop(),
     store.stop('immediate'),
     ...[network.source, network.redis, network.store].map((proxy) => proxy.stop()),
   ]);
@@ -77,25 +71,34 @@ export async function endServers({ source, store, redisServer, network, disk, ka
 }
 
 export async function startProduct(
-  { source, store, network, kafka }: Servers,
+  { origin, store, network, kafka }: Servers,
   options: SceneOptions,
 ): Promise<Product> {
   const crashFile = path.join(tempDir('crash'), 'at');
   const stack = await startStack({
     databaseUrl: store.url('meta').replace(`:${store.port}/`, `:${network.store.port}/`),
     redisUrl: `redis://127.0.0.1:${network.redis.port}`,
-    env: { CRASH_FILE: crashFile, CONNECTORS: 'postgres-cdc', WORKERS: String(options.workers ?? 1), ...options.env },
+    env: { CRASH_FILE: crashFile, CONNECTORS: origin.app, WORKERS: String(options.workers ?? 1), ...options.env },
   });
-  const { host, port } = network.source;
-  const connectionId = await makeConnection(stack, { host, port, password: source.password }, 'src');
+  const form = origin.form(network.source.port);
+  const connectionId = await made(stack, '/api/connections', { name: 'source', ...form.connection });
   const pipelineId = await makePipeline(stack, 'battery', await outputOf(stack, kafka));
-  const streamId = await makeStream(stack, {
-    name: 'battery',
-    connectionId,
-    pipelineId,
-    config: { tables: ['public.*'], heartbeat_interval: '2s' },
-  });
-  return { stack, crashFile, connectionId, pipelineId, streamId };
+  const makeStream = (name: string, tables: readonly string[]): Promise<string> =>
+    made(stack, '/api/streams', streamOf(form, { name, connectionId, pipelineId }, tables));
+  return { stack, crashFile, pipelineId, streamId: await makeStream('battery', ['public.*']), makeStream };
+}
+
+const streamOf = ({ sourceType, streamConfig }: SourceForm, named: object, tables: readonly string[]): object => ({
+  ...named,
+  sourceType,
+  config: streamConfig(tables),
+});
+
+/** @returns its id */
+async function made(stack: Stack, route: string, body: object): Promise<string> {
+  const answer = await stack.api('POST', route, body);
+  if (answer.status !== 201) throw new Error(`POST ${route}: ${answer.status} ${answer.text}`);
+  return answer.id;
 }
 
 /** Large enough that nothing waits for room. */
@@ -104,7 +107,6 @@ export const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_00
 async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
   if (kafka === null) return IN_REDIS;
   const config = { brokers: kafka.brokers };
-  const made = await stack.api('POST', '/api/connections', { name: 'log', type: 'kafka', config });
-  if (made.status !== 201) throw new Error(`connection of the log: ${made.status} ${made.text}`);
-  return kafka.output(made.id);
+  const id = await made(stack, '/api/connections', { name: 'log', type: 'kafka', config });
+  return kafka.output(id);
 }

@@ -54,7 +54,7 @@ export const store: readonly Fault[] = [
       await server.start();
       // The epoch that the copy knows of is older than the one in the log.
       await scene.running();
-      scene.kill('postgres-cdc');
+      scene.kill('worker');
       await scene.running();
       await scene.load.goOn(rng.between(500, 3000));
       await server.halt();

@@ -1,19 +1,18 @@
 /** One client of the source that writes what its seed says, whatever happens to the server, and knows what was committed. */
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Client } from 'pg';
 import type { Change, Ledger } from './ledger.js';
-import { sortable } from './log-law.js';
-import { mark, plan, type Plan, type Returned, type Statement } from './statements.js';
+import type { Origin, Session, Statement } from './origin.js';
+import { marked, plan, type Plan } from './statements.js';
 import { TABLES } from './tables.js';
 
 export interface WriterDeps {
   readonly ledger: Ledger;
   readonly seed: number;
-  connect(): Promise<Client>;
+  readonly origin: Pick<Origin, 'connect' | 'grammar'>;
 }
 
 export class Writer {
-  #client: Client | null = null;
+  #client: Session | null = null;
   #n = 0;
   #state: 'running' | 'pausing' | 'paused' | 'stopped' = 'paused';
   #quiet: (() => void)[] = [];
@@ -50,8 +49,9 @@ export class Writer {
   async sentinel(more: readonly Statement[]): Promise<string> {
     for (;;) {
       const n = ++this.#n;
-      const statements = [mark(this.number, n), ...more];
-      const known = await this.#perform({ statements, end: 'commit', tiny: more.length === 0, pauseMs: 0 }, n);
+      const statements = [this.deps.origin.grammar.mark(this.number, n), ...more];
+      const tiny = more.length === 0;
+      const known = await this.#perform({ before: [], statements, end: 'commit', tiny, pauseMs: 0 }, n);
       if (known === 'committed') return `${this.number}:${n}`;
       if (known === 'stopped') throw new Error('the load has ended');
     }
@@ -72,7 +72,7 @@ export class Writer {
         continue;
       }
       const n = ++this.#n;
-      const next = plan(this.deps.seed, this.number, n);
+      const next = plan(this.deps.origin.grammar, this.deps.seed, this.number, n);
       await this.#perform(next, n);
       if (next.pauseMs > 0) await wait(next.pauseMs);
     }
@@ -80,8 +80,9 @@ export class Writer {
   }
 
   /** Never throws: whatever becomes of it, the ledger knows in the end. */
-  async #perform({ statements, end, tiny }: Plan, n: number): Promise<'committed' | 'rolled back' | 'stopped'> {
+  async #perform({ before, statements, end, tiny }: Plan, n: number): Promise<'committed' | 'rolled back' | 'stopped'> {
     const { ledger } = this.deps;
+    for (const statement of before) await this.#outside(statement);
     const id = `${this.number}:${n}`;
     const client = await this.#connected();
     if (client === null) return 'stopped';
@@ -93,9 +94,9 @@ export class Writer {
     try {
       if (!tiny) await client.query('BEGIN');
       for (const statement of statements) {
-        const rows = (await client.query<Returned>(statement.sql, statement.values as unknown[])).rows;
+        const rows = await client.query(statement.sql, statement.values);
         const made = statement.effect?.(rows) ?? [];
-        if (rows[0]?.lsn !== undefined) began = sortable(rows[0].lsn);
+        began = statement.place?.(rows) ?? began;
         if (statement.savepoint === 'open') marks.push(changes.length);
         else if (statement.savepoint !== undefined) {
           const at = marks.pop()!;
@@ -111,7 +112,7 @@ export class Writer {
     } catch {
       await client.query('ROLLBACK').catch(() => this.#drop());
       if (asked && (await this.#wasCommitted(n))) {
-        ledger.committed(id, tiny ? this.#marked(n) : changes, began);
+        ledger.committed(id, tiny ? marked(this.number, n) : changes, began);
         return 'committed';
       }
     }
@@ -119,8 +120,12 @@ export class Writer {
     return 'rolled back';
   }
 
-  #marked(n: number): Change[] {
-    return mark(this.number, n).effect!([{ row: { writer: this.number, n } }]);
+  /** It may fail: then nobody knows whether it was done. */
+  async #outside({ sql, values, empties }: Statement): Promise<void> {
+    const client = await this.#connected();
+    if (client === null) return;
+    const sure = empties === undefined ? null : this.deps.ledger.emptying(empties);
+    await client.query(sql, values).then(sure, () => undefined);
   }
 
   /** The marker row says it; its lock is waited for, so a backend that is still at it has ended. */
@@ -129,11 +134,9 @@ export class Writer {
       const client = await this.#connected();
       if (client === null) return false;
       try {
-        const { rows } = await client.query<{ n: number }>(
-          `SELECT n FROM ${TABLES.marker.name} WHERE writer = $1 FOR UPDATE`,
-          [this.number],
-        );
-        return rows[0]!.n === n;
+        const sql = `SELECT n FROM ${TABLES.marker.name} WHERE writer = ${this.number} FOR UPDATE`;
+        const [row] = await client.query<{ n: number }>(sql);
+        return row!.n === n;
       } catch {
         await this.#drop();
       }
@@ -141,12 +144,12 @@ export class Writer {
   }
 
   /** Tries for as long as it takes. `null`: it was stopped. */
-  async #connected(): Promise<Client | null> {
+  async #connected(): Promise<Session | null> {
     while (!this.#stopped()) {
       if (this.#client !== null) return this.#client;
       try {
-        const client = await this.deps.connect();
-        client.once('end', () => {
+        const client = await this.deps.origin.connect();
+        client.onEnd(() => {
           if (this.#client === client) this.#client = null;
         });
         this.#client = client;

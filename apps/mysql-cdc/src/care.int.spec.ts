@@ -4,10 +4,14 @@ import { join } from 'node:path';
 import { StreamError } from '@planasonix/core';
 import { eventually, tempDir, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
-import { openSession } from './session.js';
+import { parseConfig } from './config.js';
+import { rightsChecks } from './preflight-rights.js';
+import { serverOf } from './server.js';
+import { openSession, type Session } from './session.js';
 import { mysqlCdc } from './source-type.js';
 import { toStreamError } from './stream-error.js';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { resolveTables } from './tables.js';
+import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
 import { startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
 import { Turns } from './turns.js';
@@ -69,6 +73,24 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     await limited.count(1);
     await limited.stop();
     await db.query('DELETE FROM c.t');
+  });
+
+  it('finds nothing wrong with tables that are altered or dropped while it looks', async () => {
+    await db.query(
+      'CREATE TABLE c.altered (id INT PRIMARY KEY, v INT, w INT); CREATE TABLE c.dropped (id INT PRIMARY KEY)',
+    );
+    const sessions = sessionsOf(server, type);
+    const control = await sessions.control();
+    const at = await serverOf(control);
+    const config = parseConfig({ tables: ['c.altered', 'c.dropped'] });
+    const tables = await resolveTables(control, at, config);
+    expect(tables).toHaveLength(2);
+    await db.query('ALTER TABLE c.altered DROP COLUMN v; DROP TABLE c.dropped');
+    const [look, end] = [() => sessions.open('look'), (one: Session) => sessions.end(one)];
+    const given = { config, streamId: 'str_care', control, look, end, server: at, tables, logged: true };
+    expect(errors(await rightsChecks({ ...given, excludedOf: () => new Set() }))).toEqual([]);
+    sessions.close();
+    await db.query('DROP TABLE c.altered');
   });
 
   it('refuses settings under which values would be lost, with the statement that mends each', async () => {

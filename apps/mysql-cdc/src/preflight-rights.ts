@@ -8,7 +8,7 @@ import { lookingId } from './server-id.js';
 import { logEnd, type Server } from './server.js';
 import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
-import type { SourceTable } from './tables.js';
+import { describeTable, type SourceTable } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
 
 export interface RightsInput extends PreflightDeps {
@@ -21,6 +21,10 @@ export interface RightsInput extends PreflightDeps {
 /** How many tables are tried. */
 const TABLES = 200;
 const LOOK_MS = 5_000;
+/** `ER_BAD_FIELD_ERROR`, `ER_NO_SUCH_TABLE`, `ER_TABLE_DEF_CHANGED` */
+const OTHER_FORM: readonly unknown[] = [1054, 1146, 1412];
+/** How often a table is described anew. */
+const TRIES = 5;
 
 const denied = (what: string, grant: string): Check => failed('permission_denied', `The user may not ${what}.`, grant);
 
@@ -46,14 +50,10 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
       );
   }
   for (const table of input.tables.slice(0, TABLES)) {
-    const columns = table.columns
-      .filter((column) => !input.excludedOf(table.schema, table.table).has(column.name.toLowerCase()))
-      .map((column) => quoteIdent(column.name));
     const of = qualified(table.schema, table.table);
-    const sql = `SELECT ${columns.length === 0 ? '1' : columns.join(', ')} FROM ${of} LIMIT 0`;
     checks.push(
       ...(await tried(
-        () => control.query(sql),
+        () => readsTable(input, table),
         denied(`read ${table.schema}.${table.table}`, `GRANT SELECT ON ${of} TO ${to};`),
       )),
     );
@@ -91,6 +91,25 @@ async function tried(attempt: () => Promise<unknown>, finding: Check): Promise<C
   } catch (error) {
     const { code, message, hint } = toStreamError(error, 'checking the source');
     return [code === 'permission_denied' || code === 'auth_failed' ? finding : failed(code, message, hint)];
+  }
+}
+
+/** Asks for its columns, and no rows. One that was altered since it was described is described anew; one that is gone is no matter of rights. */
+async function readsTable({ control, server, excludedOf }: RightsInput, described: SourceTable): Promise<void> {
+  let table: SourceTable | null = described;
+  for (let left = TRIES; table !== null; left--) {
+    const { schema, table: name, columns }: SourceTable = table;
+    const excluded = excludedOf(schema, name);
+    const list = columns.filter((one) => !excluded.has(one.name.toLowerCase())).map((one) => quoteIdent(one.name));
+    try {
+      await control.query(
+        `SELECT ${list.length === 0 ? '1' : list.join(', ')} FROM ${qualified(schema, name)} LIMIT 0`,
+      );
+      return;
+    } catch (error) {
+      if (left === 0 || !OTHER_FORM.includes((error as { errno?: unknown }).errno)) throw error;
+    }
+    table = await describeTable(control, server, described);
   }
 }
 
