@@ -19,6 +19,9 @@ describe('memory of the soak', () => {
   it('is flat where it is, and not where it grows, over one life or over several', () => {
     expect(verdictOf('worker', [life(0, 60, 0)], 60)).toMatchObject({ lives: 1, flat: true });
     expect(verdictOf('worker', [life(0, 60, 2)], 60).flat).toBe(false);
+    // 20 MiB in a quarter of an hour are no noise; in five minutes they may be.
+    expect(verdictOf('worker', [life(0, 16, 1.33)], 60).flat).toBe(false);
+    expect(verdictOf('worker', [life(0, 6, 4)], 60).flat).toBe(true);
     // Each ends before it has become large: what a new life frees is not taken for memory that was given back.
     const several = Array.from({ length: 6 }, (_, i) => life(i * 10, 10, 4));
     expect(verdictOf('worker', several, 60)).toMatchObject({ lives: 6, flat: false });

@@ -18,8 +18,9 @@ export interface Life {
 const YOUNG_MS = 60_000;
 /** Below that a line says nothing, ms: what the garbage collector leaves lying for a while looks like growth. */
 const LEAST_MS = 90_000;
-/** A life that grows by less than this in all has not grown: the garbage collector's own ups and downs, MiB. */
+/** A short life that grows by less than this in all has not grown: the garbage collector's own ups and downs, MiB. */
 const NOISE_MIB = 25;
+const SHORT_HOURS = 10 / 60;
 
 function residentMib(pid: number): number | null {
   try {
@@ -74,7 +75,7 @@ export interface Verdict {
   readonly flat: boolean;
 }
 
-/** @param bound MiB an hour that an app may grow; less than the noise of its lives is no growth */
+/** @param bound MiB an hour that an app may grow; less than the noise of its short lives is no growth */
 export function verdictOf(app: string, lives: readonly Life[], bound: number): Verdict {
   const judged = lives
     .filter((life) => life.app === app)
@@ -86,7 +87,8 @@ export function verdictOf(app: string, lives: readonly Life[], bound: number): V
       return [{ hours, grownMib: mibPerHour * hours }];
     });
   const [hours, grownMib] = [sum(judged.map((one) => one.hours)), sum(judged.map((one) => one.grownMib))];
-  const flat = grownMib <= Math.max(bound * hours, NOISE_MIB * judged.length);
+  const noise = NOISE_MIB * judged.filter((one) => one.hours < SHORT_HOURS).length;
+  const flat = grownMib <= Math.max(bound * hours, noise);
   return { app, lives: judged.length, hours, grownMib, flat };
 }
 
