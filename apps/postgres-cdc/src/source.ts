@@ -269,6 +269,8 @@ export class PostgresSource implements Source {
         end: (session) => sessions.end(session),
         control: () => sessions.control(),
         slotOf: (oid) => this.known.slotOf(oid),
+        emptierOf: (oid) => this.known.emptierOf(oid),
+        reached: () => this.reader?.reached ?? 0n,
         excludedOf: (table) => this.known.excludedOf(table),
         learn: (tables) => this.known.add(tables),
         publish: async (client, tables) => {
@@ -322,6 +324,7 @@ export class PostgresSource implements Source {
       keyOf: (relation) => this.known.keyOf(relation),
       excludedOf: (relation) => this.known.excludedOf(relation),
       slotOf: (relation) => this.known.slotOf(relation.oid),
+      emptied: (relation, xid) => this.known.emptied(relation.oid, xid),
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
     };
