@@ -44,6 +44,20 @@ export async function positionCutShort(scene: Scene, step: Step): Promise<Inject
   return { overAt: Date.now(), wrong };
 }
 
+/** @throws when it fails */
+export async function orderDone(scene: Scene, order: string, stream: string): Promise<void> {
+  await eventually(
+    'the order is done',
+    async () => {
+      const { json } = await scene.ask('GET', `/api/streams/${stream}/snapshots`);
+      const found = json.data.find((one: { id: string }) => one.id === order);
+      if (found.attributes.state === 'failed') throw new Error(found.attributes.failed);
+      return found.attributes.state === 'done';
+    },
+    { timeoutMs: 90_000, everyMs: 100 },
+  );
+}
+
 /** Its rows are read again, once or twice, while they change, and it is done in the end. */
 export async function orderCutShort(scene: Scene, step: Step, rng: Random, count = 1): Promise<Injected> {
   const other = await made(scene, step, rng);
@@ -53,16 +67,7 @@ export async function orderCutShort(scene: Scene, step: Step, rng: Random, count
   const order = await scene.ask('POST', `/api/streams/${id}/snapshot`, { tables });
   await ended();
   const overAt = Date.now();
-  await eventually(
-    'the order is done',
-    async () => {
-      const { json } = await scene.ask('GET', `/api/streams/${id}/snapshots`);
-      const found = json.data.find((one: { id: string }) => one.id === order.id);
-      if (found.attributes.state === 'failed') throw new Error(found.attributes.failed);
-      return found.attributes.state === 'done';
-    },
-    { timeoutMs: 90_000, everyMs: 100 },
-  );
+  await orderDone(scene, order.id, id);
   const wrong = await equalsTables(scene, other);
   await deleted(scene, id, wrong);
   return { overAt, wrong: told('the other stream', wrong) };

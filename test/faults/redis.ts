@@ -1,8 +1,11 @@
 /** The Redis of queues, counters and the log. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { freePort, startRedis, tempDir } from '@planasonix/testing';
+import { eventually, freePort, startRedis, tempDir } from '@planasonix/testing';
+import { orderDone } from './cut-short.js';
 import type { Fault, Injected } from './fault.js';
+import type { Scene } from './scene.js';
+import { TABLES } from './tables.js';
 
 const FAMILY = 'redis';
 const run = promisify(execFile);
@@ -67,17 +70,60 @@ export const redis: readonly Fault[] = [
     // Nothing is to be told where the source still has what the copy lacks.
     told: { codes: ['offset_gap'], must: false },
     async inject(scene, rng): Promise<Injected> {
-      const old = scene.redisServer;
-      const dir = tempDir('redis-copy');
-      await run('cp', ['-a', `${old.dir}/.`, dir]);
+      const dir = await copied(scene);
       await scene.load.goOn(rng.pick([0, 100, 1000, 3000]));
-      await old.kill();
-      const copy = await startRedis({ dir });
-      scene.redis.disconnect();
-      scene.redis = copy.client();
-      scene.redisServer = copy;
-      scene.network.redis.moveTo(copy.port);
+      await failOver(scene, dir);
       return { otherLog: true };
     },
   },
+  {
+    name: 'fail-over to a copy that lacks an order',
+    family: FAMILY,
+    traps: [2, 5, 26],
+    scene: { forgetful: false },
+    told: { codes: ['offset_gap'], must: false },
+    async inject(scene): Promise<Injected> {
+      // Nothing is written: the place of the copy may be the log's, and the slot does not tell them apart.
+      await scene.load.pause();
+      await scene.allArrived(60_000);
+      const dir = await copied(scene);
+      const { id } = await scene.ask('POST', `/api/streams/${scene.streamId}/snapshot`, {
+        tables: [TABLES.bulk.subject],
+      });
+      await orderDone(scene, id, scene.streamId);
+      await failOver(scene, dir);
+      const [rows] = await scene.sourceQuery<{ n: number }>(`SELECT count(*)::int AS n FROM ${TABLES.bulk.subject}`);
+      const again = async (): Promise<boolean> => {
+        scene.log.again();
+        const found = await scene.log.read(scene.streamId);
+        if (found.filter(({ event }) => event.id.includes(id)).length >= rows!.n) return true;
+        return (await scene.stream()).status === 'error';
+      };
+      const wrong = await eventually('its rows are there, or it is told', again, {
+        timeoutMs: 60_000,
+        everyMs: 500,
+      }).then(
+        () => [],
+        () => ['rows of an order that was done are lost, and nobody was told'],
+      );
+      scene.load.resume();
+      return { otherLog: true, wrong };
+    },
+  },
 ];
+
+/** Of the data of Redis as it is now. */
+async function copied({ redisServer }: Scene): Promise<string> {
+  const dir = tempDir('redis-copy');
+  await run('cp', ['-a', `${redisServer.dir}/.`, dir]);
+  return dir;
+}
+
+async function failOver(scene: Scene, dir: string): Promise<void> {
+  await scene.redisServer.kill();
+  const copy = await startRedis({ dir });
+  scene.redis.disconnect();
+  scene.redis = copy.client();
+  scene.redisServer = copy;
+  scene.network.redis.moveTo(copy.port);
+}

@@ -101,9 +101,9 @@ export class Flow {
   private turned(): boolean {
     const { under, work, monotonic } = this.deps;
     if (under === undefined) return false;
-    return (
-      work.feed.restIsLater || (under === 'a while' && monotonic() - this.since >= ROWS_FIRST_MS && work.feed.turn())
-    );
+    if (work.feed.restIsLater) return true;
+    const over = under === 'a while' && monotonic() - this.since >= ROWS_FIRST_MS;
+    return (over || work.feed.lettingGo) && work.feed.turn();
   }
 
   /** A table without a key is read while the stream stands: first everything that was decoded has to go. */

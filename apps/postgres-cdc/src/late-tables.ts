@@ -1,11 +1,11 @@
 import { StreamError, type Log, type SourceContext, type TableProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import { PartitionWatch, type Partitions } from './partitions.js';
+import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
 
-export interface LateTablesDeps {
+export interface LateTablesDeps extends Emptiers {
   readonly config: PostgresConfig;
   readonly publication: string;
   readonly log: Log;
@@ -41,7 +41,7 @@ export class LateTables {
     private readonly deps: LateTablesDeps,
     partitions: Map<number, Partitions>,
   ) {
-    this.partitions = new PartitionWatch(partitions);
+    this.partitions = new PartitionWatch(partitions, deps);
   }
 
   /** Those that can't be taken up as they are, and why. */

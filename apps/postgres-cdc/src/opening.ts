@@ -40,7 +40,7 @@ export interface Beginning {
 }
 
 /** One that other sessions can read under, for as long as `end` was not called. */
-interface ExportedSnapshot {
+export interface ExportedSnapshot {
   readonly snapshot: string;
   end(): Promise<void>;
 }
@@ -114,7 +114,7 @@ const resumable = ({ phase }: PgPosition, only: boolean): boolean =>
   only ? phase === 'rows' || phase === 'done' : phase === 'stream';
 
 /** On a session of its own: rows alone have no slot that brings one. */
-async function exportSnapshot(sessions: Sessions): Promise<ExportedSnapshot> {
+export async function exportSnapshot(sessions: Sessions): Promise<ExportedSnapshot> {
   const session = await sessions.open('snapshot');
   const end = (): Promise<void> => sessions.end(session);
   try {

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { parseLsn } from './decode/index.js';
 import { qualified } from './identifier.js';
 
 /** A partition that holds rows, as it was when it was looked at. */
@@ -43,6 +44,29 @@ const KEPT = (leaf: string) => `
   SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (l.xmin::text::bigint < 3
     OR (4294967296 + $1::bigint % 4294967296 - l.xmin::text::bigint) % 4294967296 BETWEEN 1 AND 2147483647)) AS yes`;
 
+/** Whether a transaction changed the form of a table: then it wrote the files of all partitions anew. */
+const REFORMED = `
+  SELECT (EXISTS (SELECT FROM pg_class WHERE oid = $1::oid AND xmin::text = $2)
+    OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::oid AND xmin::text = $2)) AS yes`;
+
+const WAL_END = `
+  SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn`;
+
+/** What the stream says of tables that are emptied as a whole. */
+export interface Emptiers {
+  /** The last transaction of which it has said that it emptied a table with partitions, by its XID (of 32 bits). */
+  emptierOf(oid: number): number | null;
+  /** Everything that committed before this place it has said. */
+  readonly reached: () => bigint;
+}
+
+/** All partitions have new files of one transaction, and the stream has not said so yet. */
+interface Open {
+  readonly written: string;
+  /** Once the stream has passed this place it would have. */
+  readonly lsn: bigint;
+}
+
 interface Leaf extends Partition {
   /** Somebody keeps it to himself: it can't be looked into now. */
   readonly locked: boolean;
@@ -69,9 +93,9 @@ async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Ma
 }
 
 /** What a query of one `yes` says of a partition; `null`: it can't be looked into. @throws where the server is gone */
-async function within(control: Client, sql: string, param: number | bigint): Promise<boolean | null> {
+async function within(control: Client, sql: string, ...params: (number | bigint | string)[]): Promise<boolean | null> {
   try {
-    const { rows } = await control.query<{ yes: string }>(sql, [String(param)]);
+    const { rows } = await control.query<{ yes: string }>(sql, params.map(String));
     return rows[0]?.yes === 't';
   } catch (error) {
     // A word of the server's on this one partition; not the loss of the connection, nor its end.
@@ -80,19 +104,19 @@ async function within(control: Client, sql: string, param: number | bigint): Pro
   }
 }
 
-/**
- * Those that were emptied by themselves, of which the server publishes nothing under the name of the root. Where all have
- * new files of one transaction it was the whole table, and the stream says that.
- */
-async function emptied(control: Client, now: ReadonlyMap<number, Leaf>, before: Partitions): Promise<string[]> {
-  const fresh = [...now].flatMap(([oid, leaf]) => {
+type Fresh = Leaf & { readonly oid: number; readonly was: Partition };
+
+/** Those with another file than before. */
+const freshOf = (now: ReadonlyMap<number, Leaf>, before: Partitions): Fresh[] =>
+  [...now].flatMap(([oid, leaf]) => {
     const was = before.get(oid);
-    return was === undefined || was.file === null || was.file === leaf.file ? [] : [{ ...leaf, was }];
+    return was === undefined || was.file === null || was.file === leaf.file ? [] : [{ ...leaf, oid, was }];
   });
-  const whole = fresh.length === before.size && new Set(fresh.map(({ written }) => written)).size === 1;
+
+/** Those that were emptied by themselves, of which the server publishes nothing under the name of the root. */
+async function emptied(control: Client, fresh: readonly Fresh[]): Promise<string[]> {
   const names: string[] = [];
-  if (!whole)
-    for (const { name, was } of fresh) if ((await within(control, KEPT(name), was.horizon)) !== true) names.push(name);
+  for (const { name, was } of fresh) if ((await within(control, KEPT(name), was.horizon)) !== true) names.push(name);
   return names;
 }
 
@@ -112,8 +136,13 @@ export interface PartitionNews {
 
 /** Watches which partitions tables have: rows come with one that is attached, and go with one that is detached, dropped or emptied. */
 export class PartitionWatch {
+  private readonly open = new Map<number, Open>();
+
   /** @param seen table → its partitions, as they were noted; goes on to be kept here */
-  constructor(readonly seen: Map<number, Partitions>) {}
+  constructor(
+    readonly seen: Map<number, Partitions>,
+    private readonly emptiers: Emptiers,
+  ) {}
 
   async look(control: Client, oids: Iterable<number>): Promise<PartitionNews> {
     const found = await partitionsOf(control, oids);
@@ -139,7 +168,11 @@ export class PartitionWatch {
         if (has === null)
           notes.push(`The partition ${name} is new and can't be looked into; if it brought rows, order a snapshot.`);
       }
-      const empty = before === undefined ? [] : await emptied(control, leaves, before);
+      const fresh = before === undefined ? [] : freshOf(leaves, before);
+      const by = await this.byWhole(control, root, fresh, before?.size ?? 0);
+      // It is known at one of the next looks: until then they are as they were.
+      if (by === 'unknown') for (const leaf of fresh) leaves.set(leaf.oid, { ...leaf, ...leaf.was });
+      const empty = by === 'themselves' ? await emptied(control, fresh) : [];
       if (empty.length > 0)
         notes.push(
           `Emptied or written anew by itself: ${empty.join(', ')}. TRUNCATE of a partition is no change of its table: readers keep its rows.`,
@@ -156,5 +189,28 @@ export class PartitionWatch {
       for (const [root, leaves] of now) this.seen.set(root, leaves);
     };
     return { filled: [...full], told, changed, accept };
+  }
+  /**
+   * Whether partitions have new files because of something that was done to their table: TRUNCATE, which the stream says,
+   * or another form. Both write all of them in one transaction.
+   */
+  private async byWhole(
+    control: Client,
+    root: number,
+    fresh: readonly Fresh[],
+    of: number,
+  ): Promise<'table' | 'themselves' | 'unknown'> {
+    const written = fresh[0]?.written;
+    const one = fresh.length === of && fresh.every((leaf) => leaf.written === written);
+    if (written === undefined || !one) return 'themselves';
+    if (String(this.emptiers.emptierOf(root)) === written) return 'table';
+    if ((await within(control, REFORMED, root, written)) === true) return 'table';
+    const open = this.open.get(root);
+    if (open?.written === written && this.emptiers.reached() >= open.lsn) return 'themselves';
+    if (open?.written !== written) {
+      const { rows } = await control.query<{ lsn: string }>(WAL_END);
+      this.open.set(root, { written, lsn: parseLsn(rows[0]!.lsn) });
+    }
+    return 'unknown';
   }
 }

@@ -21,8 +21,7 @@ import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 const LOOK_EVERY_MS = 5_000;
 const SHOWN = 200;
 
-export interface RowWorkDeps
-  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, Pick<LateTablesDeps, 'publish' | 'publication'> {
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   /** New tables: their keys and types, before their changes come. */
@@ -150,7 +149,7 @@ export class RowWork {
       .finally(() => (this.looking = null));
   }
 
-  /** A table that was not there before has sent a change. */
+  /** A table that was not there before has sent a change, or one with partitions was emptied. */
   met(): void {
     this.lookAt = 0;
     this.deps.waker.stir();

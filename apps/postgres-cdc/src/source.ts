@@ -22,12 +22,13 @@ import { Heartbeat } from './heartbeat.js';
 import { Holdings } from './holdings.js';
 import { peekLag } from './lag-peek.js';
 import { letGo } from './let-go.js';
-import { openStream, type Beginning } from './opening.js';
+import { exportSnapshot, openStream, type Beginning } from './opening.js';
 import { refuseOrders } from './order-book.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { RowWork } from './row-work.js';
+import { rowsAlone } from './rows-alone.js';
 import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
@@ -227,17 +228,19 @@ export class PostgresSource implements Source {
     const { exported } = beginning;
     if (exported !== null) {
       yield* this.begun(work, position);
-      // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that. Rows alone are
-      // of one moment, which is what their reader wants of them.
-      const alone = position.phase === 'rows';
-      const letGo = (): void => {
-        work.feed.letGo();
-        void exported.end();
-      };
-      const late = alone ? undefined : setTimeout(letGo, EXPORTED_MS);
-      yield* new Flow({ ...flow, reader: null, under: alone ? 'all' : 'a while' }).batches(signal);
-      clearTimeout(late);
-      await exported.end();
+      if (position.phase === 'rows')
+        yield* rowsAlone({ ...flow, clock: context.clock, again: () => exportSnapshot(sessions) }, exported, signal);
+      else {
+        // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that.
+        const letGo = (): void => {
+          work.feed.letGo();
+          void exported.end();
+        };
+        const late = setTimeout(letGo, EXPORTED_MS);
+        yield* new Flow({ ...flow, reader: null, under: 'a while' }).batches(signal);
+        clearTimeout(late);
+        await exported.end();
+      }
       if (signal.aborted) return;
       work.feed.beside();
     }
@@ -266,6 +269,8 @@ export class PostgresSource implements Source {
         end: (session) => sessions.end(session),
         control: () => sessions.control(),
         slotOf: (oid) => this.known.slotOf(oid),
+        emptierOf: (oid) => this.known.emptierOf(oid),
+        reached: () => this.reader?.reached ?? 0n,
         excludedOf: (table) => this.known.excludedOf(table),
         learn: (tables) => this.known.add(tables),
         publish: async (client, tables) => {
@@ -319,6 +324,7 @@ export class PostgresSource implements Source {
       keyOf: (relation) => this.known.keyOf(relation),
       excludedOf: (relation) => this.known.excludedOf(relation),
       slotOf: (relation) => this.known.slotOf(relation.oid),
+      emptied: (relation, xid) => this.known.emptied(relation.oid, xid),
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
     };

@@ -22,12 +22,14 @@ export class KnownTables {
   private readonly names = new Map<number, string>();
   /** Partitions that come under their own names → their root. */
   private readonly roots = new Map<number, number>();
+  /** Tables with partitions → the last transaction of which the stream has said that it emptied them. */
+  private readonly emptiers = new Map<number, number | null>();
 
   constructor(
     private readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>,
     private readonly catalog: TypeCatalog,
     private readonly control: () => Promise<Client>,
-    /** A table that is asked for and was not there before has sent its first change. */
+    /** A table that is asked for and was not there before has sent its first change, or one with partitions was emptied. */
     private readonly met: (oid: number) => void,
   ) {}
 
@@ -35,6 +37,7 @@ export class KnownTables {
   async add(tables: readonly SourceTable[]): Promise<void> {
     for (const table of tables) {
       this.keys.set(table.oid, table.key);
+      if (table.partitioned && !this.emptiers.has(table.oid)) this.emptiers.set(table.oid, null);
       if (!this.names.has(table.oid)) this.names.set(table.oid, `${table.schema}.${table.table}`);
     }
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
@@ -48,6 +51,19 @@ export class KnownTables {
   excludedOf({ oid, schema, table }: { oid: number; schema: string; table: string }): ReadonlySet<string> {
     const names = [`${schema}.${table}`, this.names.get(oid), this.names.get(this.roots.get(oid) ?? oid)];
     return new Set(names.flatMap((name) => this.config.exclude_columns[name ?? ''] ?? []));
+  }
+
+  /** The stream says so. It is looked at once, so that what is noted of its partitions is not older for long. */
+  emptied(oid: number, xid: number): void {
+    const root = this.roots.get(oid) ?? oid;
+    if (!this.emptiers.has(root)) return;
+    this.emptiers.set(root, xid);
+    this.met(root);
+  }
+
+  /** The last transaction of which the stream has said that it emptied a table with partitions. */
+  emptierOf(oid: number): number | null {
+    return this.emptiers.get(oid) ?? null;
   }
 
   /** Where somebody may stand at a table; a partition goes by its root. */

@@ -16,6 +16,8 @@ export interface DecoderOptions {
   excludedOf(relation: RelationInfo): ReadonlySet<string>;
   /** Where somebody may stand who looks at the table's changes; absent: nowhere. */
   slotOf?(relation: RelationInfo): GateSlot;
+  /** Told of each table that is emptied, and by which transaction; absent: nobody asks. */
+  emptied?(relation: RelationInfo, xid: number): void;
   readonly database: string;
   /** Begins every event id; names the server, so that ids of two servers differ. */
   readonly idPrefix: string;
@@ -215,7 +217,9 @@ export class StreamDecoder {
     const count = message.readUInt32BE(1);
     for (let i = 0; i < count; i++) {
       const relation = this.relations.get(message.readUInt32BE(6 + i * 4));
-      if (relation !== undefined) this.write(relation, 't', null, null, null, high, low);
+      if (relation === undefined) continue;
+      this.options.emptied?.(relation, this.xid);
+      this.write(relation, 't', null, null, null, high, low);
     }
   }
 

@@ -1,3 +1,5 @@
+import { systemClock } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
 import { LEDGER, ROWS, expectEqual, expectUniqueIds, settle, sourceUnderTest } from './source-under-test.js';
 
 jest.setTimeout(180_000);
@@ -48,6 +50,35 @@ describe('rows alone', () => {
     expect(of('one')).toHaveLength(ROWS);
     expect(new Set(of('one'))).toEqual(new Set(['before']));
     expect(of('rewritten')).toHaveLength(3000);
+    expectUniqueIds(one);
+  });
+
+  it('where nobody pulls for minutes, the source need not keep the moment: what is left is of later', async () => {
+    const db = await fresh(`CREATE TABLE t (id int PRIMARY KEY, v text);
+      INSERT INTO t SELECT i, 'before' FROM generate_series(1, ${ROWS}) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'only', snapshot_readers: 1 });
+    let [skewMs, pull] = [0, () => undefined as void];
+    one.clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skewMs };
+    const pulled = new Promise<void>((resolve) => (pull = resolve));
+    one.start({ beforeEach: () => (one.events.length > 0 ? pulled : undefined) });
+    const open = async (): Promise<number> =>
+      (
+        await db.client.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+      ).rowCount ?? 0;
+    try {
+      await eventually('nobody pulls', async () => one.events.length > 0 && (await open()) > 0);
+      const after = async (ms: number): Promise<number> => ((skewMs += ms), open());
+      await eventually('its chunk is given back', async () => (await after(500)) === 1);
+      await eventually('nothing is open', async () => (await after(20_000)) === 0);
+      await db.client.query("UPDATE t SET v = 'after'");
+    } finally {
+      pull();
+    }
+    expect(await one.outcome()).toBeNull();
+    const values = [...one.fold().values()].map(({ v }) => v);
+    expect([values.length, new Set(values)]).toEqual([ROWS, new Set(['before', 'after'])]);
     expectUniqueIds(one);
   });
 

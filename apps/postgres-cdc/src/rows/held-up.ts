@@ -1,5 +1,8 @@
 import type { Clock } from '@planasonix/core';
 
+/** The clock is the one that is passed in; it is looked at this often. */
+const LOOK_MS = 1000;
+
 /** Readers that stand still until somebody takes what they have read: for how long nobody did. */
 export class HeldUp {
   private since = 0;
@@ -30,13 +33,16 @@ export class HeldUp {
     this.timer = null;
   }
 
-  private watch(ms: number): void {
-    this.timer = setTimeout(() => {
-      const left = this.since + this.afterMs - this.clock.monotonic();
-      if (left > 0) return this.watch(left);
-      this.timer = null;
-      this.expired();
-    }, ms);
+  private watch(left: number): void {
+    this.timer = setTimeout(
+      () => {
+        const more = this.since + this.afterMs - this.clock.monotonic();
+        if (more > 0) return this.watch(more);
+        this.timer = null;
+        this.expired();
+      },
+      Math.min(left, LOOK_MS),
+    );
     this.timer.unref();
   }
 }

@@ -85,4 +85,34 @@ describe('rows of partitions', () => {
       expect([...one.fold().keys()].filter((at) => at.startsWith('public.whole '))).toHaveLength(150);
     },
   );
+
+  it.each(['while it runs', 'while it does not'])(
+    'the only partition that is emptied by itself is told of; its table that is emptied, or takes another form, is not, %s',
+    async (when) => {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE lone (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
+      CREATE TABLE lone_a PARTITION OF lone FOR VALUES FROM (0) TO (1000);
+      INSERT INTO lone SELECT i, 1 FROM generate_series(1, 50) i`);
+      const one = reading(db, { tables: ['public.marks', 'public.lone'] });
+      const told = () => one.progress()?.tables?.find(({ table, note }) => table === 'public.lone' && note !== null)?.note; // prettier-ignore
+      const noted = async (what: string) => {
+        const { rows } = await db.client.query<{ file: string }>("SELECT pg_relation_filenode('lone_a')::text AS file");
+        const there = () => one.positions.get('#tables')?.includes(`,${rows[0]!.file},`);
+        await eventually(what, there, { timeoutMs: 20_000 });
+      };
+      one.start();
+      await one.rowsDone();
+      await noted('its partition is noted');
+      for (const sql of ['ALTER TABLE lone ALTER v TYPE bigint', 'TRUNCATE lone', 'TRUNCATE lone_a']) {
+        expect([sql, told()]).toEqual([sql, undefined]);
+        if (when === 'while it does not') await one.stop();
+        await db.client.query(sql);
+        await db.client.query('INSERT INTO lone SELECT i, 2 FROM generate_series(100, 150) i ON CONFLICT DO NOTHING');
+        if (when === 'while it does not') one.start();
+        else one.ordersChanged();
+        await noted(sql);
+      }
+      expect(told()).toContain('Emptied or written anew by itself: "public"."lone_a".');
+    },
+  );
 });

@@ -41,10 +41,12 @@ export class RowFeed {
   readonly finished: RowTask[] = [];
   /** Rows are those of the stream's beginning: nothing of it has been read. */
   private before: boolean;
-  /** The stream is about to be read: no chunk is begun until it is. */
+  private exported: string | null;
+  /** The stream is about to be read, or rows under another snapshot: no chunk is begun until they are. */
   private turning = false;
 
   constructor(private readonly deps: RowFeedDeps) {
+    this.exported = deps.exported;
     this.before = deps.exported !== null;
     this.sifts = new Sifts((oid) => deps.slotOf(oid));
     this.openings = new TaskOpenings({
@@ -58,7 +60,7 @@ export class RowFeed {
       failed: (error) => this.fail(error),
     });
     this.readers = new RowReaders(deps, {
-      exported: () => (this.before ? deps.exported : null),
+      exported: () => (this.before ? this.exported : null),
       next: () => this.next(),
       idle: () => this.idle,
       wait: () => this.wait(),
@@ -188,6 +190,18 @@ export class RowFeed {
   /** The snapshot of the beginning is about to go. */
   letGo(): void {
     this.turning = true;
+  }
+
+  get lettingGo(): boolean {
+    return this.turning;
+  }
+
+  /** What is left is read under another snapshot, of later. */
+  under(snapshot: string): void {
+    this.exported = snapshot;
+    this.turning = false;
+    for (const task of this.tasks) task.later = false;
+    this.ring();
   }
 
   /** From here on the stream is read too, and each chunk takes a snapshot of its own. */

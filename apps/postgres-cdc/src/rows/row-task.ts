@@ -78,9 +78,10 @@ export class RowTask {
     return this.phase === 'starting' || (this.phase === 'reading' && this.watch.blurred);
   }
 
-  /** From now on it is known what the stream says of the table by itself. */
+  /** From now on it is known what the stream says of the table by itself; of an order, what moves behind its readers. */
   listen(): void {
-    if (!this.over && this.wish.order === null && !this.wish.keyless) this.slot.gate ??= this.watch;
+    const listens = this.wish.order === null || this.watch.reading;
+    if (!this.over && listens && !this.wish.keyless) this.slot.gate ??= this.watch;
   }
 
   /** Its rows are about to be read. */

@@ -226,6 +226,37 @@ describe('rows beside the stream', () => {
     await expectEqual(one, db.client, 'public.ledger', "'id', id");
   });
 
+  it('a prepared transaction that is committed while rows are read: its rows are not overtaken, nor lost (traps 12, 13, 14)', async () => {
+    const db = await fresh(LEDGER);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    const session = await db.session();
+    const steps = [
+      `BEGIN; UPDATE ledger SET v = nextval('versions'), note = 'prepared' WHERE id % 500 = 0;
+       UPDATE ledger SET v = nextval('versions'), id = id - ${ROWS * 5} + 3 WHERE id > ${ROWS * 10 - 1000}; DELETE FROM ledger WHERE id % 700 = 0;
+       PREPARE TRANSACTION 'of the ledger'`,
+      "COMMIT PREPARED 'of the ledger'",
+    ];
+    let before = Infinity;
+    one.start({
+      beforeEach: async () => {
+        const next = one.events.length > before ? steps.shift() : undefined;
+        if (next !== undefined) await session.query(next);
+        // Slower than the readers: what was committed comes between the rows of one chunk.
+        if (one.events.length > before) await new Promise((resolve) => setTimeout(resolve, 5));
+      },
+    });
+    await one.rowsDone();
+    await settle(one, db.client);
+    before = one.events.length;
+    one.orders.push({ id: 'snap_prepared', tables: ['public.ledger'], where: null });
+    one.ordersChanged();
+    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 60_000 });
+    expect(steps).toEqual([]);
+    await settle(one, db.client);
+    expectNeverBack(one, 'public.ledger');
+    await expectEqual(one, db.client, 'public.ledger', "'id', id");
+  });
+
   it('rows wait until the stream has passed everything that they saw, however far it is behind (Invariant 5)', async () => {
     const db = await fresh(LEDGER);
     const one = reading(db, { tables: ['public.*'] });

@@ -20,7 +20,8 @@ export function sourceUnderTest() {
   const readings: TrialStream[] = [];
   const opened: Client[] = [];
   beforeAll(async () => {
-    server = await startPostgres({ version: 17, config: { wal_sender_timeout: '10s', max_replication_slots: '40' } });
+    const config = { wal_sender_timeout: '10s', max_replication_slots: '40', max_prepared_transactions: '4' };
+    server = await startPostgres({ version: 17, config });
     admin = await server.connect();
   }, 60_000);
   afterEach(async () => {
