@@ -35,9 +35,7 @@ export interface Chunk {
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
   readonly oid: number;
-  /** Nobody wants it any more. */
-  readonly void: boolean;
-  /** All rows of a table at once: read no faster than may be, and not to their end where nobody wants them any more. */
+  /** All rows of a table at once: read no faster than may be. */
   readonly whole: boolean;
   /** Begins the id of each row; the key follows. */
   readonly idPrefix: string;
@@ -51,7 +49,6 @@ export interface ChunkDeps {
   excludedOf(table: SourceTable): ReadonlySet<string>;
   /** An exported snapshot that rows are to be read under; `null`: each chunk takes its own. */
   exported(): string | null;
-  end(session: Client): Promise<void>;
   now(): number;
 }
 
@@ -85,7 +82,6 @@ export class ChunkReader {
   /** Why it reads no further for now: nobody takes what it has read; it has read as much as it may. */
   private heldUp = false;
   private ahead = false;
-  private ended = false;
 
   constructor(
     readonly session: Client,
@@ -143,11 +139,6 @@ export class ChunkReader {
     }
   }
 
-  /** Its session is gone: it reads nothing any more. */
-  get over(): boolean {
-    return this.ended;
-  }
-
   resume(): void {
     this.heldUp = false;
     this.goOn();
@@ -185,13 +176,6 @@ export class ChunkReader {
     return rows[0]?.lsn ?? null;
   }
 
-  /** The server would read on to the end of the table, and keep its snapshot for that. */
-  private giveUp(): void {
-    this.ended = true;
-    this.stopped = true;
-    void this.deps.end(this.session);
-  }
-
   private async copyOut(
     chunk: Chunk,
     sql: string,
@@ -224,9 +208,8 @@ export class ChunkReader {
       rows++;
       if (rows < most && size < BYTES) return;
       hand();
-      if (chunk.whole && chunk.void) this.giveUp();
-      else if (paced && !this.ahead) void wait();
-      if (this.heldUp || this.ahead || this.ended) copy.pause();
+      if (paced && !this.ahead) void wait();
+      if (this.heldUp || this.ahead) copy.pause();
     });
     const hand = (): void => {
       count += rows;
@@ -244,8 +227,6 @@ export class ChunkReader {
     this.copy = copy;
     try {
       await copy.done;
-    } catch (error) {
-      if (!this.ended) throw error;
     } finally {
       this.copy = null;
       this.heldUp = this.ahead = false;

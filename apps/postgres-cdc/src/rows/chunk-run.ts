@@ -23,6 +23,8 @@ export class ChunkRun implements Chunk {
   snapshot: ChunkSnapshot | null = null;
   /** Everything was read; `end`: there is nothing behind it. */
   finished: { readonly end: boolean } | null = null;
+  /** Rows that came, also where nobody wanted them any more. */
+  count = 0;
   private window: Window | null = null;
   private cancelled = false;
   /** What is true at its end has been said. */
@@ -77,6 +79,7 @@ export class ChunkRun implements Chunk {
   }
 
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean {
+    this.count += events.length;
     if (this.void) return true;
     this.pieces.push({ events, last });
     return this.arrived();

@@ -25,6 +25,7 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   /** Woken when there is something to take. */
   readonly waker: Waker;
   open(): Promise<Client>;
+  end(session: Client): Promise<void>;
 }
 
 export interface RowReadersWork {
@@ -107,10 +108,8 @@ export class RowReaders {
       const run = this.begin(next.task, next.share);
       reader ??= await this.reader();
       await this.readChunk(reader, run, count);
-      if (!reader.over && this.readers.has(reader)) continue;
       // The next chunk dials.
-      this.readers.delete(reader);
-      reader = null;
+      if (!this.readers.has(reader)) reader = null;
     }
   }
 
@@ -119,7 +118,7 @@ export class RowReaders {
     const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
     const count = await this.whileWanted(reader, run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
-      if (!this.readers.has(reader)) return 0;
+      if (!this.readers.has(reader)) return run.count;
       return this.work.failed(run.task, error);
     });
     if (this.stopped) return;
