@@ -40,6 +40,26 @@ describe('a worker, when things fail', () => {
     expect(log.ids).toEqual(ids(2));
   });
 
+  it('tells in error where it goes on: what was in the log already, unless the log may lose it yet (Invariants 1, 7)', async () => {
+    for (const [settleDelayMs, told] of [
+      [0, '2'],
+      [2_000, undefined],
+    ] as const) {
+      const { clock, ledger, server, log, worker } = hostWorld();
+      log.settleDelayMs = settleDelayMs;
+      const row = ledger.add(ID);
+      worker();
+      await clock.advance(100);
+      server.commit(2);
+      await clock.advance(10);
+      server.fail(new StreamError('slot_lost', 'gone'));
+      await clock.advance(100);
+      expect([row.status, row.owner, log.positions.get('')]).toEqual(['error', null, '2']);
+      expect(row.positions.get('')).toBe(told);
+      expect(server.acks).toEqual([]);
+    }
+  });
+
   it.each(['running', 'paused'] as const)(
     'a look at the lag that finds the position lost ends a %s stream in error, also one that was taken over (trap 9)',
     async (desired) => {
