@@ -10,8 +10,8 @@ import {
   type StreamCommand,
 } from '@planasonix/core';
 import { AskService, CommandService, DeleteService, DepartedLogs, QueueProducer } from '@planasonix/lifecycle';
-import { openLog } from '@planasonix/sinks';
 import {
+  ConnectionStore,
   DepartedLogStore,
   ForgottenStore,
   openStore,
@@ -26,7 +26,9 @@ import {
   WorkspaceStore,
   type Actor,
 } from '@planasonix/store';
+import { createOutbound } from '@planasonix/outbound';
 import { eventually, freePort, startPostgres, startRedis } from '@planasonix/testing';
+import { LogBook } from '@planasonix/worker';
 import type { DataSource } from 'typeorm';
 import { WebhookIngest } from './app.js';
 import { configJsonSchema } from './config.js';
@@ -84,9 +86,13 @@ export async function ingestWorld(appLog: Log = quiet) {
     ...{ workspaceId: (await new WorkspaceStore(store).create('w')).id },
     ...{ keyId: null, address: null, requestId: null },
   };
-  const log: EventLog = openLog({ type: 'redis_stream' }, { redisUrl: redis.url });
+  const connections = new ConnectionStore(store, box);
+  const outbound = createOutbound({ policy: 'allow-private' });
+  const kafka = { settings: (id: string) => connections.settingsOf(id), outbound, log: quiet };
+  const logs = new LogBook({ redisUrl: redis.url, kafka });
+  const log: EventLog = logs.of({ type: 'redis_stream' });
   const queues = new QueueProducer(redis.url);
-  const eventLog = () => log;
+  const eventLog = (output: PipelineOutput) => logs.of(output);
   // No bell is rung: instances have to see for themselves.
   const silent = { kick: () => {}, nudge: () => {}, eventLog, clock: systemClock };
   const asks = new AskService(new WorkerStore(store), queues, systemClock);
@@ -105,7 +111,7 @@ export async function ingestWorld(appLog: Log = quiet) {
   let names = 0;
 
   const world = {
-    ...{ postgres, redis, store, streams, ledger, log, asks, actor },
+    ...{ postgres, redis, store, streams, connections, ledger, log, logs, asks, actor },
     async instance(extra: Record<string, string> = {}): Promise<Instance> {
       const port = await freePort();
       const env = readIngestEnv({
@@ -156,7 +162,7 @@ export async function ingestWorld(appLog: Log = quiet) {
     async end() {
       await Promise.all([...instances].map((one) => one.end()));
       await queues.close();
-      await log.close();
+      await logs.close();
       await store.destroy();
       await Promise.all([postgres.stop('immediate'), redis.stop()]);
     },

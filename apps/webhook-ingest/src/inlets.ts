@@ -13,9 +13,7 @@ export class Inlets {
     if (inlet === undefined) {
       inlet = log.inlet?.();
       if (inlet === undefined)
-        throw new StreamError('config_invalid', `A log of type "${output.type}" can't tell repeats of webhooks`, {
-          hint: 'Give the stream a pipeline whose output is {"type":"redis_stream"}.',
-        });
+        throw new StreamError('config_invalid', `A log of type "${output.type}" can't tell repeats of webhooks`);
       this.made.set(log, inlet);
     }
     return inlet;

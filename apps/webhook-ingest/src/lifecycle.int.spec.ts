@@ -266,16 +266,6 @@ describe('streams that every instance serves', () => {
       await expect(said(host, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('a pipeline into Kafka, where repeats can not be told, is refused with what to give in its place (trap 29)', async () => {
-    const { id } = await world.create({}, { type: 'kafka', connectionId: 'conn_none', topic: 'hooks' });
-    await world.command(id, 'start').catch(() => null);
-    await eventually('it says so', async () => (await world.row(id)).status === 'error');
-    expect((await world.row(id)).last_error).toMatchObject({
-      code: 'config_invalid',
-      hint: expect.stringContaining('{"type":"redis_stream"}'),
-    });
-  });
-
   it('answers questions about its streams, and sends itself a sample', async () => {
     const stream = await world.running();
     const check = await world.asks.ask('webhook', { kind: 'check', streamId: stream.id }, 5_000);

@@ -22,7 +22,7 @@ export interface StoringDeps {
   readonly clock: Clock;
 }
 
-type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running'; readonly code: string };
+type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running' | 'too_large'; readonly code: string };
 
 /** From a delivery to its answer: yes only when it is durable in the log. */
 export class Storing {
@@ -66,6 +66,8 @@ export class Storing {
         const code = error instanceof StreamError ? error.code : 'internal';
         if (code === 'offset_gap') await directory.reopen(at);
         else if (code === 'fenced') await directory.look();
+        // The topic takes no event of this size, and will not when it comes again.
+        else if (code === 'message_too_large') return { kind: 'too_large', code };
         else return { kind: 'not_durable', code };
         at = directory.byId(door.id);
         if (at?.row.epoch === epoch || clock.monotonic() >= until) return { kind: 'not_durable', code };

@@ -8,7 +8,7 @@ export interface LogDeps {
   /** `redis://…` of the system's Redis, or a maker of connections to it. */
   readonly redisUrl: string | RedisFactory;
   /** How a connection that an output names is reached. Absent: there is no log in Kafka to be had. */
-  readonly kafka?: Omit<KafkaDeps, 'clock'>;
+  readonly kafka?: Omit<KafkaDeps, 'clock' | 'redis'>;
   readonly clock?: Clock;
 }
 
@@ -19,17 +19,15 @@ type Opener<T extends PipelineOutput['type']> = (
 
 /** One line per kind of log. */
 const OPENERS: { readonly [T in PipelineOutput['type']]?: Opener<T> } = {
-  redis_stream: (output, deps) =>
-    new RedisLog(
-      output,
-      typeof deps.redisUrl === 'string' ? redisFactory(deps.redisUrl) : deps.redisUrl,
-      deps.clock ?? systemClock,
-    ),
-  kafka: (output, { kafka, clock = systemClock }) => {
+  redis_stream: (output, { redisUrl, clock = systemClock }) => new RedisLog(output, factoryOf(redisUrl), clock),
+  kafka: (output, { redisUrl, kafka, clock = systemClock }) => {
     if (kafka === undefined) throw new StreamError('config_invalid', 'There are no connections to a log in Kafka');
-    return new KafkaLog(output, { ...kafka, clock });
+    return new KafkaLog(output, { ...kafka, redis: factoryOf(redisUrl), clock });
   },
 };
+
+const factoryOf = (redis: LogDeps['redisUrl']): RedisFactory =>
+  typeof redis === 'string' ? redisFactory(redis) : redis;
 
 /**
  * The log that a pipeline's `output` names. Connects when first used; `close` gives the connection back.

@@ -36,7 +36,7 @@ const kafka = z
       })
       .meta({
         description:
-          'With the placeholders {stream} (its id), {schema}, {table}, {topic}. Characters that Kafka forbids become `_`.',
+          'With the placeholders {stream} (its id), {schema}, {table}, {topic}; of a webhook stream {table} and {topic} are made of its name. Characters that Kafka forbids become `_`.',
         example: 'cdc.{schema}.{table}',
       }),
     createTopics: z

@@ -1,16 +1,7 @@
-import { StreamError, type Clock, type LogTotals, type Position } from '@planasonix/core';
-import {
-  EARLIEST,
-  FetchReader,
-  KafkaError,
-  LATEST,
-  ReadObstacle,
-  topicSettings,
-  type OffsetEnd,
-  type KafkaRecord,
-  type OutRecord,
-} from '@planasonix/kafka';
+import type { Clock, LogTotals, Position } from '@planasonix/core';
+import { topicSettings, type KafkaRecord, type OutRecord } from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
+import { isGone, OwnTopic } from './own-topic.js';
 
 /** How far a partition of the source is in the log. */
 export interface Mark {
@@ -34,6 +25,10 @@ export interface JournalState {
   readonly session: string;
   /** Session of whoever entered last; it may have been turned away since. */
   readonly entrant: string;
+  /** Sessions that were met among those who entered, as far as they were read one by one. */
+  readonly met: ReadonlySet<string>;
+  /** The highest epoch that somebody has entered to raise it to, whether or not it was; 0: none. */
+  readonly claimed: number;
   /** Of all who write. */
   readonly totals: LogTotals;
   /** By index. */
@@ -43,6 +38,8 @@ export interface JournalState {
   readonly ending: 'now' | 'later' | null;
   /** The decision for which positions were forgotten last; `null`: none was. */
   readonly reset: number | null;
+  /** Id of the topic that says what was taken in, where the stream takes deliveries; `null`: none is known. */
+  readonly seen: string | null;
   /** Somebody else deleted it or made it anew: where the stream was is not known any more, and nobody has decided since. */
   readonly lost: boolean;
 }
@@ -50,7 +47,7 @@ export interface JournalState {
 /** What a transaction changes. */
 export interface JournalChange extends Omit<
   JournalState,
-  'marks' | 'entrant' | 'besides' | 'ending' | 'reset' | 'lost'
+  'marks' | 'entrant' | 'met' | 'claimed' | 'besides' | 'ending' | 'reset' | 'seen' | 'lost'
 > {
   /** Those whose totals are in `totals` from here on. */
   readonly over?: Iterable<number>;
@@ -58,15 +55,18 @@ export interface JournalChange extends Omit<
   readonly marks: ReadonlyMap<string, Mark | null>;
   readonly ending?: 'now' | 'later';
   readonly reset?: number;
+  readonly seen?: string;
   readonly lost?: boolean;
 }
 
 export const JOURNAL_PREFIX = 'planasonix.positions.';
 const HEAD_KEY = 'stream';
 const ENTRANT_KEY = 'entrant';
+const CLAIM_KEY = 'claim';
 const ENTRANT_BESIDE = 'entrant:';
 const TOTALS_BESIDE = 'beside:';
 const RESET_KEY = 'reset';
+const SEEN_KEY = 'seen';
 const MARK_KEY = 'at:';
 /** Small pieces, so that what was replaced goes soon: a new writer reads all that is there. */
 const SETTINGS = {
@@ -79,25 +79,26 @@ const SETTINGS = {
 } as const;
 
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
-const SILENT_MS = 15_000;
-/** So long a commit that was answered is waited for; what is not decided then is the transaction of one who hangs. */
-const UNDECIDED_MS = 1_000;
-const NO_SUCH_TOPIC = 3;
+const MOST_MET = 100;
 
 export const journalTopic = (streamId: string): string => `${JOURNAL_PREFIX}${streamId}`;
 
 /** The compacted topic in which a stream keeps where it is: one partition, one record per thing to be known. */
 export class Journal {
   readonly topic: string;
+  readonly #records: OwnTopic;
+  /** What was read, so that the next look reads what is new. */
+  #known: { readonly id: string; readonly fold: JournalFold; next: number } | null = null;
 
   constructor(
     streamId: string,
     private readonly reached: Reached,
-    private readonly clock: Clock,
+    clock: Clock,
     /** -1: as the brokers are set. */
     private readonly replicationFactor: number,
   ) {
     this.topic = journalTopic(streamId);
+    this.#records = new OwnTopic(this.topic, reached, clock);
   }
 
   /** @returns whether it was made; `false`: it was there. */
@@ -138,48 +139,36 @@ export class Journal {
    * @throws StreamError, KafkaError
    */
   async read(signal: AbortSignal): Promise<JournalState | null> {
-    const { cluster } = this.reached;
-    const [view] = (await cluster.view([this.topic])).topics;
-    if (view === undefined || view.error === NO_SUCH_TOPIC) return null;
-    const place = { topic: this.topic, partition: 0 };
-    const offset = async (timestamp: number, end: OffsetEnd) =>
-      (await cluster.offsets([{ ...place, timestamp }], signal, end))[0]!;
-    const [start, decided, written] = await Promise.all([
-      offset(EARLIEST, 'decided'),
-      offset(LATEST, 'decided'),
-      offset(LATEST, 'written'),
-    ]);
-    const error = start.error || decided.error || written.error;
-    if (error === NO_SUCH_TOPIC) return null;
-    if (error !== 0) throw new KafkaError(error, `reading ${this.topic}`);
-    const reader = new FetchReader({ cluster, clock: this.clock, limits: { maxWaitMs: 100 } });
-    reader.add([{ ...place, topicId: view.id, offset: start.offset, leaderEpoch: -1 }]);
-    const fold = new JournalFold();
+    const ends = await this.#records.look(signal);
+    if (ends === null) return null;
+    const { id, start, written } = ends;
+    let known = this.#known;
+    // Made anew, cut back, or what was known is older than what it still holds.
+    if (known?.id !== id || known.next < start || known.next > written)
+      this.#known = known = { id, fold: new JournalFold(), next: start };
     try {
-      for (let at = start.offset; at < written.offset;) {
-        const chunk = await reader.next(at < decided.offset ? SILENT_MS : UNDECIDED_MS);
-        if (chunk === null && at >= decided.offset) break;
-        if (chunk === null) throw new StreamError('log_unavailable', 'The positions of the stream do not come.');
-        for (const record of chunk.records) fold.take(record);
-        at = chunk.next;
+      for await (const { records, next } of this.#records.read(ends, known.next)) {
+        for (const record of records) known.fold.take(record);
+        known.next = next;
       }
     } catch (error) {
-      if (error instanceof ReadObstacle && error.obstacle.kind === 'topic_gone') return null;
+      if (isGone(error)) return null;
       throw error;
-    } finally {
-      reader.close();
     }
-    return fold.state;
+    return known.fold.state;
   }
 }
 
 class JournalFold {
-  #head: Omit<JournalState, 'marks' | 'entrant' | 'besides' | 'reset'> = {
+  #head: Omit<JournalState, 'marks' | 'entrant' | 'met' | 'claimed' | 'besides' | 'reset' | 'seen'> = {
     ...{ epoch: 0, session: '', totals: NOTHING },
     ...{ ending: null, lost: false },
   };
   #entrant = '';
+  #claimed = 0;
+  readonly #met = new Set<string>();
   #reset: number | null = null;
+  #seen: string | null = null;
   readonly #marks = new Map<string, Mark>();
   readonly #besides = new Map<number, Beside>();
 
@@ -190,6 +179,10 @@ class JournalFold {
       this.#head = { epoch, session, totals: { events, bytes }, ending, lost };
     } else if (name === ENTRANT_KEY && value !== null) {
       this.#entrant = value.toString();
+      this.#met.add(this.#entrant);
+      for (const oldest of this.#met) if (this.#met.size > MOST_MET) this.#met.delete(oldest);
+    } else if (name === CLAIM_KEY && value !== null) {
+      this.#claimed = Math.max(this.#claimed, Number(value.toString()));
     } else if (name.startsWith(ENTRANT_BESIDE)) {
       const index = Number(name.slice(ENTRANT_BESIDE.length));
       if (value === null) this.#besides.delete(index);
@@ -200,6 +193,8 @@ class JournalFold {
       this.#besides.set(index, { entrant: '', ...this.#besides.get(index), totals });
     } else if (name === RESET_KEY && value !== null) {
       this.#reset = Number(value.toString());
+    } else if (name === SEEN_KEY && value !== null) {
+      this.#seen = JSON.parse(value.toString()) as string;
     } else if (name.startsWith(MARK_KEY)) {
       const partition = name.slice(MARK_KEY.length);
       if (value === null) this.#marks.delete(partition);
@@ -218,9 +213,12 @@ class JournalFold {
       ...this.#head,
       totals,
       entrant: this.#entrant,
-      besides: this.#besides,
-      marks: this.#marks,
+      met: new Set(this.#met),
+      claimed: this.#claimed,
+      besides: new Map(this.#besides),
+      marks: new Map(this.#marks),
       reset: this.#reset,
+      seen: this.#seen,
     };
   }
 }
@@ -241,7 +239,10 @@ export const entrantRecord = (session: string, index: number | null): OutRecord 
   headers: [],
 });
 
-const record = (key: string, value: object | number | null): OutRecord => ({
+/** Says which epoch whoever enters will raise the journal's to: those who write in turn under a lower one enter no more. */
+export const claimRecord = (epoch: number): OutRecord => record(CLAIM_KEY, epoch);
+
+const record = (key: string, value: object | number | string | null): OutRecord => ({
   key: Buffer.from(key),
   value: value === null ? null : Buffer.from(JSON.stringify(value)),
   headers: [],
@@ -269,12 +270,14 @@ export function journalRecords({
   over = [],
   ending,
   reset,
+  seen,
   lost,
 }: JournalChange): OutRecord[] {
   const head: Head = { epoch, session, ...totals, ending, lost };
   return [
     record(HEAD_KEY, head),
     ...(reset === undefined ? [] : [record(RESET_KEY, reset)]),
+    ...(seen === undefined ? [] : [record(SEEN_KEY, seen)]),
     ...[...over].flatMap((index) => [record(TOTALS_BESIDE + index, null), record(ENTRANT_BESIDE + index, null)]),
     ...markRecords(marks),
   ];

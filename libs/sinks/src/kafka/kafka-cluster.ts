@@ -1,5 +1,6 @@
 import { StreamError, type Clock, type ConnectionSettings, type Log, type Outbound } from '@planasonix/core';
 import { KafkaCluster, kafkaSettings, KafkaError, TopicAdmin, toStreamError } from '@planasonix/kafka';
+import type { RedisFactory } from '../redis-stream/connection.js';
 
 /** What a log in Kafka asks of whoever opens it. */
 export interface KafkaDeps {
@@ -7,6 +8,8 @@ export interface KafkaDeps {
   readonly settings: (connectionId: string) => Promise<ConnectionSettings | null>;
   readonly outbound: Outbound;
   readonly log: Log;
+  /** Of the system's Redis: what streams with many writers share. */
+  readonly redis: RedisFactory;
   readonly clock: Clock;
 }
 

@@ -2,6 +2,7 @@ import {
   type Check,
   type EventLog,
   findingOf,
+  type Inlet,
   type LogEntry,
   type LogTotals,
   type Positions,
@@ -9,17 +10,26 @@ import {
   type Sink,
   StreamError,
 } from '@planasonix/core';
+import { TransactionLost } from '@planasonix/kafka';
+import type { Redis } from 'ioredis';
+import { controlConnection, logUnavailable } from '../redis-stream/connection.js';
+import { readDurability } from '../redis-stream/durability.js';
+import { answersKey, countsKey, indexKey } from '../redis-stream/keys.js';
 import { sweepJournals } from './journal-sweep.js';
 import { Journal, type JournalChange, type JournalState, type Mark } from './journal.js';
 import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
+import { KafkaInlet } from './kafka-inlet.js';
 import { KafkaSink } from './kafka-sink.js';
 import { LogView } from './log-view.js';
-import { preflight } from './preflight.js';
+import { evictionChecks, preflight } from './preflight.js';
+import { SeenTopic } from './seen-topic.js';
 import { topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
 /** So long nobody who was under way finds the journal without the epoch that bars him. */
 const BARRED_SECONDS = 60;
+/** How often somebody who is to be barred may come between. */
+const MOST_TRIES = 20;
 const NOTHING: LogTotals = { events: 0, bytes: 0 };
 /** Failures after which the settings are asked for again. */
 const LEAVES: ReadonlySet<string> = new Set(['log_unavailable', 'auth_failed', 'tls_failed', 'host_forbidden']);
@@ -28,6 +38,7 @@ const never = new AbortController().signal;
 /** The log of one pipeline in Kafka: topics that are the user's, and for each stream one that is ours, its journal. */
 export class KafkaLog implements EventLog {
   #reached: Promise<Reached> | null = null;
+  #redis: Redis | null = null;
   #closed = false;
 
   constructor(
@@ -38,6 +49,15 @@ export class KafkaLog implements EventLog {
 
   sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
     return new KafkaSink(streamId, epoch, this.output, this.deps, seat);
+  }
+
+  inlet(): Inlet {
+    const { output, deps } = this;
+    return new KafkaInlet({ output, deps, known: (streamId) => this.#state(streamId) });
+  }
+
+  answers(streamId: string): Promise<readonly string[]> {
+    return this.#shared((redis) => redis.lrange(answersKey(streamId), 0, -1));
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
@@ -106,8 +126,14 @@ export class KafkaLog implements EventLog {
       if (error instanceof StreamError && error.code === 'offset_gap' && known === null) return; // it had gone before
       throw error;
     }
+    // What is left there goes by itself.
+    await this.#shared((redis) => redis.unlink(indexKey(streamId), countsKey(streamId), answersKey(streamId))).catch(
+      () => undefined,
+    );
     await this.#run(async (reached) => {
-      await this.#journal(streamId, reached).expire(Math.max(this.barredSeconds, Math.ceil(seconds)));
+      const after = Math.max(this.barredSeconds, Math.ceil(seconds));
+      await this.#journal(streamId, reached).expire(after);
+      if (known !== null && known.seen !== null) await this.#seen(streamId, reached).expire(after);
       // What is left of others is not worth a failure of this one.
       await sweepJournals(reached, never).catch((error: unknown) =>
         this.deps.log.warn({ err: error }, 'journals of deleted streams could not be removed'),
@@ -116,8 +142,10 @@ export class KafkaLog implements EventLog {
   }
 
   async check(): Promise<readonly Check[]> {
+    // One that can't be asked is told of elsewhere.
+    const shared = this.#shared(readDurability).then(evictionChecks, () => []);
     try {
-      return await this.#run((reached) => preflight(this.output, reached));
+      return [...(await this.#run((reached) => preflight(this.output, reached))), ...(await shared)];
     } catch (error) {
       return [findingOf(logFailure(error))];
     }
@@ -125,11 +153,16 @@ export class KafkaLog implements EventLog {
 
   close(): Promise<void> {
     this.#closed = true;
+    this.#redis?.disconnect();
     return this.#leave();
   }
 
   #journal(streamId: string, reached: Reached): Journal {
     return new Journal(streamId, reached, this.deps.clock, this.output.createTopics?.replicationFactor ?? -1);
+  }
+
+  #seen(streamId: string, reached: Reached): SeenTopic {
+    return new SeenTopic(streamId, reached, this.deps.clock, this.output.createTopics?.replicationFactor ?? -1);
   }
 
   #state(streamId: string): Promise<JournalState | null> {
@@ -156,17 +189,33 @@ export class KafkaLog implements EventLog {
   ): Promise<void> {
     return this.#run(async (reached) => {
       const { output, deps } = this;
-      const writer = new StreamWriter({ streamId, epoch, seat: null, output, reached, clock: deps.clock });
-      try {
-        const state = await writer.enter(lost);
-        await writer.write([], change(state));
-        await writer.commit();
-      } catch (error) {
-        throw await writer.explain(error);
-      } finally {
-        writer.close();
+      for (let tries = 1; ; tries++) {
+        const writer = new StreamWriter({ streamId, epoch, seat: null, output, reached, clock: deps.clock });
+        try {
+          const state = await writer.enter(lost);
+          await writer.write([], change(state));
+          return await writer.commit();
+        } catch (error) {
+          const why = await writer.explain(error);
+          if (!(error instanceof TransactionLost) || tries === MOST_TRIES) throw why;
+          // One of a lower epoch may have slipped in, and is turned away from now on: it is not barred yet.
+          const now = await this.#journal(streamId, reached).read(never);
+          if (now === null || now.epoch >= epoch) throw why;
+        } finally {
+          writer.close();
+        }
       }
     });
+  }
+
+  /** What instances of a stream share. */
+  async #shared<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
+    try {
+      if (this.#closed) throw new Error('The log was closed');
+      return await use((this.#redis ??= controlConnection(this.deps.redis)));
+    } catch (error) {
+      throw logUnavailable(error);
+    }
   }
 
   async #run<T>(use: (reached: Reached) => Promise<T>): Promise<T> {

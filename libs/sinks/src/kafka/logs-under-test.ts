@@ -2,11 +2,14 @@ import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/co
 import { createOutbound, type Endpoint } from '@planasonix/outbound';
 import { eventually, kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
+import { redisFactory } from '../redis-stream/connection.js';
 import { reach, type Reached } from './kafka-cluster.js';
 import { KafkaLog } from './kafka-log.js';
 import type { KafkaOutput } from './writer.js';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+const NO_REDIS = 'redis://127.0.0.1:1';
 
 type Output = Partial<KafkaOutput>;
 type Config = Readonly<Record<string, unknown>>;
@@ -21,11 +24,15 @@ const depsOf = (config: Config, reserved: readonly Endpoint[] = []) => ({
 export class Logs {
   readonly #closers: (() => Promise<unknown>)[] = [];
 
-  constructor(readonly brokers: readonly string[]) {}
+  /** @param redisUrl of what streams with many writers share */
+  constructor(
+    readonly brokers: readonly string[],
+    private readonly redisUrl = NO_REDIS,
+  ) {}
 
   /** @param reserved addresses that may not be dialled */
   open(output: Output = {}, config: Config = { brokers: this.brokers }, reserved: readonly Endpoint[] = []): EventLog {
-    const log = openLog(this.output(output), { redisUrl: 'redis://127.0.0.1:1', kafka: depsOf(config, reserved) });
+    const log = openLog(this.output(output), { redisUrl: this.redisUrl, kafka: depsOf(config, reserved) });
     this.#closers.push(() => log.close());
     return log;
   }
@@ -34,7 +41,7 @@ export class Logs {
   hasty(barredSeconds: number): EventLog {
     const log = new KafkaLog(
       this.output(),
-      { ...depsOf({ brokers: this.brokers }), clock: systemClock },
+      { ...depsOf({ brokers: this.brokers }), redis: redisFactory(this.redisUrl), clock: systemClock },
       barredSeconds,
     );
     this.#closers.push(() => log.close());
@@ -50,7 +57,10 @@ export class Logs {
   }
 
   async reach(): Promise<Reached> {
-    const reached = await reach('conn_1', { ...depsOf({ brokers: this.brokers }), clock: systemClock });
+    const reached = await reach('conn_1', {
+      ...depsOf({ brokers: this.brokers }),
+      ...{ redis: redisFactory(this.redisUrl), clock: systemClock },
+    });
     this.#closers.push(() => Promise.resolve(reached.cluster.close()));
     return reached;
   }

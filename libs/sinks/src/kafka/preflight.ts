@@ -1,5 +1,6 @@
 import type { Check } from '@planasonix/core';
 import { topicSettings, type ClusterView, type TopicView } from '@planasonix/kafka';
+import type { Durability } from '../redis-stream/durability.js';
 import type { Reached } from './kafka-cluster.js';
 import { ownRights, topicDenied, unreadable } from './rights.js';
 import { topicOfAll } from './topic-name.js';
@@ -36,6 +37,19 @@ export async function preflight(output: KafkaOutput, reached: Reached): Promise<
     ...(fixed === null ? [] : await topicChecks(fixed, output, reached)),
   ];
 }
+
+/** What repeats of deliveries are looked up in must not forget. */
+export const evictionChecks = ({ mayEvict }: Durability): Check[] =>
+  mayEvict
+    ? [
+        finding(
+          'warning',
+          'log_may_evict',
+          'The Redis of the system drops keys when its memory is full: repeats of deliveries to webhooks may not be known then.',
+          'CONFIG SET maxmemory-policy noeviction',
+        ),
+      ]
+    : [];
 
 function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): Check[] {
   if (createTopics === undefined || createTopics.replicationFactor <= brokers.size) return [];

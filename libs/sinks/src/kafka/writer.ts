@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { StreamError, type Clock, type LogTotals, type PipelineOutput, type Seat } from '@planasonix/core';
 import {
+  KafkaError,
   ProducerRoutes,
   topicSettings,
   TransactionalProducer,
@@ -11,8 +12,10 @@ import {
 } from '@planasonix/kafka';
 import {
   besideRecords,
+  claimRecord,
   entrantRecord,
   Journal,
+  JOURNAL_PREFIX,
   lostRecord,
   journalRecords,
   type JournalChange,
@@ -29,6 +32,13 @@ const SETTLES_MS = 15_000;
  * most 10 s (its default) after this: within the time that a writer who enters waits.
  */
 const ENTERING_MS = 4_000;
+/**
+ * Of those who write in turn: one who dies with a transaction open may be followed by nobody, and readers of the topics
+ * wait until it is ended. Kafka does so at most 10 s (its default) after this.
+ */
+const SHARED_MS = 10_000;
+/** They may bar each other; whoever was barred tries again, and senders wait for it. */
+const SHARED_SETTLES_MS = 2_000;
 
 /** The stream has been here, and what the log knew of it is no more. Invariant 2 */
 const lostJournal = (topic: string): StreamError =>
@@ -40,6 +50,13 @@ const lostJournal = (topic: string): StreamError =>
     },
   );
 
+/** Somebody has entered after us. */
+export const barred = (): TransactionLost => new TransactionLost(new KafkaError(47, 'entering'));
+
+/** The log is not the one that was opened. */
+export const otherLog = (): StreamError =>
+  new StreamError('offset_gap', 'The log of this stream is gone or is an older one');
+
 export const fenced = (): StreamError => new StreamError('fenced', 'The log has a newer owner of this stream');
 
 export interface WriterOptions {
@@ -50,6 +67,16 @@ export interface WriterOptions {
   readonly output: KafkaOutput;
   readonly reached: Reached;
   readonly clock: Clock;
+  /** Set where the right to write goes round among equals of one epoch. */
+  readonly shared?: SharedRight;
+}
+
+/** Of one of many who write in turn. None of them raises the epoch: it has to be the log's own. */
+export interface SharedRight {
+  /** What was read of it before is not read again. */
+  readonly journal: Journal;
+  /** What is written, in the same transaction, with the record that says who enters. */
+  readonly entering: (session: string) => PartitionRecords;
 }
 
 /**
@@ -75,7 +102,8 @@ export class StreamWriter {
   constructor(private readonly options: WriterOptions) {
     const { streamId, output, reached, clock } = options;
     const { cluster } = reached;
-    this.#journal = new Journal(streamId, reached, clock, output.createTopics?.replicationFactor ?? -1);
+    this.#journal =
+      options.shared?.journal ?? new Journal(streamId, reached, clock, output.createTopics?.replicationFactor ?? -1);
     this.#routes = new ProducerRoutes({
       cluster,
       clock,
@@ -86,10 +114,10 @@ export class StreamWriter {
   }
 
   #producerOf(index: number | null): TransactionalProducer {
-    const { streamId, reached, clock } = this.options;
+    const { streamId, reached, clock, shared } = this.options;
     const { cluster } = reached;
     const transactionalId = index === null ? `planasonix.${streamId}` : `planasonix.${streamId}.${index}`;
-    const timeoutMs = index === null ? undefined : ENTERING_MS;
+    const timeoutMs = index === null ? shared && SHARED_MS : ENTERING_MS;
     return new TransactionalProducer({ cluster, clock, routes: this.#routes, transactionalId, timeoutMs });
   }
 
@@ -155,8 +183,11 @@ export class StreamWriter {
 
   async #say(index: number | null, more: readonly OutRecord[] = []): Promise<void> {
     this.#session = newSession();
-    const records = [entrantRecord(this.#session, index), ...more];
-    await this.#producer.write([{ topic: this.#journal.topic, partition: 0, records }]);
+    const { epoch, shared } = this.options;
+    const claim = index === null && !shared ? [claimRecord(epoch)] : [];
+    const records = [entrantRecord(this.#session, index), ...claim, ...more];
+    const also = shared?.entering(this.#session);
+    await this.#producer.write([{ topic: this.#journal.topic, partition: 0, records }, ...(also ? [also] : [])]);
     await this.#producer.commit();
   }
 
@@ -182,25 +213,31 @@ export class StreamWriter {
    * and does not know it, is told by our own record, which it has not.
    */
   async #truth(): Promise<JournalState> {
-    const { clock, seat } = this.options;
-    const until = clock.monotonic() + SETTLES_MS;
+    const { clock, seat, shared } = this.options;
+    const until = clock.monotonic() + (shared ? SHARED_SETTLES_MS : SETTLES_MS);
     do {
       const state = await this.#journal.read(this.#over.signal);
       this.#judge(state);
       if (seat === null) await this.#bar(state);
       const entrant = seat === null ? state?.entrant : state?.besides.get(seat.index)?.entrant;
       if (state && entrant === this.#session) return state;
-    } while (clock.monotonic() < until && (await clock.sleep(100, this.#over.signal)));
+      if (seat === null && state?.met.has(this.#session)) throw barred();
+    } while (clock.monotonic() < until && (await clock.sleep(shared ? 10 : 100, this.#over.signal)));
     throw new StreamError('log_unavailable', 'The positions of the stream can not be read back from Kafka.');
   }
 
   async #create(topic: string): Promise<boolean> {
     const { createTopics } = this.options.output;
     // It was made before anybody entered. One that is gone since is not made anew: what it held would be forgotten in silence.
-    if (topic === this.#journal.topic) return true;
+    if (topic.startsWith(JOURNAL_PREFIX)) return true;
     if (createTopics === undefined) return false;
     await this.options.reached.admin.create({ topic, ...createTopics });
     return true;
+  }
+
+  /** Nobody has a newer epoch, as far as the journal says now. @throws StreamError `fenced`, `offset_gap` */
+  async confirm(): Promise<void> {
+    this.#judge(await this.#journal.read(this.#over.signal));
   }
 
   write(parts: readonly PartitionRecords[], change?: Omit<JournalChange, 'epoch' | 'session'>): Promise<void> {
@@ -244,10 +281,13 @@ export class StreamWriter {
   }
 
   #judge(state: JournalState | null): void {
-    const { epoch, seat } = this.options;
-    const barred =
+    const { epoch, seat, shared } = this.options;
+    // Invariant 2: it was opened under this epoch, so a lower one, or none, is not what was opened.
+    if (shared && (state?.epoch ?? 0) < epoch) throw otherLog();
+    if (shared && state !== null && state.claimed > epoch) throw fenced();
+    const isBarred =
       seat === null ? state !== null && state.epoch > epoch : state?.epoch !== epoch || state.entrant !== seat.session;
-    if (barred) throw fenced();
+    if (isBarred) throw fenced();
   }
 }
 

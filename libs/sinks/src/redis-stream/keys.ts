@@ -6,3 +6,10 @@ export const countsKey = (streamId: string): string => `plnx:counts:{${streamId}
 export const answersKey = (streamId: string): string => `plnx:answers:{${streamId}}`;
 export const reportKey = (streamId: string, writer: string): string => `plnx:counts:{${streamId}}:${writer}`;
 export const seenKey = (streamId: string, what: string): string => `plnx:seen:{${streamId}}:${what}`;
+/** Of a stream whose log is in Kafka: how far its index is, with what is known of its log; what it has; whose turn it is. */
+export const indexKey = (streamId: string): string => `plnx:index:{${streamId}}`;
+export const knownKey = (streamId: string, topicId: string, what: string): string =>
+  `plnx:known:{${streamId}}:${topicId.slice(0, 8)}:${what}`;
+export const turnKey = (streamId: string): string => `plnx:turn:{${streamId}}`;
+export const queueKey = (streamId: string): string => `plnx:turn:{${streamId}}:queue`;
+export const askedKey = (streamId: string): string => `plnx:turn:{${streamId}}:asked`;

@@ -1,19 +1,10 @@
-import { systemClock, type EventLog, type Inlet, type InletReport, type Intake, type TakenIn } from '@planasonix/core';
+import type { EventLog, Inlet, InletReport, TakenIn } from '@planasonix/core';
 import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@planasonix/testing';
+import { delivery, soon } from '../deliveries-under-test.js';
 import { openLog } from '../open-log.js';
 import { eventsKey, logKey } from './keys.js';
 
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
-const soon = (ms = 3_000) => systemClock.monotonic() + ms;
-
-const delivery = (name: string, of: Partial<Intake> = {}): Intake => ({
-  ...{ id: `wh_${name}`, otherId: `wh_${name}~${of.sameDelivery ?? name}`, sameDelivery: name, sameId: name },
-  ...{ windowMs: 60_000, type: 'com.planasonix.webhook.received', subject: 'hooks', expanded: false },
-  ...{ time: '2026-11-25T00:00:00.000Z', timeMs: 1_795_564_800_000 },
-  parts: [{ partitionkey: '', data: Buffer.from(`{"n":"${name}"}`) }],
-  ...of,
-});
-
 const nothing: InletReport = {
   ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [] },
   counts: { errors: 0, rejected: 0, dropped: 0, latency: new Map() },

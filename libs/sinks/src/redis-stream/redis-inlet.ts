@@ -11,16 +11,16 @@ import {
 import type { Redis, Result } from 'ioredis';
 import { cut, inletConnection, logUnavailable, type RedisFactory } from './connection.js';
 import { readDurability, settleDelayMs } from './durability.js';
-import { InletLine, type Waiting } from './inlet-lines.js';
-import { BECAME, OPEN_INLET, REPORT_INLET, TAKE, TAKEN } from './inlet-scripts.js';
-import { answersKey, countsKey, eventsKey, logKey, reportKey, seenKey } from './keys.js';
+import { InletLine, type Waiting } from '../inlet-line.js';
+import { InletReports } from './inlet-reports.js';
+import { BECAME, OPEN_INLET, TAKE, TAKEN } from './inlet-scripts.js';
+import { eventsKey, logKey, seenKey } from './keys.js';
 import type { Retention } from './redis-sink.js';
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     plnxTake(keys: number, ...args: (string | number | Buffer)[]): Result<number[], Context>;
     plnxOpenInlet(...args: (string | number)[]): Result<string | number, Context>;
-    plnxReportInlet(...args: (string | number)[]): Result<(string | null)[] | number, Context>;
   }
 }
 
@@ -28,10 +28,6 @@ declare module 'ioredis' {
 const AGAIN_MS = 50;
 /** How often it looks whether this Redis still syncs as it did. */
 const LOOK_MS = 10_000;
-/** A writer that has said nothing for so long holds nothing that is pending. */
-const PENDING_MS = 5_000;
-const ANSWERS_KEPT = 200;
-const COUNTS_KEPT_S = 90 * 86_400;
 
 const fenced = () => new StreamError('fenced', 'The log has a newer epoch of this stream');
 const lost = () => new StreamError('offset_gap', 'The log of this stream is gone or is an older one');
@@ -42,7 +38,6 @@ const lost = () => new StreamError('offset_gap', 'The log of this stream is gone
  * the log knows what it has.
  */
 export class RedisInlet implements Inlet {
-  readonly #writer = randomBytes(6).toString('base64url');
   readonly #redis: Redis;
   readonly #lines = new Map<string, InletLine>();
   readonly #closing = new AbortController();
@@ -50,7 +45,7 @@ export class RedisInlet implements Inlet {
   #connection = 0;
   #delay: Promise<number> | null = null;
   #lookedAt = 0;
-  #reports = 0;
+  readonly #reports: InletReports;
 
   constructor(
     private readonly retention: Retention,
@@ -60,7 +55,7 @@ export class RedisInlet implements Inlet {
     this.#redis = inletConnection(connect);
     this.#redis.defineCommand('plnxTake', { lua: TAKE });
     this.#redis.defineCommand('plnxOpenInlet', { lua: OPEN_INLET, numberOfKeys: 2 });
-    this.#redis.defineCommand('plnxReportInlet', { lua: REPORT_INLET, numberOfKeys: 4 });
+    this.#reports = new InletReports(this.#redis, clock, logKey, (use) => this.#run(use));
     this.#redis.on('close', () => {
       this.#connection++;
       this.#delay = null;
@@ -91,24 +86,8 @@ export class RedisInlet implements Inlet {
     });
   }
 
-  async report(report: InletReport): Promise<InletTotals | null> {
-    const { streamId, epoch, counts, answers } = report;
-    const gains: (string | number)[] = [];
-    for (const name of ['errors', 'rejected', 'dropped'] as const) if (counts[name] > 0) gains.push(name, counts[name]);
-    for (const [bucket, count] of counts.latency) gains.push(`l${bucket}`, count);
-    const number = ++this.#reports;
-    const send = (redis: Redis) =>
-      redis.plnxReportInlet(
-        ...[logKey(streamId), countsKey(streamId), answersKey(streamId), reportKey(streamId, this.#writer)],
-        ...[epoch, number, this.#writer, report.oldestPendingAt ?? '', this.clock.now(), PENDING_MS],
-        ...[ANSWERS_KEPT, COUNTS_KEPT_S, answers.length, ...answers, ...gains],
-      );
-    // Numbered: sent once more where its fate is not known, it counts once.
-    const found = await this.#run(send).catch(async () => {
-      await this.clock.sleep(AGAIN_MS, this.#closing.signal);
-      return this.#run(send);
-    });
-    return Array.isArray(found) ? totalsOf(found) : null;
+  report(report: InletReport): Promise<InletTotals | null> {
+    return this.#reports.report(report, this.#closing.signal);
   }
 
   close(): Promise<void> {
@@ -192,23 +171,4 @@ export class RedisInlet implements Inlet {
       throw logUnavailable(error);
     }
   }
-}
-
-function totalsOf([events, bytes, last, trimmed, oldest, ...flat]: readonly (string | null)[]): InletTotals {
-  const fields = new Map<string, string>();
-  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!);
-  const count = (name: string): number => Number(fields.get(`c:${name}`) ?? 0);
-  return {
-    sequence: Number(fields.get('sequence')),
-    events: Number(events),
-    bytes: Number(bytes),
-    lastEventAt: last === '' || last === '0' ? null : Number(last),
-    errors: count('errors'),
-    rejected: count('rejected'),
-    dropped: count('dropped') + Math.max(0, Number(trimmed) - Number(fields.get('trimmed') ?? 0)),
-    latency: [...fields]
-      .filter(([name]) => name.startsWith('c:l'))
-      .map(([name, value]) => [Number(name.slice(3)), Number(value)] as const),
-    oldestPendingAt: oldest === '' ? null : Number(oldest),
-  };
 }

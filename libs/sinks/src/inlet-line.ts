@@ -11,7 +11,7 @@ export interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** What one write of a group takes at the most. Redis does nothing else meanwhile. */
+/** What one write of a group takes at the most. Where the log is in Redis it does nothing else meanwhile. */
 const GROUP = { deliveries: 256, bytes: 1_000_000, events: 2_000 } as const;
 
 /** Deliveries of one stream, in the order in which they came; one group of them is under way at a time. */
