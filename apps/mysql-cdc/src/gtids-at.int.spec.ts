@@ -5,9 +5,9 @@ import { GtidSet } from './gtid-set.js';
 import { gtidsAt, type Before } from './gtids-at.js';
 import { logEnd, logFiles, serverOf, type LogPlace } from './server.js';
 import type { Sessions } from './sessions.js';
-import { dial, LEGS, sessionsOf } from './trial/legs.js';
+import { dial, FURTHER_LEGS, sessionsOf } from './trial/legs.js';
 
-describe.each(LEGS)('what was committed before a place of the log of $name', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('what was committed before a place of the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
   let sessions: Sessions;

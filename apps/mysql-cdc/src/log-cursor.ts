@@ -4,6 +4,9 @@ import { unsupported } from './decode/unsupported.js';
 import type { LogPlace } from './server.js';
 
 const TWO_32 = 0x100000000;
+const MADE: ReadonlySet<number> = new Set([EVENT.HEARTBEAT, EVENT.HEARTBEAT_2]);
+/** Of the head of a file: who reads from amid it is sent them first, without a place. */
+const HEADS: ReadonlySet<number> = new Set([EVENT.FORMAT, EVENT.MARIADB_START_ENCRYPTION]);
 
 /** Takes events out of what they came in, and counts where in the log they stand. */
 export class LogCursor {
@@ -38,16 +41,14 @@ export class LogCursor {
     this.body = this.whole.subarray(HEADER_BYTES);
     this.flags = event.readUInt16LE(17);
     const logPos = event.readUInt32LE(13);
-    // One that ends at a multiple of 4 GiB ends at 0 as well, and stands in the file.
-    const nowhere = logPos === 0 && (this.pos + event.length) % TWO_32 !== 0;
-    this.made = (this.flags & ARTIFICIAL) !== 0 || nowhere || type === EVENT.HEARTBEAT || type === EVENT.HEARTBEAT_2;
+    this.made = (this.flags & ARTIFICIAL) !== 0 || MADE.has(type) || (logPos === 0 && HEADS.has(type));
     if (this.made || type === EVENT.ROTATE) return;
     if (type === EVENT.FORMAT) {
       this.pos = Math.max(this.pos, logPos);
       return;
     }
-    // Past 4 GiB the log counts from 0 again.
-    let end = Math.floor(this.pos / TWO_32) * TWO_32 + logPos;
+    // Past 4 GiB the log counts from 0 again. Amid transactions MariaDB 11.8 says no place (`binlog_legacy_event_pos`).
+    let end = logPos === 0 ? this.pos + event.length : Math.floor(this.pos / TWO_32) * TWO_32 + logPos;
     if (end < this.pos) end += TWO_32;
     this.begin = end - event.length;
     this.pos = end;

@@ -1,9 +1,9 @@
 import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { connectionOf, dial, FURTHER_LEGS } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-describe.each(LEGS)('the place in the log of $name', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('the place in the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let other: Mysqld;
   let db: Connection;

@@ -3,9 +3,10 @@ import { systemClock } from '@planasonix/core';
 import { quoteIdent, qualified } from './identifier.js';
 import { failed, info, warned } from './finding.js';
 import type { PreflightDeps } from './preflight.js';
-import { anyPrepared } from './prepared.js';
+import { anyPrepared, nonePrepared } from './prepared.js';
 import { lookingId } from './server-id.js';
 import { logEnd, type Server } from './server.js';
+import type { Session } from './session.js';
 import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
@@ -66,14 +67,26 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
         `GRANT ${config.snapshot === 'only' ? 'RELOAD' : 'LOCK TABLES'} ON *.* TO ${to};`,
       ),
     );
-  if ((await anyPrepared(control)) === null) {
-    const lost =
-      'The user may not ask for prepared transactions of two phases (XA): changes of one that is prepared before the start and committed after it would be missing.';
-    checks.push(warned('xa_unsupported', lost, `GRANT XA_RECOVER_ADMIN ON *.* TO ${to};`));
-  }
+  checks.push(...(await preparedCheck(control, to)));
   if (checks.every(({ severity }) => severity !== 'error'))
     checks.push(info('privileges', `${name} may read the log and the tables.`));
   return checks;
+}
+
+/** Transactions of two phases that are prepared hold up a start, which is tried again by itself. */
+async function preparedCheck(control: Session, to: string): Promise<Check[]> {
+  if ((await anyPrepared(control)) === null) {
+    const lost =
+      'The user may not ask for prepared transactions of two phases (XA): changes of one that is prepared before the start and committed after it would be missing.';
+    return [warned('xa_unsupported', lost, `GRANT XA_RECOVER_ADMIN ON *.* TO ${to};`)];
+  }
+  try {
+    await nonePrepared(control);
+    return [];
+  } catch (error) {
+    const { code, message, hint } = toStreamError(error, 'checking the source');
+    return [warned(code, message, hint)];
+  }
 }
 
 /** Where a user has roles, only the server knows what they amount to: the start will tell. */

@@ -2,10 +2,10 @@ import type { StreamError } from '@planasonix/core';
 import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { betweenPrepared, nonePrepared } from './prepared.js';
-import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
+import { connectionOf, dial, FURTHER_LEGS, sessionsOf } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-describe.each(LEGS)('a transaction of two phases at $name', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('a transaction of two phases at $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
 
@@ -34,6 +34,11 @@ describe.each(LEGS)('a transaction of two phases at $name', ({ type, start }) =>
       await eventually('it is told for how long', async () => {
         stream.start();
         return /'one' \(for [1-9]\d* s at least\)/.test((await stream.outcome())!.message);
+      });
+      expect(await stream.check()).toContainEqual({
+        ...{ code: 'xa_prepared', severity: 'warning' },
+        message: expect.stringContaining("'one' (for ") as string,
+        fix: expect.stringContaining("XA COMMIT 'one'; or XA ROLLBACK 'one';") as string,
       });
       // Nothing is told, so that the next try waits for longer.
       expect([stream.connected, stream.events]).toEqual([false, []]);

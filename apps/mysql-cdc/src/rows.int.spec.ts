@@ -1,10 +1,10 @@
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { connectionOf, dial, FURTHER_LEGS } from './trial/legs.js';
 import { killedAt } from './rows/server-under-test.js';
 import { TrialStream } from './trial/trial-stream.js';
 
-describe.each(LEGS)('rows of $name', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('rows of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
   let stream: TrialStream;

@@ -2,12 +2,12 @@ import type { Mysqld } from '@planasonix/testing';
 import fc from 'fast-check';
 import type { Connection } from 'mysql2/promise';
 import { COMMON, OF_MARIADB, OF_MYSQL, type Column } from './trial/columns.js';
-import { connectionOf, dial, LEGS } from './trial/legs.js';
+import { connectionOf, dial, FURTHER_LEGS } from './trial/legs.js';
 import { afterText, TrialStream } from './trial/trial-stream.js';
 
 jest.setTimeout(120_000);
 
-describe.each(LEGS)('values of $name (trap 22)', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('values of $name (trap 22)', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
   const columns: readonly Column[] = [...COMMON, ...(type === 'mariadb' ? OF_MARIADB : OF_MYSQL)];

@@ -67,7 +67,7 @@ const OF_MARIADB: readonly Key[] = [
 
 describe.each(LEGS)('keys of every kind in $name', (leg) => {
   const one = serverUnderTest(leg);
-  const kinds = [...KEYS, ...(leg.name === 'MariaDB' ? OF_MARIADB : [])];
+  const kinds = [...KEYS, ...(leg.type === 'mariadb' ? OF_MARIADB : [])];
 
   it('are gone on behind, wherever reading was broken off: each row comes once', async () => {
     await one.db.query(`${MARKS}; CREATE DATABASE k`);

@@ -1,22 +1,33 @@
 import type { SourceContext } from '@planasonix/core';
-import { mySqlRoot, startMariaDb, startMySql, type Mysqld, type MysqldOptions } from '@planasonix/testing';
+import {
+  mySqlRoot,
+  newerMariaDbRoot,
+  startMariaDb,
+  startMySql,
+  startNewerMariaDb,
+  type Mysqld,
+  type MysqldOptions,
+} from '@planasonix/testing';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { Sessions } from '../sessions.js';
 
 /** A server that suites run against; each says in one line why it is left out. */
 export interface Leg {
-  readonly name: 'MariaDB' | 'MySQL';
+  readonly name: 'MariaDB' | 'MySQL' | 'MariaDB 11.8';
   readonly type: 'mariadb' | 'mysql';
   readonly start: (options?: MysqldOptions) => Promise<Mysqld>;
 }
 
 const MARIADB: Leg = { name: 'MariaDB', type: 'mariadb', start: startMariaDb };
 const MYSQL: Leg = { name: 'MySQL', type: 'mysql', start: startMySql };
+const NEWER_MARIADB: Leg = { name: 'MariaDB 11.8', type: 'mariadb', start: startNewerMariaDb };
 
-export const LEGS: readonly Leg[] = [
-  MARIADB,
-  ...(mySqlRoot((line) => void process.stderr.write(`${line}\n`)) === null ? [] : [MYSQL]),
-];
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+export const LEGS: readonly Leg[] = [MARIADB, ...(mySqlRoot(say) === null ? [] : [MYSQL])];
+
+/** Of suites that a newer version of one of the two could fail where the older one passes. */
+export const FURTHER_LEGS: readonly Leg[] = [...LEGS, ...(newerMariaDbRoot(say) === null ? [] : [NEWER_MARIADB])];
 
 /** As `root`, in UTF-8. */
 export const dial = ({ host, port, user, password }: Mysqld): Promise<Connection> =>

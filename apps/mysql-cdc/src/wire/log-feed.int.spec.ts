@@ -1,12 +1,13 @@
 import { systemClock, Waker } from '@planasonix/core';
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
+import { ARTIFICIAL, EVENT } from '../decode/event-types.js';
 import { logEnd, serverOf, type LogPlace } from '../server.js';
 import type { Sessions } from '../sessions.js';
-import { dial, LEGS, sessionsOf } from '../trial/legs.js';
+import { dial, FURTHER_LEGS, sessionsOf } from '../trial/legs.js';
 import { LogFeed } from './log-feed.js';
 
-describe.each(LEGS)('the log of $name', ({ type, start }) => {
+describe.each(FURTHER_LEGS)('the log of $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
   let sessions: Sessions;
@@ -33,7 +34,8 @@ describe.each(LEGS)('the log of $name', ({ type, start }) => {
       while (!feed.finished) {
         const event = feed.next();
         if (event === null) await waker.wait();
-        else if (event[4] !== 15 && event.readUInt32LE(13) !== 0) found.push(event.toString('base64'));
+        else if (event[4] !== EVENT.FORMAT && (event.readUInt16LE(17) & ARTIFICIAL) === 0)
+          found.push(event.toString('base64'));
       }
     } finally {
       feed.close();

@@ -5,6 +5,7 @@ import {
   provisionKafka,
   provisionMariaDb,
   provisionMySql,
+  provisionNewerMariaDb,
   redisServer,
   startPostgres,
   startRedis,
@@ -88,6 +89,7 @@ export async function runTests(root: string): Promise<number> {
   kcatProgram(say);
   await provisionMariaDb(say);
   await provisionMySql(say);
+  await provisionNewerMariaDb(say);
   await provisionKafka(say);
   const reports = path.join(root, '.planasonix/test');
   rmSync(reports, { recursive: true, force: true });

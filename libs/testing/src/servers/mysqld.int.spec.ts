@@ -1,9 +1,10 @@
 import { createConnection, type Connection } from 'mysql2/promise';
-import { mySqlRoot, startMariaDb, startMySql, type Mysqld } from '../index.js';
+import { mySqlRoot, newerMariaDbRoot, startMariaDb, startMySql, startNewerMariaDb, type Mysqld } from '../index.js';
 
 const legs = [
   { name: 'MariaDB', begin: startMariaDb, there: true },
   { name: 'MySQL', begin: startMySql, there: mySqlRoot(console.warn) !== null },
+  { name: 'MariaDB 11.8', begin: startNewerMariaDb, there: newerMariaDbRoot(console.warn) !== null },
 ] as const;
 
 describe.each(legs.filter(({ there }) => there))('$name', ({ begin }) => {
