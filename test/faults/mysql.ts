@@ -15,6 +15,13 @@ const NOT_HERE = ['at publication-created', 'at slot-created', 'at condemned', '
 const LAST_OF_POSTGRES = 17;
 /** Stale rows of snapshots: of both. */
 const STALE = 13;
+/** A place means the last commit: whatever ends a connection is about that. */
+const PLACE = 18;
+
+const trapsOf = ({ traps }: Fault): readonly number[] => {
+  const here = traps.filter((trap) => trap > LAST_OF_POSTGRES || trap === STALE);
+  return here.length > 0 ? here : [PLACE];
+};
 
 /** What a stream says of a log that is not the one which it has read. */
 const OTHER_LOG = ['source_identity_changed', 'log_purged'];
@@ -195,7 +202,7 @@ const over = (source: MySqlKind, family: string): Fault[] =>
   [...BORROWED, ...OWN].map((fault) => ({
     ...fault,
     family,
-    traps: fault.traps.filter((trap) => trap > LAST_OF_POSTGRES || trap === STALE),
+    traps: trapsOf(fault),
     scene: { ...fault.scene, source },
     ...(source === 'mysql' ? { missing } : {}),
   }));
