@@ -45,6 +45,8 @@ export interface Fault extends Named {
 /** Over webhooks, of so many senders. It has to go on by itself. */
 export interface HookFault extends Named {
   readonly senders: number;
+  /** The log is in Kafka, at one broker. */
+  readonly kafka?: true;
   inject(scene: HookScene, rng: Random): Promise<Injected | void>;
 }
 

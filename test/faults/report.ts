@@ -91,8 +91,8 @@ touch each other, TOAST values, truncates, transactions of 20,000 rows) and know
 committed and what it changed. Something is broken at a random, seeded moment. Then the log is compared with what they
 know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in several chunks at once while it changes.
 
-In the rows of \`webhook\` senders post signed deliveries of one to four events to two instances, each until it is answered 2xx, some
-to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
+In the rows of \`webhook\` and \`webhook into kafka\` senders post signed deliveries of one to four events to two instances, each until it
+is answered 2xx, some to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
 
 - **lost**: committed and not in the log. **phantom**: in the log and never committed. **torn**: a transaction that is there
   in part or in pieces, or has rows of a snapshot inside. **repeated**: an id or a transaction that is there twice.

@@ -17,11 +17,11 @@ export interface Stage {
 
 /** Faults with the same ones share a stage. */
 export const wishesOf = (fault: AnyFault): string =>
-  JSON.stringify(fault.senders === undefined ? (fault.scene ?? {}) : { senders: fault.senders });
+  JSON.stringify(fault.senders === undefined ? (fault.scene ?? {}) : { senders: fault.senders, kafka: fault.kafka });
 
 export async function openStage(wishes: AnyFault, seed: number): Promise<Stage> {
   if (wishes.senders !== undefined) {
-    const scene = await HookScene.open({ seed, senders: wishes.senders });
+    const scene = await HookScene.open({ seed, senders: wishes.senders, kafka: wishes.kafka === true });
     return stageOf(scene, (fault, of) =>
       fault.senders === undefined ? misplaced(fault) : playHookRound(scene, fault, of),
     );
