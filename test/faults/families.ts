@@ -8,9 +8,15 @@ import { network } from './network.js';
 import { postgres } from './postgres.js';
 import { redis } from './redis.js';
 import { store } from './store.js';
-import { webhook } from './webhook.js';
+import { webhook, webhookIntoKafka } from './webhook.js';
 
 /** Over a source that is read. */
 export const FAMILIES = [kills, network, postgres, redis, store, frozen, kafka, mysql];
 
-export const ALL_FAULTS: readonly AnyFault[] = [...FAMILIES.flat(), ...webhook, ...kafkaSource, ...intoKafka];
+export const ALL_FAULTS: readonly AnyFault[] = [
+  ...FAMILIES.flat(),
+  ...webhook,
+  ...webhookIntoKafka,
+  ...kafkaSource,
+  ...intoKafka,
+];

@@ -49,6 +49,8 @@ export interface Fault extends Named {
 export interface HookFault extends Named {
   readonly senders: number;
   readonly topics?: undefined;
+  /** The log is in Kafka, at one broker. */
+  readonly kafka?: true;
   inject(scene: HookScene, rng: Random): Promise<Injected | void>;
 }
 

@@ -1,4 +1,4 @@
-/** The world of the family `webhook`: store and Redis behind networks of their own, the product, two doors, one stream, its senders. */
+/** The world of the families `webhook…`: store, Redis and Kafka behind networks of their own, the product, two doors, one stream, its senders. */
 import type { Redis } from 'ioredis';
 import { eventually, startPostgres, startProxy, startRedis, type Proxy } from '@planasonix/testing';
 import { makePipeline } from '../shop.js';
@@ -7,8 +7,9 @@ import { answered } from './answered.js';
 import { OwnDoor } from './hook-doors.js';
 import { HookLedger } from './hook-ledger.js';
 import { HookLoad } from './hook-load.js';
+import { KafkaScene } from './kafka-scene.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
-import { IN_REDIS, type Postgres, type RedisServer } from './servers.js';
+import { outputOf, type Postgres, type RedisServer } from './servers.js';
 
 const SECRET = 'the secret of these senders';
 const CONFIG = {
@@ -20,11 +21,14 @@ const CONFIG = {
 export interface HookSceneOptions {
   readonly seed: number;
   readonly senders: number;
+  /** The log is there, and not in Redis. */
+  readonly kafka: boolean;
 }
 
 interface HookServers {
   readonly store: Postgres;
   readonly redisServer: RedisServer;
+  readonly kafka: KafkaScene | null;
   readonly network: { readonly redis: Proxy; readonly store: Proxy };
 }
 
@@ -43,6 +47,7 @@ export class HookScene {
   readonly streamId: string;
   readonly redisServer: RedisServer;
   readonly store: Postgres;
+  readonly kafka: KafkaScene | null;
   readonly network: HookServers['network'];
   readonly redis: Redis;
   readonly #ownDoor: OwnDoor;
@@ -59,15 +64,16 @@ export class HookScene {
     this.streamId = streamId;
     this.redisServer = servers.redisServer;
     this.store = servers.store;
+    this.kafka = servers.kafka;
     this.network = servers.network;
     this.redis = servers.redisServer.client();
-    this.#log = redisSceneLog(() => this.redis);
+    this.#log = servers.kafka ?? redisSceneLog(() => this.redis);
     this.ledger = new HookLedger(streamId);
     this.load = new HookLoad({ ...options, ledger: this.ledger, secret: SECRET, urls });
   }
 
   static async open(options: HookSceneOptions): Promise<HookScene> {
-    const servers = await startServers();
+    const servers = await startServers(options.kafka);
     const product = await startProduct(servers).catch(async (error: unknown) => {
       await endServers(servers);
       throw error;
@@ -134,23 +140,30 @@ export class HookScene {
   }
 }
 
-async function startServers(): Promise<HookServers> {
-  const [store, redisServer] = await Promise.all([
+async function startServers(intoKafka: boolean): Promise<HookServers> {
+  const [store, redisServer, kafka] = await Promise.all([
     startPostgres(),
     startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
+    intoKafka ? KafkaScene.open(1) : null,
   ]);
   const network = {
     redis: await startProxy({ targetPort: redisServer.port }),
     store: await startProxy({ targetPort: store.port }),
   };
-  return { store, redisServer, network };
+  return { store, redisServer, kafka, network };
 }
 
-async function endServers({ store, redisServer, network }: HookServers): Promise<void> {
-  await Promise.allSettled([redisServer.stop(), store.stop('immediate'), network.redis.stop(), network.store.stop()]);
+async function endServers({ store, redisServer, kafka, network }: HookServers): Promise<void> {
+  await Promise.allSettled([
+    kafka?.end(),
+    redisServer.stop(),
+    store.stop('immediate'),
+    network.redis.stop(),
+    network.store.stop(),
+  ]);
 }
 
-async function startProduct({ store, network }: HookServers): Promise<HookProduct> {
+async function startProduct({ store, network, kafka }: HookServers): Promise<HookProduct> {
   const at = {
     databaseUrl: store.url().replace(`:${store.port}/`, `:${network.store.port}/`),
     redisUrl: `redis://127.0.0.1:${network.redis.port}`,
@@ -158,7 +171,7 @@ async function startProduct({ store, network }: HookServers): Promise<HookProduc
   const stack = await startStack({ ...at, env: { CONNECTORS: 'webhook-ingest' } });
   const ownDoor = await OwnDoor.open({ ...at, encryptionKey: ENCRYPTION_KEY, logFile: stack.logFile });
   try {
-    const pipelineId = await makePipeline(stack, 'battery', IN_REDIS);
+    const pipelineId = await makePipeline(stack, 'battery', await outputOf(stack, kafka));
     const made = await stack.api('POST', '/api/streams', {
       ...{ name: 'battery', sourceType: 'webhook', pipelineId, config: CONFIG },
     });

@@ -94,8 +94,8 @@ know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in
 In the rows of \`mysql\` MariaDB is read instead of Postgres (MySQL in those of \`mysql9\`): there a column comes and goes amid the
 load, and a truncate is a transaction of its own.
 
-In the rows of \`webhook\` senders post signed deliveries of one to four events to two instances, each until it is answered 2xx, some
-to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
+In the rows of \`webhook\` and \`webhook into kafka\` senders post signed deliveries of one to four events to two instances, each until it
+is answered 2xx, some to both at once, some once more, some forged. A delivery stands for a transaction there, and its answer for the commit.
 
 In the rows of \`kafka-source\` producers write to topics of several partitions, some in transactions that lie in each other and of
 which a third is aborted, some without; two workers read them. What librdkafka reads in the topics has the word where no producer

@@ -104,7 +104,8 @@ async function made(stack: Stack, route: string, body: object): Promise<string> 
 /** Large enough that nothing waits for room. */
 export const IN_REDIS = { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } };
 
-async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
+/** Of the pipeline whose log is to be judged. */
+export async function outputOf(stack: Stack, kafka: KafkaScene | null): Promise<object> {
   if (kafka === null) return IN_REDIS;
   const config = { brokers: kafka.brokers };
   const id = await made(stack, '/api/connections', { name: 'log', type: 'kafka', config });

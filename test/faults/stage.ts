@@ -20,14 +20,14 @@ export interface Stage {
 /** Faults with the same ones share a stage. */
 export function wishesOf(fault: AnyFault): string {
   const { senders, topics } = fault;
-  if (senders !== undefined) return JSON.stringify({ senders });
+  if (senders !== undefined) return JSON.stringify({ senders, kafka: fault.kafka });
   if (topics !== undefined) return JSON.stringify({ topics });
   return JSON.stringify(fault.scene ?? {});
 }
 
 export async function openStage(wishes: AnyFault, seed: number): Promise<Stage> {
   if (wishes.senders !== undefined) {
-    const scene = await HookScene.open({ seed, senders: wishes.senders });
+    const scene = await HookScene.open({ seed, senders: wishes.senders, kafka: wishes.kafka === true });
     return stageOf(scene, (fault, of) =>
       fault.senders === undefined ? misplaced(fault) : playHookRound(scene, fault, of),
     );

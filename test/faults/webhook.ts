@@ -1,12 +1,14 @@
-/** Webhooks at two doors: what was answered 2xx is in the log once, whatever is killed meanwhile (traps 26, 29 and 38). */
+/** Webhooks at two doors, into Redis and into Kafka: what was answered 2xx is in the log once, whatever is killed meanwhile (traps 25a, 26, 29 and 38). */
 import type { Proxy } from '@planasonix/testing';
 import type { HookFault, Injected } from './fault.js';
 import { goesOn } from './hook-round.js';
 import type { HookScene } from './hook-scene.js';
+import type { KafkaScene } from './kafka-scene.js';
 import { weathers, type Weather } from './network.js';
 import type { Random } from './random.js';
 
 const FAMILY = 'webhook';
+const INTO_KAFKA = 'webhook into kafka';
 const SENDERS = 6;
 
 const fault = (name: string, traps: readonly number[], inject: HookFault['inject']): HookFault => ({
@@ -20,6 +22,12 @@ function kill(pids: readonly number[]): Injected {
 
 const inWeather = (to: keyof HookScene['network'], weather: Weather, traps: readonly number[]): HookFault =>
   fault(`network ${to} ${weather}`, traps, (scene, rng) => weathers[weather](scene, proxyOf(scene, to), rng));
+
+/** As into Redis, with the log in Kafka. */
+const intoKafka = (name: string, traps: readonly number[], inject: HookFault['inject']): HookFault => ({
+  ...fault(name, traps, inject),
+  ...{ family: INTO_KAFKA, kafka: true },
+});
 
 const proxyOf = (scene: HookScene, to: keyof HookScene['network']): Proxy => scene.network[to];
 
@@ -75,4 +83,40 @@ export const webhook: readonly HookFault[] = [
   }),
   ...(Object.keys(weathers) as Weather[]).map((weather) => inWeather('redis', weather, [26, 29])),
   ...(['cut', 'stalled', 'half-open'] as const).map((weather) => inWeather('store', weather, [29, 32])),
+];
+
+/** What of it has nothing to do with where the log is. */
+const ANYWHERE: ReadonlySet<string> = new Set([
+  ...['one instance', 'all instances', 'all at once', 'one instance frozen and woken'],
+  ...['stopped and started while one instance is frozen', 'Redis SIGKILL and start', 'Redis out of memory'],
+  ...['store SIGKILL and start', 'network redis cut', 'network redis half-open'],
+]);
+
+const broker = (scene: HookScene): KafkaScene['server']['nodes'][number] => scene.kafka!.server.nodes[0]!;
+
+export const webhookIntoKafka: readonly HookFault[] = [
+  ...webhook
+    .filter(({ name }) => ANYWHERE.has(name))
+    .map((known): HookFault => ({ ...known, family: INTO_KAFKA, kafka: true, traps: [...known.traps, 25] })),
+  intoKafka('Redis loses all that it has', [25, 26, 29], async ({ redis }) => void (await redis.flushall())),
+  intoKafka('broker SIGKILL and start', [25, 29], async (scene, rng) => {
+    await broker(scene).kill();
+    await scene.load.goOn(rng.between(0, 5_000));
+    await broker(scene).start();
+  }),
+  intoKafka('broker frozen and woken', [25, 29], async (scene, rng) => {
+    broker(scene).freeze();
+    await scene.load.goOn(rng.between(1_000, 14_000));
+    broker(scene).thaw();
+  }),
+  intoKafka('broker and all instances', [25, 29, 38], async (scene, rng) => {
+    await Promise.all([broker(scene).kill(), scene.doors().then((doors) => kill(doors.flat()))]);
+    await scene.load.goOn(rng.between(0, 3_000));
+    await broker(scene).start();
+  }),
+  ...(Object.keys(weathers) as Weather[]).map((weather) =>
+    intoKafka(`network kafka ${weather}`, [25, 29], (scene, rng) =>
+      weathers[weather](scene, scene.kafka!.network[0]!, rng),
+    ),
+  ),
 ];
