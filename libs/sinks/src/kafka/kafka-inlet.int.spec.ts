@@ -4,7 +4,7 @@ import { eventually, startKafka, startRedis, type Kafka, type Redis as RedisServ
 import { delivery, gate, soon } from '../deliveries-under-test.js';
 import { indexKey, knownKey } from '../redis-stream/keys.js';
 import { allCommitted, Logs } from './logs-under-test.js';
-import { seenTopic } from './seen-topic.js';
+import { SeenTopic, seenTopic } from './seen-topic.js';
 import { Turn } from './turn.js';
 import { StreamWriter } from './writer.js';
 
@@ -232,6 +232,36 @@ describe('many writers into one log in Kafka', () => {
     await redis.client().flushall();
     expect(await take(writer(), 'b')).toEqual(repeated('b'));
     expect(await ids(2)).toEqual(['wh_a', 'wh_b']);
+  });
+
+  it.each([
+    ['is there', 0, () => Promise.resolve()],
+    ['was lost', 1, () => redis.client().flushall()],
+  ])('one that stalls while it brings an index on that %s does not throw it back', async (_, made, before) => {
+    const [one, two] = [await opened(), writer()];
+    await take(one, 'a');
+    jest.spyOn(Turn.prototype, 'take').mockResolvedValue(true);
+    const stalled = gate();
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const look = SeenTopic.prototype.look;
+    jest
+      .spyOn(SeenTopic.prototype, 'look')
+      .mockImplementationOnce(function (this: SeenTopic, ...args) {
+        return look.apply(this, args);
+      })
+      .mockImplementationOnce(async function (this: SeenTopic, ...args) {
+        const ends = await look.apply(this, args);
+        await stalled.pass();
+        return ends;
+      });
+    await before();
+    const read = jest.spyOn(SeenTopic.prototype, 'read');
+    const late = take(two, 'b');
+    await stalled.reached;
+    expect(await take(one, 'c')).toEqual(written('c'));
+    stalled.open();
+    expect(await late).toEqual(written('b'));
+    expect(read.mock.calls.filter(([, from]) => from === 0)).toHaveLength(made);
   });
 
   it('a repeat after the window is an event', async () => {
