@@ -78,7 +78,9 @@ call('PEXPIRE', asked, 10000)
 return { 0, 0 }
 `;
 
-/** KEYS: turn. ARGV: who. */
+/** KEYS: turn, queue, when each in it asked last. ARGV: who. */
 export const PASS_TURN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
 `;
