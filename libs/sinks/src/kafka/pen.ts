@@ -107,7 +107,7 @@ export class Pen {
     right.totals = totals;
     for (const one of plan.known) own.set(one.name, one);
     const last = plan.events.reduce((latest, { timeMs }) => Math.max(latest, timeMs), 0);
-    // Those who report see it a moment later at the most. The journal has the totals, and nobody but the index the last one's time.
+    // Those who report see it a moment later at the most. The journal has the totals; the last one's time is here alone.
     index.publish(epoch, totals, last).catch(() => undefined);
     return plan.taken;
   }

@@ -14,7 +14,7 @@ declare module 'ioredis' {
 /** Whoever has it and says nothing for so long has it no more. */
 const LEASE_MS = 1_000;
 const RENEW_MS = 300;
-/** Whoever needs longer for one write lets others try: they may have a better way to the cluster, and senders wait for 3 s. */
+/** Whoever needs longer for one write lets others try, while senders still wait: they may have a better way to the cluster. */
 const KEPT_MS = 1_000;
 /** Whoever waits and does not ask for so long is gone. */
 const GONE_MS = 300;
