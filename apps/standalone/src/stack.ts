@@ -86,8 +86,14 @@ export function launch(app: string, name: string, options: StackOptions, healthP
 /** @returns whether the app behind `url` said within `withinMs` that it is ready. */
 async function readyAt(url: string, stopped: AbortSignal, withinMs = Infinity): Promise<boolean> {
   for (const until = performance.now() + withinMs; !stopped.aborted && performance.now() < until;) {
-    const signal = AbortSignal.any([stopped, AbortSignal.timeout(ANSWER_MS)]);
-    const answer = await fetch(`${url}/health/ready`, { signal }).catch(() => null);
+    // Not `AbortSignal.timeout` within `AbortSignal.any`: Node 20 may collect it as garbage, and then it never fires.
+    const over = new AbortController();
+    const end = () => over.abort();
+    const timer = setTimeout(end, ANSWER_MS);
+    stopped.addEventListener('abort', end);
+    const answer = await fetch(`${url}/health/ready`, { signal: over.signal }).catch(() => null);
+    clearTimeout(timer);
+    stopped.removeEventListener('abort', end);
     if (answer?.ok) return true;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

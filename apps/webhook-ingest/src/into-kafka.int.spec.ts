@@ -1,3 +1,4 @@
+import { TransactionalProducer } from '@planasonix/kafka';
 import { eventually, kcat, startKafka, type Kafka } from '@planasonix/testing';
 import {
   ingestWorld,
@@ -89,6 +90,25 @@ describe('streams whose log is in Kafka', () => {
     await world.command(stream.id, 'start');
     await eventually('it is open', async () => (await post(two!, stream, '{"after":1}')).status === 200);
     expect((await post(two!, stream, '{}', headers)).json).toMatchObject({ received: true, duplicate: true });
+  });
+
+  it('a stop that came to nothing half-way leaves a stream that takes deliveries in (Invariant 7)', async () => {
+    const stream = await world.running({}, output());
+    for (const at of [one!, two!]) expect((await post(at, stream, '{"n":1}')).status).toBe(200);
+    // That it bars is in the journal then, and nothing that it would have said behind it.
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const write = TransactionalProducer.prototype.write;
+    jest
+      .spyOn(TransactionalProducer.prototype, 'write')
+      .mockImplementationOnce(function (this: TransactionalProducer, parts) {
+        return write.call(this, parts);
+      })
+      .mockRejectedValueOnce(new Error('the way to the cluster is cut'));
+    await expect(world.command(stream.id, 'stop')).rejects.toMatchObject({ code: 'log_unavailable' });
+    expect(await world.row(stream.id)).toMatchObject({ status: 'running' });
+    for (const at of [one!, two!]) expect((await post(at, stream, '{"n":2}')).status).toBe(200);
+    expect(await world.command(stream.id, 'stop')).toMatchObject({ status: 'stopped' });
+    expect((await post(one!, stream, '{"n":3}')).status).toBe(503);
   });
 
   it('what is wrong with its log is said when it is started and when it is checked, each with the fix', async () => {

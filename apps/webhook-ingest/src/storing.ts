@@ -65,7 +65,7 @@ export class Storing {
       } catch (error) {
         const code = error instanceof StreamError ? error.code : 'internal';
         if (code === 'offset_gap') await directory.reopen(at);
-        else if (code === 'fenced') await directory.look();
+        else if (code === 'fenced') await this.#settle(at);
         // The topic takes no event of this size, and will not when it comes again.
         else if (code === 'message_too_large') return { kind: 'too_large', code };
         else return { kind: 'not_durable', code };
@@ -73,6 +73,14 @@ export class Storing {
         if (at?.row.epoch === epoch || clock.monotonic() >= until) return { kind: 'not_durable', code };
       }
     }
+  }
+
+  /** What the log refused. A stop that barred it and was taken back has left the stream running: it is opened anew then. */
+  async #settle({ id, row }: Door): Promise<void> {
+    const { directory } = this.deps;
+    await directory.look();
+    const now = directory.byId(id);
+    if (now?.isOpen && now.row.epoch === row.epoch) await directory.reopen(now);
   }
 
   async #waitForRoom(door: Door, intake: Intake): Promise<Outcome> {

@@ -91,7 +91,8 @@ export class InletLedger {
     }>(
       this.store,
       `UPDATE streams s SET epoch = epoch + 1, lease_owner = $1, lease_expires_at = clock_timestamp() + ${OPENING}
-       WHERE id = $2 AND ((${IS_DUE}) OR (epoch = $3 AND status = 'running' AND desired_status = 'running' AND deleting_at IS NULL))
+       WHERE id = $2 AND ((${IS_DUE}) OR (epoch = $3 AND status = 'running' AND desired_status = 'running' AND deleting_at IS NULL
+           AND (s.lease_owner IS NULL OR s.lease_expires_at <= clock_timestamp())))
        RETURNING epoch, generation, on_lost_position,
          (SELECT position FROM stream_positions WHERE stream_id = s.id AND partition = '${MARK}') AS mark`,
       [instance, id, again],

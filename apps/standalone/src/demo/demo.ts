@@ -143,10 +143,10 @@ async function play(
 }
 
 async function waitUntilReady(stack: Stack, signal: AbortSignal, logFile: string): Promise<void> {
-  const late = AbortSignal.timeout(120_000);
-  const over = new Promise<boolean>((resolve) =>
-    AbortSignal.any([signal, late]).addEventListener('abort', () => resolve(false)),
-  );
+  const over = new Promise<boolean>((resolve) => {
+    setTimeout(resolve, 120_000, false).unref();
+    signal.addEventListener('abort', () => resolve(false));
+  });
   if (await Promise.race([stack.ready(), over])) return;
   if (signal.aborted) throw new Error('ended');
   throw new Error(

@@ -54,8 +54,10 @@ export async function playWebhooks(
     }),
     (each) => each.stop(),
   );
-  const late = AbortSignal.any([signal, AbortSignal.timeout(READY_MS)]);
-  const over = new Promise<boolean>((resolve) => late.addEventListener('abort', () => resolve(false)));
+  const over = new Promise<boolean>((resolve) => {
+    setTimeout(resolve, READY_MS, false).unref();
+    signal.addEventListener('abort', () => resolve(false));
+  });
   if (!(await Promise.race([stack.ready(), over]))) throw new Error('The apps are not ready: see .planasonix/demo.log');
 
   const api = openApi(stack.url, key);

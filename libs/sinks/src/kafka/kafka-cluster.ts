@@ -43,6 +43,7 @@ export function logFailure(error: unknown): StreamError {
     return new StreamError('message_too_large', `The log refuses an event: ${messageOf(error)}.`);
   if (code === INVALID_RECORD)
     return new StreamError('config_invalid', `The log refuses an event: ${messageOf(error)}.`, {
+      cause: error,
       hint: 'A compacted topic takes no event without a key: add a primary key, or set cleanup.policy=delete.',
     });
   const failure = toStreamError(error, 'using the log in Kafka');
@@ -55,5 +56,9 @@ export function logFailure(error: unknown): StreamError {
     });
   return failure;
 }
+
+/** It is an event that the log refuses, in the words of `logFailure`; others it may take. */
+export const isRefusal = ({ code, cause }: StreamError): boolean =>
+  code === 'message_too_large' || (cause instanceof KafkaError && cause.code === INVALID_RECORD);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

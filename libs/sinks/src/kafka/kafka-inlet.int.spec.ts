@@ -1,10 +1,10 @@
 import type { EventLog, Inlet, InletReport, TakenIn } from '@planasonix/core';
-import { topicSettings, TransactionalProducer } from '@planasonix/kafka';
+import { KafkaCluster, topicSettings, TransactionalProducer } from '@planasonix/kafka';
 import { eventually, startKafka, startRedis, type Kafka, type Redis as RedisServer } from '@planasonix/testing';
 import { delivery, gate, soon } from '../deliveries-under-test.js';
 import { indexKey, knownKey } from '../redis-stream/keys.js';
 import { allCommitted, Logs } from './logs-under-test.js';
-import { seenTopic } from './seen-topic.js';
+import { SeenTopic, seenTopic } from './seen-topic.js';
 import { Turn } from './turn.js';
 import { StreamWriter } from './writer.js';
 
@@ -234,6 +234,36 @@ describe('many writers into one log in Kafka', () => {
     expect(await ids(2)).toEqual(['wh_a', 'wh_b']);
   });
 
+  it.each([
+    ['is there', 0, () => Promise.resolve()],
+    ['was lost', 1, () => redis.client().flushall()],
+  ])('one that stalls while it brings an index on that %s does not throw it back', async (_, made, before) => {
+    const [one, two] = [await opened(), writer()];
+    await take(one, 'a');
+    jest.spyOn(Turn.prototype, 'take').mockResolvedValue(true);
+    const stalled = gate();
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const look = SeenTopic.prototype.look;
+    jest
+      .spyOn(SeenTopic.prototype, 'look')
+      .mockImplementationOnce(function (this: SeenTopic, ...args) {
+        return look.apply(this, args);
+      })
+      .mockImplementationOnce(async function (this: SeenTopic, ...args) {
+        const ends = await look.apply(this, args);
+        await stalled.pass();
+        return ends;
+      });
+    await before();
+    const read = jest.spyOn(SeenTopic.prototype, 'read');
+    const late = take(two, 'b');
+    await stalled.reached;
+    expect(await take(one, 'c')).toEqual(written('c'));
+    stalled.open();
+    expect(await late).toEqual(written('b'));
+    expect(read.mock.calls.filter(([, from]) => from === 0)).toHaveLength(made);
+  });
+
   it('a repeat after the window is an event', async () => {
     const inlet = await opened();
     const brief = delivery('a', { windowMs: 50 });
@@ -274,6 +304,66 @@ describe('many writers into one log in Kafka', () => {
     expect(await take(inlet, 'b', 4)).toEqual(written('b'));
     await expect(inlet.open(id, 3, null)).rejects.toMatchObject({ code: 'fenced' });
     await expect(take(inlet, 'c', 9)).rejects.toMatchObject({ code: 'offset_gap' });
+  });
+
+  it('a broker that does not know the topic yet is not believed that it is gone (Invariant 2)', async () => {
+    const inlet = await opened();
+    const mark = await inlet.open(id, 2, null);
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const view = KafkaCluster.prototype.view;
+    let lags = true;
+    jest.spyOn(KafkaCluster.prototype, 'view').mockImplementation(async function (this: KafkaCluster, topics) {
+      const known = await view.call(this, topics);
+      if (!lags || !topics?.includes(seenTopic(id))) return known;
+      lags = false;
+      return { ...known, topics: known.topics.map((one) => ({ ...one, error: 3 })) };
+    });
+    expect(await inlet.open(id, 3, mark)).toBe(mark);
+    expect(lags).toBe(false);
+  });
+
+  it('one that was frozen does not keep what is to go with a stream that was purged (trap 32)', async () => {
+    const inlet = await opened();
+    const frozen = gate();
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const keepFor = SeenTopic.prototype.keepFor;
+    jest.spyOn(SeenTopic.prototype, 'keepFor').mockImplementationOnce(async function (this: SeenTopic, windowMs) {
+      await frozen.pass();
+      return keepFor.call(this, windowMs);
+    });
+    const refused = expect(take(inlet, 'a')).rejects.toMatchObject({ code: 'offset_gap' });
+    await frozen.reached;
+    await log.expire(id, 0, 2);
+    frozen.open();
+    await refused;
+    const { admin, cluster } = await logs.reach();
+    const settings = () => topicSettings(cluster, seenTopic(id));
+    expect((await settings())!.get('cleanup.policy')).toBe('delete');
+    // Who takes it as it is has it kept, for its age alone.
+    await inlet.open(id, 3, null);
+    await admin.set(seenTopic(id), { 'cleanup.policy': 'delete', 'retention.ms': '60000', 'retention.bytes': '1000' });
+    await inlet.open(id, 4, null);
+    const kept = (await settings())!;
+    expect([kept.get('cleanup.policy'), kept.get('retention.bytes')]).toEqual(['compact,delete', '-1']);
+    expect(kept.get('retention.ms')).toBe(String(4 * 86_400_000));
+  });
+
+  it('a delivery without events is a repeat when it comes again', async () => {
+    const inlet = await opened();
+    const none = () => inlet.append(id, 1, delivery('a', { expanded: true, parts: [] }), soon());
+    expect(await none()).toEqual(written('a'));
+    expect(await none()).toEqual(repeated('a'));
+  });
+
+  it('one that a compacted topic refuses is refused alone', async () => {
+    const inlet = await opened();
+    await (await logs.reach()).admin.set(`log.${id}`, { 'cleanup.policy': 'compact' });
+    const keyed = (name: string, partitionkey: string) =>
+      inlet.append(id, 1, delivery(name, { parts: [{ partitionkey, data: Buffer.from('{}') }] }), soon(20_000));
+    const [a, refused, b] = await Promise.allSettled([keyed('a', '"1"'), keyed('none', ''), keyed('b', '"2"')]);
+    expect([a, b]).toEqual([written('a'), written('b')].map((value) => ({ status: 'fulfilled', value })));
+    expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'config_invalid' } });
+    expect((await ids(2)).sort()).toEqual(['wh_a', 'wh_b']);
   });
 
   it('adds up what all writers count, also where Redis has lost what it knew of the log', async () => {

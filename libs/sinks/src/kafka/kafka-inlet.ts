@@ -103,10 +103,11 @@ export class KafkaInlet implements Inlet {
     const writer = new StreamWriter({ streamId, epoch, seat: null, output, reached, clock });
     try {
       const { totals, ending } = await writer.enter(mark === null ? 'take' : 'refuse');
-      const found = await seen.look(signal);
+      const found = await seen.look(signal, mark !== null);
       if (mark !== null && found?.id !== mark) throw lost(seen.topic); // Invariant 2
       const { id } = found ?? (await seen.made(signal));
-      if (ending !== null) await seen.keep();
+      // One that is taken as it is may have been somebody else's, or be about to go.
+      if (ending !== null || (found !== null && mark === null)) await seen.keep();
       // One that is missing is told of at once where its name does not depend on the deliveries.
       const topic = topicOfAll(output.topic, streamId);
       if (topic !== null) await writer.topic(topic);

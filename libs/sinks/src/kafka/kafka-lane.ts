@@ -1,6 +1,6 @@
 import { StreamError, type Clock, type Intake, type TakenIn } from '@planasonix/core';
 import { InletLine, type Waiting } from '../inlet-line.js';
-import { logFailure } from './kafka-cluster.js';
+import { isRefusal, logFailure } from './kafka-cluster.js';
 import type { Pen } from './pen.js';
 import type { Turn } from './turn.js';
 
@@ -94,7 +94,7 @@ export class KafkaLane {
       const failure = logFailure(error);
       if (failure.recourse === 'retry') throw failure;
       // One that the log refuses does not take the others with it.
-      if (failure.code === 'message_too_large' && group.length > 1) {
+      if (isRefusal(failure) && group.length > 1) {
         const half = group.length >> 1;
         for (const part of [group.slice(0, half), group.slice(half)]) await this.#write(part);
         return;

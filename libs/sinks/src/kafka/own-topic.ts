@@ -39,10 +39,15 @@ export class OwnTopic {
     private readonly clock: Clock,
   ) {}
 
-  /** `null`: there is no such topic. @throws StreamError, KafkaError */
-  async look(signal: AbortSignal): Promise<TopicEnds | null> {
+  /**
+   * `null`: there is no such topic, as far as the broker knows that is asked.
+   * @param surely asks again for some seconds where it is not there: one that has just started may not know it yet
+   * @throws StreamError, KafkaError
+   */
+  async look(signal: AbortSignal, surely = false): Promise<TopicEnds | null> {
     const { cluster } = this.reached;
-    const [view] = (await cluster.view([this.topic])).topics;
+    const named = [this.topic];
+    const [view] = (await (surely ? cluster.sureView(named, named, signal) : cluster.view(named))).topics;
     if (view === undefined || view.error === NO_SUCH_TOPIC) return null;
     const place = { topic: this.topic, partition: 0 };
     const offset = async (timestamp: number, end: OffsetEnd) =>

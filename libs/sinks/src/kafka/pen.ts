@@ -3,7 +3,7 @@ import { TransactionLost } from '@planasonix/kafka';
 import { CloudEventEncoder } from './cloud-event.js';
 import { planOf } from './intake-plan.js';
 import { Journal } from './journal.js';
-import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
+import { isRefusal, logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
 import { Placement } from './placement.js';
 import { SeenTopic, type Known } from './seen-topic.js';
 import type { SeenIndex } from './seen-index.js';
@@ -93,7 +93,7 @@ export class Pen {
       return mine !== undefined && mine.untilMs > now ? mine.as : known.get(name);
     };
     const plan = planOf(group, now, find);
-    if (plan.events.length === 0) {
+    if (plan.known.length === 0) {
       // Invariant 3: nothing is committed here that a newer epoch would keep it from.
       await writer.confirm();
       return plan.taken;
@@ -107,7 +107,7 @@ export class Pen {
     right.totals = totals;
     for (const one of plan.known) own.set(one.name, one);
     const last = plan.events.reduce((latest, { timeMs }) => Math.max(latest, timeMs), 0);
-    // Those who report see it a moment later at the most; what it says is in the journal.
+    // Those who report see it a moment later at the most. The journal has the totals; the last one's time is here alone.
     index.publish(epoch, totals, last).catch(() => undefined);
     return plan.taken;
   }
@@ -159,7 +159,7 @@ export class Pen {
     // Readers of the topics wait behind a transaction that is open.
     if (this.#writer?.open && failure.recourse === 'fatal') await this.#writer.abort().catch(() => undefined);
     this.#leave();
-    if (!(error instanceof TransactionLost) && failure.code !== 'message_too_large') this.#lose();
+    if (!(error instanceof TransactionLost) && !isRefusal(failure)) this.#lose();
     return failure;
   }
 }

@@ -8,7 +8,7 @@ declare module 'ioredis' {
   interface RedisCommander<Context> {
     plnxLookIndex(keys: number, ...args: string[]): Result<(string | null)[], Context>;
     plnxGrowIndex(keys: number, ...args: (string | number)[]): Result<number, Context>;
-    plnxBeginIndex(...args: (string | number)[]): Result<null, Context>;
+    plnxBeginIndex(...args: (string | number)[]): Result<number, Context>;
     plnxPublishTotals(...args: (string | number)[]): Result<null, Context>;
   }
 }
@@ -61,16 +61,17 @@ export class SeenIndex {
   async bringTo(session: string, topic: SeenTopic, topicId: string, signal: AbortSignal): Promise<void> {
     const until = this.clock.monotonic() + SETTLES_MS;
     do {
+      // Before the ends of the topic: others bring it on meanwhile, and what it has beyond them was cut back then.
+      const at = await this.look(topicId, []);
       const ends = await topic.look(signal);
       if (ends?.id !== topicId)
         throw new StreamError('offset_gap', `The topic ${topic.topic} was deleted or made anew.`);
-      let at = await this.look(topicId, []);
+      let from = at.next;
       // Made from another one, cut back, or older than what the topic still holds.
       if (at.topicId !== topicId || at.next < ends.start || at.next > ends.written) {
-        await this.#begin(topicId, ends.start);
-        at = { ...at, next: ends.start };
+        if (!(await this.#begin(at, topicId, ends.start))) continue;
+        from = ends.start;
       }
-      let from = at.next;
       for await (const { known, entrant, next } of topic.read(ends, from)) {
         if (!(await this.#grow(topicId, { from, next, entrant, known }))) break;
         from = next;
@@ -85,8 +86,10 @@ export class SeenIndex {
     await this.run((redis) => redis.plnxPublishTotals(indexKey(this.streamId), epoch, events, bytes, lastMs, KEPT_S));
   }
 
-  async #begin(topicId: string, next: number): Promise<void> {
-    await this.run((redis) => redis.plnxBeginIndex(indexKey(this.streamId), topicId, next, KEPT_S));
+  /** `false`: it is not as it was seen any more. */
+  async #begin(seen: Looked, topicId: string, next: number): Promise<boolean> {
+    const args = [seen.topicId ?? '', seen.next, topicId, next, KEPT_S];
+    return (await this.run((redis) => redis.plnxBeginIndex(indexKey(this.streamId), ...args))) === 1;
   }
 
   /** `false`: it is at another place by now. */

@@ -3,6 +3,7 @@ import { KafkaError, topicSettings, type OutRecord, type PartitionRecords } from
 import { journalTopic } from './journal.js';
 import type { Reached } from './kafka-cluster.js';
 import { OwnTopic, type CommittedChunk, type TopicEnds } from './own-topic.js';
+import { otherLog } from './writer.js';
 
 /** What makes a repeated delivery known, by its name. */
 export interface Known {
@@ -28,6 +29,8 @@ const SLACK_MS = DAY_MS;
 const settingsFor = (windowMs: number) => ({
   'cleanup.policy': 'compact,delete',
   'retention.ms': String(windowMs + SLACK_MS),
+  // Whatever the brokers are set to: it is forgotten by its age alone.
+  'retention.bytes': '-1',
   'segment.bytes': String(64 * 1024 * 1024),
   'segment.ms': String(DAY_MS),
 });
@@ -56,8 +59,9 @@ export class SeenTopic {
     this.#records = new OwnTopic(this.topic, reached, clock);
   }
 
-  look(signal: AbortSignal): Promise<TopicEnds | null> {
-    return this.#records.look(signal);
+  /** See `OwnTopic.look`. */
+  look(signal: AbortSignal, surely = false): Promise<TopicEnds | null> {
+    return this.#records.look(signal, surely);
   }
 
   /** Makes it where it is not. @returns how it is, once every broker that is asked knows it */
@@ -79,16 +83,23 @@ export class SeenTopic {
     }
   }
 
-  /** As it was made: nothing in it is forgotten early. */
-  keep(): Promise<void> {
-    return this.reached.admin.set(this.topic, settingsFor(WINDOW_MS.usual));
+  /** As it was made, or for longer where it was kept for longer: nothing in it is forgotten early. */
+  async keep(): Promise<void> {
+    const { cluster, admin } = this.reached;
+    const kept = (await topicSettings(cluster, this.topic))?.get('retention.ms');
+    await admin.set(this.topic, settingsFor(Math.max(WINDOW_MS.usual, Number(kept ?? 0) - SLACK_MS)));
   }
 
-  /** Has its records kept for a window; for a longer one than is wanted now where they were. */
+  /**
+   * Has its records kept for a window; for a longer one than is wanted now where they were.
+   * @throws StreamError `offset_gap` where it is to go: the stream was deleted meanwhile
+   */
   async keepFor(windowMs: number): Promise<void> {
     if (windowMs <= this.#windowMs) return;
     const { cluster, admin } = this.reached;
-    const kept = (await topicSettings(cluster, this.topic))?.get('retention.ms');
+    const settings = await topicSettings(cluster, this.topic);
+    if (settings?.get('cleanup.policy') === 'delete') throw otherLog();
+    const kept = settings?.get('retention.ms');
     // What may not be looked at is set to what suffices for all.
     const wanted = kept === undefined ? WINDOW_MS.longest : windowMs;
     if (kept === undefined || (Number(kept) >= 0 && Number(kept) < windowMs + SLACK_MS))

@@ -14,8 +14,8 @@ declare module 'ioredis' {
 /** Whoever has it and says nothing for so long has it no more. */
 const LEASE_MS = 1_000;
 const RENEW_MS = 300;
-/** Whoever needs longer for one write lets others try: they may have a better way to the cluster. */
-const KEPT_MS = 3_000;
+/** Whoever needs longer for one write lets others try, while senders still wait: they may have a better way to the cluster. */
+const KEPT_MS = 1_000;
 /** Whoever waits and does not ask for so long is gone. */
 const GONE_MS = 300;
 /** Others are let write after this; entering costs some ms each time. */
@@ -23,7 +23,7 @@ const HOLD_MS = 50;
 
 export function defineTurnCommands(redis: Redis): void {
   redis.defineCommand('plnxTakeTurn', { lua: TAKE_TURN, numberOfKeys: 3 });
-  redis.defineCommand('plnxPassTurn', { lua: PASS_TURN, numberOfKeys: 1 });
+  redis.defineCommand('plnxPassTurn', { lua: PASS_TURN, numberOfKeys: 3 });
 }
 
 /**
@@ -61,15 +61,18 @@ export class Turn {
       await this.#ask().catch(() => undefined);
   }
 
+  /** Neither has it any more nor waits for it. */
   async pass(): Promise<void> {
     this.#since = null;
-    await this.run((redis) => redis.plnxPassTurn(turnKey(this.streamId), this.#me));
+    await this.run((redis) => redis.plnxPassTurn(...this.#keys(), this.#me));
   }
 
   async #ask(): Promise<{ readonly mine: boolean; readonly waiting: number }> {
-    const { streamId } = this;
-    const keys = [turnKey(streamId), queueKey(streamId), askedKey(streamId)];
-    const [mine, waiting] = await this.run((redis) => redis.plnxTakeTurn(...keys, this.#me, LEASE_MS, GONE_MS));
+    const [mine, waiting] = await this.run((redis) => redis.plnxTakeTurn(...this.#keys(), this.#me, LEASE_MS, GONE_MS));
     return { mine: mine === 1, waiting };
+  }
+
+  #keys(): string[] {
+    return [turnKey(this.streamId), queueKey(this.streamId), askedKey(this.streamId)];
   }
 }

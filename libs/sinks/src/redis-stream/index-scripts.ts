@@ -25,11 +25,18 @@ call('EXPIRE', index, A[5])
 return 1
 `;
 
-/** KEYS: index. ARGV: topic, next, kept for (s). From there on it has to be brought on; nobody has entered. */
+/**
+ * KEYS: index. ARGV: topic and next that it was seen with ('' and 0: none), topic, next, kept for (s). From there on it has
+ * to be brought on; nobody has entered. Only where it is as it was seen. @returns whether it was
+ */
 export const BEGIN_INDEX = `
-redis.call('HSET', KEYS[1], 'topic', ARGV[1], 'next', ARGV[2])
-redis.call('HDEL', KEYS[1], 'entrant')
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+local A, call, index = ARGV, redis.call, KEYS[1]
+local at = call('HMGET', index, 'topic', 'next')
+if (at[1] or '') ~= A[1] or (at[2] or '0') ~= A[2] then return 0 end
+call('HSET', index, 'topic', A[3], 'next', A[4])
+call('HDEL', index, 'entrant')
+call('EXPIRE', index, A[5])
+return 1
 `;
 
 /** KEYS: index. ARGV: epoch, events, bytes, last (ms), kept for (s). What is older than what is there is not taken. */
@@ -71,7 +78,9 @@ call('PEXPIRE', asked, 10000)
 return { 0, 0 }
 `;
 
-/** KEYS: turn. ARGV: who. */
+/** KEYS: turn, queue, when each in it asked last. ARGV: who. */
 export const PASS_TURN = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
 `;
