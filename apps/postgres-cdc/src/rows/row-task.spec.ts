@@ -96,3 +96,12 @@ describe('more keys than can be read by themselves', () => {
     expect(shares(task)).toEqual(['again', 'lane 0', 'lane 1']);
   });
 });
+
+it('keys of a table whose key is another one now are not asked for by it', () => {
+  const task = reading();
+  task.readAgain(['7']);
+  task.keyBecomes(['a', 'b']);
+  expect([task.state.again, task.state.lanes]).toEqual([[], []]);
+  task.readAgain(['7']);
+  expect(task.state.again).toEqual([['7']]);
+});

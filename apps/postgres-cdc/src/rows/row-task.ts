@@ -177,7 +177,6 @@ export class RowTask {
   /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
   restart(key: readonly string[]): void {
     this.state.attempt++;
-    this.forgetAgain();
     this.keyBecomes(key);
     this.state.lanes = [];
     if (this.phase === 'reading') this.phase = 'starting';
@@ -187,6 +186,7 @@ export class RowTask {
   keyBecomes(key: readonly string[]): void {
     this.state.key = [...key];
     this.state.lanes = [];
+    this.forgetAgain();
     this.keyless = key.length === 0;
     if (!this.keyless || this.state.rows === 0) return;
     this.state.empties = true;
