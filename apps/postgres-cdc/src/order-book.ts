@@ -12,6 +12,8 @@ const KEPT = 200;
 export class OrderBook {
   private readonly lost = new Map<string, SnapshotOrder>();
   private carried: string[];
+  /** Of these the log's position says so, and the notebook not yet. */
+  private told: ReadonlySet<string> = new Set();
 
   /** @param noted ids that the log's notebook has; `null`: it has no such list, and nothing is known of what was before */
   constructor(
@@ -26,8 +28,9 @@ export class OrderBook {
     return this.carried;
   }
 
-  /** To be called before anything is read. @returns whether the notebook has to be written */
-  async begin(): Promise<boolean> {
+  /** To be called before anything is read. @param rows what the log's position says. @returns whether the notebook has to be written */
+  async begin(rows: RowsState | undefined): Promise<boolean> {
+    this.told = endedOrders(rows);
     const done = await this.context.orders.done();
     if (this.noted !== null) this.miss(done);
     else this.carried = done.map(({ id }) => id).reverse();
@@ -64,7 +67,7 @@ export class OrderBook {
   private miss(done: readonly SnapshotOrder[]): void {
     const { log, streamId } = this.context;
     for (const order of done) {
-      if (this.has(order.id) || this.lost.has(order.id)) continue;
+      if (this.has(order.id) || this.told.has(order.id) || this.lost.has(order.id)) continue;
       this.lost.set(order.id, order);
       log.warn({ streamId, order: order.id }, 'rows of an order that was done are not in the log: they are read again');
     }

@@ -73,7 +73,7 @@ export class RowWork {
   async begin(): Promise<void> {
     const { beginning, feed, deps } = this;
     const state: RowsState | undefined = beginning.position.rows;
-    this.noteDue = await this.book.begin();
+    this.noteDue = await this.book.begin(state);
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));

@@ -61,6 +61,35 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
     expect(one.closed).toEqual([{ id: 'snap_lost', failed: null }]);
   });
 
+  it('one that its position tells the end of is not lost, though the notebook does not know it yet (trap 38)', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); INSERT INTO marks VALUES ('first')`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    one.orders.push({ id: 'snap_told', tables: ['public.marks'], where: null });
+    one.ordersChanged();
+    await eventually('the order is done', () => one.closed.length > 0);
+    await eventually('the log knows', () => one.positions.get('#tables')?.includes('snap_told'));
+    await one.stop();
+    // Killed between the two: the store has heard of it, the notebook has not.
+    const state = {
+      oid: 1,
+      table: '["public","marks"]',
+      order: 'snap_told',
+      id: 'snap_told.1',
+      attempt: 1,
+      key: ['m'],
+    };
+    const rows = { tables: [{ ...state, ...{ lanes: [], again: [], rows: 2, empties: false, emptied: false, done: true } }], sifts: [] }; // prettier-ignore
+    one.positions.set('', JSON.stringify({ ...(JSON.parse(one.positions.get('')!) as object), rows }));
+    one.positions.set('#tables', one.positions.get('#tables')!.replace('"snap_told"', ''));
+    const before = one.events.length;
+    one.start();
+    await eventually('the log knows', () => one.positions.get('#tables')?.includes('snap_told'));
+    expect([rowsOf(one, before).size, one.warnings]).toEqual([0, []]);
+  });
+
   it('whoever was read before the log kept a list is not read again', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); INSERT INTO marks VALUES ('first')`);
     const one = reading(db, { tables: ['public.*'] });
