@@ -1,4 +1,4 @@
-import { systemClock, type Intake } from '@planasonix/core';
+import { systemClock, type Intake, type TakenIn } from '@planasonix/core';
 
 /** Until when an append may try, monotonic ms. */
 export const soon = (ms = 3_000): number => systemClock.monotonic() + ms;
@@ -11,6 +11,10 @@ export const delivery = (name: string, of: Partial<Intake> = {}): Intake => ({
   parts: [{ partitionkey: '', data: Buffer.from(`{"n":"${name}"}`) }],
   ...of,
 });
+
+/** What is said of the delivery of that name. */
+export const written = (name: string): TakenIn => ({ kind: 'written', id: `wh_${name}` });
+export const repeated = (name: string): TakenIn => ({ kind: 'repeated', id: `wh_${name}` });
 
 /** Stops whoever comes by once, until it is opened. */
 export function gate(): { readonly reached: Promise<void>; readonly pass: () => Promise<void>; open(): void } {

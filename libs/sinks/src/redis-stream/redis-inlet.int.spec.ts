@@ -1,6 +1,7 @@
-import type { EventLog, Inlet, InletReport, TakenIn } from '@planasonix/core';
+import type { EventLog, InletReport, TakenIn } from '@planasonix/core';
 import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@planasonix/testing';
 import { delivery, soon } from '../deliveries-under-test.js';
+import { Inlets } from '../inlets-under-test.js';
 import { openLog } from '../open-log.js';
 import { eventsKey, logKey } from './keys.js';
 
@@ -14,18 +15,9 @@ describe('many writers into one log in Redis', () => {
   let redis: RedisServer;
   let log: EventLog;
   const logs: EventLog[] = [];
-  const inlets: Inlet[] = [];
+  let inlets: Inlets;
 
-  function writer(of: EventLog = log): Inlet {
-    const inlet = of.inlet!();
-    inlets.push(inlet);
-    return inlet;
-  }
-  async function opened(epoch = 1, of: EventLog = log): Promise<Inlet> {
-    const inlet = writer(of);
-    await eventually('the log is open', () => inlet.open(id, epoch, null).then(() => true));
-    return inlet;
-  }
+  const opened = (epoch?: number, of?: EventLog) => inlets.opened(epoch, of);
   const ids = async () => (await log.read(id, { limit: 1_000_000 })).map((entry) => entry.id);
   const logOf = (max_entries: number, on_full: 'block' | 'trim' = 'block', url = redis.url): EventLog => {
     const made = openLog({ type: 'redis_stream', retention: { max_entries, on_full } }, { redisUrl: url });
@@ -36,9 +28,10 @@ describe('many writers into one log in Redis', () => {
   beforeEach(async () => {
     redis = await startRedis();
     log = logOf(1_000_000);
+    inlets = new Inlets(id, log);
   });
   afterEach(async () => {
-    for (const inlet of inlets.splice(0)) await inlet.close();
+    await inlets.close();
     for (const one of logs.splice(0)) await one.close();
     await redis.stop();
   });
