@@ -7,7 +7,7 @@ export function answered(
   stack: Stack,
   method: string,
   route: string,
-  { body, timeoutMs = 60_000 }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
+  { body, timeoutMs = 60_000 }: { readonly body?: unknown; readonly timeoutMs?: number | undefined } = {},
 ): Promise<Answer> {
   return eventually(
     `${method} ${route} is answered`,

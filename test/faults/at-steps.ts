@@ -1,19 +1,16 @@
 /** Processes that end at a step, in every world with a stream: what leads there, and what has to be true then. */
 import type { Step } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
-import type { Stack } from '../stack.js';
 import type { Injected } from './fault.js';
 import type { Random } from './random.js';
+import type { SceneLog } from './scene-log.js';
+import type { SteeredStream } from './steered-stream.js';
 
-/** A scene, as far as its stream is steered. */
-export interface Steered {
-  readonly stack: Stack;
-  readonly streamId: string;
-  /** Arms a crash point; resolves with a function that waits until a process has ended there. */
+/** A scene whose processes can be ended at a step. */
+export interface Steered extends SteeredStream {
+  readonly log: SceneLog;
+  /** Arms a crash point. @returns what waits until a process has ended there */
   arm(step: string, count: number): () => Promise<void>;
-  command(verb: 'stop' | 'pause' | 'resume'): Promise<void>;
-  start(): Promise<void>;
-  status(wanted: readonly string[], id?: string, timeoutMs?: number): Promise<string>;
 }
 
 /** On the path of every change: the load reaches it by itself. */

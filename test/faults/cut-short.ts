@@ -1,8 +1,9 @@
 /** What is done to a stream once in a while, cut short by a kill: setting a position, an order, letting go, a delete. */
 import type { Step } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
+import { deletingCutShort, settingCutShort } from './commands-cut-short.js';
 import type { Injected } from './fault.js';
-import { deleted, equalsTables, makeOther, nothingLeft, type Other } from './other-stream.js';
+import { deleted, equalsTables, makeOther, leftOf, type Other } from './other-stream.js';
 import type { Random } from './random.js';
 import { slotOf } from './postgres-origin.js';
 import type { Scene } from './scene.js';
@@ -20,29 +21,17 @@ async function made(scene: Scene, step: Step, vast: Random | null = null): Promi
 }
 
 /** Of a position: an LSN, or a file and an offset. */
-const placeOf = (position?: { readonly lsn?: string; readonly file?: string; readonly pos?: number }): string =>
-  JSON.stringify([position?.lsn, position?.file, position?.pos]);
+function placeOf(position: unknown): string {
+  const { lsn, file, pos } = (position ?? {}) as { lsn?: string; file?: string; pos?: number };
+  return JSON.stringify([lsn, file, pos]);
+}
 
 /** The stream's own place, set anew: it says that this is pending, does not start, and goes on once it has been set. */
 export async function positionCutShort(scene: Scene, step: Step): Promise<Injected> {
-  const wrong: string[] = [];
-  const route = `/api/streams/${scene.streamId}/position`;
   // A large transaction that is in the log in part comes again from a place that is set: with its ids, as documented.
   await scene.load.pause();
   await scene.allArrived(60_000);
-  await scene.command('stop');
-  const { position } = (await scene.ask('GET', route)).a;
-  const ended = scene.arm(step, 1);
-  await scene.stack.api('PUT', route, { position }).catch(() => undefined);
-  await ended();
-  const { pending } = (await scene.ask('GET', route)).a;
-  if (placeOf(pending?.position) !== placeOf(position)) wrong.push(`pending is ${JSON.stringify(pending)}`);
-  const refused = await scene.ask('POST', `/api/streams/${scene.streamId}/start`, {});
-  if (refused.status !== 409 || refused.json.error.code !== 'position_pending')
-    wrong.push(`a start in the middle answers ${refused.status} ${refused.text}`);
-  const set = await scene.ask('PUT', route, { position });
-  if (set.status !== 200 || set.a.pending !== null) wrong.push(`set once more: ${set.status} ${set.text}`);
-  await scene.start();
+  const wrong = await settingCutShort(scene, step, placeOf);
   scene.load.resume();
   return { overAt: Date.now(), wrong };
 }
@@ -110,35 +99,6 @@ export async function lettingGoCutShort(scene: Scene, step: Step): Promise<Injec
 /** It is there and can be deleted again, or it is gone and its log knows when to go; nothing stays at the source. */
 export async function deleteCutShort(scene: Scene, step: Step): Promise<Injected> {
   const { id } = await made(scene, step);
-  const ended = scene.arm(step, 1);
-  await scene.stack.api('DELETE', `/api/streams/${id}`).catch(() => undefined);
-  await ended();
-  const overAt = Date.now();
-  const wrong: string[] = [];
-  const look = () => scene.ask('GET', `/api/streams/${id}`);
-  if ((await look()).status === 404) {
-    await nothingLeft(scene, id, wrong);
-    const expires = async () => (await scene.log.fate(id)) === 'expires';
-    await eventually('its log is to expire', expires, { timeoutMs: 90_000, everyMs: 200 });
-    return { overAt, wrong: told('the other stream', wrong) };
-  }
-  // Nothing is taken from the log of a stream that is there.
-  if ((await scene.log.fate(id)) !== 'kept') wrong.push('its log is to expire, and it is there');
-  // Whoever was deleting it is dead: that bars for a minute, and no longer; one more where the next one fails, too.
-  const answer = await eventually(
-    'it may be deleted again',
-    async () => {
-      const said = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
-      return said.status === 409 && said.json.error.code === 'deleting' ? null : said;
-    },
-    { timeoutMs: 150_000, everyMs: 500 },
-  );
-  if (answer.status !== 200) wrong.push(`deleted again it answers ${answer.status} ${answer.text}`);
-  await nothingLeft(scene, id, wrong);
-  const gone = await look();
-  if (gone.status !== 404) wrong.push(`after the delete it is ${gone.status} ${gone.text}`);
-  // In Kafka what bars others stays for a minute, without what was in it.
-  const left = scene.kafka === null ? 'gone' : 'expires';
-  if (![left, 'gone'].includes(await scene.log.fate(id))) wrong.push('its events are there after a delete with purge');
+  const { overAt, wrong } = await deletingCutShort(scene, step, id, () => leftOf(scene, id));
   return { overAt, wrong: told('the other stream', wrong) };
 }

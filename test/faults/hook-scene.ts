@@ -2,14 +2,14 @@
 import type { Redis } from 'ioredis';
 import { eventually, startPostgres, startProxy, startRedis, type Proxy } from '@planasonix/testing';
 import { makePipeline } from '../shop.js';
-import { ENCRYPTION_KEY, startStack, type Answer, type Stack } from '../stack.js';
-import { answered } from './answered.js';
+import { ENCRYPTION_KEY, startStack, type Stack } from '../stack.js';
 import { OwnDoor } from './hook-doors.js';
 import { HookLedger } from './hook-ledger.js';
 import { HookLoad } from './hook-load.js';
 import { KafkaScene } from './kafka-scene.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
 import { outputOf, type Postgres, type RedisServer } from './servers.js';
+import { SteeredStream } from './steered-stream.js';
 
 const SECRET = 'the secret of these senders';
 const CONFIG = {
@@ -34,17 +34,15 @@ interface HookServers {
 
 interface HookProduct {
   readonly stack: Stack;
-  readonly ownDoor: OwnDoor;
   readonly streamId: string;
+  readonly ownDoor: OwnDoor;
   /** Of the stream, at each door. */
   readonly urls: readonly string[];
 }
 
-export class HookScene {
+export class HookScene extends SteeredStream {
   readonly ledger: HookLedger;
   readonly load: HookLoad;
-  readonly stack: Stack;
-  readonly streamId: string;
   readonly redisServer: RedisServer;
   readonly store: Postgres;
   readonly kafka: KafkaScene | null;
@@ -59,9 +57,8 @@ export class HookScene {
     private readonly servers: HookServers,
     { stack, ownDoor, streamId, urls }: HookProduct,
   ) {
-    this.stack = stack;
+    super(stack, streamId);
     this.#ownDoor = ownDoor;
-    this.streamId = streamId;
     this.redisServer = servers.redisServer;
     this.store = servers.store;
     this.kafka = servers.kafka;
@@ -79,26 +76,6 @@ export class HookScene {
       throw error;
     });
     return new HookScene(options, servers, product);
-  }
-
-  ask(method: string, route: string, body?: unknown): Promise<Answer> {
-    return answered(this.stack, method, route, { body });
-  }
-
-  async command(verb: 'start' | 'stop'): Promise<void> {
-    const answer = await this.ask('POST', `/api/streams/${this.streamId}/${verb}`);
-    if (answer.status !== 200) throw new Error(`${verb}: ${answer.status} ${answer.text}`);
-  }
-
-  async stream(): Promise<Answer['a']> {
-    return (await this.ask('GET', `/api/streams/${this.streamId}`)).a;
-  }
-
-  running(): Promise<boolean> {
-    return eventually('the stream is running', async () => (await this.stream()).status === 'running', {
-      timeoutMs: 90_000,
-      everyMs: 100,
-    });
   }
 
   /** What has come to the log since the last call goes to the ledger. */

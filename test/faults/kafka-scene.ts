@@ -115,6 +115,9 @@ export class KafkaScene implements SceneLog {
     }
   }
 
+  /** What bars others stays for a minute, without what was in it. */
+  readonly purged = ['expires', 'gone'] as const;
+
   /** Topics with events are the user's: what goes is what the product made for itself. */
   async fate(streamId: string) {
     const topic = `planasonix.positions.${streamId}`;

@@ -133,9 +133,9 @@ async function differences(
 export async function deleted(scene: Scene, id: string, wrong: string[]): Promise<void> {
   const answer = await scene.ask('DELETE', `/api/streams/${id}?purge=true`);
   if (answer.status !== 200) wrong.push(`delete answers ${answer.status} ${answer.text}`);
-  await nothingLeft(scene, id, wrong);
+  wrong.push(...(await leftOf(scene, id)));
 }
 
-export async function nothingLeft({ origin }: Scene, id: string, wrong: string[]): Promise<void> {
-  for (const what of await origin.left(id)) wrong.push(`its ${what} is still there after the delete`);
-}
+/** What a deleted stream has left behind at the source. */
+export const leftOf = async ({ origin }: Scene, id: string): Promise<string[]> =>
+  (await origin.left(id)).map((what) => `its ${what} is still there after the delete`);

@@ -19,6 +19,8 @@ export interface SceneLog {
   /** What is in the log of any stream of the scene. @param after the entry of the last event that was read; `null`: all */
   pages(streamId: string, after: string | null): AsyncIterable<readonly LogEvent[]>;
   fate(streamId: string): Promise<Fate>;
+  /** What may have become of it after a delete with purge. */
+  readonly purged: readonly Fate[];
   /** Takes out of the log what was read, where that can be done. */
   trim(streamId: string): Promise<void>;
 }
@@ -27,6 +29,7 @@ export interface SceneLog {
 export function redisSceneLog(redis: () => Redis): SceneLog {
   let last: string | null = null;
   return {
+    purged: ['gone'],
     async read(streamId) {
       const events = await readLog(redis(), streamId, last);
       last = events.at(-1)?.entry ?? last;

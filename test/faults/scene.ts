@@ -3,8 +3,6 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
-import type { Answer, Stack } from '../stack.js';
-import { answered } from './answered.js';
 import { Ledger } from './ledger.js';
 import type { KafkaScene } from './kafka-scene.js';
 import { Load } from './load.js';
@@ -24,6 +22,7 @@ import {
   type Servers,
 } from './servers.js';
 import type { SmallDisk } from './small-disk.js';
+import { SteeredStream } from './steered-stream.js';
 import { TABLES } from './tables.js';
 
 export interface SceneOptions {
@@ -56,7 +55,7 @@ interface Arrival {
   readonly durableAt: number;
 }
 
-export class Scene implements Servers {
+export class Scene extends SteeredStream implements Servers {
   readonly ledger: Ledger;
   oracle: Oracle;
   readonly log: SceneLog;
@@ -70,9 +69,7 @@ export class Scene implements Servers {
   readonly network: Network;
   readonly disk: SmallDisk | null;
   readonly kafka: KafkaScene | null;
-  readonly stack: Stack;
   readonly pipelineId: string;
-  readonly streamId: string;
   readonly makeStream: Product['makeStream'];
   readonly #crashFile: string;
   redis: Redis;
@@ -82,6 +79,7 @@ export class Scene implements Servers {
     servers: Servers,
     product: Product,
   ) {
+    super(product.stack, product.streamId);
     const { origin, kafka } = servers;
     this.origin = origin;
     this.store = servers.store;
@@ -89,9 +87,7 @@ export class Scene implements Servers {
     this.network = servers.network;
     this.disk = servers.disk;
     this.kafka = kafka;
-    this.stack = product.stack;
     this.pipelineId = product.pipelineId;
-    this.streamId = product.streamId;
     this.makeStream = product.makeStream;
     this.#crashFile = product.crashFile;
     this.redis = this.redisServer.client();
@@ -119,20 +115,6 @@ export class Scene implements Servers {
     return scene;
   }
 
-  /** A request that a gateway which has just died may fail: asked again. */
-  async ask(method: string, route: string, body?: unknown, timeoutMs = 60_000): Promise<Answer> {
-    return answered(this.stack, method, route, { body, timeoutMs });
-  }
-
-  async stream(id = this.streamId): Promise<Answer['a']> {
-    return (await this.ask('GET', `/api/streams/${id}`)).a;
-  }
-
-  async start(body?: object, id = this.streamId): Promise<void> {
-    const answer = await this.ask('POST', `/api/streams/${id}/start`, body ?? {});
-    if (answer.status !== 200) throw new Error(`start: ${answer.status} ${answer.text}`);
-  }
-
   /**
    * Starts it with all rows to be read, and waits until they are. What was committed behind the log's last commit and
    * before the place where reading begins now stands in these rows only. @returns when it was started, ms
@@ -145,28 +127,6 @@ export class Scene implements Servers {
     await this.running();
     await this.snapshotDone();
     return startedAt;
-  }
-
-  async command(verb: 'stop' | 'pause' | 'resume', id = this.streamId): Promise<void> {
-    const answer = await this.ask('POST', `/api/streams/${id}/${verb}`);
-    if (answer.status !== 200) throw new Error(`${verb}: ${answer.status} ${answer.text}`);
-  }
-
-  /** @throws when it ends in an error */
-  async running(id = this.streamId, timeoutMs = 90_000): Promise<void> {
-    await this.status(['running'], id, timeoutMs);
-  }
-
-  async status(wanted: readonly string[], id = this.streamId, timeoutMs = 90_000): Promise<string> {
-    return eventually(
-      `the stream is ${wanted.join(' or ')}`,
-      async () => {
-        const { status, last_error: error } = await this.stream(id);
-        if (wanted.includes(status as string)) return status as string;
-        throw new Error(`it is ${status}, last error ${error?.code} ${error?.message}`);
-      },
-      { timeoutMs, everyMs: 100 },
-    );
   }
 
   async snapshotDone(id = this.streamId): Promise<void> {

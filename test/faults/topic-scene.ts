@@ -2,12 +2,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { eventually } from '@planasonix/testing';
-import type { Answer, Stack } from '../stack.js';
-import { answered } from './answered.js';
 import type { KafkaScene } from './kafka-scene.js';
 import { pidOf } from './leases.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
 import type { Postgres, RedisServer } from './servers.js';
+import { SteeredStream } from './steered-stream.js';
 import { TopicLedger } from './topic-ledger.js';
 import { TopicLoad } from './topic-load.js';
 import {
@@ -31,15 +30,13 @@ interface Readers {
   readonly helpers: readonly number[];
 }
 
-export class TopicScene {
+export class TopicScene extends SteeredStream {
   readonly ledger = new TopicLedger();
   readonly load: TopicLoad;
   readonly topics: Topics;
   readonly store: Postgres;
   readonly redisServer: RedisServer;
   readonly kafka: KafkaScene;
-  readonly stack: Stack;
-  readonly streamId: string;
   readonly log: SceneLog;
   readonly #redis: Redis;
   #entries = 0;
@@ -49,11 +46,10 @@ export class TopicScene {
     private readonly servers: TopicServers,
     private readonly product: TopicProduct,
   ) {
+    super(product.stack, product.streamId);
     this.store = servers.store;
     this.redisServer = servers.redisServer;
     this.kafka = servers.kafka;
-    this.stack = product.stack;
-    this.streamId = product.streamId;
     this.#redis = servers.redisServer.client();
     this.log = log === 'kafka' ? servers.kafka : redisSceneLog(() => this.#redis);
     this.topics = new Topics(servers.kafka, this.ledger, TOPICS);
@@ -68,41 +64,6 @@ export class TopicScene {
       throw error;
     });
     return new TopicScene(options, servers, product);
-  }
-
-  ask(method: string, route: string, body?: unknown): Promise<Answer> {
-    return answered(this.stack, method, route, { body });
-  }
-
-  async stream(id = this.streamId): Promise<Answer['a']> {
-    return (await this.ask('GET', `/api/streams/${id}`)).a;
-  }
-
-  async start(body?: object, id = this.streamId): Promise<void> {
-    const answer = await this.ask('POST', `/api/streams/${id}/start`, body ?? {});
-    if (answer.status !== 200) throw new Error(`start: ${answer.status} ${answer.text}`);
-  }
-
-  async command(verb: 'stop' | 'pause' | 'resume'): Promise<void> {
-    const answer = await this.ask('POST', `/api/streams/${this.streamId}/${verb}`);
-    if (answer.status !== 200) throw new Error(`${verb}: ${answer.status} ${answer.text}`);
-  }
-
-  /** @throws when it does not come to that, with what it says in its place */
-  status(wanted: readonly string[], id = this.streamId, timeoutMs = 90_000): Promise<string> {
-    return eventually(
-      `the stream is ${wanted.join(' or ')}`,
-      async () => {
-        const { status, last_error: error } = await this.stream(id);
-        if (wanted.includes(status as string)) return status as string;
-        throw new Error(`it is ${status}, last error ${error?.code} ${error?.message}`);
-      },
-      { timeoutMs, everyMs: 100 },
-    );
-  }
-
-  running(id = this.streamId): Promise<string> {
-    return this.status(['running'], id);
   }
 
   /** A second stream over the same topics, started. */

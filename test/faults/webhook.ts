@@ -55,7 +55,7 @@ export const webhook: readonly HookFault[] = [
   fault('stopped and started while one instance is frozen', [27, 32], (scene, rng) =>
     whileOneIsFrozen(scene, rng, async () => {
       await scene.command('stop');
-      await scene.command('start');
+      await scene.start();
       await goesOn(scene);
     }),
   ),
