@@ -27,6 +27,17 @@ interface Step {
 const one = (problem: string | null): Counted =>
   problem === null ? { passed: 1, failed: 0, failures: [] } : { passed: 0, failed: 1, failures: [problem] };
 
+/** Gets what the tests start. @throws what is missing and how to get it: nothing that follows would be worth its time. */
+async function getServers(): Promise<Counted> {
+  redisServer(say);
+  kcatProgram(say);
+  await provisionMariaDb(say);
+  await provisionMySql(say);
+  await provisionNewerMariaDb(say);
+  await provisionKafka(say);
+  return one(null);
+}
+
 /** One group after the other; what is in one runs at once. */
 function groups(root: string, reports: string): Step[][] {
   const command = (name: string, program: string, ...args: string[]): Step => ({
@@ -55,6 +66,8 @@ function groups(root: string, reports: string): Step[][] {
       command('lint', 'npx', 'eslint', '.', '--max-warnings', '0'),
       command('format', 'npx', 'prettier', '--check', '.'),
       command('types', 'npm', 'run', '-s', 'typecheck'),
+      // They are waited for by the network, the rest of this group by the processor.
+      { name: 'servers', run: getServers },
     ],
     // By itself: for a moment it puts a file there that is wrong.
     [{ name: 'module boundaries (canary)', run: async () => one(await moduleBoundaryCanary(root)) }],
@@ -85,12 +98,6 @@ export async function runTests(root: string): Promise<number> {
     say(`ended by ${reason}`);
     process.exit(130);
   });
-  redisServer(say);
-  kcatProgram(say);
-  await provisionMariaDb(say);
-  await provisionMySql(say);
-  await provisionNewerMariaDb(say);
-  await provisionKafka(say);
   const reports = path.join(root, '.planasonix/test');
   rmSync(reports, { recursive: true, force: true });
   mkdirSync(reports, { recursive: true });
