@@ -5,6 +5,7 @@ import {
   StreamError,
   type Held,
   type OnLostPosition,
+  type PipelineOutput,
   type Position,
   type Positions,
   type Seat,
@@ -87,6 +88,16 @@ export class Attempt {
   /** Something of what it found in the log or appended is durable and may not be committed. */
   get unsettled(): boolean {
     return this.#sink?.settleDelayMs === 0 && !(this.#pump?.settled ?? !this.#placed);
+  }
+
+  /** The log that it writes to. */
+  get output(): PipelineOutput {
+    return this.deps.spec.output;
+  }
+
+  /** What is under way to the store. */
+  get committing(): Promise<unknown> | null {
+    return this.#pump?.committing ?? null;
   }
 
   /** Names the opening of the log; `null`: it is not open yet. */

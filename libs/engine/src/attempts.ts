@@ -1,4 +1,12 @@
-import { WHOLE, type CounterReport, type Held, type HelperRow, type Share, type StreamSpec } from '@planasonix/core';
+import {
+  WHOLE,
+  type CounterReport,
+  type Held,
+  type HelperRow,
+  type PipelineOutput,
+  type Share,
+  type StreamSpec,
+} from '@planasonix/core';
 import type { Attempt } from './attempt.js';
 import { barPredecessors } from './bar.js';
 import type { Counters } from './counters.js';
@@ -7,7 +15,7 @@ import { Spread } from './spread.js';
 
 /** How long the log may take to bar who wrote before; and where they are barred, to say what it has of theirs. */
 const BAR_MS = 2_000;
-const SETTLE_MS = 500;
+const SETTLE_MS = 1_000;
 
 /** One attempt at a time, and what those before it may have left in the log. */
 export class Attempts {
@@ -19,6 +27,10 @@ export class Attempts {
   #barred = false;
   /** The log may hold what is not committed, or somebody may be writing to it still who helped with one that is over. */
   #unsettled = false;
+  /** The log that was written to last; the pipeline may name another one meanwhile. */
+  #output: PipelineOutput | null = null;
+  /** What the last one had under way to the store when it ended. */
+  #committing: Promise<unknown> | null = null;
 
   constructor(
     private readonly engine: EngineDeps,
@@ -113,16 +125,24 @@ export class Attempts {
     const known = await spec();
     if (known === null) return this.#barred ? 'barred' : 'unknown';
     const { engine, held, mayWrite } = this;
-    const found = await barPredecessors({ engine, held, mayWrite }, known, this.#barred ? SETTLE_MS : BAR_MS);
+    const found = await barPredecessors(
+      {
+        ...{ engine, held, mayWrite, committing: this.#committing },
+        unseat: (session) => this.#spread?.unseat(session) ?? Promise.resolve(true),
+      },
+      { ...known, output: this.#output ?? known.output },
+      this.#barred ? SETTLE_MS : BAR_MS,
+    );
     if (found === 'barred') [this.#barred, this.#unsettled] = [true, false];
     return found === 'unknown' && this.#barred ? 'barred' : found;
   }
 
-  #over({ opened, unsettled }: Attempt): void {
+  #over({ opened, unsettled, output, committing }: Attempt): void {
     const seated = this.#spread?.seated === true;
     this.#paused = false;
     this.#barred = !seated && (this.#barred || opened);
     this.#unsettled = seated || (opened ? unsettled : this.#unsettled);
+    if (opened) [this.#output, this.#committing] = [output, committing];
     this.#spread?.over();
   }
 }

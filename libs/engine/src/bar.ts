@@ -9,6 +9,10 @@ export interface BarDeps {
   readonly engine: EngineDeps;
   readonly held: Held;
   readonly mayWrite: () => boolean;
+  /** Bars in the store who was barred in the log by this opening of it. @returns `false`: somebody else holds the stream */
+  readonly unseat: (session: string) => Promise<boolean>;
+  /** A commit of ours that is under way: it must not come after what is settled here. */
+  readonly committing: Promise<unknown> | null;
 }
 
 /**
@@ -18,14 +22,16 @@ export interface BarDeps {
  * store, did not say.
  */
 export async function barPredecessors(
-  { engine, held, mayWrite }: BarDeps,
+  { engine, held, mayWrite, unseat, committing }: BarDeps,
   spec: StreamSpec,
   withinMs: number,
 ): Promise<'barred' | 'fenced' | 'unknown'> {
   const { clock, ledger, log } = engine;
   const sink = engine.openSink(spec);
   const bar = async (): Promise<boolean> => {
-    const { positions } = await sink.open();
+    const { positions, session } = await sink.open();
+    if (!mayWrite() || !(await unseat(session))) return false;
+    await committing?.catch(() => undefined);
     return sink.settleDelayMs > 0 || settleFound(positions, { ledger, held, mayWrite });
   };
   try {

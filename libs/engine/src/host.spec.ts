@@ -128,6 +128,20 @@ describe('a worker', () => {
     expect(reports.at(-1)).toMatchObject({ oldest_pending_at: 77, lag_proved_at: 78, backlog_bytes: 5 });
   });
 
+  it('ends as stopped when the source ends by itself, at the position that its log holds (Invariant 7)', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    server.ends = true;
+    server.commit(4);
+    const refuse = () => Promise.reject(new StreamError('store_unavailable', 'down'));
+    ledger.commitsHeld.push(refuse);
+    worker();
+    await clock.advance(20_000);
+    expect(row.status).toBe('stopped');
+    expect(log.positions.size).toBeGreaterThan(0);
+    expect(row.positions).toEqual(log.positions);
+  });
+
   it('ends as stopped when the source ends by itself, and is not taken up again', async () => {
     const { clock, ledger, server, log, made, worker } = hostWorld();
     const row = ledger.add(ID);

@@ -1,4 +1,4 @@
-import { isIn, StreamError } from '@planasonix/core';
+import { type Held, isIn, StreamError } from '@planasonix/core';
 import { ID, spreadWorld } from './fakes/index.js';
 
 /** Long enough for a worker to come and to be given a share. */
@@ -100,6 +100,27 @@ describe('a stream that several workers read', () => {
       expect(Object.fromEntries(row.positions)).toEqual(Object.fromEntries(log.positions));
       expect(log.ids.length).toBeGreaterThan(0);
     }
+  });
+
+  it('settles last what is told when it is stopped: what a helper had under way to the store is refused (Invariants 3, 7)', async () => {
+    const { clock, topic, log, ledger, row, hosts } = await spreadOverTwo();
+    topic.put(5);
+    let arrive = (): void => undefined;
+    const stalls = ({ seat }: Held): Promise<void> =>
+      seat === undefined ? Promise.resolve() : new Promise((resolve) => (arrive = resolve));
+    ledger.commitsHeld.push(stalls, stalls);
+    await clock.advance(260);
+    expect(ledger.commitsHeld).toEqual([]);
+    topic.put(5);
+    await clock.advance(20);
+    ledger.command(ID, 'stopped');
+    void hosts[0]!.look(ID);
+    await clock.advance(200);
+    expect(row.status).toBe('stopped');
+    arrive();
+    await clock.advance(100);
+    expect(log.ids).toHaveLength(40);
+    expect(Object.fromEntries(row.positions)).toEqual(Object.fromEntries(log.positions));
   });
 
   it('goes on when its lead gives it up: another one leads', async () => {

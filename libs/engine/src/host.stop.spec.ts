@@ -33,6 +33,46 @@ describe('a stop that was accepted and that nobody has carried out', () => {
     expect([row.status, log.epoch]).toEqual(['stopped', 5]);
   });
 
+  it('tells the position that the log holds, also where an older one is still on its way to the store (Invariant 7)', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(1_000);
+    // Its connection stalls for longer than what was read has to land.
+    ledger.commitsHeld.push(() => clock.sleep(2_400));
+    server.commit(1);
+    await clock.advance(260);
+    expect(ledger.commitsHeld).toEqual([]);
+    server.commit(1);
+    await clock.advance(5);
+    ledger.command(ID, 'stopped');
+    void host.look(ID);
+    await clock.advance(10_000);
+    expect(row.status).toBe('stopped');
+    expect(log.ids).toHaveLength(2);
+    expect(row.positions).toEqual(log.positions);
+  });
+
+  it('bars the log that was written to, not the one that the pipeline names meanwhile (Invariant 3)', async () => {
+    const { clock, ledger, server, log, otherLog, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(1_000);
+    const opened = log.opens;
+    const refuse = () => Promise.reject(new StreamError('store_unavailable', 'down'));
+    ledger.commitsHeld.push(refuse, refuse);
+    server.commit(1);
+    await clock.advance(260);
+    expect(ledger.commitsHeld).toHaveLength(1);
+    row.output = { type: 'kafka', connectionId: 'con_1', topic: 't' };
+    ledger.command(ID, 'stopped');
+    void host.look(ID);
+    await clock.advance(5_000);
+    expect(row.status).toBe('stopped');
+    expect([log.opens, otherLog.opens]).toEqual([opened + 1, 0]);
+    expect(row.positions).toEqual(log.positions);
+  });
+
   it('is said once the log bars whoever held the stream before, and not while the log is down (Invariant 3)', async () => {
     const { clock, ledger, log, worker } = hostWorld();
     const row = ledger.add(ID, { ...left, status: 'running' });

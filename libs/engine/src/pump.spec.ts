@@ -292,6 +292,16 @@ describe('the pump', () => {
     expect(second.server.acks).toEqual([]);
   });
 
+  it('acknowledges nothing where its lease ran out while the store was asked (Invariant 3, trap 32)', async () => {
+    const { server, state, ledger, clock, pump } = pumpWorld();
+    await pump();
+    ledger.commitsHeld.push(() => Promise.resolve((state.mayWrite = false)));
+    server.commit(1);
+    await clock.advance(600);
+    expect(ledger.row(ID).positions.size).toBe(1);
+    expect(server.acks).toEqual([]);
+  });
+
   it('fails with what the source, the log or the acknowledgement throws', async () => {
     const source = pumpWorld();
     const one = await source.pump();

@@ -81,6 +81,11 @@ export class Pump {
     return this.#connected;
   }
 
+  /** What is under way to the store. */
+  get committing(): Promise<unknown> | null {
+    return this.#settler.running;
+  }
+
   /** All that it found in the log and appended is committed. */
   get settled(): boolean {
     const knowsFound = this.#connected || this.#positions.size === 0;

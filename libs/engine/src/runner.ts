@@ -163,7 +163,7 @@ export class StreamRunner {
     }
     const ended = this.#attempts.takeEnded();
     if (ended?.end?.kind === 'failed') this.#fail(ended.end.failure, ended.progressed);
-    else if (ended?.reads) return this.#finish('stopped', { snapshot: ended.snapshot(), blocked: null });
+    else if (ended?.reads) return this.#stop({ snapshot: ended.snapshot(), blocked: null });
     if (this.#failure) {
       const end = await this.#actOnFailure(this.#failure);
       if (end || this.#failure) return end;
@@ -172,11 +172,11 @@ export class StreamRunner {
   }
 
   /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
-  async #stop(): Promise<RunnerEnd | null> {
+  async #stop(extra: StatusReport = {}): Promise<RunnerEnd | null> {
     const barred = await this.#bar();
     if (barred === 'fenced') return this.#lose();
     if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
-    return this.#finish('stopped', {});
+    return this.#finish('stopped', extra);
   }
 
   #bar(): Promise<'barred' | 'fenced' | 'unknown'> {

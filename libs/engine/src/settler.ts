@@ -66,6 +66,11 @@ export class Settler {
     return (this.#running ??= this.#settle().finally(() => (this.#running = null)));
   }
 
+  /** The commit that is under way. */
+  get running(): Promise<unknown> | null {
+    return this.#running;
+  }
+
   /** Everything that landed is committed. */
   get settled(): boolean {
     return this.#landed.length === 0;
@@ -102,7 +107,8 @@ export class Settler {
     this.#landed.splice(0, count);
     this.deps.step?.('position-committed');
     for (const [partition, position] of positions) {
-      if (this.#closed) break;
+      // Invariant 3: whoever was frozen since the store was asked may find another owner at the source.
+      if (this.#closed || !this.deps.mayWrite()) break;
       await source.ack(partition, position); // … then the source may forget
     }
     this.deps.step?.('acknowledged');

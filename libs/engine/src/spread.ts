@@ -110,6 +110,19 @@ export class Spread {
     }
   }
 
+  /**
+   * Nobody helps any more: what those who did have under way to the store is refused from here on.
+   * @param session an opening of the log after theirs
+   * @returns `false`: somebody else is the lead
+   */
+  async unseat(session: string): Promise<boolean> {
+    if (!this.#given) return true;
+    const { ledger, held } = this.deps;
+    if (!(await ledger.seat(held, session, []))) return false;
+    this.#given = false;
+    return true;
+  }
+
   #anew(): void {
     this.#since = this.deps.clock.monotonic();
     this.#rows = [];

@@ -30,6 +30,7 @@ export interface Row {
   positions: Map<string, string>;
   aside: Map<string, SetAside>;
   ordersRevision: number;
+  output: StreamSpec['output'];
   config: StreamSpec['config'];
   configRevision: number;
   /** Open ones go from here to `closed`. */
@@ -47,6 +48,8 @@ export class FakeLedger implements StreamLedger {
   /** How long the next renewals take to be answered, each from here in turn; then they fail, or answer late. Empty: at once. */
   readonly renewalsHang: number[] = [];
   answersLate = false;
+  /** What becomes of the next commits on their way here, each of them in turn; then they arrive. */
+  readonly commitsHeld: ((held: Held) => Promise<unknown>)[] = [];
   /** Rows that somebody else has locked. */
   readonly locked = new Set<string>();
   /** Whether a helper may write. */
@@ -79,6 +82,7 @@ export class FakeLedger implements StreamLedger {
       positions: new Map(),
       aside: new Map(),
       ordersRevision: 0,
+      output: { type: 'redis_stream' },
       config: {},
       configRevision: 0,
       orders: [],
@@ -137,7 +141,7 @@ export class FakeLedger implements StreamLedger {
       config: row.config,
       connection: null,
       configRevision: row.configRevision,
-      output: { type: 'redis_stream' },
+      output: row.output,
       status: row.status,
       desired: row.desired,
       generation: row.generation,
@@ -214,6 +218,7 @@ export class FakeLedger implements StreamLedger {
   }
 
   async commitPositions(held: Held, positions: Positions): Promise<boolean> {
+    await this.commitsHeld.shift()?.(held);
     await this.#answer();
     const row = this.rows.get(held.streamId);
     if (!row || row.epoch !== held.epoch || !this.seatHolds(held)) return false;

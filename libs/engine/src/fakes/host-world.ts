@@ -10,6 +10,8 @@ import { SilentLog } from './silent-log.js';
 /** A server, a log and a ledger, and workers that share them. */
 export function hostWorld(clock = new ManualClock()) {
   const log = new FakeLog();
+  /** Of the pipelines whose output is Kafka. */
+  const otherLog = new FakeLog();
   const server = new FakeServer(() => clock.now());
   const ledger = new FakeLedger(clock);
   const lines = new SilentLog();
@@ -20,7 +22,7 @@ export function hostWorld(clock = new ManualClock()) {
       workerId,
       sourceType: 'fake',
       ledger,
-      openSink: (spec) => log.sink(spec.epoch),
+      openSink: ({ epoch, output }) => (output.type === 'kafka' ? otherLog : log).sink(epoch),
       createSource(spec, extras) {
         const source = server.source(1);
         made.push({ spec, source, extras });
@@ -35,5 +37,5 @@ export function hostWorld(clock = new ManualClock()) {
     host.start();
     return host;
   }
-  return { clock, log, server, ledger, lines, reports, made, worker };
+  return { clock, log, otherLog, server, ledger, lines, reports, made, worker };
 }
