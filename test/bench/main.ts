@@ -9,6 +9,7 @@ import { drain } from './drain.js';
 import { gateway } from './gateway.js';
 import { kafka } from './kafka.js';
 import { latency } from './latency.js';
+import { mysql } from './mysql.js';
 import { openScene, type Scene } from './scene.js';
 import { tables, values, wide } from './shapes.js';
 import { profileConnectors } from './profile.js';
@@ -27,6 +28,7 @@ const PARTS: Readonly<Record<string, (scene: Scene) => Promise<object>>> = {
   values,
   crowd,
   kafka,
+  mysql,
   webhook,
 };
 

@@ -14,7 +14,7 @@ export { kafkaJars } from './servers/kafka-files.js';
 export { createTopics } from './servers/kafka-topics.js';
 export { type KafkaNode } from './servers/kafka-node.js';
 export { kcat, kcatAlong, kcatProgram } from './servers/kcat.js';
-export { provisionMariaDb, startMariaDb } from './servers/mariadb.js';
+export { mysqlBinlogProgram, provisionMariaDb, startMariaDb } from './servers/mariadb.js';
 export { newerMariaDbRoot, provisionNewerMariaDb, startNewerMariaDb } from './servers/newer-mariadb.js';
 export { mySqlRoot, provisionMySql, startMySql } from './servers/mysql.js';
 export { type Mysqld, type MysqldOptions } from './servers/mysqld.js';

@@ -26,6 +26,10 @@ function flavor(say?: Say): Flavor {
   };
 }
 
+/** Reads a binlog, also over the network; comes with MariaDB. */
+export const mysqlBinlogProgram = (): string =>
+  systemProgram({ names: ['mariadb-binlog', 'mysqlbinlog'], packages: ['mariadb-server'], hint: HINT });
+
 /** Everything that `startMariaDb` needs, so that the first test does not wait for it. On Debian as root it is installed. */
 export const provisionMariaDb = async (say?: Say): Promise<void> => void (await dataTemplate(flavor(say)));
 
