@@ -161,7 +161,7 @@ async function bundleAll(entries, packages) {
       : { external: [...OUTSIDE, ...absentPackages()].flatMap((name) => [name, `${name}/*`]) }),
     alias: findRooms(),
     plugins: [looking, decorators],
-    keepNames: true,
+    // No `keepNames`: closures that are made for each row would pay for having a name.
     sourcemap: true,
     sourcesContent: false,
     tsconfig: path.join(ROOT, 'tsconfig.base.json'),
