@@ -70,17 +70,22 @@ export class JsonBuffer {
 
   /** @param value whole and not negative. */
   integer(value: number): void {
-    let digits = 1;
-    for (let power = 10; value >= power; power *= 10) digits++;
-    this.need(digits);
+    let width = 1;
+    for (let power = 10; value >= power; power *= 10) width++;
+    this.digits(value, width);
+  }
+
+  /** The last `width` digits, with zeros before them. @param value whole and not negative. */
+  digits(value: number, width: number): void {
+    this.need(width);
     const { bytes, at } = this;
     let rest = value;
-    for (let i = at + digits - 1; i >= at; i--) {
+    for (let i = at + width - 1; i >= at; i--) {
       const next = Math.floor(rest / 10);
       bytes[i] = 0x30 + rest - next * 10;
       rest = next;
     }
-    this.at = at + digits;
+    this.at = at + width;
   }
 
   /** @param value of 32 bits, in upper case and without leading zeros. */

@@ -1,5 +1,5 @@
 import type { JsonBuffer } from '@planasonix/json-buffer';
-import { decimalText } from './numbers.js';
+import { writeDecimal } from './numbers.js';
 import { packedMoment } from './moments.js';
 
 /** Deepest nesting that a server takes. */
@@ -129,7 +129,7 @@ class Reader {
     if (next + length > this.end) throw new RangeError('JSON is cut short');
     const moment = (kind: 'date' | 'datetime' | 'time'): void =>
       out.ascii(`"${packedMoment(source.readBigInt64LE(next), kind)}"`);
-    if (type === DECIMAL) out.ascii(decimalText(source, next + 2, source[next]!, source[next + 1]!));
+    if (type === DECIMAL) writeDecimal(out, source, next + 2, source[next]!, source[next + 1]!);
     else if (type === DATE) moment('date');
     else if (type === DATETIME || type === TIMESTAMP) moment('datetime');
     else if (type === TIME) moment('time');

@@ -1,4 +1,5 @@
 /** Dates and times in the packed forms of the log, and their one text. */
+import type { JsonBuffer } from '@planasonix/json-buffer';
 
 const two = (value: number): string => (value < 10 ? `0${value}` : String(value));
 const four = (value: number): string => String(value).padStart(4, '0');
@@ -19,31 +20,95 @@ const fraction = (value: number, digits: number): string =>
         .padStart(fractionBytes(digits) * 2, '0')
         .slice(0, digits)}`;
 
-const readFraction = (source: Buffer, at: number, digits: number): number =>
-  digits === 0 ? 0 : source.readUIntBE(at, fractionBytes(digits));
+const SPACE = 0x20;
+const DASH = 0x2d;
+const COLON = 0x3a;
+const POINT = 0x2e;
+const QUOTE = 0x22;
+
+const whole = (source: Buffer, end: number): void => {
+  if (end > source.length) throw new RangeError('a moment is cut short');
+};
+
+function writeDay(out: JsonBuffer, year: number, month: number, day: number): void {
+  out.digits(year, 4);
+  out.byte(DASH);
+  out.digits(month, 2);
+  out.byte(DASH);
+  out.digits(day, 2);
+}
+
+function writeTime(out: JsonBuffer, hours: number, minutes: number, seconds: number): void {
+  out.digits(hours, 2);
+  out.byte(COLON);
+  out.digits(minutes, 2);
+  out.byte(COLON);
+  out.digits(seconds, 2);
+}
+
+function writeFraction(out: JsonBuffer, source: Buffer, at: number, digits: number): void {
+  if (digits === 0) return;
+  const packed = source.readUIntBE(at, fractionBytes(digits));
+  out.byte(POINT);
+  out.digits(digits % 2 === 0 ? packed : Math.floor(packed / 10), digits);
+}
 
 /** Three bytes. */
-export function dateText(source: Buffer, at: number): string {
+export function writeDate(out: JsonBuffer, source: Buffer, at: number): void {
   const packed = source.readUIntLE(at, 3);
-  return `${four(packed >> 9)}-${two((packed >> 5) & 15)}-${two(packed & 31)}`;
+  out.byte(QUOTE);
+  writeDay(out, packed >> 9, (packed >> 5) & 15, packed & 31);
+  out.byte(QUOTE);
 }
 
 /** Five bytes and those of the fraction. */
-export function dateTimeText(source: Buffer, at: number, digits: number): string {
-  const packed = source.readUIntBE(at, 5) - 0x8000000000;
-  const [high, low] = [Math.floor(packed / 0x20000), packed % 0x20000];
+export function writeDateTime(out: JsonBuffer, source: Buffer, at: number, digits: number): void {
+  whole(source, at + 5 + fractionBytes(digits));
+  // 1 bit of sign, 17 of year and month, 5 of the day, 5 + 6 + 6 of the time.
+  const high = ((source[at]! & 0x7f) << 15) | (source[at + 1]! << 7) | (source[at + 2]! >> 1);
+  const low = ((source[at + 2]! & 1) << 16) | (source[at + 3]! << 8) | source[at + 4]!;
   const [yearMonth, day] = [high >> 5, high & 31];
-  const date = `${four(Math.floor(yearMonth / 13))}-${two(yearMonth % 13)}-${two(day)}`;
-  const time = `${two(low >> 12)}:${two((low >> 6) & 63)}:${two(low & 63)}`;
-  return `${date} ${time}${fraction(readFraction(source, at + 5, digits), digits)}`;
+  const year = Math.floor(yearMonth / 13);
+  const month = yearMonth - year * 13;
+  out.byte(QUOTE);
+  writeDay(out, year, month, day);
+  out.byte(year === 0 || month === 0 || day === 0 ? SPACE : 0x54);
+  writeTime(out, low >> 12, (low >> 6) & 63, low & 63);
+  writeFraction(out, source, at + 5, digits);
+  out.byte(QUOTE);
 }
 
+const DAY = 86_400;
+/** The day that was asked for last, since the Unix epoch: neighbours are mostly of the same one. */
+const lastDay = { number: -1, year: 0, month: 0, day: 0 };
+
 /** Four bytes and those of the fraction: seconds since the Unix epoch; 0 is no moment. */
-export function timestampText(source: Buffer, at: number, digits: number): string {
+export function writeTimestamp(out: JsonBuffer, source: Buffer, at: number, digits: number): void {
+  whole(source, at + 4 + fractionBytes(digits));
   const seconds = source.readUInt32BE(at);
-  const part = fraction(readFraction(source, at + 4, digits), digits);
-  if (seconds === 0) return `0000-00-00 00:00:00${part}`;
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')}${part}`;
+  out.byte(QUOTE);
+  if (seconds === 0) {
+    out.ascii('0000-00-00 00:00:00');
+    writeFraction(out, source, at + 4, digits);
+  } else {
+    const number = Math.floor(seconds / DAY);
+    const rest = seconds - number * DAY;
+    if (lastDay.number !== number) {
+      const date = new Date(number * DAY * 1000);
+      Object.assign(lastDay, {
+        number,
+        year: date.getUTCFullYear(),
+        month: date.getUTCMonth() + 1,
+        day: date.getUTCDate(),
+      });
+    }
+    writeDay(out, lastDay.year, lastDay.month, lastDay.day);
+    out.byte(0x54);
+    writeTime(out, Math.floor(rest / 3600), Math.floor(rest / 60) % 60, rest % 60);
+    writeFraction(out, source, at + 4, digits);
+    out.byte(0x5a);
+  }
+  out.byte(QUOTE);
 }
 
 /** Three bytes and those of the fraction, one number in all, so that negative ones borrow from the seconds. */
@@ -52,8 +117,8 @@ export function timeText(source: Buffer, at: number, digits: number): string {
   const unit = 256 ** bytes;
   const packed = source.readUIntBE(at, 3 + bytes) - 0x800000 * unit;
   const size = Math.abs(packed);
-  const whole = Math.floor(size / unit);
-  const time = `${two((whole >> 12) & 1023)}:${two((whole >> 6) & 63)}:${two(whole & 63)}`;
+  const seconds = Math.floor(size / unit);
+  const time = `${two((seconds >> 12) & 1023)}:${two((seconds >> 6) & 63)}:${two(seconds & 63)}`;
   return `${packed < 0 ? '-' : ''}${time}${fraction(size % unit, digits)}`;
 }
 

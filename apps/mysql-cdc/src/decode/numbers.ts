@@ -1,3 +1,5 @@
+import type { JsonBuffer } from '@planasonix/json-buffer';
+
 /** Digits of a decimal in the servers' packed form: nine in four bytes, what is left over in fewer. */
 const BYTES = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4] as const;
 
@@ -7,27 +9,31 @@ export const decimalBytes = (precision: number, scale: number): number => {
 };
 
 /** A packed decimal with every digit. @param at its first byte */
-export function decimalText(source: Buffer, at: number, precision: number, scale: number): string {
+export function writeDecimal(out: JsonBuffer, source: Buffer, at: number, precision: number, scale: number): void {
+  if (at + decimalBytes(precision, scale) > source.length) throw new RangeError('a decimal is cut short');
   const negative = (source[at]! & 0x80) === 0;
-  const size = decimalBytes(precision, scale);
-  const bytes = Buffer.allocUnsafe(size);
-  for (let i = 0; i < size; i++) bytes[i] = negative ? ~source[at + i]! & 0xff : source[at + i]!;
-  bytes[0]! ^= 0x80;
-  let from = 0;
-  const group = (digits: number): string => {
-    const length = BYTES[digits]!;
-    const value = length === 0 ? 0 : bytes.readUIntBE(from, length);
-    from += length;
-    return digits === 0 ? '' : String(value).padStart(digits, '0');
+  const mask = negative ? 0xff : 0;
+  let next = at;
+  /** So many digits are one number, of which the first bit of all is upside down. */
+  const group = (digits: number): number => {
+    const end = next + BYTES[digits]!;
+    let value = 0;
+    for (; next < end; next++) value = value * 256 + (source[next]! ^ mask ^ (next === at ? 0x80 : 0));
+    return value;
   };
+  if (negative) out.byte(0x2d);
   const whole = precision - scale;
-  let text = group(whole % 9);
-  for (let i = 0; i < Math.floor(whole / 9); i++) text += group(9);
-  let fraction = '';
-  for (let i = 0; i < Math.floor(scale / 9); i++) fraction += group(9);
-  fraction += group(scale % 9);
-  text = text.replace(/^0+(?=.)/, '') || '0';
-  return `${negative ? '-' : ''}${text}${fraction === '' ? '' : `.${fraction}`}`;
+  let leading = group(whole % 9);
+  let digits = whole - (whole % 9);
+  for (; leading === 0 && digits > 0; digits -= 9) leading = group(9);
+  out.integer(leading);
+  for (; digits > 0; digits -= 9) out.digits(group(9), 9);
+  if (scale === 0) return;
+  out.byte(0x2e);
+  for (let left = scale; left > 0; left -= 9) {
+    const size = Math.min(left, 9);
+    out.digits(group(size), size);
+  }
 }
 
 /** A double in its shortest exact form, as JSON has numbers. */

@@ -3,8 +3,8 @@ import type { ColumnKind } from '../position.js';
 import { inet4Text, inet6Text, uuidText } from './addresses.js';
 import { BINARY, type Decode } from './charsets.js';
 import { writeJson } from './json-binary.js';
-import { dateText, dateTimeText, fractionBytes, momentText, timestampText, timeText } from './moments.js';
-import { decimalBytes, decimalText, doubleText, floatText } from './numbers.js';
+import { fractionBytes, timeText, writeDate, writeDateTime, writeTimestamp } from './moments.js';
+import { decimalBytes, doubleText, floatText, writeDecimal } from './numbers.js';
 import { TYPE, type FormColumn } from './table-form.js';
 import { writeBase64, writeDecoded, writeStoredJson } from './value-texts.js';
 
@@ -57,6 +57,14 @@ const number =
   (bytes: number, text: (source: Buffer, at: number) => string): ValueReader =>
   (out, source, at) => {
     out.ascii(text(source, at));
+    return at + bytes;
+  };
+
+/** A value that is always of so many bytes. */
+const sized =
+  (bytes: number, write: (out: JsonBuffer, source: Buffer, at: number) => void): ValueReader =>
+  (out, source, at) => {
+    write(out, source, at);
     return at + bytes;
   };
 
@@ -164,15 +172,15 @@ export function valueReader(column: FormColumn, decode: Decode, kind: ColumnKind
     case TYPE.DOUBLE:
       return number(8, (source, at) => doubleText(source.readDoubleLE(at)));
     case TYPE.NEWDECIMAL:
-      return number(decimalBytes(first, second), (source, at) => decimalText(source, at, first, second));
+      return sized(decimalBytes(first, second), (out, source, at) => writeDecimal(out, source, at, first, second));
     case TYPE.YEAR:
       return number(1, (source, at) => String(source[at] === 0 ? 0 : 1900 + source[at]!));
     case TYPE.DATE:
-      return quoted(3, dateText);
+      return sized(3, writeDate);
     case TYPE.DATETIME2:
-      return quoted(5 + fractionBytes(first), (source, at) => momentText(dateTimeText(source, at, first), ''));
+      return sized(5 + fractionBytes(first), (out, source, at) => writeDateTime(out, source, at, first));
     case TYPE.TIMESTAMP2:
-      return quoted(4 + fractionBytes(first), (source, at) => momentText(timestampText(source, at, first), 'Z'));
+      return sized(4 + fractionBytes(first), (out, source, at) => writeTimestamp(out, source, at, first));
     case TYPE.TIME2:
       return quoted(3 + fractionBytes(first), (source, at) => timeText(source, at, first));
     case TYPE.BIT: {

@@ -1,4 +1,5 @@
 import type { JsonBuffer } from '@planasonix/json-buffer';
+import { isJsonText } from './json-check.js';
 
 /** Bytes as a JSON string in base64. */
 export function writeBase64(out: JsonBuffer, source: Buffer, start: number, end: number): void {
@@ -14,10 +15,6 @@ export function writeDecoded(out: JsonBuffer, text: string): void {
 
 /** JSON as the text that is stored; a text that is none, which a server can be told to take, as a string. */
 export function writeStoredJson(out: JsonBuffer, source: Buffer, start: number, end: number): void {
-  try {
-    JSON.parse(source.toString('utf8', start, end));
-  } catch {
-    return out.string(source, start, end);
-  }
-  out.raw(source, start, end);
+  if (isJsonText(source, start, end)) out.raw(source, start, end);
+  else out.string(source, start, end);
 }
