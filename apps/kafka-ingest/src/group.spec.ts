@@ -1,6 +1,6 @@
-import { systemClock, type Clock } from '@planasonix/core';
+import { StreamError, systemClock, type Clock } from '@planasonix/core';
 import type { GroupOffset, KafkaCluster } from '@planasonix/kafka';
-import { ReaderGroup } from './group.js';
+import { ReaderGroup, type GroupInput } from './group.js';
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -9,24 +9,66 @@ const POSITION = { topic_id: 'a'.repeat(32), offset: 7, leader_epoch: 0 };
 /** Fakes, for moments that no broker can be asked for. */
 function groupOver(
   cluster: Partial<Pick<KafkaCluster, 'deleteGroup' | 'groupState' | 'commit'>>,
-  { clock = systemClock, helps = false }: { readonly clock?: Clock; readonly helps?: boolean },
+  more: Partial<Omit<GroupInput, 'cluster'>>,
 ): ReaderGroup {
   return new ReaderGroup({
-    ...{ streamId: 'str_1', clock, log: quiet, helps, owned: { group: 'g' }, remember: () => Promise.resolve() },
+    ...{ streamId: 'str_1', clock: systemClock, log: quiet, helps: false, shared: false, owned: { group: 'g' } },
+    remember: () => Promise.resolve(),
+    ...more,
     cluster: cluster as KafkaCluster,
   });
 }
 
-/** `back` times somebody has written to it since it was deleted. */
-function groupThatIsBack(back: number) {
-  let deleted = 0;
+/** Time that passes where somebody waits for it. */
+function passingTime(): Clock {
   let now = 0;
-  const clock: Clock = { ...systemClock, monotonic: () => now, sleep: (ms) => Promise.resolve((now += ms) > 0) };
+  return { ...systemClock, monotonic: () => now, sleep: (ms) => Promise.resolve((now += ms) > 0) };
+}
+
+/** `back` times somebody has written to it since it was deleted. */
+function groupThatIsBack(back: number, clock = passingTime()) {
+  let deleted = 0;
   const cluster = {
     deleteGroup: () => Promise.resolve(++deleted > 0),
     groupState: () => Promise.resolve(deleted > back ? 'Dead' : 'Empty'),
   };
   return groupOver(cluster, { clock }).release();
+}
+
+/** Deleted while one who helps has looked at it and is about to write: he does as soon as somebody waits, or afterwards. */
+async function isThereAfterLateWrite(): Promise<boolean> {
+  let [isThere, hasWritten] = [true, false];
+  const write = () => {
+    isThere ||= !hasWritten;
+    hasWritten = true;
+  };
+  const cluster = {
+    deleteGroup: () => Promise.resolve(isThere && !(isThere = false)),
+    groupState: () => Promise.resolve(isThere ? 'Empty' : 'Dead'),
+  };
+  const clock = passingTime();
+  const sleep: Clock['sleep'] = (ms) => {
+    write();
+    return clock.sleep(ms);
+  };
+  const report = await groupOver(cluster, { clock: { ...clock, sleep }, shared: true }).release();
+  expect(report).toEqual({ released: ['group g'], remaining: [] });
+  write();
+  return isThere;
+}
+
+/** Offsets that the group is made with by one who begins to read. */
+async function madeWith(state: string, more: Partial<Omit<GroupInput, 'cluster'>>): Promise<number[]> {
+  const found: number[] = [];
+  const cluster = {
+    groupState: () => Promise.resolve(state),
+    commit: (_name: string, offsets: readonly GroupOffset[]) =>
+      Promise.resolve(void found.push(...offsets.map(({ offset }) => offset))),
+  };
+  const group = groupOver(cluster, more);
+  group.begins([{ topic: 'orders', partition: 0, topicId: POSITION.topic_id, offset: 5, leaderEpoch: 0 }]);
+  await group.close();
+  return found;
 }
 
 /** Offsets that were written by one who closes within a second of the last writing. */
@@ -51,6 +93,22 @@ describe('giving the group back (trap 33)', () => {
   it('says so where it always comes back', async () => {
     const remaining = [{ what: 'group g', why: 'It is still there (Empty).', code: 'active_consumers' }];
     expect(await groupThatIsBack(Infinity)).toEqual({ released: [], remaining });
+  });
+
+  it('is looked at once more where others may read along: one of them may have been about to write', async () => {
+    expect(await isThereAfterLateWrite()).toBe(false);
+    // With one reader there is nobody to wait for.
+    const clock = passingTime();
+    await groupThatIsBack(0, clock);
+    expect(clock.monotonic()).toBe(0);
+  });
+
+  it("is made where there is none by the lead as it begins, unless the stream is another one's by then", async () => {
+    expect(await madeWith('Dead', {})).toEqual([5]);
+    expect(await madeWith('Empty', {})).toEqual([]);
+    expect(await madeWith('Dead', { helps: true })).toEqual([]);
+    const fenced = () => Promise.reject(new StreamError('fenced', 'Another worker has taken over'));
+    expect(await madeWith('Dead', { remember: fenced })).toEqual([]);
   });
 
   it('is not made again by who closes, or helps, when it is gone', async () => {

@@ -1,5 +1,5 @@
 import { StreamError, type Clock, type Log, type Owned, type ReleaseReport } from '@planasonix/core';
-import { KafkaError, partitionName, type GroupOffset, type KafkaCluster } from '@planasonix/kafka';
+import { KafkaError, partitionName, type GroupOffset, type KafkaCluster, type Place } from '@planasonix/kafka';
 import type { KafkaPosition } from './position.js';
 
 export interface GroupInput {
@@ -9,6 +9,8 @@ export interface GroupInput {
   readonly log: Log;
   /** Another worker leads the stream. */
   readonly helps: boolean;
+  /** Others may read along, now or before. */
+  readonly shared: boolean;
   readonly owned: Owned;
   readonly remember: (owned: Owned) => Promise<void>;
 }
@@ -17,7 +19,8 @@ const EVERY_MS = 1_000;
 const NON_EMPTY = 68;
 /** For so long it is deleted again where it is back: what `close` gives the last writing, and some more. */
 const AGAIN_MS = 3_000;
-const AGAIN_EVERY_MS = 200;
+/** Who helps has written by then, where he looked before it was deleted. */
+const AGAIN_EVERY_MS = 300;
 
 /**
  * A consumer group that shows people's tools how far the stream is. Its offsets are written and never read; it has no
@@ -36,11 +39,20 @@ export class ReaderGroup {
     this.name = input.owned['group'] ?? `planasonix-${input.streamId}`;
   }
 
+  /**
+   * Reading begins at these. Makes the group where there is none: it is shown from then on, also where it is those who
+   * help that have something to read.
+   */
+  begins(places: readonly Place[]): void {
+    if (!this.input.helps) this.#writing = this.#make(places).finally(() => (this.#writing = null));
+  }
+
   /** Everything before `position` is durable elsewhere. Written now and then. */
   async durable(partition: string, { offset, leader_epoch }: KafkaPosition): Promise<void> {
     const slash = partition.lastIndexOf('/');
     const at = { topic: partition.slice(0, slash), partition: Number(partition.slice(slash + 1)) };
     this.#pending.set(partitionName(at), { ...at, offset, leaderEpoch: leader_epoch });
+    if (!this.#remembered) await this.#writing; // it may be remembered just now
     const now = this.input.clock.monotonic();
     if (this.#writing !== null || now < this.#nextAt) return;
     this.#nextAt = now + EVERY_MS;
@@ -63,6 +75,19 @@ export class ReaderGroup {
     await this.#write();
   }
 
+  /** Remembered each time: who was frozen while the stream was deleted is refused there, and makes none. */
+  async #make(places: readonly Place[]): Promise<void> {
+    const { cluster, owned, remember } = this.input;
+    try {
+      if ((await cluster.groupState(this.name)) !== 'Dead') return;
+      await remember({ ...owned, group: this.name });
+      this.#remembered = true;
+      await cluster.commit(this.name, places);
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
   /** What is left to be written, with a second for it. */
   async close(): Promise<void> {
     const limit = new AbortController();
@@ -73,14 +98,15 @@ export class ReaderGroup {
 
   /** Deletes the group and looks whether it is gone. */
   async release(): Promise<ReleaseReport> {
-    const { clock } = this.input;
+    const { clock, shared } = this.input;
     const what = `group ${this.name}`;
     if (!this.#remembered) return { released: [], remaining: [] };
     this.#pending.clear();
     try {
+      const until = clock.monotonic() + AGAIN_MS;
       let state = await this.#delete();
-      // Who read along may have written the last offsets just now, and so made it again.
-      for (const until = clock.monotonic() + AGAIN_MS; state !== 'Dead' && clock.monotonic() < until;) {
+      // Who read along may have written the last offsets just now, or be about to, and so make it again.
+      for (let again = shared || state !== 'Dead'; again && clock.monotonic() < until; again = state !== 'Dead') {
         await clock.sleep(AGAIN_EVERY_MS);
         state = await this.#delete();
       }

@@ -24,8 +24,8 @@ describe('shares of a stream of records', () => {
   const put = (topic: string, partition: number, values: readonly string[]) =>
     kcat(['-b', kafka.brokers[0]!, '-P', '-t', topic, '-p', String(partition)], `${values.join('\n')}\n`);
 
-  function reader(config: Readonly<Record<string, unknown>>, index: number, of: number): StreamUnderTest {
-    const made = new StreamUnderTest('str_shared', config, { brokers: kafka.brokers });
+  function reader(config: Readonly<Record<string, unknown>>, index: number, of: number, id = 'str_shared') {
+    const made = new StreamUnderTest(id, config, { brokers: kafka.brokers });
     made.share = { index, of };
     streams.push(made);
     return made;
@@ -66,6 +66,25 @@ describe('shares of a stream of records', () => {
     // Each tells of its own, also when it does not read.
     await eventually('the lag of one', async () => (await two[1]!.lag()).backlogRecords === theirs.length);
     await eventually('the lag of the other', async () => (await two[0]!.lag()).backlogRecords === 0);
+  });
+
+  it('are all shown by the group, also where the lead itself has nothing to read', async () => {
+    await createTopics(admin, [{ topic: 'lopsided', numPartitions: 2 }]);
+    const config = { topics: ['lopsided'], start: 'latest' };
+    const [lead, helper] = [0, 1].map((index) => reader(config, index, 2, 'str_lopsided'));
+    lead!.start();
+    const groupId = 'planasonix-str_lopsided';
+    const shown = async () => {
+      const [found] = await admin.fetchOffsets({ groupId, topics: ['lopsided'] });
+      return new Map(found!.partitions.map(({ partition, offset }) => [partition, offset]));
+    };
+    const [own, other] = isIn(lead!.share, 'lopsided/0') ? [0, 1] : [1, 0];
+    await eventually('where the lead begins', async () => (await shown()).get(own) === '0');
+    expect(lead!.owned).toEqual({ group: groupId });
+    helper!.start();
+    await put('lopsided', other, ['a', 'b']);
+    await eventually('where the helper is', async () => (await shown()).get(other) === '2');
+    expect(lead!.events).toEqual([]);
   });
 
   it('begin at the first record of what has no position: the first reader has gone before', async () => {

@@ -61,6 +61,7 @@ export class KafkaSource implements Source {
     this.cluster = new KafkaCluster({ settings: this.settings, outbound, log, clock });
     this.group = new ReaderGroup({
       ...{ cluster: this.cluster, streamId, clock, log, helps: share.index > 0, owned: context.owned },
+      shared: this.config.max_tasks > 1,
       remember: (owned) => context.remember(owned),
     });
   }
@@ -163,6 +164,7 @@ export class KafkaSource implements Source {
     signal.addEventListener('abort', () => reading.close(), { once: true });
     reading.add(places);
     yield CONNECTED;
+    this.group.begins(places);
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
     const schemas = this.schemas();
     const encode = new Batches({

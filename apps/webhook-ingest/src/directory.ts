@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { StreamError, type Clock, type LastError, type Log } from '@planasonix/core';
+import { StreamError, type Clock, type Held, type LastError, type Log } from '@planasonix/core';
 import type { InletLedger, ServedStream } from '@planasonix/store';
 import { doorOf, type Door } from './door.js';
 import type { Inlets } from './inlets.js';
@@ -11,13 +11,17 @@ const LOOK_MS = 400;
 const SPACING_MS = 30;
 /** Logs that are opened at once. Invariant 6. */
 const OPENINGS_AT_ONCE = 8;
+/** How often others are told that an opening takes longer; well within what they wait for the next word (`InletLedger`). */
+const KEEP_MS = 1_000;
+/** What takes longer may hang: another instance may try. */
+const LONGEST_OPENING_MS = 60_000;
 /** What can't be opened now is tried again after this. */
 const AGAIN_MS = 500;
 
 export interface DirectoryDeps {
   readonly instance: string;
   readonly sourceType: string;
-  readonly ledger: Pick<InletLedger, 'versions' | 'streams' | 'beginOpening' | 'opened' | 'notOpened'>;
+  readonly ledger: Pick<InletLedger, 'versions' | 'streams' | 'beginOpening' | 'keepOpening' | 'opened' | 'notOpened'>;
   readonly inlets: Inlets;
   readonly around: Surroundings;
   readonly clock: Clock;
@@ -172,7 +176,8 @@ export class Directory {
       const { held, generation } = begun;
       try {
         doorOf(row, this.deps.around);
-        const mark = await inlets.of(row.output).open(row.id, held.epoch, begun.mark);
+        const opening = inlets.of(row.output).open(row.id, held.epoch, begun.mark);
+        const mark = await this.#keptWhile(opening, held, generation);
         const said = await ledger.opened(held, generation, mark);
         if (said) log.info({ streamId: row.id, epoch: held.epoch }, 'stream open');
         else await ledger.notOpened(held, generation, null, false);
@@ -189,6 +194,21 @@ export class Directory {
     } finally {
       this.#opening.delete(row.id);
     }
+  }
+
+  /** However long it takes: another instance that began as well would bar this one, and be barred by it in turn. */
+  #keptWhile<T>(opening: Promise<T>, held: Held, generation: number): Promise<T> {
+    const { ledger, clock, log } = this.deps;
+    const over = new AbortController();
+    const keep = async () => {
+      const until = clock.monotonic() + LONGEST_OPENING_MS;
+      while ((await clock.sleep(KEEP_MS, over.signal)) && clock.monotonic() < until)
+        await ledger
+          .keepOpening(held, generation)
+          .catch((error: unknown) => log.debug({ ...held, err: error }, 'the store did not hear of an opening'));
+    };
+    void keep();
+    return opening.finally(() => over.abort());
   }
 }
 

@@ -6,7 +6,7 @@ import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
 import { streamSecretPlace } from './stream-store.js';
 
-/** An opening takes this long at the most before another instance may try. */
+/** For so long after an instance has begun an opening, or said that it is still at it, no other may try. */
 const OPENING = `interval '3 seconds'`;
 /** The place in `stream_positions` of the log's mark. A name with `#` is not shown to users. */
 const MARK = '#log';
@@ -104,6 +104,16 @@ export class InletLedger {
       generation,
       mark: lost === null && mark !== null ? (JSON.parse(mark) as string) : null,
     };
+  }
+
+  /** Still at it, if nobody wants anything else by now. One that has ended, or has run out, is not taken up again. */
+  async keepOpening({ streamId, epoch }: Held, generation: number): Promise<void> {
+    await sql(
+      this.store,
+      `UPDATE streams SET lease_expires_at = clock_timestamp() + ${OPENING}
+       WHERE id = $1 AND epoch = $2 AND generation = $3 AND deleting_at IS NULL AND lease_expires_at > clock_timestamp()`,
+      [streamId, epoch, generation],
+    );
   }
 
   /** The log is open under this epoch: says `running`. `false`: a newer command or owner decides. */

@@ -1,4 +1,4 @@
-import { StreamDeletion, type Actor } from './index.js';
+import { InletLedger, StreamDeletion, type Actor } from './index.js';
 import { StoreUnderTest } from './store-under-test.js';
 
 describe('what a worker is told of streams, and which it may take up', () => {
@@ -49,6 +49,36 @@ describe('what a worker is told of streams, and which it may take up', () => {
       config: { exclude_columns: ['t.secret'] },
       connection: { config: { host: 'elsewhere' } },
     });
+  });
+
+  it('leaves an opening to whoever says that he is still at it, as long as he does and nothing else is wanted', async () => {
+    const inlets = new InletLedger(under.store, under.box);
+    const { id } = await under.makeStream(actor, { sourceType: 'hook', ingestToken: 'token' });
+    await commands.accept(actor, id, 'start');
+    const lease = async () => (await streams.get(actor.workspaceId, id))!.lease_expires_at!.getTime();
+    const keeps = async ({ held, generation }: NonNullable<Awaited<ReturnType<typeof inlets.beginOpening>>>) => {
+      const before = await lease();
+      await inlets.keepOpening(held, generation);
+      return (await lease()) !== before;
+    };
+    const begins = async (instance: string, again: number | null = null) => {
+      const begun = await inlets.beginOpening(instance, id, again);
+      // However slow this test is.
+      if (begun !== null) await later(id, 'lease_expires_at', -60);
+      return begun;
+    };
+    const one = (await begins('one'))!;
+    expect(await begins('two')).toBeNull();
+    expect(await keeps(one)).toBe(true);
+    await later(id, 'lease_expires_at', 100);
+    expect(await keeps(one)).toBe(false);
+    const two = (await begins('two'))!;
+    expect([await keeps(one), await keeps(two)]).toEqual([false, true]);
+    expect(await inlets.opened(two.held, two.generation, 'mark')).toBe(true);
+    expect(await keeps(two)).toBe(false);
+    const again = (await begins('one', two.held.epoch))!;
+    await commands.accept(actor, id, 'stop');
+    expect(await keeps(again)).toBe(false);
   });
 
   it('gives a stop that nobody has carried out to another worker, once the lease has run out (Invariant 7)', async () => {

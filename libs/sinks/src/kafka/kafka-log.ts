@@ -115,6 +115,7 @@ export class KafkaLog implements EventLog {
   async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
     const known = await this.#state(streamId);
     const now = seconds <= 0;
+    const after = Math.max(this.barredSeconds, Math.ceil(seconds));
     try {
       const gone = known === null ? 'refuse' : 'take';
       await this.#enter(streamId, Math.max(epoch, known?.epoch ?? 0), gone, ({ totals, marks }) =>
@@ -123,17 +124,18 @@ export class KafkaLog implements EventLog {
           : { totals, marks: new Map(), ending: 'later' },
       );
     } catch (error) {
-      if (error instanceof StreamError && error.code === 'offset_gap' && known === null) return; // it had gone before
-      throw error;
+      if (!(error instanceof StreamError) || error.code !== 'offset_gap' || known !== null) throw error;
+      // The journal had gone before.
+      return this.#run((reached) => this.#expireSeen(streamId, reached, after, false));
     }
     // What is left there goes by itself.
     await this.#shared((redis) => redis.unlink(indexKey(streamId), countsKey(streamId), answersKey(streamId))).catch(
       () => undefined,
     );
     await this.#run(async (reached) => {
-      const after = Math.max(this.barredSeconds, Math.ceil(seconds));
+      // First: where the journal is gone nobody knows of it.
+      await this.#expireSeen(streamId, reached, after, known !== null && known.seen !== null);
       await this.#journal(streamId, reached).expire(after);
-      if (known !== null && known.seen !== null) await this.#seen(streamId, reached).expire(after);
       // What is left of others is not worth a failure of this one.
       await sweepJournals(reached, never).catch((error: unknown) =>
         this.deps.log.warn({ err: error }, 'journals of deleted streams could not be removed'),
@@ -161,8 +163,10 @@ export class KafkaLog implements EventLog {
     return new Journal(streamId, reached, this.deps.clock, this.output.createTopics?.replicationFactor ?? -1);
   }
 
-  #seen(streamId: string, reached: Reached): SeenTopic {
-    return new SeenTopic(streamId, reached, this.deps.clock, this.output.createTopics?.replicationFactor ?? -1);
+  /** Also one that the journal does not name: the log may never have been opened all the way. */
+  async #expireSeen(streamId: string, reached: Reached, seconds: number, isNamed: boolean): Promise<void> {
+    const seen = new SeenTopic(streamId, reached, this.deps.clock, this.output.createTopics?.replicationFactor ?? -1);
+    if ((await seen.look(never, isNamed)) !== null) await seen.expire(seconds);
   }
 
   #state(streamId: string): Promise<JournalState | null> {

@@ -3,6 +3,7 @@ import { eventually } from '@planasonix/testing';
 import { delivery, gate, repeated, soon, written } from '../deliveries-under-test.js';
 import { indexKey, knownKey } from '../redis-stream/keys.js';
 import { inletUnderTest } from './inlet-under-test.js';
+import { journalTopic } from './journal.js';
 import { SeenTopic, seenTopic } from './seen-topic.js';
 import { Turn } from './turn.js';
 
@@ -132,6 +133,57 @@ describe('what a log in Kafka knows of deliveries that it has', () => {
     const kept = (await settings())!;
     expect([kept.get('cleanup.policy'), kept.get('retention.bytes')]).toEqual(['compact,delete', '-1']);
     expect(kept.get('retention.ms')).toBe(String(4 * 86_400_000));
+  });
+
+  it.each([
+    [
+      'was never opened all the way',
+      async () => {
+        const of = at.logs.open({ topic: 'nobody.made.it', createTopics: undefined });
+        await expect(writer(of).open(at.id, 1, null)).rejects.toMatchObject({ code: 'topic_missing' });
+      },
+    ],
+    [
+      'has lost its journal',
+      async () => {
+        await opened();
+        const { admin, cluster } = await at.logs.reach();
+        await admin.remove([journalTopic(at.id)]);
+        await eventually('it is gone', async () => (await cluster.view([journalTopic(at.id)])).topics[0]?.error === 3);
+      },
+    ],
+  ])('goes with a stream whose log %s (trap 32)', async (_, before) => {
+    await before();
+    const { cluster } = await at.logs.reach();
+    const policy = async () => (await topicSettings(cluster, seenTopic(at.id)))?.get('cleanup.policy');
+    expect(await policy()).toBe('compact,delete');
+    await at.log.expire(at.id, 0, 2);
+    // An empty one may have gone at once.
+    expect((await policy()) ?? 'delete').toBe('delete');
+  });
+
+  it('is kept for as long as any delivery may be known where it is not known for how long it was', async () => {
+    const longest = 30 * 86_400_000;
+    const inlet = await opened();
+    await inlet.append(at.id, 1, delivery('a', { windowMs: longest }), soon());
+    const { admin, cluster } = await at.logs.reach();
+    const kept = async () => (await topicSettings(cluster, seenTopic(at.id)))!.get('retention.ms');
+    // eslint-disable-next-line @typescript-eslint/unbound-method
+    const send = KafkaCluster.prototype.send;
+    const denied = jest.spyOn(KafkaCluster.prototype, 'send').mockImplementation(function (
+      this: KafkaCluster,
+      node,
+      lane,
+      call,
+    ) {
+      return call.name === 'DescribeConfigs' ? Promise.resolve(null) : send.call(this, node, lane, call);
+    });
+    await inlet.open(at.id, 2, null);
+    denied.mockRestore();
+    expect(await kept()).toBe(String(longest + 86_400_000));
+    await admin.set(seenTopic(at.id), { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' });
+    await inlet.open(at.id, 3, null);
+    expect(await kept()).toBe(String(longest + 86_400_000));
   });
 
   it('a delivery without events is a repeat when it comes again', async () => {

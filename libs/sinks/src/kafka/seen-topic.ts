@@ -83,11 +83,15 @@ export class SeenTopic {
     }
   }
 
-  /** As it was made, or for longer where it was kept for longer: nothing in it is forgotten early. */
+  /**
+   * As it was made, or for longer where it was kept for longer: nothing in it is forgotten early. One that was kept for
+   * ever, or may not be looked at, is kept for what suffices for all.
+   */
   async keep(): Promise<void> {
     const { cluster, admin } = this.reached;
-    const kept = (await topicSettings(cluster, this.topic))?.get('retention.ms');
-    await admin.set(this.topic, settingsFor(Math.max(WINDOW_MS.usual, Number(kept ?? 0) - SLACK_MS)));
+    const kept = Number((await topicSettings(cluster, this.topic))?.get('retention.ms') ?? -1);
+    const windowMs = kept < 0 ? WINDOW_MS.longest : Math.max(WINDOW_MS.usual, kept - SLACK_MS);
+    await admin.set(this.topic, settingsFor(windowMs));
   }
 
   /**

@@ -1,0 +1,102 @@
+import { StreamError, systemClock, type Held } from '@planasonix/core';
+import type { ServedStream } from '@planasonix/store';
+import { Directory, type DirectoryDeps } from './directory.js';
+
+const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const LEASE_MS = 3_000;
+
+/** One stream that was started, in a store and a log that many instances share. */
+class World {
+  status: ServedStream['status'] = 'starting';
+  epoch = 0;
+  begun = 0;
+  #leaseEndsAt = 0;
+  #logEpoch = 0;
+
+  constructor(private readonly openingMs: number) {}
+
+  instance(name: string): Directory {
+    const { ledger, inlets } = this;
+    const around = { clock: systemClock };
+    const deps = { instance: name, sourceType: 'webhook', ledger, inlets, around, clock: systemClock, log: quiet };
+    return new Directory(deps as unknown as DirectoryDeps);
+  }
+
+  get #isDue(): boolean {
+    return this.status === 'starting' && this.#leaseEndsAt <= Date.now();
+  }
+
+  /** As `InletLedger` has it. */
+  private readonly ledger = {
+    versions: () => Promise.resolve(new Map([['str_1', `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`]])),
+    streams: () =>
+      Promise.resolve([
+        {
+          ...{ id: 'str_1', token: 't', version: `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}` },
+          ...{
+            config: { auth: { type: 'preset', preset: 'planasonix', secrets: ['a secret of some length'] } },
+            sealed: null,
+            output: {},
+            desired: 'running',
+            generation: 1,
+          },
+          ...{ status: this.status, epoch: this.epoch, isDue: this.#isDue },
+        },
+      ]),
+    beginOpening: () => {
+      if (!this.#isDue) return Promise.resolve(null);
+      this.#leaseEndsAt = Date.now() + LEASE_MS;
+      this.begun++;
+      return Promise.resolve({ held: { streamId: 'str_1', epoch: ++this.epoch }, generation: 1, mark: null });
+    },
+    keepOpening: ({ epoch }: Held) => {
+      if (epoch === this.epoch && this.#leaseEndsAt > Date.now()) this.#leaseEndsAt = Date.now() + LEASE_MS;
+      return Promise.resolve();
+    },
+    opened: ({ epoch }: Held) => {
+      if (epoch !== this.epoch) return Promise.resolve(false);
+      this.status = 'running';
+      return Promise.resolve(true);
+    },
+    notOpened: ({ epoch }: Held) => {
+      if (epoch === this.epoch) this.#leaseEndsAt = 0;
+      return Promise.resolve();
+    },
+  };
+
+  /** Whoever begins bars whoever is at it with a lower epoch. */
+  private readonly inlets = {
+    of: () => ({
+      open: async (_id: string, epoch: number) => {
+        this.#logEpoch = Math.max(this.#logEpoch, epoch);
+        await systemClock.sleep(this.openingMs);
+        if (epoch < this.#logEpoch) throw new StreamError('fenced', 'The log has a newer owner of this stream');
+        return 'mark';
+      },
+    }),
+  };
+}
+
+describe('a log that takes longer to open than an opening is waited for', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+
+  /** What becomes of a stream that two instances see, within a time. */
+  async function after(ms: number, openingMs: number): Promise<World> {
+    const world = new World(openingMs);
+    const instances = ['one', 'two'].map((name) => world.instance(name));
+    for (const instance of instances) instance.start();
+    await jest.advanceTimersByTimeAsync(ms);
+    for (const instance of instances) instance.stop();
+    return world;
+  }
+
+  it('is opened once: instances do not bar each other in turn (Invariant 7)', async () => {
+    const { status, begun } = await after(20_000, 5_000);
+    expect({ status, begun }).toEqual({ status: 'running', begun: 1 });
+  });
+
+  it('is left to another instance where it hangs', async () => {
+    expect((await after(90_000, 80_000)).begun).toBe(2);
+  });
+});
