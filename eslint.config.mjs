@@ -14,7 +14,7 @@ const ROOMS = [...tagsOf('apps', 'app'), ...tagsOf('libs', 'scope')];
 const DRIVERS = {
   pg: ['app:postgres-cdc', 'app:standalone', 'scope:store', 'scope:testing'],
   'pg-logical-replication': ['app:postgres-cdc'],
-  mysql2: ['app:mysql-cdc'],
+  mysql2: ['app:mysql-cdc', 'app:standalone'],
   kafkajs: ['scope:kafka', 'scope:service'],
   protobufjs: ['app:kafka-ingest'],
   fzstd: ['scope:kafka', 'app:mysql-cdc'],

@@ -25,6 +25,15 @@ describe('npm run demo', () => {
     await left();
   });
 
+  it('over MariaDB is equal', async () => {
+    const { out, ended, left } = demo('--mysql', '--seconds', '3');
+    const code = await ended;
+    expect(out.text).toMatch(/EQUAL: [\d,]+ rows in 6 tables/);
+    expect(out.text).toContain('0 repeated ids');
+    expect(code).toBe(0);
+    await left();
+  });
+
   it.each(['SIGINT', 'SIGTERM'] as const)('ends with all that it started at %s', async (signal) => {
     const { child, out, ended, left } = demo();
     // Amid its start, or running.

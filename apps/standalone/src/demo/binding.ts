@@ -1,5 +1,6 @@
 import { eventually } from '@planasonix/testing';
 import type { Api, StreamAnswer } from './api.js';
+import type { DemoSource } from './demo-source.js';
 
 interface Made {
   readonly id: string;
@@ -24,14 +25,10 @@ async function inKafka(api: Api, brokers: readonly string[]): Promise<object> {
  */
 export async function bindStream(
   api: Api,
-  source: Readonly<Record<string, string | number>>,
+  source: Pick<DemoSource, 'connection' | 'sourceType'>,
   brokers: readonly string[] | null,
 ): Promise<string> {
-  const connection = await api.call<Made>('POST', '/connections', {
-    name: 'shop',
-    type: 'postgres',
-    config: { ...source, sslMode: 'disable' },
-  });
+  const connection = await api.call<Made>('POST', '/connections', { name: 'shop', ...source.connection });
   const pipeline = await api.call<Made>('POST', '/pipelines', {
     name: 'shop',
     output: brokers === null ? IN_REDIS : await inKafka(api, brokers),
@@ -39,7 +36,7 @@ export async function bindStream(
   const create = () =>
     api.call<StreamAnswer>('POST', '/streams', {
       name: 'shop',
-      sourceType: 'postgres_cdc',
+      sourceType: source.sourceType,
       pipelineId: pipeline.id,
       connectionId: connection.id,
       config: { tables: ['shop.*'] },

@@ -56,5 +56,24 @@ export async function compareWithSource(
   return found;
 }
 
+/** The same of two lists of row texts. */
+export function compareTexts(table: string, source: readonly string[], log: readonly string[]): TableComparison {
+  const left = new Map<string, number>();
+  for (const row of source) left.set(row, (left.get(row) ?? 0) + 1);
+  const extra: string[] = [];
+  for (const row of log) {
+    const count = left.get(row) ?? 0;
+    if (count === 0) extra.push(row);
+    else if (count === 1) left.delete(row);
+    else left.set(row, count - 1);
+  }
+  const missing = [...left.values()].reduce((sum, count) => sum + count, 0);
+  const examples = [
+    ...[...left.keys()].slice(0, 1).map((row) => `source ${row}`),
+    ...extra.slice(0, 1).map((row) => `log    ${row}`),
+  ];
+  return { table, inSource: source.length, inLog: log.length, missing, extra: extra.length, examples };
+}
+
 export const isEqual = ({ inSource, inLog, missing, extra }: TableComparison): boolean =>
   inSource === inLog && missing === 0 && extra === 0;

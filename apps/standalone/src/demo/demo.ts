@@ -1,6 +1,15 @@
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { freePort, provisionKafka, redisServer, startKafka, startPostgres, startRedis } from '@planasonix/testing';
+import { parseArgs } from 'node:util';
+import {
+  freePort,
+  provisionKafka,
+  provisionMariaDb,
+  redisServer,
+  startKafka,
+  startPostgres,
+  startRedis,
+} from '@planasonix/testing';
 import { readLaunchEnv } from '../env.js';
 import { portIsFree } from '../port.js';
 import { endAsked } from '../signals.js';
@@ -11,9 +20,10 @@ import { bindStream, waitUntilRunning } from './binding.js';
 import { Endings } from './endings.js';
 import type { Figures } from './figures.js';
 import { kafkaDemoLog } from './kafka-demo-log.js';
+import { openMysqlSource } from './mysql-shop.js';
+import { openPostgresSource } from './postgres-shop.js';
 import { redisDemoLog } from './redis-demo-log.js';
 import { openScreen, type Screen } from './screen.js';
-import { openShop } from './shop.js';
 import { verify, waitForMark } from './verify.js';
 import { openWatch, type Watch } from './watch.js';
 import { playWebhooks } from './webhook-demo.js';
@@ -22,27 +32,43 @@ const say = (line: string) => void process.stdout.write(`${line}\n`);
 const SESSIONS = 4;
 const WEBHOOK_SECONDS = 10;
 
-/** @returns seconds, or `null` for a demo without an end. */
-function readSeconds(args: readonly string[]): number | null {
-  if (args.length === 0) return null;
-  const text =
-    args[0] === '--seconds' && args.length === 2 ? args[1]! : (/^--seconds=(\d+)$/.exec(args[0]!)?.[1] ?? '');
-  if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= 86_400) return Number(text);
-  throw new Error('Usage: npm run demo [-- [--webhook | --kafka] [--seconds N]]');
+const USAGE = 'Usage: npm run demo [-- [--webhook | [--kafka] [--mysql]] [--seconds N]]';
+
+interface Wish {
+  readonly webhook: boolean;
+  /** The log is in Kafka. */
+  readonly kafka: boolean;
+  /** The shop is on MariaDB. */
+  readonly mysql: boolean;
+  /** `null`: a demo without an end. */
+  readonly seconds: number | null;
+}
+
+function readWish(args: readonly string[]): Wish {
+  const options = { webhook: { type: 'boolean' }, kafka: { type: 'boolean' }, mysql: { type: 'boolean' }, seconds: { type: 'string' } } as const; // prettier-ignore
+  let wish;
+  try {
+    wish = parseArgs({ args: [...args], options }).values;
+  } catch {
+    throw new Error(USAGE);
+  }
+  const { webhook = false, kafka = false, mysql = false, seconds } = wish;
+  const whole = seconds === undefined || (/^\d+$/.test(seconds) && Number(seconds) >= 1 && Number(seconds) <= 86_400);
+  if (!whole || (webhook && (kafka || mysql))) throw new Error(USAGE);
+  return { webhook, kafka, mysql, seconds: seconds === undefined ? null : Number(seconds) };
 }
 
 /** `npm run demo`: a shop, the whole system, a live screen. @returns the exit code. */
 export async function runDemo(root: string, args: readonly string[]): Promise<number> {
-  const webhook = args.includes('--webhook');
-  const intoKafka = !webhook && args.includes('--kafka');
-  const seconds = readSeconds(args.filter((one) => one !== (webhook ? '--webhook' : '--kafka')));
+  const wish = readWish(args);
+  const { webhook, seconds } = wish;
   const env = readLaunchEnv();
   const stop = new AbortController();
   void endAsked(env.underNpm).then(() => stop.abort());
   const endings = new Endings();
   try {
     if (webhook) return await playWebhooks(root, seconds ?? WEBHOOK_SECONDS, stop.signal, endings);
-    return await play(root, seconds, intoKafka, stop.signal, endings);
+    return await play(root, wish, stop.signal, endings);
   } catch (error) {
     // Whatever failed because it was ended has not failed.
     if (stop.signal.aborted) return seconds === null ? 0 : 130;
@@ -54,25 +80,24 @@ export async function runDemo(root: string, args: readonly string[]): Promise<nu
 
 async function play(
   root: string,
-  seconds: number | null,
-  intoKafka: boolean,
+  { seconds, kafka: intoKafka, mysql }: Wish,
   signal: AbortSignal,
   endings: Endings,
 ): Promise<number> {
   const env = readLaunchEnv();
   redisServer(say);
   if (intoKafka) await provisionKafka(say);
-  say(`Starting Postgres (store), Postgres (source)${intoKafka ? ', Kafka' : ''} and Redis …`);
-  const durable = { fsync: 'on' };
-  const [store, sourceServer, redisServerOfDemo, kafka] = await Promise.all([
-    startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
-    startPostgres({ config: durable }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
+  if (mysql) await provisionMariaDb(say);
+  say(`Starting Postgres (store), ${mysql ? 'MariaDB' : 'Postgres'} (source)${intoKafka ? ', Kafka' : ''} and Redis …`);
+  const openSource = mysql ? openMysqlSource : openPostgresSource;
+  const [store, source, redisServerOfDemo, kafka] = await Promise.all([
+    startPostgres({ config: { fsync: 'on' } }).then((server) => endings.add(server, (each) => each.stop('immediate'))),
+    openSource(SESSIONS).then((opened) => endings.add(opened, (each) => each.stop())),
     startRedis().then((server) => endings.add(server, (each) => each.stop())),
     intoKafka ? startKafka().then((server) => endings.add(server, (each) => each.stop())) : null,
   ]);
 
-  const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => sourceServer.connect()));
-  const shop = await openShop(sessions);
+  const shop = await source.openShop();
   if (signal.aborted) return 0;
 
   const key = newApiKey();
@@ -100,8 +125,6 @@ async function play(
 
   const api = openApi(stack.url, key);
   say('Making connection, pipeline and stream through the API …');
-  const { port, password } = sourceServer;
-  const source = { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password };
   const streamId = await bindStream(api, source, kafka?.brokers ?? null);
 
   // The shop is open before the stream starts: its snapshot is taken under writes.
@@ -138,7 +161,7 @@ async function play(
   closing.abort();
   await trading;
   await waitForMark(events, await shop.mark());
-  const equal = await verify(events, await sourceServer.connect(), await settled(watch), say);
+  const equal = await verify(events, source, await settled(watch), say);
   return equal ? 0 : 1;
 }
 

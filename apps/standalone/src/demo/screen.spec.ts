@@ -30,7 +30,7 @@ describe('the live screen of the demo', () => {
     screen.show(FIGURES);
     for (const told of [
       ...['12 s', 'state running', 'events/s 1,234', 'lag 0.3 s', 'commit to durable p50 4.2 ms', 'p99 18 ms'],
-      ...['log 98,765 entries', 'in all 5.0 MiB', 'WAL held 3.0 MiB, no limit in sight'],
+      ...['log 98,765 entries', 'in all 5.0 MiB', 'source holds 3.0 MiB, no limit in sight'],
       ...['shop 4,321 commits, 12 rolled back', 'snapshot 2,500 rows'],
       ...['last events', FIGURES.lastEvents[0]!, POINTERS.lookAtLog, `${POINTERS.url}/api/docs`, 'Ctrl-C'],
       `curl -s -H 'Authorization: Bearer ${POINTERS.key}' ${POINTERS.url}/api/streams/str_1/metrics`,

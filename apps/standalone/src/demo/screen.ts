@@ -57,7 +57,7 @@ function liveScreen(out: NodeJS.WriteStream, pointers: Pointers): Screen {
         [
           cell('log', `${whole(now.logDepth)} entries`),
           cell('in all', bytes(now.totalBytes)),
-          cell('WAL held', heldBack(now.held)),
+          cell('source holds', heldBack(now.held)),
           cell('shop', `${whole(now.committed)} commits, ${whole(now.rolledBack)} rolled back`),
           ...(now.snapshotRows === null ? [] : [cell('snapshot', `${whole(now.snapshotRows)} rows`)]),
         ].join('   '),
@@ -92,7 +92,7 @@ function plainLines(out: NodeJS.WriteStream, pointers: Pointers): Screen {
         `p50 ${millis(now.p50)}`,
         `p99 ${millis(now.p99)}`,
         `log ${whole(now.logDepth)}`,
-        `WAL held ${heldBack(now.held)}`,
+        `source holds ${heldBack(now.held)}`,
       ];
       out.write(`${parts.join('   ')}\n`);
     },

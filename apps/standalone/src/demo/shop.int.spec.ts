@@ -1,6 +1,7 @@
 import { startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { compareWithSource, isEqual } from './compare.js';
+import { POSTGRES_TRADE } from './postgres-shop.js';
 import { openShop } from './shop.js';
 import { SHOP_TABLES } from './shop-tables.js';
 
@@ -14,7 +15,7 @@ describe('the shop of the demo', () => {
   afterAll(() => server.stop('immediate'));
 
   it('trades without a failure, and the comparison finds every difference', async () => {
-    const shop = await openShop(await Promise.all([1, 2, 3, 4].map(() => server.connect())));
+    const shop = await openShop(await Promise.all([1, 2, 3, 4].map(() => server.connect())), POSTGRES_TRADE);
     const closing = new AbortController();
     setTimeout(() => closing.abort(), 3000);
     await shop.trade(closing.signal);

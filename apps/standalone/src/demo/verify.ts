@@ -1,10 +1,9 @@
-import type { Client } from 'pg';
 import { eventually } from '@planasonix/testing';
-import { compareWithSource, isEqual, type TableComparison } from './compare.js';
+import { isEqual, type TableComparison } from './compare.js';
 import type { DemoLog } from './demo-log.js';
+import type { DemoSource } from './demo-source.js';
 import { bytes, type Figures, whole } from './figures.js';
 import { Fold } from './fold.js';
-import { SHOP_TABLES } from './shop-tables.js';
 import { Waits } from './waits.js';
 
 interface LoggedData {
@@ -37,14 +36,14 @@ export const waitForMark = (log: DemoLog, mark: number): Promise<unknown> =>
 /** Folds the log, compares it with the source and prints what was compared. @returns whether all is equal. */
 export async function verify(
   log: DemoLog,
-  source: Client,
+  source: Pick<DemoSource, 'tables' | 'compare' | 'aboutTimes'>,
   figures: Figures,
   say: (line: string) => void,
 ): Promise<boolean> {
   const { fold, waits } = await foldLog(log);
-  const tables = await compareWithSource(source, SHOP_TABLES, fold.rows());
+  const tables = await source.compare(fold.rows());
   const { counts } = fold;
-  const foreign = [...fold.rows().keys()].filter((table) => !SHOP_TABLES.includes(table));
+  const foreign = [...fold.rows().keys()].filter((table) => !source.tables.includes(table));
   say('');
   say(
     `Folded ${whole(fold.entries)} entries of the log by key: ${whole(counts.r)} reads, ${whole(counts.c)} inserts, ` +
@@ -63,7 +62,7 @@ export async function verify(
   say(
     `Figures: ${whole(fold.entries)} events, ${bytes(figures.totalBytes)}, ` +
       `${whole(figures.committed)} commits and ${whole(figures.rolledBack)} rollbacks in the shop, ` +
-      `${waits.summary()}, lag ${figures.lagSeconds.toFixed(1)} s at the end.`,
+      `${waits.summary()}${source.aboutTimes}, lag ${figures.lagSeconds.toFixed(1)} s at the end.`,
   );
   say(equal ? `EQUAL: ${whole(rows)} rows in ${tables.length} tables.` : 'NOT EQUAL: see the lines above.');
   return equal;
