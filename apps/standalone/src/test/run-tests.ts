@@ -47,11 +47,11 @@ function groups(root: string, reports: string): Step[][] {
       return one(code === 0 ? null : output);
     },
   });
-  const jest = (project: string, ...args: string[]): Step => ({
-    name: `${project} tests`,
+  const jest = (projects: readonly string[], ...args: string[]): Step => ({
+    name: `${projects.join(' and ')} tests`,
     async run() {
-      const report = path.join(reports, `${project}.json`);
-      const base = ['jest', '--selectProjects', project, '--json', `--outputFile=${report}`, '--passWithNoTests'];
+      const report = path.join(reports, `${projects.join('-')}.json`);
+      const base = ['jest', '--selectProjects', ...projects, '--json', `--outputFile=${report}`, '--passWithNoTests'];
       const { code, output } = await runCommand(root, 'npx', [...base, ...args]);
       if (!existsSync(report)) return one(output);
       const counted = readJestReport(report);
@@ -72,10 +72,9 @@ function groups(root: string, reports: string): Step[][] {
     // By itself: for a moment it puts a file there that is wrong.
     [{ name: 'module boundaries (canary)', run: async () => one(await moduleBoundaryCanary(root)) }],
     [command('nx test core', 'npx', 'nx', 'test', 'core', '--skip-nx-cache')],
-    [jest('unit', '--maxWorkers=2')],
+    [jest(['unit'], '--maxWorkers=2')],
     // Specs start servers of their own and wait for them more than they work; more of these at once only make them late.
-    [jest('integration', '--maxWorkers=3')],
-    [jest('system', '--maxWorkers=3')],
+    [jest(['integration', 'system'], '--maxWorkers=3')],
     [{ name: 'image steps', run: async () => one(await checkImage(root)) }],
   ];
 }
