@@ -38,7 +38,6 @@ export class RowWork {
   private readonly published: Map<number, string>;
   private readonly partitions: Map<number, Partitions>;
   private noteDue = false;
-  private readonly closing = new Set<string>();
   private readonly book: OrderBook;
   /** Orders whose tables are known. */
   private readonly orders = new Set<string>();
@@ -114,19 +113,9 @@ export class RowWork {
   async committed({ rows }: PgPosition): Promise<void> {
     if (!this.ready) return;
     for (const id of endedOrders(rows)) {
-      if (this.closing.has(id) || this.book.has(id)) continue;
       if (this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
-      this.closing.add(id);
-      this.deps.context.step?.('order-done');
-      await this.deps.context.orders.close(id, { failed: null }).then(
-        () => {
-          // Positions tell of it until the notebook does.
-          this.book.carriedOut(id);
-          this.noteDue = true;
-        },
-        () => undefined,
-      );
-      this.closing.delete(id);
+      // Positions tell of it until the notebook does.
+      if (await this.book.close(id)) this.noteDue = true;
     }
   }
 
