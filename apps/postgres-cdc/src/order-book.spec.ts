@@ -69,6 +69,16 @@ describe('which orders are over', () => {
     expect([await again, await book.close('snap_x'), book.ids]).toEqual([true, false, ['snap_x']]);
   });
 
+  it('one that was refused is never said to be done, also where the store did not hear of it (Invariant 2)', async () => {
+    const { open, answer, book } = store();
+    await book.begin(undefined);
+    const refused = book.refuse('snap_x', 'Its condition fails.');
+    answer(false);
+    await expect(refused).rejects.toThrow('gone');
+    open.push(order('snap_x'));
+    expect([await book.close('snap_x'), book.has('snap_x'), open.length]).toEqual([false, false, 2]);
+  });
+
   it('a position tells the end of one of which nothing is left; of an earlier version it says nothing (Invariant 2)', () => {
     expect(endedOrders(whole('snap_x', []))).toEqual(new Set(['snap_x']));
     expect(endedOrders(whole('snap_x', ['snap_y']))).toEqual(new Set(['snap_x']));

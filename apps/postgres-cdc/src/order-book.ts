@@ -16,6 +16,8 @@ export class OrderBook {
   private told = new Set<string>();
   /** Their end is being told. */
   private readonly closing = new Set<string>();
+  /** Of these rows are missing, whether the store has heard of it or not. */
+  private readonly refused = new Set<string>();
 
   /** @param noted ids that the log's notebook has; `null`: it has no such list, and nothing is known of what was before */
   constructor(
@@ -56,7 +58,7 @@ export class OrderBook {
 
   /** The log's position says that all of its rows are there: the store is told. @returns whether it has heard of it now */
   async close(id: string): Promise<boolean> {
-    if (this.closing.has(id) || this.has(id)) return false;
+    if (this.closing.has(id) || this.refused.has(id) || this.has(id)) return false;
     this.told.add(id);
     this.closing.add(id);
     const { orders, step } = this.context;
@@ -79,6 +81,7 @@ export class OrderBook {
 
   /** It can't be carried out. One that was lost must not be tried again whenever the stream is begun. */
   async refuse(id: string, why: string): Promise<void> {
+    this.refused.add(id);
     if (this.lost.has(id)) this.carriedOut(id);
     else await this.context.orders.close(id, { failed: why });
   }

@@ -72,6 +72,7 @@ export class RowWork {
   async begin(): Promise<void> {
     const { beginning, feed, deps } = this;
     const state: RowsState | undefined = beginning.position.rows;
+    for (const { oid, xid } of state?.emptyings ?? []) deps.emptyings.say(oid, xid);
     this.noteDue = await this.book.begin(state);
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
@@ -94,6 +95,13 @@ export class RowWork {
     return { tables, published, partitions, orders: book.ids };
   }
 
+  /** What a position has to say of it; `null`: nothing. */
+  get state(): RowsState | null {
+    const emptyings = [...this.deps.emptyings.state];
+    const rows = this.feed.state;
+    return emptyings.length === 0 ? rows : { ...(rows ?? { tables: [], sifts: [] }), emptyings };
+  }
+
   /** The notebook, when there is something new in it. */
   note(): ChangeBatch | null {
     const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
@@ -102,6 +110,7 @@ export class RowWork {
       this.rowsBefore += state.rows;
       this.noteDue = true;
     }
+    this.deps.emptyings.noted();
     if (!this.noteDue) return null;
     this.noteDue = false;
     for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
