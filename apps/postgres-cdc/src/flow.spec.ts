@@ -28,12 +28,12 @@ function fakeReader(decoded: number) {
 /** A fake of the rows that does nothing but wish, and keeps what it is told. */
 function fakeWork() {
   const feed = {
-    ...{ wantsStillness: false, told: [] as boolean[], state: null, waitsFor: null, idle: false },
+    ...{ wantsStillness: false, told: [] as boolean[], waitsFor: null, idle: false },
     stands: (still: boolean) => void feed.told.push(still),
     take: () => null,
     passed: () => undefined,
   };
-  return { feed, look: () => undefined, note: () => null };
+  return { feed, state: null, look: () => undefined, note: () => null };
 }
 
 function flowing(decoded: number) {

@@ -146,7 +146,7 @@ export class Flow {
     const { position, reader, work } = this.deps;
     const { rows: _, ...at } = position;
     const lsn = reader === null ? position.lsn : lsnText(reader.handedOver);
-    const rows = work.feed.state;
+    const rows = work.state;
     return encodePosition({ ...at, lsn, ...(rows === null ? {} : { rows }) });
   }
 }

@@ -13,11 +13,15 @@ export class OrderBook {
   private readonly lost = new Map<string, SnapshotOrder>();
   private carried: string[];
   /** Of these the log's position says so, and the notebook not yet. */
-  private told: ReadonlySet<string> = new Set();
+  private told = new Set<string>();
+  /** Their end is being told. */
+  private readonly closing = new Set<string>();
+  /** Of these rows are missing, whether the store has heard of it or not. */
+  private readonly refused = new Set<string>();
 
   /** @param noted ids that the log's notebook has; `null`: it has no such list, and nothing is known of what was before */
   constructor(
-    private readonly context: Pick<SourceContext, 'streamId' | 'orders' | 'log'>,
+    private readonly context: Pick<SourceContext, 'streamId' | 'orders' | 'log' | 'step'>,
     private readonly noted: readonly string[] | null,
   ) {
     this.carried = [...(noted ?? [])];
@@ -52,14 +56,32 @@ export class OrderBook {
     return id !== null && this.carried.includes(id);
   }
 
-  /** All of its rows are in the log, and the store says so too. */
-  carriedOut(id: string): void {
+  /** The log's position says that all of its rows are there: the store is told. @returns whether it has heard of it now */
+  async close(id: string): Promise<boolean> {
+    if (this.closing.has(id) || this.refused.has(id) || this.has(id)) return false;
+    this.told.add(id);
+    this.closing.add(id);
+    const { orders, step } = this.context;
+    step?.('order-done');
+    const heard = await orders.close(id, { failed: null }).then(
+      () => true,
+      () => false,
+    );
+    if (heard) this.carriedOut(id);
+    this.closing.delete(id);
+    return heard;
+  }
+
+  /** There is nothing left of it to be done, and the store says so too. */
+  private carriedOut(id: string): void {
     this.lost.delete(id);
+    this.told.delete(id);
     this.carried = [...this.carried, id].slice(-KEPT);
   }
 
   /** It can't be carried out. One that was lost must not be tried again whenever the stream is begun. */
   async refuse(id: string, why: string): Promise<void> {
+    this.refused.add(id);
     if (this.lost.has(id)) this.carriedOut(id);
     else await this.context.orders.close(id, { failed: why });
   }
@@ -74,11 +96,11 @@ export class OrderBook {
   }
 }
 
-/** Ids of orders of which a position says that all rows are in the log. */
+/** Ids of orders of which a position says that all rows are in the log. One of an earlier version can't say it. */
 export function endedOrders(rows: RowsState | undefined): Set<string> {
-  const tables = rows?.tables ?? [];
-  const ended = new Set(tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
-  for (const { order, done } of tables) if (order !== null && !done) ended.delete(order);
+  if (rows?.open === undefined) return new Set();
+  const ended = new Set(rows.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
+  for (const id of rows.open) ended.delete(id);
   return ended;
 }
 

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { parseLsn } from './decode/index.js';
+import type { Emptyings } from './emptyings.js';
 import { qualified } from './identifier.js';
 
 /** A partition that holds rows, as it was when it was looked at. */
@@ -44,25 +45,24 @@ const KEPT = (leaf: string) => `
   SELECT EXISTS (SELECT FROM ONLY ${leaf} AS l WHERE l.ctid < '(1000,0)' AND (l.xmin::text::bigint < 3
     OR (4294967296 + $1::bigint % 4294967296 - l.xmin::text::bigint) % 4294967296 BETWEEN 1 AND 2147483647)) AS yes`;
 
-/** Whether a transaction changed the form of a table: then it wrote the files of all partitions anew. */
+/** Whether one of some transactions changed the form of a table: then it wrote the files of all partitions anew. */
 const REFORMED = `
-  SELECT (EXISTS (SELECT FROM pg_class WHERE oid = $1::oid AND xmin::text = $2)
-    OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::oid AND xmin::text = $2)) AS yes`;
+  SELECT (EXISTS (SELECT FROM pg_class WHERE oid = $1::oid AND xmin::text = ANY ($2::text[]))
+    OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::oid AND xmin::text = ANY ($2::text[]))) AS yes`;
 
 const WAL_END = `
   SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn`;
 
 /** What the stream says of tables that are emptied as a whole. */
 export interface Emptiers {
-  /** The last transaction of which it has said that it emptied a table with partitions, by its XID (of 32 bits). */
-  emptierOf(oid: number): number | null;
+  readonly emptyings: Emptyings;
   /** Everything that committed before this place it has said. */
   readonly reached: () => bigint;
 }
 
-/** All partitions have new files of one transaction, and the stream has not said so yet. */
+/** Partitions have new files, and the stream has not said why. */
 interface Open {
-  readonly written: string;
+  readonly files: string;
   /** Once the stream has passed this place it would have. */
   readonly lsn: bigint;
 }
@@ -145,9 +145,11 @@ export class PartitionWatch {
   ) {}
 
   async look(control: Client, oids: Iterable<number>): Promise<PartitionNews> {
+    const held = await this.held(control);
     const found = await partitionsOf(control, oids);
     const now = new Map<number, Partitions>();
     const [full, told] = [new Set<number>(), new Map<number, string>()];
+    const unsure = new Set<number>();
     let changed = false;
     for (const [root, all] of found) {
       const before = this.seen.get(root);
@@ -169,9 +171,15 @@ export class PartitionWatch {
           notes.push(`The partition ${name} is new and can't be looked into; if it brought rows, order a snapshot.`);
       }
       const fresh = before === undefined ? [] : freshOf(leaves, before);
-      const by = await this.byWhole(control, root, fresh, before?.size ?? 0);
-      // It is known at one of the next looks: until then they are as they were.
-      if (by === 'unknown') for (const leaf of fresh) leaves.set(leaf.oid, { ...leaf, ...leaf.was });
+      // One that is locked may have a new file as well.
+      const locked = [...all.values()].some((leaf) => leaf.locked);
+      const kept = [...leaves].some(([leaf, { file }]) => before?.get(leaf)?.file === file);
+      const by = locked ? 'unknown' : await this.byWhole(control, root, fresh, kept);
+      if (by === 'unknown') {
+        unsure.add(root);
+        // It is known at one of the next looks: until then they are as they were.
+        for (const leaf of fresh) leaves.set(leaf.oid, { ...leaf, ...leaf.was });
+      }
       const empty = by === 'themselves' ? await emptied(control, fresh) : [];
       if (empty.length > 0)
         notes.push(
@@ -187,30 +195,39 @@ export class PartitionWatch {
     }
     const accept = (): void => {
       for (const [root, leaves] of now) this.seen.set(root, leaves);
+      if (held !== null) this.emptiers.emptyings.looked(held, unsure);
     };
     return { filled: [...full], told, changed, accept };
   }
+
+  /** What is visible by now; `null`: nobody asks. */
+  private async held(control: Client): Promise<string | null> {
+    if (!this.emptiers.emptyings.any) return null;
+    const { rows } = await control.query<{ held: string }>('SELECT pg_current_snapshot() AS held');
+    return rows[0]!.held;
+  }
+
   /**
-   * Whether partitions have new files because of something that was done to their table: TRUNCATE, which the stream says,
-   * or another form. Both write all of them in one transaction.
+   * Whether partitions have new files because of something that was done to their table: TRUNCATE, which the stream says, or
+   * another form, for which none has kept its file. Who wrote their entries in the catalog does not tell of a TRUNCATE: a
+   * savepoint has an XID of its own, and so has a GRANT that came later.
    */
   private async byWhole(
     control: Client,
     root: number,
     fresh: readonly Fresh[],
-    of: number,
+    kept: boolean,
   ): Promise<'table' | 'themselves' | 'unknown'> {
-    const written = fresh[0]?.written;
-    const one = fresh.length === of && fresh.every((leaf) => leaf.written === written);
-    if (written === undefined || !one) return 'themselves';
-    if (String(this.emptiers.emptierOf(root)) === written) return 'table';
-    if ((await within(control, REFORMED, root, written)) === true) return 'table';
+    if (fresh.length === 0) return 'themselves';
+    const written = `{${[...new Set(fresh.map((leaf) => leaf.written))].join()}}`;
+    if (!kept && (await within(control, REFORMED, root, written)) === true) return 'table';
+    const { emptyings, reached } = this.emptiers;
+    if (emptyings.of(root)) return 'table';
+    const files = fresh.map(({ oid, file }) => `${oid}:${file}`).sort().join(); // prettier-ignore
     const open = this.open.get(root);
-    if (open?.written === written && this.emptiers.reached() >= open.lsn) return 'themselves';
-    if (open?.written !== written) {
-      const { rows } = await control.query<{ lsn: string }>(WAL_END);
-      this.open.set(root, { written, lsn: parseLsn(rows[0]!.lsn) });
-    }
+    if (open?.files === files) return reached() >= open.lsn ? 'themselves' : 'unknown';
+    const { rows } = await control.query<{ lsn: string }>(WAL_END);
+    this.open.set(root, { files, lsn: parseLsn(rows[0]!.lsn) });
     return 'unknown';
   }
 }

@@ -38,7 +38,6 @@ export class RowWork {
   private readonly published: Map<number, string>;
   private readonly partitions: Map<number, Partitions>;
   private noteDue = false;
-  private readonly closing = new Set<string>();
   private readonly book: OrderBook;
   /** Orders whose tables are known. */
   private readonly orders = new Set<string>();
@@ -73,6 +72,7 @@ export class RowWork {
   async begin(): Promise<void> {
     const { beginning, feed, deps } = this;
     const state: RowsState | undefined = beginning.position.rows;
+    for (const { oid, xid } of state?.emptyings ?? []) deps.emptyings.say(oid, xid);
     this.noteDue = await this.book.begin(state);
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
@@ -95,6 +95,13 @@ export class RowWork {
     return { tables, published, partitions, orders: book.ids };
   }
 
+  /** What a position has to say of it; `null`: nothing. */
+  get state(): RowsState | null {
+    const emptyings = [...this.deps.emptyings.state];
+    const rows = this.feed.state;
+    return emptyings.length === 0 ? rows : { ...(rows ?? { tables: [], sifts: [] }), emptyings };
+  }
+
   /** The notebook, when there is something new in it. */
   note(): ChangeBatch | null {
     const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
@@ -103,6 +110,7 @@ export class RowWork {
       this.rowsBefore += state.rows;
       this.noteDue = true;
     }
+    this.deps.emptyings.noted();
     if (!this.noteDue) return null;
     this.noteDue = false;
     for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
@@ -114,19 +122,9 @@ export class RowWork {
   async committed({ rows }: PgPosition): Promise<void> {
     if (!this.ready) return;
     for (const id of endedOrders(rows)) {
-      if (this.closing.has(id) || this.book.has(id)) continue;
       if (this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
-      this.closing.add(id);
-      this.deps.context.step?.('order-done');
-      await this.deps.context.orders.close(id, { failed: null }).then(
-        () => {
-          // Positions tell of it until the notebook does.
-          this.book.carriedOut(id);
-          this.noteDue = true;
-        },
-        () => undefined,
-      );
-      this.closing.delete(id);
+      // Positions tell of it until the notebook does.
+      if (await this.book.close(id)) this.noteDue = true;
     }
   }
 

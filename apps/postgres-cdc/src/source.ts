@@ -17,6 +17,7 @@ import type { Client } from 'pg';
 import { checkOrder } from './check-order.js';
 import { parseConfig } from './config.js';
 import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
+import { Emptyings } from './emptyings.js';
 import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
 import { Holdings } from './holdings.js';
@@ -49,6 +50,7 @@ export class PostgresSource implements Source {
   private readonly name: string;
   private readonly catalog = new TypeCatalog();
   private readonly waker = new Waker();
+  private readonly emptyings = new Emptyings();
   private readonly known: KnownTables;
   private readonly sessions: Sessions;
   private readonly holdings: Holdings;
@@ -82,6 +84,7 @@ export class PostgresSource implements Source {
       this.catalog,
       () => this.sessions.control(),
       () => this.work?.met(),
+      this.emptyings,
     );
   }
 
@@ -269,7 +272,7 @@ export class PostgresSource implements Source {
         end: (session) => sessions.end(session),
         control: () => sessions.control(),
         slotOf: (oid) => this.known.slotOf(oid),
-        emptierOf: (oid) => this.known.emptierOf(oid),
+        emptyings: this.emptyings,
         reached: () => this.reader?.reached ?? 0n,
         excludedOf: (table) => this.known.excludedOf(table),
         learn: (tables) => this.known.add(tables),

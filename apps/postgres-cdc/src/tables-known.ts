@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import type { GateSlot, RelationInfo, TypeCatalog } from './decode/index.js';
+import type { Emptyings } from './emptyings.js';
 import { SHUT } from './rows/table-watch.js';
 import { askedTables, isAsked, type SourceTable } from './tables.js';
 
@@ -22,8 +23,8 @@ export class KnownTables {
   private readonly names = new Map<number, string>();
   /** Partitions that come under their own names → their root. */
   private readonly roots = new Map<number, number>();
-  /** Tables with partitions → the last transaction of which the stream has said that it emptied them. */
-  private readonly emptiers = new Map<number, number | null>();
+  /** Tables with partitions. */
+  private readonly partitioned = new Set<number>();
 
   constructor(
     private readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>,
@@ -31,13 +32,14 @@ export class KnownTables {
     private readonly control: () => Promise<Client>,
     /** A table that is asked for and was not there before has sent its first change, or one with partitions was emptied. */
     private readonly met: (oid: number) => void,
+    private readonly emptyings: Emptyings,
   ) {}
 
   /** Tables as the catalog has them. */
   async add(tables: readonly SourceTable[]): Promise<void> {
     for (const table of tables) {
       this.keys.set(table.oid, table.key);
-      if (table.partitioned && !this.emptiers.has(table.oid)) this.emptiers.set(table.oid, null);
+      if (table.partitioned) this.partitioned.add(table.oid);
       if (!this.names.has(table.oid)) this.names.set(table.oid, `${table.schema}.${table.table}`);
     }
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
@@ -56,14 +58,9 @@ export class KnownTables {
   /** The stream says so. It is looked at once, so that what is noted of its partitions is not older for long. */
   emptied(oid: number, xid: number): void {
     const root = this.roots.get(oid) ?? oid;
-    if (!this.emptiers.has(root)) return;
-    this.emptiers.set(root, xid);
+    if (!this.partitioned.has(root)) return;
+    this.emptyings.say(root, xid);
     this.met(root);
-  }
-
-  /** The last transaction of which the stream has said that it emptied a table with partitions. */
-  emptierOf(oid: number): number | null {
-    return this.emptiers.get(oid) ?? null;
   }
 
   /** Where somebody may stand at a table; a partition goes by its root. */

@@ -1,4 +1,5 @@
 import { eventually } from '@planasonix/testing';
+import { decodePosition } from '../position.js';
 import type { TrialStream } from '../trial/trial-stream.js';
 import { expectEqual, settle, sourceUnderTest } from './source-under-test.js';
 
@@ -25,6 +26,16 @@ function failOver(one: TrialStream, copy: ReturnType<typeof copyOf>): void {
 
 const rowsOf = (one: TrialStream, from: number): Set<string> =>
   new Set(one.events.slice(from).flatMap(({ order, partitionkey }) => (order === null ? [partitionkey] : [])));
+
+/** Which of an order's tables a position calls done. */
+const doneOf = (position: string | null | undefined, order: string): string[] =>
+  (decodePosition(position ?? '{}').rows?.tables ?? []).flatMap((one) =>
+    one.order === order && one.done ? [one.table] : [],
+  );
+
+/** Two tables whose rows have been read, and a reader that takes one after the other. */
+const TWO = `CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
+  INSERT INTO a SELECT generate_series(1, 50); INSERT INTO b SELECT generate_series(1, 50)`;
 
 describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
   it.each([
@@ -61,6 +72,57 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
     expect(one.closed).toEqual([{ id: 'snap_lost', failed: null }]);
   });
 
+  it('one of whose tables the log has one, while the next waits for its turn, is not over: the rest is read again (Invariant 2)', async () => {
+    const db = await fresh(TWO);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    await one.stop();
+    const before = one.events.length;
+    let copy: ReturnType<typeof copyOf> | null = null;
+    one.orders.push({ id: 'snap_half', tables: ['public.a', 'public.b'], where: null });
+    one.start({
+      beforeEach: () => void (doneOf(one.positions.get(''), 'snap_half').length === 1 && (copy ??= copyOf(one))),
+    });
+    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await one.stop();
+    failOver(one, copy!);
+    expect(rowsOf(one, before).size).toBe(50);
+    one.start();
+    const subjects = () => new Set(one.events.slice(before).flatMap(({ order, subject }) => (order === null ? [subject] : []))); // prettier-ignore
+    await eventually('the rest is there', () => subjects().size === 2 && one.events.length === before + 100);
+    expect(one.warnings.map(({ fields }) => fields)).toContainEqual({ streamId: one.id, order: 'snap_half' });
+    await eventually('the log knows', () => one.positions.get('#tables')?.includes('snap_half'));
+  });
+
+  it('an order is not said to be done while rows of its last table are on their way (trap 38, Invariant 7)', async () => {
+    const db = await fresh(TWO);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    await one.stop();
+    one.orders.push({ id: 'snap_way', tables: ['public.a', 'public.b'], where: null });
+    const end = new AbortController();
+    await one.look(async (source) => {
+      let half: string | null = null;
+      for await (const { partition, position } of source.read(new Map(one.positions), end.signal)) {
+        if (partition !== '' || position === null) continue;
+        const done = doneOf(position, 'snap_way').length;
+        if (done === 1) half ??= position;
+        if (done < 2) continue;
+        // What says this is handed over, and not durable yet.
+        await source.ack('', half!);
+        expect(one.closed).toEqual([]);
+        await source.ack('', position);
+        expect(one.closed).toEqual([{ id: 'snap_way', failed: null }]);
+        end.abort();
+      }
+    });
+    expect(end.signal.aborted).toBe(true);
+  });
+
   it('one that its position tells the end of is not lost, though the notebook does not know it yet (trap 38)', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); INSERT INTO marks VALUES ('first')`);
     const one = reading(db, { tables: ['public.*'] });
@@ -81,7 +143,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
       attempt: 1,
       key: ['m'],
     };
-    const rows = { tables: [{ ...state, ...{ lanes: [], again: [], rows: 2, empties: false, emptied: false, done: true } }], sifts: [] }; // prettier-ignore
+    const rows = { tables: [{ ...state, ...{ lanes: [], again: [], rows: 2, empties: false, emptied: false, done: true } }], sifts: [], open: [] }; // prettier-ignore
     one.positions.set('', JSON.stringify({ ...(JSON.parse(one.positions.get('')!) as object), rows }));
     one.positions.set('#tables', one.positions.get('#tables')!.replace('"snap_told"', ''));
     const before = one.events.length;

@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { parseConfig } from '../config.js';
 import { TypeCatalog, type GateSlot, type WrittenChange } from '../decode/index.js';
 import { endSession } from '../end-session.js';
+import { endedOrders } from '../order-book.js';
 import { openSession } from '../session.js';
 import { RowFeed } from './row-feed.js';
 import type { RowTask } from './row-task.js';
@@ -128,6 +129,16 @@ describe('what the stream says between two chunks', () => {
     }));
     feed.restore({ tables: begun, sifts: [] }, []);
     expect(feed.state?.tables).toEqual(begun.map((table) => ({ ...table, attempt: 2 })));
+  });
+
+  it('says which orders have something left, also where that waits for its turn (Invariant 7)', async () => {
+    const { feed, order } = await reading({});
+    const done = { oid: 1, table: JSON.stringify(['public', 'first']), order: 'snap_1', id: 'begun', attempt: 1 };
+    const state = { ...done, ...{ key: ['id'], lanes: [], again: [], rows: 41, empties: false, emptied: false } };
+    feed.restore({ tables: [{ ...state, done: true }], sifts: [], open: ['snap_1'] }, []);
+    expect(endedOrders(feed.state!)).toEqual(new Set(['snap_1']));
+    order(2, 'second', 'snap_1');
+    expect([feed.state!.tables.length, endedOrders(feed.state!)]).toEqual([1, new Set()]);
   });
 
   it('a key that moves behind the readers of an order, before its turn comes again, is read by itself (traps 5, 14)', async () => {

@@ -138,7 +138,9 @@ export class RowFeed {
       phase !== 'cancelled' && (phase !== 'waiting' || state.emptied || state.lanes.length > 0);
     const begun = this.tasks.filter(kept);
     const sifts = [...this.sifts.state];
-    return begun.length === 0 && sifts.length === 0 ? null : { tables: begun.map((task) => task.state), sifts };
+    if (begun.length === 0 && sifts.length === 0) return null;
+    const open = new Set(this.tasks.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    return { tables: begun.map((task) => task.state), sifts, open: [...open] };
   }
 
   /** Their end is noted. */

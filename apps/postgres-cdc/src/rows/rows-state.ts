@@ -43,12 +43,22 @@ const sift = z.object({
   until: z.string(),
 });
 
+/** The stream has said that a transaction emptied a table with partitions, and the notebook does not have its new files yet. */
+const emptying = z.object({ oid: z.number().int(), xid: z.number().int() });
+
 /** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
-export const rowsState = z.object({ tables: z.array(table), sifts: z.array(sift) });
+export const rowsState = z.object({
+  tables: z.array(table),
+  sifts: z.array(sift),
+  /** Ids of orders of which something is still to be read: `tables` leaves out what waits for its turn. Absent: of an earlier version. */
+  open: z.array(z.string()).optional(),
+  emptyings: z.array(emptying).optional(),
+});
 
 export type LaneState = z.output<typeof lane>;
 export type TableState = z.output<typeof table>;
 export type SiftState = z.output<typeof sift>;
+export type EmptyingState = z.output<typeof emptying>;
 export type RowsState = z.output<typeof rowsState>;
 
 /** The partition that is a notebook: whose rows the log has, or was not to get. */
