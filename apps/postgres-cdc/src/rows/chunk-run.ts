@@ -72,6 +72,7 @@ export class ChunkRun implements Chunk {
       this.cancelled = true;
     }
     if (this.void) return null;
+    task.readUnder(snapshot.visibility);
     const { where } = task.wish;
     if (share.kind === 'whole') return wholeSql(table, where);
     if (share.kind === 'again') return keysSql(table, share.keys, where);

@@ -1,8 +1,9 @@
 import type { TableProgress } from '@planasonix/core';
-import type { GateSlot } from '../decode/index.js';
+import type { GateSlot, WrittenChange } from '../decode/index.js';
 import type { SourceTable } from '../tables.js';
 import type { LaneState, TableState } from './rows-state.js';
 import { TableWatch } from './table-watch.js';
+import { SEES_NOTHING, type Visibility } from './visibility.js';
 
 /** Rows of one table that are to be read. */
 export interface RowWish {
@@ -33,7 +34,7 @@ export type Share =
 const KEYS_AT_ONCE = 200;
 /** Keys that are kept for that, in each position. Invariant 6. */
 export const MOST_AGAIN = 5_000;
-const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers: its rows are gone through once more.`;
+const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers, or the key itself: its rows are gone through once more.`;
 
 /** One table on its way into the log. */
 export class RowTask {
@@ -51,6 +52,8 @@ export class RowTask {
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
+  /** The first snapshot that it was read under by this key; `null`: none yet. */
+  private first: Visibility | null = null;
   /** Those of `state.again`. */
   private readonly asked: Set<string>;
 
@@ -61,7 +64,7 @@ export class RowTask {
   ) {
     this.keyless = wish.keyless;
     // Who orders rows wants them, whatever the stream has said.
-    this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
+    this.watch = new TableWatch((key, change) => this.moved(key, change), wish.order === null);
     this.asked = new Set(state.again.map(textOf));
   }
 
@@ -134,6 +137,26 @@ export class RowTask {
     this.watch.close();
   }
 
+  /** An earlier reader has read some of it. @param again by whatever key the table had then */
+  began(again: TableState['again']): void {
+    this.first = SEES_NOTHING;
+    if (again.some((texts) => texts.length !== this.state.key?.length)) this.sweep();
+  }
+
+  /** A chunk is about to be read by the key that the table has under this snapshot. */
+  readUnder(seen: Visibility): void {
+    this.first ??= seen;
+  }
+
+  /** The stream tells of a row that has got another key without all of its values. @param texts of the columns `by` */
+  private moved(texts: readonly string[], { by, xid, commitLsn }: WrittenChange): void {
+    const at = (this.state.key ?? []).map((name) => by.indexOf(name));
+    if (at.length === by.length && !at.includes(-1)) this.readAgain(at.map((i) => texts[i]!));
+    // Nothing can be asked for by columns of another key. What the first snapshot saw, all rows that were read by this key
+    // hold. Since then the table has another one, which the next chunk finds; or it had one for a while, and a sweep tells all.
+    else if (this.first?.sees(xid, commitLsn) === false) this.sweep();
+  }
+
   readAgain(key: readonly string[]): void {
     const text = textOf(key);
     if (this.over || this.asked.has(text)) return;
@@ -187,6 +210,7 @@ export class RowTask {
     this.state.key = [...key];
     this.state.lanes = [];
     this.forgetAgain();
+    this.first = null;
     this.keyless = key.length === 0;
     if (!this.keyless || this.state.rows === 0) return;
     this.state.empties = true;
@@ -245,6 +269,7 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
     emptied: table.emptied && !keyless,
   };
   const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
+  if (table.lanes.length > 0) task.began(table.again);
   // What moves behind the readers from now on is seen, also before their turn.
   task.watch.reading = table.lanes.length > 0;
   return task;

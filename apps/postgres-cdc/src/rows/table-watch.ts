@@ -99,7 +99,7 @@ export class TableWatch implements RowGate {
 
   /** @param moved the key was changed and values were not sent again: perhaps nobody knows them, so read the row. */
   constructor(
-    private readonly moved: (key: readonly string[]) => void,
+    private readonly moved: (key: readonly string[], change: WrittenChange) => void,
     /** Rows that the stream has told of by itself need not be read. */
     private readonly spares = false,
   ) {}
@@ -150,7 +150,7 @@ export class TableWatch implements RowGate {
     if (this.closed) return;
     if (this.spares) this.tell(change);
     if (!this.reading) return;
-    if (moved && hole !== null) this.moved(hole);
+    if (moved && hole !== null) this.moved(hole, change);
     const unseen = this.latest?.sees(xid, commitLsn) !== true;
     if (!unseen && this.windows.size === 0) return;
     const traces = this.tracesOf(xid, commitLsn, unseen);
