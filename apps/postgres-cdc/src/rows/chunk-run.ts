@@ -58,7 +58,8 @@ export class ChunkRun implements Chunk {
   }
 
   begin(): void {
-    if (!this.task.whole) this.window = this.task.watch.begin();
+    // What is void may be over already, and nobody would end its window.
+    if (!this.task.whole && !this.void) this.window = this.task.watch.begin();
   }
 
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null {
