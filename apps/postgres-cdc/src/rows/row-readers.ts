@@ -108,6 +108,8 @@ export class RowReaders {
           this.readers.delete(reader);
           await this.deps.end(reader.session);
           reader = null;
+          // Meanwhile something may have come.
+          continue;
         }
         await work.wait();
         continue;
