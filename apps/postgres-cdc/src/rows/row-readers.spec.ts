@@ -114,4 +114,23 @@ describe('sessions of readers', () => {
     expect([gone.length, ended]).toEqual([2, 2]);
     await readers.close();
   });
+
+  it('nobody sleeps behind them once all is closed', async () => {
+    let asleep = 0;
+    const sleep: Clock['sleep'] = (_, signal) =>
+      new Promise((resolve) => {
+        asleep++;
+        signal?.addEventListener('abort', () => {
+          asleep--;
+          resolve(false);
+        });
+      });
+    const { readers, add } = reading(() => undefined, { ...systemClock, sleep });
+    readers.start(1);
+    add({ kind: 'again', keys: [['1']] });
+    for (let i = 0; i < 20; i++) await idle();
+    expect(asleep).toBe(1);
+    await readers.close();
+    expect(asleep).toBe(0);
+  });
 });

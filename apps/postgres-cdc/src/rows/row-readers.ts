@@ -58,7 +58,7 @@ export class RowReaders {
   readonly runs: ChunkRun[] = [];
   private readonly readers = new Set<ChunkReader>();
   private readonly heldUp: Readonly<Record<'chunk' | 'whole', HeldUp>>;
-  private stopped = false;
+  private readonly over = new AbortController();
 
   constructor(
     private readonly deps: RowReadersDeps,
@@ -85,7 +85,7 @@ export class RowReaders {
   }
 
   async close(): Promise<void> {
-    this.stopped = true;
+    this.over.abort();
     this.goOn();
     for (const reader of this.readers) reader.stop();
     await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
@@ -124,7 +124,7 @@ export class RowReaders {
 
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
-    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
+    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock, this.over.signal);
     const count = await this.whileWanted(reader, run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
       if (!this.readers.has(reader)) return run.count;
@@ -183,6 +183,10 @@ export class RowReaders {
     this.readers.add(reader);
     if (this.stopped) await deps.end(reader.session);
     return reader;
+  }
+
+  private get stopped(): boolean {
+    return this.over.signal.aborted;
   }
 
   private get waiting(): number {
