@@ -13,6 +13,7 @@ const keyed = (...key: string[]): SourceTable => ({
     key,
     keyCollations: [],
     keyOperators: [],
+    keyTypes: key.map(() => 23),
     identity: 'd',
     hasPrimaryKey: true,
   },
@@ -27,13 +28,20 @@ it('a chunk that is over before its reader comes to it has nothing remembered fo
   task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
   task.watchNow();
   const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
-  task.restart(['id']);
+  task.restart(keyed('id'));
   late!.close();
   late!.begin();
   other!.begin();
   expect(late!.opened(snapshot, keyed('id'))).toBeNull();
   for (let xid = 5; xid <= 7; xid++) {
-    const written = { op: 'u', xid, commitLsn: BigInt(xid), moved: false, hole: null, by: ['id'] } as const;
+    const written = {
+      op: 'u',
+      xid,
+      commitLsn: BigInt(xid),
+      moved: false,
+      hole: null,
+      by: [{ name: 'id', typeOid: 23 }],
+    } as const;
     for (let i = 0; i < 70_000; i++) task.watch.wrote({ ...written, key: `${xid} ${i}` });
     const next = task.watch.begin();
     task.watch.opened(next, new VisibleTransactions(`${xid + 1}:${xid + 1}:`));

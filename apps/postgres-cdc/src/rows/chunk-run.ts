@@ -69,7 +69,7 @@ export class ChunkRun implements Chunk {
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
     if (!this.void && !task.keyIs(table)) {
-      task.restart(table.key);
+      task.restart(table);
       this.cancelled = true;
     }
     if (this.void) return null;

@@ -100,7 +100,14 @@ describe('what the stream says between two chunks', () => {
         return feed.all.at(-1)!;
       },
       says: (oid: number, change: Partial<WrittenChange> & Pick<WrittenChange, 'xid' | 'key'>): void =>
-        slotOf(oid).gate!.wrote({ op: 'u', commitLsn: 1n, moved: false, hole: null, by: ['id'], ...change }),
+        slotOf(oid).gate!.wrote({
+          op: 'u',
+          commitLsn: 1n,
+          moved: false,
+          hole: null,
+          by: [{ name: 'id', typeOid: 23 }],
+          ...change,
+        }),
       /** Takes whatever may enter the log. @returns the keys that rows have come of. */
       take: (): Set<string> => {
         for (let batch = feed.take(EVERYTHING, { lsn: 1n }); batch; batch = feed.take(EVERYTHING, { lsn: 1n }))

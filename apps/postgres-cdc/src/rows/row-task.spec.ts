@@ -18,7 +18,8 @@ function reading(): RowTask {
 
 /** The stream tells of keys that were changed behind the readers, without all of their values. */
 function move(task: RowTask, from: number, count = MOST_AGAIN + 1): void {
-  for (let i = from; i < from + count; i++) moveOne(task, `${i}`, { hole: [`${i}`], by: ['id'] });
+  for (let i = from; i < from + count; i++)
+    moveOne(task, `${i}`, { hole: [`${i}`], by: [{ name: 'id', typeOid: 23 }] });
 }
 
 function moveOne(task: RowTask, key: string, of: Pick<WrittenChange, 'hole' | 'by'>): void {
@@ -107,7 +108,7 @@ describe('keys that were changed by another key than that of the readers', () =>
   it('are not asked for where it is an older one: all rows are read under snapshots that saw the change', () => {
     const task = reading();
     task.readAgain(['7']);
-    task.keyBecomes(['a', 'b']);
+    task.keyBecomes({ key: ['a', 'b'], keyTypes: [23, 23] });
     expect([task.state.again, task.state.lanes]).toEqual([[], []]);
     const lanes = [{ after: null, upto: null, chunk: 0 }];
     task.state.lanes = [...lanes];
@@ -121,16 +122,27 @@ describe('keys that were changed by another key than that of the readers', () =>
     const task = reading();
     task.readUnder(BEFORE);
     for (const lane of task.state.lanes) lane.done = true;
-    moveOne(task, 'b7', { hole: ['b7'], by: ['b'] });
+    moveOne(task, 'b7', { hole: ['b7'], by: [{ name: 'b', typeOid: 23 }] });
     expect([task.state.again, task.complete]).toEqual([[], false]);
     waitedOut(task);
     expect(shares(task)).toEqual(['lane 2']);
   });
 
+  it('are not asked for where its columns only have the same names', () => {
+    const task = reading();
+    task.state.types = [2950];
+    task.readUnder(AFTER);
+    move(task, 7, 1);
+    expect(task.state.again).toEqual([]);
+    expect([[2950], [23]].map((keyTypes) => task.keyIs({ key: ['id'], keyTypes }))).toEqual([true, false]);
+    delete task.state.types;
+    expect(task.keyIs({ key: ['id'], keyTypes: [23] })).toBe(true);
+  });
+
   it('are asked for in the order of the key that the table has', () => {
     const task = reading();
     task.state.key = ['a', 'b'];
-    moveOne(task, 'k', { hole: ['of b', 'of a'], by: ['b', 'a'] });
+    moveOne(task, 'k', { hole: ['of b', 'of a'], by: ['b', 'a'].map((name) => ({ name, typeOid: 23 })) });
     expect(task.state.again).toEqual([['of a', 'of b']]);
   });
 

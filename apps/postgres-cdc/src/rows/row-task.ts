@@ -21,6 +21,8 @@ export interface RowWish {
   readonly keyless: boolean;
 }
 
+type TableKey = Pick<SourceTable, 'key' | 'keyTypes'>;
+
 /** `emptying`: about to say `op:"t"`. `starting`: waits for writers, cuts lanes. */
 export type TaskPhase = 'waiting' | 'emptying' | 'starting' | 'reading' | 'done' | 'cancelled';
 
@@ -150,7 +152,10 @@ export class RowTask {
 
   /** The stream tells of a row that has got another key without all of its values. @param texts of the columns `by` */
   private moved(texts: readonly string[], { by, xid, commitLsn }: WrittenChange): void {
-    const at = (this.state.key ?? []).map((name) => by.indexOf(name));
+    const { key, types } = this.state;
+    const at = (key ?? []).map((name, i) =>
+      by.findIndex((column) => column.name === name && (types === undefined || column.typeOid === types[i])),
+    );
     if (at.length === by.length && !at.includes(-1)) this.readAgain(at.map((i) => texts[i]!));
     // Nothing can be asked for by columns of another key. What the first snapshot saw, all rows that were read by this key
     // hold. Since then the table has another one, which the next chunk finds; or it had one for a while, and a sweep tells all.
@@ -197,17 +202,20 @@ export class RowTask {
     this.asked.clear();
   }
 
-  /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
-  restart(key: readonly string[]): void {
-    this.state.attempt++;
-    this.keyBecomes(key);
-    this.state.lanes = [];
+  /** From the beginning, by the key that the table has now. */
+  restart(table: TableKey): void {
+    this.keyBecomes(table);
     if (this.phase === 'reading') this.phase = 'starting';
   }
 
-  /** Rows without a key can't be told from those that were read before: readers forget these first. */
-  keyBecomes(key: readonly string[]): void {
+  /**
+   * What was read by another one before comes again, with other ids. Rows without a key can't be told from those that were
+   * read before: readers forget these first.
+   */
+  keyBecomes({ key, keyTypes }: TableKey): void {
+    if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
+    this.state.types = [...keyTypes];
     this.state.lanes = [];
     this.forgetAgain();
     this.first = null;
@@ -217,8 +225,10 @@ export class RowTask {
     this.state.emptied = false;
   }
 
-  keyIs(table: SourceTable): boolean {
-    return this.state.key !== null && same(this.state.key, table.key);
+  /** By columns of another type its keys would be others, and in another order. */
+  keyIs({ key, keyTypes }: TableKey): boolean {
+    const { state } = this;
+    return state.key !== null && same(state.key, key) && (state.types === undefined || same(state.types, keyTypes));
   }
 
   /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`; a chunk that is read again has another number. */
@@ -277,5 +287,5 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
 
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);
 const textOf = (key: readonly string[]): string => key.join('\0');
-const same = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((text, i) => text === b[i]);
+const same = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);

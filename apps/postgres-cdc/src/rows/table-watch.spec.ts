@@ -3,7 +3,15 @@ import { TableWatch, SHUT, Sift } from './table-watch.js';
 import { ReplayedUntil, VisibleTransactions } from './visibility.js';
 
 const change = (xid: number, key: string, more: object = {}) => ({
-  ...{ op: 'u' as const, xid, commitLsn: BigInt(xid), key, moved: false, hole: null, by: ['id'] },
+  ...{
+    op: 'u' as const,
+    xid,
+    commitLsn: BigInt(xid),
+    key,
+    moved: false,
+    hole: null,
+    by: [{ name: 'id', typeOid: 23 }],
+  },
   ...more,
 });
 
