@@ -31,6 +31,8 @@ export interface SourceTable {
    * within a transaction two rows may have the same, and the order of changes by key means nothing.
    */
   readonly key: readonly string[];
+  /** Per key column: its type's OID. */
+  readonly keyTypes: readonly number[];
   /** Per key column: the collation of the index where that is not the column's own, ready for SQL; else `null`. */
   readonly keyCollations: readonly (string | null)[];
   /** Per key column: the operators of the index where their plain signs would not mean them; else `null`. */
@@ -219,11 +221,14 @@ function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted
   const hasPrimaryKey = row.primary_key !== null;
   const partitioned = row.kind === 'p';
   const unidentified = list<Name>(row.unidentified);
+  const columns = list<SourceColumn>(row.columns);
+  const key = list<string>(row.identity_key ?? row.primary_key);
   return {
     ...{ oid, schema, table, excluded, hasPrimaryKey, partitioned, identity: row.identity },
-    columns: list<SourceColumn>(row.columns).filter((column) => !excluded.has(column.name)),
+    columns: columns.filter((column) => !excluded.has(column.name)),
     partitions: list<Name>(row.partitions),
-    key: list<string>(row.identity_key ?? row.primary_key),
+    key,
+    keyTypes: key.map((name) => columns.find((column) => column.name === name)?.typeOid ?? 0),
     keyCollations: list<string | null>(row.identity_collations),
     keyOperators: list<Readonly<Record<string, string>> | null>(
       row.identity_key === null ? row.primary_operators : row.identity_operators,

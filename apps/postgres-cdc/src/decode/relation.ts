@@ -28,6 +28,8 @@ export interface WrittenChange {
   readonly moved: boolean;
   /** Where values were not sent again (TOAST) and nobody said them: texts of the key's columns. */
   readonly hole: readonly string[] | null;
+  /** Those columns: the change may be older, or newer, than the key that rows are read by. */
+  readonly by: readonly Pick<RelationColumn, 'name' | 'typeOid'>[];
 }
 
 /** Stands at a table while its rows are being read, or for as long as nobody wants it. */
@@ -53,6 +55,7 @@ export interface Relation extends RelationInfo {
   readonly hidden: readonly boolean[];
   /** Key columns by index, in the key's order. */
   readonly key: readonly number[];
+  readonly keyColumns: readonly RelationColumn[];
   readonly isKey: readonly boolean[];
   /** `{"op":"c","before":` … up to the row, per operation. */
   readonly heads: Readonly<Record<RowOp, Buffer>>;
@@ -90,6 +93,7 @@ export function prepareRelation(
     firstLabels: info.columns.map((column) => label(column.name, '')),
     hidden,
     key,
+    keyColumns: key.map((i) => info.columns[i]!),
     isKey: info.columns.map((_, i) => key.includes(i)),
     heads: { c: head('c'), u: head('u'), d: head('d'), r: head('r'), t: head('t') },
     sourceHead: Buffer.from(

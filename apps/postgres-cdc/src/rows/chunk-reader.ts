@@ -219,7 +219,8 @@ export class ChunkReader {
     };
     const wait = async (): Promise<void> => {
       this.ahead = true;
-      for (let allowed = 0; allowed < count && !this.stopped && this.copy === copy;) await pace.keep((allowed = count));
+      for (let allowed = 0; allowed < count && !this.stopped && this.copy === copy;)
+        if (!(await pace.keep((allowed = count)))) return;
       if (this.copy !== copy) return;
       this.ahead = false;
       this.goOn();

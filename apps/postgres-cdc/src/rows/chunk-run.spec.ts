@@ -13,11 +13,41 @@ const keyed = (...key: string[]): SourceTable => ({
     key,
     keyCollations: [],
     keyOperators: [],
+    keyTypes: key.map(() => 23),
     identity: 'd',
     hasPrimaryKey: true,
   },
   columns: key.map((name) => ({ name, typeOid: 23, generated: false })),
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
+});
+
+it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
+  const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 's', empties: false };
+  const task = newTask({ ...wish, keyless: false }, { gate: null });
+  task.state.key = ['id'];
+  task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
+  task.watchNow();
+  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  task.restart(keyed('id'));
+  late!.close();
+  late!.begin();
+  other!.begin();
+  expect(late!.opened(snapshot, keyed('id'))).toBeNull();
+  for (let xid = 5; xid <= 7; xid++) {
+    const written = {
+      op: 'u',
+      xid,
+      commitLsn: BigInt(xid),
+      moved: false,
+      hole: null,
+      by: [{ name: 'id', typeOid: 23 }],
+    } as const;
+    for (let i = 0; i < 70_000; i++) task.watch.wrote({ ...written, key: `${xid} ${i}` });
+    const next = task.watch.begin();
+    task.watch.opened(next, new VisibleTransactions(`${xid + 1}:${xid + 1}:`));
+    next.close();
+  }
+  expect(task.watch.blurred).toBe(false);
 });
 
 it('two chunks meet the change of a key: the table begins over once, by the key that the newer one saw', () => {

@@ -58,7 +58,8 @@ export class ChunkRun implements Chunk {
   }
 
   begin(): void {
-    if (!this.task.whole) this.window = this.task.watch.begin();
+    // What is void may be over already, and nobody would end its window.
+    if (!this.task.whole && !this.void) this.window = this.task.watch.begin();
   }
 
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null {
@@ -68,10 +69,11 @@ export class ChunkRun implements Chunk {
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
     if (!this.void && !task.keyIs(table)) {
-      task.restart(table.key);
+      task.restart(table);
       this.cancelled = true;
     }
     if (this.void) return null;
+    task.readUnder(snapshot.visibility);
     const { where } = task.wish;
     if (share.kind === 'whole') return wholeSql(table, where);
     if (share.kind === 'again') return keysSql(table, share.keys, where);

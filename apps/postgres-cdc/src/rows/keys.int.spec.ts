@@ -1,4 +1,5 @@
 import { ROW_EVENT_TYPES } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
 import { resolveTables } from '../tables.js';
 import { keysSql, rangeSql } from './chunk-sql.js';
 import { cutLanes } from './lanes.js';
@@ -78,6 +79,53 @@ describe('keys of every kind', () => {
     const names = [...one.fold()].filter(([at]) => at.startsWith('public.names ')).map(([, row]) => row);
     expect(names).toEqual([1, 2].map((id) => ({ id, c: 'public.marks', t: 'shop.mood' })));
   });
+
+  it.each([
+    ['has more columns now', 'DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (id, code)', 'ORDER BY "id", "code"'],
+    [
+      'is another column of the same name now',
+      'DROP COLUMN id; ALTER TABLE t RENAME code TO id; ALTER TABLE t ADD PRIMARY KEY (id)',
+      '(SELECT "id", "doc"',
+    ],
+  ])(
+    'one that %s: what the stream tells late by the old one is not asked for by it (traps 5, 14)',
+    async (_, change, asked) => {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE t (id int PRIMARY KEY, code uuid NOT NULL, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL;
+      INSERT INTO t SELECT i, md5(i::text)::uuid, CASE WHEN i = 5 THEN repeat('d', 5000) END FROM generate_series(1, 25000) i; ANALYZE t`);
+      const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, snapshot_max_rows_per_second: 20_000 });
+      one.start();
+      await one.rowsDone();
+      const before = one.events.length;
+      one.orders.push({ id: 'snap_1', tables: ['public.t'], where: null });
+      one.ordersChanged();
+      await eventually('a chunk is in the log', () => one.events.length >= before + 20_000, { timeoutMs: 30_000 });
+      const found = await db.client.query<{ pid: number; key: string }>(
+        "SELECT active_pid AS pid, md5('5')::uuid::text AS key FROM pg_replication_slots WHERE active AND database = current_database()",
+      );
+      const { pid, key } = found.rows[0]!;
+      // The server's own sender of the stream: what is written from here on comes late.
+      process.kill(pid, 'SIGSTOP');
+      try {
+        await db.client.query('UPDATE t SET id = -5 WHERE id = 5');
+        await db.client.query(`ALTER TABLE t ${change}`);
+        const read = (): Promise<{ rowCount: number | null }> =>
+          db.client.query('SELECT FROM pg_stat_activity WHERE strpos(query, $1) > 0 AND query LIKE $2', [
+            asked,
+            'COPY%',
+          ]);
+        await eventually('it is read by its new key', async () => (await read()).rowCount === 1, { timeoutMs: 30_000 });
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+      await eventually('the order is over', () => one.closed.length > 0 || one.failure !== null, { timeoutMs: 60_000 });
+      expect([one.failure, one.closed]).toEqual([null, [{ id: 'snap_1', failed: null }]]);
+      await settle(one, db.client);
+      const last = one.events.filter(({ partitionkey }) => partitionkey.includes(key)).at(-1);
+      expect(JSON.parse(last!.data.toString())).toMatchObject({ op: 'r', after: { doc: 'd'.repeat(5000) } });
+      expectUniqueIds(one);
+    },
+  );
 
   it('one that is checked at the end of the transaction is none: changes of one row overtake those of another by it', async () => {
     const db =

@@ -23,6 +23,16 @@ describe('the pace of a reader', () => {
     expect(slept).toEqual([100, 20_000]);
   });
 
+  it('does not make up for a time in which nobody took rows, but for a moment', async () => {
+    const { pace, clock, slept } = started(1000);
+    await pace.keep(1000);
+    clock.now += 540_000;
+    await pace.keep(2000);
+    await pace.keep(3000);
+    await pace.keep(4000);
+    expect(slept).toEqual([1000, 1000]);
+  });
+
   it('waits for nothing where no rate is set', async () => {
     const { pace, slept } = started(Infinity);
     await pace.keep(1_000_000);

@@ -74,8 +74,9 @@ describe('what the stream says between two chunks', () => {
     const clock: Clock = {
       ...systemClock,
       sleep: (ms, signal) => {
-        if (signal !== undefined) return systemClock.sleep(ms, signal);
-        return ms > 1000 ? pause.pass() : (seen.retries++, systemClock.sleep(ms));
+        if (ms > 1000) return pause.pass();
+        if (ms < 1000) seen.retries++;
+        return systemClock.sleep(ms, signal);
       },
     };
     const quiet = () => undefined;
@@ -100,7 +101,14 @@ describe('what the stream says between two chunks', () => {
         return feed.all.at(-1)!;
       },
       says: (oid: number, change: Partial<WrittenChange> & Pick<WrittenChange, 'xid' | 'key'>): void =>
-        slotOf(oid).gate!.wrote({ op: 'u', commitLsn: 1n, moved: false, hole: null, ...change }),
+        slotOf(oid).gate!.wrote({
+          op: 'u',
+          commitLsn: 1n,
+          moved: false,
+          hole: null,
+          by: [{ name: 'id', typeOid: 23 }],
+          ...change,
+        }),
       /** Takes whatever may enter the log. @returns the keys that rows have come of. */
       take: (): Set<string> => {
         for (let batch = feed.take(EVERYTHING, { lsn: 1n }); batch; batch = feed.take(EVERYTHING, { lsn: 1n }))

@@ -1,5 +1,4 @@
 import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
-import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
@@ -12,7 +11,6 @@ import { TaskOpenings } from './task-openings.js';
 export interface RowFeedDeps extends RowReadersDeps {
   readonly clock: Clock;
   readonly log: Log;
-  control(): Promise<Client>;
   slotOf(oid: number): GateSlot;
   /** The stream is never read beside the rows: `snapshot: "only"`. */
   readonly alone: boolean;
@@ -189,9 +187,10 @@ export class RowFeed {
     );
   }
 
-  /** The snapshot of the beginning is about to go. */
+  /** The snapshot of the beginning is about to go, and nobody takes rows: what is read as a whole does not keep it either. */
   letGo(): void {
     this.turning = true;
+    this.readers.giveBack(true);
   }
 
   get lettingGo(): boolean {
@@ -286,7 +285,7 @@ export class RowFeed {
     if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
     run.close();
     // Its rows can't be told from those that come now.
-    if (!alive && task.whole && !task.over) task.restart([]);
+    if (!alive && task.whole && !task.over) task.restart({ key: [], keyTypes: [] });
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
     if (task.unready) this.openings.open(task);
     if (task.complete) this.leave(task, 'done');

@@ -1,8 +1,9 @@
-import { systemClock, Waker } from '@planasonix/core';
+import { Bell, systemClock, Waker, type Clock } from '@planasonix/core';
+import type { Client } from 'pg';
 import { parseConfig } from '../config.js';
 import { TypeCatalog } from '../decode/index.js';
 import { RowReaders } from './row-readers.js';
-import { newTask } from './row-task.js';
+import { newTask, type RowTask, type Share } from './row-task.js';
 
 /** Of readers and tables only; no server is asked. */
 function readersOf() {
@@ -13,6 +14,7 @@ function readersOf() {
       clock: { ...systemClock, monotonic: () => Date.now() },
       open: () => Promise.reject(new Error('no server')),
       end: () => Promise.resolve(),
+      control: () => Promise.reject(new Error('no server')),
     },
     {
       ...{ exported: () => null, next: () => null, idle: () => false, wait: () => new Promise<void>(() => undefined) },
@@ -61,5 +63,74 @@ describe('rows that nobody takes (Invariant 6)', () => {
     expect(whole.void).toBe(false);
     jest.advanceTimersByTime(1);
     expect(whole.void).toBe(true);
+  });
+});
+
+describe('sessions of readers', () => {
+  const idle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  /** Of tables that are gone when their turn comes. @param ending while a session is being ended */
+  function reading(ending: (add: (share: Share) => void) => void, clock: Clock = systemClock) {
+    const bell = new Bell();
+    const waiting: { task: RowTask; share: Share }[] = [];
+    const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 'i', empties: false };
+    const add = (share: Share): void => {
+      const task = newTask({ ...wish, keyless: false }, { gate: null });
+      task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
+      waiting.push({ task, share });
+      bell.ring();
+    };
+    const gone: RowTask[] = [];
+    const session = { query: () => Promise.resolve({ rows: [], rowCount: 0 }) } as unknown as Client;
+    const readers = new RowReaders(
+      {
+        ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
+        ...{ config: parseConfig({ tables: ['public.*'] }), clock },
+        ...{ open: () => Promise.resolve(session), control: () => Promise.resolve(session) },
+        end: async () => {
+          await idle();
+          ending(add);
+        },
+      },
+      {
+        ...{ exported: () => null, next: () => waiting.shift() ?? null, idle: () => waiting.length === 0 },
+        ...{ wait: () => bell.wait(), failed: () => null, gone: (task) => void gone.push(task) },
+        broke: (error) => {
+          throw error;
+        },
+      },
+    );
+    return { readers, add, gone };
+  }
+
+  it('what comes while one is being ended is read at once', async () => {
+    let ended = 0;
+    const { readers, add, gone } = reading((later) => {
+      if (++ended === 1) later({ kind: 'lane', lane: 0 });
+    });
+    readers.start(1);
+    add({ kind: 'lane', lane: 0 });
+    for (let i = 0; i < 20; i++) await idle();
+    expect([gone.length, ended]).toEqual([2, 2]);
+    await readers.close();
+  });
+
+  it('nobody sleeps behind them once all is closed', async () => {
+    let asleep = 0;
+    const sleep: Clock['sleep'] = (_, signal) =>
+      new Promise((resolve) => {
+        asleep++;
+        signal?.addEventListener('abort', () => {
+          asleep--;
+          resolve(false);
+        });
+      });
+    const { readers, add } = reading(() => undefined, { ...systemClock, sleep });
+    readers.start(1);
+    add({ kind: 'again', keys: [['1']] });
+    for (let i = 0; i < 20; i++) await idle();
+    expect(asleep).toBe(1);
+    await readers.close();
+    expect(asleep).toBe(0);
   });
 });

@@ -4,6 +4,7 @@ import type { PostgresConfig } from '../config.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
+import { isWaitedFor } from './lock-queue.js';
 import { Pace } from './pace.js';
 import type { RowTask, Share } from './row-task.js';
 
@@ -14,10 +15,14 @@ const CHUNK_HELD_UP_MS = 20_000;
 /** The same for a table that is read as a whole: it is begun over then, and a full log would never see its end. */
 const WHOLE_HELD_UP_MS = 600_000;
 const BEGUN_OVER =
-  'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
+  'Nobody took its rows for minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
+const GAVE_WAY =
+  'Somebody waited to have it to himself (ALTER TABLE, TRUNCATE): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
 /** How often it is looked whether what is being read is still wanted. */
 const LOOK_MS = 1_000;
+/** So many looks in a row may find that somebody waits for the lock of a table that is read as a whole. */
+const LOOKS_IN_THE_WAY = 3;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
   readonly config: PostgresConfig;
@@ -25,6 +30,8 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   /** Woken when there is something to take. */
   readonly waker: Waker;
   open(): Promise<Client>;
+  /** For questions to the catalog. */
+  control(): Promise<Client>;
   end(session: Client): Promise<void>;
 }
 
@@ -51,7 +58,7 @@ export class RowReaders {
   readonly runs: ChunkRun[] = [];
   private readonly readers = new Set<ChunkReader>();
   private readonly heldUp: Readonly<Record<'chunk' | 'whole', HeldUp>>;
-  private stopped = false;
+  private readonly over = new AbortController();
 
   constructor(
     private readonly deps: RowReadersDeps,
@@ -78,7 +85,7 @@ export class RowReaders {
   }
 
   async close(): Promise<void> {
-    this.stopped = true;
+    this.over.abort();
     this.goOn();
     for (const reader of this.readers) reader.stop();
     await Promise.all([...this.readers].map((reader) => this.deps.end(reader.session)));
@@ -101,6 +108,8 @@ export class RowReaders {
           this.readers.delete(reader);
           await this.deps.end(reader.session);
           reader = null;
+          // Meanwhile something may have come.
+          continue;
         }
         await work.wait();
         continue;
@@ -115,7 +124,7 @@ export class RowReaders {
 
   private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
     const { clock, config, waker } = this.deps;
-    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock);
+    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock, this.over.signal);
     const count = await this.whileWanted(reader, run, pace).catch((error: unknown) => {
       if (this.stopped) return null;
       if (!this.readers.has(reader)) return run.count;
@@ -138,12 +147,30 @@ export class RowReaders {
       await this.deps.end(reader.session);
     };
     const looking = look();
+    if (run.whole) void this.giveWay(run, over.signal);
     try {
       return await reader.read(run, pace);
     } finally {
       over.abort();
       await looking;
     }
+  }
+
+  /** All of a table may be under way for hours: nobody has to wait for that who wants to change its form, or to empty it. */
+  private async giveWay(run: ChunkRun, over: AbortSignal): Promise<void> {
+    const { deps } = this;
+    for (let looks = 0; looks < LOOKS_IN_THE_WAY;) {
+      if (!(await deps.clock.sleep(LOOK_MS, over))) return;
+      const waits = await deps
+        .control()
+        .then((control) => isWaitedFor(control, run.oid))
+        .catch(() => false);
+      looks = waits ? looks + 1 : 0;
+    }
+    if (over.aborted || run.void) return;
+    run.cancel();
+    run.task.begunOver = GAVE_WAY;
+    deps.waker.stir();
   }
 
   private async reader(): Promise<ChunkReader> {
@@ -156,6 +183,10 @@ export class RowReaders {
     this.readers.add(reader);
     if (this.stopped) await deps.end(reader.session);
     return reader;
+  }
+
+  private get stopped(): boolean {
+    return this.over.signal.aborted;
   }
 
   private get waiting(): number {
@@ -180,7 +211,7 @@ export class RowReaders {
   }
 
   /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
-  private giveBack(whole: boolean): void {
+  giveBack(whole: boolean): void {
     for (const run of this.runs) {
       if (run.finished !== null || run.whole !== whole) continue;
       run.cancel();

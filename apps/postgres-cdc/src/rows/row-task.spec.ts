@@ -1,4 +1,5 @@
-import { MOST_AGAIN, newTask, type RowTask } from './row-task.js';
+import type { WrittenChange } from '../decode/index.js';
+import { MOST_AGAIN, newTask, restoredTask, type RowTask } from './row-task.js';
 import { VisibleTransactions } from './visibility.js';
 
 /** Its lanes have come to 10 and 110. */
@@ -18,7 +19,11 @@ function reading(): RowTask {
 /** The stream tells of keys that were changed behind the readers, without all of their values. */
 function move(task: RowTask, from: number, count = MOST_AGAIN + 1): void {
   for (let i = from; i < from + count; i++)
-    task.slot.gate!.wrote({ op: 'c', xid: 7, commitLsn: 7n, key: `${i}`, moved: true, hole: [`${i}`] });
+    moveOne(task, `${i}`, { hole: [`${i}`], by: [{ name: 'id', typeOid: 23 }] });
+}
+
+function moveOne(task: RowTask, key: string, of: Pick<WrittenChange, 'hole' | 'by'>): void {
+  task.slot.gate!.wrote({ op: 'c', xid: 7, commitLsn: 7n, key, moved: true, ...of });
 }
 
 /** Everything that was delivered is visible. */
@@ -97,11 +102,60 @@ describe('more keys than can be read by themselves', () => {
   });
 });
 
-it('keys of a table whose key is another one now are not asked for by it', () => {
-  const task = reading();
-  task.readAgain(['7']);
-  task.keyBecomes(['a', 'b']);
-  expect([task.state.again, task.state.lanes]).toEqual([[], []]);
-  task.readAgain(['7']);
-  expect(task.state.again).toEqual([['7']]);
+describe('keys that were changed by another key than that of the readers', () => {
+  const [BEFORE, AFTER] = [new VisibleTransactions('5:5:'), new VisibleTransactions('9:9:')];
+
+  it('are not asked for where it is an older one: all rows are read under snapshots that saw the change', () => {
+    const task = reading();
+    task.readAgain(['7']);
+    task.keyBecomes({ key: ['a', 'b'], keyTypes: [23, 23] });
+    expect([task.state.again, task.state.lanes]).toEqual([[], []]);
+    const lanes = [{ after: null, upto: null, chunk: 0 }];
+    task.state.lanes = [...lanes];
+    move(task, 7, 1);
+    task.readUnder(AFTER);
+    move(task, 8, 1);
+    expect([task.state.again, task.state.lanes, task.watch.blurred]).toEqual([[], lanes, false]);
+  });
+
+  it('keep the table from being over where it may be a newer one: all rows come again, by whatever the next chunk finds', () => {
+    const task = reading();
+    task.readUnder(BEFORE);
+    for (const lane of task.state.lanes) lane.done = true;
+    moveOne(task, 'b7', { hole: ['b7'], by: [{ name: 'b', typeOid: 23 }] });
+    expect([task.state.again, task.complete]).toEqual([[], false]);
+    waitedOut(task);
+    expect(shares(task)).toEqual(['lane 2']);
+  });
+
+  it('are not asked for where its columns only have the same names', () => {
+    const task = reading();
+    task.state.types = [2950];
+    task.readUnder(AFTER);
+    move(task, 7, 1);
+    expect(task.state.again).toEqual([]);
+    expect([[2950], [23]].map((keyTypes) => task.keyIs({ key: ['id'], keyTypes }))).toEqual([true, false]);
+    delete task.state.types;
+    expect(task.keyIs({ key: ['id'], keyTypes: [23] })).toBe(true);
+  });
+
+  it('are asked for in the order of the key that the table has', () => {
+    const task = reading();
+    task.state.key = ['a', 'b'];
+    moveOne(task, 'k', { hole: ['of b', 'of a'], by: ['b', 'a'].map((name) => ({ name, typeOid: 23 })) });
+    expect(task.state.again).toEqual([['of a', 'of b']]);
+  });
+
+  it('and lie in a position are not asked for: its rows are gone through once more', () => {
+    const task = reading();
+    const { state } = task;
+    const [right, strange] = [[['7']], [['7'], ['-5', 'x']]].map((again) =>
+      restoredTask({ ...state, again, lanes: [...state.lanes] }, null, () => ({ gate: null })),
+    );
+    expect([right!.state.again, right!.state.lanes.length]).toEqual([[['7']], 2]);
+    expect([strange!.state.again, strange!.state.lanes.slice(2)]).toEqual([
+      [],
+      [{ after: null, upto: null, chunk: 0, sweep: true }],
+    ]);
+  });
 });

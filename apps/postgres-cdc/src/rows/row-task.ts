@@ -1,8 +1,9 @@
 import type { TableProgress } from '@planasonix/core';
-import type { GateSlot } from '../decode/index.js';
+import type { GateSlot, WrittenChange } from '../decode/index.js';
 import type { SourceTable } from '../tables.js';
 import type { LaneState, TableState } from './rows-state.js';
 import { TableWatch } from './table-watch.js';
+import { SEES_NOTHING, type Visibility } from './visibility.js';
 
 /** Rows of one table that are to be read. */
 export interface RowWish {
@@ -20,6 +21,8 @@ export interface RowWish {
   readonly keyless: boolean;
 }
 
+type TableKey = Pick<SourceTable, 'key' | 'keyTypes'>;
+
 /** `emptying`: about to say `op:"t"`. `starting`: waits for writers, cuts lanes. */
 export type TaskPhase = 'waiting' | 'emptying' | 'starting' | 'reading' | 'done' | 'cancelled';
 
@@ -33,7 +36,7 @@ export type Share =
 const KEYS_AT_ONCE = 200;
 /** Keys that are kept for that, in each position. Invariant 6. */
 export const MOST_AGAIN = 5_000;
-const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers: its rows are gone through once more.`;
+const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers, or the key itself: its rows are gone through once more.`;
 
 /** One table on its way into the log. */
 export class RowTask {
@@ -51,6 +54,8 @@ export class RowTask {
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
+  /** The first snapshot that it was read under by this key; `null`: none yet. */
+  private first: Visibility | null = null;
   /** Those of `state.again`. */
   private readonly asked: Set<string>;
 
@@ -61,7 +66,7 @@ export class RowTask {
   ) {
     this.keyless = wish.keyless;
     // Who orders rows wants them, whatever the stream has said.
-    this.watch = new TableWatch((key) => this.readAgain(key), wish.order === null);
+    this.watch = new TableWatch((key, change) => this.moved(key, change), wish.order === null);
     this.asked = new Set(state.again.map(textOf));
   }
 
@@ -134,6 +139,29 @@ export class RowTask {
     this.watch.close();
   }
 
+  /** An earlier reader has read some of it. @param again by whatever key the table had then */
+  began(again: TableState['again']): void {
+    this.first = SEES_NOTHING;
+    if (again.some((texts) => texts.length !== this.state.key?.length)) this.sweep();
+  }
+
+  /** A chunk is about to be read by the key that the table has under this snapshot. */
+  readUnder(seen: Visibility): void {
+    this.first ??= seen;
+  }
+
+  /** The stream tells of a row that has got another key without all of its values. @param texts of the columns `by` */
+  private moved(texts: readonly string[], { by, xid, commitLsn }: WrittenChange): void {
+    const { key, types } = this.state;
+    const at = (key ?? []).map((name, i) =>
+      by.findIndex((column) => column.name === name && (types === undefined || column.typeOid === types[i])),
+    );
+    if (at.length === by.length && !at.includes(-1)) this.readAgain(at.map((i) => texts[i]!));
+    // Nothing can be asked for by columns of another key. What the first snapshot saw, all rows that were read by this key
+    // hold. Since then the table has another one, which the next chunk finds; or it had one for a while, and a sweep tells all.
+    else if (this.first?.sees(xid, commitLsn) === false) this.sweep();
+  }
+
   readAgain(key: readonly string[]): void {
     const text = textOf(key);
     if (this.over || this.asked.has(text)) return;
@@ -174,27 +202,33 @@ export class RowTask {
     this.asked.clear();
   }
 
-  /** From the beginning, by the key that the table has now. What was read before comes again, with other ids. */
-  restart(key: readonly string[]): void {
-    this.state.attempt++;
-    this.keyBecomes(key);
-    this.state.lanes = [];
+  /** From the beginning, by the key that the table has now. */
+  restart(table: TableKey): void {
+    this.keyBecomes(table);
     if (this.phase === 'reading') this.phase = 'starting';
   }
 
-  /** Rows without a key can't be told from those that were read before: readers forget these first. */
-  keyBecomes(key: readonly string[]): void {
+  /**
+   * What was read by another one before comes again, with other ids. Rows without a key can't be told from those that were
+   * read before: readers forget these first.
+   */
+  keyBecomes({ key, keyTypes }: TableKey): void {
+    if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
+    this.state.types = [...keyTypes];
     this.state.lanes = [];
     this.forgetAgain();
+    this.first = null;
     this.keyless = key.length === 0;
     if (!this.keyless || this.state.rows === 0) return;
     this.state.empties = true;
     this.state.emptied = false;
   }
 
-  keyIs(table: SourceTable): boolean {
-    return this.state.key !== null && same(this.state.key, table.key);
+  /** By columns of another type its keys would be others, and in another order. */
+  keyIs({ key, keyTypes }: TableKey): boolean {
+    const { state } = this;
+    return state.key !== null && same(state.key, key) && (state.types === undefined || same(state.types, keyTypes));
   }
 
   /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`; a chunk that is read again has another number. */
@@ -245,6 +279,7 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
     emptied: table.emptied && !keyless,
   };
   const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
+  if (table.lanes.length > 0) task.began(table.again);
   // What moves behind the readers from now on is seen, also before their turn.
   task.watch.reading = table.lanes.length > 0;
   return task;
@@ -252,5 +287,5 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
 
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);
 const textOf = (key: readonly string[]): string => key.join('\0');
-const same = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((text, i) => text === b[i]);
+const same = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);

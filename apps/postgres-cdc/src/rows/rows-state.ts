@@ -25,6 +25,8 @@ const table = z.object({
   attempt: z.number().int(),
   /** Columns of the key that the lanes go by; empty: read as a whole; `null`: not looked at yet. */
   key: z.array(z.string()).nullable(),
+  /** OIDs of their types; absent: not known, an older position. */
+  types: z.array(z.number().int()).optional(),
   lanes: z.array(lane),
   /** Keys whose rows have to be read (again) by themselves. */
   again: z.array(z.array(z.string())),

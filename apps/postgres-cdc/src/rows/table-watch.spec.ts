@@ -3,7 +3,15 @@ import { TableWatch, SHUT, Sift } from './table-watch.js';
 import { ReplayedUntil, VisibleTransactions } from './visibility.js';
 
 const change = (xid: number, key: string, more: object = {}) => ({
-  ...{ op: 'u' as const, xid, commitLsn: BigInt(xid), key, moved: false, hole: null },
+  ...{
+    op: 'u' as const,
+    xid,
+    commitLsn: BigInt(xid),
+    key,
+    moved: false,
+    hole: null,
+    by: [{ name: 'id', typeOid: 23 }],
+  },
   ...more,
 });
 
@@ -88,6 +96,27 @@ describe('the watch at a table', () => {
     watch.wrote(change(3, '', { op: 't' }));
     expect(watch.tells('whole')).toBe(false);
     expect(watching().tells('whole')).toBe(false);
+  });
+
+  it('keeps no more of one large transaction while chunks that are void stay open until its end (Invariant 6, trap 17)', () => {
+    const watch = watching();
+    const window = watch.begin();
+    watch.opened(window, new VisibleTransactions('5:5:'));
+    const kept = (): number =>
+      [...new Set([...window.all(), ...watch['recent'].values()])].reduce((sum, { keys }) => sum + keys.size, 0);
+    let most = 0;
+    for (let i = 1; i <= 600_000; i++) {
+      watch.wrote(change(9, `k${i}`));
+      if (i % 50_000 === 0) most = Math.max(most, kept());
+    }
+    expect([window.void, most]).toEqual([true, 200_000]);
+  });
+
+  it('does not count what every snapshot sees', () => {
+    const watch = watching();
+    watch.opened(watch.begin(), new VisibleTransactions('10:10:'));
+    for (let i = 0; i <= 200_000; i++) watch.wrote(change(9, `k${i}`));
+    expect(watch.blurred).toBe(false);
   });
 
   it('never remembers more than it may: then chunks are void until writers have been waited out (Invariant 6)', () => {

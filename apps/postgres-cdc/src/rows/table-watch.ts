@@ -36,9 +36,19 @@ export class Window {
     for (const { emptied } of this.traces.values()) this.void ||= emptied;
   }
 
+  /** Whether rows may be stale for what that transaction did, as far as it is known by now. */
+  needs(xid: number, commitLsn: bigint): boolean {
+    return !this.void && (this.traces.has(xid) || this.seen?.sees(xid, commitLsn) !== true);
+  }
+
   add(xid: number, traces: Traces): void {
-    if (this.traces.has(xid) || this.seen?.sees(xid, traces.commitLsn) === true) return;
-    this.traces.set(xid, traces);
+    if (this.needs(xid, traces.commitLsn)) this.traces.set(xid, traces);
+  }
+
+  /** Nothing of what was added counts any more: the chunk is read again. */
+  blur(): void {
+    this.void = true;
+    this.traces.clear();
   }
 
   of(xid: number): Traces | undefined {
@@ -99,7 +109,7 @@ export class TableWatch implements RowGate {
 
   /** @param moved the key was changed and values were not sent again: perhaps nobody knows them, so read the row. */
   constructor(
-    private readonly moved: (key: readonly string[]) => void,
+    private readonly moved: (key: readonly string[], change: WrittenChange) => void,
     /** Rows that the stream has told of by itself need not be read. */
     private readonly spares = false,
   ) {}
@@ -150,9 +160,9 @@ export class TableWatch implements RowGate {
     if (this.closed) return;
     if (this.spares) this.tell(change);
     if (!this.reading) return;
-    if (moved && hole !== null) this.moved(hole);
+    if (moved && hole !== null) this.moved(hole, change);
     const unseen = this.latest?.sees(xid, commitLsn) !== true;
-    if (!unseen && this.windows.size === 0) return;
+    if (!unseen && !this.isNeeded(xid, commitLsn)) return;
     const traces = this.tracesOf(xid, commitLsn, unseen);
     if (op === 't') traces.emptied = true;
     else if (!traces.keys.has(key)) {
@@ -201,6 +211,11 @@ export class TableWatch implements RowGate {
     return traces;
   }
 
+  private isNeeded(xid: number, commitLsn: bigint): boolean {
+    for (const window of this.windows) if (window.needs(xid, commitLsn)) return true;
+    return false;
+  }
+
   private inWindows(xid: number): Traces | undefined {
     for (const window of this.windows) {
       const traces = window.of(xid);
@@ -219,7 +234,7 @@ export class TableWatch implements RowGate {
 
   /** Forgets what the stream has said: chunks that are being read are void, and everything so far is waited out. */
   blur(): void {
-    for (const window of this.windows) window.void = true;
+    for (const window of this.windows) window.blur();
     this.recent.clear();
     this.keys = 0;
     this.last = null;

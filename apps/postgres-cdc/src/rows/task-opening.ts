@@ -36,7 +36,7 @@ export async function openTask(
   const control = await opening.control();
   const table = await describeTable(control, task.wish.oid, config);
   if (table === null) return 'gone';
-  if (!task.keyIs(table)) task.keyBecomes(table.key);
+  if (!task.keyIs(table)) task.keyBecomes(table);
   if (task.whole && task.wish.where !== null) return 'keyless';
   task.estimated ??= table.estimatedRows;
   const { attempt } = task.state;

@@ -4,6 +4,9 @@ export interface Visibility {
   sees(xid: number, commitLsn: bigint): boolean;
 }
 
+/** Of what nobody knows any more. */
+export const SEES_NOTHING: Visibility = { sees: () => false };
+
 /** `pg_current_snapshot()` as text, `xmin:xmax:xip,…`. */
 export class VisibleTransactions implements Visibility {
   private readonly xmin: bigint;
