@@ -66,6 +66,36 @@ describe('what changes its form while a stream runs (trap 17)', () => {
     expect(new Set(one.events.map((event) => event.partitionkey)).size).toBe(90_000);
   });
 
+  it.each([
+    ['is about to be read', 'heap'],
+    ['waits for its turn', 'before'],
+  ])(
+    'a table without a key that gets one while it %s: readers forget its rows, and the stream goes on',
+    async (_when, locked) => {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE before (id int PRIMARY KEY);
+      CREATE TABLE heap (v int); ALTER TABLE heap REPLICA IDENTITY FULL; INSERT INTO heap SELECT generate_series(1, 500)`);
+      const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+      one.start();
+      await one.rowsDone();
+      const other = await db.session();
+      await other.query(`BEGIN; LOCK TABLE ${locked} IN ACCESS EXCLUSIVE MODE`);
+      one.orders.push({ id: 'snap_before', tables: ['public.before'], where: null });
+      one.orders.push({ id: 'snap_heap', tables: ['public.heap'], where: null });
+      one.ordersChanged();
+      const said = () => one.progress()?.tables?.some(({ note }) => note !== null) === true;
+      await eventually('it is said what the rows wait for', said);
+      await other.query('ALTER TABLE heap ADD COLUMN id bigserial PRIMARY KEY, REPLICA IDENTITY DEFAULT; COMMIT');
+      await other.end();
+      await eventually('the order is done', () => one.closed.some(({ id }) => id === 'snap_heap'), {
+        timeoutMs: 30_000,
+      });
+      await db.client.query('UPDATE heap SET v = -v WHERE id <= 10');
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'public.heap', "'id', id");
+      expect([...one.fold().keys()].filter((at) => at.startsWith('public.heap '))).toHaveLength(500);
+    },
+  );
+
   it('a publication that sends partitions under their own names: what is excluded of the root is excluded of them', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE users (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);

@@ -29,7 +29,7 @@ export class Attempts {
   #unsettled = false;
   /** The log that was written to last; the pipeline may name another one meanwhile. */
   #output: PipelineOutput | null = null;
-  /** What the last one had under way to the store when it ended. */
+  /** What those before had under way to the store when they ended. */
   #committing: Promise<unknown> | null = null;
 
   constructor(
@@ -142,7 +142,8 @@ export class Attempts {
     this.#paused = false;
     this.#barred = !seated && (this.#barred || opened);
     this.#unsettled = seated || (opened ? unsettled : this.#unsettled);
-    if (opened) [this.#output, this.#committing] = [output, committing];
+    if (opened) this.#output = output;
+    this.#committing = Promise.allSettled([this.#committing, committing]);
     this.#spread?.over();
   }
 }

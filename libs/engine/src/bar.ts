@@ -11,7 +11,7 @@ export interface BarDeps {
   readonly mayWrite: () => boolean;
   /** Bars in the store who was barred in the log by this opening of it. @returns `false`: somebody else holds the stream */
   readonly unseat: (session: string) => Promise<boolean>;
-  /** A commit of ours that is under way: it must not come after what is settled here. */
+  /** Commits of ours that are under way, never rejected: they must not come after what is settled here. */
   readonly committing: Promise<unknown> | null;
 }
 
@@ -31,7 +31,7 @@ export async function barPredecessors(
   const bar = async (): Promise<boolean> => {
     const { positions, session } = await sink.open();
     if (!mayWrite() || !(await unseat(session))) return false;
-    await committing?.catch(() => undefined);
+    await committing;
     return sink.settleDelayMs > 0 || settleFound(positions, { ledger, held, mayWrite });
   };
   try {

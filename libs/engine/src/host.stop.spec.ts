@@ -53,6 +53,32 @@ describe('a stop that was accepted and that nobody has carried out', () => {
     expect(row.positions).toEqual(log.positions);
   });
 
+  it('tells it also where the older one is that of a reader before the last', async () => {
+    const { clock, ledger, server, log, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const host = worker();
+    await clock.advance(1_000);
+    ledger.commitsHeld.push(() => clock.sleep(6_000));
+    server.commit(1);
+    await clock.advance(260);
+    log.auto = false;
+    server.commit(1);
+    await clock.advance(5);
+    log.fail(new StreamError('log_unavailable', 'gone'));
+    log.auto = true;
+    await clock.advance(5_000);
+    expect([log.ids.length, row.positions]).toEqual([2, log.positions]);
+    ledger.commitsHeld.push(() => Promise.reject(new StreamError('store_unavailable', 'down')));
+    server.commit(1);
+    await clock.advance(5);
+    ledger.command(ID, 'stopped');
+    void host.look(ID);
+    await clock.advance(10_000);
+    expect(row.status).toBe('stopped');
+    expect(log.ids).toHaveLength(3);
+    expect(row.positions).toEqual(log.positions);
+  });
+
   it('bars the log that was written to, not the one that the pipeline names meanwhile (Invariant 3)', async () => {
     const { clock, ledger, server, log, otherLog, worker } = hostWorld();
     const row = ledger.add(ID);

@@ -212,10 +212,9 @@ export class RowFeed {
     this.turning = false;
     for (const task of this.tasks) {
       task.later = false;
-      // Without a key what the stream will have said of it can't be told from its rows.
-      if (task.keyless) task.state.empties = true;
-      else if (task.phase === 'reading') task.watchNow();
+      task.beside();
     }
+    this.emptying = this.emptying.filter(({ phase }) => phase === 'emptying');
     this.ring();
   }
 
@@ -265,10 +264,7 @@ export class RowFeed {
   }
 
   private empty(task: RowTask, lsn: bigint): RowBatch {
-    task.state.emptied = true;
-    // What the stream has told before this is forgotten with the rest.
-    task.watch.forget();
-    task.phase = task.whole ? 'reading' : 'waiting';
+    task.forgotten();
     this.ring();
     const { database, clock } = this.deps;
     return { events: [emptiedEvent(task, { database, lsn: lsnText(lsn), atMs: clock.now() })] };

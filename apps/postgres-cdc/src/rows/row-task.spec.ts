@@ -102,6 +102,43 @@ describe('more keys than can be read by themselves', () => {
   });
 });
 
+describe('a table without a key', () => {
+  it('that gets one: readers forget the rows that came without it', () => {
+    const task = reading();
+    task.state.key = [];
+    task.state.rows = 3;
+    task.keyBecomes({ key: ['id'], keyTypes: [20] });
+    expect(task.state).toMatchObject({ key: ['id'], empties: true, emptied: false });
+    task.forgotten();
+    expect(task.state).toMatchObject({ emptied: true, rows: 0 });
+    expect(task.phase).toBe('waiting');
+    // Nothing has come since: there is nothing to be forgotten once more.
+    task.keyBecomes({ key: [], keyTypes: [] });
+    expect(task.state.emptied).toBe(true);
+  });
+
+  it('that an earlier reader left with a key, and with rows that readers were to forget, is read from its beginning', () => {
+    const { state } = reading();
+    const left = {
+      ...state,
+      rows: 41,
+      empties: true,
+      emptied: false,
+      lanes: [{ after: ['41'], upto: null, chunk: 3 }],
+    };
+    const task = restoredTask(left, null, () => ({ gate: null }));
+    expect([task.state.lanes, task.state.again]).toEqual([[], []]);
+  });
+
+  it('that was opened before the stream was read, is opened anew beside it: it asks for stillness, and readers forget it', () => {
+    const task = reading();
+    task.keyless = true;
+    task.state.emptied = true;
+    task.beside();
+    expect([task.phase, task.state.empties, task.state.emptied]).toEqual(['starting', true, false]);
+  });
+});
+
 describe('keys that were changed by another key than that of the readers', () => {
   const [BEFORE, AFTER] = [new VisibleTransactions('5:5:'), new VisibleTransactions('9:9:')];
 

@@ -162,6 +162,24 @@ export class RowTask {
     else if (this.first?.sees(xid, commitLsn) === false) this.sweep();
   }
 
+  /** The stream is read too, from here on. */
+  beside(): void {
+    if (!this.keyless && this.phase === 'reading') this.watchNow();
+    if (!this.keyless || this.over) return;
+    // Without a key what the stream will say of it can't be told from its rows; and nobody has asked for stillness yet.
+    this.state.empties = true;
+    this.state.emptied = false;
+    if (this.phase !== 'waiting') this.phase = 'starting';
+  }
+
+  /** Readers are told to forget what they have of it, with what the stream has told before. */
+  forgotten(): void {
+    this.state.emptied = true;
+    this.state.rows = 0;
+    this.watch.forget();
+    this.phase = this.whole ? 'reading' : 'waiting';
+  }
+
   readAgain(key: readonly string[]): void {
     const text = textOf(key);
     if (this.over || this.asked.has(text)) return;
@@ -213,6 +231,7 @@ export class RowTask {
    * read before: readers forget these first.
    */
   keyBecomes({ key, keyTypes }: TableKey): void {
+    const wasKeyless = this.state.key?.length === 0;
     if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
     this.state.types = [...keyTypes];
@@ -220,7 +239,7 @@ export class RowTask {
     this.forgetAgain();
     this.first = null;
     this.keyless = key.length === 0;
-    if (!this.keyless || this.state.rows === 0) return;
+    if (!(this.keyless || wasKeyless) || this.state.rows === 0) return;
     this.state.empties = true;
     this.state.emptied = false;
   }
@@ -271,17 +290,20 @@ export function newTask(wish: RowWish, slot: GateSlot): RowTask {
 export function restoredTask(table: TableState, where: string | null, slotOf: (oid: number) => GateSlot): RowTask {
   const [schema = '', name = ''] = JSON.parse(table.table) as string[];
   const keyless = table.key?.length === 0;
+  // Rows that came before readers were told to forget them are to come again.
+  const owes = table.empties && !table.emptied;
   const wish = { oid: table.oid, schema, name, order: table.order, id: table.id, where, keyless };
   const state = {
     ...table,
+    ...(owes ? { lanes: [], again: [] } : {}),
     attempt: table.attempt + (table.done ? 0 : 1),
     empties: table.empties || keyless,
     emptied: table.emptied && !keyless,
   };
   const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
-  if (table.lanes.length > 0) task.began(table.again);
+  if (state.lanes.length > 0) task.began(state.again);
   // What moves behind the readers from now on is seen, also before their turn.
-  task.watch.reading = table.lanes.length > 0;
+  task.watch.reading = state.lanes.length > 0;
   return task;
 }
 

@@ -33,6 +33,9 @@ export async function openTask(
   opening: TaskOpening,
 ): Promise<'reading' | 'empties' | 'keyless' | 'gone' | 'ended'> {
   const { config, alone } = opening;
+  // Only who waits for the table to be still, or reads it then, keeps the stream standing.
+  task.wantsStill = false;
+  const wasAlone = alone();
   const control = await opening.control();
   const table = await describeTable(control, task.wish.oid, config);
   if (table === null) return 'gone';
@@ -46,7 +49,9 @@ export async function openTask(
   if (task.whole && !alone())
     while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
-  if (task.whole && task.state.empties && !task.state.emptied) return 'empties';
+  // The stream is read too since: what it has delivered meanwhile has to be waited out.
+  if (alone() !== wasAlone) return openTask(task, opening);
+  if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
     const lanes = await cutLanes(control, table, config.snapshot_readers);
     if (task.state.attempt === attempt) task.state.lanes = lanes;
