@@ -98,9 +98,7 @@ export class RowWork {
   /** A position is committed: orders that it tells the end of are told so. */
   async committed({ rows }: MySqlPosition): Promise<void> {
     if (!this.ready) return;
-    const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
-    for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
-    for (const id of ended) {
+    for (const id of endedOrders(rows)) {
       if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
       this.closing.add(id);
       this.deps.context.step?.('order-done');
@@ -208,6 +206,14 @@ export class RowWork {
 function waits(error: unknown): 'later' {
   if (isLater(error)) return 'later';
   throw error;
+}
+
+/** Ids of orders of which a position says that all rows are in the log. One of an earlier version can't say it. */
+function endedOrders(rows: RowsState | undefined): Set<string> {
+  if (rows?.open === undefined) return new Set();
+  const ended = new Set(rows.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
+  for (const id of rows.open) ended.delete(id);
+  return ended;
 }
 
 /** A stream with `snapshot: "only"` that is over reads nothing any more. */

@@ -48,7 +48,7 @@ export class RowFeed {
   private still = false;
   /** A part of a transaction was handed over, and its end was not. */
   private inside = false;
-  /** A table has ended without a row: on a quiet server nothing else would bring the position that says so. */
+  /** What the next position says is new, and no row comes with it: on a quiet server nothing else would bring it. */
   private moved = false;
 
   constructor(private readonly deps: RowFeedDeps) {
@@ -83,7 +83,9 @@ export class RowFeed {
   get state(): RowsState | null {
     const tables = this.tasks.filter((task) => task.phase !== 'cancelled' && task.begun).map((task) => task.state);
     const sifts = [...this.watch.state];
-    return tables.length === 0 && sifts.length === 0 ? null : { tables, sifts };
+    if (tables.length === 0 && sifts.length === 0) return null;
+    const open = new Set(this.tasks.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    return { tables, sifts, open: [...open] };
   }
 
   /** Goes on where `state` says. @param which of its tables. @param orders those that are open. */
@@ -99,6 +101,8 @@ export class RowFeed {
           restoredTask(table, table.order === null ? null : (where.get(table.order) ?? null), this.alone),
         );
     for (const sift of state.sifts) this.watch.sift(sift);
+    // It tells the end of no order; the next one does.
+    this.moved ||= state.open === undefined;
   }
 
   add(wish: RowWish): void {

@@ -187,7 +187,7 @@ export class TrialStream {
   }
 
   /** Of the reader; of a source for a look where there is none. */
-  private async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
+  async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
     if (this.source !== null) return use(this.source);
     const source = this.make(null);
     try {
