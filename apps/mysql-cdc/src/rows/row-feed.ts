@@ -88,18 +88,18 @@ export class RowFeed {
     return { tables, sifts, open: [...open] };
   }
 
-  /** Goes on where `state` says. @param which of its tables. @param orders those that are open. */
+  /** Goes on where `state` says. @param which of its tables. @param orders those whose rows are to be read. */
   restore(
     state: RowsState,
     which: (table: RowsState['tables'][number]) => boolean,
     orders: readonly SnapshotOrder[],
   ): void {
     const where = new Map(orders.map((order) => [order.id, order.where]));
-    for (const table of state.tables.filter(which))
-      if (table.order === null || where.has(table.order))
-        this.tasks.push(
-          restoredTask(table, table.order === null ? null : (where.get(table.order) ?? null), this.alone),
-        );
+    for (const table of state.tables.filter(which)) {
+      const { order, done } = table;
+      if (order === null || done || where.has(order))
+        this.tasks.push(restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone));
+    }
     for (const sift of state.sifts) this.watch.sift(sift);
     // It tells the end of no order; the next one does.
     this.moved ||= state.open === undefined;

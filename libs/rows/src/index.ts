@@ -1,0 +1,1 @@
+export { endedOrders, OrderBook, refuseOrders, type OrdersTold } from './order-book.js';
