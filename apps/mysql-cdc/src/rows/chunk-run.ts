@@ -50,8 +50,9 @@ export class ChunkRun {
     return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
   }
 
-  watch(window: Window): void {
-    this.window = window;
+  /** What is void may be over already, and nobody would end its window. */
+  watch(begin: () => Window): void {
+    if (!this.void) this.window = begin();
   }
 
   /** It has to be read again later. */
