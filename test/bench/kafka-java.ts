@@ -1,6 +1,6 @@
-/** Kafka's own `ProducerPerformance`, as the reference of producing. */
+/** Kafka's own `ProducerPerformance` and `ConsumerPerformance`, as the references of producing and consuming. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kafkaJars } from '@planasonix/testing';
@@ -9,33 +9,53 @@ import { kafkaJars } from '@planasonix/testing';
 const TOOLS = 'org.apache.kafka:kafka-tools:4.3.1';
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy';
 
-export interface JavaRun {
+interface JavaRun {
   readonly topic: string;
   readonly records: number;
-  readonly recordBytes: number;
   readonly brokers: readonly string[];
+}
+
+export interface Producing extends JavaRun {
+  readonly recordBytes: number;
   /** Ms of one transaction. */
   readonly transactionMs: number;
 }
 
-/** Records per second. @throws where Maven or Java can't do it */
-export async function javaProducer(of: JavaRun): Promise<number> {
+/** Runs one of Kafka's tools. @returns what it prints. @throws where Maven or Java can't do it */
+async function tool(name: string, args: readonly string[]): Promise<string> {
   const jars = await kafkaJars();
   const dir = mkdtempSync(join(tmpdir(), 'planasonix-tools-'));
-  const fetched = spawnSync('mvn', ['-q', '-B', COPY, `-Dartifact=${TOOLS}`, `-DoutputDirectory=${dir}`]);
-  if (fetched.status !== 0) throw new Error(`Maven could not fetch ${TOOLS}`);
+  try {
+    const fetched = spawnSync('mvn', ['-q', '-B', COPY, `-Dartifact=${TOOLS}`, `-DoutputDirectory=${dir}`]);
+    if (fetched.status !== 0) throw new Error(`Maven could not fetch ${TOOLS}`);
+    const main = ['-Xmx512m', '-cp', `${jars}/*:${dir}/*`, `org.apache.kafka.tools.${name}`];
+    const java = spawnSync('java', [...main, ...args], { encoding: 'utf8' });
+    if (java.status !== 0) throw new Error(`${name} failed: ${java.stderr.slice(-500)}`);
+    return java.stdout.trim();
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Records per second. */
+export async function javaProducer(of: Producing): Promise<number> {
   const props = [`bootstrap.servers=${of.brokers.join(',')}`, 'acks=all', 'batch.size=500000', 'linger.ms=5'];
-  const args = ['--topic', of.topic, '--num-records', String(of.records), '--record-size', String(of.recordBytes)];
-  const java = spawnSync(
-    'java',
-    [
-      ...['-Xmx512m', '-cp', `${jars}/*:${dir}/*`, 'org.apache.kafka.tools.ProducerPerformance', ...args],
-      ...['--throughput', '-1', '--transaction-duration-ms', String(of.transactionMs), '--producer-props', ...props],
-    ],
-    { encoding: 'utf8' },
-  );
-  const last = java.stdout.trim().split('\n').at(-1) ?? '';
-  const rate = /([\d.]+) records\/sec/.exec(last)?.[1];
-  if (rate === undefined) throw new Error(`ProducerPerformance failed: ${java.stderr.slice(-500)}`);
+  const said = await tool('ProducerPerformance', [
+    ...['--topic', of.topic, '--num-records', String(of.records), '--record-size', String(of.recordBytes)],
+    ...['--throughput', '-1', '--transaction-duration-ms', String(of.transactionMs), '--producer-props', ...props],
+  ]);
+  const rate = /([\d.]+) records\/sec/.exec(said.split('\n').at(-1)!)?.[1];
+  if (rate === undefined) throw new Error(`ProducerPerformance said ${said.slice(-500)}`);
   return Number(rate);
+}
+
+/** Records per second, once the consumer has its partitions. */
+export async function javaConsumer(of: JavaRun): Promise<number> {
+  const said = await tool('ConsumerPerformance', [
+    ...['--bootstrap-server', of.brokers.join(','), '--topic', of.topic, '--messages', String(of.records)],
+    ...['--timeout', '60000', '--hide-header'],
+  ]);
+  const rate = Number(said.split('\n').at(-1)!.split(',').at(-1));
+  if (!(rate > 0)) throw new Error(`ConsumerPerformance said ${said.slice(-500)}`);
+  return rate;
 }

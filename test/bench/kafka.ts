@@ -1,13 +1,16 @@
 /**
  * The log in Kafka: our sink beside Java's `ProducerPerformance` with records of the same size, both in transactions;
- * and the whole path from Postgres beside the same WAL read to nowhere.
+ * topics as a source: our reader beside Java's `ConsumerPerformance`, both with nobody behind them; and the whole path from
+ * Postgres beside the same WAL read to nowhere.
  */
-import { systemClock, type ChangeBatch, type ChangeEvent, type Log } from '@planasonix/core';
+import { NO_ORDERS, systemClock, type ChangeBatch, type ChangeEvent, type Log } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { openLog } from '@planasonix/sinks';
-import { eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { createTopics, eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { Kafka as KafkaClient, logLevel } from 'kafkajs';
+import { kafkaIngest } from '../../apps/kafka-ingest/src/source-type.js';
 import { until } from '../shop.js';
-import { javaProducer } from './kafka-java.js';
+import { javaConsumer, javaProducer } from './kafka-java.js';
 import { perMillion, round, stopwatch } from './measure.js';
 import { readSlot } from './reference.js';
 import { rows, slotOf, TABLE, type Scene } from './scene.js';
@@ -91,6 +94,56 @@ async function producing(kafka: Kafka): Promise<Record<string, object>> {
   return found;
 }
 
+/** The connector's own reader with nobody behind it: records to events. Records per second, from its first batch on. */
+async function consumed(kafka: Kafka, topic: string): Promise<number> {
+  const source = kafkaIngest.create({
+    streamId: 'str_bench',
+    streamName: 'nothing',
+    config: { topics: [topic] },
+    connection: { id: 'conn', type: 'kafka', config: { brokers: kafka.brokers } },
+    outbound: createOutbound({ policy: 'allow-private' }),
+    owned: {},
+    remember: () => Promise.resolve(),
+    orders: NO_ORDERS,
+    onLostPosition: null,
+    clock: systemClock,
+    log: silent,
+  });
+  const stop = new AbortController();
+  let began: number | null = null;
+  let read = 0;
+  for await (const { events } of source.read(new Map(), stop.signal)) {
+    if (events.length === 0) continue;
+    began ??= performance.now();
+    read += events.length;
+    if (read >= RECORDS) break;
+  }
+  const seconds = (performance.now() - began!) / 1000;
+  stop.abort();
+  await source.close();
+  return read / seconds;
+}
+
+async function consuming(kafka: Kafka): Promise<Record<string, object>> {
+  const found: Record<string, object> = {};
+  const admin = new KafkaClient({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  for (const recordBytes of [300, 1_000])
+    for (const partitions of [1, 6]) {
+      const topic = `consumed.${partitions}.${recordBytes}`;
+      await createTopics(admin, [{ topic, numPartitions: partitions }]);
+      const { brokers } = kafka;
+      await javaProducer({ topic, records: RECORDS, recordBytes, brokers, transactionMs: 50 });
+      const java = await javaConsumer({ topic, records: RECORDS, brokers });
+      const mine = await consumed(kafka, topic);
+      found[`${recordBytes} B, ${partitions} partition${partitions > 1 ? 's' : ''}`] = {
+        ...{ ours_per_s: round(mine, 0), java_per_s: round(java, 0), ratio: round(mine / java, 2) },
+      };
+    }
+  await admin.disconnect();
+  return found;
+}
+
 async function path(scene: Scene, kafka: Kafka): Promise<object> {
   const { source, stack, postgres } = scene;
   const call = async (method: string, route: string, body?: unknown) => {
@@ -151,8 +204,9 @@ export async function kafka(scene: Scene): Promise<object> {
     return {
       part: 'kafka',
       producing: await producing(server),
+      consuming: await consuming(server),
       postgres_to_kafka: await path(scene, server),
-      aim: '0.5 of ProducerPerformance; 0.5 of pg_recvlogical',
+      aim: '0.5 of ProducerPerformance; 1.0 of ConsumerPerformance; 0.5 of pg_recvlogical',
     };
   } finally {
     await server.stop();

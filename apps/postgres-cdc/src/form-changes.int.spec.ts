@@ -66,26 +66,6 @@ describe('what changes its form while a stream runs (trap 17)', () => {
     expect(new Set(one.events.map((event) => event.partitionkey)).size).toBe(90_000);
   });
 
-  it('a table without a key gives way to who wants it to himself, also where nobody takes its rows; it is read after him', async () => {
-    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE heap (v text);
-      ALTER TABLE heap REPLICA IDENTITY FULL; INSERT INTO heap SELECT 'r' || i FROM generate_series(1, 40000) i`);
-    const one = reading(db, { tables: ['public.*'] });
-    let take: () => void = () => undefined;
-    const taken = new Promise<void>((resolve) => (take = resolve));
-    one.start({ beforeEach: () => (one.events.length > 0 ? taken : undefined) });
-    try {
-      await eventually('its rows come', () => one.events.some(({ subject }) => subject === 'public.heap'));
-      await db.client.query("SET lock_timeout = '30s'");
-      await db.client.query("ALTER TABLE heap ADD COLUMN since text DEFAULT 'now'");
-    } finally {
-      take();
-    }
-    await one.rowsDone();
-    await settle(one, db.client);
-    const rows = [...one.fold()].filter(([at]) => at.startsWith('public.heap ')).map(([, row]) => row);
-    expect([rows.length, rows.every(({ since }) => since === 'now')]).toEqual([40_000, true]);
-  });
-
   it('a publication that sends partitions under their own names: what is excluded of the root is excluded of them', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE users (id int PRIMARY KEY, secret text) PARTITION BY RANGE (id);

@@ -82,29 +82,6 @@ describe('rows alone', () => {
     expectUniqueIds(one);
   });
 
-  it('where nobody pulls for minutes, a table that is read as a whole does not keep the moment either', async () => {
-    const db = await fresh(
-      `CREATE TABLE heap (v text); INSERT INTO heap SELECT 'r' || i FROM generate_series(1, ${ROWS}) i`,
-    );
-    const one = reading(db, { tables: ['public.*'], snapshot: 'only', snapshot_readers: 1 });
-    let [skewMs, pull] = [0, () => undefined as void];
-    one.clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skewMs };
-    const pulled = new Promise<void>((resolve) => (pull = resolve));
-    one.start({ beforeEach: () => (one.events.length > 0 ? pulled : undefined) });
-    const reads = async (): Promise<boolean> =>
-      (await db.client.query("SELECT FROM pg_locks WHERE relation = 'heap'::regclass AND pid <> pg_backend_pid()"))
-        .rowCount !== 0;
-    try {
-      await eventually('nobody pulls', async () => one.events.length > 0 && (await reads()));
-      skewMs = 301_000;
-      await eventually('nobody reads', async () => !(await reads()));
-    } finally {
-      pull();
-    }
-    expect(await one.outcome()).toBeNull();
-    expect(one.fold().size).toBe(ROWS);
-  });
-
   it('rows alone, of a stream that followed changes before: slot and publication are given back; and made anew when it does again', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 50) i`);

@@ -1,4 +1,5 @@
 import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
+import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
@@ -11,6 +12,7 @@ import { TaskOpenings } from './task-openings.js';
 export interface RowFeedDeps extends RowReadersDeps {
   readonly clock: Clock;
   readonly log: Log;
+  control(): Promise<Client>;
   slotOf(oid: number): GateSlot;
   /** The stream is never read beside the rows: `snapshot: "only"`. */
   readonly alone: boolean;
@@ -187,10 +189,9 @@ export class RowFeed {
     );
   }
 
-  /** The snapshot of the beginning is about to go, and nobody takes rows: what is read as a whole does not keep it either. */
+  /** The snapshot of the beginning is about to go. */
   letGo(): void {
     this.turning = true;
-    this.readers.giveBack(true);
   }
 
   get lettingGo(): boolean {

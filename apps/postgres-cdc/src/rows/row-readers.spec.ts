@@ -14,7 +14,6 @@ function readersOf() {
       clock: { ...systemClock, monotonic: () => Date.now() },
       open: () => Promise.reject(new Error('no server')),
       end: () => Promise.resolve(),
-      control: () => Promise.reject(new Error('no server')),
     },
     {
       ...{ exported: () => null, next: () => null, idle: () => false, wait: () => new Promise<void>(() => undefined) },

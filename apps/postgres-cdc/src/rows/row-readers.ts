@@ -5,7 +5,6 @@ import type { PostgresConfig } from '../config.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
-import { isWaitedFor } from './lock-queue.js';
 import type { RowTask, Share } from './row-task.js';
 
 /** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */
@@ -15,14 +14,10 @@ const CHUNK_HELD_UP_MS = 20_000;
 /** The same for a table that is read as a whole: it is begun over then, and a full log would never see its end. */
 const WHOLE_HELD_UP_MS = 600_000;
 const BEGUN_OVER =
-  'Nobody took its rows for minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
-const GAVE_WAY =
-  'Somebody waited to have it to himself (ALTER TABLE, TRUNCATE): it is read from its beginning again, for it has no key.';
+  'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
 /** How often it is looked whether what is being read is still wanted. */
 const LOOK_MS = 1_000;
-/** So many looks in a row may find that somebody waits for the lock of a table that is read as a whole. */
-const LOOKS_IN_THE_WAY = 3;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
   readonly config: PostgresConfig;
@@ -30,8 +25,6 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   /** Woken when there is something to take. */
   readonly waker: Waker;
   open(): Promise<Client>;
-  /** For questions to the catalog. */
-  control(): Promise<Client>;
   end(session: Client): Promise<void>;
 }
 
@@ -147,30 +140,12 @@ export class RowReaders {
       await this.deps.end(reader.session);
     };
     const looking = look();
-    if (run.whole) void this.giveWay(run, over.signal);
     try {
       return await reader.read(run, pace);
     } finally {
       over.abort();
       await looking;
     }
-  }
-
-  /** All of a table may be under way for hours: nobody has to wait for that who wants to change its form, or to empty it. */
-  private async giveWay(run: ChunkRun, over: AbortSignal): Promise<void> {
-    const { deps } = this;
-    for (let looks = 0; looks < LOOKS_IN_THE_WAY;) {
-      if (!(await deps.clock.sleep(LOOK_MS, over))) return;
-      const waits = await deps
-        .control()
-        .then((control) => isWaitedFor(control, run.oid))
-        .catch(() => false);
-      looks = waits ? looks + 1 : 0;
-    }
-    if (over.aborted || run.void) return;
-    run.cancel();
-    run.task.begunOver = GAVE_WAY;
-    deps.waker.stir();
   }
 
   private async reader(): Promise<ChunkReader> {
@@ -211,7 +186,7 @@ export class RowReaders {
   }
 
   /** Nobody takes rows for long (a pause, a full log): the source must not have to keep a snapshot for that. */
-  giveBack(whole: boolean): void {
+  private giveBack(whole: boolean): void {
     for (const run of this.runs) {
       if (run.finished !== null || run.whole !== whole) continue;
       run.cancel();
