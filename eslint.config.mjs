@@ -35,6 +35,7 @@ const depConstraints = [
   { ...lib('engine', 'core'), bannedExternalImports: ['*'] },
   lib('store', 'core'),
   lib('kafka', 'core'),
+  lib('rows', 'core'),
   lib('sinks', 'core', 'kafka'),
   lib('metrics', 'core'),
   lib('service', 'core'),

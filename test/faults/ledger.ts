@@ -98,6 +98,7 @@ export class Ledger {
 
   /** The log is read again from its beginning. */
   unsee(): void {
+    for (const times of this.#emptied.values()) times.seen = 0;
     for (const one of this.#committed.values()) {
       if (!one.seen) continue;
       one.seen = false;

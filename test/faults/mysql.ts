@@ -194,7 +194,7 @@ const BORROWED: readonly Fault[] = [
   ...kills.filter(({ name }) => !NOT_HERE.includes(name)),
   workerPastItsLease,
   ...network.filter(({ name }) => name.startsWith('source ')).map((one) => ({ ...one, name: `network ${one.name}` })),
-  ...named(redis, ['SIGKILL and start', 'out of memory'], 'redis'),
+  ...named(redis, ['SIGKILL and start', 'out of memory', 'fail-over to a copy that lacks an order'], 'redis'),
   ...named(store, ['SIGKILL and start', 'read-only'], 'store'),
 ];
 

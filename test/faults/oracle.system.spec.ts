@@ -132,6 +132,14 @@ describe('the judge of the fault battery', () => {
     };
     expect([findings(1, 1, 1), findings(2, 1, 1), findings(2, 1, 2)]).toEqual([[], [], []]);
     expect([findings(1, 1, 0), findings(1, 0, 2)]).toEqual([['lost'], ['phantom']]);
+    const ledger = new Ledger();
+    ledger.emptying('public.bulk')();
+    const first = new Oracle(ledger);
+    first.take(emptied(1));
+    ledger.unsee();
+    const anew = first.anew();
+    anew.take(emptied(1));
+    expect(charged(anew.judge(new Map()))).toEqual([]);
   });
 
   it('finds commits out of order, and a value that is another', () => {

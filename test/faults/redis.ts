@@ -92,11 +92,13 @@ export const redis: readonly Fault[] = [
       });
       await orderDone(scene, id, scene.streamId);
       await failOver(scene, dir);
-      const [rows] = await scene.sourceQuery<{ n: number }>(`SELECT count(*)::int AS n FROM ${TABLES.bulk.subject}`);
+      const [rows] = await scene.sourceQuery<{ n: number | string }>(
+        `SELECT count(*) AS n FROM ${TABLES.bulk.subject}`,
+      );
       const again = async (): Promise<boolean> => {
         scene.log.again();
         const found = await scene.log.read(scene.streamId);
-        if (found.filter(({ event }) => event.id.includes(id)).length >= rows!.n) return true;
+        if (found.filter(({ event }) => event.id.includes(id)).length >= Number(rows!.n)) return true;
         return (await scene.stream()).status === 'error';
       };
       const wrong = await eventually('its rows are there, or it is told', again, {

@@ -41,6 +41,8 @@ export interface Beginning {
   readonly asked: readonly Asked[];
   /** Tables whose rows are not in the log and are to be. */
   readonly unread: readonly Unread[];
+  /** Ids of orders of which the log has all rows; `null`: it does not say. */
+  readonly orders: readonly string[] | null;
   /**
    * - `resume`: goes on from `position`.
    * - `moved`: the same, at another place or with other tables than it says in the store.
@@ -79,18 +81,19 @@ export async function openStream(
   const before = positionOf(given === null ? from : ((await context.abandoned?.()) ?? from));
   const attempt = (before?.attempt ?? 0) + 1;
   const unreadOf = unreadFrom(context.clock.now());
-  const common = { server, asks, tables, noted: tables, asked: [config], attempt, unread: [] };
+  const common = { server, asks, tables, noted: tables, asked: [config], attempt, unread: [], orders: null };
   const only = config.snapshot === 'only';
   const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
   if (before !== null && given === null) {
     const notes = notesOf(from);
+    const known = { ...common, orders: notes.orders ?? null };
     if (only && before.phase === 'done') return { ...common, how: 'done', position: before };
     if (only && before.phase === 'rows' && before.rows !== undefined) {
       const { kept, late } = stillUnread(common, notes);
       const unread = [...kept, ...unreadOf(late, true)];
-      return { ...common, how: 'alone', position: before, attempt: before.attempt, unread };
+      return { ...known, how: 'alone', position: before, attempt: before.attempt, unread };
     }
-    if (!only && before.phase === 'stream') return goesOn(at, config, common, before, notes, unreadOf);
+    if (!only && before.phase === 'stream') return goesOn(at, config, known, before, notes, unreadOf);
   }
   const unread = unreadOf(tables, before !== null);
   if (only) {

@@ -79,7 +79,7 @@ export const isBefore = (a: LogPlace, b: LogPlace): boolean =>
 
 /**
  * Where it is noted what was asked for, and in between: a table that was not asked for all the time lacks changes. And
- * which tables have rows that are still to be read.
+ * which tables have rows that are still to be read, and which orders were carried out.
  */
 export const NOTEBOOK = '#asked';
 const asked = z.object({ tables: z.array(z.string()), exclude_tables: z.array(z.string()) });
@@ -91,14 +91,19 @@ const unread = z.object({
   /** Readers may have rows of the table. */
   empties: z.boolean(),
 });
-const notes = z.object({ asked: z.array(asked), unread: z.array(unread).default([]) });
+const notes = z.object({
+  asked: z.array(asked),
+  unread: z.array(unread).default([]),
+  /** Ids of orders of which the log has all rows, newest last; absent: of an earlier version. */
+  orders: z.array(z.string()).optional(),
+});
 export type Asked = z.output<typeof asked>;
 export type Unread = z.output<typeof unread>;
 export type Notes = Readonly<z.output<typeof notes>>;
 
-export const encodeNotes = (all: { readonly asked: readonly Asked[]; readonly unread: readonly Unread[] }): Position =>
+export const encodeNotes = ({ asked, unread, orders }: { readonly [K in keyof Notes]: Readonly<Notes[K]> }): Position =>
   JSON.stringify({
-    asked: all.asked.map(({ tables, exclude_tables }) => ({ tables, exclude_tables })),
-    unread: all.unread,
+    asked: asked.map(({ tables, exclude_tables }) => ({ tables, exclude_tables })),
+    ...{ unread, orders },
   });
 export const decodeNotes = (text: Position): Notes => notes.parse(JSON.parse(text));

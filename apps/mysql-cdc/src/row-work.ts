@@ -1,7 +1,9 @@
-import type { ChangeBatch, ChangeEvent, SnapshotOrders, SnapshotProgress, SourceContext } from '@planasonix/core';
+import type { ChangeBatch, ChangeEvent, SnapshotProgress, SourceContext } from '@planasonix/core';
+import { endedOrders, OrderBook } from '@planasonix/rows';
 import { wrongCondition } from './check-order.js';
 import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
+import type { RowWish } from './rows/row-task.js';
 import type { RowsState } from './rows/rows-state.js';
 import { isLater } from './rows/table-now.js';
 import type { LogPlace } from './server.js';
@@ -22,6 +24,8 @@ export interface RowsToRead {
   readonly asked: readonly Asked[];
   /** Those of them whose rows are not in the log. */
   readonly unread: readonly Unread[];
+  /** Ids of orders of which the log has all rows; `null`: it does not say. */
+  readonly orders: readonly string[] | null;
   /** How far these have come, and orders. */
   readonly state: RowsState | undefined;
 }
@@ -30,7 +34,10 @@ export interface RowsToRead {
 export class RowWork {
   readonly feed: RowFeed;
   private unread: readonly Unread[];
-  private readonly closing = new Set<string>();
+  private readonly book: OrderBook;
+  /** Orders are noted whose end was told. */
+  private noteDue = false;
+  /** Orders whose tables are known. */
   private readonly orders = new Set<string>();
   private lookAt = 0;
   private looking: Promise<void> | null = null;
@@ -47,6 +54,12 @@ export class RowWork {
   ) {
     this.feed = new RowFeed({ ...deps, refuse: (order, why) => void this.refuse(order, why) });
     this.unread = toRead.unread;
+    this.book = new OrderBook(deps.context, toRead.orders);
+  }
+
+  /** To be called first, before the notebook is written: which orders were carried out. */
+  async open(): Promise<void> {
+    await this.book.begin(this.toRead.state);
   }
 
   async begin(): Promise<void> {
@@ -55,8 +68,9 @@ export class RowWork {
     const unread = new Map(wanted ? this.unread.map((one) => [one.id, one]) : []);
     if (toRead.state !== undefined) {
       const ours = ({ order, id }: { order: string | null; id: string }): boolean => order !== null || unread.has(id);
-      feed.restore(toRead.state, ours, await deps.context.orders.open());
+      feed.restore(toRead.state, ours, await this.book.wanted([]));
     }
+    feed.forget(({ order }) => order !== null && this.book.has(order));
     const begun = new Set(feed.all.map((task) => task.wish.id));
     for (const one of unread.values()) if (!begun.has(one.id)) feed.add({ ...one, order: null, where: null });
     await this.takeOrders();
@@ -69,25 +83,22 @@ export class RowWork {
     return {
       partition: NOTEBOOK,
       events: [],
-      position: encodeNotes({ asked: this.toRead.asked, unread: this.unread }),
+      position: encodeNotes({ asked: this.toRead.asked, unread: this.unread, orders: this.book.ids }),
     };
   }
 
-  /** The notebook, when a table of the stream's own has been read, or is not there any more. */
+  /** The notebook, when a table of the stream's own has been read or is not there any more, or an order is over. */
   note(): ChangeBatch | null {
-    const done = this.feed.all.filter((task) => task.over && task.wish.order === null);
-    if (done.length === 0) return null;
-    const ids = new Set(done.map((task) => task.wish.id));
+    const { feed, book } = this;
+    const noted = ({ order }: RowWish): boolean => order === null || book.has(order);
+    const over = feed.all.filter((task) => task.over && noted(task.wish));
+    if (over.length === 0 && !this.noteDue) return null;
+    this.noteDue = false;
+    const ids = new Set(over.map((task) => task.wish.id));
     this.unread = this.unread.filter((one) => !ids.has(one.id));
-    this.forget(null);
-    return this.notebook;
-  }
-
-  /** The end of an order, or of tables of the stream's own (`null`), is noted; the rows stay counted. */
-  private forget(order: string | null): void {
-    const over = this.feed.all.filter((task) => task.over && task.wish.order === order);
     this.rowsBefore += over.reduce((sum, { state }) => sum + state.rows, 0);
-    this.feed.forget((wish) => wish.order === order);
+    feed.forget(noted);
+    return this.notebook;
   }
 
   /** What a position has to hold of the rows; spread into it. */
@@ -98,17 +109,12 @@ export class RowWork {
   /** A position is committed: orders that it tells the end of are told so. */
   async committed({ rows }: MySqlPosition): Promise<void> {
     if (!this.ready) return;
-    const ended = new Set(rows?.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
-    for (const { order, done } of rows?.tables ?? []) if (order !== null && !done) ended.delete(order);
-    for (const id of ended) {
-      if (this.closing.has(id) || this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
-      this.closing.add(id);
-      this.deps.context.step?.('order-done');
-      await this.deps.context.orders.close(id, { failed: null }).then(
-        () => this.forget(id),
-        () => undefined,
-      );
-      this.closing.delete(id);
+    for (const id of endedOrders(rows)) {
+      if (this.feed.all.some((task) => task.wish.order === id && !task.over)) continue;
+      // Positions tell of it until the notebook does.
+      if (!(await this.book.close(id))) continue;
+      this.noteDue = true;
+      this.deps.waker.stir();
     }
   }
 
@@ -163,15 +169,17 @@ export class RowWork {
   /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
   private async refuse(order: string, why: string): Promise<void> {
     this.feed.cancel((wish) => wish.order === order);
-    await this.deps.context.orders.close(order, { failed: why }).catch(() => undefined);
+    await this.book.refuse(order, why).catch(() => undefined);
+    this.noteDue ||= this.book.has(order);
+    this.deps.waker.stir();
   }
 
   private async takeOrders(): Promise<void> {
-    const { deps, feed, orders } = this;
-    const open = await deps.context.orders.open();
-    const ids = new Set(open.map((order) => order.id));
+    const { deps, feed, orders, book } = this;
+    const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    const ids = new Set(wanted.map((order) => order.id));
     feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
-    for (const order of open) {
+    for (const order of wanted) {
       if (orders.has(order.id)) continue;
       const { config, server, excludedOf, ask } = deps;
       const match = tableMatcher({ tables: [...order.tables], exclude_tables: [] }, server.foldsCase);
@@ -179,7 +187,7 @@ export class RowWork {
       const tables = found.filter(({ form, schema, table }) => form !== 'SEQUENCE' && match(schema, table));
       if (tables.length === 0) {
         orders.add(order.id);
-        await deps.context.orders.close(order.id, { failed: 'None of its tables is read by the stream.' });
+        await this.refuse(order.id, 'None of its tables is read by the stream.');
         continue;
       }
       // Ordered while nobody could ask the source, or the tables have changed since.
@@ -208,10 +216,4 @@ export class RowWork {
 function waits(error: unknown): 'later' {
   if (isLater(error)) return 'later';
   throw error;
-}
-
-/** A stream with `snapshot: "only"` that is over reads nothing any more. */
-export async function refuseOrders(orders: SnapshotOrders): Promise<void> {
-  for (const { id } of await orders.open())
-    await orders.close(id, { failed: 'The stream read its rows once (snapshot "only") and has ended.' });
 }

@@ -14,6 +14,7 @@ import {
   StreamError,
   Waker,
 } from '@planasonix/core';
+import { refuseOrders } from '@planasonix/rows';
 import { checkOrder } from './check-order.js';
 import { parseConfig, type MySqlConfig } from './config.js';
 import { Charsets } from './decode/charsets.js';
@@ -26,7 +27,7 @@ import { decodePosition, encodePosition, lastBegun, NOTEBOOK, type MySqlPosition
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
 import { LogRetention } from './retention.js';
-import { refuseOrders, RowWork, type RowWorkDeps } from './row-work.js';
+import { RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
 import type { RowsState } from './rows/rows-state.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
@@ -170,6 +171,7 @@ export class MySqlSource implements Source {
     const log: { reader: LogReader | null } = { reader: null };
     const reached = (): LogPlace => log.reader?.reached ?? { file, pos: 0 };
     const work = this.rowWork(beginning, { alone: null, session: null, reached, from: lastBegun(position) });
+    await work.open();
     yield work.notebook;
     if (how !== 'resume') yield { partition: '', events: [], position: encodePosition(position) };
     const reader = (log.reader = await this.openReader(beginning, position, work));
@@ -193,6 +195,7 @@ export class MySqlSource implements Source {
       const work = this.rowWork(begun, { alone, session, reached: () => alone, from: nowhere });
       // Also where nothing is under way: rows that were broken off are told from those of an earlier version by that.
       const at = (rows = NOTHING): Position => encodePosition({ ...position, rows });
+      await work.open();
       // From here on an interruption is known for what it is.
       yield work.notebook;
       yield { partition: '', events: [], position: at(before?.rows) };
@@ -217,7 +220,7 @@ export class MySqlSource implements Source {
   }
 
   private rowWork(
-    { server, tables, asked, unread, position }: Beginning,
+    { server, tables, asked, unread, orders, position }: Beginning,
     beside: Pick<RowWorkDeps, 'alone' | 'session' | 'reached' | 'from'>,
   ): RowWork {
     const { config, context, sessions, waker } = this;
@@ -231,7 +234,7 @@ export class MySqlSource implements Source {
         end: (session) => sessions.end(session),
         kill: (id) => sessions.kill(server, id),
       },
-      { tables: tables.length, asked, unread, state: position?.rows },
+      { tables: tables.length, asked, unread, orders, state: position?.rows },
     ));
   }
 

@@ -5,11 +5,11 @@ import {
   type SourceContext,
   type TableProgress,
 } from '@planasonix/core';
+import { OrderBook, endedOrders } from '@planasonix/rows';
 import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
-import { OrderBook, endedOrders } from './order-book.js';
 import type { Partitions } from './partitions.js';
 import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';

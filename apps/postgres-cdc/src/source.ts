@@ -13,6 +13,7 @@ import {
   type SourceContext,
   Waker,
 } from '@planasonix/core';
+import { refuseOrders } from '@planasonix/rows';
 import type { Client } from 'pg';
 import { checkOrder } from './check-order.js';
 import { parseConfig } from './config.js';
@@ -24,7 +25,6 @@ import { Holdings } from './holdings.js';
 import { peekLag } from './lag-peek.js';
 import { letGo } from './let-go.js';
 import { exportSnapshot, openStream, type Beginning } from './opening.js';
-import { refuseOrders } from './order-book.js';
 import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';

@@ -127,7 +127,7 @@ export class ChunkReader {
     if (run.share.kind === 'lane' && !(await this.level(session, ended))) return null;
     // Before the transaction begins: what is told from now on is newer, or seen.
     const delivered = deps.delivered();
-    if (run.share.kind === 'lane') run.watch(deps.watch(run));
+    if (run.share.kind === 'lane') run.watch(() => deps.watch(run));
     return beginChunk({
       ...{ session, server, clock, of: wish, delivered, exact: run.share.kind === 'whole', ended },
       lock: async () => (this.lock ??= await this.dial()),

@@ -1,4 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
+import type { Pace } from '@planasonix/rows';
 import type { LogPlace } from '../server.js';
 import type { Bound } from './chunk-sql.js';
 import type { RowTask, Share } from './row-task.js';
@@ -36,6 +37,8 @@ export class ChunkRun {
   constructor(
     readonly task: RowTask,
     readonly share: Share,
+    /** How fast its rows may be read. */
+    readonly pace: Pace,
   ) {
     task.take(share);
     this.attempt = task.state.attempt;
@@ -47,8 +50,9 @@ export class ChunkRun {
     return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
   }
 
-  watch(window: Window): void {
-    this.window = window;
+  /** What is void may be over already, and nobody would end its window. */
+  watch(begin: () => Window): void {
+    if (!this.void) this.window = begin();
   }
 
   /** It has to be read again later. */

@@ -25,10 +25,10 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
   afterAll(() => sessions.close());
 
   const end = () => sessions.ask(async (session) => logEnd(session, await serverOf(session)));
-  const begin = async (reached: () => LogPlace, table = 't', clock: Clock = systemClock): Promise<void> => {
+  const begin = async (reached: () => LogPlace, table = 't', clock: Clock = systemClock, more = {}): Promise<void> => {
     const server = await sessions.ask(serverOf);
     feed = new RowFeed({
-      ...{ server, clock, waker: new Waker(), config: parseConfig({ tables: ['f.*'] }), reached },
+      ...{ server, clock, waker: new Waker(), config: parseConfig({ tables: ['f.*'], ...more }), reached },
       ...{ alone: null, session: null, from: { file: 0, pos: 0 }, excludedOf: () => new Set<string>(), refuse: quiet },
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       ask: (question) => sessions.ask(question),
@@ -146,6 +146,27 @@ describe.each(LEGS)('the rows of $name that wait for the log', (leg) => {
     await eventually('all rows are there', async () => (await take(events)) && feed.idle);
     expect(events).toHaveLength(1 + 20_000);
     expect(events.every(({ id }) => id.startsWith('snap-one-1-'))).toBe(true);
+  });
+
+  it('of a table without a key come no faster than they may, and nobody sleeps behind readers that are closed', async () => {
+    await one.db.query('CREATE TABLE f.slow (a INT)');
+    await fill(one.db, 'f.slow', 10_000, String);
+    let asleep = 0;
+    const sleep: Clock['sleep'] = (ms, signal) => {
+      if (ms <= 1000) return systemClock.sleep(ms, signal);
+      asleep++;
+      return new Promise((resolve) => signal?.addEventListener('abort', () => resolve(asleep-- < 0)));
+    };
+    const at = await end();
+    await begin(() => at, 'slow', { ...systemClock, sleep }, { snapshot_max_rows_per_second: 100 });
+    await eventually('it wants the log to stand', () => feed.wantsStillness);
+    feed.stands(true);
+    expect(feed.take(at)).toHaveLength(1);
+    const all: ChangeEvent[] = [];
+    await eventually('a reader sleeps', async () => (await take(all)) && asleep === 1);
+    expect(feed['runs'][0]!.count).toBeLessThan(5000);
+    feed.close();
+    expect(asleep).toBe(0);
   });
 
   it('of a table that is gone are none, and the position that says so is brought on a quiet server too', async () => {

@@ -48,7 +48,7 @@ export class RowFeed {
   private still = false;
   /** A part of a transaction was handed over, and its end was not. */
   private inside = false;
-  /** A table has ended without a row: on a quiet server nothing else would bring the position that says so. */
+  /** What the next position says is new, and no row comes with it: on a quiet server nothing else would bring it. */
   private moved = false;
 
   constructor(private readonly deps: RowFeedDeps) {
@@ -83,22 +83,26 @@ export class RowFeed {
   get state(): RowsState | null {
     const tables = this.tasks.filter((task) => task.phase !== 'cancelled' && task.begun).map((task) => task.state);
     const sifts = [...this.watch.state];
-    return tables.length === 0 && sifts.length === 0 ? null : { tables, sifts };
+    if (tables.length === 0 && sifts.length === 0) return null;
+    const open = new Set(this.tasks.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    return { tables, sifts, open: [...open] };
   }
 
-  /** Goes on where `state` says. @param which of its tables. @param orders those that are open. */
+  /** Goes on where `state` says. @param which of its tables. @param orders those whose rows are to be read. */
   restore(
     state: RowsState,
     which: (table: RowsState['tables'][number]) => boolean,
     orders: readonly SnapshotOrder[],
   ): void {
     const where = new Map(orders.map((order) => [order.id, order.where]));
-    for (const table of state.tables.filter(which))
-      if (table.order === null || where.has(table.order))
-        this.tasks.push(
-          restoredTask(table, table.order === null ? null : (where.get(table.order) ?? null), this.alone),
-        );
+    for (const table of state.tables.filter(which)) {
+      const { order, done } = table;
+      if (order === null || done || where.has(order))
+        this.tasks.push(restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone));
+    }
     for (const sift of state.sifts) this.watch.sift(sift);
+    // It tells the end of no order; the next one does.
+    this.moved ||= state.open === undefined;
   }
 
   add(wish: RowWish): void {

@@ -1,4 +1,5 @@
 import { Bell, type Clock, type Log, type Waker } from '@planasonix/core';
+import { Pace } from '@planasonix/rows';
 import type { MySqlConfig } from '../config.js';
 import type { Session } from '../session.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
@@ -45,7 +46,7 @@ export class RowReaders {
   private readonly readers = new Set<ChunkReader>();
   private readonly roomier = new Bell();
   private takenAt = -Infinity;
-  private stopped = false;
+  private readonly over = new AbortController();
 
   constructor(
     private readonly deps: RowReadersDeps,
@@ -67,7 +68,7 @@ export class RowReaders {
   }
 
   close(): void {
-    this.stopped = true;
+    this.over.abort();
     for (const reader of this.readers) reader.stop();
     this.roomier.ring();
   }
@@ -84,15 +85,18 @@ export class RowReaders {
         await work.wait();
         continue;
       }
-      const run = new ChunkRun(next.task, next.share);
+      const pace = new Pace(
+        (deps.config.snapshot_max_rows_per_second ?? Infinity) / count,
+        deps.clock,
+        this.over.signal,
+      );
+      const run = new ChunkRun(next.task, next.share, pace);
       this.runs.push(run);
-      await this.readChunk(reader, run, count);
+      await this.readChunk(reader, run);
     }
   }
 
-  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
-    const { clock, config, waker } = this.deps;
-    const began = clock.monotonic();
+  private async readChunk(reader: ChunkReader, run: ChunkRun): Promise<void> {
     let pause = 0;
     try {
       if ((await this.whileWanted(reader, run)) === 'gone') this.work.gone(run.task);
@@ -106,10 +110,8 @@ export class RowReaders {
     if (run.finished === null) run.cancel();
     const { void: again } = run;
     run.finished ??= { end: false };
-    waker.stir();
-    const due = ((run.count * readers) / (config.snapshot_max_rows_per_second ?? Infinity)) * 1000;
-    const wait = Math.max(pause, again ? RETRY_MS : 0, due - (clock.monotonic() - began));
-    if (wait > 0) await clock.sleep(wait);
+    this.deps.waker.stir();
+    await run.pace.keep(run.count, Math.max(pause, again ? RETRY_MS : 0));
   }
 
   /** What is not wanted any more is broken off, but in the one transaction of rows alone: its chunk comes to its end. */
@@ -137,17 +139,23 @@ export class RowReaders {
     return 0;
   }
 
+  private get stopped(): boolean {
+    return this.over.signal.aborted;
+  }
+
   private get waiting(): number {
     return this.runs.reduce((sum, run) => sum + run.pieces.length, 0);
   }
 
   /**
    * Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. But
-   * what can't be gone on with in another transaction is waited for, or it would never come to its end.
+   * what can't be gone on with in another transaction is waited for, or it would never come to its end. Of a table that is
+   * read as a whole rows come no faster than they may; a chunk comes at once, and the next one when these have had their time.
    */
-  private async room({ share }: ChunkRun): Promise<boolean> {
+  private async room({ share, pace, count }: ChunkRun): Promise<boolean> {
     const { clock, alone } = this.deps;
     const patient = alone !== null || share.kind === 'whole';
+    if (share.kind === 'whole') await pace.keep(count);
     const began = clock.monotonic();
     while (this.waiting >= WAITING && !this.stopped) {
       if (!patient && clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;

@@ -13,18 +13,28 @@ const MOST_TEXT = 32 * 1024 * 1024;
  * over before is seen; of every key that was told of since, the log has something newer than the row (trap 13).
  */
 export class Window {
-  /** The rows can't be told apart from stale ones any more: the chunk has to be read again. */
-  void = false;
+  private blurred = false;
   private readonly keys = new Set<string>();
   private text = 0;
 
   constructor(private readonly forget: (window: Window) => void) {}
 
+  /** The rows can't be told apart from stale ones any more: the chunk has to be read again. */
+  get void(): boolean {
+    return this.blurred;
+  }
+
   told(key: string): void {
-    if (this.void || this.keys.has(key)) return;
+    if (this.blurred || this.keys.has(key)) return;
     this.text += key.length;
     if (this.keys.size < MOST_KEYS && this.text <= MOST_TEXT) this.keys.add(key);
-    else this.void = true;
+    else this.blur();
+  }
+
+  /** Nothing of what was told counts any more. A large transaction may keep its chunk from being ended for long. */
+  blur(): void {
+    this.blurred = true;
+    this.keys.clear();
   }
 
   stale(key: string): boolean {
@@ -108,7 +118,7 @@ export class RowWatch {
     const sift = this.sifts.get(name);
     if (sift !== undefined && order !== null && isBehind(sift, beginOf(order))) return false;
     for (const window of this.windows.get(name) ?? [])
-      if (type === ROW_EVENT_TYPES.t) window.void = true;
+      if (type === ROW_EVENT_TYPES.t) window.blur();
       else window.told(partitionkey);
     return true;
   }

@@ -37,7 +37,12 @@ const table = z.object({
 const sift = z.object({ schema: z.string(), table: z.string(), file: z.string(), pos: z.number().int() });
 
 /** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
-export const rowsState = z.object({ tables: z.array(table), sifts: z.array(sift) });
+export const rowsState = z.object({
+  tables: z.array(table),
+  sifts: z.array(sift),
+  /** Ids of orders of which something is still to be read: `tables` leaves out what waits for its turn. Absent: of an earlier version. */
+  open: z.array(z.string()).optional(),
+});
 
 export type LaneState = z.output<typeof lane>;
 export type TableState = z.output<typeof table>;

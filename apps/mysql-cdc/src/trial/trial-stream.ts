@@ -21,7 +21,6 @@ import { mysqlCdc } from '../source-type.js';
 
 const outbound: Outbound = { resolve: (host) => Promise.resolve(host) };
 const nothing = (): void => undefined;
-const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 export interface Data {
   readonly op: 'c' | 'u' | 'd' | 'r' | 't';
@@ -35,6 +34,7 @@ export interface Data {
  * find in the store is kept between its readers; what the log holds already is dropped, as the log does it.
  */
 export class TrialStream {
+  readonly warnings: { readonly fields: object; readonly message: string }[] = [];
   readonly events: ChangeEvent[] = [];
   readonly positions = new Map<string, Position>();
   /** Orders that were placed and not taken back, and those that are over. */
@@ -187,7 +187,7 @@ export class TrialStream {
   }
 
   /** Of the reader; of a source for a look where there is none. */
-  private async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
+  async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
     if (this.source !== null) return use(this.source);
     const source = this.make(null);
     try {
@@ -226,13 +226,24 @@ export class TrialStream {
   private make(onLostPosition: OnLostPosition | null): Source {
     const connection: ConnectionSettings = { id: 'conn_1', type: this.type, config: this.server };
     const abandoned = new Map(this.positions);
+    const log: Log = {
+      ...{ debug: nothing, info: nothing, error: nothing },
+      warn: (fields, message) => void this.warnings.push({ fields, message }),
+    };
     return mysqlCdc.create({
       ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
       orders: {
         ...NO_ORDERS,
         open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
-        close: (id, { failed }) =>
-          this.deaf ? Promise.reject(new Error('not now')) : Promise.resolve(void this.closed.push({ id, failed })),
+        done: () =>
+          Promise.resolve(
+            this.orders.filter(({ id }) => this.closed.some((one) => one.id === id && one.failed === null)).reverse(),
+          ),
+        close: (id, { failed }) => {
+          if (this.deaf) return Promise.reject(new Error('not now'));
+          if (!this.closed.some((one) => one.id === id)) this.closed.push({ id, failed });
+          return Promise.resolve();
+        },
       },
       ...{ onLostPosition, clock: this.clock, log },
       abandoned: () => Promise.resolve(abandoned),

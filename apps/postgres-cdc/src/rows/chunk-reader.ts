@@ -1,4 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
+import type { Pace } from '@planasonix/rows';
 import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
@@ -6,7 +7,6 @@ import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '
 import { qualified, quoteLiteral } from '../identifier.js';
 import { partitionTree } from '../partition-tree.js';
 import { describeTable, type SourceTable } from '../tables.js';
-import type { Pace } from './pace.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
 /** What goes out at once at the most. */

@@ -1,10 +1,10 @@
 import { type ChangeEvent, type Clock, type ConnectionSettings, systemClock, Waker } from '@planasonix/core';
+import { endedOrders } from '@planasonix/rows';
 import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { parseConfig } from '../config.js';
 import { TypeCatalog, type GateSlot, type WrittenChange } from '../decode/index.js';
 import { endSession } from '../end-session.js';
-import { endedOrders } from '../order-book.js';
 import { openSession } from '../session.js';
 import { RowFeed } from './row-feed.js';
 import type { RowTask } from './row-task.js';

@@ -1,10 +1,10 @@
 import type { Clock, Waker } from '@planasonix/core';
+import { Pace } from '@planasonix/rows';
 import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
-import { Pace } from './pace.js';
 import type { RowTask, Share } from './row-task.js';
 
 /** Pieces that wait for the engine before the readers' sockets are paused. Invariant 6. */

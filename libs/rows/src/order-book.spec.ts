@@ -1,20 +1,10 @@
 import { NO_ORDERS, type SnapshotOrder } from '@planasonix/core';
-import { OrderBook, endedOrders } from './order-book.js';
-import type { RowsState } from './rows/rows-state.js';
+import { OrderBook, endedOrders, type OrdersTold } from './order-book.js';
 
 const order = (id: string): SnapshotOrder => ({ id, tables: ['public.t'], where: null });
 
 /** What a position says where the order's only table is in the log. */
-const whole = (id: string, open?: readonly string[]): RowsState => ({
-  tables: [
-    {
-      ...{ oid: 1, table: '["public","t"]', order: id, id, attempt: 1, key: ['id'] },
-      ...{ lanes: [], again: [], rows: 1, empties: false, emptied: false, done: true },
-    },
-  ],
-  sifts: [],
-  ...(open === undefined ? {} : { open: [...open] }),
-});
+const whole = (id: string, open?: readonly string[]): OrdersTold => ({ tables: [{ order: id, done: true }], open });
 
 /** A store that takes note of an end at once, and answers when it is told to, or not at all. */
 function store() {

@@ -1,5 +1,12 @@
 import type { SnapshotOrder, SnapshotOrders, SourceContext } from '@planasonix/core';
-import type { RowsState } from './rows/rows-state.js';
+
+/** What a position says of orders; a part of how far rows have come. */
+export interface OrdersTold {
+  /** Tables whose rows are being read, or are all in the log; `order`: `null` for rows of the stream's own. */
+  readonly tables: readonly { readonly order: string | null; readonly done: boolean }[];
+  /** Ids of orders of which something is still to be read: `tables` leaves out what waits for its turn. Absent: of an earlier version. */
+  readonly open?: readonly string[];
+}
 
 /** So many ids the log keeps, more than the store is asked for. Invariant 6. */
 const KEPT = 200;
@@ -33,7 +40,7 @@ export class OrderBook {
   }
 
   /** To be called before anything is read. @param rows what the log's position says. @returns whether the notebook has to be written */
-  async begin(rows: RowsState | undefined): Promise<boolean> {
+  async begin(rows: OrdersTold | undefined): Promise<boolean> {
     this.told = endedOrders(rows);
     const done = await this.context.orders.done();
     if (this.noted !== null) this.miss(done);
@@ -97,7 +104,7 @@ export class OrderBook {
 }
 
 /** Ids of orders of which a position says that all rows are in the log. One of an earlier version can't say it. */
-export function endedOrders(rows: RowsState | undefined): Set<string> {
+export function endedOrders(rows: OrdersTold | undefined): Set<string> {
   if (rows?.open === undefined) return new Set();
   const ended = new Set(rows.tables.flatMap(({ order, done }) => (order !== null && done ? [order] : [])));
   for (const id of rows.open) ended.delete(id);
