@@ -33,6 +33,11 @@ export interface SourceTable {
   readonly key: readonly string[];
   /** Per key column: its type's OID. */
   readonly keyTypes: readonly number[];
+  /**
+   * Per key column: which one it is, and what its index sorts it by, as `attnum:collation:operator class`. By names, which an
+   * upgrade of the server keeps. Where one is another, other rows lie behind the same key.
+   */
+  readonly keySorts: readonly string[];
   /** Per key column: the collation of the index where that is not the column's own, ready for SQL; else `null`. */
   readonly keyCollations: readonly (string | null)[];
   /** Per key column: the operators of the index where their plain signs would not mean them; else `null`. */
@@ -73,10 +78,12 @@ const COLUMNS_OF = (index: string) => `
   SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(${index}.indkey) WITH ORDINALITY AS k(attnum, n)
   JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
 
+/** Name of the collation `k.coll`; null for a type without. */
+const COLLATION = `(SELECT format('%I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = k.coll)`;
+
 /** An index may be ordered by another collation than its column: rows are asked for in the index's order, or it is of no use. */
 const COLLATIONS_OF = (index: string) => `
-  SELECT json_agg(CASE WHEN k.coll <> 0 AND k.coll <> a.attcollation THEN (SELECT quote_ident(n.nspname) || '.' || quote_ident(l.collname)
-    FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = k.coll) END ORDER BY k.n)
+  SELECT json_agg(CASE WHEN k.coll <> 0 AND k.coll <> a.attcollation THEN ${COLLATION} END ORDER BY k.n)
   FROM unnest(${index}.indkey::int2[], ${index}.indcollation::oid[]) WITH ORDINALITY AS k(attnum, coll, n)
   JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
 
@@ -92,6 +99,11 @@ const OPERATORS_OF = (index: string) => `
     WHERE c.oid = k.opclass HAVING bool_or(n.nspname <> 'pg_catalog' OR NOT c.opcdefault)) ORDER BY k.n)
   FROM unnest(${index}.indkey::int2[], ${index}.indclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, n) WHERE k.n <= ${index}.indnkeyatts`;
 
+const SORTS_OF = (index: string) => `
+  SELECT json_agg(format('%s:%s:%I.%I', k.attnum, ${COLLATION}, n.nspname, c.opcname) ORDER BY k.n)
+  FROM unnest(${index}.indkey::int2[], ${index}.indcollation::oid[], ${index}.indclass::oid[]) WITH ORDINALITY AS k(attnum, coll, opclass, n)
+  JOIN pg_opclass c ON c.oid = k.opclass JOIN pg_namespace n ON n.oid = c.opcnamespace WHERE k.n <= ${index}.indnkeyatts`;
+
 /** Whether the server could tell an updated row of relation `l` apart. */
 const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
@@ -101,16 +113,16 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
 const DETAILS = `
-  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators,
+  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
     leaves.tuples, leaves.bytes, leaves.unidentified
   FROM pg_class c
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate) p ON true
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
     SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(${BYTES}), 0) AS bytes,
@@ -129,6 +141,8 @@ interface Detail {
   readonly identity_collations: string | null;
   readonly primary_operators: string | null;
   readonly identity_operators: string | null;
+  readonly primary_sorts: string | null;
+  readonly identity_sorts: string | null;
   readonly columns: string | null;
   readonly tuples: string | null;
   readonly bytes: string;
@@ -229,6 +243,7 @@ function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted
     partitions: list<Name>(row.partitions),
     key,
     keyTypes: key.map((name) => columns.find((column) => column.name === name)?.typeOid ?? 0),
+    keySorts: list<string>(row.identity_key === null ? row.primary_sorts : row.identity_sorts),
     keyCollations: list<string | null>(row.identity_collations),
     keyOperators: list<Readonly<Record<string, string>> | null>(
       row.identity_key === null ? row.primary_operators : row.identity_operators,

@@ -46,11 +46,8 @@ describe('streams that every instance serves', () => {
   it('a start takes effect at every instance within a second, without a bell', async () => {
     const stream = await world.create();
     await world.command(stream.id, 'start');
-    const began = performance.now();
-    await Promise.all(
-      [one!, two!].map((at) => eventually('it is open', async () => (await post(at, stream, '{}')).status === 200)),
-    );
-    expect(performance.now() - began).toBeLessThan(5_000);
+    const open = (at: Instance) => async () => (await post(at, stream, '{}')).status === 200;
+    await Promise.all([one!, two!].map((at) => eventually('it is open', open(at), { timeoutMs: 5_000 })));
   });
 
   it('another secret and another address take effect at every instance within a second, without a bell', async () => {

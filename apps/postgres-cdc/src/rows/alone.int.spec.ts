@@ -30,10 +30,12 @@ describe('rows alone', () => {
     expect(await one.outcome()).toBeNull();
   });
 
-  it('rows alone are of one moment, whatever is written meanwhile; a table that was rewritten since comes as it is then', async () => {
+  it('rows alone are of one moment, whatever is written meanwhile; a table that was rewritten since, or has another key, comes as it is then', async () => {
     const db =
       await fresh(`CREATE TABLE one (id int PRIMARY KEY, v text); INSERT INTO one SELECT i, 'before' FROM generate_series(1, ${ROWS}) i;
-      CREATE TABLE rewritten (id int PRIMARY KEY, v int); INSERT INTO rewritten SELECT i, i FROM generate_series(1, 3000) i`);
+      CREATE TABLE rewritten (id int PRIMARY KEY, v int); INSERT INTO rewritten SELECT i, i FROM generate_series(1, 3000) i;
+      CREATE TABLE rekeyed (id int NOT NULL UNIQUE, v int NOT NULL UNIQUE); INSERT INTO rekeyed SELECT i, i FROM generate_series(1, 3000) i;
+      ALTER TABLE rekeyed REPLICA IDENTITY USING INDEX rekeyed_id_key`);
     const one = reading(db, { tables: ['public.*'], snapshot: 'only', snapshot_readers: 1 });
     let written = false;
     one.start({
@@ -42,6 +44,7 @@ describe('rows alone', () => {
         written = true;
         await db.client.query("UPDATE one SET v = 'after'; DELETE FROM one WHERE id % 2 = 0");
         await db.client.query('ALTER TABLE rewritten ALTER v TYPE bigint');
+        await db.client.query('ALTER TABLE rekeyed REPLICA IDENTITY USING INDEX rekeyed_v_key');
       },
     });
     expect(await one.outcome()).toBeNull();
@@ -49,7 +52,8 @@ describe('rows alone', () => {
     const of = (table: string) => rows.flatMap(([at, { v }]) => (at.startsWith(`public.${table} `) ? [v] : []));
     expect(of('one')).toHaveLength(ROWS);
     expect(new Set(of('one'))).toEqual(new Set(['before']));
-    expect(of('rewritten')).toHaveLength(3000);
+    for (const table of ['rewritten', 'rekeyed']) expect(of(table)).toHaveLength(3000);
+    expect(one.fold().has('public.rekeyed {"v":3000}')).toBe(true);
     expectUniqueIds(one);
   });
 

@@ -20,6 +20,8 @@ export interface ChunkSnapshot {
   readonly text: string;
   /** No commit that it sees ends behind this place. */
   readonly lsn: bigint;
+  /** It was exported before: the table may have another form by now. */
+  readonly exported: boolean;
   readonly takenAtMs: number;
 }
 
@@ -55,21 +57,30 @@ export interface ChunkDeps {
 /** A chunk that waits for somebody who changes the table's form is tried again: those who wait behind us must not wait long. */
 const LOCK_MS = 2_000;
 
-/** Truncated or rewritten since an older snapshot was taken: under that it is empty. The file is that of now, the row that of then. */
-const REWRITTEN = `
+/**
+ * Truncated or rewritten since an older snapshot was taken: under that it is empty. Or the index of its key is there no more:
+ * its columns may be sorted otherwise than that snapshot's catalog says. File and definition are those of now, rows those of then.
+ */
+const REMADE = `
   SELECT FROM pg_catalog.pg_class c WHERE c.oid IN ${partitionTree('$1::oid')}
-    AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)`;
+    AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
+  UNION ALL SELECT FROM pg_catalog.pg_index i
+  WHERE i.indrelid = $1 AND (i.indisprimary OR i.indisreplident) AND pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL`;
 
 const SNAPSHOT = `
   SELECT pg_catalog.pg_current_snapshot()::text AS seen, pg_catalog.pg_is_in_recovery()::text AS standby,
     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END::text AS lsn`;
 
 /** @param before where a standby had replayed to before the snapshot was taken. */
-async function snapshotOf(session: Client, before: string | null, now: number): Promise<ChunkSnapshot> {
+async function snapshotOf(
+  session: Client,
+  before: string | null,
+  taken: Pick<ChunkSnapshot, 'exported' | 'takenAtMs'>,
+): Promise<ChunkSnapshot> {
   const { rows } = await session.query<{ seen: string; standby: string; lsn: string }>(SNAPSHOT);
   const { seen, standby, lsn } = rows[0]!;
   const text = standby === 'true' ? (before ?? '0/0') : seen;
-  return { visibility: visibilityOf(text), text, lsn: parseLsn(lsn), takenAtMs: now };
+  return { visibility: visibilityOf(text), text, lsn: parseLsn(lsn), ...taken };
 }
 
 export const visibilityOf = (text: string): Visibility =>
@@ -117,11 +128,11 @@ export class ChunkReader {
       chunk.begin();
       const exported = deps.exported();
       if (exported !== null) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(exported)}`);
-      if (exported !== null && ((await session.query(REWRITTEN, [chunk.oid])).rowCount ?? 0) > 0) {
+      if (exported !== null && ((await session.query(REMADE, [chunk.oid])).rowCount ?? 0) > 0) {
         chunk.postpone();
         return 0;
       }
-      const snapshot = await snapshotOf(session, before, deps.now());
+      const snapshot = await snapshotOf(session, before, { exported: exported !== null, takenAtMs: deps.now() });
       const described = await describeTable(session, chunk.oid, deps.config);
       if (described === null) return null;
       const excluded = deps.excludedOf(described);

@@ -4,7 +4,13 @@ import { ChunkRun } from './chunk-run.js';
 import { newTask } from './row-task.js';
 import { VisibleTransactions } from './visibility.js';
 
-const snapshot: ChunkSnapshot = { visibility: new VisibleTransactions('5:5:'), text: '5:5:', lsn: 1n, takenAtMs: 0 };
+const snapshot: ChunkSnapshot = {
+  visibility: new VisibleTransactions('5:5:'),
+  text: '5:5:',
+  lsn: 1n,
+  exported: false,
+  takenAtMs: 0,
+};
 const keyed = (...key: string[]): SourceTable => ({
   ...{
     oid: 1,
@@ -14,6 +20,7 @@ const keyed = (...key: string[]): SourceTable => ({
     keyCollations: [],
     keyOperators: [],
     keyTypes: key.map(() => 23),
+    keySorts: key.map((_, i) => `${i + 1}::pg_catalog.int4_ops`),
     identity: 'd',
     hasPrimaryKey: true,
   },
@@ -61,4 +68,16 @@ it('two chunks meet the change of a key: the table begins over once, by the key 
   expect(newer!.opened(snapshot, keyed('c'))).toBeNull();
   expect(older!.opened(snapshot, keyed('b'))).toBeNull();
   expect([task.state.key, task.state.attempt]).toEqual([['c'], 2]);
+});
+
+it('another key under a snapshot that was exported before is that of then: the table waits for a snapshot of later', () => {
+  const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 's', empties: false };
+  const task = newTask({ ...wish, keyless: false }, { gate: null });
+  task.keyBecomes(keyed('now'));
+  task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
+  task.phase = 'reading';
+  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  run.begin();
+  expect(run.opened({ ...snapshot, exported: true }, keyed('then'))).toBeNull();
+  expect([run.void, task.later, task.phase, task.state.key]).toEqual([true, true, 'reading', ['now']]);
 });

@@ -69,8 +69,12 @@ export class ChunkRun implements Chunk {
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
     if (!this.void && !task.keyIs(table)) {
-      task.restart(table);
-      this.cancelled = true;
+      // Of an older snapshot it is the key of then, and the task has that of now.
+      if (snapshot.exported) this.postpone();
+      else {
+        task.restart(table);
+        this.cancelled = true;
+      }
     }
     if (this.void) return null;
     task.readUnder(snapshot.visibility);

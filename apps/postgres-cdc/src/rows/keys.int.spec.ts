@@ -1,4 +1,4 @@
-import { ROW_EVENT_TYPES } from '@planasonix/core';
+import { ROW_EVENT_TYPES, type SnapshotOrder } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { resolveTables } from '../tables.js';
 import { keysSql, rangeSql } from './chunk-sql.js';
@@ -37,6 +37,7 @@ describe('keys of every kind', () => {
       INSERT INTO pairs SELECT i % 3, md5((i / 3)::text) FROM generate_series(1, 9000) i; ANALYZE pairs`);
     const ours = await db.ours();
     const [table] = await resolveTables(ours, WANTED);
+    expect(table!.keySorts).toEqual(['2:pg_catalog."default":public.citext_ops', '1::pg_catalog.int4_ops']);
     const plan = async (copy: string): Promise<string> => {
       const query = copy.slice('COPY ('.length, -') TO STDOUT'.length);
       const { rows } = await ours.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${query}`);
@@ -126,6 +127,70 @@ describe('keys of every kind', () => {
       expectUniqueIds(one);
     },
   );
+
+  describe('sorted otherwise from the second chunk on: no row is passed over', () => {
+    // The last ones are behind the first chunk, and before it by their bytes.
+    const TEXTS = `CREATE TABLE t (k text COLLATE "und-x-icu" NOT NULL, v int);
+      INSERT INTO t SELECT CASE WHEN i <= 21000 THEN 'a' ELSE 'B' END || to_char(i, 'FM00000'), i FROM generate_series(1, 22000) i;`;
+    const COLLATION = {
+      table: `${TEXTS} ALTER TABLE t ADD PRIMARY KEY (k)`,
+      change: 'ALTER TABLE t ALTER k TYPE text COLLATE "C"',
+      key: "'k', k",
+    };
+    const CASES = {
+      'another collation': COLLATION,
+      'another index': {
+        table: `${TEXTS} CREATE UNIQUE INDEX by_nature ON t (k); CREATE UNIQUE INDEX by_bytes ON t (k text_pattern_ops);
+          ALTER TABLE t REPLICA IDENTITY USING INDEX by_nature`,
+        change: 'ALTER TABLE t REPLICA IDENTITY USING INDEX by_bytes',
+        key: "'k', k",
+      },
+      'another column of that name': {
+        table: `CREATE TABLE t (id int PRIMARY KEY, code int NOT NULL);
+          INSERT INTO t SELECT i, 22001 - i FROM generate_series(1, 22000) i`,
+        change: 'ALTER TABLE t DROP COLUMN id; ALTER TABLE t RENAME code TO id; ALTER TABLE t ADD PRIMARY KEY (id)',
+        key: "'id', id",
+      },
+    };
+
+    /** Once rows have come, the change stands in line for the table, before its second chunk. */
+    async function whileRead({ table, change }: typeof COLLATION, config: object, orders: readonly SnapshotOrder[]) {
+      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); ${table}; ANALYZE t`);
+      const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, ...config });
+      one.orders.push(...orders);
+      const other = await db.session();
+      const standing = "SELECT FROM pg_locks WHERE relation = 't'::regclass AND NOT granted";
+      let changed: Promise<unknown> | null = null;
+      one.start({
+        beforeEach: async () => {
+          if (changed !== null || one.events.length === 0) return;
+          let over = false;
+          changed = other.query(change).finally(() => (over = true));
+          await eventually('it stands in line', async () => over || (await db.client.query(standing)).rowCount === 1);
+        },
+      });
+      await eventually('the table was changed', () => changed);
+      return { db, one };
+    }
+
+    it.each(Object.entries(CASES))('in an order, by %s', async (_, how) => {
+      const order = { id: 'snap_1', tables: ['public.t'], where: null };
+      const { db, one } = await whileRead(how, { snapshot: 'never' }, [order]);
+      await eventually('the order is over', () => one.closed.length > 0 || one.failure !== null, { timeoutMs: 30_000 });
+      expect([one.failure, one.closed]).toEqual([null, [{ id: 'snap_1', failed: null }]]);
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'public.t', how.key);
+      expectUniqueIds(one);
+    });
+
+    it('under the slot’s own snapshot, whose catalog knows nothing of that', async () => {
+      const { db, one } = await whileRead(COLLATION, {}, []);
+      await one.rowsDone();
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'public.t', COLLATION.key);
+      expectUniqueIds(one);
+    });
+  });
 
   it('one that is checked at the end of the transaction is none: changes of one row overtake those of another by it', async () => {
     const db =

@@ -282,7 +282,7 @@ export class RowFeed {
     if (alive && task.whole && run.snapshot !== null) this.siftBehind(run);
     run.close();
     // Its rows can't be told from those that come now.
-    if (!alive && task.whole && !task.over) task.restart({ key: [], keyTypes: [] });
+    if (!alive && task.whole && !task.over) task.restart({ key: [], keyTypes: [], keySorts: [] });
     // A reader may still be at it: it sees that it is void, and the lane is taken up again after that.
     if (task.unready) this.openings.open(task);
     if (task.complete) this.leave(task, 'done');

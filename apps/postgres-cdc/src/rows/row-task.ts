@@ -21,7 +21,7 @@ export interface RowWish {
   readonly keyless: boolean;
 }
 
-type TableKey = Pick<SourceTable, 'key' | 'keyTypes'>;
+type TableKey = Pick<SourceTable, 'key' | 'keyTypes' | 'keySorts'>;
 
 /** `emptying`: about to say `op:"t"`. `starting`: waits for writers, cuts lanes. */
 export type TaskPhase = 'waiting' | 'emptying' | 'starting' | 'reading' | 'done' | 'cancelled';
@@ -49,7 +49,7 @@ export class RowTask {
   keyless: boolean;
   /** The stream has to stand still for it. */
   wantsStill = false;
-  /** It can't be read under the snapshot of the beginning: it was rewritten since. */
+  /** It can't be read under the snapshot of the beginning: it was rewritten since, or has another key. */
   later = false;
   readonly watch: TableWatch;
   private readonly busy = new Set<string>();
@@ -230,11 +230,12 @@ export class RowTask {
    * What was read by another one before comes again, with other ids. Rows without a key can't be told from those that were
    * read before: readers forget these first.
    */
-  keyBecomes({ key, keyTypes }: TableKey): void {
+  keyBecomes({ key, keyTypes, keySorts }: TableKey): void {
     const wasKeyless = this.state.key?.length === 0;
     if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
     this.state.types = [...keyTypes];
+    this.state.sorts = [...keySorts];
     this.state.lanes = [];
     this.forgetAgain();
     this.first = null;
@@ -244,10 +245,10 @@ export class RowTask {
     this.state.emptied = false;
   }
 
-  /** By columns of another type its keys would be others, and in another order. */
-  keyIs({ key, keyTypes }: TableKey): boolean {
-    const { state } = this;
-    return state.key !== null && same(state.key, key) && (state.types === undefined || same(state.types, keyTypes));
+  /** By columns of another type, or sorted otherwise, its keys would be others or in another order: some would never be read. */
+  keyIs({ key, keyTypes, keySorts }: TableKey): boolean {
+    const { key: known, types = keyTypes, sorts = keySorts } = this.state;
+    return known !== null && same(known, key) && same(types, keyTypes) && same(sorts, keySorts);
   }
 
   /** `snap-<snapshot>-<attempt>-<table>-<chunk>-`; a chunk that is read again has another number. */

@@ -27,6 +27,8 @@ const table = z.object({
   key: z.array(z.string()).nullable(),
   /** OIDs of their types; absent: not known, an older position. */
   types: z.array(z.number().int()).optional(),
+  /** Which columns they are and what they are sorted by (`SourceTable.keySorts`); absent: not known, an older position. */
+  sorts: z.array(z.string()).optional(),
   lanes: z.array(lane),
   /** Keys whose rows have to be read (again) by themselves. */
   again: z.array(z.array(z.string())),

@@ -36,9 +36,10 @@ export class TaskOpenings {
 
   private openNext(): void {
     const tasks = this.deps.tasks();
-    const active = tasks.filter((task) => !task.over && task.phase !== 'waiting');
-    if (active.length >= this.deps.config.snapshot_readers) return;
-    const oids = new Set(active.map((task) => task.wish.oid));
+    const begun = tasks.filter((task) => !task.over && task.phase !== 'waiting');
+    // What waits for a snapshot of later has no reader, and gets it when nothing else is left: nobody may wait for it.
+    if (begun.filter((task) => !task.later).length >= this.deps.config.snapshot_readers) return;
+    const oids = new Set(begun.map((task) => task.wish.oid));
     const next = tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
     if (next !== undefined) this.open(next);
   }
