@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { isJsonText } from '@planasonix/json-buffer';
 
 export type Encoding = 'json' | 'text' | 'base64' | 'none';
 
@@ -15,20 +16,11 @@ export const NONE: Encoded = { json: 'null', encoding: 'none' };
 /** What a fixed format can't hold. `reason` is for people: no byte of the value. */
 export class DoesNotFit extends Error {}
 
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-};
-
 /** JSON allows line breaks and a byte order mark around a value; the text that came is kept, the mark can't be. */
 function json(bytes: Buffer): Encoded | null {
   if (bytes.length === 0 || !isUtf8(bytes)) return null;
-  const text = bytes.toString();
-  return isJson(text) ? { json: text, encoding: 'json' } : null;
+  // An exception for each value that is none would cost more than all the rest.
+  return isJsonText(bytes, 0, bytes.length) ? { json: bytes.toString(), encoding: 'json' } : null;
 }
 
 const text = (bytes: Buffer): Encoded | null =>

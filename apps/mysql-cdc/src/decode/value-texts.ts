@@ -1,5 +1,4 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
-import { isJsonText } from './json-check.js';
+import { isJsonText, type JsonBuffer } from '@planasonix/json-buffer';
 
 /** Bytes as a JSON string in base64. */
 export function writeBase64(out: JsonBuffer, source: Buffer, start: number, end: number): void {
