@@ -2,7 +2,7 @@
 import { eventually } from '@planasonix/testing';
 import { logKey } from '../log.js';
 import { until } from '../shop.js';
-import { peakMiB, perMillion, round, stopwatch } from './measure.js';
+import { drained, perMillion, round, stopwatch } from './measure.js';
 import { profileOfWorker } from './profile.js';
 import { readSlot } from './reference.js';
 import { slotOf, walsender, type Scene } from './scene.js';
@@ -52,20 +52,16 @@ export async function drainBacklog(scene: Scene, backlog: Backlog): Promise<Reco
   const { seconds, cpu } = watch.read();
   const used = { ...cpu, ...server.read().cpu };
   const where = await profile();
-  const peak = Math.max(...worker.map(peakMiB));
   const told = (await stack.api('GET', `/api/streams/${id}/metrics`)).a;
   const bytes = Number(await client.hget(logKey(id).replace(':events:', ':log:'), 'bytes'));
+  const found = drained(rows, { seconds, bytes, worker }, reference);
   await stack.api('DELETE', `/api/streams/${id}?purge=true`);
   await source.query(`DROP TABLE ${tables.join(', ')}`);
   return {
     part,
     rows,
     reference: reference.what,
-    reference_rows_per_s: round(rows / reference.seconds, 0),
-    ours_rows_per_s: round(rows / seconds, 0),
-    ratio: round(reference.seconds / seconds, 2),
-    data_mib_per_s: round(bytes / seconds / 1_048_576),
-    worker_peak_mib: round(peak),
+    ...found,
     cpu_s_per_million: perMillion(used, rows),
     cpu_s_per_gib: Object.fromEntries(
       Object.entries(used).map(([name, of]) => [name, round((of / bytes) * 2 ** 30, 2)]),

@@ -51,6 +51,19 @@ export const round = (value: number, digits = 1): number => Number(value.toFixed
 export const perMillion = (used: Readonly<Record<string, number>>, rows: number): Record<string, number> =>
   Object.fromEntries(Object.entries(used).map(([name, of]) => [name, round((of / rows) * 1e6, 2)]));
 
+/** What a drain comes to beside its reference. @param bytes of the data that came into the log */
+export const drained = (
+  rows: number,
+  ours: { readonly seconds: number; readonly bytes: number; readonly worker: readonly number[] },
+  reference: { readonly seconds: number },
+): Readonly<Record<string, number>> => ({
+  reference_rows_per_s: round(rows / reference.seconds, 0),
+  ours_rows_per_s: round(rows / ours.seconds, 0),
+  ratio: round(reference.seconds / ours.seconds, 2),
+  data_mib_per_s: round(ours.bytes / ours.seconds / 1_048_576),
+  worker_peak_mib: round(Math.max(...ours.worker.map(peakMiB))),
+});
+
 /** The value below which `quantile` of `sorted` lie. */
 export const quantile = (sorted: readonly number[], of: number): number =>
   sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * of) - 1))] ?? Number.NaN;

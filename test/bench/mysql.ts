@@ -10,7 +10,7 @@ import { eventually, mysqlBinlogProgram, startMariaDb, type Mysqld } from '@plan
 import { logKey } from '../log.js';
 import { start, until } from '../shop.js';
 import { COMMITS, PER_SECOND, WARM_UP, WRITERS } from './latency.js';
-import { cpuSeconds, peakMiB, perMillion, round, stopwatch } from './measure.js';
+import { cpuSeconds, drained, peakMiB, perMillion, round, stopwatch } from './measure.js';
 import { paced } from './paced.js';
 import { profileOfWorker } from './profile.js';
 import { run, type Scene } from './scene.js';
@@ -106,16 +106,12 @@ async function drain(setting: Setting): Promise<object> {
   await arrived(scene, id, ROWS);
   const { seconds, cpu } = watch.read();
   const where = await profile();
-  const peak = Math.max(...worker.map(peakMiB));
   const bytes = Number(await redis.client().hget(logKey(id).replace(':events:', ':log:'), 'bytes'));
+  const found = drained(ROWS, { seconds, bytes, worker }, reference);
   await stack.api('DELETE', `/api/streams/${id}?purge=true`);
   return {
     ...{ rows: ROWS, reference: 'mysqlbinlog --read-from-remote-server --raw, into a file in memory' },
-    reference_rows_per_s: round(ROWS / reference.seconds, 0),
-    ours_rows_per_s: round(ROWS / seconds, 0),
-    ratio: round(reference.seconds / seconds, 2),
-    data_mib_per_s: round(bytes / seconds / 1_048_576),
-    worker_peak_mib: round(peak),
+    ...found,
     cpu_s_per_million: perMillion(cpu, ROWS),
     reference_client_cpu_s_per_million: round((reference.cpu / ROWS) * 1e6, 2),
     ...where,

@@ -18,9 +18,8 @@ export class DoesNotFit extends Error {}
 
 /** JSON allows line breaks and a byte order mark around a value; the text that came is kept, the mark can't be. */
 function json(bytes: Buffer): Encoded | null {
-  if (bytes.length === 0 || !isUtf8(bytes)) return null;
-  // An exception for each value that is none would cost more than all the rest.
-  return isJsonText(bytes, 0, bytes.length) ? { json: bytes.toString(), encoding: 'json' } : null;
+  // Most of what is none is known for that by its first byte.
+  return isJsonText(bytes, 0, bytes.length) && isUtf8(bytes) ? { json: bytes.toString(), encoding: 'json' } : null;
 }
 
 const text = (bytes: Buffer): Encoded | null =>

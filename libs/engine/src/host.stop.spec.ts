@@ -1,6 +1,23 @@
 import { StreamError } from '@planasonix/core';
 import { hostWorld, ID } from './fakes/index.js';
 
+/** A stream that is read. `stop`: it is ordered to, and its worker hears of it. */
+async function streamThatRuns() {
+  const world = hostWorld();
+  const row = world.ledger.add(ID);
+  const host = world.worker();
+  await world.clock.advance(1_000);
+  const stop = async () => {
+    world.ledger.command(ID, 'stopped');
+    void host.look(ID);
+    await world.clock.advance(10_000);
+    expect(row.status).toBe('stopped');
+  };
+  return { ...world, row, stop };
+}
+
+const refuse = () => Promise.reject(new StreamError('store_unavailable', 'down'));
+
 describe('a stop that was accepted and that nobody has carried out', () => {
   const left = { desired: 'stopped', generation: 3, observed: 2, epoch: 4 } as const;
 
@@ -34,10 +51,7 @@ describe('a stop that was accepted and that nobody has carried out', () => {
   });
 
   it('tells the position that the log holds, also where an older one is still on its way to the store (Invariant 7)', async () => {
-    const { clock, ledger, server, log, worker } = hostWorld();
-    const row = ledger.add(ID);
-    const host = worker();
-    await clock.advance(1_000);
+    const { clock, ledger, server, log, row, stop } = await streamThatRuns();
     // Its connection stalls for longer than what was read has to land.
     ledger.commitsHeld.push(() => clock.sleep(2_400));
     server.commit(1);
@@ -45,19 +59,13 @@ describe('a stop that was accepted and that nobody has carried out', () => {
     expect(ledger.commitsHeld).toEqual([]);
     server.commit(1);
     await clock.advance(5);
-    ledger.command(ID, 'stopped');
-    void host.look(ID);
-    await clock.advance(10_000);
-    expect(row.status).toBe('stopped');
+    await stop();
     expect(log.ids).toHaveLength(2);
     expect(row.positions).toEqual(log.positions);
   });
 
   it('tells it also where the older one is that of a reader before the last', async () => {
-    const { clock, ledger, server, log, worker } = hostWorld();
-    const row = ledger.add(ID);
-    const host = worker();
-    await clock.advance(1_000);
+    const { clock, ledger, server, log, row, stop } = await streamThatRuns();
     ledger.commitsHeld.push(() => clock.sleep(6_000));
     server.commit(1);
     await clock.advance(260);
@@ -68,33 +76,23 @@ describe('a stop that was accepted and that nobody has carried out', () => {
     log.auto = true;
     await clock.advance(5_000);
     expect([log.ids.length, row.positions]).toEqual([2, log.positions]);
-    ledger.commitsHeld.push(() => Promise.reject(new StreamError('store_unavailable', 'down')));
+    ledger.commitsHeld.push(refuse);
     server.commit(1);
     await clock.advance(5);
-    ledger.command(ID, 'stopped');
-    void host.look(ID);
-    await clock.advance(10_000);
-    expect(row.status).toBe('stopped');
+    await stop();
     expect(log.ids).toHaveLength(3);
     expect(row.positions).toEqual(log.positions);
   });
 
   it('bars the log that was written to, not the one that the pipeline names meanwhile (Invariant 3)', async () => {
-    const { clock, ledger, server, log, otherLog, worker } = hostWorld();
-    const row = ledger.add(ID);
-    const host = worker();
-    await clock.advance(1_000);
+    const { clock, ledger, server, log, otherLog, row, stop } = await streamThatRuns();
     const opened = log.opens;
-    const refuse = () => Promise.reject(new StreamError('store_unavailable', 'down'));
     ledger.commitsHeld.push(refuse, refuse);
     server.commit(1);
     await clock.advance(260);
     expect(ledger.commitsHeld).toHaveLength(1);
     row.output = { type: 'kafka', connectionId: 'con_1', topic: 't' };
-    ledger.command(ID, 'stopped');
-    void host.look(ID);
-    await clock.advance(5_000);
-    expect(row.status).toBe('stopped');
+    await stop();
     expect([log.opens, otherLog.opens]).toEqual([opened + 1, 0]);
     expect(row.positions).toEqual(log.positions);
   });

@@ -86,6 +86,13 @@ describe('text that is JSON', () => {
     expect(check(text)).toBe(parses(text));
   });
 
+  it('is none where it is nested deeper than it may be; as often as it likes beside each other', () => {
+    const deep = (depth: number) => Buffer.from('[{"a":'.repeat(depth) + '0' + '}]'.repeat(depth));
+    const wide = Buffer.from(`[${'[],'.repeat(50)}{}]`);
+    const found = [deep(2), deep(3), wide].map((bytes) => isJsonText(bytes, 0, bytes.length, 4));
+    expect(found).toEqual([true, false, true]);
+  });
+
   it('agrees with JSON.parse on any JSON, and on what becomes of it when a few characters change', () => {
     const change = fc.tuple(
       fc.nat(),

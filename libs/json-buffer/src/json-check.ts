@@ -24,6 +24,7 @@ class Walk {
     private readonly bytes: Buffer,
     private at: number,
     private readonly end: number,
+    private readonly deepest: number,
   ) {}
 
   isJson(): boolean {
@@ -52,6 +53,7 @@ class Walk {
         if (this.bytes[this.at] !== COLON || this.at++ >= this.end) return false;
         next = 'value';
       } else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+        if (open.length === this.deepest) return false;
         open.push(byte === OPEN_OBJECT);
         this.at++;
         next = byte === OPEN_OBJECT ? 'key or end' : 'value or end';
@@ -125,5 +127,9 @@ class Walk {
   }
 }
 
-/** Whether the bytes from `start` to `end` are one JSON value, as `JSON.parse` has it. */
-export const isJsonText = (bytes: Buffer, start: number, end: number): boolean => new Walk(bytes, start, end).isJson();
+/**
+ * Whether the bytes from `start` to `end` are one JSON value, as `JSON.parse` has it.
+ * @param deepest arrays and objects that may be open at once
+ */
+export const isJsonText = (bytes: Buffer, start: number, end: number, deepest = Number.POSITIVE_INFINITY): boolean =>
+  new Walk(bytes, start, end, deepest).isJson();

@@ -30,21 +30,20 @@ const whole = (source: Buffer, end: number): void => {
   if (end > source.length) throw new RangeError('a moment is cut short');
 };
 
-function writeDay(out: JsonBuffer, year: number, month: number, day: number): void {
-  out.digits(year, 4);
-  out.byte(DASH);
-  out.digits(month, 2);
-  out.byte(DASH);
-  out.digits(day, 2);
+/** Three numbers with a sign between them, the latter two of two digits. */
+function writeThree(out: JsonBuffer, sign: number, first: number, width: number, second: number, third: number): void {
+  out.digits(first, width);
+  out.byte(sign);
+  out.digits(second, 2);
+  out.byte(sign);
+  out.digits(third, 2);
 }
 
-function writeTime(out: JsonBuffer, hours: number, minutes: number, seconds: number): void {
-  out.digits(hours, 2);
-  out.byte(COLON);
-  out.digits(minutes, 2);
-  out.byte(COLON);
-  out.digits(seconds, 2);
-}
+const writeDay = (out: JsonBuffer, year: number, month: number, day: number): void =>
+  writeThree(out, DASH, year, 4, month, day);
+
+const writeTime = (out: JsonBuffer, hours: number, minutes: number, seconds: number): void =>
+  writeThree(out, COLON, hours, 2, minutes, seconds);
 
 function writeFraction(out: JsonBuffer, source: Buffer, at: number, digits: number): void {
   if (digits === 0) return;

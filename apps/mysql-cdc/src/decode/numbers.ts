@@ -8,31 +8,38 @@ export const decimalBytes = (precision: number, scale: number): number => {
   return Math.floor(whole / 9) * 4 + BYTES[whole % 9]! + Math.floor(scale / 9) * 4 + BYTES[scale % 9]!;
 };
 
+/** @param flip is applied to the first byte, `mask` to all. */
+function unpacked(source: Buffer, at: number, bytes: number, mask: number, flip: number): number {
+  let value = 0;
+  for (let i = 0; i < bytes; i++) value = value * 256 + (source[at + i]! ^ mask ^ (i === 0 ? flip : 0));
+  return value;
+}
+
 /** A packed decimal with every digit. @param at its first byte */
 export function writeDecimal(out: JsonBuffer, source: Buffer, at: number, precision: number, scale: number): void {
   if (at + decimalBytes(precision, scale) > source.length) throw new RangeError('a decimal is cut short');
-  const negative = (source[at]! & 0x80) === 0;
-  const mask = negative ? 0xff : 0;
-  let next = at;
-  /** So many digits are one number, of which the first bit of all is upside down. */
-  const group = (digits: number): number => {
-    const end = next + BYTES[digits]!;
-    let value = 0;
-    for (; next < end; next++) value = value * 256 + (source[next]! ^ mask ^ (next === at ? 0x80 : 0));
-    return value;
-  };
-  if (negative) out.byte(0x2d);
+  // The first bit of all is the sign, upside down; a negative one has all others so, too.
+  const mask = (source[at]! & 0x80) === 0 ? 0xff : 0;
   const whole = precision - scale;
-  let leading = group(whole % 9);
-  let digits = whole - (whole % 9);
-  for (; leading === 0 && digits > 0; digits -= 9) leading = group(9);
-  out.integer(leading);
-  for (; digits > 0; digits -= 9) out.digits(group(9), 9);
+  let next = at;
+  let begun = false;
+  if (mask !== 0) out.byte(0x2d);
+  for (let left = whole; left > 0;) {
+    const size = left % 9 || 9;
+    const value = unpacked(source, next, BYTES[size]!, mask, next === at ? 0x80 : 0);
+    next += BYTES[size]!;
+    left -= size;
+    if (begun) out.digits(value, 9);
+    else if (value > 0 || left === 0) out.integer(value);
+    begun ||= value > 0;
+  }
+  if (whole === 0) out.byte(0x30);
   if (scale === 0) return;
   out.byte(0x2e);
   for (let left = scale; left > 0; left -= 9) {
     const size = Math.min(left, 9);
-    out.digits(group(size), size);
+    out.digits(unpacked(source, next, BYTES[size]!, mask, next === at ? 0x80 : 0), size);
+    next += BYTES[size]!;
   }
 }
 

@@ -37,6 +37,19 @@ const doneOf = (position: string | null | undefined, order: string): string[] =>
 const TWO = `CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
   INSERT INTO a SELECT generate_series(1, 50); INSERT INTO b SELECT generate_series(1, 50)`;
 
+/** All rows are in the log, and nobody reads. */
+async function readOnce(
+  db: Awaited<ReturnType<typeof fresh>>,
+  config: object = { tables: ['public.*'], snapshot_readers: 1 },
+): Promise<TrialStream> {
+  const one = reading(db, { ...config });
+  one.start();
+  await one.rowsDone();
+  await settle(one, db.client);
+  await one.stop();
+  return one;
+}
+
 describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
   it.each([
     ['before its first row', 0],
@@ -44,11 +57,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
   ])('%s: an order that was done is read again, once (Invariant 2)', async (_, rows) => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, v text);
       INSERT INTO t SELECT i, 'a' FROM generate_series(1, ${ROWS}) i`);
-    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
-    one.start();
-    await one.rowsDone();
-    await settle(one, db.client);
-    await one.stop();
+    const one = await readOnce(db);
     const before = one.events.length;
     let copy: ReturnType<typeof copyOf> | null = null;
     one.orders.push({ id: 'snap_lost', tables: ['public.t'], where: null });
@@ -74,11 +83,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
 
   it('one of whose tables the log has one, while the next waits for its turn, is not over: the rest is read again (Invariant 2)', async () => {
     const db = await fresh(TWO);
-    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
-    one.start();
-    await one.rowsDone();
-    await settle(one, db.client);
-    await one.stop();
+    const one = await readOnce(db);
     const before = one.events.length;
     let copy: ReturnType<typeof copyOf> | null = null;
     one.orders.push({ id: 'snap_half', tables: ['public.a', 'public.b'], where: null });
@@ -98,11 +103,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
 
   it('an order is not said to be done while rows of its last table are on their way (trap 38, Invariant 7)', async () => {
     const db = await fresh(TWO);
-    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
-    one.start();
-    await one.rowsDone();
-    await settle(one, db.client);
-    await one.stop();
+    const one = await readOnce(db);
     one.orders.push({ id: 'snap_way', tables: ['public.a', 'public.b'], where: null });
     const end = new AbortController();
     await one.look(async (source) => {
@@ -154,11 +155,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
 
   it('whoever was read before the log kept a list is not read again', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); INSERT INTO marks VALUES ('first')`);
-    const one = reading(db, { tables: ['public.*'] });
-    one.start();
-    await one.rowsDone();
-    await settle(one, db.client);
-    await one.stop();
+    const one = await readOnce(db, { tables: ['public.*'] });
     const { orders: _, ...older } = JSON.parse(one.positions.get('#tables')!) as { orders: string[] };
     one.positions.set('#tables', JSON.stringify(older));
     one.orders.push({ id: 'snap_before', tables: ['public.marks'], where: null });

@@ -5,6 +5,13 @@ jest.setTimeout(180_000);
 
 const { fresh, reading } = sourceUnderTest();
 
+/** A table of two partitions with rows in both. */
+const WHOLE = `CREATE TABLE marks (m text PRIMARY KEY);
+  CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+  CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
+  CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
+  INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`;
+
 describe('rows of partitions', () => {
   it.each(['while it runs', 'while it does not'])(
     'a partition that brings rows is read, one that is made empty is not, and one that goes is told of, %s',
@@ -51,11 +58,7 @@ describe('rows of partitions', () => {
   it.each(['while it runs', 'while it does not'])(
     'a partition that is emptied by itself is told of, for the server says nothing; the whole table, or a copy, is not (trap 17), %s',
     async (when) => {
-      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
-      CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
-      CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
-      CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
-      INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`);
+      const db = await fresh(WHOLE);
       const one = reading(db, { tables: ['public.marks', 'public.whole'] });
       const told = () => one.progress()?.tables?.find(({ table, note }) => table === 'public.whole' && note !== null)?.note; // prettier-ignore
       const noted = async (what: string) => {
@@ -93,11 +96,7 @@ describe('rows of partitions', () => {
   it.each(['while it runs', 'while it does not', 'and it is killed before it has looked'])(
     'a table that is emptied within a savepoint, and whose partition is granted to somebody, was not emptied by itself (traps 17, 38), %s',
     async (when) => {
-      const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
-      CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
-      CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
-      CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
-      INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`);
+      const db = await fresh(WHOLE);
       const one = reading(db, { tables: ['public.marks', 'public.whole'] });
       const noted = async (what: string, partitions = 'whole_a,whole_b') => {
         const { rows } = await db.client.query<{ file: string }>(

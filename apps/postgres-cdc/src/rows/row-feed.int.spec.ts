@@ -1,130 +1,13 @@
-import { type ChangeEvent, type Clock, type ConnectionSettings, systemClock, Waker } from '@planasonix/core';
 import { endedOrders } from '@planasonix/rows';
-import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
-import type { Client } from 'pg';
-import { parseConfig } from '../config.js';
-import { TypeCatalog, type GateSlot, type WrittenChange } from '../decode/index.js';
-import { endSession } from '../end-session.js';
-import { openSession } from '../session.js';
-import { RowFeed } from './row-feed.js';
-import type { RowTask } from './row-task.js';
+import { eventually } from '@planasonix/testing';
+import { rowFeedUnderTest } from './row-feed-under-test.js';
 
 jest.setTimeout(120_000);
 
 const ROWS = 45_000;
-const EVERYTHING = 2n ** 64n;
-
-/** Whoever comes by waits until it is opened, or lets through who waits. */
-function door() {
-  let open: () => void = () => undefined;
-  const shut = (): Promise<void> => new Promise((resolve) => (open = resolve));
-  let opened = shut();
-  const here = {
-    waiting: 0,
-    open: () => open(),
-    letThrough: () => {
-      open();
-      opened = shut();
-    },
-    pass: () => (here.waiting++, opened.then(() => true)),
-  };
-  return here;
-}
-
 /** A real server's rows; of the stream there is only what a test says that it has delivered. */
 describe('what the stream says between two chunks', () => {
-  let server: Postgres;
-  let client: Client;
-  const ends: (() => Promise<unknown>)[] = [];
-
-  beforeAll(async () => {
-    server = await startPostgres({ version: 17 });
-    client = await server.connect();
-  });
-  afterEach(async () => {
-    for (const end of ends.splice(0)) await end();
-  });
-  afterAll(() => server?.stop('immediate'));
-
-  const table = async (name: string, rows: number, filler: string): Promise<number> => {
-    await client.query(`CREATE TABLE ${name} (id int PRIMARY KEY, v text);
-      INSERT INTO ${name} SELECT i, '${filler}' FROM generate_series(1, ${rows}) i; ANALYZE ${name}`);
-    const { rows: found } = await client.query<{ oid: number }>(`SELECT '${name}'::regclass::oid::int AS oid`);
-    return found[0]!.oid;
-  };
-
-  const session = (): Promise<Client> => {
-    const { port, password } = server;
-    const config = { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password, sslMode: 'disable' };
-    const connection: ConnectionSettings = { id: 'conn_1', type: 'postgres', config };
-    return openSession(connection, { resolve: (host) => Promise.resolve(host) }, { name: 'rows' });
-  };
-
-  async function reading(config: object) {
-    const [pause, cut] = [door(), door()];
-    const slots = new Map<number, GateSlot>();
-    const slotOf = (oid: number) => slots.get(oid) ?? slots.set(oid, { gate: null }).get(oid)!;
-    const control = await session();
-    const ask = control.query.bind(control) as (...args: unknown[]) => Promise<unknown>;
-    const query = async (...args: unknown[]): Promise<unknown> => {
-      if (String(args[0]).includes('TABLESAMPLE')) await cut.pass();
-      return ask(...args);
-    };
-    const seen = { events: [] as ChangeEvent[], refused: [] as string[], retries: 0 };
-    const clock: Clock = {
-      ...systemClock,
-      sleep: (ms, signal) => {
-        if (ms > 1000) return pause.pass();
-        if (ms < 1000) seen.retries++;
-        return systemClock.sleep(ms, signal);
-      },
-    };
-    const quiet = () => undefined;
-    const feed = new RowFeed({
-      ...{ catalog: new TypeCatalog(), database: 'postgres', clock, waker: new Waker(), slotOf },
-      config: parseConfig({ tables: ['public.*'], ...config }),
-      ...{ open: session, end: endSession, excludedOf: () => new Set<string>(), alone: false, exported: null },
-      control: () => Promise.resolve(Object.assign(control, { query: query as unknown as Client['query'] })),
-      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-      refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),
-    });
-    ends.push(async () => {
-      for (const one of [pause, cut]) one.open();
-      await feed.close();
-      await endSession(control);
-    });
-    return {
-      ...{ feed, pause, cut, seen },
-      order: (oid: number, name: string, id: string, empties = false): RowTask => {
-        feed.add({ oid, schema: 'public', name, order: id, where: null, id, empties, keyless: false });
-        if (feed.all.length === 1) feed.start();
-        return feed.all.at(-1)!;
-      },
-      says: (oid: number, change: Partial<WrittenChange> & Pick<WrittenChange, 'xid' | 'key'>): void =>
-        slotOf(oid).gate!.wrote({
-          op: 'u',
-          commitLsn: 1n,
-          moved: false,
-          hole: null,
-          by: [{ name: 'id', typeOid: 23 }],
-          ...change,
-        }),
-      /** Takes whatever may enter the log. @returns the keys that rows have come of. */
-      take: (): Set<string> => {
-        for (let batch = feed.take(EVERYTHING, { lsn: 1n }); batch; batch = feed.take(EVERYTHING, { lsn: 1n }))
-          seen.events.push(...batch.events);
-        return new Set(seen.events.map((event) => event.partitionkey));
-      },
-    };
-  }
-
-  /** A transaction that has written, and its number. */
-  const writing = async (by: Client, sql: string): Promise<number> => {
-    await by.query('BEGIN');
-    await by.query(sql);
-    const { rows } = await by.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
-    return Number(rows[0]!.xid);
-  };
+  const { table, reading, writing, ends, connect, query } = rowFeedUnderTest();
 
   const key = (id: number) => JSON.stringify({ id });
 
@@ -166,7 +49,7 @@ describe('what the stream says between two chunks', () => {
     async (which) => {
       const name = `bare_${which.length}`;
       const oid = await table(name, 3, 'a');
-      await client.query(`ALTER TABLE ${name} DROP CONSTRAINT ${name}_pkey, REPLICA IDENTITY FULL`);
+      await query(`ALTER TABLE ${name} DROP CONSTRAINT ${name}_pkey, REPLICA IDENTITY FULL`);
       const { feed, seen, take } = await reading({});
       const [id, where] = ['snap_1', 'id = 2'];
       if (which === 'new')
@@ -194,8 +77,8 @@ describe('what the stream says between two chunks', () => {
     const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
     const task = one.order(oid, name, 'snap_1');
     await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
-    const xid = await writing(client, `UPDATE ${name} SET v = 'b' WHERE id = ${ROWS}`);
-    await client.query('COMMIT');
+    const xid = await writing(`UPDATE ${name} SET v = 'b' WHERE id = ${ROWS}`);
+    await query('COMMIT');
     for (let i = 0; i < count; i++) one.says(oid, { xid, ...told(i) });
     expect(task.share()).toBeNull();
     one.pause.open();
@@ -208,8 +91,8 @@ describe('what the stream says between two chunks', () => {
     const one = await reading({ snapshot_readers: 1 });
     const task = one.order(oid, 'stale', 'snap_1');
     await eventually('as many pieces wait as may', () => one.feed['runs'][0]?.pieces.length === 8);
-    const xid = await writing(client, `UPDATE stale SET v = 'b' WHERE id = 1`);
-    await client.query('COMMIT');
+    const xid = await writing(`UPDATE stale SET v = 'b' WHERE id = 1`);
+    await query('COMMIT');
     for (let id = 1; id <= ROWS; id++) one.says(oid, { xid, key: key(id), hole: [String(id)] });
     await eventually('all rows are there', () => one.take().size === ROWS && one.feed.idle);
     expect([task.phase, task.state.attempt, one.seen.events.length]).toEqual(['done', 1, ROWS]);
@@ -220,9 +103,9 @@ describe('what the stream says between two chunks', () => {
     const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
     one.order(oid, 'hidden', 'snap_1');
     await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
-    const writer = await server.connect();
+    const writer = await connect();
     ends.push(() => writer.end());
-    const xid = await writing(writer, 'UPDATE hidden SET id = 1000009 WHERE id = 9');
+    const xid = await writing('UPDATE hidden SET id = 1000009 WHERE id = 9', writer);
     // Delivered, as where the commit waits for a synchronous standby.
     one.says(oid, { op: 'd', xid, key: key(9) });
     one.says(oid, { op: 'c', xid, key: key(1_000_009), moved: true, hole: ['1000009'] });
@@ -240,9 +123,9 @@ describe('what the stream says between two chunks', () => {
     const one = await reading({ snapshot_readers: 2 });
     const task = one.order(oid, 'begun_over', 'snap_1');
     await eventually('its lanes are being cut', () => one.cut.waiting === 1);
-    const writer = await server.connect();
+    const writer = await connect();
     ends.push(() => writer.end());
-    const xid = await writing(writer, 'UPDATE begun_over SET id = id + 1000000 WHERE id <= 5001');
+    const xid = await writing('UPDATE begun_over SET id = id + 1000000 WHERE id <= 5001', writer);
     for (let id = 1_000_001; id <= 1_005_001; id++)
       one.says(oid, { op: 'c', xid, key: key(id), moved: true, hole: [String(id)] });
     one.cut.open();
@@ -274,8 +157,8 @@ describe('what the stream says between two chunks', () => {
       await eventually('as many pieces wait as may', () => one.feed['runs'][0]?.pieces.length === 8);
       if (how === 'taken back') one.feed.cancel((wish) => wish.order === 'snap_1');
       else {
-        const xid = await writing(client, `INSERT INTO ${name}_2 VALUES (11, 'b')`);
-        await client.query('COMMIT');
+        const xid = await writing(`INSERT INTO ${name}_2 VALUES (11, 'b')`);
+        await query('COMMIT');
         one.says(oid, { op: 't', xid, key: '' });
       }
       const next = one.order(other, `${name}_2`, 'snap_2');
@@ -291,7 +174,7 @@ describe('what the stream says between two chunks', () => {
     one.feed.add({ ...at, oid, name: 'sparse', order: 'snap_1', where: 'pg_sleep(0.01) IS NULL' });
     one.feed.start();
     const busy = async (): Promise<number> =>
-      (await client.query("SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%pg_sleep%'")).rowCount!; // prettier-ignore
+      (await query("SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%pg_sleep%'")).rowCount!; // prettier-ignore
     await eventually('the server looks for a row', async () => (await busy()) === 1);
     one.feed.cancel((wish) => wish.order === 'snap_1');
     await eventually('the server is at rest', async () => (await busy()) === 0);
@@ -315,7 +198,7 @@ describe('what the stream says between two chunks', () => {
     one.order(oid, 'dropped', 'snap_1');
     await eventually('it pauses after a chunk', () => one.take().size === 20_000 && one.pause.waiting === 1);
     const [both, left] = [one.order(oid, 'dropped', 'snap_2'), one.order(other, 'left_over', 'snap_2')];
-    await client.query('DROP TABLE dropped');
+    await query('DROP TABLE dropped');
     one.pause.open();
     await eventually('all is over', () => (one.take(), one.feed.idle));
     expect([both.phase, left.phase]).toEqual(['cancelled', 'done']);
@@ -327,24 +210,24 @@ describe('what the stream says between two chunks', () => {
     const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 1000 });
     one.order(oid, 'paced', 'snap_1');
     await eventually('as many pieces wait as may', () => one.feed['runs'][0]?.pieces.length === 8);
-    const xid = await writing(client, "INSERT INTO paced_2 VALUES (2, 'b')");
-    await client.query('COMMIT');
+    const xid = await writing("INSERT INTO paced_2 VALUES (2, 'b')");
+    await query('COMMIT');
     one.says(oid, { op: 't', xid, key: '' });
     await eventually('it pauses', () => one.take().size === 0 && one.pause.waiting === 1);
     expect(other).toBeGreaterThan(oid);
   });
 
   it('a table without a key is read no faster than it may be, and not to its end where nobody wants it', async () => {
-    await client.query(`CREATE TABLE heap (v text); INSERT INTO heap SELECT repeat('f', 600) FROM generate_series(1, ${ROWS});
+    await query(`CREATE TABLE heap (v text); INSERT INTO heap SELECT repeat('f', 600) FROM generate_series(1, ${ROWS});
       ALTER TABLE heap REPLICA IDENTITY FULL; ANALYZE heap`);
-    const { rows } = await client.query<{ oid: number }>("SELECT 'heap'::regclass::oid::int AS oid");
+    const { rows } = await query<{ oid: number }>("SELECT 'heap'::regclass::oid::int AS oid");
     const one = await reading({ snapshot_readers: 1, snapshot_max_rows_per_second: 10 });
     const task = one.order(rows[0]!.oid, 'heap', 'snap_1');
     one.feed.stands(true);
     await eventually('it pauses', () => (one.take(), one.pause.waiting === 1));
     const sent = async () =>
       (
-        await client.query<{ n: string }>(
+        await query<{ n: string }>(
           "SELECT tuples_processed AS n FROM pg_stat_progress_copy WHERE relid = 0 OR type = 'PIPE'",
         )
       ).rows;

@@ -3,6 +3,8 @@
  * (trap 31). All of it is for text that `isJson` has found valid.
  */
 
+import { isJsonText } from '@planasonix/json-buffer';
+
 const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, COMMA, COLON] = [
   34, 92, 91, 93, 123, 125, 44, 58,
 ];
@@ -14,26 +16,8 @@ export interface Span {
   readonly end: number;
 }
 
-/** Valid JSON in valid UTF-8, nested no deeper than it may be. */
-export function isJson(bytes: Buffer): boolean {
-  let [depth, inText] = [0, false];
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
-    if (inText) {
-      if (byte === BACKSLASH) i++;
-      else if (byte === QUOTE) inText = false;
-    } else if (byte === QUOTE) inText = true;
-    else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
-      if (++depth > DEEPEST) return false;
-    } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) depth--;
-  }
-  try {
-    JSON.parse(bytes.toString());
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** Valid JSON, nested no deeper than it may be. */
+export const isJson = (bytes: Buffer): boolean => isJsonText(bytes, 0, bytes.length, DEEPEST);
 
 const isSpace = (byte: number | undefined): boolean => byte === 32 || byte === 10 || byte === 13 || byte === 9;
 
