@@ -1,5 +1,6 @@
 import { StreamError, systemClock, type Clock } from '@planasonix/core';
 import type { GroupOffset, KafkaCluster } from '@planasonix/kafka';
+import { eventually } from '@planasonix/testing';
 import { ReaderGroup, type GroupInput } from './group.js';
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -59,30 +60,38 @@ async function isThereAfterLateWrite(): Promise<boolean> {
 
 /** Offsets that the group is made with by one who begins to read. */
 async function madeWith(state: string, more: Partial<Omit<GroupInput, 'cluster'>>): Promise<number[]> {
-  const found: number[] = [];
-  const cluster = {
-    groupState: () => Promise.resolve(state),
-    commit: (_name: string, offsets: readonly GroupOffset[]) =>
-      Promise.resolve(void found.push(...offsets.map(({ offset }) => offset))),
-  };
-  const group = groupOver(cluster, more);
+  const { group, found, looked } = groupOfOffsets(state, more);
   group.begins([{ topic: 'orders', partition: 0, topicId: POSITION.topic_id, offset: 5, leaderEpoch: 0 }]);
+  if (more.helps !== true) await eventually('a look at it', () => looked.length > 0);
   await group.close();
   return found;
 }
 
-/** Offsets that were written by one who closes within a second of the last writing. */
+/** Offsets that were written by one who closes as it waits to write what came last. */
 async function written(state: string, helps: boolean): Promise<number[]> {
-  const found: number[] = [];
-  const cluster = {
-    groupState: () => Promise.resolve(state),
-    commit: (_name: string, offsets: readonly GroupOffset[]) =>
-      Promise.resolve(void found.push(...offsets.map(({ offset }) => offset))),
-  };
-  const group = groupOver(cluster, { helps });
-  for (const offset of [7, 8]) await group.durable('orders/0', { ...POSITION, offset });
+  const { group, found, looked } = groupOfOffsets(state, { helps });
+  group.durable('orders/0', { ...POSITION, offset: 7 });
+  await eventually('a look at it or a writing', () => looked.length + found.length > 0);
+  group.durable('orders/0', { ...POSITION, offset: 8 });
   await group.close();
   return found;
+}
+
+/** With the offsets that were written to it; the first `failing` times it can't be. */
+function groupOfOffsets(state: string, more: Partial<Omit<GroupInput, 'cluster'>>, failing = 0) {
+  const found: number[] = [];
+  const looked: string[] = [];
+  const group = groupOver(
+    {
+      groupState: (name) => Promise.resolve((looked.push(name), state)),
+      commit: (_name: string, offsets: readonly GroupOffset[]) =>
+        failing-- > 0
+          ? Promise.reject(new StreamError('source_unreachable', 'The broker is away'))
+          : Promise.resolve(void found.push(...offsets.map(({ offset }) => offset))),
+    },
+    more,
+  );
+  return { group, found, looked };
 }
 
 describe('giving the group back (trap 33)', () => {
@@ -115,5 +124,39 @@ describe('giving the group back (trap 33)', () => {
     for (const helps of [false, true]) expect(await written('Empty', helps)).toEqual([7, 8]);
     expect(await written('Dead', false)).toEqual([7]);
     expect(await written('Dead', true)).toEqual([]);
+  });
+});
+
+describe('the offsets that the group shows', () => {
+  it('are those of the last record, also if nothing comes after it', async () => {
+    const { group, found } = groupOfOffsets('Empty', { clock: passingTime() });
+    group.durable('orders/0', POSITION);
+    await eventually('the first', () => found.length === 1);
+    // Within the second in which nothing is written.
+    group.durable('orders/0', { ...POSITION, offset: 8 });
+    await eventually('the last', () => found.at(-1) === 8);
+    await group.close();
+    expect(found).toEqual([7, 8]);
+  });
+
+  it('are written once the broker can be written to, or the lead has made the group', async () => {
+    const away = groupOfOffsets('Empty', { clock: passingTime() }, 3);
+    away.group.durable('orders/0', POSITION);
+    await eventually('what was not written', () => away.found.at(-1) === 7);
+
+    let state = 'Dead';
+    const found: number[] = [];
+    const group = groupOver(
+      {
+        groupState: () => Promise.resolve(state),
+        commit: (_name, offsets) => Promise.resolve(void found.push(offsets[0]!.offset)),
+      },
+      { helps: true, clock: { ...passingTime(), sleep: () => new Promise((done) => setImmediate(done, true)) } },
+    );
+    group.durable('orders/0', POSITION);
+    await new Promise((done) => setImmediate(done));
+    expect(found).toEqual([]);
+    state = 'Empty';
+    await eventually('what the helper has read', () => found.at(-1) === 7);
   });
 });

@@ -16,6 +16,7 @@ export interface GroupInput {
 }
 
 const EVERY_MS = 1_000;
+const AFTER_FAILURE_MS = 4_000;
 const NON_EMPTY = 68;
 /** For so long it is deleted again where it is back: what `close` gives the last writing, and some more. */
 const AGAIN_MS = 3_000;
@@ -29,6 +30,9 @@ const AGAIN_EVERY_MS = 300;
 export class ReaderGroup {
   readonly name: string;
   readonly #pending = new Map<string, GroupOffset>();
+  readonly #closing = new AbortController();
+  /** Where reading begins, until the group was seen or made. */
+  #unmade: readonly Place[] | null = null;
   #remembered: boolean;
   #writing: Promise<void> | null = null;
   #nextAt = 0;
@@ -44,55 +48,68 @@ export class ReaderGroup {
    * help that have something to read.
    */
   begins(places: readonly Place[]): void {
-    if (!this.input.helps) this.#writing = this.#make(places).finally(() => (this.#writing = null));
+    if (this.input.helps) return;
+    this.#unmade = places;
+    this.#write();
   }
 
-  /** Everything before `position` is durable elsewhere. Written now and then. */
-  async durable(partition: string, { offset, leader_epoch }: KafkaPosition): Promise<void> {
+  /** Everything before `position` is durable elsewhere. Written within a second, also if nothing comes after it. */
+  durable(partition: string, { offset, leader_epoch }: KafkaPosition): void {
     const slash = partition.lastIndexOf('/');
     const at = { topic: partition.slice(0, slash), partition: Number(partition.slice(slash + 1)) };
     this.#pending.set(partitionName(at), { ...at, offset, leaderEpoch: leader_epoch });
-    if (!this.#remembered) await this.#writing; // it may be remembered just now
-    const now = this.input.clock.monotonic();
-    if (this.#writing !== null || now < this.#nextAt) return;
-    this.#nextAt = now + EVERY_MS;
-    this.#writing = this.#begin().finally(() => (this.#writing = null));
-    if (!this.#remembered) await this.#writing; // what could not be remembered must not go on
+    this.#write();
   }
 
-  /** Remembered before it is made; and not made where we may not even look at it, for then it could not be given back. */
-  async #begin(): Promise<void> {
-    const { cluster, owned, remember } = this.input;
-    if (!this.#remembered) {
+  /** Until nothing is left to be written. One at a time. */
+  #write(): void {
+    this.#writing ??= this.#untilWritten().finally(() => (this.#writing = null));
+  }
+
+  async #untilWritten(): Promise<void> {
+    const { clock, helps } = this.input;
+    while (this.#unmade !== null || this.#pending.size > 0) {
+      await clock.sleep(Math.max(0, this.#nextAt - clock.monotonic()), this.#closing.signal);
+      if (this.#closing.signal.aborted) return;
+      this.#nextAt = clock.monotonic() + EVERY_MS;
       try {
-        await cluster.groupState(this.name);
+        if (this.#unmade !== null) await this.#make(this.#unmade);
+        if (!this.#remembered) await this.#remember();
+        await this.#commit(!helps);
+        this.#complained = false;
       } catch (error) {
-        return this.#complain(error);
+        this.#complain(error);
+        this.#nextAt += AFTER_FAILURE_MS;
       }
-      await remember({ ...owned, group: this.name });
-      this.#remembered = true;
     }
-    await this.#write();
+  }
+
+  /** Before it is made; and not where we may not even look at it, for then it could not be given back. */
+  async #remember(): Promise<void> {
+    const { cluster, owned, remember } = this.input;
+    await cluster.groupState(this.name);
+    await remember({ ...owned, group: this.name });
+    this.#remembered = true;
   }
 
   /** Remembered each time: who was frozen while the stream was deleted is refused there, and makes none. */
   async #make(places: readonly Place[]): Promise<void> {
     const { cluster, owned, remember } = this.input;
-    try {
-      if ((await cluster.groupState(this.name)) !== 'Dead') return;
+    if ((await cluster.groupState(this.name)) === 'Dead') {
       await remember({ ...owned, group: this.name });
       this.#remembered = true;
       await cluster.commit(this.name, places);
-    } catch (error) {
-      this.#complain(error);
     }
+    this.#unmade = null;
   }
 
   /** What is left to be written, with a second for it. */
   async close(): Promise<void> {
+    const { clock } = this.input;
+    this.#closing.abort();
     const limit = new AbortController();
-    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#write(false) : undefined));
-    await Promise.race([last, this.input.clock.sleep(EVERY_MS, limit.signal)]);
+    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#commit(false) : undefined));
+    await Promise.race([last.catch((error: unknown) => this.#complain(error)), clock.sleep(EVERY_MS, limit.signal)]);
     limit.abort();
   }
 
@@ -128,20 +145,19 @@ export class ReaderGroup {
   }
 
   /**
+   * What could not be written is still to be.
    * @param makes also where there is no group. Who helps, and who closes, may be at it still when the stream is deleted
    *   already, and would make it again
    */
-  async #write(makes = !this.input.helps): Promise<void> {
+  async #commit(makes: boolean): Promise<void> {
     const { cluster } = this.input;
-    const offsets = [...this.#pending.values()];
-    this.#pending.clear();
-    if (offsets.length === 0) return;
-    try {
-      if (makes || (await cluster.groupState(this.name)) !== 'Dead') await cluster.commit(this.name, offsets);
-      this.#complained = false;
-    } catch (error) {
-      this.#complain(error);
-    }
+    const offsets = [...this.#pending];
+    if (offsets.length === 0 || (!makes && (await cluster.groupState(this.name)) === 'Dead')) return;
+    await cluster.commit(
+      this.name,
+      offsets.map(([, offset]) => offset),
+    );
+    for (const [name, offset] of offsets) if (this.#pending.get(name) === offset) this.#pending.delete(name);
   }
 
   #complain(error: unknown): void {

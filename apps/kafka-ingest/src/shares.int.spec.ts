@@ -82,7 +82,10 @@ describe('shares of a stream of records', () => {
     await eventually('where the lead begins', async () => (await shown()).get(own) === '0');
     expect(lead!.owned).toEqual({ group: groupId });
     helper!.start();
-    await put('lopsided', other, ['a', 'b']);
+    for (const value of ['a', 'b']) {
+      await put('lopsided', other, [value]);
+      await eventually('it', () => helper!.values().at(-1) === value);
+    }
     await eventually('where the helper is', async () => (await shown()).get(other) === '2');
     expect(lead!.events).toEqual([]);
   });

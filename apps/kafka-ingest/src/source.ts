@@ -82,8 +82,9 @@ export class KafkaSource implements Source {
     }
   }
 
-  async ack(partition: string, position: Position): Promise<void> {
-    if (partition !== NOTEBOOK) await this.group.durable(partition, decodePosition(position));
+  ack(partition: string, position: Position): Promise<void> {
+    if (partition !== NOTEBOOK) this.group.durable(partition, decodePosition(position));
+    return Promise.resolve();
   }
 
   async lag(from: Positions, signal: AbortSignal): Promise<Lag> {
