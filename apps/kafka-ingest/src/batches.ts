@@ -1,8 +1,9 @@
 import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
 import { partitionName, type RecordChunk } from '@planasonix/kafka';
 import { encodePosition } from './position.js';
-import { idOf, recordEvent } from './record-event.js';
-import { DoesNotFit, encode, type Encoded, type Format } from './record-text.js';
+import type { JsonBuffer } from '@planasonix/json-buffer';
+import { idOf, RecordEvents } from './record-event.js';
+import { DoesNotFit, putBytes, type Encoding, type Format } from './record-text.js';
 import { schemaIdOf, type Registry, type SchemaKind } from './registry/registry.js';
 
 export interface BatchesInput {
@@ -15,8 +16,15 @@ export interface BatchesInput {
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
 }
 
+function putText(to: JsonBuffer, json: string): Encoding {
+  to.utf8(json);
+  return 'json';
+}
+
 /** Chunks of records become batches of events; what does not fit the format is set aside, and the stream goes on. */
 export class Batches {
+  readonly #events = new RecordEvents((to, value) => this.#value(to, value));
+
   constructor(private readonly input: BatchesInput) {}
 
   async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
@@ -25,7 +33,7 @@ export class Batches {
     const aside: SetAside[] = [];
     for (const record of chunk.records)
       try {
-        events.push(recordEvent(chunk, record, (value) => this.#value(value)));
+        events.push(this.#events.event(chunk, record));
       } catch (error) {
         if (!(error instanceof DoesNotFit)) throw error;
         const place = `${partitionName(chunk)} at ${record.offset}`;
@@ -46,18 +54,20 @@ export class Batches {
   }
 
   /** @throws DoesNotFit */
-  #value(value: Buffer | null): Encoded {
+  #value(to: JsonBuffer, value: Buffer | null): Encoding {
     const { format, registry } = this.input;
     switch (format) {
       case 'avro':
       case 'json_schema':
       case 'protobuf':
         if (registry === null) throw new DoesNotFit('The stream has no schema registry.');
-        return registry.encode(value, format);
+        return value === null ? putBytes(to, null, 'json') : putText(to, registry.text(value, format));
       case 'auto':
-        return registry !== null && schemaIdOf(value) !== null ? registry.encode(value, null) : encode(value, format);
+        return registry !== null && value !== null && schemaIdOf(value) !== null
+          ? putText(to, registry.text(value, null))
+          : putBytes(to, value, format);
       default:
-        return encode(value, format);
+        return putBytes(to, value, format);
     }
   }
 

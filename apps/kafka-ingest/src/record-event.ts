@@ -1,56 +1,110 @@
 import type { ChangeEvent } from '@planasonix/core';
+import { JsonBuffer } from '@planasonix/json-buffer';
 import type { KafkaRecord, RecordChunk } from '@planasonix/kafka';
-import { encode, encodeHeader, type Encoded } from './record-text.js';
+import { putBytes, putHeader, type Encoding } from './record-text.js';
 
 export const RECORD_TYPE = 'com.planasonix.kafka.record';
 const OFFSET_DIGITS = 19;
 
-/** How the value of a record becomes JSON text. @throws DoesNotFit */
-export type ValueEncoder = (value: Buffer | null, record: KafkaRecord) => Encoded;
+/** Writes the value of a record as JSON. @returns how it is shown @throws DoesNotFit, with nothing written */
+export type ValueWriter = (to: JsonBuffer, value: Buffer | null) => Encoding;
 
 type At = Pick<RecordChunk, 'topic' | 'topicId' | 'partition' | 'leaderEpoch'>;
 
 /** Within a partition records are ordered by their offset. */
 export const orderOf = (offset: number): string => String(offset).padStart(OFFSET_DIGITS, '0');
 
+const idsOf = ({ topic, topicId, partition }: Omit<At, 'leaderEpoch'>): string => `${topic}/${topicId}/${partition}/`;
+
 /** Made from the place alone, the topic's own id in it: a topic that is made anew has other ids. Invariant 4. */
-export const idOf = ({ topic, topicId, partition }: Omit<At, 'leaderEpoch'>, offset: number): string =>
-  `${topic}/${topicId}/${partition}/${offset}`;
+export const idOf = (at: Omit<At, 'leaderEpoch'>, offset: number): string => idsOf(at) + String(offset);
 
 /** Before the epoch, and where there is none: the epoch. RFC 3339 knows no year beyond 9999. */
 const timeOf = (timestamp: number): number => Math.min(Math.max(timestamp, 0), 253_402_300_799_999);
 
-const keyText = (key: Buffer | null, encoding: Encoded['encoding']): string =>
+const keyText = (key: Buffer | null, encoding: Encoding): string =>
   key === null ? '' : encoding === 'base64' ? key.toString('base64') : key.toString();
 
-function headersText(record: KafkaRecord): string {
-  if (record.headers.length === 0) return '[]';
-  const parts = record.headers.map(([name, value]) => {
-    const { json, encoding } = encodeHeader(value);
-    return `[${JSON.stringify(name)},${json},"${encoding}"]`;
-  });
-  return `[${parts.join(',')}]`;
-}
+/** What is between a value and the next one, by how the value is shown. */
+const behind = (next: string): Readonly<Record<Encoding, Buffer>> => {
+  const text = (encoding: Encoding) => Buffer.from(`_encoding":"${encoding}",${next}`);
+  return { json: text('json'), text: text('text'), base64: text('base64'), none: text('none') };
+};
+const KEY = Buffer.from('{"key":');
+const BEHIND_KEY = behind('"value":');
+const BEHIND_VALUE = behind('"headers":[');
+const [KEYS, VALUES] = [Buffer.from(',"key'), Buffer.from(',"value')];
 
-/** Written once, straight from the record: JSON stays the very text that came. @throws DoesNotFit */
-export function recordEvent(at: At, record: KafkaRecord, encodeValue: ValueEncoder): ChangeEvent {
-  const { topic, partition, leaderEpoch } = at;
-  const { offset, timestamp } = record;
-  const key = encode(record.key, 'auto');
-  const value = encodeValue(record.value, record);
-  const timeMs = timeOf(timestamp);
-  const source = `{"topic":"${topic}","partition":${partition},"offset":${offset},"timestamp":${timestamp},"leader_epoch":${leaderEpoch}}`;
-  return {
-    id: idOf(at, offset),
-    type: RECORD_TYPE,
-    subject: topic,
-    time: new Date(timeMs).toISOString(),
-    timeMs,
-    partitionkey: keyText(record.key, key.encoding),
-    order: orderOf(offset),
-    data: Buffer.from(
-      `{"key":${key.json},"key_encoding":"${key.encoding}","value":${value.json},"value_encoding":"${value.encoding}",` +
-        `"headers":${headersText(record)},"source":${source}}`,
-    ),
-  };
+/** Makes events of the records of a chunk, written once, straight from the record: JSON stays the very text that came. */
+export class RecordEvents {
+  readonly #to = new JsonBuffer();
+  #at: At | null = null;
+  #ids = '';
+  #source = Buffer.alloc(0);
+  /** Neighbours often have the same. */
+  #timestamp = NaN;
+  #timeMs = 0;
+  #time = '';
+  #end = Buffer.alloc(0);
+
+  constructor(private readonly writeValue: ValueWriter) {}
+
+  /** @throws DoesNotFit */
+  event(at: At, record: KafkaRecord): ChangeEvent {
+    if (at !== this.#at) this.#begin(at);
+    const { offset, key, value, headers } = record;
+    if (record.timestamp !== this.#timestamp) this.#dated(at, record.timestamp);
+    const to = this.#to;
+    to.begin();
+    to.put(KEY);
+    const keyEncoding = putBytes(to, key, 'auto');
+    to.put(KEYS);
+    to.put(BEHIND_KEY[keyEncoding]);
+    let valueEncoding: Encoding;
+    try {
+      valueEncoding = this.writeValue(to, value);
+    } catch (error) {
+      to.rewind(0);
+      throw error;
+    }
+    to.put(VALUES);
+    to.put(BEHIND_VALUE[valueEncoding]);
+    if (headers.length > 0) this.#headers(headers);
+    to.put(this.#source);
+    to.integer(offset);
+    to.put(this.#end);
+    return {
+      id: this.#ids + String(offset),
+      type: RECORD_TYPE,
+      subject: at.topic,
+      time: this.#time,
+      timeMs: this.#timeMs,
+      partitionkey: keyText(key, keyEncoding),
+      order: orderOf(offset),
+      data: to.take(),
+    };
+  }
+
+  #begin(at: At): void {
+    this.#at = at;
+    this.#ids = idsOf(at);
+    this.#source = Buffer.from(`],"source":{"topic":"${at.topic}","partition":${at.partition},"offset":`);
+    this.#timestamp = NaN;
+  }
+
+  #dated({ leaderEpoch }: At, timestamp: number): void {
+    this.#timestamp = timestamp;
+    this.#timeMs = timeOf(timestamp);
+    this.#time = new Date(this.#timeMs).toISOString();
+    this.#end = Buffer.from(`,"timestamp":${timestamp},"leader_epoch":${leaderEpoch}}}`);
+  }
+
+  #headers(headers: KafkaRecord['headers']): void {
+    const to = this.#to;
+    headers.forEach(([name, value], i) => {
+      to.utf8(`${i > 0 ? ',' : ''}[${JSON.stringify(name)},`);
+      const encoding = putHeader(to, value);
+      to.ascii(`,"${encoding}"]`);
+    });
+  }
 }

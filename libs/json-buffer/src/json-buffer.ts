@@ -68,6 +68,11 @@ export class JsonBuffer {
     this.at = at;
   }
 
+  utf8(text: string): void {
+    this.need(Buffer.byteLength(text));
+    this.at += this.bytes.write(text, this.at);
+  }
+
   /** @param value whole and not negative. */
   integer(value: number): void {
     let width = 1;

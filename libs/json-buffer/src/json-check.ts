@@ -1,11 +1,19 @@
 /** Whether bytes are JSON, without making anything of them. */
+import { plainUntil } from './words.js';
 
 const [QUOTE, BACKSLASH, COMMA, COLON, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [
   0x22, 0x5c, 0x2c, 0x3a, 0x5b, 0x5d, 0x7b, 0x7d,
 ];
 const [ZERO, NINE, MINUS, PLUS, POINT] = [0x30, 0x39, 0x2d, 0x2b, 0x2e];
 const AFTER_BACKSLASH = new Set(Buffer.from('"\\/bfnrt'));
-const WORDS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
+/** By their first byte. */
+const WORDS: readonly (Buffer | undefined)[] = wordsByFirst(['true', 'false', 'null']);
+
+function wordsByFirst(words: readonly string[]) {
+  const found = new Array<Buffer | undefined>(256).fill(undefined);
+  for (const word of words) found[word.charCodeAt(0)] = Buffer.from(word);
+  return found;
+}
 
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d;
 const isDigit = (byte: number): boolean => byte >= ZERO && byte <= NINE;
@@ -74,14 +82,13 @@ class Walk {
 
   private string(): boolean {
     const { bytes, end } = this;
-    for (let at = this.at + 1; at < end; at++) {
+    for (let at = plainUntil(bytes, this.at + 1, end); at < end; at = plainUntil(bytes, at + 1, end)) {
       const byte = bytes[at]!;
       if (byte === QUOTE) {
         this.at = at + 1;
         return true;
       }
-      if (byte < 0x20) return false;
-      if (byte !== BACKSLASH) continue;
+      if (byte !== BACKSLASH) return false;
       const escaped = bytes[++at]!;
       if (escaped === 0x75) {
         for (const last = at + 4; at < last;) if (++at >= end || !isHex(bytes[at]!)) return false;
@@ -118,11 +125,10 @@ class Walk {
 
   private word(): boolean {
     const { bytes, at, end } = this;
-    const found = WORDS.find(
-      (word) => at + word.length <= end && bytes.compare(word, 0, word.length, at, at + word.length) === 0,
-    );
-    if (found === undefined) return false;
-    this.at = at + found.length;
+    const word = WORDS[bytes[at]!];
+    if (word === undefined || at + word.length > end) return false;
+    for (let i = 1; i < word.length; i++) if (bytes[at + i] !== word[i]) return false;
+    this.at = at + word.length;
     return true;
   }
 }

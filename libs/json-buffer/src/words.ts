@@ -15,18 +15,18 @@ const FEW = 12;
 /** Pieces that are longer go by `Buffer.copy`. */
 const MANY = 192;
 
-let last: Buffer = Buffer.alloc(0);
-let lastView = viewOf(last);
+let last: ArrayBufferLike = new ArrayBuffer(0);
+let lastView: DataView = new DataView(last);
 
 export function viewOf(bytes: Buffer): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The view of a buffer that is asked for again and again: the next values lie in the same one. */
-function viewed(bytes: Buffer): DataView {
-  if (bytes !== last) {
-    last = bytes;
-    lastView = viewOf(bytes);
+/** A view of the memory that a buffer lies in, from its first byte on: the next values lie in the same. */
+function memoryOf({ buffer }: Buffer): DataView {
+  if (buffer !== last) {
+    last = buffer;
+    lastView = new DataView(buffer);
   }
   return lastView;
 }
@@ -47,8 +47,9 @@ export function copyBytes(
     return;
   }
   if (length > FEW) {
-    const from = viewed(source);
-    for (const until = length - 3; i < until; i += 4) view.setInt32(at + i, from.getInt32(start + i, true), true);
+    const memory = memoryOf(source);
+    const from = source.byteOffset + start;
+    for (const until = length - 3; i < until; i += 4) view.setInt32(at + i, memory.getInt32(from + i, true), true);
   }
   for (; i < length; i++) target[at + i] = source[start + i]!;
 }
@@ -60,9 +61,10 @@ const ESCAPED = new Uint8Array(256).map((_, code) => (code < 0x20 || code === 0x
 export function plainUntil(source: Buffer, start: number, end: number): number {
   let i = start;
   if (end - start > FEW) {
-    const view = viewed(source);
+    const memory = memoryOf(source);
+    const from = source.byteOffset;
     for (const until = end - 3; i < until; i += 4) {
-      const four = view.getInt32(i, true);
+      const four = memory.getInt32(from + i, true);
       const [quote, backslash] = [four ^ QUOTES, four ^ BACKSLASHES];
       const control = (four - SPACES) & ~four;
       if (((control | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) & FOUND) !== 0) break;
@@ -76,10 +78,11 @@ const TAB = 0x09;
 
 /** Index of the next tab, or `end`. */
 export function tabFrom(source: Buffer, start: number, end: number): number {
-  const view = viewed(source);
+  const memory = memoryOf(source);
+  const from = source.byteOffset;
   let i = start;
   for (const until = end - 3; i < until; i += 4) {
-    const four = view.getInt32(i, true) ^ TABS;
+    const four = memory.getInt32(from + i, true) ^ TABS;
     const found = (four - ONES) & ~four & FOUND;
     // The lowest is the first: only bytes behind one that is found are found wrongly.
     if (found !== 0) return i + ((31 - Math.clz32(found & -found)) >> 3);

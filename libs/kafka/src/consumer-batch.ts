@@ -121,10 +121,17 @@ class RecordReader {
 
   constructor(private readonly buffer: Buffer) {}
 
-  /** Zigzag; of 64 bits, as far as a number goes. */
+  /** Zigzag; of 64 bits, as far as a number goes. Most are of one byte or two. */
   varint(): number {
     const { buffer } = this;
     let byte = buffer[this.at++]!;
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
+    const second = buffer[this.at]!;
+    if (second < 0x80) {
+      this.at++;
+      const both = (byte & 0x7f) | (second << 7);
+      return (both >>> 1) ^ -(both & 1);
+    }
     let value = byte & 0x7f;
     for (let shift = 7; byte >= 0x80; shift += 7) {
       byte = buffer[this.at++]!;

@@ -1,4 +1,4 @@
-import { DoesNotFit, NONE, type Encoded } from '../record-text.js';
+import { DoesNotFit } from '../record-text.js';
 import { avroReader, SchemaUnreadable } from './avro.js';
 import { jsonSchemaReader } from './json-schema.js';
 import { protobufReader } from './protobuf.js';
@@ -44,14 +44,13 @@ export class Registry {
     }
   }
 
-  /** Of a value whose schema was prepared. @throws DoesNotFit */
-  encode(value: Buffer | null, kind: SchemaKind | null): Encoded {
-    if (value === null) return NONE;
+  /** A value whose schema was prepared, as JSON. @throws DoesNotFit */
+  text(value: Buffer, kind: SchemaKind | null): string {
     const id = schemaIdOf(value);
     const schema = id === null ? undefined : this.#schemas.get(id);
     if (!schema) throw new DoesNotFit('The value does not begin with the id of a schema.');
     if (kind !== null && schema.kind !== kind) throw new DoesNotFit(`Schema ${id} is ${schema.kind}, not ${kind}.`);
-    return { json: schema.read(value.subarray(HEAD)), encoding: 'json' };
+    return schema.read(value.subarray(HEAD));
   }
 
   async #fetch(id: number): Promise<Schema> {
