@@ -1,8 +1,11 @@
 /** Kafka's primitive types as they are on the wire, of the flexible versions: compact lengths, tagged fields. */
 
 const NO_TAGS = 0;
+/** Bytes that are not copied, but written as they are. */
+const LARGE = 4_096;
 
 export class WireWriter {
+  readonly #done: Buffer[] = [];
   #buffer = Buffer.allocUnsafe(256);
   #length = 0;
 
@@ -57,7 +60,14 @@ export class WireWriter {
     return this;
   }
 
-  raw(bytes: Uint8Array): this {
+  /** Large ones must not change until all is written. */
+  raw(bytes: Buffer): this {
+    if (bytes.length >= LARGE) {
+      this.#done.push(this.#buffer.subarray(0, this.#length), bytes);
+      this.#buffer = this.#buffer.subarray(this.#length);
+      this.#length = 0;
+      return this;
+    }
     const at = this.#room(bytes.length);
     this.#buffer.set(bytes, at);
     return this;
@@ -85,8 +95,9 @@ export class WireWriter {
     return this.uvarint(NO_TAGS);
   }
 
-  bytes(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+  /** One, but for large ones within. */
+  pieces(): readonly Buffer[] {
+    return [...this.#done, this.#buffer.subarray(0, this.#length)];
   }
 }
 

@@ -6,6 +6,7 @@ import { WireReader, WireWriter } from './client-wire.js';
 import type { BrokerAddress, KafkaSettings } from './config.js';
 import { KafkaError } from './connection-error.js';
 import { kafkaJsLogger } from './connection-log.js';
+import { RequestPieces } from './connection-pieces.js';
 import { socketFactory, type SocketWish } from './connection-socket.js';
 
 /** One request of the protocol, of a flexible version (request header 2, response header 1). */
@@ -62,18 +63,13 @@ const API_VERSIONS: Call<ReadonlyMap<number, readonly [lowest: number, highest: 
 
 const encoded = (bytes: Buffer): Encoder => new Encoder(bytes.length).writeBuffer(bytes);
 
-function wired<R>(call: Call<R>, version: number): Parameters<Connection['send']>[0] {
+function wired<R>(call: Call<R>, version: number, payload: Buffer): Parameters<Connection['send']>[0] {
   return {
     request: {
       apiKey: call.key,
       apiVersion: version,
       apiName: call.name,
-      encode() {
-        // The header that kafkajs writes ends before its tagged fields.
-        const to = new WireWriter().tags();
-        call.encode(to, version);
-        return Promise.resolve(encoded(to.bytes()));
-      },
+      encode: () => Promise.resolve(encoded(payload)),
     },
     response: {
       decode(payload: Buffer) {
@@ -88,17 +84,25 @@ function wired<R>(call: Call<R>, version: number): Parameters<Connection['send']
   };
 }
 
+/** The header that kafkajs writes ends before its tagged fields. */
+function written<R>(call: Call<R>, version: number): readonly Buffer[] {
+  const to = new WireWriter().tags();
+  call.encode(to, version);
+  return to.pieces();
+}
+
 /** Dials, asks for the versions, logs in. @throws what kafkajs or the broker said; `toStreamError` understands it. */
 export async function openLink({ host, port }: BrokerAddress, options: LinkOptions): Promise<Link> {
   const { settings, outbound, log, clientId, connectMs, requestMs, onSilence } = options;
   const dial = socketFactory(settings, outbound);
   let socket: Socket | null = null;
+  const beside = new RequestPieces();
   const connection = new Connection({
     ...{ host, port, clientId, requestTimeout: requestMs, connectionTimeout: connectMs },
     logger: kafkaJsLogger(log),
     ssl: settings.tls,
     sasl: settings.sasl === null ? null : { ...settings.sasl },
-    socketFactory: (wish: SocketWish) => (socket = dial(wish)),
+    socketFactory: (wish: SocketWish) => (socket = beside.through(dial(wish))),
   });
   // It would look each millisecond for ever whether it is still throttled; brokers hold back their answers themselves.
   connection.requestQueue.scheduleCheckPendingRequests = () => undefined;
@@ -113,9 +117,9 @@ export async function openLink({ host, port }: BrokerAddress, options: LinkOptio
   const timer = setTimeout(close, connectMs * 2);
   try {
     await connection.connect();
-    const versions = (await connection.send(wired(API_VERSIONS, 3))) as Awaited<
-      ReturnType<(typeof API_VERSIONS)['decode']>
-    >;
+    const versions = (await connection.send(
+      wired(API_VERSIONS, 3, Buffer.concat(written(API_VERSIONS, 3))),
+    )) as Awaited<ReturnType<(typeof API_VERSIONS)['decode']>>;
     connection.setVersions(
       Object.fromEntries([...versions].map(([key, [minVersion, maxVersion]]) => [key, { minVersion, maxVersion }])),
     );
@@ -130,14 +134,18 @@ export async function openLink({ host, port }: BrokerAddress, options: LinkOptio
         const [lowest, highest] = versions.get(call.key) ?? [0, -1];
         const version = call.versions.find((one) => one <= highest && one >= lowest);
         if (version === undefined) return Promise.reject(new KafkaError(UNSUPPORTED_VERSION, call.name));
-        return (connection.send(wired(call, version)) as Promise<R>).catch((error: unknown) => {
-          // Nothing more is to be hoped for from a connection that keeps silent.
-          if (error instanceof Error && error.name === 'KafkaJSRequestTimeoutError') {
-            close();
-            onSilence?.();
-          }
-          throw error;
-        });
+        const pieces = written(call, version);
+        const token = pieces.length > 1 ? beside.leave(pieces) : null;
+        return (connection.send(wired(call, version, token ?? pieces[0]!)) as Promise<R>)
+          .catch((error: unknown) => {
+            // Nothing more is to be hoped for from a connection that keeps silent.
+            if (error instanceof Error && error.name === 'KafkaJSRequestTimeoutError') {
+              close();
+              onSilence?.();
+            }
+            throw error;
+          })
+          .finally(() => token && beside.forget(token));
       },
       close,
     };

@@ -25,7 +25,8 @@ export {
 } from './consumer.js';
 export { type KafkaRecord, type RecordHeader } from './consumer-batch.js';
 export { FetchReader, type ReaderOptions } from './consumer-reader.js';
-export { encodeHeader, type OutRecord } from './record-batch.js';
+export type { OutRecord } from './record-batch.js';
+export { HeaderWriter, headerName, type OutHeaders } from './record-headers.js';
 export { ProducerRoutes, type TopicFacts } from './producer-routes.js';
 export { mayUseTransactions, TopicAdmin, topicSettings, type NewTopic } from './producer-topics.js';
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';

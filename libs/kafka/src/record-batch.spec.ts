@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { batchesOf } from './consumer-batch.js';
-import { BATCH_OVERHEAD, encodeBatch, encodeHeader, recordSize, type OutRecord } from './record-batch.js';
+import { batchesOf, type KafkaRecord } from './consumer-batch.js';
+import { BATCH_OVERHEAD, encodeBatch, recordSize, type OutRecord } from './record-batch.js';
+import { HeaderWriter, headerName } from './record-headers.js';
 
 const identity = { producerId: 4_711, producerEpoch: 3, sequence: 2 ** 31 - 1, timestamp: 1_700_000_000_123 };
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
@@ -11,9 +12,15 @@ const record = fc.record({
   headers: fc.array(fc.tuple(fc.string({ unit: 'grapheme' }), nullable), { maxLength: 9 }),
 });
 
+/** One after the other in the same memory, some of them together. */
+const writer = new HeaderWriter();
+
 const made = (of: { key: Buffer | null; value: Buffer | null; headers: [string, Buffer | null][] }): OutRecord => ({
   ...of,
-  headers: of.headers.map(([name, value]) => encodeHeader(name, value)),
+  headers: [of.headers.slice(0, 2), of.headers.slice(2)].map((some) => {
+    for (const [name, value] of some) writer.add(headerName(name), value);
+    return writer.take();
+  }),
 });
 
 describe('a batch of records', () => {
@@ -45,5 +52,16 @@ describe('a batch of records', () => {
     const value = Buffer.alloc(9_000_000, 'x');
     const [batch] = batchesOf(encodeBatch([{ key: null, value, headers: [] }], identity));
     expect(batch!.records()[0]!.value!.equals(value)).toBe(true);
+  });
+
+  it('has headers of text as their UTF-8', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 300 }))), (texts) => {
+        for (const one of texts) writer.add(headerName('name'), one);
+        const [batch] = batchesOf(encodeBatch([{ key: null, value: null, headers: [writer.take()] }], identity));
+        const [{ headers }] = batch!.records() as [KafkaRecord];
+        expect(headers.map(([, value]) => value)).toEqual(texts.map((one) => Buffer.from(one)));
+      }),
+    );
   });
 });

@@ -1,12 +1,14 @@
 import { crc32c } from './consumer-crc.js';
+import type { OutHeaders } from './record-headers.js';
+import { putVarint, varintSize } from './varint.js';
 
 /** A record to be written. */
 export interface OutRecord {
   readonly key: Buffer | null;
   /** `null`: a tombstone. */
   readonly value: Buffer | null;
-  /** Each as `encodeHeader` made it: neighbours share most of theirs. */
-  readonly headers: readonly Buffer[];
+  /** Neighbours share most of theirs. */
+  readonly headers: readonly OutHeaders[];
 }
 
 export interface BatchIdentity {
@@ -26,25 +28,6 @@ const AT = {
 const MAGIC = 2;
 const TRANSACTIONAL = 0x10;
 
-/** Bytes of a zigzag number that is not negative. */
-function varintSize(value: number): number {
-  if (value < 64) return 1;
-  if (value < 8_192) return 2;
-  if (value < 1_048_576) return 3;
-  return value < 134_217_728 ? 4 : 5;
-}
-
-/** @param value from -1 to 2^30. @returns the place after it */
-function putVarint(to: Buffer, at: number, value: number): number {
-  let left = ((value << 1) ^ (value >> 31)) >>> 0;
-  while (left >= 0x80) {
-    to[at++] = (left & 0x7f) | 0x80;
-    left >>>= 7;
-  }
-  to[at++] = left;
-  return at;
-}
-
 function putBytes(to: Buffer, at: number, bytes: Buffer | null): number {
   if (bytes === null) return putVarint(to, at, -1);
   const from = putVarint(to, at, bytes.length);
@@ -54,19 +37,16 @@ function putBytes(to: Buffer, at: number, bytes: Buffer | null): number {
 
 const bytesSize = (bytes: Buffer | null): number => (bytes === null ? 1 : varintSize(bytes.length) + bytes.length);
 
-/** `null` is a header without a value, which is not the empty one. */
-export function encodeHeader(name: string, value: string | Buffer | null): Buffer {
-  const nameBytes = Buffer.from(name);
-  const valueBytes = typeof value === 'string' ? Buffer.from(value) : value;
-  const header = Buffer.allocUnsafe(bytesSize(nameBytes) + bytesSize(valueBytes));
-  putBytes(header, putBytes(header, 0, nameBytes), valueBytes);
-  return header;
+function countOf(headers: readonly OutHeaders[]): number {
+  let count = 0;
+  for (const some of headers) count += some.count;
+  return count;
 }
 
 /** Of a record without its own length, at the place `index` of its batch. */
 function bodySize({ key, value, headers }: OutRecord, index: number): number {
-  let size = 2 + varintSize(index) + bytesSize(key) + bytesSize(value) + varintSize(headers.length);
-  for (const header of headers) size += header.length;
+  let size = 2 + varintSize(index) + bytesSize(key) + bytesSize(value) + varintSize(countOf(headers));
+  for (const { bytes } of headers) size += bytes.length;
   return size;
 }
 
@@ -102,10 +82,10 @@ export function encodeBatch(records: readonly OutRecord[], identity: BatchIdenti
     batch[at++] = 0; // attributes
     batch[at++] = 0; // time after the first one's
     at = putBytes(batch, putBytes(batch, putVarint(batch, at, i), key), value);
-    at = putVarint(batch, at, headers.length);
-    for (const header of headers) {
-      batch.set(header, at);
-      at += header.length;
+    at = putVarint(batch, at, countOf(headers));
+    for (const { bytes } of headers) {
+      batch.set(bytes, at);
+      at += bytes.length;
     }
   }
   batch.writeUInt32BE(crc32c(batch, AT.attributes, batch.length), AT.crc);

@@ -1,7 +1,8 @@
 import { eventOf } from '@planasonix/testing';
+import type { OutHeaders } from '@planasonix/kafka';
 import { CloudEventEncoder, keyOf, TOMBSTONE_TYPE } from './cloud-event.js';
 
-const text = (headers: readonly Buffer[]) => headers.map((header) => header.toString('latin1'));
+const text = (headers: readonly OutHeaders[]) => headers.map(({ bytes }) => bytes.toString('latin1'));
 
 describe('an event as a record', () => {
   it('has no partitionkey and a null key where it has none', () => {

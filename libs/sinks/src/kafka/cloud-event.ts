@@ -1,25 +1,8 @@
 import { ROW_EVENT_TYPES, type ChangeEvent, type LogEntry } from '@planasonix/core';
-import { encodeHeader, type KafkaRecord, type OutRecord } from '@planasonix/kafka';
+import { HeaderWriter, headerName, type KafkaRecord, type OutHeaders, type OutRecord } from '@planasonix/kafka';
 
 export const TOMBSTONE_TYPE = 'com.planasonix.row.tombstone';
 const RECORD_TYPE = 'com.planasonix.kafka.record';
-const CONTENT_TYPE = encodeHeader('content-type', 'application/json');
-const SPEC_VERSION = encodeHeader('ce_specversion', '1.0');
-
-/** A header whose value is mostly that of the record before. */
-class Kept {
-  #value: string | null = null;
-  #header: Buffer = Buffer.alloc(0);
-
-  constructor(private readonly name: string) {}
-
-  of(value: string): Buffer {
-    if (value === this.#value) return this.#header;
-    this.#value = value;
-    return (this.#header = encodeHeader(this.name, value));
-  }
-}
-
 /**
  * The key of a record. One that came from Kafka keeps its bytes: what is not UTF-8 travels as base64 and says so, and
  * an empty key is not the null key.
@@ -35,35 +18,48 @@ export function keyOf({ type, partitionkey, data }: ChangeEvent): Buffer | null 
 
 const startsWith = (data: Buffer, text: string): boolean => data.subarray(0, text.length).toString('latin1') === text;
 
+const NAME = {
+  ...{ specversion: headerName('ce_specversion'), id: headerName('ce_id'), type: headerName('ce_type') },
+  ...{ source: headerName('ce_source'), subject: headerName('ce_subject'), time: headerName('ce_time') },
+  ...{ partitionkey: headerName('ce_partitionkey'), contentType: headerName('content-type') },
+};
+
 /** Events as records: CloudEvents 1.0 in binary mode. */
 export class CloudEventEncoder {
-  readonly #source: Buffer;
-  readonly #type = new Kept('ce_type');
-  readonly #subject = new Kept('ce_subject');
-  readonly #time = new Kept('ce_time');
-  readonly #tombstone = encodeHeader('ce_type', TOMBSTONE_TYPE);
+  readonly #writer = new HeaderWriter();
+  /** What an event shares with the one before it. */
+  #shared: OutHeaders | null = null;
+  #of = { type: '', subject: '', time: '' };
 
   constructor(
-    streamId: string,
+    private readonly streamId: string,
     private readonly tombstones: boolean,
-  ) {
-    this.#source = encodeHeader('ce_source', `/streams/${streamId}`);
-  }
+  ) {}
 
   /** One record; after a delete of a row with a key its tombstone, where those are wanted. */
   records(event: ChangeEvent, key: Buffer | null): readonly OutRecord[] {
     const { id, type, data } = event;
-    const record = { key, value: data, headers: this.#headers(event, id, this.#type.of(type)) };
+    const record = { key, value: data, headers: this.#headers(event, id, type) };
     if (!this.tombstones || key === null || type !== ROW_EVENT_TYPES.d) return [record];
-    return [record, { key, value: null, headers: this.#headers(event, `${id}/t`, this.#tombstone) }];
+    return [record, { key, value: null, headers: this.#headers(event, `${id}/t`, TOMBSTONE_TYPE) }];
   }
 
-  #headers({ subject, time, partitionkey }: ChangeEvent, id: string, type: Buffer): Buffer[] {
-    const about = [SPEC_VERSION, encodeHeader('ce_id', id), type, this.#source];
-    about.push(this.#subject.of(subject), this.#time.of(time));
-    if (partitionkey !== '') about.push(encodeHeader('ce_partitionkey', partitionkey));
-    about.push(CONTENT_TYPE);
-    return about;
+  #headers({ subject, time, partitionkey }: ChangeEvent, id: string, type: string): OutHeaders[] {
+    const of = this.#of;
+    if (this.#shared === null || of.type !== type || of.subject !== subject || of.time !== time) {
+      this.#of = { type, subject, time };
+      this.#shared = this.#writer
+        .add(NAME.specversion, '1.0')
+        .add(NAME.contentType, 'application/json')
+        .add(NAME.source, `/streams/${this.streamId}`)
+        .add(NAME.type, type)
+        .add(NAME.subject, subject)
+        .add(NAME.time, time)
+        .take();
+    }
+    this.#writer.add(NAME.id, id);
+    if (partitionkey !== '') this.#writer.add(NAME.partitionkey, partitionkey);
+    return [this.#shared, this.#writer.take()];
   }
 }
 
