@@ -12,11 +12,12 @@ import { kafkaIngest } from '../../apps/kafka-ingest/src/source-type.js';
 import { until } from '../shop.js';
 import { javaConsumer, javaProducer } from './kafka-java.js';
 import { perMillion, round, stopwatch } from './measure.js';
+import { profileOfWorker } from './profile.js';
 import { readSlot } from './reference.js';
 import { rows, slotOf, TABLE, type Scene } from './scene.js';
 
 const RECORDS = 300_000;
-const ROWS = 300_000;
+const ROWS = 600_000;
 const PER_TRANSACTION = 100;
 const BATCH = 500;
 const IN_FLIGHT = 8;
@@ -29,9 +30,8 @@ const output = {
   createTopics: { partitions: 1, replicationFactor: 1 },
 } as const;
 
-/** As the engine calls it: batches of whole commits, so many of them under way. Records per second. */
-async function ours(kafka: Kafka, partitions: number, recordBytes: number): Promise<number> {
-  const log = openLog(
+const logOf = (kafka: Kafka, partitions: number) =>
+  openLog(
     { ...output, connectionId: 'conn', createTopics: { partitions, replicationFactor: 1 } },
     {
       redisUrl: 'redis://127.0.0.1:1',
@@ -43,6 +43,10 @@ async function ours(kafka: Kafka, partitions: number, recordBytes: number): Prom
       },
     },
   );
+
+/** As the engine calls it: batches of whole commits, so many of them under way. Records per second. */
+async function ours(kafka: Kafka, partitions: number, recordBytes: number): Promise<number> {
+  const log = logOf(kafka, partitions);
   const sink = log.sink(`str_${partitions}_${recordBytes}`, 1);
   await sink.open();
   const data = Buffer.alloc(Math.max(1, recordBytes - AROUND), 'x');
@@ -180,14 +184,16 @@ async function path(scene: Scene, kafka: Kafka): Promise<object> {
   await source.query('CALL kfill()');
   const end = (await source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')).rows[0]!.lsn;
   const reference = await readSlot(postgres, 'bench_ref', 'bench_ref_pub', end);
+  const log = logOf(kafka, 1);
   const watch = stopwatch({ worker: stack.pids('postgres-cdc'), kafka: kafka.nodes.map(({ pid }) => pid) });
   await call('POST', `/api/streams/${id}/start`);
-  await eventually(
-    'all rows are in the log',
-    async () => (await call('GET', `/api/streams/${id}/metrics?window=1m`)).a.total_events >= ROWS,
-    { timeoutMs: 300_000, everyMs: 50 },
-  );
+  const profile = profileOfWorker(stack.pids('postgres-cdc')[0]);
+  await eventually('all rows are in the log', async () => (await log.depth(id)) >= ROWS, {
+    timeoutMs: 300_000,
+    everyMs: 50,
+  });
   const { seconds, cpu } = watch.read();
+  await log.close();
   return {
     rows: ROWS,
     reference: reference.what,
@@ -195,6 +201,7 @@ async function path(scene: Scene, kafka: Kafka): Promise<object> {
     ours_rows_per_s: round(ROWS / seconds, 0),
     ratio: round(reference.seconds / seconds, 2),
     cpu_s_per_million: perMillion(cpu, ROWS),
+    ...(await profile()),
   };
 }
 
