@@ -27,13 +27,21 @@ interface Dialect {
   /** Asks for one row with `done`. */
   readonly level: string;
   readonly reset: string;
-  /** The server has got as far as that, whatever it has: its next transaction is behind it. */
-  readonly advance: (gtids: string, by: number) => string;
+  /** Its next transaction is behind what it `had`, of which it `has` some, or all, now. */
+  readonly advance: (had: string, has: string) => string;
 }
 
 /** The log of a replica has all that it replicates. */
 const REPLICA = 'REPLICATION SLAVE, REPLICATION CLIENT';
 const last = (gtids: string): number => Number(/(\d+)$/.exec(gtids)?.[1] ?? 0);
+/** Of the server that wrote last. */
+const newest = (gtids: string): string =>
+  gtids
+    .split(/,\s*/)
+    .sort((a, b) => (placeOfGtids(a) < placeOfGtids(b) ? -1 : 1))
+    .at(-1)!;
+/** Numbers that a server leaves out, behind those that another one gave. */
+const FURTHER = 10;
 
 const MARIADB: Dialect = {
   start: (config) => startMariaDb({ config: { log_slave_updates: 'ON', ...config } }),
@@ -45,7 +53,7 @@ const MARIADB: Dialect = {
   stopReceiving: 'STOP SLAVE IO_THREAD',
   level: 'SELECT MASTER_GTID_WAIT(?, 60) = 0 AS done',
   reset: 'RESET MASTER',
-  advance: (gtids, by) => `SET gtid_seq_no = ${last(gtids) + by}; CREATE DATABASE IF NOT EXISTS further`,
+  advance: (had) => `SET gtid_seq_no = ${last(had) + FURTHER}; CREATE DATABASE IF NOT EXISTS further`,
 };
 
 const MYSQL: Dialect = {
@@ -58,12 +66,12 @@ const MYSQL: Dialect = {
   stopReceiving: 'STOP REPLICA IO_THREAD',
   level: 'SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 60) = 0 AS done',
   reset: 'RESET BINARY LOGS AND GTIDS',
-  advance: (gtids, by) => {
-    const server = gtids
-      .split(/,\s*/)
-      .sort((a, b) => (placeOfGtids(a) < placeOfGtids(b) ? -1 : 1))
-      .at(-1)!;
-    return `SET GLOBAL gtid_purged = '+${server.split(':')[0]!}:${last(server) + 1}-${last(server) + by}'`;
+  // It would give its next transactions the lowest numbers that are free.
+  advance: (had, has) => {
+    const server = newest(had);
+    const [id] = server.split(':') as [string];
+    const own = has.split(/,\s*/).find((one) => one.startsWith(id)) ?? '';
+    return `SET GLOBAL gtid_purged = '+${id}:${last(own) + 1}-${last(server) + FURTHER}'`;
   },
 };
 
@@ -213,12 +221,12 @@ export class MySqlOrigin implements Origin {
     cpSync(data, copy, { recursive: true });
     await this.server.start();
     return async () => {
-      const gtids = await this.gtids();
+      const had = await this.gtids();
       await this.server.kill();
       rmSync(data, { recursive: true });
       renameSync(copy, data);
       await this.server.start();
-      await this.run(this.dialect.advance(gtids, 10));
+      await this.run(this.dialect.advance(had, await this.gtids()));
     };
   }
 
@@ -243,7 +251,7 @@ export class MySqlOrigin implements Origin {
         await session.query(this.dialect.standAlone);
         this.server = server;
         // Servers of MySQL count apart.
-        if (this.kind === 'mariadb') await session.query(this.dialect.advance(gtids, 10));
+        if (this.kind === 'mariadb') await session.query(this.dialect.advance(gtids, gtids));
         await session.end();
         await primary.stop();
       },

@@ -36,6 +36,9 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
 const OVER = 'PROTOCOL_CONNECTION_LOST';
 const HANDSHAKE = /^HANDSHAKE_(NO_SSL_SUPPORT|SSL_ERROR)/;
 const LOGIN = /^(AUTH_SWITCH_PLUGIN_ERROR|MYSQL_CLEAR_PASSWORD_NOT_ENABLED)$/;
+/** What came was not of the protocol: another kind of server, or a connection that was cut amid an answer. */
+const GARBLED = /^(PROTOCOL_|HANDSHAKE_UNKNOWN_ERROR$)/;
+const FOREIGN_LOGIN: Verdict = ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'];
 
 /** 1236 is all that a server says of its log; the rest is in its text, in English always. */
 function ofLog(message: string): Verdict {
@@ -55,10 +58,15 @@ function judge(error: object): Verdict | null {
   // The server is going down, or has ended the session.
   if (errno === 1053 || errno === 1927 || errno === 4031 || errno === 1317 || errno === 1159)
     return ['source_unreachable'];
-  if (typeof code !== 'string') return null;
+  if (typeof code !== 'string') {
+    if (/requests authentication using unknown plugin/.test(message)) return FOREIGN_LOGIN;
+    // Asked for over a connection that is over.
+    return Reflect.get(error, 'fatal') === true && errno === undefined ? ['source_unreachable'] : null;
+  }
   const ofSocket = code === OVER ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
   if (ofSocket !== null) return [ofSocket];
-  return LOGIN.test(code) ? ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'] : null;
+  if (GARBLED.test(code)) return ['source_unreachable', 'See whether host and port are those of a server of MySQL or MariaDB.'];
+  return LOGIN.test(code) ? FOREIGN_LOGIN : null;
 }
 
 /** Whether a failure is one of the server, of the user's rights or of the connection, whatever statement met it. */

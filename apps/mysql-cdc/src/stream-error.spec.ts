@@ -1,0 +1,24 @@
+import { toStreamError } from './stream-error.js';
+
+const failure = (message: string, more: object): Error => Object.assign(new Error(message), more);
+
+describe('what the driver says without a number of the server', () => {
+  it.each([
+    ['source_unreachable', failure("Can't add new command when connection is in closed state", { fatal: true })],
+    ['source_unreachable', failure('Packets out of order', { fatal: true, code: 'PROTOCOL_PACKETS_OUT_OF_ORDER' })],
+    ['source_unreachable', failure('Unexpected packet', { fatal: true, code: 'HANDSHAKE_UNKNOWN_ERROR' })],
+    ['source_unreachable', failure('Connection lost', { fatal: true, code: 'PROTOCOL_CONNECTION_LOST' })],
+    ['auth_failed', failure('Server requests authentication using unknown plugin dialog. See', {})],
+    ['auth_failed', failure('plaintext', { fatal: true, code: 'MYSQL_CLEAR_PASSWORD_NOT_ENABLED' })],
+    ['tls_failed', failure('no TLS', { fatal: true, code: 'HANDSHAKE_NO_SSL_SUPPORT' })],
+    ['internal', failure('a fault of ours', {})],
+    ['internal', failure('an unknown one of the server', { errno: 4711, code: 'ER_UNKNOWN', fatal: true })],
+  ])('is %s', (code, error) => {
+    expect(toStreamError(error, 'reading')).toMatchObject({ code });
+  });
+
+  it('says the number alone of what is not known: its text may be a value', () => {
+    const error = failure("Duplicate entry 'a secret' for key", { errno: 4711 });
+    expect(toStreamError(error, 'reading').message).toBe('Failed while reading (error 4711).');
+  });
+});
