@@ -57,18 +57,26 @@ export function copyBytes(
 /** 1: a byte that JSON strings hold escaped only. */
 const ESCAPED = new Uint8Array(256).map((_, code) => (code < 0x20 || code === 0x22 || code === 0x5c ? 1 : 0));
 
+/** Not 0 in the high bits where one of four bytes is such a one. */
+function escapedIn(four: number): number {
+  const quote = four ^ QUOTES;
+  const backslash = four ^ BACKSLASHES;
+  return ((four - SPACES) & ~four) | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash);
+}
+
 /** Index of the first byte that a JSON string holds escaped only, or `end`. */
 export function plainUntil(source: Buffer, start: number, end: number): number {
   let i = start;
   if (end - start > FEW) {
     const memory = memoryOf(source);
     const from = source.byteOffset;
-    for (const until = end - 3; i < until; i += 4) {
-      const four = memory.getInt32(from + i, true);
-      const [quote, backslash] = [four ^ QUOTES, four ^ BACKSLASHES];
-      const control = (four - SPACES) & ~four;
-      if (((control | ((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash)) & FOUND) !== 0) break;
+    for (const until = end - 15; i < until; i += 16) {
+      const first = escapedIn(memory.getInt32(from + i, true)) | escapedIn(memory.getInt32(from + i + 4, true));
+      const second = escapedIn(memory.getInt32(from + i + 8, true)) | escapedIn(memory.getInt32(from + i + 12, true));
+      if (((first | second) & FOUND) !== 0) break;
     }
+    for (const until = end - 3; i < until; i += 4)
+      if ((escapedIn(memory.getInt32(from + i, true)) & FOUND) !== 0) break;
   }
   while (i < end && ESCAPED[source[i]!] === 0) i++;
   return i;

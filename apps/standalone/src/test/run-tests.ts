@@ -73,9 +73,12 @@ function groups(root: string, reports: string): Step[][] {
     [{ name: 'module boundaries (canary)', run: async () => one(await moduleBoundaryCanary(root)) }],
     [command('nx test core', 'npx', 'nx', 'test', 'core', '--skip-nx-cache')],
     [jest(['unit'], '--maxWorkers=2')],
-    // Specs start servers of their own and wait for them more than they work; more of these at once only make them late.
-    [jest(['integration', 'system'], '--maxWorkers=3')],
-    [{ name: 'image steps', run: async () => one(await checkImage(root)) }],
+    [
+      // Specs start servers of their own and wait for them more than they work; more of these at once only make them late.
+      jest(['integration', 'system'], '--maxWorkers=3'),
+      // Waits for the registry, and for apps that come up.
+      { name: 'image steps', run: async () => one(await checkImage(root)) },
+    ],
   ];
 }
 

@@ -124,6 +124,8 @@ export class Pen {
     this.#writer = writer;
     const { totals, seen: topicId } = await writer.enter('refuse');
     await index.bringTo(writer.session, seen, topicId ?? '', this.#over.signal);
+    // Whoever wrote last may not have been able to say so: what he wrote comes as repeats now, which nobody counts.
+    index.publish(epoch, totals, 0).catch(() => undefined);
     const encoder = new CloudEventEncoder(streamId, false);
     const placement = new Placement(streamId, output.topic, encoder, (topic) => writer.topic(topic));
     return (this.#right = { writer, placement, topicId: topicId ?? '', totals, own: new Map() });

@@ -4,6 +4,7 @@ import { delivery, gate, repeated, soon, written } from '../deliveries-under-tes
 import { indexKey, knownKey } from '../redis-stream/keys.js';
 import { inletUnderTest } from './inlet-under-test.js';
 import { journalTopic } from './journal.js';
+import { SeenIndex } from './seen-index.js';
 import { SeenTopic, seenTopic } from './seen-topic.js';
 import { Turn } from './turn.js';
 
@@ -28,6 +29,16 @@ describe('what a log in Kafka knows of deliveries that it has', () => {
     await at.redis.client().flushall();
     expect(await take(writer(), 'b')).toEqual(repeated('b'));
     expect(await ids(2)).toEqual(['wh_a', 'wh_b']);
+  });
+
+  it('what was committed is counted, also where it came to nobody to say so before it is sent again', async () => {
+    const [one, two] = [await opened(), writer()];
+    const publish = jest.spyOn(SeenIndex.prototype, 'publish').mockRejectedValue(new Error('Redis is away'));
+    await take(one, 'a');
+    publish.mockRestore();
+    expect(await one.report(at.nothing())).toMatchObject({ events: 0 });
+    expect(await take(two, 'a')).toEqual(repeated('a'));
+    await eventually('it is counted', async () => (await two.report(at.nothing()))?.events === 1);
   });
 
   it.each([

@@ -120,6 +120,8 @@ if fresh then
   for i = 10 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
 end
 if A[4] == '' then call('HDEL', counts, 'p:' .. A[3]) else call('HSET', counts, 'p:' .. A[3], A[5] .. ' ' .. A[4]) end
+-- A Redis that has lost its number goes on behind it: what was told before is late, and must not be taken for later.
+call('HSETNX', counts, 'sequence', A[5])
 call('HINCRBY', counts, 'sequence', 1)
 local all, oldest = call('HGETALL', counts), ''
 for i = 1, #all, 2 do
