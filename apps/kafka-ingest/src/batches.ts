@@ -29,11 +29,12 @@ export class Batches {
 
   async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
     if (this.#asksRegistry) await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
+    this.#events.begin(chunk);
     const events: ChangeEvent[] = [];
     const aside: SetAside[] = [];
     for (const record of chunk.records)
       try {
-        events.push(this.#events.event(chunk, record));
+        events.push(this.#events.event(record));
       } catch (error) {
         if (!(error instanceof DoesNotFit)) throw error;
         const place = `${partitionName(chunk)} at ${record.offset}`;

@@ -35,10 +35,11 @@ const BEHIND_KEY = behind('"value":');
 const BEHIND_VALUE = behind('"headers":[');
 const [KEYS, VALUES] = [Buffer.from(',"key'), Buffer.from(',"value')];
 
-/** Makes events of the records of a chunk, written once, straight from the record: JSON stays the very text that came. */
+/** Makes events of the records of chunks, written once, straight from the record: JSON stays the very text that came. */
 export class RecordEvents {
   readonly #to = new JsonBuffer();
-  #at: At | null = null;
+  #topic = '';
+  #leaderEpoch = -1;
   #ids = '';
   #source = Buffer.alloc(0);
   /** Neighbours often have the same. */
@@ -49,11 +50,18 @@ export class RecordEvents {
 
   constructor(private readonly writeValue: ValueWriter) {}
 
+  /** The records that follow are of there. */
+  begin(at: At): void {
+    this.#topic = at.topic;
+    this.#leaderEpoch = at.leaderEpoch;
+    this.#ids = idsOf(at);
+    this.#source = Buffer.from(`],"source":{"topic":"${at.topic}","partition":${at.partition},"offset":`);
+    this.#timestamp = NaN;
+  }
+
   /** @throws DoesNotFit */
-  event(at: At, record: KafkaRecord): ChangeEvent {
-    if (at !== this.#at) this.#begin(at);
-    const { offset, key, value, headers } = record;
-    if (record.timestamp !== this.#timestamp) this.#dated(at, record.timestamp);
+  event({ offset, timestamp, key, value, headers }: KafkaRecord): ChangeEvent {
+    if (timestamp !== this.#timestamp) this.#dated(timestamp);
     const to = this.#to;
     to.begin();
     to.put(KEY);
@@ -76,7 +84,7 @@ export class RecordEvents {
     return {
       id: this.#ids + String(offset),
       type: RECORD_TYPE,
-      subject: at.topic,
+      subject: this.#topic,
       time: this.#time,
       timeMs: this.#timeMs,
       partitionkey: keyText(key, keyEncoding),
@@ -85,18 +93,11 @@ export class RecordEvents {
     };
   }
 
-  #begin(at: At): void {
-    this.#at = at;
-    this.#ids = idsOf(at);
-    this.#source = Buffer.from(`],"source":{"topic":"${at.topic}","partition":${at.partition},"offset":`);
-    this.#timestamp = NaN;
-  }
-
-  #dated({ leaderEpoch }: At, timestamp: number): void {
+  #dated(timestamp: number): void {
     this.#timestamp = timestamp;
     this.#timeMs = timeOf(timestamp);
     this.#time = new Date(this.#timeMs).toISOString();
-    this.#end = Buffer.from(`,"timestamp":${timestamp},"leader_epoch":${leaderEpoch}}}`);
+    this.#end = Buffer.from(`,"timestamp":${timestamp},"leader_epoch":${this.#leaderEpoch}}}`);
   }
 
   #headers(headers: KafkaRecord['headers']): void {

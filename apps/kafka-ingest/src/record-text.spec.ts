@@ -24,7 +24,9 @@ describe('the text of a record', () => {
     fc.assert(
       fc.property(bytes, bytes, headers, (key, value, list) => {
         const record = { offset: 5, timestamp: 1_700_000_000_000, key, value, headers: list };
-        const event = new RecordEvents((to, one) => putBytes(to, one, 'auto')).event(at, record);
+        const events = new RecordEvents((to, one) => putBytes(to, one, 'auto'));
+        events.begin(at);
+        const event = events.event(record);
         const data = JSON.parse(event.data.toString()) as Record<string, never>;
         const back = (json: unknown, encoding: unknown, came: Buffer | null) => {
           if (encoding === 'none') expect(came).toBeNull();
@@ -40,6 +42,26 @@ describe('the text of a record', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('says where and when each record was, of several chunks one after the other', () => {
+    const events = new RecordEvents((to, one) => putBytes(to, one, 'auto'));
+    const places = [at, { ...at, partition: 4 }, { ...at, leaderEpoch: 2 }, at];
+    const times = [1_700_000_000_000, 1_700_000_000_000, -1, 0, 8e15, 1_700_000_000_000];
+    for (const place of places) {
+      events.begin(place);
+      times.forEach((timestamp, i) => {
+        const offset = 5_000_000_000 + i;
+        const event = events.event({ offset, timestamp, key: null, value: null, headers: [] });
+        const { source } = JSON.parse(event.data.toString()) as { source: unknown };
+        const { topic, partition, leaderEpoch } = place;
+        expect(source).toEqual({ topic, partition, offset, timestamp, leader_epoch: leaderEpoch });
+        const timeMs = Math.min(Math.max(timestamp, 0), Date.parse('9999-12-31T23:59:59.999Z'));
+        expect(event).toMatchObject({ timeMs, time: new Date(timeMs).toISOString(), subject: topic });
+        expect(event.id).toBe(`${topic}/${at.topicId}/${partition}/${offset}`);
+        expect(event.order).toBe(`000000000${offset}`);
+      });
+    }
   });
 
   it('fits a fixed format or not at all', () => {
