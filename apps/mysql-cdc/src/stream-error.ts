@@ -65,7 +65,8 @@ function judge(error: object): Verdict | null {
   }
   const ofSocket = code === OVER ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
   if (ofSocket !== null) return [ofSocket];
-  if (GARBLED.test(code)) return ['source_unreachable', 'See whether host and port are those of a server of MySQL or MariaDB.'];
+  if (GARBLED.test(code))
+    return ['source_unreachable', 'See whether host and port are those of a server of MySQL or MariaDB.'];
   return LOGIN.test(code) ? FOREIGN_LOGIN : null;
 }
 
