@@ -162,8 +162,9 @@ export class MySqlSource implements Source {
     const { config, context, sessions } = this;
     const session = await sessions.control();
     const beginning = await openStream({ config, context, sessions, session, signal }, from);
-    yield CONNECTED;
     const { how, position } = beginning;
+    // Whoever hears that it runs may count on everything from then on: where it begins is told with it.
+    if (how === 'resume' || how === 'done' || how === 'alone') yield CONNECTED;
     if (how === 'done') return refuseOrders(context.orders);
     if (how === 'alone') yield* this.readAlone(beginning, signal);
     if (how === 'alone' || position === null) return;

@@ -73,6 +73,21 @@ describe('what takes a slot away, or holds it back', () => {
     await rests.stop();
   });
 
+  it('what is written once it said that it reads comes, also where it was ended before it had a position (Invariant 2)', async () => {
+    const cut = stream('str_cut');
+    cut.start({
+      beforeEach: () => {
+        throw new Error('ended');
+      },
+    });
+    expect(await cut.outcome()).toMatchObject({ message: 'ended' });
+    expect([cut.connected, cut.positions.size]).toEqual([true, 0]);
+    await admin.query("INSERT INTO quiet VALUES (100, 'written meanwhile')");
+    await reads(cut);
+    await cut.seen('written meanwhile');
+    await cut.stop();
+  });
+
   it('a reader whose time is up lets go of the slot, also where nobody pulls and nobody closes it (trap 8)', async () => {
     const one = stream('str_hangs');
     await reads(one);

@@ -15,20 +15,22 @@ const FEW = 12;
 /** Pieces that are longer go by `Buffer.copy`. */
 const MANY = 192;
 
-let last: ArrayBufferLike = new ArrayBuffer(0);
-let lastView: DataView = new DataView(last);
+/** What was looked into last: the next values lie in the same buffer, or in the same memory. */
+let last: Buffer = Buffer.alloc(0);
+/** The memory that it lies in, from its first byte on. */
+let memory: DataView = new DataView(last.buffer);
+/** Where in its memory it begins. */
+let offset = last.byteOffset;
 
 export function viewOf(bytes: Buffer): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** A view of the memory that a buffer lies in, from its first byte on: the next values lie in the same. */
-function memoryOf({ buffer }: Buffer): DataView {
-  if (buffer !== last) {
-    last = buffer;
-    lastView = new DataView(buffer);
-  }
-  return lastView;
+function lookInto(bytes: Buffer): void {
+  if (bytes === last) return;
+  last = bytes;
+  offset = bytes.byteOffset;
+  if (bytes.buffer !== memory.buffer) memory = new DataView(bytes.buffer);
 }
 
 /** Copies `source` from `start` to `end` to `at` of `target`, which `view` is a view of. There has to be room. */
@@ -47,9 +49,9 @@ export function copyBytes(
     return;
   }
   if (length > FEW) {
-    const memory = memoryOf(source);
-    const from = source.byteOffset + start;
-    for (const until = length - 3; i < until; i += 4) view.setInt32(at + i, memory.getInt32(from + i, true), true);
+    lookInto(source);
+    const [words, from] = [memory, offset + start];
+    for (const until = length - 3; i < until; i += 4) view.setInt32(at + i, words.getInt32(from + i, true), true);
   }
   for (; i < length; i++) target[at + i] = source[start + i]!;
 }
@@ -68,15 +70,14 @@ function escapedIn(four: number): number {
 export function plainUntil(source: Buffer, start: number, end: number): number {
   let i = start;
   if (end - start > FEW) {
-    const memory = memoryOf(source);
-    const from = source.byteOffset;
+    lookInto(source);
+    const [words, from] = [memory, offset];
     for (const until = end - 15; i < until; i += 16) {
-      const first = escapedIn(memory.getInt32(from + i, true)) | escapedIn(memory.getInt32(from + i + 4, true));
-      const second = escapedIn(memory.getInt32(from + i + 8, true)) | escapedIn(memory.getInt32(from + i + 12, true));
+      const first = escapedIn(words.getInt32(from + i, true)) | escapedIn(words.getInt32(from + i + 4, true));
+      const second = escapedIn(words.getInt32(from + i + 8, true)) | escapedIn(words.getInt32(from + i + 12, true));
       if (((first | second) & FOUND) !== 0) break;
     }
-    for (const until = end - 3; i < until; i += 4)
-      if ((escapedIn(memory.getInt32(from + i, true)) & FOUND) !== 0) break;
+    for (const until = end - 3; i < until; i += 4) if ((escapedIn(words.getInt32(from + i, true)) & FOUND) !== 0) break;
   }
   while (i < end && ESCAPED[source[i]!] === 0) i++;
   return i;
@@ -86,11 +87,11 @@ const TAB = 0x09;
 
 /** Index of the next tab, or `end`. */
 export function tabFrom(source: Buffer, start: number, end: number): number {
-  const memory = memoryOf(source);
-  const from = source.byteOffset;
+  lookInto(source);
+  const [words, from] = [memory, offset];
   let i = start;
   for (const until = end - 3; i < until; i += 4) {
-    const four = memory.getInt32(from + i, true) ^ TABS;
+    const four = words.getInt32(from + i, true) ^ TABS;
     const found = (four - ONES) & ~four & FOUND;
     // The lowest is the first: only bytes behind one that is found are found wrongly.
     if (found !== 0) return i + ((31 - Math.clz32(found & -found)) >> 3);
