@@ -164,9 +164,9 @@ export class KafkaSource implements Source {
     }));
     signal.addEventListener('abort', () => reading.close(), { once: true });
     reading.add(places);
-    yield CONNECTED;
     this.group.begins(places);
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
+    yield CONNECTED;
     const schemas = this.schemas();
     const encode = new Batches({
       ...{ format: config.format, registry: schemas === null ? null : new Registry(schemas) },

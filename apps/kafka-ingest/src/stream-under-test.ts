@@ -1,4 +1,5 @@
 import {
+  CONNECTED,
   NO_ORDERS,
   systemClock,
   type ChangeEvent,
@@ -110,7 +111,7 @@ export class StreamUnderTest {
     try {
       for await (const batch of source.read(new Map(this.kept), signal)) {
         if (signal.aborted) return;
-        this.connected = true;
+        this.connected ||= batch === CONNECTED;
         await this.beforeEach();
         this.events.push(...batch.events);
         if (batch.position === null) continue;

@@ -44,6 +44,18 @@ describe.each(FURTHER_LEGS)('the place in the log of $name', ({ type, start }) =
       return (files as { Log_name: string }[])[0]?.Log_name === first;
     });
 
+  it('is known as soon as it says that it reads (Invariant 2)', async () => {
+    const cut = new TrialStream(`str_cut_${n}`, { tables: [`d${n}.t`], snapshot: 'never' }, connectionOf(server), type);
+    cut.start(null, () => {
+      if (cut.connected) throw new Error('killed');
+    });
+    expect(await cut.outcome()).toMatchObject({ message: 'killed' });
+    await db.query("INSERT INTO t VALUES (2, 'then')");
+    cut.start();
+    await cut.seen('then');
+    await cut.stop();
+  });
+
   it('is kept while the log is there, over files that come and go', async () => {
     await db.query("FLUSH BINARY LOGS; INSERT INTO t VALUES (2, 'x'); FLUSH BINARY LOGS");
     stream.start();

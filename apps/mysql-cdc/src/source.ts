@@ -163,8 +163,7 @@ export class MySqlSource implements Source {
     const session = await sessions.control();
     const beginning = await openStream({ config, context, sessions, session, signal }, from);
     const { how, position } = beginning;
-    // Whoever hears that it runs may count on everything from then on: where it begins is told with it.
-    if (how === 'resume' || how === 'done' || how === 'alone') yield CONNECTED;
+    if (how !== 'begin') yield CONNECTED;
     if (how === 'done') return refuseOrders(context.orders);
     if (how === 'alone') yield* this.readAlone(beginning, signal);
     if (how === 'alone' || position === null) return;
@@ -179,6 +178,7 @@ export class MySqlSource implements Source {
     await work.begin();
     // An order may have ended with that and not have been told so.
     await work.committed(position);
+    if (how === 'begin') yield CONNECTED;
     yield* reader.batches(signal);
   }
 

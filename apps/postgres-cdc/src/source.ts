@@ -216,7 +216,10 @@ export class PostgresSource implements Source {
     const { version, database, walSenderTimeoutMs } = await serverOf(control);
     await this.known.add(beginning.tables);
     this.care.begin();
-    yield CONNECTED;
+    const { exported } = beginning;
+    // Where no rows are read anew, what is written from now on is found again by the place alone: that goes first.
+    const placeFirst = !beginning.resumes && exported === null;
+    if (!placeFirst) yield CONNECTED;
     if (position.phase === 'done') return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
     if (this.config.snapshot !== 'only') await this.holdings.giveBackUnused(slot);
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
@@ -228,7 +231,6 @@ export class PostgresSource implements Source {
       monotonic: () => context.clock.monotonic(),
       mark: () => this.heartbeat?.mark(),
     };
-    const { exported } = beginning;
     if (exported !== null) {
       yield* this.begun(work, position);
       if (position.phase === 'rows')
@@ -249,7 +251,10 @@ export class PostgresSource implements Source {
     }
     if (position.phase === 'stream')
       this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database, signal);
-    if (!beginning.resumes && exported === null) yield* this.begun(work, position);
+    if (placeFirst) {
+      yield* this.begun(work, position);
+      yield CONNECTED;
+    }
     yield* new Flow({ ...flow, reader: this.reader }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
       yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };

@@ -47,7 +47,7 @@ export interface ChangeEvent {
  * What a source hands over and a log takes in one atomic write. One nullable field says which of three things it is:
  * events and a position are commits up to that place; events and `null` are part of something larger that is not
  * whole yet (a big transaction, a snapshot's chunk without progress); a position without events is a heartbeat.
- * Neither events nor position means "connected": a source yields that once, as its first batch, when it reads.
+ * Neither events nor position means "connected": see `CONNECTED`.
  */
 export interface ChangeBatch {
   readonly partition: string;
@@ -55,7 +55,10 @@ export interface ChangeBatch {
   readonly position: Position | null;
 }
 
-/** First batch of every read: connected, nothing to write. A stream is `running` from here on. Invariant 7. */
+/**
+ * A source yields it once in every read, when it reads. Before it come only positions: where reading begins, if that is
+ * new. The stream is `running` once those are in the log (Invariant 7), and until then nothing more is asked for.
+ */
 export const CONNECTED: ChangeBatch = { partition: '', events: [], position: null };
 
 /** The `source.snapshot` marks and event types that every row source uses. */

@@ -93,7 +93,7 @@ export type Owned = Readonly<Record<string, string>>;
  * One stream's view of its source. Made by a `SourceType`, used by one runner, closed once.
  *
  * Order of calls: `check` and `lag` at any time; `read` once; `ack` only with positions that `read` yielded (or
- * began from, once it said `CONNECTED`) and that are durable in the log and committed (Invariant 1), oldest first; `release` when nothing reads; `close` last.
+ * began from, once it yielded something) and that are durable in the log and committed (Invariant 1), oldest first; `release` when nothing reads; `close` last.
  */
 export interface Source {
   /** Can it run? Every finding with a code and the exact fix. Resolves also when the source can't be reached. */
@@ -101,7 +101,8 @@ export interface Source {
   /**
    * Changes after `from`; without a position for the partition: the snapshot first, as configured. The iterator is
    * the back-pressure: what is not asked for is not read, and the connection is kept alive meanwhile.
-   * The first batch is always `CONNECTED` (no events, no position): the source answered and reading began.
+   * `CONNECTED` comes once, before the first event and after the positions of where reading begins: whoever hears that the
+   * stream runs may count on every change from then on, so a source that could not find that place again tells it before.
    * Ends by itself only where the configuration says so (`snapshot: "only"`); otherwise when `signal` is aborted or
    * by throwing a `StreamError`.
    */

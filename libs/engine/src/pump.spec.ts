@@ -1,4 +1,4 @@
-import { StreamError, type ChangeBatch } from '@planasonix/core';
+import { CONNECTED, StreamError, type ChangeBatch } from '@planasonix/core';
 import { ID, ids, pumpWorld, settleAll, SilentLog } from './fakes/index.js';
 import { Pump } from './pump.js';
 
@@ -9,6 +9,45 @@ describe('the pump', () => {
     expect(state.connected).toBe(1);
     running.abort.abort(new Error('end'));
     await running.run;
+  });
+
+  it('says so only once the log holds where reading began, and pulls nothing before (Invariants 2, 7)', async () => {
+    const { server, log, state, pump } = pumpWorld();
+    log.auto = false;
+    server.begins = ['#notes', ''];
+    server.commit(1);
+    const { pump: made } = await pump();
+    expect([state.connected, made.connected]).toEqual([0, false]);
+    log.land(1);
+    await settleAll();
+    expect(state.connected).toBe(0);
+    log.land(1);
+    await settleAll();
+    expect([...log.positions.keys()]).toEqual(['#notes', '']);
+    expect([state.connected, made.connected, log.ids]).toEqual([1, true, []]);
+    log.land();
+    await settleAll();
+    expect(log.ids).toEqual(ids(1));
+  });
+
+  it('pauses, resumes and stops while where reading began is on its way to the log', async () => {
+    const { server, log, state, clock, pump } = pumpWorld();
+    log.auto = false;
+    server.begins = [''];
+    server.commit(1);
+    const { pump: made, run } = await pump();
+    const pausing = made.pause(1_000);
+    log.land();
+    await settleAll();
+    expect([await pausing, state.connected, log.ids]).toEqual([true, 1, []]);
+    made.resume();
+    await settleAll();
+    log.land();
+    await settleAll();
+    const stopping = made.stop(1_000);
+    await clock.advance(300);
+    await Promise.all([stopping, run]);
+    expect(log.ids).toEqual(ids(1));
   });
 
   it('hands over at once what comes alone', async () => {
@@ -240,6 +279,7 @@ describe('the pump', () => {
     const source = server.source();
     const beats: ChangeBatch[] = [];
     source.read = async function* (_from, signal) {
+      yield CONNECTED;
       for (let n = 1; !signal.aborted; n++) {
         beats.push({ partition: '', events: [], position: String(n) });
         yield beats.at(-1)!;

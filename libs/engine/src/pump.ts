@@ -36,7 +36,7 @@ export interface PumpDeps extends SettlerDeps {
   readonly source: Source;
   readonly sink: Sink;
   readonly limits?: Partial<PumpLimits>;
-  /** The source answered and reading began. */
+  /** Reading began, and where is in the log: whoever goes on from it finds what is written from now on. */
   onConnected(): void;
   /** Positions that were read here were committed. */
   onSettled(): void;
@@ -60,6 +60,10 @@ export class Pump {
   readonly #positions = new Map<string, Position>();
   #flightBytes = 0;
   #state: State = 'running';
+  /** The source has given something. */
+  #answered = false;
+  /** The source says that it reads; what it gave before lands first. */
+  #connecting = false;
   #connected = false;
   #sendSoon = false;
   #heartbeatAt = Number.NEGATIVE_INFINITY;
@@ -88,7 +92,7 @@ export class Pump {
 
   /** All that it found in the log and appended is committed. */
   get settled(): boolean {
-    const knowsFound = this.#connected || this.#positions.size === 0;
+    const knowsFound = this.#answered || this.#positions.size === 0;
     return knowsFound && this.#flights.length === 0 && this.#settler.settled;
   }
 
@@ -195,8 +199,7 @@ export class Pump {
   async #read(iterator: AsyncIterator<ChangeBatch>): Promise<void> {
     try {
       for (;;) {
-        while (this.#state !== 'over' && (this.#state !== 'running' || this.#batcher.full || this.#parked))
-          await this.#changed.wait();
+        while (this.#state !== 'over' && (this.#state !== 'running' || this.#mayNotPull())) await this.#changed.wait();
         if (this.#state === 'over') return;
         const pulled = await iterator.next();
         if (this.#over()) return;
@@ -210,22 +213,36 @@ export class Pump {
     }
   }
 
+  #mayNotPull(): boolean {
+    return this.#batcher.full || this.#parked !== null || this.#connecting;
+  }
+
   #over(): boolean {
     return this.#state === 'over';
   }
 
   #take(batch: ChangeBatch): void {
-    if (!this.#connected) {
-      this.#connected = true;
+    if (!this.#answered) {
+      this.#answered = true;
       // What the last reader wrote to the log, and perhaps did not live to settle.
       for (const [partition, position] of this.#positions)
         this.#settler.landed(partition, position, this.deps.sink.settleDelayMs, false);
-      this.deps.onConnected();
     }
-    if (batch.events.length === 0 && batch.position === null) return;
+    if (batch.events.length === 0 && batch.position === null) {
+      this.#connecting = !this.#connected;
+      return this.#connect();
+    }
     if (this.deps.step && isSnapshot(batch)) this.deps.step('snapshot-chunk');
     if (this.#state === 'running') this.#add(batch);
     else this.#parked = batch; // Invariant 7: nothing enters the log once it says paused
+  }
+
+  /** Invariant 7: a stream that runs loses nothing of what is written from then on, so where it began is durable. */
+  #connect(): void {
+    if (!this.#connecting || this.#flights.length > 0 || !this.#batcher.empty) return;
+    this.#connecting = false;
+    this.#connected = true;
+    this.deps.onConnected();
   }
 
   #add(batch: ChangeBatch): void {
@@ -266,7 +283,7 @@ export class Pump {
     if (flights >= this.#limits.eager) return false;
     // A position alone (a heartbeat, a commit that we don't care for) is not worth an fsync of its own.
     const alone = group.events.length === 0 && this.#batcher.length === 1;
-    return !alone || this.deps.clock.monotonic() - this.#heartbeatAt >= this.#limits.settleEveryMs;
+    return !alone || !this.#connected || this.deps.clock.monotonic() - this.#heartbeatAt >= this.#limits.settleEveryMs;
   }
 
   #landed(group: Group, appended: Appended): void {
@@ -284,6 +301,7 @@ export class Pump {
       this.#settler.landed(group.partition, group.position, sink.settleDelayMs);
     }
     this.#send();
+    this.#connect();
     this.#changed.ring();
   }
 

@@ -1,4 +1,5 @@
 import {
+  CONNECTED,
   NO_ORDERS,
   systemClock,
   type ChangeEvent,
@@ -200,7 +201,7 @@ export class TrialStream {
   private async read(source: Source, beforeEach: () => void | Promise<void>): Promise<void> {
     try {
       for await (const batch of source.read(new Map(this.positions), this.abort.signal)) {
-        this.connected = true;
+        this.connected ||= batch === CONNECTED;
         await beforeEach();
         this.largest = Math.max(this.largest, batch.events.length);
         for (const event of batch.events) this.append(event);

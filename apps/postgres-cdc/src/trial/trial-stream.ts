@@ -1,4 +1,5 @@
 import {
+  CONNECTED,
   NO_ORDERS,
   systemClock,
   type ChangeEvent,
@@ -155,7 +156,7 @@ export class TrialStream {
   private async read(source: Source, from: Positions, beforeEach: () => void | Promise<void>): Promise<void> {
     try {
       for await (const batch of source.read(from, this.abort.signal)) {
-        this.connected = true;
+        this.connected ||= batch === CONNECTED;
         await beforeEach();
         this.events.push(...batch.events);
         if (batch.position === null) continue;

@@ -26,6 +26,8 @@ export class FakeServer {
   checkHangs = false;
   /** Thrown by the next read. */
   failure: Error | null = null;
+  /** Partitions whose beginning a read without positions tells before it is connected. */
+  begins: readonly string[] = [];
   /** Once connected a read never gives anything again, whatever its signal says. */
   readHangs = false;
   /** Answers a read: before it, nothing is connected. */
@@ -91,6 +93,7 @@ export class FakeServer {
         try {
           while (!server.answers && !server.failure && !signal.aborted) await changedOr(server.changed, signal);
           if (server.failure) throw take(server);
+          if (from.size === 0) for (const partition of server.begins) yield { partition, events: [], position: '0' };
           yield CONNECTED;
           if (server.readHangs) await new Promise(() => undefined);
           const at = Number(from.get('') ?? 0);

@@ -24,7 +24,7 @@ export function pumpWorld(limits: Partial<PumpLimits> = {}) {
   server.onAck = (upTo) => {
     expect(Number(ledger.row(ID).positions.get('') ?? 0)).toBeGreaterThanOrEqual(upTo);
     expect(Number(log.positions.get('') ?? 0)).toBeGreaterThanOrEqual(upTo);
-    expect(log.ids).toContain(`e-${upTo}`);
+    if (upTo > 0) expect(log.ids).toContain(`e-${upTo}`);
   };
   async function pump(overlap = 0, epoch = 1) {
     const sink = log.sink(epoch);

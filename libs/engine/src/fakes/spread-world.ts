@@ -54,8 +54,8 @@ export class FakeTopic {
         const stop = () => topic.changed.ring();
         signal.addEventListener('abort', stop, { once: true });
         try {
-          yield CONNECTED;
           if (from.size === 0) yield { partition: '#starts', events: [], position: 'all' };
+          yield CONNECTED;
           const at = new Map(ours.map((i) => [i, Number(from.get(`t/${i}`) ?? 0)]));
           while (!signal.aborted) {
             const seen = topic.changed.count;
