@@ -1,7 +1,7 @@
 import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
+import { forgetBytes, type JsonBuffer } from '@planasonix/json-buffer';
 import { partitionName, type RecordChunk } from '@planasonix/kafka';
 import { encodePosition } from './position.js';
-import type { JsonBuffer } from '@planasonix/json-buffer';
 import { idOf, RecordEvents } from './record-event.js';
 import { DoesNotFit, putBytes, type Encoding, type Format } from './record-text.js';
 import { schemaIdOf, type Registry, type SchemaKind } from './registry/registry.js';
@@ -40,6 +40,7 @@ export class Batches {
         const place = `${partitionName(chunk)} at ${record.offset}`;
         aside.push({ id: idOf(chunk, record.offset), place, reason: error.message, timeMs: record.timestamp });
       }
+    forgetBytes();
     if (aside.length > 0) await this.#setAside(aside);
     const { topicId, next, leaderEpoch } = chunk;
     return {

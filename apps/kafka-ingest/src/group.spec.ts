@@ -26,6 +26,21 @@ function passingTime(): Clock {
   return { ...systemClock, monotonic: () => now, sleep: (ms) => Promise.resolve((now += ms) > 0) };
 }
 
+/** Whoever waits does until the test wakes him. */
+function clockThatHolds() {
+  const wake: ((passed: boolean) => void)[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => 0,
+    sleep: (_ms, signal) =>
+      new Promise((resolve) => {
+        wake.push(resolve);
+        signal?.addEventListener('abort', () => resolve(false), { once: true });
+      }),
+  };
+  return { clock, wake };
+}
+
 /** `back` times somebody has written to it since it was deleted. */
 function groupThatIsBack(back: number, clock = passingTime()) {
   let deleted = 0;
@@ -120,6 +135,28 @@ describe('giving the group back (trap 33)', () => {
     expect(await madeWith('Dead', { remember: fenced })).toEqual([]);
   });
 
+  it('is not made again by a lead that was frozen while the stream was deleted, with offsets still to be written (Invariant 3)', async () => {
+    let [state, refused] = ['Empty', 0];
+    const { clock, wake } = clockThatHolds();
+    const found: number[] = [];
+    const group = groupOver(
+      {
+        groupState: () => Promise.resolve(state),
+        commit: (_name, offsets) => Promise.resolve(void found.push(offsets[0]!.offset)),
+      },
+      { clock, remember: () => (refused++, Promise.reject(new StreamError('fenced', 'Another worker'))) },
+    );
+    group.durable('orders/0', POSITION);
+    await eventually('it waits to write', () => wake.length > 0);
+    state = 'Dead';
+    wake.shift()!(true);
+    await eventually('it is refused', () => refused > 0);
+    await eventually('it waits to try again', () => wake.length > 0);
+    for (const each of wake.splice(0)) each(true);
+    await group.close();
+    expect(found).toEqual([]);
+  });
+
   it('is not made again by who closes, or helps, when it is gone', async () => {
     for (const helps of [false, true]) expect(await written('Empty', helps)).toEqual([7, 8]);
     expect(await written('Dead', false)).toEqual([7]);
@@ -138,6 +175,30 @@ describe('the offsets that the group shows', () => {
     await group.close();
     expect(found).toEqual([7, 8]);
   });
+
+  it.each(Array.from({ length: 12 }, (_, turns) => turns))(
+    'are those of the last record, %i turns after the one before was written',
+    async (turns) => {
+      const found: number[] = [];
+      const group = groupOver(
+        {
+          groupState: () => Promise.resolve('Empty'),
+          commit: async (_name, offsets) => {
+            found.push(offsets[0]!.offset);
+            if (found.length > 1) return;
+            void (async () => {
+              for (let i = 0; i < turns; i++) await null;
+              group.durable('orders/0', { ...POSITION, offset: 8 });
+            })();
+            await null;
+          },
+        },
+        { clock: passingTime() },
+      );
+      group.durable('orders/0', POSITION);
+      await eventually('the last', () => found.at(-1) === 8);
+    },
+  );
 
   it('are written once the broker can be written to, or the lead has made the group', async () => {
     const away = groupOfOffsets('Empty', { clock: passingTime() }, 3);

@@ -63,44 +63,25 @@ export class ReaderGroup {
 
   /** Until nothing is left to be written. One at a time. */
   #write(): void {
-    this.#writing ??= this.#untilWritten().finally(() => (this.#writing = null));
+    this.#writing ??= this.#untilWritten();
   }
 
   async #untilWritten(): Promise<void> {
-    const { clock, helps } = this.input;
+    const { clock } = this.input;
     while (this.#unmade !== null || this.#pending.size > 0) {
       await clock.sleep(Math.max(0, this.#nextAt - clock.monotonic()), this.#closing.signal);
-      if (this.#closing.signal.aborted) return;
+      if (this.#closing.signal.aborted) break;
       this.#nextAt = clock.monotonic() + EVERY_MS;
       try {
-        if (this.#unmade !== null) await this.#make(this.#unmade);
-        if (!this.#remembered) await this.#remember();
-        await this.#commit(!helps);
+        await this.#commit();
         this.#complained = false;
       } catch (error) {
         this.#complain(error);
         this.#nextAt += AFTER_FAILURE_MS;
       }
     }
-  }
-
-  /** Before it is made; and not where we may not even look at it, for then it could not be given back. */
-  async #remember(): Promise<void> {
-    const { cluster, owned, remember } = this.input;
-    await cluster.groupState(this.name);
-    await remember({ ...owned, group: this.name });
-    this.#remembered = true;
-  }
-
-  /** Remembered each time: who was frozen while the stream was deleted is refused there, and makes none. */
-  async #make(places: readonly Place[]): Promise<void> {
-    const { cluster, owned, remember } = this.input;
-    if ((await cluster.groupState(this.name)) === 'Dead') {
-      await remember({ ...owned, group: this.name });
-      this.#remembered = true;
-      await cluster.commit(this.name, places);
-    }
-    this.#unmade = null;
+    // In the turn of the last look: what comes later begins anew.
+    this.#writing = null;
   }
 
   /** What is left to be written, with a second for it. */
@@ -108,7 +89,7 @@ export class ReaderGroup {
     const { clock } = this.input;
     this.#closing.abort();
     const limit = new AbortController();
-    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#commit(false) : undefined));
+    const last = (this.#writing ?? Promise.resolve()).then(() => (this.#remembered ? this.#commit() : undefined));
     await Promise.race([last.catch((error: unknown) => this.#complain(error)), clock.sleep(EVERY_MS, limit.signal)]);
     limit.abort();
   }
@@ -145,19 +126,23 @@ export class ReaderGroup {
   }
 
   /**
-   * What could not be written is still to be.
-   * @param makes also where there is no group. Who helps, and who closes, may be at it still when the stream is deleted
-   *   already, and would make it again
+   * What could not be written is still to be. Where there is no group it is made by the lead alone, and not as he closes: others
+   * may be at it still when the stream is deleted already. He is remembered each time, before; who was frozen while the
+   * stream was deleted is refused there. And it is looked at before: what may not be seen could not be given back.
    */
-  async #commit(makes: boolean): Promise<void> {
-    const { cluster } = this.input;
-    const offsets = [...this.#pending];
-    if (offsets.length === 0 || (!makes && (await cluster.groupState(this.name)) === 'Dead')) return;
-    await cluster.commit(
-      this.name,
-      offsets.map(([, offset]) => offset),
-    );
-    for (const [name, offset] of offsets) if (this.#pending.get(name) === offset) this.#pending.delete(name);
+  async #commit(): Promise<void> {
+    const { cluster, helps, owned, remember } = this.input;
+    const pending = [...this.#pending];
+    const unmade = this.#unmade;
+    if (pending.length === 0 && unmade === null) return;
+    const isThere = (await cluster.groupState(this.name)) !== 'Dead';
+    if (!isThere && (helps || this.#closing.signal.aborted)) return;
+    if (!isThere || !this.#remembered) await remember({ ...owned, group: this.name });
+    this.#remembered = true;
+    const beginning = isThere ? [] : (unmade ?? []).filter((place) => !this.#pending.has(partitionName(place)));
+    await cluster.commit(this.name, [...beginning, ...pending.map(([, offset]) => offset)]);
+    if (this.#unmade === unmade) this.#unmade = null;
+    for (const [name, offset] of pending) if (this.#pending.get(name) === offset) this.#pending.delete(name);
   }
 
   #complain(error: unknown): void {

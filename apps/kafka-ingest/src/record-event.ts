@@ -26,14 +26,13 @@ const keyText = (key: Buffer | null, encoding: Encoding): string =>
   key === null ? '' : encoding === 'base64' ? key.toString('base64') : key.toString();
 
 /** What is between a value and the next one, by how the value is shown. */
-const behind = (next: string): Readonly<Record<Encoding, Buffer>> => {
-  const text = (encoding: Encoding) => Buffer.from(`_encoding":"${encoding}",${next}`);
+const behind = (what: 'key' | 'value', next: string): Readonly<Record<Encoding, Buffer>> => {
+  const text = (encoding: Encoding) => Buffer.from(`,"${what}_encoding":"${encoding}",${next}`);
   return { json: text('json'), text: text('text'), base64: text('base64'), none: text('none') };
 };
 const KEY = Buffer.from('{"key":');
-const BEHIND_KEY = behind('"value":');
-const BEHIND_VALUE = behind('"headers":[');
-const [KEYS, VALUES] = [Buffer.from(',"key'), Buffer.from(',"value')];
+const BEHIND_KEY = behind('key', '"value":');
+const BEHIND_VALUE = behind('value', '"headers":[');
 
 /** Makes events of the records of chunks, written once, straight from the record: JSON stays the very text that came. */
 export class RecordEvents {
@@ -66,7 +65,6 @@ export class RecordEvents {
     to.begin();
     to.put(KEY);
     const keyEncoding = putBytes(to, key, 'auto');
-    to.put(KEYS);
     to.put(BEHIND_KEY[keyEncoding]);
     let valueEncoding: Encoding;
     try {
@@ -75,7 +73,6 @@ export class RecordEvents {
       to.rewind(0);
       throw error;
     }
-    to.put(VALUES);
     to.put(BEHIND_VALUE[valueEncoding]);
     if (headers.length > 0) this.#headers(headers);
     to.put(this.#source);

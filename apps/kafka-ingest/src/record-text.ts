@@ -11,6 +11,11 @@ export class DoesNotFit extends Error {}
 /** JSON allows line breaks and a byte order mark around a value; the text that came is kept, the mark can't be. */
 const isJson = (bytes: Buffer): boolean => isJsonText(bytes, 0, bytes.length) && isUtf8(bytes);
 
+/** @throws DoesNotFit */
+export function mustBeJson(bytes: Buffer): void {
+  if (!isJson(bytes)) throw new DoesNotFit('The value is not JSON.');
+}
+
 /** How bytes are shown. @throws DoesNotFit */
 export function encodingOf(bytes: Buffer, format: Format): Exclude<Encoding, 'none'> {
   switch (format) {
@@ -18,7 +23,7 @@ export function encodingOf(bytes: Buffer, format: Format): Exclude<Encoding, 'no
       // Most of what is no JSON is known for that by its first byte.
       return isJson(bytes) ? 'json' : isUtf8(bytes) ? 'text' : 'base64';
     case 'json':
-      if (!isJson(bytes)) throw new DoesNotFit('The value is not JSON.');
+      mustBeJson(bytes);
       return 'json';
     case 'text':
       if (!isUtf8(bytes)) throw new DoesNotFit('The value is not UTF-8.');
@@ -28,19 +33,22 @@ export function encodingOf(bytes: Buffer, format: Format): Exclude<Encoding, 'no
   }
 }
 
-/** Writes bytes as JSON. @returns how they are shown @throws DoesNotFit, with nothing written */
-export function putBytes(to: JsonBuffer, bytes: Buffer | null, format: Format): Encoding {
-  if (bytes === null) {
-    to.ascii('null');
-    return 'none';
-  }
-  const encoding = encodingOf(bytes, format);
+function putNull(to: JsonBuffer): Encoding {
+  to.ascii('null');
+  return 'none';
+}
+
+function putAs(to: JsonBuffer, bytes: Buffer, encoding: Encoding): Encoding {
   if (encoding === 'json') to.raw(bytes, 0, bytes.length);
   else if (encoding === 'text') to.string(bytes, 0, bytes.length);
   else to.utf8(`"${bytes.toString('base64')}"`);
   return encoding;
 }
 
+/** Writes bytes as JSON. @returns how they are shown @throws DoesNotFit, with nothing written */
+export const putBytes = (to: JsonBuffer, bytes: Buffer | null, format: Format): Encoding =>
+  bytes === null ? putNull(to) : putAs(to, bytes, encodingOf(bytes, format));
+
 /** Of a header: text or base64, never JSON. */
 export const putHeader = (to: JsonBuffer, bytes: Buffer | null): Encoding =>
-  putBytes(to, bytes, bytes === null || isUtf8(bytes) ? 'text' : 'base64');
+  bytes === null ? putNull(to) : putAs(to, bytes, isUtf8(bytes) ? 'text' : 'base64');

@@ -12,9 +12,16 @@ describe('what the driver says without a number of the server', () => {
     ['auth_failed', failure('plaintext', { fatal: true, code: 'MYSQL_CLEAR_PASSWORD_NOT_ENABLED' })],
     ['tls_failed', failure('no TLS', { fatal: true, code: 'HANDSHAKE_NO_SSL_SUPPORT' })],
     ['internal', failure('a fault of ours', {})],
+    ['internal', Object.assign(new TypeError('a fault of ours that the driver met'), { fatal: true })],
     ['internal', failure('an unknown one of the server', { errno: 4711, code: 'ER_UNKNOWN', fatal: true })],
   ])('is %s', (code, error) => {
     expect(toStreamError(error, 'reading')).toMatchObject({ code });
+  });
+
+  it('tells to look at host and port where what answers is no such server, not where the connection was cut', () => {
+    const hint = (code: string) => toStreamError(failure('Unexpected packet', { fatal: true, code }), 'reading').hint;
+    expect(hint('HANDSHAKE_UNKNOWN_ERROR')).toContain('a server of MySQL');
+    expect(hint('PROTOCOL_SEQUENCE_TIMEOUT')).not.toContain('a server of MySQL');
   });
 
   it('says the number alone of what is not known: its text may be a value', () => {

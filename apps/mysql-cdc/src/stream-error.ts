@@ -36,8 +36,10 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
 const OVER = 'PROTOCOL_CONNECTION_LOST';
 const HANDSHAKE = /^HANDSHAKE_(NO_SSL_SUPPORT|SSL_ERROR)/;
 const LOGIN = /^(AUTH_SWITCH_PLUGIN_ERROR|MYSQL_CLEAR_PASSWORD_NOT_ENABLED)$/;
-/** What came was not of the protocol: another kind of server, or a connection that was cut amid an answer. */
-const GARBLED = /^(PROTOCOL_|HANDSHAKE_UNKNOWN_ERROR$)/;
+/** What came was not of the protocol: a connection that was cut amid an answer, or … */
+const GARBLED = /^PROTOCOL_/;
+/** … another kind of server. */
+const FOREIGN = 'HANDSHAKE_UNKNOWN_ERROR';
 const FOREIGN_LOGIN: Verdict = ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'];
 
 /** 1236 is all that a server says of its log; the rest is in its text, in English always. */
@@ -60,12 +62,13 @@ function judge(error: object): Verdict | null {
     return ['source_unreachable'];
   if (typeof code !== 'string') {
     if (/requests authentication using unknown plugin/.test(message)) return FOREIGN_LOGIN;
-    // Asked for over a connection that is over.
-    return Reflect.get(error, 'fatal') === true && errno === undefined ? ['source_unreachable'] : null;
+    // Asked for over a connection that is over. The driver calls faults of ours fatal, too, where it was it that called us.
+    return /connection is in closed state$/.test(message) ? ['source_unreachable'] : null;
   }
   const ofSocket = code === OVER ? 'source_unreachable' : HANDSHAKE.test(code) ? 'tls_failed' : socketFailure(code);
   if (ofSocket !== null) return [ofSocket];
-  if (GARBLED.test(code))
+  if (GARBLED.test(code)) return ['source_unreachable'];
+  if (code === FOREIGN)
     return ['source_unreachable', 'See whether host and port are those of a server of MySQL or MariaDB.'];
   return LOGIN.test(code) ? FOREIGN_LOGIN : null;
 }

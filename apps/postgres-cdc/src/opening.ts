@@ -7,7 +7,7 @@ import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { ensurePublication, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import type { Sessions } from './sessions.js';
-import { createSlot, dropSlot, holds, identify, serverOf, slotState, usable, whole, type SlotState } from './slot.js';
+import { createSlot, dropSlot, holds, identify, serverOf, slotState, usable, type SlotState } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
 import { settleFailover, settleHistory } from './timeline.js';
 
@@ -90,7 +90,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const attempt = (position?.attempt ?? 0) + 1;
     const place = only
       ? { lsn: await walEnd(control), snapshot: null }
-      : await placeOf(deps, control, replication, found, { lost: given !== null, fresh: position === null });
+      : await placeOf(deps, control, replication, found, given !== null);
     const rows = only || (given === 'skip' ? false : config.snapshot === 'initial');
     const snapshot = rows ? place.snapshot : null;
     keeps = snapshot !== null;
@@ -140,7 +140,7 @@ async function placeOf(
   control: Client,
   replication: Client,
   found: SlotState | null,
-  { lost, fresh }: { readonly lost: boolean; readonly fresh: boolean },
+  lost: boolean,
 ): Promise<{ readonly lsn: bigint; readonly snapshot: string | null }> {
   const { slot } = deps;
   const own = deps.holdings.owns('slot', slot);
@@ -154,13 +154,7 @@ async function placeOf(
     );
     return { lsn: parseLsn(rows[0]!.lsn), snapshot: null };
   }
-  const begun = found?.confirmed_flush_lsn ?? null;
-  if (found !== null && begun !== null && fresh && !lost && deps.config.snapshot === 'never') {
-    // The stream may have said that it runs, and ended before it had a position: what was written since is in there alone.
-    whole(found, slot);
-    return { lsn: parseLsn(begun), snapshot: null };
-  }
-  // One of ours that was never whole, whose rows are read anew, or whose position is lost: its beginning is of no use.
+  // One of ours with nothing read from it, or whose position is lost: its beginning is of no use any more.
   if (found !== null) await dropSlot(control, slot);
   await deps.holdings.remember('slot', slot);
   const { consistentPoint, snapshot } = await createSlot(replication, control, slot, deps.config.failover);

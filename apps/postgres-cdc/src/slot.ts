@@ -33,22 +33,17 @@ export async function identify(client: Client): Promise<ServerIdentity> {
  */
 export function holds(slot: SlotState | null, name: string, position: PgPosition): void {
   if (slot === null) throw new StreamError('slot_lost', `The replication slot ${name} is gone.`);
-  whole(slot, name);
-  if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
-    throw new StreamError(
-      'offset_gap',
-      `The replication slot ${name} is at ${slot.confirmed_flush_lsn}, ahead of the log at ${position.lsn}: what lies between is not in the log.`,
-    );
-}
-
-/** It has everything since its beginning. @throws StreamError `slot_lost` */
-export function whole(slot: SlotState, name: string): void {
   if (slot.wal_status === 'lost')
     throw new StreamError(
       'slot_lost',
       `The replication slot ${name} was invalidated: the server has removed WAL that it needed.`,
     );
   usable(slot, name);
+  if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
+    throw new StreamError(
+      'offset_gap',
+      `The replication slot ${name} is at ${slot.confirmed_flush_lsn}, ahead of the log at ${position.lsn}: what lies between is not in the log.`,
+    );
 }
 
 /** A slot that was found, whoever made it. */

@@ -217,8 +217,8 @@ export class PostgresSource implements Source {
     await this.known.add(beginning.tables);
     this.care.begin();
     const { exported } = beginning;
-    // Where no rows are read anew, what is written from now on is found again by the place alone: that goes first.
-    const placeFirst = !beginning.resumes && exported === null;
+    // Changes from now on are found again by the place alone: where that is new it goes first.
+    const placeFirst = !beginning.resumes && position.phase === 'stream';
     if (!placeFirst) yield CONNECTED;
     if (position.phase === 'done') return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
     if (this.config.snapshot !== 'only') await this.holdings.giveBackUnused(slot);
@@ -232,29 +232,30 @@ export class PostgresSource implements Source {
       mark: () => this.heartbeat?.mark(),
     };
     if (exported !== null) {
-      yield* this.begun(work, position);
-      if (position.phase === 'rows')
+      if (position.phase === 'rows') {
+        yield* this.begun(work, position);
         yield* rowsAlone({ ...flow, clock: context.clock, again: () => exportSnapshot(sessions) }, exported, signal);
-      else {
-        // Nobody pulls while the stream is paused: the source must not have to keep the snapshot for that.
+      } else {
+        // Nobody pulls while the stream is paused, or its log is full: the source must not have to keep the snapshot for that.
         const letGo = (): void => {
           work.feed.letGo();
           void exported.end();
         };
         const late = setTimeout(letGo, EXPORTED_MS);
-        yield* new Flow({ ...flow, reader: null, under: 'a while' }).batches(signal);
-        clearTimeout(late);
-        await exported.end();
+        try {
+          yield* this.begun(work, position);
+          yield* new Flow({ ...flow, reader: null, under: 'a while' }).batches(signal);
+        } finally {
+          clearTimeout(late);
+          await exported.end();
+        }
       }
       if (signal.aborted) return;
       work.feed.beside();
     }
     if (position.phase === 'stream')
       this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database, signal);
-    if (placeFirst) {
-      yield* this.begun(work, position);
-      yield CONNECTED;
-    }
+    if (placeFirst && exported === null) yield* this.begun(work, position);
     yield* new Flow({ ...flow, reader: this.reader }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
       yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
@@ -265,6 +266,7 @@ export class PostgresSource implements Source {
     const note = work.note();
     if (note !== null) yield note;
     yield { partition: '', events: [], position: encodePosition(position) };
+    if (position.phase === 'stream') yield CONNECTED;
   }
 
   private rowWork(beginning: Beginning, database: string, notes: string | undefined): RowWork {

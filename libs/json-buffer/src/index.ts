@@ -1,4 +1,4 @@
 export { EventEnd } from './event-end.js';
 export { isJsonText } from './json-check.js';
 export { JsonBuffer } from './json-buffer.js';
-export { tabFrom } from './words.js';
+export { forgetBytes, tabFrom } from './words.js';

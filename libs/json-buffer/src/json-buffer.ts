@@ -73,21 +73,22 @@ export class JsonBuffer {
     this.at += this.bytes.write(text, this.at);
   }
 
-  /** @param value whole and not negative. */
+  /** @param value whole, not negative and safe. */
   integer(value: number): void {
     let width = 1;
     for (let power = 10; value >= power; power *= 10) width++;
     this.digits(value, width);
   }
 
-  /** The last `width` digits, with zeros before them. @param value whole and not negative. */
+  /** The last `width` digits, with zeros before them. @param value whole, not negative and safe. */
   digits(value: number, width: number): void {
     this.need(width);
     const { bytes, at } = this;
     let rest = value;
     for (let i = at + width - 1; i >= at; i--) {
       const next = Math.floor(rest / 10);
-      bytes[i] = 0x30 + rest - next * 10;
+      // In this order all of it is exact.
+      bytes[i] = 0x30 + (rest - next * 10);
       rest = next;
     }
     this.at = at + width;

@@ -16,7 +16,8 @@ const FEW = 12;
 const MANY = 192;
 
 /** What was looked into last: the next values lie in the same buffer, or in the same memory. */
-let last: Buffer = Buffer.alloc(0);
+const NOTHING: Buffer = Buffer.alloc(0);
+let last: Buffer = NOTHING;
 /** The memory that it lies in, from its first byte on. */
 let memory: DataView = new DataView(last.buffer);
 /** Where in its memory it begins. */
@@ -32,6 +33,9 @@ function lookInto(bytes: Buffer): void {
   offset = bytes.byteOffset;
   if (bytes.buffer !== memory.buffer) memory = new DataView(bytes.buffer);
 }
+
+/** Lets go of what was looked into last: for those whose pieces lie in memory that is worth it. */
+export const forgetBytes = (): void => lookInto(NOTHING);
 
 /** Copies `source` from `start` to `end` to `at` of `target`, which `view` is a view of. There has to be room. */
 export function copyBytes(

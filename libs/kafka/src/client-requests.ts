@@ -185,7 +185,12 @@ export interface GroupOffset {
   readonly leaderEpoch: number;
 }
 
-/** As a reader that is no member: what other people's tools look at. Never read by us. */
+const TOPIC_GONE = 3;
+
+/**
+ * As a reader that is no member: what other people's tools look at. Never read by us. Of partitions that are gone there is
+ * nothing to show.
+ */
 export const commitCall = (group: string, offsets: readonly GroupOffset[]): Call<void> => {
   const topics = byTopic(offsets);
   const partition = (to: WireWriter, { partition: index, offset, leaderEpoch }: GroupOffset) =>
@@ -214,7 +219,7 @@ export const commitCall = (group: string, offsets: readonly GroupOffset[]): Call
           from.int32();
           const error = from.int16();
           from.tags();
-          if (error !== 0) throw new KafkaError(error, 'committing the offsets of the group');
+          if (error !== 0 && error !== TOPIC_GONE) throw new KafkaError(error, 'committing the offsets of the group');
         });
         from.tags();
       });

@@ -1,7 +1,7 @@
 import { Ajv, type Options } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { DoesNotFit, encodingOf } from '../record-text.js';
+import { DoesNotFit, mustBeJson } from '../record-text.js';
 import { SchemaUnreadable } from './avro.js';
 
 /** A pattern that could keep a worker busy for ever is not checked. Invariant 6. */
@@ -43,7 +43,7 @@ export function jsonSchemaReader(
     throw new SchemaUnreadable('the JSON Schema can not be understood');
   }
   return (value) => {
-    encodingOf(value, 'json');
+    mustBeJson(value);
     const json = value.toString();
     if (validate(JSON.parse(json)) !== true) throw new DoesNotFit('The value does not fit its JSON Schema.');
     return json;

@@ -3,6 +3,7 @@ import { HeaderWriter, headerName, type KafkaRecord, type OutHeaders, type OutRe
 
 export const TOMBSTONE_TYPE = 'com.planasonix.row.tombstone';
 const RECORD_TYPE = 'com.planasonix.kafka.record';
+
 /**
  * The key of a record. One that came from Kafka keeps its bytes: what is not UTF-8 travels as base64 and says so, and
  * an empty key is not the null key.
@@ -47,7 +48,7 @@ export class CloudEventEncoder {
   #headers({ subject, time, partitionkey }: ChangeEvent, id: string, type: string): OutHeaders[] {
     const of = this.#of;
     if (this.#shared === null || of.type !== type || of.subject !== subject || of.time !== time) {
-      this.#of = { type, subject, time };
+      this.#shared = null;
       this.#shared = this.#writer
         .add(NAME.specversion, '1.0')
         .add(NAME.contentType, 'application/json')
@@ -56,6 +57,7 @@ export class CloudEventEncoder {
         .add(NAME.subject, subject)
         .add(NAME.time, time)
         .take();
+      this.#of = { type, subject, time };
     }
     this.#writer.add(NAME.id, id);
     if (partitionkey !== '') this.#writer.add(NAME.partitionkey, partitionkey);

@@ -120,9 +120,11 @@ if fresh then
   for i = 10 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
 end
 if A[4] == '' then call('HDEL', counts, 'p:' .. A[3]) else call('HSET', counts, 'p:' .. A[3], A[5] .. ' ' .. A[4]) end
--- A Redis that has lost its number goes on behind it: what was told before is late, and must not be taken for later.
-call('HSETNX', counts, 'sequence', A[5])
-call('HINCRBY', counts, 'sequence', 1)
+-- A Redis that has lost its number, or fell back to an older one, goes on behind what was told: never below its own time, ms.
+local time = call('TIME')
+local least = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local sequence = math.max(tonumber(call('HGET', counts, 'sequence') or 0) + 1, least)
+call('HSET', counts, 'sequence', string.format('%.0f', sequence))
 local all, oldest = call('HGETALL', counts), ''
 for i = 1, #all, 2 do
   if string.sub(all[i], 1, 2) == 'p:' then
