@@ -187,10 +187,10 @@ describe('the offsets that the group shows', () => {
             found.push(offsets[0]!.offset);
             if (found.length > 1) return;
             void (async () => {
-              for (let i = 0; i < turns; i++) await null;
+              for (let i = 0; i < turns; i++) await Promise.resolve();
               group.durable('orders/0', { ...POSITION, offset: 8 });
             })();
-            await null;
+            await Promise.resolve();
           },
         },
         { clock: passingTime() },
