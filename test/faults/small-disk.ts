@@ -22,6 +22,7 @@ export function mountSmallDisk(mib: number): SmallDisk {
   const dir = mkdtempSync(path.join(tmpdir(), 'planasonix-disk-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mib}m`, 'planasonix-test', dir]);
   const filler = path.join(dir, 'filler');
+  const unmount = () => disk.unmount();
   let mounted = true;
   const disk: SmallDisk = {
     dir,
@@ -33,11 +34,12 @@ export function mountSmallDisk(mib: number): SmallDisk {
     unmount() {
       if (!mounted) return;
       mounted = false;
+      process.off('exit', unmount);
       // Lazily: where we end by accident, the server that uses it ends a moment later.
       execFileSync('umount', ['-l', dir]);
       rmSync(dir, { recursive: true, force: true });
     },
   };
-  process.once('exit', () => disk.unmount());
+  process.once('exit', unmount);
   return disk;
 }

@@ -20,7 +20,7 @@ import { ReaderGroup } from './group.js';
 import { lagOf } from './lag.js';
 import { latecomers, openPartitions } from './opening.js';
 import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
-import { decodePosition, encodeStarts, NOTEBOOK } from './position.js';
+import { decodePosition, encodePosition, encodeStarts, NOTEBOOK } from './position.js';
 import { preflight } from './preflight.js';
 import { Reading } from './reading.js';
 import { Registry } from './registry/registry.js';
@@ -166,6 +166,10 @@ export class KafkaSource implements Source {
     reading.add(places);
     this.group.begins(places);
     if (starts !== null) yield { partition: NOTEBOOK, events: [], position: encodeStarts(starts) };
+    // Invariant 2: given up once. With places of its own in the log the decision is not carried out a second time.
+    if (given !== null)
+      for (const { leaderEpoch, offset, topicId, ...at } of places)
+        yield { partition: partitionName(at), events: [], position: encodePosition({ topicId, offset, leaderEpoch }) };
     yield CONNECTED;
     const schemas = this.schemas();
     const encode = new Batches({

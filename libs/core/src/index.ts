@@ -1,4 +1,5 @@
 export * from './bell.js';
+export * from './limit.js';
 export * from './check.js';
 export * from './clock.js';
 export * from './counters.js';

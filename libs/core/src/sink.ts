@@ -48,7 +48,14 @@ export interface Appended {
 export interface Sink {
   /** Milliseconds after which an appended event may be taken as durable; 0 where `append` resolves durably. */
   readonly settleDelayMs: number;
+  /**
+   * Resolves once the server that took all appends so far has answered again, over the same connection: it lived until
+   * now. Rejects, or stays silent, where it may be another one, or itself after a crash. Absent: `settleDelayMs` is 0.
+   */
+  stillThere?(): Promise<void>;
   readonly blocked: { readonly reason: 'log_full' } | null;
+  /** Parts of something larger lie in a transaction that is open, and readers of the log wait behind it. Absent: never. */
+  readonly unfinished?: boolean;
   /**
    * `reset` forgets positions and orders (the user gave up a lost position); events stay. It names the decision and is
    * stored in the same step: where the log has forgotten for it already and holds a place since (`isPlaced`), positions

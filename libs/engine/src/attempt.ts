@@ -1,6 +1,7 @@
 import {
   isIn,
   isPlaced,
+  Limit,
   losesPosition,
   StreamError,
   type Held,
@@ -278,10 +279,8 @@ export class Attempt {
 
   async #check(source: Source): Promise<void> {
     const { clock } = this.deps.engine;
-    const limit = new AbortController();
-    const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
-    const found = await within(clock, CHECK_MS, source.check(signal), signal);
-    limit.abort();
+    const limit = new Limit(this.#abort.signal);
+    const found = await within(clock, CHECK_MS, source.check(limit.signal), limit.signal).finally(() => limit.end());
     this.#abort.signal.throwIfAborted();
     if (found === 'late')
       throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
@@ -294,14 +293,9 @@ export class Attempt {
   async #watchLag(source: Source, positions: () => Positions, everyMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.deps.engine;
     do {
-      const limit = new AbortController();
+      const limit = new Limit(signal);
       try {
-        const lag = await within(
-          clock,
-          LAG_MS.late,
-          source.lag(positions(), AbortSignal.any([limit.signal, signal])),
-          signal,
-        );
+        const lag = await within(clock, LAG_MS.late, source.lag(positions(), limit.signal), signal);
         if (signal.aborted) return;
         if (lag === 'late') this.deps.counters.lagUnknown();
         else this.deps.counters.lagged(lag);
@@ -315,7 +309,7 @@ export class Attempt {
           this.#abort.abort(error);
         }
       }
-      limit.abort();
+      limit.end();
     } while (await clock.sleep(everyMs, signal));
   }
 

@@ -177,15 +177,14 @@ export class WorkerHost {
     this.options.log.info({ streamId, epoch: tenant.runner.held.epoch, end }, 'stream let go');
     this.#report([tenant]);
     if (this.#tenants.get(streamId) === tenant) this.#tenants.delete(streamId);
-    const { until, lapsed } = tenant.lease;
-    if (end === 'lost' && (lapsed || !holds(until, this.options.clock.monotonic()))) this.#giveBack(tenant);
+    if (end === 'lost') this.#giveBack(tenant);
     // A start that came while it was ending finds nobody else to hear of it.
     if (end !== 'lost' && !this.#stopping.signal.aborted) void this.#claim(streamId).catch(() => undefined);
   }
 
   /**
    * A lease that was not renewed in time may stand in the row all the same, where the answer was lost and not the
-   * question. By its epoch, this changes nothing for a successor (Invariant 3).
+   * question; and where it was the log alone that barred us, it does. By its epoch, this changes nothing for a successor (Invariant 3).
    */
   #giveBack({ runner }: Tenant): void {
     this.#lapsed.add(runner.held.streamId);

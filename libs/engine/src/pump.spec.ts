@@ -176,6 +176,33 @@ describe('the pump', () => {
     expect(server.acks).toEqual(['3']);
   });
 
+  it('acknowledges nothing of a log whose host may have died since it answered, however long that is ago (trap 26)', async () => {
+    const { server, log, clock, pump, ledger } = pumpWorld();
+    log.settleDelayMs = 2_000;
+    const { outcome } = await pump();
+    server.commit(3);
+    await clock.advance(300);
+    // Its power fails: no answer any more, and no word of it.
+    log.frozen = true;
+    await clock.advance(10_000);
+    expect([server.acked, ledger.row(ID).positions.size, outcome.end]).toEqual([0, 0, null]);
+    log.thaw();
+    await clock.advance(2_000);
+    expect([server.acked, ledger.row(ID).positions.get('')]).toEqual([3, '3']);
+  });
+
+  it('keeps no reader paused behind a transaction that the log holds open for others', async () => {
+    for (const holdsParts of [true, false]) {
+      const { server, log, clock, pump } = pumpWorld();
+      Object.assign(log, { holdsParts, lastWasPart: true });
+      const { pump: made } = await pump();
+      const pausing = made.pause(2_000);
+      await clock.advance(100);
+      expect(await pausing).toBe(!holdsParts);
+      expect(server.acked).toBe(0);
+    }
+  });
+
   it('keeps the source waiting while the store is down, and goes on reading', async () => {
     const { server, log, ledger, clock, counters, pump } = pumpWorld();
     await pump();

@@ -144,14 +144,15 @@ export class Pump {
 
   /**
    * Stops pulling and lets what was pulled land; the source's connection stays.
-   * @returns `false` when that took longer than `withinMs` (a log that is full): the pump must be given up then.
+   * @returns `false` when that took longer than `withinMs` (a log that is full), or where the log would hold up its readers
+   *   meanwhile for a transaction that has no end yet: the pump must be given up then.
    */
   async pause(withinMs: number): Promise<boolean> {
     if (this.#state === 'paused') return true;
     if (this.#state !== 'running') return false;
     this.#state = 'draining';
     const landed = await this.#landAll(withinMs);
-    if (!landed || this.#state !== 'draining') return false;
+    if (!landed || this.#state !== 'draining' || this.deps.sink.unfinished === true) return false;
     this.#state = 'paused';
     return true;
   }
@@ -188,12 +189,19 @@ export class Pump {
     while (busy() && !this.#failure && clock.monotonic() < until) await this.#changed.wait();
     if (!busy() && !this.#failure) {
       let done = false;
-      void this.#settle().then(() => (done = settled()));
+      void this.#settleAll(until === Infinity).then(() => (done = settled()));
       // The store may be slow: what is not committed in time is found in the log by the next reader.
       while (!done && !this.#failure && clock.monotonic() < until) await this.#changed.wait();
     }
     timer.abort();
     return !busy() && !this.#failure;
+  }
+
+  /** @param patient until nothing is left: what is not durable yet will be, and the store comes back */
+  async #settleAll(patient: boolean): Promise<void> {
+    await this.#settle();
+    while (patient && !this.#settler.settled && !this.#failure && !this.#over())
+      if (await this.deps.clock.sleep(this.#limits.settleEveryMs, this.#abort.signal)) await this.#settle();
   }
 
   async #read(iterator: AsyncIterator<ChangeBatch>): Promise<void> {

@@ -48,7 +48,9 @@ export class StreamRunner {
   readonly #row: HeldRow;
   readonly #attempts: Attempts;
   #want: LeaseView;
-  /** As claimed: good for the first attempt; each further one asks the row. */
+  /** Of the wish that this step carries out: what it says is said of that one, whatever was wished meanwhile. */
+  #acting = 0;
+  /** As claimed: good for the first attempt, if nothing was wished since; each further one asks the row. */
   #claimed: StreamSpec | null;
   /** Of the config that the attempt was made with. */
   #configRevision: number;
@@ -156,14 +158,18 @@ export class StreamRunner {
   async #step(): Promise<RunnerEnd | null> {
     if (this.#halt?.kind === 'abandon' || !this.deps.mayWrite()) return this.#lose();
     if (this.#halt) return this.#release(this.#halt.withinMs);
-    const { desired } = this.#want;
+    const { desired, generation } = this.#want;
+    this.#acting = generation;
     if (desired === 'stopped' || desired === 'idle') {
       await this.#attempts.end(DRAIN.stop);
       return this.#stop();
     }
     const ended = this.#attempts.takeEnded();
     if (ended?.end?.kind === 'failed') this.#fail(ended.end.failure, ended.progressed);
-    else if (ended?.reads) return this.#stop({ snapshot: ended.snapshot(), blocked: null });
+    else if (ended?.reads) {
+      const snapshot = ended.snapshot();
+      return this.#stop(snapshot === null ? {} : { snapshot });
+    }
     if (this.#failure) {
       const end = await this.#actOnFailure(this.#failure);
       if (end || this.#failure) return end;
@@ -176,7 +182,7 @@ export class StreamRunner {
     const barred = await this.#bar();
     if (barred === 'fenced') return this.#lose();
     if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
-    return this.#finish('stopped', extra);
+    return this.#finish('stopped', { ...extra, blocked: null });
   }
 
   #bar(): Promise<'barred' | 'fenced' | 'unknown'> {
@@ -200,7 +206,7 @@ export class StreamRunner {
     // Invariant 7: `running` is said when the source has answered, not before.
     if (!this.#attempts.now?.connected) return null;
     this.#connectedOnce = true;
-    const fresh = this.#confirmed?.generation !== this.#want.generation;
+    const fresh = this.#confirmed?.generation !== this.#acting;
     return this.#confirm('running', fresh ? { lastError: null } : {});
   }
 
@@ -226,10 +232,11 @@ export class StreamRunner {
     const { clock } = engine;
     const wait = this.#retryAt - clock.monotonic();
     if (wait > 0) return this.#later(wait);
-    const spec = this.#claimed ?? (await this.#row.read());
+    const { generation, desired } = this.#want;
+    const spec = this.#claimed?.generation === generation ? this.#claimed : await this.#row.read();
     this.#claimed = null;
     if (!spec) return this.#later(REPORT_RETRY_MS);
-    const { generation, desired } = this.#want;
+    this.#onLost = spec.onLostPosition;
     this.#connectedOnce &&= spec.configRevision === this.#configRevision;
     this.#configRevision = spec.configRevision;
     this.#attempts.begin(
@@ -291,9 +298,9 @@ export class StreamRunner {
     }
   }
 
-  /** Says a status for the generation that is wanted now. */
+  /** Says a status for the generation that this step acts for. */
   async #confirm(status: 'running' | 'paused', extra: StatusReport): Promise<RunnerEnd | null> {
-    const { generation } = this.#want;
+    const generation = this.#acting;
     if (this.#confirmed?.generation === generation && this.#confirmed.status === status) return null;
     const answer = await this.#row.tell({ status, ...extra }, generation);
     if (answer === 'fenced') return this.#lose();
@@ -306,7 +313,7 @@ export class StreamRunner {
 
   /** Says the last status and gives the lease back in one write. */
   async #finish(status: 'stopped' | 'error', extra: StatusReport): Promise<RunnerEnd | null> {
-    const answer = await this.#row.tell({ status, releaseLease: true, ...extra }, this.#want.generation);
+    const answer = await this.#row.tell({ status, releaseLease: true, ...extra }, this.#acting);
     if (answer === 'written') return status;
     if (answer === 'fenced') return this.#lose();
     if (answer === 'superseded') this.#failure = null; // a newer command decides

@@ -5,23 +5,31 @@ import {
   type Log,
   type Position,
   type Positions,
+  type Sink,
   type Source,
   type Steps,
   type StreamLedger,
 } from '@planasonix/core';
 import type { Counters } from './counters.js';
+import { within } from './within.js';
 
 interface Landed {
   readonly partition: string;
   readonly position: Position;
   /** Monotonic time from which it may be taken as durable. */
   readonly ripeAt: number;
+  /** Until then the log may lose it again with its host. */
+  readonly delayed: boolean;
   /** Read just now, not found in the log at the start. */
   readonly fresh: boolean;
 }
 
+/** How long a log may take to say that it is still there, before it is asked again later. */
+const STILL_THERE_MS = 1_000;
+
 export interface SettlerDeps {
   readonly ledger: Pick<StreamLedger, 'commitPositions'>;
+  readonly sink: Pick<Sink, 'stillThere'>;
   readonly source: Pick<Source, 'ack'>;
   readonly held: Held;
   readonly clock: Clock;
@@ -54,12 +62,13 @@ export class Settler {
 
   /** These events are in the log together with `position`. `delayMs`: until that may be taken as durable. */
   landed(partition: string, position: Position, delayMs: number, fresh = true): void {
-    this.#landed.push({ partition, position, ripeAt: this.deps.clock.monotonic() + delayMs, fresh });
+    const ripeAt = this.deps.clock.monotonic() + delayMs;
+    this.#landed.push({ partition, position, ripeAt, delayed: delayMs > 0, fresh });
   }
 
   /**
    * Commits the positions that are durable in the log, then lets the source forget. One at a time.
-   * @returns whether anything new was committed; `false` too when the store is down: the next call tries again
+   * @returns whether anything new was committed; `false` too when the store is down, or the log silent: the next call tries again
    * @throws StreamError `fenced`, or what the source throws
    */
   settle(): Promise<boolean> {
@@ -81,18 +90,28 @@ export class Settler {
     this.#closed = true;
   }
 
+  /** @throws what the log throws, who then is another one, or has begun anew. */
+  async #logIsThere(): Promise<boolean> {
+    const answer = this.deps.sink.stillThere?.() ?? Promise.resolve();
+    return (await within(this.deps.clock, STILL_THERE_MS, answer)) !== 'late';
+  }
+
   async #settle(): Promise<boolean> {
     const { ledger, source, held, clock, log, counters } = this.deps;
     const now = clock.monotonic();
     const positions = new Map<string, Position>();
     let count = 0;
     let fresh = false;
+    let delayed = false;
     for (; count < this.#landed.length && this.#landed[count]!.ripeAt <= now; count++) {
       const one = this.#landed[count]!;
       positions.set(one.partition, one.position);
       fresh ||= one.fresh;
+      delayed ||= one.delayed;
     }
     if (count === 0) return false;
+    // Trap 26: time alone proves nothing. A host may have died right after its last answer, and with it what was not synced.
+    if (delayed && !(await this.#logIsThere())) return false;
     if (!this.deps.mayWrite()) throw lapsed(); // Invariant 3
     let committed: boolean;
     try {

@@ -1,4 +1,4 @@
-import type { Clock } from '@planasonix/core';
+import { Limit, type Clock } from '@planasonix/core';
 
 /** Waits for `promise`, but no longer than `ms` or until `signal` is aborted. What it does after that is nobody's any more. */
 export async function within<T>(
@@ -7,12 +7,11 @@ export async function within<T>(
   promise: Promise<T>,
   signal?: AbortSignal,
 ): Promise<T | 'late'> {
-  const timer = new AbortController();
-  const end = signal ? AbortSignal.any([timer.signal, signal]) : timer.signal;
+  const timer = new Limit(signal);
   try {
-    return await Promise.race([promise, clock.sleep(ms, end).then(() => 'late' as const)]);
+    return await Promise.race([promise, clock.sleep(ms, timer.signal).then(() => 'late' as const)]);
   } finally {
-    timer.abort();
+    timer.end();
     promise.catch(() => undefined);
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '@planasonix/core';
+import { Limit, type Clock } from '@planasonix/core';
 import { KafkaError, MOVED, toStreamError } from './connection-error.js';
 import type { KafkaCluster } from './client-cluster.js';
 import { batchesOf, endOf } from './consumer-batch.js';
@@ -263,10 +263,10 @@ export class FetchReader implements PartitionReader {
   }
 
   async #rung(ms: number): Promise<void> {
-    const timer = new AbortController();
-    const signal = AbortSignal.any([timer.signal, this.#over.signal]);
-    await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), this.options.clock.sleep(ms, signal)]);
-    timer.abort();
+    const timer = new Limit(this.#over.signal);
+    const time = this.options.clock.sleep(ms, timer.signal);
+    await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), time]);
+    timer.end();
   }
 
   #ring(): void {

@@ -12,6 +12,7 @@ import { ProbeNumbers1764100000000 } from './migrations/1764100000000-probe-numb
 import { UnconfirmedStops1764310000000 } from './migrations/1764310000000-unconfirmed-stops.js';
 import { SetAside1764340000000 } from './migrations/1764340000000-set-aside.js';
 import { ShownPrefix1764370000000 } from './migrations/1764370000000-shown-prefix.js';
+import { CommitNumbers1764410000000 } from './migrations/1764410000000-commit-numbers.js';
 import { StreamHelpers1764400000000 } from './migrations/1764400000000-stream-helpers.js';
 import { sql } from './sql.js';
 import { StoreClient } from './store-client.js';
@@ -49,6 +50,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       SetAside1764340000000,
       ShownPrefix1764370000000,
       StreamHelpers1764400000000,
+      CommitNumbers1764410000000,
     ],
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_MS,

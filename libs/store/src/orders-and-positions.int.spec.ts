@@ -1,7 +1,16 @@
+import { eventually } from '@planasonix/testing';
 import { DataSource } from 'typeorm';
-import { MOST_OPEN_ORDERS, PositionStore, SnapshotOrderStore, visiblePosition, type Actor } from './index.js';
+import {
+  MOST_OPEN_ORDERS,
+  openStore,
+  PgStreamLedger,
+  PositionStore,
+  SnapshotOrderStore,
+  visiblePosition,
+  type Actor,
+} from './index.js';
 import { Initial1763900000000 } from './migrations/1763900000000-initial.js';
-import { StoreUnderTest } from './store-under-test.js';
+import { quiet, StoreUnderTest } from './store-under-test.js';
 
 describe('orders and positions in the store', () => {
   let under: StoreUnderTest;
@@ -215,5 +224,29 @@ describe('orders and positions in the store', () => {
     expect(visiblePosition(new Map([['#tables', '{}']]))).toBeNull();
     expect(visiblePosition(new Map([['', '{"lsn":"0/1"}'], ['#tables', '{}']]))).toEqual({ lsn: '0/1' }); // prettier-ignore
     expect(visiblePosition(new Map([['t/0', '4'], ['t/1', 'x']]))).toEqual({ 't/0': 4, 't/1': 'x' }); // prettier-ignore
+  });
+
+  it('a commit that was given up and is carried out late sets no position back (Invariant 2)', async () => {
+    const id = await makeStream();
+    const held = { streamId: id, epoch: (await ledger.claim('w', id))!.epoch };
+    const pool = await openStore(under.server.url(), { log: quiet, poolSize: 3 });
+    const stalled = new PgStreamLedger(pool, under.box);
+    const commits = (text: string) => stalled.commitPositions(held, new Map([['', text]]));
+    const [{ pid }] = (await pool.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }];
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await expect(commits('before')).rejects.toThrow();
+      await eventually('a later one', () => commits('after').catch(() => false));
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    const at = async () =>
+      (await store.query(`SELECT state FROM pg_stat_activity WHERE pid = ${pid}`)) as { state: string }[];
+    await eventually('the late one is over', async () => (await at())[0]?.state !== 'active');
+    expect((await ledger.positions(id)).get('')).toBe('after');
+    // Another process goes on with numbers of its own.
+    expect(await ledger.commitPositions(held, new Map([['', 'its successor']]))).toBe(true);
+    expect((await ledger.positions(id)).get('')).toBe('its successor');
+    await pool.destroy();
   });
 });

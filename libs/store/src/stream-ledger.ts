@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type {
   Held,
   LastError,
@@ -54,6 +55,10 @@ const seatOf = ({ seat }: Held): readonly (number | string)[] => (seat === undef
 
 /** The truth about streams, from a worker's side. Every write names the epoch (Invariant 3). */
 export class PgStreamLedger implements StreamLedger {
+  /** Names its commits of positions, which have numbers. */
+  private readonly writer = randomUUID();
+  private commits = 0;
+
   constructor(
     private readonly store: DataSource,
     private readonly box: SecretBox,
@@ -149,12 +154,19 @@ export class PgStreamLedger implements StreamLedger {
     if (positions.size === 0) return true;
     const rows = await sql(
       this.store,
-      `WITH owner AS (${ownerOf(held, 5)})
-       INSERT INTO stream_positions (stream_id, partition, position, epoch)
-       SELECT owner.id, p.partition, p.position, owner.epoch FROM owner, unnest($3::text[], $4::text[]) AS p(partition, position)
-       ON CONFLICT (stream_id, partition) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, updated_at = clock_timestamp()
-       RETURNING 1`,
-      [held.streamId, held.epoch, [...positions.keys()], [...positions.values()], ...seatOf(held)],
+      `WITH owner AS (${ownerOf(held, 7)}),
+       committed AS (INSERT INTO stream_positions AS kept (stream_id, partition, position, epoch, writer, number)
+         SELECT owner.id, p.partition, p.position, owner.epoch, $5, $6
+         FROM owner, unnest($3::text[], $4::text[]) AS p(partition, position)
+         ON CONFLICT (stream_id, partition) DO UPDATE SET position = excluded.position, epoch = excluded.epoch,
+           writer = excluded.writer, number = excluded.number, updated_at = clock_timestamp()
+         WHERE kept.writer IS DISTINCT FROM excluded.writer OR kept.number < excluded.number)
+       SELECT 1 FROM owner`,
+      [
+        ...[held.streamId, held.epoch, [...positions.keys()], [...positions.values()]],
+        // One that was given up may be carried out behind a later one, over another connection: it changes nothing then.
+        ...[this.writer, ++this.commits, ...seatOf(held)],
+      ],
     );
     return rows.length > 0;
   }

@@ -39,6 +39,9 @@ export class FakeLog {
   frozen = false;
   readonly #thawed: (() => void)[] = [];
   failure: StreamError | null = null;
+  /** Parts stay in a transaction that is open until a position comes, as in Kafka. */
+  holdsParts = false;
+  lastWasPart = false;
   opens = 0;
   settleDelayMs = 0;
   mostInFlight = 0;
@@ -122,6 +125,10 @@ export class FakeLog {
           totals: { events: log.events, bytes: log.bytes },
         };
       },
+      stillThere: () => (log.frozen ? new Promise(() => undefined) : Promise.resolve()),
+      get unfinished() {
+        return log.holdsParts && log.lastWasPart;
+      },
       append(batch, signal) {
         if (over !== null) return Promise.reject(over);
         return new Promise((resolve, reject) => {
@@ -168,6 +175,7 @@ export class FakeLog {
     this.orders.set(batch.partition, last);
     this.ids.push(...fresh.map((event) => event.id));
     this.sizes.push(batch.events.length);
+    this.lastWasPart = batch.position === null;
     this.events += fresh.length;
     const bytes = fresh.reduce((sum, event) => sum + event.data.length, 0);
     this.bytes += bytes;

@@ -125,6 +125,10 @@ export class KafkaSink implements Sink {
     });
   }
 
+  get unfinished(): boolean {
+    return this.#writer?.open ?? false;
+  }
+
   async close(): Promise<void> {
     this.#fail(new StreamError('log_unavailable', 'The log was closed'));
     const late = new AbortController();

@@ -147,6 +147,8 @@ export class RedisInlet implements Inlet {
     const [connection, delay] = [this.#connection, await this.#settleDelay()];
     const answer = await this.#run(write);
     if (delay > 0) await this.clock.sleep(delay, this.#closing.signal);
+    // It may have died right after its answer, with its host, and nobody would hear of that.
+    if (delay > 0) await this.#run((redis) => redis.ping());
     if (delay > 0 && connection !== this.#connection)
       throw new StreamError('log_unavailable', 'The log was away before the write was on its disk');
     return answer;

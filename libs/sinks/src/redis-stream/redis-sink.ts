@@ -138,6 +138,13 @@ export class RedisSink implements Sink {
     else if (!this.#stalled) this.#send(this.#flights.at(-1)!);
   }
 
+  async stillThere(): Promise<void> {
+    // The connection is never made again: a server that has begun anew can't answer.
+    await this.#redis.ping().catch((error: unknown) => {
+      throw this.#fail(logUnavailable(error));
+    });
+  }
+
   close(): Promise<void> {
     this.#fail(new StreamError('log_unavailable', 'The log was closed'));
     return Promise.resolve();
