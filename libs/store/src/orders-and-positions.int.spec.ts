@@ -232,7 +232,7 @@ describe('orders and positions in the store', () => {
     const pool = await openStore(under.server.url(), { log: quiet, poolSize: 3 });
     const stalled = new PgStreamLedger(pool, under.box);
     const commits = (text: string) => stalled.commitPositions(held, new Map([['', text]]));
-    const [{ pid }] = (await pool.query('SELECT pg_backend_pid() AS pid')) as [{ pid: number }];
+    const [{ pid }] = await pool.query<[{ pid: number }]>('SELECT pg_backend_pid() AS pid');
     process.kill(pid, 'SIGSTOP');
     try {
       await expect(commits('before')).rejects.toThrow();
@@ -240,8 +240,7 @@ describe('orders and positions in the store', () => {
     } finally {
       process.kill(pid, 'SIGCONT');
     }
-    const at = async () =>
-      (await store.query(`SELECT state FROM pg_stat_activity WHERE pid = ${pid}`)) as { state: string }[];
+    const at = () => store.query<{ state: string }[]>(`SELECT state FROM pg_stat_activity WHERE pid = ${pid}`);
     await eventually('the late one is over', async () => (await at())[0]?.state !== 'active');
     expect((await ledger.positions(id)).get('')).toBe('after');
     // Another process goes on with numbers of its own.
