@@ -1,7 +1,7 @@
 import { conditionProblem } from './condition.js';
 
 const named = (...names: string[]) =>
-  names.map((name) => ({ name, type: 'int', declared: 'int', charset: null, collation: null }));
+  names.map((name) => ({ name, type: 'int', declared: 'int', charset: null, collation: null, generated: null }));
 const users = {
   ...{ schema: 'shop', table: 'users' },
   columns: named('id', 'note', 'state', 'doc', 'at', 'paid_on', 'name', 'from', 'odd `name', 'password_hash', 'year'),

@@ -17,6 +17,8 @@ export interface TablesInput {
 const TRANSACTIONAL = new Set(['innodb', 'rocksdb']);
 /** From this version on MySQL logs what foreign keys change. */
 const LOGS_CASCADES = 90_600;
+/** MariaDB 11.8 does, and 10.11 does not. */
+const LEAVES_OUT_GENERATED = 110_000;
 
 export function preflightTables(input: TablesInput): Check[] {
   const { config, server, missing, excludedOf } = input;
@@ -50,6 +52,17 @@ export function preflightTables(input: TablesInput): Check[] {
           'engine',
           `${name} is a table of ${table.engine}: changes while its rows are read come once more after them.`,
           'ALTER TABLE … ENGINE = InnoDB.',
+        ),
+      );
+    const generated = table.columns.filter(
+      (one) => one.generated !== null && !excludedOf(table.schema, table.table).has(one.name.toLowerCase()),
+    );
+    if (generated.length > 0 && server.flavor === 'mariadb' && server.number >= LEAVES_OUT_GENERATED)
+      checks.push(
+        warned(
+          'generated_columns',
+          `${name}: this server may leave generated columns out of the log's updates and deletes, and the stream ends there.`,
+          `Name them in exclude_columns: {"${name}":${JSON.stringify(generated.map((one) => one.name))}}.`,
         ),
       );
     if (table.cascades && (server.flavor === 'mariadb' || server.number < LOGS_CASCADES))

@@ -19,7 +19,11 @@ const PINNED = [
   'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
 ];
 /** Settings of one of the two; a server that does not know one needs none. */
-const PINNED_WHERE_KNOWN = ['SET SESSION max_statement_time = 0', 'SET SESSION max_execution_time = 0'];
+const PINNED_WHERE_KNOWN = [
+  'SET SESSION show_gipk_in_create_table_and_information_schema = ON',
+  'SET SESSION max_statement_time = 0',
+  'SET SESSION max_execution_time = 0',
+];
 
 /** What waits at the most before the connection is paused. Invariant 6. */
 const MOST_ROWS = 512;

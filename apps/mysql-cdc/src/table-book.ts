@@ -2,9 +2,9 @@ import { StreamError } from '@planasonix/core';
 import { BINARY, type Charsets } from './decode/charsets.js';
 import { Packed } from './decode/packed.js';
 import { prepareRelation, relationFrame, type Relation } from './decode/relation.js';
-import { parseTableForm, tableNames, TYPE, type TableForm } from './decode/table-form.js';
+import { parseTableForm, tableNames, TYPE, type FormColumn, type TableForm } from './decode/table-form.js';
 import type { ColumnKind, Kinds } from './position.js';
-import type { Server } from './server.js';
+import type { Flavor, Server } from './server.js';
 import type { Session } from './session.js';
 import { describeTable, type Asks } from './tables.js';
 import { unfitReasons } from './unfit.js';
@@ -127,7 +127,7 @@ export class TableBook {
     return prepareRelation(form, {
       flavor: server.flavor,
       decodeOf: (collation) => charsets.of(collation),
-      excluded: this.deps.excludedOf(schema, table),
+      excluded: new Set([...this.deps.excludedOf(schema, table), ...hashesOf(form, server.flavor)]),
       kinds: fitting(form, this.#kinds[`${schema}.${table}`] ?? {}),
     });
   }
@@ -149,6 +149,15 @@ export class TableBook {
     this.#kinds = Object.keys(found.kinds).length === 0 ? others : { ...others, [name]: found.kinds };
     return true;
   }
+}
+
+const HASH = /^DB_ROW_HASH_\d+$/;
+
+/** Behind all others: MariaDB keeps a hash of a unique key that is too long for an index, and the log alone shows it. */
+function hashesOf({ columns }: TableForm, flavor: Flavor): string[] {
+  const own = ({ name, type, unsigned }: FormColumn): boolean => HASH.test(name) && type === TYPE.LONGLONG && unsigned;
+  const last = columns.findLastIndex((column) => !own(column));
+  return flavor === 'mariadb' ? columns.slice(last + 1).map(({ name }) => name.toLowerCase()) : [];
 }
 
 /** Kinds that a column of this form can have at all. */

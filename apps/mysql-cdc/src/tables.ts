@@ -12,6 +12,8 @@ export interface SourceColumn {
   readonly declared: string;
   readonly charset: string | null;
   readonly collation: string | null;
+  /** Whether the server works it out of others, each time that it is asked for or once; `null`: it does not. */
+  readonly generated: 'virtual' | 'stored' | null;
 }
 
 /** A table that a stream reads, as the catalog has it now. */
@@ -110,7 +112,7 @@ export async function findTables(
   const named = `${inSchemas('TABLE_SCHEMA')} AND TABLE_NAME IN (${list(new Set(tables.map((row) => at(row, 't'))))})`;
   const columns = by(
     await session.query(
-      `SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type, COLUMN_TYPE AS declared, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation
+      `SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type, COLUMN_TYPE AS declared, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation, EXTRA AS extra
        FROM information_schema.COLUMNS WHERE ${named} ORDER BY 1, 2, ORDINAL_POSITION`,
     ),
     nameOf,
@@ -151,13 +153,14 @@ export async function findTables(
       declared: at(column, 'declared'),
       charset: column['charset'] ?? null,
       collation: column['collation'] ?? null,
+      generated: generatedOf(column['extra'] ?? ''),
     }));
     described.push({
       ...{ schema: at(row, 's'), table: at(row, 't'), form: at(row, 'form'), engine: at(row, 'engine') },
       columns: found,
       ...(primary.length > 0
         ? { key: primary, keyIndex: 'PRIMARY' }
-        : await uniqueKey(session, qualified(at(row, 's'), at(row, 't')))),
+        : await uniqueKey(session, qualified(at(row, 's'), at(row, 't')), at(row, 'engine'), found)),
       cascades: cascades.has(name),
       estimatedRows: row['n'] === null || row['n'] === undefined ? null : Number(row['n']),
       kinds: kindsOf(flavor, found, json),
@@ -166,11 +169,25 @@ export async function findTables(
   return described;
 }
 
+const generatedOf = (extra: string): SourceColumn['generated'] =>
+  /VIRTUAL GENERATED/i.test(extra) ? 'virtual' : /(STORED|PERSISTENT)/i.test(extra) ? 'stored' : null;
+
 /** Without a primary key the server takes the first unique one of whole columns without null, in the order of `SHOW INDEX`. */
-async function uniqueKey(session: Session, name: string): Promise<Pick<SourceTable, 'key' | 'keyIndex'>> {
+async function uniqueKey(
+  session: Session,
+  name: string,
+  engine: string,
+  columns: readonly SourceColumn[],
+): Promise<Pick<SourceTable, 'key' | 'keyIndex'>> {
+  const virtual = new Set(columns.filter(({ generated }) => generated === 'virtual').map((column) => column.name));
   const rows = (await session.query(`SHOW INDEX FROM ${name}`)).filter((row) => row['Non_unique'] === '0');
   const whole = (part: Row): boolean =>
-    part['Sub_part'] === null && part['Null'] !== 'YES' && part['Column_name'] !== null;
+    part['Sub_part'] === null &&
+    part['Null'] !== 'YES' &&
+    part['Column_name'] !== null &&
+    // Kept as a hash of the values (MariaDB), or worked out of others (MySQL): no key to the log.
+    !(part['Index_type'] === 'HASH' && engine !== 'MEMORY') &&
+    !virtual.has(at(part, 'Column_name'));
   const first = [...by(rows, (row) => at(row, 'Key_name'))].find(([, parts]) => parts.every(whole));
   if (first === undefined) return { key: [], keyIndex: null };
   const [keyIndex, parts] = first;

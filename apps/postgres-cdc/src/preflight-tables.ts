@@ -53,20 +53,23 @@ export async function checkTables(
   ];
 }
 
-/** Before 18 a server publishes no generated columns: what rows have in the snapshot, changes lack. */
+/** Before 18 a server publishes no generated columns, and virtual ones never: what rows have in the snapshot, changes lack. */
 function generatedColumns({ config }: PreflightInput, tables: readonly SourceTable[], server: ServerFacts): Check[] {
-  if (server.version >= 180_000 || config.snapshot === 'only') return [];
-  const without = tables.filter((table) => table.columns.some((column) => column.generated));
-  if (without.length === 0) return [];
-  const names = without.flatMap(({ schema, table, columns }) =>
-    columns.filter((column) => column.generated).map((column) => `${schema}.${table}.${column.name}`),
+  if (config.snapshot === 'only') return [];
+  const names = tables.flatMap(({ schema, table, columns }) =>
+    columns
+      .filter(({ generated }) => generated === 'virtual' || (generated === 'stored' && server.version < 180_000))
+      .map((column) => `${schema}.${table}.${column.name}`),
   );
+  if (names.length === 0) return [];
+  const which = server.version < 180_000 ? 'generated' : 'virtual generated';
+  const other = server.version < 180_000 ? 'or use Postgres 18' : 'or make them STORED';
   return [
     {
       code: 'generated_columns_unpublished',
       severity: 'warning',
-      message: `Postgres ${server.versionText} publishes no generated columns: changes come without ${names.join(', ')}.`,
-      fix: 'Have the reader compute them, name them in exclude_columns so that rows and changes agree, or use Postgres 18.',
+      message: `Postgres ${server.versionText} publishes no ${which} columns: changes come without ${names.join(', ')}.`,
+      fix: `Have the reader compute them, name them in exclude_columns so that rows and changes agree, ${other}.`,
     },
   ];
 }

@@ -6,7 +6,8 @@ import { partitionTree } from './partition-tree.js';
 export interface SourceColumn {
   readonly name: string;
   readonly typeOid: number;
-  readonly generated: boolean;
+  /** Worked out by the server, once or each time that it is asked for. */
+  readonly generated: 'stored' | 'virtual' | null;
 }
 
 /** `OPERATOR(schema.sign)`, ready for SQL. */
@@ -114,7 +115,7 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
 
 const DETAILS = `
   SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts,
-    (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', a.attgenerated <> '') ORDER BY a.attnum)
+    (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,

@@ -127,6 +127,13 @@ export class JsonBuffer {
     this.byte(0x22);
   }
 
+  /** UTF-8 bytes as they stand within a JSON string. */
+  stringPart(source: Buffer, start: number, end: number): void {
+    const plain = plainUntil(source, start, end);
+    this.raw(source, start, plain);
+    if (plain < end) this.escaped(source, plain, end);
+  }
+
   /** The rest of a string, from the first byte on that needs an escape. */
   private escaped(source: Buffer, start: number, end: number): void {
     for (let i = start; i < end;) {

@@ -12,6 +12,8 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const PRIMITIVES: Readonly<Record<string, Read>> = {
+  // A schema may name its own types `constructor` or `valueOf`.
+  __proto__: null as never,
   null: () => 'null',
   boolean: (from) => (from.byte() === 0 ? 'false' : 'true'),
   int: (from) => String(from.zigzag()),
@@ -21,6 +23,16 @@ const PRIMITIVES: Readonly<Record<string, Read>> = {
   bytes: (from) => base64Text(from.take(from.count(from.zigzag()))),
   string: (from) => utf8Text(from.take(from.count(from.zigzag()))),
 };
+
+/** Of a decimal; `null`: it is none. What says of itself that it is one, and can't be, is what it is made of (Avro's specification). */
+function scaleOf({ logicalType, precision, scale = 0 }: Json): number | null {
+  const whole = (value: unknown): value is number => Number.isSafeInteger(value);
+  const fits = whole(precision) && whole(scale) && precision > 0 && scale >= 0 && scale <= precision;
+  return logicalType === 'decimal' && fits && scale <= MOST_DIGITS ? scale : null;
+}
+
+/** More zeros than that nobody means. Invariant 6. */
+const MOST_DIGITS = 1000;
 
 /** A decimal with all of its digits, as its scale says. */
 function decimalText(bytes: Buffer, scale: number): string {
@@ -70,10 +82,12 @@ class AvroCompiler {
         return blocks(this.compile(schema['items'], namespace), null);
       case 'map':
         return blocks(this.compile(schema['values'], namespace), PRIMITIVES['string']!);
-      case 'bytes':
-        return schema['logicalType'] === 'decimal'
-          ? (from) => decimalText(from.take(from.count(from.zigzag())), Number(schema['scale'] ?? 0))
-          : PRIMITIVES['bytes']!;
+      case 'bytes': {
+        const scale = scaleOf(schema);
+        return scale === null
+          ? PRIMITIVES['bytes']!
+          : (from) => decimalText(from.take(from.count(from.zigzag())), scale);
+      }
       default:
         return this.#reference(type, namespace);
     }
@@ -122,7 +136,7 @@ class AvroCompiler {
 
   #fixed(schema: Json, namespace: string): Read {
     const size = Number(schema['size']);
-    const scale = schema['logicalType'] === 'decimal' ? Number(schema['scale'] ?? 0) : null;
+    const scale = scaleOf(schema);
     const read: Read = (from) => (scale === null ? base64Text(from.take(size)) : decimalText(from.take(size), scale));
     this.#named.set(this.#name(schema, namespace).full, read);
     return read;

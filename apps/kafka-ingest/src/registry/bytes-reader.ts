@@ -56,7 +56,7 @@ export function floatText(value: number): string {
 
 /** A float of 32 bits in the fewest digits that mean it. */
 export function float32Text(value: number): string {
-  if (!Number.isFinite(value)) return floatText(value);
+  if (!Number.isFinite(value) || value === 0) return floatText(value);
   for (let digits = 1; digits <= 9; digits++) {
     const text = value.toPrecision(digits);
     if (Math.fround(Number(text)) === value) return floatText(Number(text));

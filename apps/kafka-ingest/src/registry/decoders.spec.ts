@@ -74,6 +74,30 @@ describe('Avro', () => {
     );
   });
 
+  it('takes a decimal that can be none for what it is made of, and names of types as they come', () => {
+    const read = (schema: object, hex: string) => avroReader(schema)(Buffer.from(hex, 'hex'));
+    const decimal = (more: object) => ({ type: 'bytes', logicalType: 'decimal', ...more });
+    const bytes = '027b';
+    expect(read(decimal({ precision: 5, scale: 2 }), bytes)).toBe('1.23');
+    for (const more of [
+      { precision: 5, scale: -2 },
+      { precision: 5, scale: 'a' },
+      { precision: 2e9, scale: 1e9 },
+      { precision: 2, scale: 3 },
+      { scale: 2 },
+    ])
+      expect(read(decimal(more), bytes)).toBe('"ew=="');
+    for (const name of ['constructor', 'valueOf', '__proto__']) {
+      const inner = { type: 'record', name, fields: [{ name: 'n', type: 'int' }] };
+      const fields = [
+        { name: 'a', type: inner },
+        { name: 'b', type: name },
+      ];
+      expect(read({ type: 'record', name: 'r', fields }, '0204')).toBe('{"a":{"n":1},"b":{"n":2}}');
+    }
+    expect(read({ type: 'float' }, '00000080')).toBe('-0.0');
+  });
+
   it('keeps the digits of decimals, and does not fit what is damaged', () => {
     const decimal = avroReader({ type: 'bytes', logicalType: 'decimal', precision: 30, scale: 2 });
     expect(decimal(Buffer.from([4, 0xff, 0x85]))).toBe('-1.23');
@@ -140,6 +164,16 @@ describe('Protobuf', () => {
     expect(read(Buffer.concat([Buffer.from([4, 2, 0]), encoded('shop.Order.Line', { n: 4 })]))).toBe('{"n":4}');
   });
 
+  it("finds Google's own types also where a file that is imported names them, and its own options", () => {
+    const stamp = `syntax = "proto3"; import "google/protobuf/timestamp.proto"; message N { google.protobuf.Timestamp t = 1; }`;
+    const main = 'syntax = "proto3"; import "o.proto"; message M { N n = 1; }';
+    const value = Buffer.from([0, 10, 4, 10, 2, 8, 5]);
+    expect(protobufReader(main, [{ name: 'o.proto', text: stamp }])(value)).toContain('"n":{"t":');
+    const options = `syntax = "proto3"; import "google/protobuf/descriptor.proto";
+      extend google.protobuf.FieldOptions { string secret = 50000; } message M { int32 a = 1 [(secret) = "x"]; }`;
+    expect(protobufReader(options)(Buffer.from([0, 8, 7]))).toBe('{"a":7}');
+  });
+
   it('takes as long as a value is large, however often a field is there (Invariant 6)', () => {
     const many = protobufReader('syntax = "proto2"; message Many { repeated uint32 n = 1; }');
     // Were it the square of that, it would not be over before Jest's limit.
@@ -156,6 +190,13 @@ describe('Protobuf', () => {
 });
 
 describe('JSON Schema', () => {
+  it('counts multiples by the digits, not by what doubles make of them', () => {
+    const read = jsonSchemaReader(JSON.stringify({ type: 'number', multipleOf: 0.01 }));
+    for (const text of ['1.15', '0.07', '4.35', '19.99', '-2.3', '0', '1e3', '5e-2'])
+      expect(read(Buffer.from(text))).toBe(text);
+    for (const text of ['1.155', '0.001', '1e-300']) expect(() => read(Buffer.from(text))).toThrow(DoesNotFit);
+  });
+
   it('keeps the text that came where it fits', () => {
     const read = jsonSchemaReader(
       JSON.stringify({

@@ -20,10 +20,31 @@ const OPTIONS: Options = {
   code: { regExp },
 };
 
-function validatorFor(draft: string) {
+const decimal = (value: number): { readonly digits: bigint; readonly power: number } => {
+  const [written = '0', power = '0'] = value.toExponential().split('e');
+  const [whole = '0', fraction = ''] = written.split('.');
+  return { digits: BigInt(whole + fraction), power: Number(power) - fraction.length };
+};
+
+/** As the numbers are written: 0.07 is seven times 0.01, which the doubles next to them are not. */
+function isMultiple(of: number, value: number): boolean {
+  const [a, b] = [decimal(value), decimal(of)];
+  const least = Math.min(a.power, b.power);
+  return (a.digits * 10n ** BigInt(a.power - least)) % (b.digits * 10n ** BigInt(b.power - least)) === 0n;
+}
+
+function newest(draft: string): Ajv {
   if (draft.includes('2020-12')) return new Ajv2020(OPTIONS);
   return draft.includes('2019-09') ? new Ajv2019(OPTIONS) : new Ajv(OPTIONS);
 }
+
+const validatorFor = (draft: string): Ajv =>
+  newest(draft).removeKeyword('multipleOf').addKeyword({
+    keyword: 'multipleOf',
+    type: 'number',
+    schemaType: 'number',
+    validate: isMultiple,
+  });
 
 /** What a schema says about the text that came; the text itself is kept. @throws SchemaUnreadable */
 export function jsonSchemaReader(

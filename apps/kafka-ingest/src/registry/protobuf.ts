@@ -1,9 +1,12 @@
 import protobuf from 'protobufjs';
+import descriptor from 'protobufjs/google/protobuf/descriptor.json';
 import { DoesNotFit } from '../record-text.js';
 import { SchemaUnreadable } from './avro.js';
 import { base64Text, BytesReader, float32Text, floatText, MOST_NESTED, tooDeep, utf8Text } from './bytes-reader.js';
 
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+
+const DESCRIPTOR = 'google/protobuf/descriptor.proto';
 
 interface Scalar {
   readonly wire: number;
@@ -51,10 +54,11 @@ function parseInto(root: protobuf.Root, text: string): protobuf.IParserResult {
  */
 export function protobufReader(schema: string, imports: readonly ProtoFile[] = []): (value: Buffer) => string {
   const root = new protobuf.Root();
-  for (const { text } of imports) parseInto(root, text);
-  const { package: space, imports: wanted = [] } = parseInto(root, schema);
-  for (const name of wanted) {
-    const known = protobuf.common.get(name);
+  const files = [...imports.map(({ text }) => text), schema].map((text) => parseInto(root, text));
+  const space = files.at(-1)!.package;
+  // Also what a file that is imported imports: a registry has no references to Google's own.
+  for (const name of new Set(files.flatMap(({ imports: wanted }) => wanted ?? []))) {
+    const known = name === DESCRIPTOR ? descriptor : protobuf.common.get(name);
     if (known && !imports.some((one) => one.name === name)) root.addJSON(known.nested ?? {});
   }
   try {

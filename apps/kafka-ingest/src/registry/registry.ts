@@ -1,5 +1,6 @@
+import { StreamError } from '@planasonix/core';
 import { DoesNotFit } from '../record-text.js';
-import { avroReader, SchemaUnreadable } from './avro.js';
+import { avroReader } from './avro.js';
 import { jsonSchemaReader } from './json-schema.js';
 import { protobufReader } from './protobuf.js';
 import type { SchemaSource } from './schema-source.js';
@@ -64,7 +65,8 @@ export class Registry {
       if (kind && read) return { kind, read };
       return unreadable(id, `of the type ${type}`);
     } catch (error) {
-      if (error instanceof SchemaUnreadable || error instanceof SyntaxError) return unreadable(id, 'not readable');
+      // Whatever a library finds wrong with a schema: the stream goes on without the records that need it.
+      if (!(error instanceof StreamError)) return unreadable(id, 'not readable');
       throw error;
     }
   }

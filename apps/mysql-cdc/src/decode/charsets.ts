@@ -25,7 +25,8 @@ const utf32 = (source: Buffer, start: number, end: number): string => {
   for (let at = start; at < end; at += 4) text += String.fromCodePoint(source.readUInt32BE(at));
   return text;
 };
-const WIDE: Readonly<Record<string, NonNullable<Decode>>> = { ucs2: utf16, utf16, utf16le, utf32 };
+export const ucs2: NonNullable<Decode> = (source, start, end) => utf16(source, start, end);
+const WIDE: Readonly<Record<string, NonNullable<Decode>>> = { ucs2, utf16, utf16le, utf32 };
 
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0');
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);

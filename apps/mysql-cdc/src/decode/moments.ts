@@ -86,7 +86,7 @@ export function writeTimestamp(out: JsonBuffer, source: Buffer, at: number, digi
   whole(source, at + 4 + fractionBytes(digits));
   const seconds = source.readUInt32BE(at);
   out.byte(QUOTE);
-  if (seconds === 0) {
+  if (seconds === 0 && (digits === 0 || source.readUIntBE(at + 4, fractionBytes(digits)) === 0)) {
     out.ascii('0000-00-00 00:00:00');
     writeFraction(out, source, at + 4, digits);
   } else {

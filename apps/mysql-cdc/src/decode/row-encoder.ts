@@ -7,7 +7,7 @@ import type { Flavor } from '../server.js';
 import { EVENT, type RowsKind } from './event-types.js';
 import { Packed } from './packed.js';
 import type { Relation } from './relation.js';
-import { writeImage, type Image } from './row-image.js';
+import { writeImage, type Image, type Present } from './row-image.js';
 
 /** Where a transaction stands in the log, and what is the same for all its events. */
 export interface Transaction {
@@ -51,6 +51,9 @@ export class RowEncoder {
   private readonly out = new JsonBuffer();
   private readonly end = new EventEnd();
   private readonly image: Image = { end: 0, key: '' };
+  /** Of the event that is being read: what its images hold, of an update the one before and the one after. */
+  private first: Present = null;
+  private second: Present = null;
   private transaction: Transaction | null = null;
   private time = '';
   private idHead = '';
@@ -112,8 +115,9 @@ export class RowEncoder {
         'event_unsupported',
         `Rows of ${relation.subject} have ${width} columns and not ${columns}.`,
       );
-    for (let images = kind.change === 'update' ? 2 : 1; images > 0; images--)
-      this.whole(relation, packed.slice((columns + 7) >> 3), columns);
+    const there = (): Present => present(relation, packed.slice((columns + 7) >> 3), columns);
+    this.first = there();
+    this.second = kind.change === 'update' ? there() : null;
     let at = packed.at;
     for (let row = 0; at < source.length; row++)
       at =
@@ -140,13 +144,14 @@ export class RowEncoder {
     at: number,
     pos: number,
     row: number,
+    there = this.first,
   ): number {
     const { out, image } = this;
     const op = change === 'write' ? 'c' : 'd';
     out.begin();
     out.put(relation.heads[op]);
     if (op === 'c') out.ascii('null,"after":');
-    writeImage(out, relation, source, at, image);
+    writeImage(out, relation, source, at, image, there);
     if (op === 'd') out.ascii(',"after":null');
     this.finish(relation, op, image.key, pos, row);
     return image.end;
@@ -157,10 +162,10 @@ export class RowEncoder {
     const { out, image } = this;
     out.begin();
     out.put(relation.heads.u);
-    writeImage(out, relation, source, at, image);
+    writeImage(out, relation, source, at, image, this.first);
     const [middle, key] = [image.end, image.key];
     out.ascii(',"after":');
-    writeImage(out, relation, source, middle, image);
+    writeImage(out, relation, source, middle, image, this.second);
     const { end } = image;
     if (image.key === key) {
       this.finish(relation, 'u', key, pos, row);
@@ -168,14 +173,8 @@ export class RowEncoder {
     }
     out.rewind(0);
     this.single(relation, 'delete', source, at, pos, row);
-    this.single(relation, 'write', source, middle, pos, row);
+    this.single(relation, 'write', source, middle, pos, row, this.second);
     return end;
-  }
-
-  private whole({ subject }: Relation, present: Buffer, columns: number): void {
-    for (let i = 0; i < columns; i++)
-      if (((present[i >> 3]! >> (i & 7)) & 1) === 0)
-        throw new StreamError('row_image_unsupported', `The log has rows of ${subject} without all their columns.`);
   }
 
   private finish(
@@ -206,6 +205,21 @@ export class RowEncoder {
     transaction.seq += 1;
     this.bytes += data.length;
   }
+}
+
+/** Only columns that nobody sees may be left out: MariaDB 11.8 leaves out what it works out itself, of updates and deletes. */
+function present({ subject, hidden, bareLabels }: Relation, bits: Buffer, columns: number): Present {
+  const isThere = (i: number): boolean => ((bits[i >> 3]! >> (i & 7)) & 1) === 1;
+  let n = 0;
+  while (n < columns && isThere(n)) n++;
+  if (n === columns) return null;
+  const all = Array.from({ length: columns }, (_, i) => i);
+  const missed = all.filter((i) => !isThere(i) && !hidden[i]).map((i) => bareLabels[i]!.toString().slice(1, -2));
+  if (missed.length > 0)
+    throw new StreamError('row_image_unsupported', `The log has rows of ${subject} without ${missed.join(', ')}.`, {
+      hint: 'SET GLOBAL binlog_row_image = FULL; columns that the server generates itself, and leaves out all the same, can be named in exclude_columns.',
+    });
+  return all.filter(isThere);
 }
 
 /** Takes an event into the print of its transaction; lengths and places in its head depend on how it was sent. */

@@ -9,20 +9,31 @@ export interface Image {
   key: string;
 }
 
+/** Indexes of the columns that an image holds; `null`: all. */
+export type Present = readonly number[] | null;
+
 /**
  * Writes the row at `at` as an object and remembers its key.
- * @param at its null bits: one for each column, for every column is there
+ * @param at its null bits: one for each column that is there
  * @throws RangeError where it is cut short
  */
-export function writeImage(out: JsonBuffer, relation: Relation, source: Buffer, at: number, image: Image): void {
+export function writeImage(
+  out: JsonBuffer,
+  relation: Relation,
+  source: Buffer,
+  at: number,
+  image: Image,
+  present: Present,
+): void {
   const { readers, labels, bareLabels, hidden, isKey, key } = relation;
-  const count = readers.length;
+  const count = present === null ? readers.length : present.length;
   let next = at + ((count + 7) >> 3);
   const parts: string[] = [];
   let first = true;
   out.byte(0x7b);
-  for (let i = 0; i < count; i++) {
-    const isNull = ((source[at + (i >> 3)]! >> (i & 7)) & 1) === 1;
+  for (let n = 0; n < count; n++) {
+    const i = present === null ? n : present[n]!;
+    const isNull = ((source[at + (n >> 3)]! >> (n & 7)) & 1) === 1;
     const before = out.written;
     if (!hidden[i]) out.put(first ? bareLabels[i]! : labels[i]!);
     const since = out.written;

@@ -1,12 +1,12 @@
 import type { JsonBuffer } from '@planasonix/json-buffer';
 import type { ColumnKind } from '../position.js';
 import { inet4Text, inet6Text, uuidText } from './addresses.js';
-import { BINARY, type Decode } from './charsets.js';
+import { BINARY, ucs2, type Decode } from './charsets.js';
 import { writeJson } from './json-binary.js';
 import { fractionBytes, timeText, writeDate, writeDateTime, writeTimestamp } from './moments.js';
 import { decimalBytes, doubleText, floatText, writeDecimal } from './numbers.js';
 import { TYPE, type FormColumn } from './table-form.js';
-import { writeBase64, writeDecoded, writeStoredJson } from './value-texts.js';
+import { writeBase64, writeDecoded, writeHalves, writeStoredJson, writeText } from './value-texts.js';
 
 /** Writes the value at `at` as JSON. @returns where the next one begins. @throws RangeError where it is cut short */
 export type ValueReader = (out: JsonBuffer, source: Buffer, at: number) => number;
@@ -83,8 +83,18 @@ const counted =
 
 const text = (decode: Decode): Writer =>
   decode === null
-    ? (out, source, start, end) => out.string(source, start, end)
-    : (out, source, start, end) => writeDecoded(out, decode(source, start, end));
+    ? (out, source, start, end) => writeText(out, source, start, end)
+    : decode === ucs2
+      ? (out, source, start, end) => writeHalves(out, decode(source, start, end))
+      : (out, source, start, end) => writeDecoded(out, decode(source, start, end));
+
+const storedJson = (decode: Decode): Writer =>
+  decode === null
+    ? (out, source, start, end) => writeStoredJson(out, source, start, end)
+    : (out, source, start, end) => {
+        const bytes = Buffer.from(decode(source, start, end));
+        writeStoredJson(out, bytes, 0, bytes.length);
+      };
 
 /** The log leaves out zeros at the end of what has a fixed length. */
 const padded =
@@ -196,10 +206,7 @@ export function valueReader(column: FormColumn, decode: Decode, kind: ColumnKind
     case TYPE.VAR_STRING:
       return counted(first + second * 256 < 256 ? 1 : 2, blob);
     case TYPE.BLOB:
-      return counted(
-        first,
-        kind === 'json' ? (out, source, start, end) => writeStoredJson(out, source, start, end) : blob,
-      );
+      return counted(first, kind === 'json' ? storedJson(decode) : blob);
     case TYPE.GEOMETRY:
     case TYPE.VECTOR:
       return counted(first, writeBase64);

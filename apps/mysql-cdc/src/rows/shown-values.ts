@@ -1,7 +1,7 @@
 import type { JsonBuffer } from '@planasonix/json-buffer';
 import { momentText } from '../decode/moments.js';
 import { doubleText, floatText, plainNumber } from '../decode/numbers.js';
-import { writeBase64, writeStoredJson } from '../decode/value-texts.js';
+import { writeBase64, writeStoredJson, writeText } from '../decode/value-texts.js';
 import { quoteIdent } from '../identifier.js';
 import type { ColumnKind } from '../position.js';
 import type { SourceColumn } from '../tables.js';
@@ -33,10 +33,10 @@ const SHORT = 40;
 
 const string: ShownWriter = (out, shown) => {
   const { length } = shown;
-  if (length > SHORT) return out.string(shown, 0, length);
+  if (length > SHORT) return writeText(out, shown, 0, length);
   for (let i = 0; i < length; i++) {
     const code = shown[i]!;
-    if (code < SPACE || code === QUOTE || code === BACKSLASH) return out.string(shown, 0, length);
+    if (code < SPACE || code === QUOTE || code === BACKSLASH || code === 0xed) return writeText(out, shown, 0, length);
   }
   out.byte(QUOTE);
   out.put(shown);
@@ -66,11 +66,26 @@ export function labelsOf(declared: string): readonly string[] {
 function set(declared: string): ShownWriter {
   const labels = labelsOf(declared).map((label) => JSON.stringify(label));
   return (out, shown) => {
-    const bits = BigInt(shown.toString('latin1'));
-    const members = labels.filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n);
+    const text = shown.toString();
+    const colon = text.indexOf(':');
+    const bits = BigInt(text.slice(0, colon));
+    // The catalog has a question mark for a character of four bytes; no member has a comma, and one alone can be empty.
+    const named = text
+      .slice(colon + 1)
+      .split(',')
+      .filter((one) => one !== '');
+    const members = labels
+      .filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n)
+      .map((label) => (label === '""' ? label : JSON.stringify(named.shift())));
     out.put(Buffer.from(`[${members.join(',')}]`));
   };
 }
+
+/** Two digits of a year from 1970 to 2069. */
+const shortYear: ShownWriter = (out, shown) => {
+  const year = Number(shown.toString('latin1'));
+  out.ascii(String(year + (year < 70 ? 2000 : 1900)));
+};
 
 const WRITERS: Readonly<Record<string, ShownWriter>> = {
   tinyint: digits,
@@ -100,13 +115,18 @@ const WRITERS: Readonly<Record<string, ShownWriter>> = {
   json: (out, shown) => out.raw(shown, 0, shown.length),
 };
 
+/** The driver throws at a result's column of such a name. */
+const BARRED = new Set(['__proto__', '__defineGetter__', '__defineSetter__', '__lookupGetter__', '__lookupSetter__']);
+
 /** @param kind what MariaDB has no type of its own for: JSON in a LONGTEXT. */
 export function shownColumn({ name, type, declared }: SourceColumn, kind: ColumnKind | undefined): ShownColumn {
-  const column = quoteIdent(name);
+  const column = BARRED.has(name) ? `${quoteIdent(name)} AS _` : quoteIdent(name);
   if (kind === 'json') return { sql: column, write: (out, shown) => writeStoredJson(out, shown, 0, shown.length) };
   // As a double it comes with all its digits; as itself it is rounded to six. A zero that was added would take the sign of -0.
-  if (type === 'float') return { sql: `${column} * 1e0`, write: WRITERS['float']! };
-  if (type === 'set') return { sql: `CAST(${column} AS UNSIGNED)`, write: set(declared) };
+  if (type === 'float' || (type === 'double' && declared.includes('(')))
+    return { sql: `${column} * 1e0`, write: WRITERS[type]! };
+  if (type === 'set') return { sql: `CONCAT(CAST(${column} AS UNSIGNED), ':', ${column})`, write: set(declared) };
+  if (type === 'year' && declared.startsWith('year(2)')) return { sql: column, write: shortYear };
   // Bytes: BIT, BINARY, BLOB, geometry, vectors.
   return { sql: column, write: WRITERS[type] ?? base64 };
 }

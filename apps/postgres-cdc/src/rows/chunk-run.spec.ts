@@ -24,7 +24,7 @@ const keyed = (...key: string[]): SourceTable => ({
     identity: 'd',
     hasPrimaryKey: true,
   },
-  columns: key.map((name) => ({ name, typeOid: 23, generated: false })),
+  columns: key.map((name) => ({ name, typeOid: 23, generated: null })),
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });
 
