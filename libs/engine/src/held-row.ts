@@ -17,6 +17,8 @@ const takenOver = (): StreamError => new StreamError('fenced', 'Another worker h
 
 /** One stream's row, as its holder reads it and writes it: nothing once the lease may be gone (Invariant 3). */
 export class HeldRow {
+  /** What was told last, or is being told. */
+  #telling: Promise<unknown> = Promise.resolve();
   #shown = { blocked: 'null', snapshot: 'null', shares: -1 };
 
   /** Orders for rows of this stream. Closing one is fenced like every write. */
@@ -44,8 +46,14 @@ export class HeldRow {
     };
   }
 
-  /** With `generation`, only if the row still has it. `unknown`: the store did not say. */
-  async tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
+  /** With `generation`, only if the row still has it. One at a time, in order: none lands behind a later one. `unknown`: the store did not say. */
+  tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
+    const told = this.#telling.then(() => this.#tell(report, generation));
+    this.#telling = told;
+    return told;
+  }
+
+  async #tell(report: StatusReport, generation?: number): Promise<'written' | 'superseded' | 'fenced' | 'unknown'> {
     if (!this.mayWrite()) return 'fenced'; // Invariant 3
     try {
       return await this.engine.ledger.report(this.held, report, generation);
