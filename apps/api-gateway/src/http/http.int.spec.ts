@@ -134,6 +134,19 @@ describe('what every request meets', () => {
     }
   });
 
+  it('an address of its own is no id, whatever the method', async () => {
+    for (const [method, path, allow] of [
+      ['DELETE', '/api/streams/summary', 'GET'],
+      ['PATCH', '/v1/api/streams/summary?x=1', 'GET'],
+      ['PUT', '/api/streams/summary', 'GET'],
+      ['GET', '/api/connections/test', 'POST'],
+      ['DELETE', '/api/connections/test', 'POST'],
+    ] as const) {
+      const { status, headers } = await gateway.api(method, path);
+      expect([method, path, status, headers.get('allow')]).toEqual([method, path, 405, allow]);
+    }
+  });
+
   it('who sends headers or a body too slowly is told so, and is gone, in time (trap 30)', async () => {
     const head = `POST /api/pipelines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${KEY}\r\n`;
     const slow = (what: string) =>
