@@ -123,7 +123,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
   const catalog = new SourceCatalog(workers);
   const questions = new WorkerQuestions(asks, drafts, catalog);
   const limits = new RateLimits(env.REDIS_URL, env.RATE_LIMIT_PER_MINUTE);
-  const tails = new LiveTails(log);
+  const tails = new LiveTails(log, keys);
   const orders = new SnapshotOrderStore(store);
   const retention = new Retention([idempotency, orders], clock, log);
 

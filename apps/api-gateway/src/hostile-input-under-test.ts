@@ -19,9 +19,13 @@ export const shown = async (api: UnderTest['api'], { streamId, connectionId, pip
 type Ask = (api: UnderTest['api'], of: Victims) => Promise<Answer>;
 export type Hostile = readonly [what: string, code: string, field: string, issue: string, ask: Ask];
 
+/** A config as text, with `more` as it stands in it. */
+const config = (more: string): string =>
+  `{${more.startsWith(',"tables"') ? more.slice(1) : `"tables":["public.t"]${more}`}}`;
+
 /** A stream as text, with `more` as it stands in its config. */
 const body = ({ pipelineId, connectionId }: Victims, more: string, name = '"s"'): string =>
-  `{"name":${name},"sourceType":"postgres_cdc","pipelineId":"${pipelineId}","connectionId":"${connectionId}","config":{"tables":["public.t"]${more}}}`;
+  `{"name":${name},"sourceType":"postgres_cdc","pipelineId":"${pipelineId}","connectionId":"${connectionId}","config":${config(more)}}`;
 
 const nested = (levels: number): string => '{"a":'.repeat(levels) + '1' + '}'.repeat(levels);
 
@@ -35,6 +39,13 @@ const inBodies: readonly Hostile[] = (
       ',"signing":{"constructor":{"prototype":{}}}',
       'config.signing',
       'must not have a key named constructor',
+    ],
+    ['a key twice', ',"slot_name":"a","slot_name":"b"', 'config.slot_name', 'is given more than once'],
+    [
+      'a key twice, once escaped',
+      ',"slot_name":"a","slot\\u005fname":"b"',
+      'config.slot_name',
+      'is given more than once',
     ],
     ['a lone surrogate', ',"slot_name":"a\\ud800"', 'config.slot_name', 'must not contain lone surrogates'],
     ['a lone surrogate in a key', ',"\\udfff":1', 'config', 'must not contain lone surrogates'],
@@ -80,7 +91,7 @@ const inBodies: readonly Hostile[] = (
     'invalid_request',
     field,
     issue,
-    (api, of) => api('PATCH', `/api/streams/${of.streamId}`, `{"config":{"tables":["public.t"]${more}}}`),
+    (api, of) => api('PATCH', `/api/streams/${of.streamId}`, `{"config":${config(more)}}`),
   ],
 ]);
 

@@ -1,5 +1,5 @@
 import { consumeQueues, type AskJob } from '@planasonix/lifecycle';
-import { openStore, WorkerStore } from '@planasonix/store';
+import { openStore, WorkerStore, type Announcement } from '@planasonix/store';
 
 const SCHEMA = {
   type: 'object',
@@ -18,6 +18,37 @@ const SCHEMA = {
   },
 };
 
+const POSTGRES = { id: 'w1', sourceType: 'postgres_cdc', connectionTypes: ['postgres'], configSchema: SCHEMA };
+
+const secret = { type: 'string', minLength: 1, writeOnly: true };
+const strings = { type: 'array', items: { type: ['string', 'null'] } };
+/** Streams that take deliveries in, with their secrets in a list or beside a name. */
+export const WEBHOOK = {
+  id: 'w2',
+  sourceType: 'webhook',
+  connectionTypes: [],
+  configSchema: {
+    type: 'object',
+    'x-ingest': true,
+    required: ['auth'],
+    properties: {
+      auth: {
+        type: 'object',
+        properties: {
+          type: { type: 'string' },
+          tokens: { type: 'array', items: { type: 'string' }, writeOnly: true },
+          tokens_until: strings,
+          users: {
+            type: 'array',
+            items: { type: 'object', properties: { username: { type: 'string' }, password: secret } },
+          },
+        },
+      },
+      max_body_bytes: { type: 'integer' },
+    },
+  },
+};
+
 export interface FakeWorker {
   /** Every job that came over the queues, as text. */
   readonly jobs: string[];
@@ -28,18 +59,15 @@ export interface FakeWorker {
 }
 
 /** A worker that only announces itself and answers questions: what the gateway sees of one. */
-export async function startWorker(databaseUrl: string, redisUrl: string): Promise<FakeWorker> {
+export async function startWorker(
+  databaseUrl: string,
+  redisUrl: string,
+  type: Omit<Announcement, 'host' | 'pid'> = POSTGRES,
+): Promise<FakeWorker> {
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
   const store = await openStore(databaseUrl, { log: silent, poolSize: 2 });
   const workers = new WorkerStore(store);
-  const announcement = {
-    id: 'w1',
-    sourceType: 'postgres_cdc',
-    connectionTypes: ['postgres'],
-    configSchema: SCHEMA,
-    host: 'h',
-    pid: 1,
-  };
+  const announcement = { ...type, host: 'h', pid: 1 };
   await workers.announce(announcement);
   const beat = setInterval(() => void workers.heartbeat(announcement).catch(() => undefined), 1000);
   const jobs: string[] = [];
@@ -48,7 +76,7 @@ export async function startWorker(databaseUrl: string, redisUrl: string): Promis
     answer: () => Promise.resolve({ ok: true, checks: [] }),
     leave: async () => {
       clearInterval(beat);
-      await workers.forget('w1');
+      await workers.forget(type.id);
     },
     end: async () => {
       clearInterval(beat);
@@ -56,7 +84,7 @@ export async function startWorker(databaseUrl: string, redisUrl: string): Promis
       await store.destroy().catch(() => undefined);
     },
   };
-  const queues = consumeQueues(redisUrl, 'postgres_cdc', {
+  const queues = consumeQueues(redisUrl, type.sourceType, {
     look: (job) => {
       jobs.push(JSON.stringify(job));
       return Promise.resolve();

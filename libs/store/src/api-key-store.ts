@@ -59,8 +59,38 @@ async function insertKey(db: Db, workspaceId: string, of: KeyInput): Promise<New
   return { key: key!, clear };
 }
 
-/** Takes the revocation back. */
-class LastAdmin extends Error {}
+/** Why a key stays as it is. `first_only`: the installation's first key is for its holder alone to rotate or revoke. */
+export type KeyRefusal = 'missing' | 'last_admin' | 'first_only';
+
+/** Takes back what the transaction did. */
+class Refused extends Error {
+  constructor(readonly why: KeyRefusal) {
+    super(why);
+  }
+}
+
+const refusal = (error: unknown): KeyRefusal => {
+  if (error instanceof Refused) return error.why;
+  throw error;
+};
+
+/** Who changes a key. */
+export interface KeyActor extends Actor {
+  /** With the installation's first key. */
+  readonly first: boolean;
+}
+
+async function letInAgain(db: Db, known: ApiKey): Promise<void> {
+  const [again] = await sql<ApiKey>(
+    db,
+    `UPDATE api_keys SET first = true, scopes = $2, revoked_at = NULL, expires_at = NULL
+     WHERE id = $1 AND NOT (first AND $3 = ANY(scopes) AND revoked_at IS NULL AND expires_at IS NULL) RETURNING *`,
+    [known.id, [ADMIN], ADMIN],
+  );
+  if (again === undefined) return;
+  const nobody = { workspaceId: known.workspace_id, keyId: null, address: null, requestId: null };
+  await writeAudit(db, nobody, { ...about('let_in_again', known.id), before: told(known), after: told(again) });
+}
 
 /** API keys, each change in one transaction with its audit entry. */
 export class ApiKeyStore {
@@ -119,11 +149,20 @@ export class ApiKeyStore {
     );
   }
 
+  /** Whether the key of a caller who was let in is still one that is. */
+  async isLive(id: string): Promise<boolean> {
+    const rows = await sql(this.store, `SELECT 1 FROM api_keys WHERE id = $1 AND ${NOT_REVOKED} AND ${NOT_EXPIRED}`, [
+      id,
+    ]);
+    return rows.length > 0;
+  }
+
   /**
    * `missing`: no such live key in the workspace. `last_admin`: a workspace without a key that may administer it could
-   * never be entered again; of several that are revoked at once one stays.
+   * never be entered again, and of those that end by themselves none would be left some day; of several that are revoked
+   * at once one stays.
    */
-  async revoke(actor: Actor, id: string): Promise<ApiKey | 'missing' | 'last_admin'> {
+  async revoke(actor: KeyActor, id: string): Promise<ApiKey | KeyRefusal> {
     return this.store
       .transaction(async (tx) => {
         await sql(tx, `SELECT 1 FROM workspaces WHERE id = $1 FOR UPDATE`, [actor.workspaceId]);
@@ -132,43 +171,52 @@ export class ApiKeyStore {
           `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE workspace_id = $1 AND id = $2 AND ${NOT_REVOKED} RETURNING *`,
           [actor.workspaceId, id],
         );
-        if (row === undefined) return 'missing';
-        const [admins] = await sql<{ left: number }>(
+        if (row === undefined) throw new Refused('missing');
+        if (row.first && !actor.first) throw new Refused('first_only');
+        const [admins] = await sql<{ live: number; lasting: number }>(
           tx,
-          `SELECT count(*)::int AS left FROM api_keys WHERE workspace_id = $1 AND $2 = ANY(scopes) AND revoked_at IS NULL AND ${NOT_EXPIRED}`,
+          `SELECT count(*)::int AS live, count(*) FILTER (WHERE expires_at IS NULL)::int AS lasting
+           FROM api_keys WHERE workspace_id = $1 AND $2 = ANY(scopes) AND revoked_at IS NULL AND ${NOT_EXPIRED}`,
           [actor.workspaceId, ADMIN],
         );
-        if (row.scopes.includes(ADMIN) && admins!.left === 0) throw new LastAdmin();
+        const left = row.expires_at === null ? admins!.lasting : admins!.live;
+        if (row.scopes.includes(ADMIN) && left === 0) throw new Refused('last_admin');
         await writeAudit(tx, actor, { ...about('revoke', id), before: told(row) });
         return row;
       })
-      .catch((error: unknown) => {
-        if (error instanceof LastAdmin) return 'last_admin' as const;
-        throw error;
-      });
+      .catch(refusal);
   }
 
-  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. `null`: no such live key. */
-  async rotate(actor: Actor, id: string, graceSeconds: number, keep: KeepKey = nothingKept): Promise<NewKey | null> {
-    return this.store.transaction(async (tx) => {
-      const [old] = await sql<ApiKey>(
-        tx,
-        `UPDATE api_keys SET revoked_at = clock_timestamp() + make_interval(secs => $3)
-         WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND ${NOT_EXPIRED} RETURNING *`,
-        [actor.workspaceId, id, graceSeconds],
-      );
-      if (old === undefined) return null;
-      const { name, scopes, expires_at: expiresAt, first } = old;
-      const made = await insertKey(tx, actor.workspaceId, { name, scopes, expiresAt, first });
-      const after = { ...told(made.key), new_id: made.key.id, grace_seconds: graceSeconds };
-      await writeAudit(tx, actor, { ...about('rotate', id), after });
-      await keep(tx, made);
-      return made;
-    });
+  /** A new key of the same name and scopes; the old one lives on for `graceSeconds`. */
+  async rotate(
+    actor: KeyActor,
+    id: string,
+    graceSeconds: number,
+    keep: KeepKey = nothingKept,
+  ): Promise<NewKey | KeyRefusal> {
+    return this.store
+      .transaction(async (tx) => {
+        const [old] = await sql<ApiKey>(
+          tx,
+          `UPDATE api_keys SET revoked_at = clock_timestamp() + make_interval(secs => $3)
+           WHERE workspace_id = $1 AND id = $2 AND revoked_at IS NULL AND ${NOT_EXPIRED} RETURNING *`,
+          [actor.workspaceId, id, graceSeconds],
+        );
+        if (old === undefined) throw new Refused('missing');
+        if (old.first && !actor.first) throw new Refused('first_only');
+        const { name, scopes, expires_at: expiresAt, first } = old;
+        const made = await insertKey(tx, actor.workspaceId, { name, scopes, expiresAt, first });
+        const after = { ...told(made.key), new_id: made.key.id, grace_seconds: graceSeconds };
+        await writeAudit(tx, actor, { ...about('rotate', id), after });
+        await keep(tx, made);
+        return made;
+      })
+      .catch(refusal);
   }
 
   /**
-   * The installation's first key. Idempotent, also over several gateways that boot at once.
+   * The installation's first key. Idempotent, also over several gateways that boot at once. A given one is taken as it
+   * is, whatever became of it: who sets it runs the installation, and must not be shut out by who uses it.
    * @returns the key itself when one had to be made, else `null`.
    */
   async ensureFirst(given: string | null): Promise<string | null> {
@@ -181,11 +229,14 @@ export class ApiKeyStore {
       if (given === null && found !== undefined) return null;
       if (given !== null) {
         // An earlier version kept more of it.
-        const known = await sql(tx, 'UPDATE api_keys SET prefix = $2 WHERE hash = $1 RETURNING id', [
+        const [known] = await sql<ApiKey>(tx, 'UPDATE api_keys SET prefix = $2 WHERE hash = $1 RETURNING *', [
           digest(given),
           shownPrefix(given),
         ]);
-        if (known.length > 0) return null;
+        if (known !== undefined) {
+          await letInAgain(tx, known);
+          return null;
+        }
       }
       let workspaceId = found?.workspace_id;
       if (workspaceId === undefined) {

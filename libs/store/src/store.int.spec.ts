@@ -2,7 +2,6 @@ import { systemClock } from '@planasonix/core';
 import { eventually, startProxy } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
 import {
-  ApiKeyStore,
   IdempotencyStore,
   InletLedger,
   InUse,
@@ -253,39 +252,6 @@ describe('the store', () => {
     await makeStream();
     await expect(store.query("UPDATE audit_log SET action = 'x'")).rejects.toThrow('append-only');
     await expect(store.query('DELETE FROM audit_log')).rejects.toThrow('append-only');
-  });
-
-  it('knows a key by its digest, until it is revoked or expired', async () => {
-    const keys = new ApiKeyStore(store);
-    const made = await keys.create(actor, {
-      name: 'k',
-      scopes: ['streams:read'],
-      expiresAt: null,
-    });
-    expect(made.clear).toMatch(/^plnx_live_[\w-]{43}$/);
-    expect(await keys.find(made.clear)).toMatchObject({ id: made.key.id });
-    expect(await keys.find(`${made.clear}x`)).toBeNull();
-    const rotated = (await keys.rotate(actor, made.key.id, 60))!;
-    expect(await keys.find(made.clear)).not.toBeNull();
-    await keys.revoke(actor, made.key.id);
-    expect(await keys.find(made.clear)).toBeNull();
-    expect(await keys.find(rotated.clear)).not.toBeNull();
-    const old = await keys.create(actor, {
-      name: 'old',
-      scopes: [],
-      expiresAt: new Date(Date.now() - 1000),
-    });
-    expect(await keys.find(old.clear)).toBeNull();
-  });
-
-  it('makes the first key once over gateways that boot at once, and takes a given one as it is', async () => {
-    const keys = new ApiKeyStore(store);
-    const made = (await Promise.all([1, 2, 3].map(() => keys.ensureFirst(null)))).filter(Boolean);
-    expect(made).toHaveLength(1);
-    const given = `plnx_live_${'g'.repeat(43)}`;
-    await keys.ensureFirst(given);
-    await keys.ensureFirst(given);
-    expect(await keys.find(given)).toMatchObject({ first: true, scopes: ['admin:organization'] });
   });
 
   it('answers a repeated Idempotency-Key once', async () => {

@@ -8,7 +8,7 @@ import { newId } from './id.js';
 import { joinSecrets, type SplitConfig } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { lockStream } from './stream-commands.js';
-import { sql } from './sql.js';
+import { sql, type Db } from './sql.js';
 
 export interface StreamInput {
   readonly name: string;
@@ -147,23 +147,27 @@ export class StreamStore {
   }
 
   /**
-   * Changes the config also while the stream runs: only for what takes effect in mid-stream.
+   * Changes the config also while the stream runs: only for what takes effect in mid-stream. The revision grows, so that
+   * a `patch` that was made over the config before does not undo it; what runs goes on.
    * @param change gets the config with its secrets in the clear; what it throws undoes all.
+   * @param keep called in the transaction, for what has to be there exactly if the change is
    */
   async reconfigure(
     actor: Actor,
     id: string,
     action: string,
     change: (config: Record<string, unknown>) => SplitConfig,
+    keep: (db: Db, row: Stream) => Promise<void> = () => Promise.resolve(),
   ): Promise<Stream | null> {
     return this.store.transaction(async (tx) => {
       const before = await lockStream(tx, actor, id);
       if (before === null) return null;
       const { shown, secrets } = change(this.settings(before));
-      return this.altered(tx, actor, { id, action, before }, 'config = $2::jsonb, secrets = $3', [
-        JSON.stringify(shown),
-        this.seal(id, secrets),
-      ]);
+      const set = 'config = $2::jsonb, secrets = $3, config_revision = config_revision + 1';
+      const values = [JSON.stringify(shown), this.seal(id, secrets)];
+      const after = await this.altered(tx, actor, { id, action, before }, set, values);
+      await keep(tx, after);
+      return after;
     });
   }
 

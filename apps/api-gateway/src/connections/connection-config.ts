@@ -91,12 +91,20 @@ export function endpointsOf(
   return [typeof database === 'string' ? { ...place, database } : place];
 }
 
-/** The field by which `after` protects what is sent less than `before` does, or `null`. */
-export function weakerTls(
-  before: Readonly<Record<string, unknown>>,
-  after: Readonly<Record<string, unknown>>,
-): string | null {
-  const mode = (config: Readonly<Record<string, unknown>>) => SSL_MODES.findIndex((one) => one === config['sslMode']);
+type Config = Readonly<Record<string, unknown>>;
+
+/**
+ * The field by which `after` protects what is sent less than `before` does, or may, or `null`. Whose word a certificate
+ * takes is for who knows the secret: another authority vouches for another server, none for any.
+ */
+export function weakerProtection(before: Config, after: Config): string | null {
+  const mode = (config: Config) => SSL_MODES.findIndex((one) => one === config['sslMode']);
   if (mode(after) < mode(before)) return 'ssl_mode';
-  return before['tls'] === true && after['tls'] !== true ? 'tls' : null;
+  if (before['tls'] === true && after['tls'] !== true) return 'tls';
+  if ((before['sslRootCert'] ?? null) !== (after['sslRootCert'] ?? null)) return 'ssl_root_cert';
+  // `plain` sends the password itself, `scram` only proves that it is known.
+  return mechanism(before)?.startsWith('scram') && mechanism(after) === 'plain' ? 'sasl.mechanism' : null;
 }
+
+const mechanism = (config: Config): string | undefined =>
+  (config['sasl'] as { readonly mechanism: string } | undefined)?.mechanism;

@@ -9,7 +9,7 @@ import { refusal } from '../input/issues.js';
 import { jsonSchema } from '../input/validate.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import { refuseMasks } from '../sources/config.js';
-import { CONNECTION_CONFIGS, endpointsOf, weakerTls, type ConnectionType } from './connection-config.js';
+import { CONNECTION_CONFIGS, endpointsOf, weakerProtection, type ConnectionType } from './connection-config.js';
 import * as routes from './connection-routes.js';
 import { HostRules } from './host-rules.js';
 
@@ -129,12 +129,12 @@ function refuseNewPlaces(before: Json, after: Json): void {
         hint: 'Give the secrets again together with the new place.',
       },
     ]);
-  const weaker = weakerTls(before, after);
+  const weaker = weakerProtection(before, after);
   if (weaker !== null)
     throw refusal([
       {
         field: `config.${weaker}`,
-        issue: 'protects the connection less than before, and a masked secret is not sent over it',
+        issue: 'may protect the connection less than before, and a masked secret is not sent over it',
         hint: 'Give the secrets again together with it.',
       },
     ]);

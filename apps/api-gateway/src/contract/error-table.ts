@@ -117,8 +117,8 @@ export const API_ERRORS = {
   },
   last_admin_key: {
     status: 409,
-    message: 'This is the last live key of the workspace that may administer it.',
-    hint: 'Make another key with admin:organization first.',
+    message: 'This is the last key of the workspace that may administer it and does not expire.',
+    hint: 'Make another key with admin:organization, without expiresAt, first.',
   },
   idempotency_conflict: {
     status: 409,

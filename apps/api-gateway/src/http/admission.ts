@@ -46,7 +46,7 @@ export class Admission {
     setPass(request, pass);
     nameRequest(pass.requestId);
     void reply.header('x-request-id', pass.requestId);
-    // Health and metrics: for those who run the system, not for its users.
+    // Health: for those who run the system, not for its users.
     if (route === null && !request.is404 && !request.url.includes('/api/docs')) return;
     const open = route === null || route.scope === 'public';
     const key = keyFrom(request);
@@ -55,11 +55,18 @@ export class Admission {
     const verdict = await this.limit(pass, reply);
     if (verdict.retryAfter !== null)
       throw new ApiError('rate_limited', { headers: { 'retry-after': String(verdict.retryAfter) } });
+    if (route !== null) this.checkMethod(route, request.url.split('?', 1)[0]!);
     if (open) return;
     // One answer for absent, malformed, unknown, revoked and expired.
     if (caller === null) throw new ApiError('unauthorized', { headers: { 'www-authenticate': 'Bearer' } });
     this.checkScope(route, caller);
     if (verdict.unknown && route.creates) throw new ApiError('limits_unavailable');
+  }
+
+  /** `DELETE /streams/summary` is no stream called so. */
+  private checkMethod(route: RouteSpec, path: string): void {
+    if (this.routes.isLiteral(path, route))
+      throw new ApiError('method_not_allowed', { headers: { allow: this.routes.allowed(path).join(', ') } });
   }
 
   private checkScope(route: RouteSpec, caller: Caller): void {

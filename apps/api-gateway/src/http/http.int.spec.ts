@@ -134,6 +134,47 @@ describe('what every request meets', () => {
     }
   });
 
+  it('whoever has no key learns nothing of the process: its metrics are at a port of their own', async () => {
+    const answer = await gateway.api('GET', '/metrics', undefined, { authorization: '' });
+    expect([answer.status, answer.json?.error.code]).toEqual([404, 'not_found']);
+    expect((await gateway.api('GET', '/health/ready', undefined, { authorization: '' })).status).toBe(200);
+  });
+
+  it('an address of its own is no id, whatever the method', async () => {
+    for (const [method, path, allow] of [
+      ['DELETE', '/api/streams/summary', 'GET'],
+      ['PATCH', '/v1/api/streams/summary?x=1', 'GET'],
+      ['PUT', '/api/streams/summary', 'GET'],
+      ['GET', '/api/connections/test', 'POST'],
+      ['DELETE', '/api/connections/test', 'POST'],
+    ] as const) {
+      const { status, headers } = await gateway.api(method, path);
+      expect([method, path, status, headers.get('allow')]).toEqual([method, path, 405, allow]);
+    }
+  });
+
+  it('who sends headers or a body too slowly is told so, and is gone, in time (trap 30)', async () => {
+    const head = `POST /api/pipelines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${KEY}\r\n`;
+    const slow = (what: string) =>
+      new Promise<{ text: string; ms: number }>((resolve) => {
+        const began = performance.now();
+        const socket = connect(Number(new URL(gateway.base).port), '127.0.0.1');
+        let text = '';
+        socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        socket.on('close', () => resolve({ text, ms: performance.now() - began }));
+        socket.on('error', () => undefined);
+        socket.write(what);
+      });
+    const answers = await Promise.all([
+      slow(head),
+      slow(`${head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{`),
+    ]);
+    for (const { text, ms } of answers) {
+      expect(text).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect(ms).toBeLessThan(20_000);
+    }
+  });
+
   it('every operator action stands in the audit log: who, what, before, after, from where, request id; no secret', async () => {
     const config = { host: '127.0.0.1', port: 5432, database: 'd', user: 'u', password: 'pw-canary-1' };
     const made = await gateway.api(
@@ -199,6 +240,19 @@ describe('what every request meets', () => {
       expect((await changed({ password: 'pw-canary-3' })).status).toBe(200);
     }
     expect((await changed({ sslMode: 'verify-full' })).status).toBe(200);
+
+    const sasl = { mechanism: 'scram-sha-512', username: 'u', password: 'pw-canary-5' };
+    const kafka = { brokers: ['127.0.0.1:9092'], tls: true, sslRootCert: 'A', sasl };
+    const { json: log } = await gateway.api('POST', '/api/connections', { name: 'k', type: 'kafka', config: kafka });
+    for (const [more, field] of [
+      [{ sslRootCert: 'B' }, 'config.ssl_root_cert'],
+      [{ sslRootCert: undefined }, 'config.ssl_root_cert'],
+      [{ sasl: { ...log.config.sasl, mechanism: 'plain' } }, 'config.sasl.mechanism'],
+    ] as const) {
+      const of = { name: 'k', type: 'kafka', config: { ...log.config, ...more } };
+      const refused = await gateway.api('PUT', `/api/connections/${log.id}`, of);
+      expect([refused.status, refused.json.error?.details[0].field]).toEqual([400, field]);
+    }
   });
 });
 

@@ -14,13 +14,17 @@ import { requestIdFrom } from './request-id.js';
 /** Headers and body have to be here by then: nobody holds a connection by sending slowly. */
 const REQUEST_MS = 15_000;
 
+/** Node looks each half minute only for those who are too slow. Trap 30. */
+const LOOK_MS = 1000;
+const MOST_CONNECTIONS = 20_000;
+
 /** Options of Fastify, for what it meets before there is a route. */
 export const fastifyOptions = (filter: ApiErrorFilter, limits: Pick<RateLimits, 'ofAddress'>) => ({
   bodyLimit: MAX_BODY_BYTES,
   // What comes while the gateway ends is answered like everything else; nothing new is accepted on the port.
   return503OnClosing: false,
   requestTimeout: REQUEST_MS,
-  http: { headersTimeout: 10_000 },
+  http: { headersTimeout: 10_000, connectionsCheckingInterval: LOOK_MS },
   // Admission makes the id; Fastify's own counter would only be a second name.
   genReqId: () => '',
   // Ids and queries are judged by the input pipe, with our own answers.
@@ -72,6 +76,7 @@ const CSP = {
 
 /** Everything between the socket and the controllers. */
 export async function serve(app: NestFastifyApplication, gateway: Gateway, routes: RouteTable): Promise<void> {
+  app.getHttpServer().maxConnections = MOST_CONNECTIONS;
   await app.register(helmet, { contentSecurityPolicy: CSP, crossOriginEmbedderPolicy: false });
   guardInput(
     app.getHttpAdapter() as unknown as FastifyAdapter,

@@ -1,5 +1,7 @@
 import { ApiError, badField } from '../contract/api-error.js';
 import { snakePath } from './casing.js';
+import { repeatedKey } from './repeated-key.js';
+import { refusal } from './issues.js';
 
 /** Deeper than any body of the contract, shallower than what hurts a recursive reader. */
 export const MAX_DEPTH = 32;
@@ -8,15 +10,16 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Parses a request body. Beyond JSON's own rules: valid UTF-8, no key that could reach a prototype, no NUL, no lone
- * surrogate, no number beyond what a double can hold, at most 32 levels.
+ * surrogate, no number beyond what a double can hold, at most 32 levels, no key twice in one object.
  * @returns `undefined` for an empty body.
  * @throws ApiError `invalid_json` or `invalid_request`.
  */
 export function parseBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return undefined;
   let value: unknown;
+  let text: string;
   try {
-    const text = utf8.decode(bytes);
+    text = utf8.decode(bytes);
     if (text.trim() === '') return undefined;
     value = JSON.parse(text);
   } catch {
@@ -24,6 +27,8 @@ export function parseBody(bytes: Uint8Array): unknown {
     throw new ApiError('invalid_json');
   }
   inspect(value, []);
+  const twice = repeatedKey(text);
+  if (twice !== null) throw refusal([{ field: snakePath(twice), issue: 'is given more than once' }]);
   return value;
 }
 

@@ -64,6 +64,7 @@ export const deleteKey = route({
   id: 'deleteApiKey',
   tag,
   summary: 'Revoke an API key',
+  description: 'The first key of the installation is revoked with it alone.',
   scope: 'admin:organization',
   params,
   status: 200,
@@ -78,7 +79,8 @@ export const rotateKey = route({
   id: 'rotateApiKey',
   tag,
   summary: 'Rotate an API key',
-  description: 'A new key with the same name, scopes and expiry. The old one lives on for `graceSeconds`.',
+  description:
+    'A new key with the same name, scopes and expiry. The old one lives on for `graceSeconds`. The first key of the installation is rotated with it alone.',
   scope: 'admin:organization',
   creates: true,
   secretAnswer: true,
@@ -88,7 +90,11 @@ export const rotateKey = route({
       .int()
       .min(0)
       .max(30 * 86_400)
-      .default(0),
+      .optional()
+      .meta({
+        description:
+          'Default: 0; 60 for a key that rotates itself, so that a lost answer can be asked for again under its `Idempotency-Key`.',
+      }),
   }),
   bodyOptional: true,
   status: 200,

@@ -1,8 +1,15 @@
 import { Inject } from '@nestjs/common';
-import { ApiKeyStore, type ApiKey, type NewKey, type Workspace } from '@planasonix/store';
+import {
+  ApiKeyStore,
+  type ApiKey,
+  type KeyActor,
+  type KeyRefusal,
+  type NewKey,
+  type Workspace,
+} from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError } from '../contract/api-error.js';
-import { Api, Route, type Input } from '../contract/route.js';
+import { Api, Route, type Call, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { Cursors, pageThrough } from '../paging/cursor.js';
 import * as routes from './key-routes.js';
@@ -18,6 +25,22 @@ const shown = (row: ApiKey) => ({
   createdAt: row.created_at.toISOString(),
 });
 const withKey = ({ key, clear }: NewKey) => ({ ...shown(key), key: clear });
+/** For so long a key that rotates itself lives on: a lost answer can be asked for once more with it, and with nothing else. */
+const SELF_GRACE_SECONDS = 60;
+
+const actor = (call: Call): KeyActor => ({ ...actorOf(call), first: call.caller.first });
+
+function refused(why: KeyRefusal): ApiError {
+  switch (why) {
+    case 'missing':
+      return new ApiError('not_found');
+    case 'last_admin':
+      return new ApiError('last_admin_key');
+    case 'first_only':
+      return new ApiError('forbidden', { message: 'Only the first key of the installation may do this.' });
+  }
+}
+
 const entered = ({ id, name }: Workspace, { clear }: NewKey) => ({ id, name, key: clear });
 
 @Api()
@@ -51,18 +74,16 @@ export class KeyController {
 
   @Route(routes.deleteKey)
   async revoke(@Validated() { params, call }: Input<typeof routes.deleteKey>) {
-    const row = await this.keys.revoke(actorOf(call), params.id);
-    if (row === 'missing') throw new ApiError('not_found');
-    if (row === 'last_admin') throw new ApiError('last_admin_key');
+    const row = await this.keys.revoke(actor(call), params.id);
+    if (typeof row === 'string') throw refused(row);
     return { id: row.id, deleted: true };
   }
 
   @Route(routes.rotateKey)
   async rotate(@Validated() { params, body, call }: Input<typeof routes.rotateKey>) {
-    const made = await this.keys.rotate(actorOf(call), params.id, body.graceSeconds, (db, one) =>
-      call.keep(db, withKey(one)),
-    );
-    if (made === null) throw new ApiError('not_found');
+    const grace = body.graceSeconds ?? (params.id === call.caller.keyId ? SELF_GRACE_SECONDS : 0);
+    const made = await this.keys.rotate(actor(call), params.id, grace, (db, one) => call.keep(db, withKey(one)));
+    if (typeof made === 'string') throw refused(made);
     return withKey(made);
   }
 

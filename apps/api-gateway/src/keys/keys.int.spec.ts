@@ -149,6 +149,51 @@ describe('keys, scopes and workspaces', () => {
     expect((await gateway.api('DELETE', `/api/api-keys/${id}`, undefined, as(key))).status).toBe(200);
   });
 
+  it('a key that ends by itself does not stand in for the last one that may administer a workspace', async () => {
+    const { key } = (await gateway.api('POST', '/api/workspaces', { name: 'ending' })).json;
+    const [{ id }] = (await gateway.api('GET', '/api/api-keys', undefined, as(key))).json.data;
+    const body = { name: 'ends', scopes: ['admin:organization'] };
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const { json: ending } = await gateway.api('POST', '/api/api-keys', { ...body, expiresAt }, as(key));
+    const refused = await gateway.api('DELETE', `/api/api-keys/${id}`, undefined, as(ending.key));
+    expect([refused.status, refused.json.error?.code]).toEqual([409, 'last_admin_key']);
+    expect((await gateway.api('DELETE', `/api/api-keys/${ending.id}`, undefined, as(key))).status).toBe(200);
+    await gateway.api('POST', '/api/api-keys', body, as(key));
+    expect((await gateway.api('DELETE', `/api/api-keys/${id}`, undefined, as(key))).status).toBe(200);
+  });
+
+  it("the first key of the installation is its holder's alone to rotate and to revoke", async () => {
+    const { json: admin } = await gateway.api('POST', '/api/api-keys', { name: 'a', scopes: ['admin:organization'] });
+    const { data } = (await gateway.api('GET', '/api/api-keys?limit=100')).json;
+    const { id } = data.find((one: { name: string }) => one.name === 'first key');
+    for (const [method, path] of [
+      ['POST', `/api/api-keys/${id}/rotate`],
+      ['DELETE', `/api/api-keys/${id}`],
+    ] as const) {
+      const refused = await gateway.api(method, path, undefined, as(admin.key));
+      expect([refused.status, refused.json.error?.code]).toEqual([403, 'forbidden']);
+    }
+    expect((await gateway.api('GET', '/api/streams')).status).toBe(200);
+    expect((await gateway.api('POST', '/api/workspaces', { name: 'mine' }, as(admin.key))).status).toBe(403);
+  });
+
+  it('a key that rotates itself may ask for a lost answer again, unless it was told to end at once', async () => {
+    const { json: old } = await gateway.api('POST', '/api/api-keys', { name: 's', scopes: ['admin:organization'] });
+    const rotate = () =>
+      gateway.api('POST', `/api/api-keys/${old.id}/rotate`, undefined, { ...as(old.key), 'idempotency-key': 'self' });
+    const first = await rotate();
+    const again = await rotate();
+    expect([first.status, again.status, again.json]).toEqual([200, 200, first.json]);
+    const { data } = (await gateway.api('GET', '/api/api-keys?limit=100')).json;
+    const left = Date.parse(data.find((one: { id: string }) => one.id === old.id).revokedAt) - Date.now();
+    expect(left).toBeGreaterThan(30_000);
+    expect(left).toBeLessThan(61_000);
+    const { json: next } = first;
+    const path = `/api/api-keys/${next.id}/rotate`;
+    expect((await gateway.api('POST', path, { graceSeconds: 0 }, as(next.key))).status).toBe(200);
+    expect((await gateway.api('GET', '/api/streams', undefined, as(next.key))).status).toBe(401);
+  });
+
   it('of two keys that may administer a workspace, revoked at the same moment, one stays', async () => {
     const { key: first } = (await gateway.api('POST', '/api/workspaces', { name: 'both' })).json;
     const body = { name: 'second', scopes: ['admin:organization'] };

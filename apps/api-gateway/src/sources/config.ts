@@ -47,7 +47,7 @@ export function refuseMasks(split: SplitConfig, prefix: string): void {
         {
           field: snakePath([prefix, ...path]),
           issue: 'must be the secret itself',
-          hint: 'A mask keeps a secret only where one is stored already.',
+          hint: 'A mask keeps a secret only where one is stored already: a list of masks one of the same length, an element of a list one with the same other fields.',
         },
       ]);
 }

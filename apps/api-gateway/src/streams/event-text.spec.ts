@@ -30,8 +30,8 @@ describe('an event in an answer', () => {
   });
 
   it('is one server-sent event, whatever line ends its data has', () => {
-    const text = sseText({ ...entry, data: '{\n"a":1\r\n}' });
-    expect(text.split('\n').filter(Boolean)).toHaveLength(3);
+    const text = sseText({ ...entry, data: '{\n"a":1\r\n,\r"b":2\r}' });
+    expect(text.split(/[\r\n]/).filter(Boolean)).toHaveLength(3);
     expect(text.endsWith('\n\n')).toBe(true);
   });
 });

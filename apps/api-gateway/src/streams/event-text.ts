@@ -13,6 +13,6 @@ export function pageText(entries: readonly LogEntry[], limit: number, after: str
   return `{"data":[${entries.map(entryText).join(',')}],"meta":{"page":${JSON.stringify({ limit, cursor })}}}`;
 }
 
-/** One server-sent event; `id` is what `Last-Event-ID` brings back. */
+/** One server-sent event, whose lines end at CR, too; `id` is what `Last-Event-ID` brings back. */
 export const sseText = (entry: LogEntry): string =>
-  `id: ${entry.cursor}\nevent: event\ndata: ${entryText(entry).replace(/\r?\n/g, ' ')}\n\n`;
+  `id: ${entry.cursor}\nevent: event\ndata: ${entryText(entry).replace(/\r\n|\r|\n/g, ' ')}\n\n`;

@@ -41,7 +41,7 @@ export class EventController {
     // A broken cursor, or a log without an order, is told before the stream begins: afterwards there is no status for it.
     if (after !== null || pipeline.output['type'] === 'kafka')
       await log.read(row.id, { limit: 1, after }).catch(badCursor);
-    const live = this.tails.start(workspaceId, log, row.id, after);
+    const live = this.tails.start(call.caller, log, row.id, after);
     void reply.header('x-accel-buffering', 'no');
     return new StreamableFile(live, { type: 'text/event-stream; charset=utf-8' });
   }

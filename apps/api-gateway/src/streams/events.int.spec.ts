@@ -102,4 +102,15 @@ describe('the events of a stream', () => {
     await eventually('there is room', async () => (await gateway.tail(path, {}, again.signal)).status === 200);
     again.abort();
   });
+
+  it('a live tail ends soon after its key was revoked (trap 35)', async () => {
+    const path = `/api/streams/${await made('revoked')}/events`;
+    const { json: key } = await api('POST', '/api/api-keys', { name: 'k', scopes: ['streams:read'] });
+    const signal = AbortSignal.timeout(60_000);
+    const live = await gateway.tail(path, { authorization: `Bearer ${key.key}` }, signal);
+    expect(live.status).toBe(200);
+    expect((await api('DELETE', `/api/api-keys/${key.id}`)).status).toBe(200);
+    // Resolves when the server ends it, throws when the time is up.
+    expect(await live.text()).toContain(': connected');
+  });
 });

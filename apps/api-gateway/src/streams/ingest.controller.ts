@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Inject } from '@nestjs/common';
-import { PipelineStore, splitSecrets, StreamStore, type Stream } from '@planasonix/store';
+import { MASK, PipelineStore, splitSecrets, StreamStore, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
-import { ApiError } from '../contract/api-error.js';
+import { ApiError, badField } from '../contract/api-error.js';
 import { Api, Route, type Call, type Input } from '../contract/route.js';
 import { isObject } from '../input/casing.js';
 import { Validated } from '../input/input.pipe.js';
@@ -31,6 +31,8 @@ export class IngestController {
 
   @Route(routes.rotateSecret)
   async rotateSecret(@Validated() { params, body, call }: Input<typeof routes.rotateSecret>) {
+    // Somebody copied an answer: it would be a secret that everybody knows.
+    if (body.secret === MASK) throw badField('secret', 'must be the secret itself', 'Leave it out to have one made.');
     const before = await this.served(call, params.id);
     const source = await this.catalog.get(before.source_type);
     const secret = body.secret ?? `whsec_${randomBytes(32).toString('base64')}`;
@@ -40,16 +42,25 @@ export class IngestController {
     // A secret that is no key of its scheme would shut the door.
     await this.workers.expectTables(call.caller.workspaceId, source.type, { connectionId: null, config: draft.config });
     const made = { live: 0, earlierUntil: null as string | null };
-    const row = await this.streams.reconfigure(actorOf(call), params.id, 'stream.rotate_secret', (config) => {
-      const next = rotated(config, secret, Date.now(), overlap);
-      if (next === null) throw new ApiError('secret_fixed');
-      Object.assign(made, { live: next.live, earlierUntil: next.earlierUntil });
-      return splitSecrets(source.config_schema, next.config);
-    });
+    const answer = ({ id }: Stream) => {
+      const attributes = { secret, live_secrets: made.live, earlier_until: made.earlierUntil };
+      return { data: { id, type: 'stream_secret', attributes } };
+    };
+    const row = await this.streams.reconfigure(
+      actorOf(call),
+      params.id,
+      'stream.rotate_secret',
+      (config) => {
+        const next = rotated(config, secret, Date.now(), overlap);
+        if (next === null) throw new ApiError('secret_fixed');
+        Object.assign(made, { live: next.live, earlierUntil: next.earlierUntil });
+        return splitSecrets(source.config_schema, next.config);
+      },
+      (db, after) => call.keep(db, answer(after)),
+    );
     if (row === null) throw new ApiError('not_found');
     this.nudge(row.id);
-    const attributes = { secret, live_secrets: made.live, earlier_until: made.earlierUntil };
-    return { data: { id: row.id, type: 'stream_secret', attributes } };
+    return answer(row);
   }
 
   @Route(routes.rotateIngestUrl)

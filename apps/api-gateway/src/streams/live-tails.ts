@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import type { EventLog, Log } from '@planasonix/core';
+import type { ApiKeyStore } from '@planasonix/store';
 import { ApiError } from '../contract/api-error.js';
+import type { Caller } from '../contract/scopes.js';
 import { sseText } from './event-text.js';
 
 const HEARTBEAT_MS = 15_000;
@@ -13,10 +15,18 @@ const PER_WORKSPACE = 20;
 export class LiveTails {
   private readonly open = new Map<AbortController, string>();
 
-  constructor(private readonly log: Log) {}
+  constructor(
+    private readonly log: Log,
+    private readonly keys: Pick<ApiKeyStore, 'isLive'>,
+  ) {}
 
   /** @throws ApiError `too_many_tails` */
-  start(workspaceId: string, events: EventLog, streamId: string, after: string | null): Readable {
+  start(
+    { workspaceId, keyId }: Pick<Caller, 'workspaceId' | 'keyId'>,
+    events: EventLog,
+    streamId: string,
+    after: string | null,
+  ): Readable {
     const ofWorkspace = [...this.open.values()].filter((one) => one === workspaceId).length;
     if (this.open.size >= PER_GATEWAY || ofWorkspace >= PER_WORKSPACE)
       throw new ApiError('too_many_tails', { headers: { 'retry-after': '10' } });
@@ -36,9 +46,12 @@ export class LiveTails {
       },
     });
     const room = () => new Promise<void>((resolve) => (wanted = resolve));
+    // Also of a client that reads no more.
+    ending.signal.addEventListener('abort', () => wanted?.());
     // A comment keeps proxies from closing the connection, and finds clients that are gone.
     const heartbeat = setInterval(() => {
       if (wanted === null) stream.push(': heartbeat\n\n');
+      void this.endWithKey(keyId, ending);
     }, HEARTBEAT_MS);
     const longest = setTimeout(() => ending.abort(), LONGEST_MS);
     void this.pour(events.tail(streamId, after, ending.signal), stream, room, ending.signal).finally(() => {
@@ -49,6 +62,11 @@ export class LiveTails {
       if (!stream.destroyed) stream.push(null);
     });
     return stream;
+  }
+
+  /** Whoever may not come in any more does not go on reading, either (trap 35). A store that is away says nothing of the key. */
+  private async endWithKey(keyId: string, ending: AbortController): Promise<void> {
+    if (!(await this.keys.isLive(keyId).catch(() => true))) ending.abort();
   }
 
   private async pour(

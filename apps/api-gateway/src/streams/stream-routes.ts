@@ -257,7 +257,7 @@ export const streamEvents = route({
   tag,
   summary: 'Look into the log',
   description:
-    'The newest events, newest last; with `after`, those that follow. With `Accept: text/event-stream` a live tail, which a `Last-Event-ID` continues.',
+    'The newest events, newest last; with `after`, those that follow. With `Accept: text/event-stream` a live tail, which a `Last-Event-ID` continues; it ends within 15 s of its key.',
   scope: 'streams:read',
   params,
   query: z.strictObject({

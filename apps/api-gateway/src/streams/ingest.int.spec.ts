@@ -1,0 +1,120 @@
+import { joinSecrets, SecretBox } from '@planasonix/store';
+import { allRoutes } from '../contract/route.js';
+import { ENCRYPTION_KEY, startGateway, type UnderTest } from '../gateway-under-test.js';
+import { startWorker, WEBHOOK, type FakeWorker } from '../worker-under-test.js';
+
+jest.setTimeout(120_000);
+
+const MASK = '********';
+
+describe('streams that take deliveries in', () => {
+  let gateway: UnderTest;
+  let worker: FakeWorker;
+  let pipelineId: string;
+  let named = 0;
+
+  beforeAll(async () => {
+    gateway = await startGateway();
+    worker = await startWorker(gateway.postgres.url(), gateway.redis.url, WEBHOOK);
+    pipelineId = (await gateway.api('POST', '/api/pipelines', { name: 'p' })).json.id;
+  });
+  afterAll(async () => {
+    await worker?.end();
+    await gateway?.end();
+  });
+
+  const made = async (auth: object): Promise<string> => {
+    const body = { name: `hook ${++named}`, sourceType: 'webhook', pipelineId, config: { auth } };
+    const { status, text, json } = await gateway.api('POST', '/api/streams', body);
+    expect([status, text]).toEqual([201, expect.any(String)]);
+    return json.data.id as string;
+  };
+  const bearer = (...tokens: string[]) => made({ type: 'bearer', tokens });
+  const rotate = (id: string, body: object, headers?: Record<string, string>) =>
+    gateway.api('POST', `/api/streams/${id}/rotate-secret`, body, headers);
+  const patch = (id: string, config: object) => gateway.api('PATCH', `/api/streams/${id}`, { config });
+  /** The config as the door has it. */
+  const live = async (id: string) => {
+    const client = await gateway.postgres.connect();
+    const { rows } = await client.query('SELECT config, secrets FROM streams WHERE id = $1', [id]);
+    await client.end();
+    const { config, secrets } = rows[0] as { config: Record<string, unknown>; secrets: string };
+    return joinSecrets(config, new SecretBox(ENCRYPTION_KEY).open(secrets, `streams:${id}`)) as {
+      auth: { tokens: string[]; users: unknown };
+      max_body_bytes?: number;
+    };
+  };
+
+  it('a change of the config that began before a rotation does not bring the old secret back', async () => {
+    const id = await bearer('the-old-one');
+    let asked = 0;
+    let go = () => {};
+    const rotated = new Promise<void>((resolve) => (go = resolve));
+    let arrive = () => {};
+    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    worker.answer = async () => {
+      if (++asked === 1) {
+        arrive();
+        await rotated;
+      }
+      return { ok: true, checks: [] };
+    };
+    const changed = patch(id, { max_body_bytes: 1000 });
+    await arrived;
+    const { status, json } = await rotate(id, { overlap: '0s' });
+    go();
+    expect([status, (await changed).status]).toEqual([200, 200]);
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    const { auth, max_body_bytes } = await live(id);
+    expect([auth.tokens, max_body_bytes]).toEqual([[json.data.attributes.secret], 1000]);
+  });
+
+  it('a list of masks of another length than what is live is refused, and so is a mask beside another name', async () => {
+    const id = await bearer('the-old-one');
+    const { json } = await rotate(id, { overlap: '1h' });
+    const refused = await patch(id, { auth: { type: 'bearer', tokens: [MASK] } });
+    expect([refused.status, refused.json.error?.details, refused.json.error?.hint]).toEqual([
+      400,
+      [{ field: 'config.auth.tokens', issue: 'must be the secret itself' }],
+      expect.stringContaining('same length'),
+    ]);
+    expect((await patch(id, { auth: { type: 'bearer', tokens: [MASK, MASK] } })).status).toBe(200);
+    expect((await live(id)).auth.tokens).toEqual([json.data.attributes.secret, 'the-old-one']);
+
+    const alice = { username: 'alice', password: 'of-alice' };
+    const users = await made({ type: 'basic', users: [alice, { username: 'bob', password: 'of-bob' }] });
+    const auth = (...of: object[]) => ({ auth: { type: 'basic', users: of } });
+    const stranger = await patch(users, auth({ username: 'carol', password: MASK }));
+    expect([stranger.status, stranger.json.error?.details[0].field]).toEqual([400, 'config.auth.users.0.password']);
+    expect((await patch(users, auth({ username: 'bob', password: MASK }))).status).toBe(200);
+    expect((await live(users)).auth.users).toEqual([{ username: 'bob', password: 'of-bob' }]);
+  });
+
+  it('a mask is no new secret', async () => {
+    const id = await bearer('the-old-one');
+    const { status, json } = await rotate(id, { secret: MASK, overlap: '0s' });
+    expect([status, json.error?.details]).toEqual([400, [{ field: 'secret', issue: 'must be the secret itself' }]]);
+    expect((await live(id)).auth.tokens).toEqual(['the-old-one']);
+  });
+
+  it('every answer that holds a secret is kept for a repetition, the very same, and nothing is made twice', async () => {
+    const id = await bearer('the-old-one');
+    const { json: key } = await gateway.api('POST', '/api/api-keys', { name: 'k', scopes: ['streams:read'] });
+    const calls: Readonly<Record<string, [string, object]>> = {
+      rotateStreamSecret: [`/api/streams/${id}/rotate-secret`, { overlap: '1h' }],
+      createApiKey: ['/api/api-keys', { name: 'kept', scopes: ['streams:read'] }],
+      rotateApiKey: [`/api/api-keys/${key.id}/rotate`, {}],
+      createWorkspace: ['/api/workspaces', { name: 'kept' }],
+    };
+    const routes = allRoutes().filter(({ secretAnswer }) => secretAnswer);
+    expect(routes.map((one) => one.id).sort()).toEqual(Object.keys(calls).sort());
+    for (const [route, [path, body]] of Object.entries(calls)) {
+      const once = { 'idempotency-key': `kept-${route}` };
+      const first = await gateway.api('POST', path, body, once);
+      const again = await gateway.api('POST', path, body, once);
+      expect([route, first.status < 300, again.status]).toEqual([route, true, first.status]);
+      expect([again.headers.get('idempotency-replayed'), again.json]).toEqual(['true', first.json]);
+    }
+    expect((await live(id)).auth.tokens).toHaveLength(2);
+  });
+});
