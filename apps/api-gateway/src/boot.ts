@@ -28,7 +28,6 @@ export async function boot(env: GatewayEnv): Promise<NestFastifyApplication> {
     logger,
     module: GatewayModule.over(gateway, filter),
     port: env.PORT,
-    forUsers: true,
     fastify: fastifyOptions(filter, gateway.limits) as never,
     configure: (nest) => serve(nest, gateway, routes),
     // Without Redis reads answer and commands are kept: that is no reason to take this gateway out of service.

@@ -89,19 +89,6 @@ describe('the shell of every app', () => {
     );
   });
 
-  it('where users come to its port, tells nobody there of itself; at the other one who runs it', async () => {
-    const port = await freePort();
-    const env = { ...envFor('redis://127.0.0.1:1'), HEALTH_PORT: port };
-    const { app, base } = await boot('redis://127.0.0.1:1', { forUsers: true, env });
-    const aside = `http://127.0.0.1:${port}`;
-    const status = async (url: string) => (await fetch(url)).status;
-    expect([await status(`${base}/metrics`), await status(`${base}/health/live`)]).toEqual([404, 200]);
-    expect([await status(`${aside}/metrics`), await status(`${aside}/health/ready`)]).toEqual([200, 200]);
-    expect(await status(`${aside}/slow`)).toBe(404);
-    await app.close();
-    await expect(fetch(`${aside}/metrics`)).rejects.toThrow();
-  });
-
   it('answers what is under way before it closes (trap 38)', async () => {
     const { app, base } = await boot('redis://127.0.0.1:1');
     const before = underWay;

@@ -3,10 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import Fastify, { type FastifyInstance } from 'fastify';
 import type { Logger as Pino } from 'pino';
 import { EnvError, type ServiceEnv } from './env.js';
-import { mountHealth, mountMetrics, type Dependency } from './health.js';
+import { mountHealth, type Dependency } from './health.js';
 import { watchRequests } from './http-log.js';
 import { createLogger } from './logger.js';
 import { NestLog } from './nest-log.js';
@@ -24,8 +23,6 @@ export interface BootOptions {
   /** A Nest module: a class, or what `forRoot` gave. */
   readonly module: Parameters<typeof NestFactory.create>[0];
   readonly port: number;
-  /** Users come to this port: `/metrics` is at `HEALTH_PORT` alone, where one is set. */
-  readonly forUsers?: boolean;
   /** Options of Fastify itself (body limit, request ids). */
   readonly fastify?: ConstructorParameters<typeof FastifyAdapter>[0];
   /** Also listens to events over Nest's Redis transport. Redis may be down: it is listened to once it comes. */
@@ -64,7 +61,7 @@ export async function bootApp(options: BootOptions): Promise<NestFastifyApplicat
   app.flushLogs();
   boundAnswers(app);
   watchRequests(app, name, logger);
-  const aside = answerOperators(app, options);
+  mountHealth(app, name, options.dependencies?.(app) ?? []);
   await options.configure?.(app);
   endOnSignal(app, logger);
   const events = options.events ?? (options.redisEvents ? redisMicroservice(env.REDIS_URL) : null);
@@ -73,27 +70,8 @@ export async function bootApp(options: BootOptions): Promise<NestFastifyApplicat
     await app.startAllMicroservices();
   }
   await app.listen(options.port, env.HOST);
-  await aside?.listen({ port: env.HEALTH_PORT, host: env.HOST });
   logger.info({ url: await app.getUrl() }, 'listening');
   return app;
-}
-
-/** Health at the app's own port, and metrics there or at one aside. @returns what is yet to listen at that one. */
-function answerOperators(app: NestFastifyApplication, options: BootOptions): FastifyInstance | null {
-  const { name, env, port } = options;
-  const own = app.getHttpAdapter().getInstance();
-  const dependencies = options.dependencies?.(app) ?? [];
-  mountHealth(own, name, dependencies);
-  if (options.forUsers && env.HEALTH_PORT === 0) return null;
-  if (!options.forUsers || env.HEALTH_PORT === port) {
-    mountMetrics(own, name);
-    return null;
-  }
-  const aside = Fastify({ logger: false, forceCloseConnections: true });
-  mountHealth(aside, name, dependencies);
-  mountMetrics(aside, name);
-  own.addHook('onClose', () => aside.close());
-  return aside;
 }
 
 /** At the end, requests that are under way are answered, but not waited for without a bound. */

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { collectDefaultMetrics, register } from 'prom-client';
 
 /** Something without which the app can't do its work. `check` rejects, or takes too long, when it is away. */
@@ -22,20 +22,17 @@ async function state(dependency: Dependency): Promise<readonly [string, 'up' | '
   }
 }
 
-/** `/health/live`: the process answers. `/health/ready`: so does what it depends on. No key needed. */
-export function mountHealth(http: FastifyInstance, name: string, dependencies: readonly Dependency[]): void {
+/** `/health/live`: the process answers. `/health/ready`: so does what it depends on. `/metrics`: Prometheus. No key needed. */
+export function mountHealth(app: NestFastifyApplication, name: string, dependencies: readonly Dependency[]): void {
+  const http = app.getHttpAdapter().getInstance();
+  // Once per process: tests start several apps in one.
+  if (register.getSingleMetric('process_cpu_user_seconds_total') === undefined)
+    collectDefaultMetrics({ labels: { app: name } });
   http.get('/health/live', (_request, reply) => reply.send({ status: 'up', app: name }));
   http.get('/health/ready', async (_request, reply) => {
     const states = Object.fromEntries(await Promise.all(dependencies.map(state)));
     const up = Object.values(states).every((one) => one === 'up');
     return reply.code(up ? 200 : 503).send({ status: up ? 'up' : 'down', app: name, dependencies: states });
   });
-}
-
-/** `/metrics`: Prometheus. No key needed, so it is mounted at no port that users come to. */
-export function mountMetrics(http: FastifyInstance, name: string): void {
-  // Once per process: tests start several apps in one.
-  if (register.getSingleMetric('process_cpu_user_seconds_total') === undefined)
-    collectDefaultMetrics({ labels: { app: name } });
   http.get('/metrics', async (_request, reply) => reply.type(register.contentType).send(await register.metrics()));
 }

@@ -46,7 +46,7 @@ export class Admission {
     setPass(request, pass);
     nameRequest(pass.requestId);
     void reply.header('x-request-id', pass.requestId);
-    // Health: for those who run the system, not for its users.
+    // Health and metrics: for those who run the system, not for its users.
     if (route === null && !request.is404 && !request.url.includes('/api/docs')) return;
     const open = route === null || route.scope === 'public';
     const key = keyFrom(request);

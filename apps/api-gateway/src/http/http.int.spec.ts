@@ -134,12 +134,6 @@ describe('what every request meets', () => {
     }
   });
 
-  it('whoever has no key learns nothing of the process: its metrics are at a port of their own', async () => {
-    const answer = await gateway.api('GET', '/metrics', undefined, { authorization: '' });
-    expect([answer.status, answer.json?.error.code]).toEqual([404, 'not_found']);
-    expect((await gateway.api('GET', '/health/ready', undefined, { authorization: '' })).status).toBe(200);
-  });
-
   it('an address of its own is no id, whatever the method', async () => {
     for (const [method, path, allow] of [
       ['DELETE', '/api/streams/summary', 'GET'],
