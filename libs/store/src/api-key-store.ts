@@ -80,18 +80,6 @@ export interface KeyActor extends Actor {
   readonly first: boolean;
 }
 
-async function letInAgain(db: Db, known: ApiKey): Promise<void> {
-  const [again] = await sql<ApiKey>(
-    db,
-    `UPDATE api_keys SET first = true, scopes = $2, revoked_at = NULL, expires_at = NULL
-     WHERE id = $1 AND NOT (first AND $3 = ANY(scopes) AND revoked_at IS NULL AND expires_at IS NULL) RETURNING *`,
-    [known.id, [ADMIN], ADMIN],
-  );
-  if (again === undefined) return;
-  const nobody = { workspaceId: known.workspace_id, keyId: null, address: null, requestId: null };
-  await writeAudit(db, nobody, { ...about('let_in_again', known.id), before: told(known), after: told(again) });
-}
-
 /** API keys, each change in one transaction with its audit entry. */
 export class ApiKeyStore {
   constructor(private readonly store: DataSource) {}
@@ -215,8 +203,8 @@ export class ApiKeyStore {
   }
 
   /**
-   * The installation's first key. Idempotent, also over several gateways that boot at once. A given one is taken as it
-   * is, whatever became of it: who sets it runs the installation, and must not be shut out by who uses it.
+   * The installation's first key. Idempotent, also over several gateways that boot at once. One that its holder has
+   * rotated or revoked stays so.
    * @returns the key itself when one had to be made, else `null`.
    */
   async ensureFirst(given: string | null): Promise<string | null> {
@@ -229,14 +217,11 @@ export class ApiKeyStore {
       if (given === null && found !== undefined) return null;
       if (given !== null) {
         // An earlier version kept more of it.
-        const [known] = await sql<ApiKey>(tx, 'UPDATE api_keys SET prefix = $2 WHERE hash = $1 RETURNING *', [
+        const known = await sql(tx, 'UPDATE api_keys SET prefix = $2 WHERE hash = $1 RETURNING id', [
           digest(given),
           shownPrefix(given),
         ]);
-        if (known !== undefined) {
-          await letInAgain(tx, known);
-          return null;
-        }
+        if (known.length > 0) return null;
       }
       let workspaceId = found?.workspace_id;
       if (workspaceId === undefined) {

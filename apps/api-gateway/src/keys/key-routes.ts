@@ -90,11 +90,7 @@ export const rotateKey = route({
       .int()
       .min(0)
       .max(30 * 86_400)
-      .optional()
-      .meta({
-        description:
-          'Default: 0; 60 for a key that rotates itself, so that a lost answer can be asked for again under its `Idempotency-Key`.',
-      }),
+      .default(0),
   }),
   bodyOptional: true,
   status: 200,

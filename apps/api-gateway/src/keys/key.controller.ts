@@ -25,8 +25,6 @@ const shown = (row: ApiKey) => ({
   createdAt: row.created_at.toISOString(),
 });
 const withKey = ({ key, clear }: NewKey) => ({ ...shown(key), key: clear });
-/** For so long a key that rotates itself lives on: a lost answer can be asked for once more with it, and with nothing else. */
-const SELF_GRACE_SECONDS = 60;
 
 const actor = (call: Call): KeyActor => ({ ...actorOf(call), first: call.caller.first });
 
@@ -81,8 +79,9 @@ export class KeyController {
 
   @Route(routes.rotateKey)
   async rotate(@Validated() { params, body, call }: Input<typeof routes.rotateKey>) {
-    const grace = body.graceSeconds ?? (params.id === call.caller.keyId ? SELF_GRACE_SECONDS : 0);
-    const made = await this.keys.rotate(actor(call), params.id, grace, (db, one) => call.keep(db, withKey(one)));
+    const made = await this.keys.rotate(actor(call), params.id, body.graceSeconds, (db, one) =>
+      call.keep(db, withKey(one)),
+    );
     if (typeof made === 'string') throw refused(made);
     return withKey(made);
   }
