@@ -1,4 +1,5 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { PATTERNS } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { Redis } from 'ioredis';
@@ -142,6 +143,22 @@ describe('deliveries', () => {
       const waiting = post(one!, patient, '4');
       await world.redis.client().xtrim(`plnx:events:{${patient.id}}`, 'MAXLEN', 1);
       expect((await waiting).status).toBe(200);
+    });
+
+    it('what waits is held as large as it is inflated, within the memory of one stream', async () => {
+      const stream = await served({ backpressure: 'queue', queue_timeout: '3s', max_body_bytes: 21_000_000 }, full);
+      await fill(stream);
+      const large = gzipSync(JSON.stringify('x'.repeat(20_000_000)));
+      const headers = { 'content-encoding': 'gzip', ...signedHeaders(large) };
+      const answers = await Promise.all(Array.from({ length: 16 }, () => post(one!, stream, large, headers)));
+      const waited = answers.filter(({ status }) => status === 429).length;
+      expect(waited).toBeGreaterThan(0);
+      expect(waited).toBeLessThanOrEqual(5);
+      const busy = answers.filter(({ status, json }) => status === 503 && json.error.code === 'busy');
+      expect(busy).toHaveLength(16 - waited);
+      expect((await post(one!, await served(), '1')).status).toBe(200);
+      // All of it was given back.
+      expect((await post(one!, stream, large, headers)).status).toBe(429);
     });
 
     it('shed says yes, and counts what was dropped', async () => {

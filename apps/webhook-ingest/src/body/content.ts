@@ -11,7 +11,11 @@ const JSON_TYPE = /^(?:application\/(?:[\w.+-]+\+)?json|text\/json)\b/i;
 const LINES_TYPE = /^application\/(?:x-)?(?:ndjson|jsonl|jsonlines|json-seq|json-lines)\b/i;
 const NEWLINE = 10;
 /** Events of one delivery at the most. Invariant 6. */
-export const MOST_PARTS = 10_000;
+const MOST_PARTS = 10_000;
+/** How many bytes of JSON each byte of a text becomes. */
+const ESCAPED = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 128 ? JSON.stringify(String.fromCharCode(byte)).length - 2 : 1,
+);
 
 /**
  * JSON as it came, else text, else base64: nothing is repaired (trap 31).
@@ -23,12 +27,29 @@ export function contentOf(bytes: Buffer, type: string, valid = () => isJson(byte
   return { encoding: bytes.length > 0 && mayBeJson && valid() ? 'json' : 'text', bytes };
 }
 
-/** Elements of a top-level array or lines of NDJSON; another JSON value is one part. `null`: not to be taken apart. */
+/** Bytes of a text as JSON. */
+function quotedLength(bytes: Buffer): number {
+  let length = bytes.length + 2;
+  for (let at = 0; at < bytes.length; at++) length += ESCAPED[bytes[at]!]! - 1;
+  return length;
+}
+
+/** How long the body of an event is, before anything is built. */
+export function lengthOf({ encoding, bytes }: Content): number {
+  if (encoding === 'json') return bytes.length;
+  return encoding === 'text' ? quotedLength(bytes) : Math.ceil(bytes.length / 3) * 4 + 2;
+}
+
+/**
+ * Elements of a top-level array or lines of NDJSON; another JSON value is one part. `null`: not to be taken apart, or
+ * into more parts than there may be.
+ */
 export function partsOf(bytes: Buffer, type: string): readonly Content[] | null {
   if (!isUtf8(bytes)) return null;
   if (LINES_TYPE.test(type)) return linesOf(bytes);
   if (!isJson(bytes)) return null;
-  const spans = elements(bytes) ?? [{ start: 0, end: bytes.length }];
+  const spans = elements(bytes, MOST_PARTS + 1) ?? [{ start: 0, end: bytes.length }];
+  if (spans.length > MOST_PARTS) return null;
   return spans.map(({ start, end }) => ({ encoding: 'json', bytes: bytes.subarray(start, end) }));
 }
 
@@ -40,7 +61,7 @@ function linesOf(bytes: Buffer): readonly Content[] | null {
     const line = bytes.subarray(at, end);
     at = end + 1;
     if (line.toString().trim() === '') continue;
-    if (!isJson(line)) return null;
+    if (parts.length === MOST_PARTS || !isJson(line)) return null;
     parts.push({ encoding: 'json', bytes: line });
   }
   return parts;
