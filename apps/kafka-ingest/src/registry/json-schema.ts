@@ -3,26 +3,18 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { DoesNotFit, mustBeJson } from '../record-text.js';
 import { SchemaUnreadable } from './avro.js';
+import { boundedPatterns, PatternBudget } from './pattern.js';
 
-/** A pattern that could keep a worker busy for ever is not checked. Invariant 6. */
-const mayBeSlow = (pattern: string): boolean =>
-  pattern.length > 500 || /[)\]][*+{]|\\\d/.test(pattern) || (pattern.match(/[*+{]/g)?.length ?? 0) > 3;
+/** Steps that patterns may take for a value, and for each of its bytes more: some ms. */
+const STEPS = { least: 1_000_000, byte: 100 } as const;
 
-const regExp = Object.assign(
-  (pattern: string, flags: string) => (mayBeSlow(pattern) ? { test: () => true } : new RegExp(pattern, flags)),
-  { code: 'new RegExp' },
-);
-
-const OPTIONS: Options = {
-  strict: false,
-  validateFormats: false,
-  addUsedSchema: false,
-  code: { regExp },
-};
-
-function validatorFor(draft: string) {
-  if (draft.includes('2020-12')) return new Ajv2020(OPTIONS);
-  return draft.includes('2019-09') ? new Ajv2019(OPTIONS) : new Ajv(OPTIONS);
+function validatorFor(draft: string, budget: PatternBudget) {
+  const options: Options = {
+    ...{ strict: false, validateFormats: false, addUsedSchema: false },
+    code: { regExp: boundedPatterns(budget) },
+  };
+  if (draft.includes('2020-12')) return new Ajv2020(options);
+  return draft.includes('2019-09') ? new Ajv2019(options) : new Ajv(options);
 }
 
 /** What a schema says about the text that came; the text itself is kept. @throws SchemaUnreadable */
@@ -31,9 +23,10 @@ export function jsonSchemaReader(
   references: readonly { readonly name: string; readonly text: string }[] = [],
 ): (value: Buffer) => string {
   let validate: (value: unknown) => unknown;
+  const budget = new PatternBudget();
   try {
     const { $schema: draft, ...schema } = JSON.parse(text) as Record<string, unknown>;
-    const ajv = validatorFor(typeof draft === 'string' ? draft : '');
+    const ajv = validatorFor(typeof draft === 'string' ? draft : '', budget);
     for (const one of references) {
       const { $schema: _, ...referred } = JSON.parse(one.text) as Record<string, unknown>;
       ajv.addSchema(referred, one.name);
@@ -45,6 +38,7 @@ export function jsonSchemaReader(
   return (value) => {
     mustBeJson(value);
     const json = value.toString();
+    budget.fill(STEPS.least + STEPS.byte * value.length);
     if (validate(JSON.parse(json)) !== true) throw new DoesNotFit('The value does not fit its JSON Schema.');
     return json;
   };
