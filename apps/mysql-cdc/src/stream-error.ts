@@ -1,4 +1,4 @@
-import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, toldText, type StreamErrorCode } from '@planasonix/core';
 
 type Verdict = readonly [code: StreamErrorCode, hint?: string];
 
@@ -85,7 +85,7 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const text = error instanceof Error ? error.message : '';
   if (verdict !== null) {
     const [code, hint] = verdict;
-    return new StreamError(code, `Failed while ${doing}: ${text}.`.replace(/\.\.$/, '.'), {
+    return new StreamError(code, `Failed while ${doing}: ${toldText(text)}.`.replace(/\.\.$/, '.'), {
       ...(hint === undefined ? {} : { hint }),
       cause: error,
     });

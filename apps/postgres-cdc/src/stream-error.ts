@@ -1,4 +1,4 @@
-import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, toldText, type StreamErrorCode } from '@planasonix/core';
 
 /** What the driver and the server put on their errors. */
 interface Fault {
@@ -92,12 +92,12 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const verdict = judge(fault, doing);
   if (verdict !== null) {
     const [code, hint] = verdict;
-    return new StreamError(code, `Failed while ${doing}: ${fault.message}.`.replace(/\.\.$/, '.'), {
+    return new StreamError(code, `Failed while ${doing}: ${toldText(fault.message)}.`.replace(/\.\.$/, '.'), {
       ...(hint === undefined ? {} : { hint }),
       cause: error,
     });
   }
-  const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : textOf(error, 'name') || 'unknown';
+  const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : toldText(textOf(error, 'name')) || 'unknown';
   return new StreamError('internal', `Failed while ${doing} (${what}).`, { cause: error });
 }
 

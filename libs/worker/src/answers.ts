@@ -9,9 +9,11 @@ import {
   type ReleaseReport,
   type SnapshotOrder,
   StreamError,
+  toldText,
 } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
+import { discretionOf } from './discreet.js';
 import type { LogBook } from './log-book.js';
 import type { Sources } from './sources.js';
 
@@ -106,7 +108,10 @@ export class Answers {
     const { type, outbound } = this.deps.sources;
     const settings = await this.settings(job).catch(sealedError);
     if (settings instanceof StreamError) return failedTest(settings);
-    return settings === null ? null : type.testConnection(settings, outbound, signal);
+    if (settings === null) return null;
+    const discretion = discretionOf(settings);
+    const report = discretion.value(await discretion.during(type.testConnection(settings, outbound, signal)));
+    return { ...report, serverVersion: report.serverVersion && toldText(report.serverVersion) };
   }
 
   private async settings(job: AskJob): Promise<ConnectionSettings | null> {
