@@ -12,7 +12,7 @@ import { mysqlCdc } from './source-type.js';
 import { toStreamError } from './stream-error.js';
 import { resolveTables } from './tables.js';
 import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
-import { startRogue } from './trial/rogue.js';
+import { startKeyGiver, startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
 import { Turns } from './turns.js';
 
@@ -296,6 +296,22 @@ describe('a server that asks for files (trap 21)', () => {
     expect(rogue.asked()).toBeGreaterThan(0);
     expect(rogue.offered()).toBe(false);
     expect(rogue.heard().includes('file-canary')).toBe(false);
+    rogue.close();
+  });
+});
+
+describe.each(['caching_sha2_password', 'sha256_password'] as const)('a server without TLS that wants %s', (plugin) => {
+  it('is given the password only where somebody asked to go without TLS', async () => {
+    const rogue = await startKeyGiver(plugin);
+    const config = { host: '127.0.0.1', port: rogue.port, user: 'cdc', password: 'secret-canary' };
+    const preferred = await test(config);
+    expect(preferred).toMatchObject({
+      ok: false,
+      checks: [{ code: 'tls_failed', fix: expect.stringContaining('sslMode') }],
+    });
+    expect(rogue.passwords()).toEqual([]);
+    await test({ ...config, sslMode: 'disable' });
+    expect(rogue.passwords()).toEqual(['secret-canary\0']);
     rogue.close();
   });
 });

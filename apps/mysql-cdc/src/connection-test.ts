@@ -6,7 +6,8 @@ import {
   type Outbound,
   passes,
 } from '@planasonix/core';
-import { info, warned } from './finding.js';
+import { info } from './finding.js';
+import { tlsCheck } from './preflight.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
 import { serverOf } from './server.js';
 import { openSession, type Session } from './session.js';
@@ -41,15 +42,13 @@ export async function testConnection(
     session = await within(openSession(connection, outbound, options), signal);
     const server = await serverOf(session);
     const latencyMs = Math.round(performance.now() - begun);
-    const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+    const tls = await tlsCheck(session);
     const version = versionCheck(server);
     const settings = await preflightServer(session, server, []);
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${(await session.value('SELECT CURRENT_USER()')) ?? ''}.`),
-      cipher?.['Value']
-        ? info('tls', `The connection is encrypted (${cipher['Value']}).`)
-        : warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.'),
+      tls,
       version,
       ...settings.map((check): Check => (check.severity === 'error' ? { ...check, severity: 'warning' } : check)),
     ];

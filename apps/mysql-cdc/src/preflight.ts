@@ -1,6 +1,6 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { failed, info } from './finding.js';
+import { failed, info, warned } from './finding.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
 import { preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
@@ -29,7 +29,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
   const logged = settings.every(({ severity }) => severity !== 'error');
   return [
-    ...[info('reachable', 'The server answers.'), version, ...settings],
+    ...[info('reachable', 'The server answers.'), await tlsCheck(control), version, ...settings],
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
@@ -37,6 +37,13 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
       missing: missingTables(config, tables, server.foldsCase),
     }),
   ];
+}
+
+/** Whether the connection is encrypted: whoever stands in between would read rows. */
+export async function tlsCheck(session: Session): Promise<Check> {
+  const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+  if (cipher?.['Value']) return info('tls', `The connection is encrypted (${cipher['Value']}).`);
+  return warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.');
 }
 
 async function serverIdCheck(

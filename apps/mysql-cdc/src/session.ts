@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { type ConnectionSettings, type DatabaseEndpoint, type Outbound, StreamError, Waker } from '@planasonix/core';
 import { createConnection, type Connection, type ConnectionOptions, type TypeCastField } from 'mysql2';
 import { endpointOf, tlsOf } from './endpoint.js';
+import { PLAIN_LOGIN } from './plain-login.js';
 import { toStreamError } from './stream-error.js';
 
 const CONNECT_MS = 10_000;
@@ -182,7 +183,7 @@ function options(to: DatabaseEndpoint, socket: Socket, secure: boolean, session:
     // The address that was judged is dialled; the name is what a certificate is checked against.
     ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
     ...(to.database === null ? {} : { database: to.database }),
-    ...(secure ? { ssl: tlsOf(to) } : {}),
+    ...(secure ? { ssl: tlsOf(to) } : to.sslMode === 'disable' ? {} : { authPlugins: PLAIN_LOGIN }),
     charset: 'utf8mb4_general_ci',
     // A server can ask for any file of a client that offers this (trap 21).
     flags: ['-LOCAL_FILES'],

@@ -8,6 +8,7 @@ import {
   StreamError,
 } from '@planasonix/core';
 import pg, { type Client, type ClientConfig } from 'pg';
+import { silentConnection } from './plain-login.js';
 import { toStreamError } from './stream-error.js';
 
 export { toStreamError } from './stream-error.js';
@@ -84,6 +85,7 @@ function dialling(to: Endpoint, address: string, secure: boolean, session: Sessi
   return {
     ...{ host: address, port: to.port, database: to.database, user: to.user, password: () => to.password },
     ssl: secure ? tls(to) : false,
+    ...(secure || to.sslMode === 'disable' ? {} : { connection: silentConnection(KEEPALIVE_MS) }),
     ...{ sslnegotiation: 'postgres', keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS },
     application_name: name,
     connectionTimeoutMillis: connectTimeoutMs,
