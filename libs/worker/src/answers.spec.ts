@@ -61,7 +61,12 @@ it('what a rogue server says in a test shows no secret that it was given, and is
 
 describe('secrets that can not be read (trap 35)', () => {
   const sealed = new StreamError('secrets_sealed', 'sealed with another key');
-  const spec = { id: 'str_1', sealed: sealed.message, output: { type: 'redis_stream' } } as unknown as StreamSpec;
+  const spec = {
+    id: 'str_1',
+    connection: null,
+    sealed: sealed.message,
+    output: { type: 'redis_stream' },
+  } as unknown as StreamSpec;
   const answers = new Answers({
     sources: new Sources({} as SourceType, {} as never, quiet),
     ledger: { spec: () => Promise.resolve(spec), positions: () => Promise.resolve(new Map()) },
