@@ -213,7 +213,8 @@ describe('deliveries', () => {
     const slackHeaders = { 'x-slack-request-timestamp': time, 'x-slack-signature': mac(challenge) };
     expect(await post(one!, slack, challenge, slackHeaders)).toMatchObject({ status: 200, json: { challenge: 'c1' } });
     expect((await post(one!, slack, challenge, {})).status).toBe(401);
-    const zoom = await served({ auth: { type: 'preset', preset: 'zoom', secrets: [secret] } });
+    const zoom = await served({ auth: { type: 'preset', preset: 'zoom', secrets: ['another', secret] } });
+    // By the secret that it was signed with, which need not be the first.
     const validation = '{"event":"endpoint.url_validation","payload":{"plainToken":"p"}}';
     const zoomHeaders = { 'x-zm-request-timestamp': time, 'x-zm-signature': mac(validation) };
     expect((await post(one!, zoom, validation, zoomHeaders)).json).toEqual({

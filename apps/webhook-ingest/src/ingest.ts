@@ -14,6 +14,7 @@ import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
 import { SignatureScheme } from './verify/signature.js';
 
@@ -133,10 +134,7 @@ export class Ingest {
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
     if (plain === 'no_memory') return refusal('busy');
-    const shaken =
-      open.handshake && plain.length <= LARGEST_HANDSHAKE && isJson(plain)
-        ? open.handshake(JSON.parse(plain.toString()))
-        : null;
+    const shaken = handshakeIn(plain, open, verdict.key);
     if (shaken) return handshaken(shaken);
     const about = { body: plain, inflated: encoding !== 'identity', signed: verdict.signed, receivedAtMs };
     const taken = intakeOf(open, deliveryOf(request, about), (bytes) => hold.become(bytes));
@@ -213,6 +211,11 @@ function unread(read: Exclude<Read, Buffer>): Answer {
     case 'cut_short':
       return refusal('unreadable', { reason: 'body_cut_short' });
   }
+}
+
+function handshakeIn(body: Buffer, { handshake }: Door, key: Buffer = Buffer.alloc(0)): Handshake | null {
+  if (handshake === null || body.length > LARGEST_HANDSHAKE || !isJson(body)) return null;
+  return handshake(JSON.parse(body.toString()), key);
 }
 
 function notTaken(why: NotTaken): Answer {

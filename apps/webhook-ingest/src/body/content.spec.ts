@@ -15,6 +15,14 @@ describe('parts of a body', () => {
     expect(lengthOf(contentOf(bytes, ''))).toBe(JSON.stringify(bytes.toString('base64')).length);
   });
 
+  it('the texts of a sequence begin with a separator, and may have lines of their own (RFC 7464)', () => {
+    const parts = (text: string) =>
+      partsOf(Buffer.from(text), 'application/json-seq')?.map(({ bytes }) => JSON.parse(bytes.toString()) as unknown);
+    expect(parts('\u001e{"a":1}\n\u001e{\n"b":2}\n\u001e\u001e3\n')).toEqual([{ a: 1 }, { b: 2 }, 3]);
+    expect(parts('\u001e{"a":\n\u001e1\n')).toBeUndefined();
+    expect(parts('{"a":1}\n2\n')).toEqual([{ a: 1 }, 2]);
+  });
+
   it('more than 10,000 are none at all', () => {
     const ones = (n: number) => Array<number>(n).fill(1);
     const array = (n: number) => partsOf(Buffer.from(JSON.stringify(ones(n))), 'application/json');
