@@ -7,7 +7,7 @@ import {
   passes,
 } from '@planasonix/core';
 import { info } from './finding.js';
-import { tlsCheck } from './preflight.js';
+import { PLAIN } from './preflight.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
 import { serverOf } from './server.js';
 import { openSession, type Session } from './session.js';
@@ -42,13 +42,13 @@ export async function testConnection(
     session = await within(openSession(connection, outbound, options), signal);
     const server = await serverOf(session);
     const latencyMs = Math.round(performance.now() - begun);
-    const tls = await tlsCheck(session);
+    const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
     const version = versionCheck(server);
     const settings = await preflightServer(session, server, []);
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${(await session.value('SELECT CURRENT_USER()')) ?? ''}.`),
-      tls,
+      cipher?.['Value'] ? info('tls', `The connection is encrypted (${cipher['Value']}).`) : PLAIN,
       version,
       ...settings.map((check): Check => (check.severity === 'error' ? { ...check, severity: 'warning' } : check)),
     ];

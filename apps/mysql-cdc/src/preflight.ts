@@ -29,7 +29,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
   const logged = settings.every(({ severity }) => severity !== 'error');
   return [
-    ...[info('reachable', 'The server answers.'), await tlsCheck(control), version, ...settings],
+    ...[info('reachable', 'The server answers.'), ...(control.isPlain ? [PLAIN] : []), version, ...settings],
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
@@ -39,12 +39,8 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   ];
 }
 
-/** Whether the connection is encrypted: whoever stands in between would read rows. */
-export async function tlsCheck(session: Session): Promise<Check> {
-  const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
-  if (cipher?.['Value']) return info('tls', `The connection is encrypted (${cipher['Value']}).`);
-  return warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.');
-}
+/** Whoever stands in between would read rows. */
+export const PLAIN: Check = warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.');
 
 async function serverIdCheck(
   session: Session,

@@ -55,6 +55,8 @@ export class Session {
     readonly connection: Connection,
     private readonly socket: Socket,
     private readonly queryTimeoutMs: number | undefined,
+    /** TLS was not to be had, and nobody asked to go without. */
+    readonly isPlain = false,
   ) {
     connection.on('error', (error: Error) => this.give(broke(error)));
   }
@@ -202,7 +204,8 @@ function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: S
     // A connection that breaks while idle must not end the process; its next query says what happened.
     connection.on('error', () => undefined);
     connection.connect((error) => {
-      if (!error) return resolve(new Session(connection, socket, session.queryTimeoutMs));
+      if (!error)
+        return resolve(new Session(connection, socket, session.queryTimeoutMs, !secure && to.sslMode !== 'disable'));
       connection.destroy();
       socket.destroy();
       reject(error);
