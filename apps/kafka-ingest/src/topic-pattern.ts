@@ -1,18 +1,67 @@
 /** Characters that a topic may have, and what a pattern may say about them. */
 const ATOM = String.raw`(?:[A-Za-z0-9_-]|\\\.|\.|\[\^?[A-Za-z0-9_.-]+\])`;
 const PATTERN = new RegExp(`^\\^?(?:${ATOM}[*+?]?|\\|)+\\$?$`);
-/** Each one is a loop in the next one: a pattern must not keep a worker busy for ever. Invariant 6. */
-const MOST_REPEATS = 4;
+const STEP = new RegExp(`(${ATOM})([*+?]?)`, 'g');
+
+export interface TopicPattern {
+  test(name: string): boolean;
+}
+
+/** One character of a name, or as many as `repeat` says. */
+interface Step {
+  readonly fits: (char: string) => boolean;
+  readonly repeat: string;
+}
 
 /**
  * A regular expression for whole names, without groups: letters, `.`, `\.`, classes, `*`, `+`, `?`, and `|` between
  * whole patterns. `null` where it is something else.
  */
-export function topicPattern(text: string): RegExp | null {
-  if (!PATTERN.test(text) || (text.match(/[*+?]/g)?.length ?? 0) > MOST_REPEATS) return null;
+export function topicPattern(text: string): TopicPattern | null {
+  if (!PATTERN.test(text)) return null;
   try {
-    return new RegExp(`^(?:${text.replace(/^\^|\$$/g, '')})$`);
+    const ways = text
+      .replace(/^\^|\$$/g, '')
+      .split('|')
+      .map(stepsOf);
+    return { test: (name) => ways.some((steps) => matches(steps, name)) };
   } catch {
+    // A class such as [z-a].
     return null;
   }
+}
+
+function stepsOf(way: string): readonly Step[] {
+  return [...way.matchAll(STEP)].map(([, atom, repeat]) => {
+    const one = new RegExp(`^${atom}$`);
+    return { fits: (char) => one.test(char), repeat: repeat! };
+  });
+}
+
+/**
+ * Holds all places of the pattern at which it may be after each character. An engine that goes back over all ways to
+ * match takes seconds for one name of `a*a*a*a*b`, and a worker serves many. Invariant 6.
+ */
+function matches(steps: readonly Step[], name: string): boolean {
+  let places = new Set<number>();
+  const enter = (to: Set<number>, at: number) => {
+    for (; !to.has(at); at++) {
+      to.add(at);
+      const repeat = steps[at]?.repeat;
+      if (repeat !== '*' && repeat !== '?') return;
+    }
+  };
+  enter(places, 0);
+  for (const char of name) {
+    const next = new Set<number>();
+    for (const at of places) {
+      const step = steps[at];
+      if (step?.fits(char) !== true) continue;
+      if (step.repeat === '*' || step.repeat === '+') enter(next, at);
+      enter(next, at + 1);
+    }
+    if (next.size === 0) return false;
+    places = next;
+  }
+  return places.has(steps.length);
 }

@@ -12,13 +12,13 @@ import { mysqlCdc } from './source-type.js';
 import { toStreamError } from './stream-error.js';
 import { resolveTables } from './tables.js';
 import { connectionOf, dial, LEGS, sessionsOf } from './trial/legs.js';
-import { startRogue } from './trial/rogue.js';
+import { startKeyGiver, startRogue } from './trial/rogue.js';
 import { TrialStream } from './trial/trial-stream.js';
 import { Turns } from './turns.js';
 
 const toHere = { resolve: () => Promise.resolve('127.0.0.1') };
-const test = (config: object, type = 'mysql') =>
-  mysqlCdc.testConnection({ id: 'conn_1', type, config: { ...config } }, toHere, AbortSignal.timeout(10_000));
+const test = (config: object, type = 'mysql', outbound: typeof toHere = toHere) =>
+  mysqlCdc.testConnection({ id: 'conn_1', type, config: { ...config } }, outbound, AbortSignal.timeout(10_000));
 
 describe.each(LEGS)('care of $name', ({ type, start }) => {
   let server: Mysqld;
@@ -296,6 +296,27 @@ describe('a server that asks for files (trap 21)', () => {
     expect(rogue.asked()).toBeGreaterThan(0);
     expect(rogue.offered()).toBe(false);
     expect(rogue.heard().includes('file-canary')).toBe(false);
+    rogue.close();
+  });
+});
+
+describe.each(['caching_sha2_password', 'sha256_password'] as const)('a server without TLS that wants %s', (plugin) => {
+  it('is given the password only where somebody asked to go without TLS', async () => {
+    const rogue = await startKeyGiver(plugin);
+    // Another name for this machine, which is not known for it.
+    const aside = { resolve: () => Promise.resolve('0.0.0.0') };
+    const config = { host: '127.0.0.1', port: rogue.port, user: 'cdc', password: 'secret-canary' };
+    const preferred = await test(config, 'mysql', aside);
+    expect(preferred).toMatchObject({
+      ok: false,
+      checks: [{ code: 'tls_failed', fix: expect.stringContaining('sslMode') }],
+    });
+    expect(rogue.passwords()).toEqual([]);
+    await test({ ...config, sslMode: 'disable' }, 'mysql', aside);
+    expect(rogue.passwords()).toEqual(['secret-canary\0']);
+    // Nobody stands in between.
+    await test(config);
+    expect(rogue.passwords()).toHaveLength(2);
     rogue.close();
   });
 });

@@ -6,7 +6,8 @@ import {
   type Outbound,
   passes,
 } from '@planasonix/core';
-import { info, warned } from './finding.js';
+import { info } from './finding.js';
+import { PLAIN } from './preflight.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
 import { serverOf } from './server.js';
 import { openSession, type Session } from './session.js';
@@ -47,9 +48,7 @@ export async function testConnection(
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${(await session.value('SELECT CURRENT_USER()')) ?? ''}.`),
-      cipher?.['Value']
-        ? info('tls', `The connection is encrypted (${cipher['Value']}).`)
-        : warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.'),
+      cipher?.['Value'] ? info('tls', `The connection is encrypted (${cipher['Value']}).`) : PLAIN,
       version,
       ...settings.map((check): Check => (check.severity === 'error' ? { ...check, severity: 'warning' } : check)),
     ];

@@ -1,6 +1,6 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
-import { failed, info } from './finding.js';
+import { failed, info, warned } from './finding.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
 import { preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
@@ -29,7 +29,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
   const logged = settings.every(({ severity }) => severity !== 'error');
   return [
-    ...[info('reachable', 'The server answers.'), version, ...settings],
+    ...[info('reachable', 'The server answers.'), ...(control.isPlain ? [PLAIN] : []), version, ...settings],
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
@@ -38,6 +38,9 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
     }),
   ];
 }
+
+/** Whoever stands in between would read rows. */
+export const PLAIN: Check = warned('tls', 'The connection is not encrypted.', 'Set sslMode to verify-full.');
 
 async function serverIdCheck(
   session: Session,

@@ -1,7 +1,15 @@
 import { connect, type Socket } from 'node:net';
-import { type ConnectionSettings, type DatabaseEndpoint, type Outbound, StreamError, Waker } from '@planasonix/core';
+import {
+  type ConnectionSettings,
+  type DatabaseEndpoint,
+  type Outbound,
+  staysHere,
+  StreamError,
+  Waker,
+} from '@planasonix/core';
 import { createConnection, type Connection, type ConnectionOptions, type TypeCastField } from 'mysql2';
 import { endpointOf, tlsOf } from './endpoint.js';
+import { PLAIN_LOGIN } from './plain-login.js';
 import { toStreamError } from './stream-error.js';
 
 const CONNECT_MS = 10_000;
@@ -58,6 +66,8 @@ export class Session {
     readonly connection: Connection,
     private readonly socket: Socket,
     private readonly queryTimeoutMs: number | undefined,
+    /** TLS was not to be had, and nobody asked to go without. */
+    readonly isPlain = false,
   ) {
     connection.on('error', (error: Error) => this.give(broke(error)));
   }
@@ -186,7 +196,11 @@ function options(to: DatabaseEndpoint, socket: Socket, secure: boolean, session:
     // The address that was judged is dialled; the name is what a certificate is checked against.
     ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
     ...(to.database === null ? {} : { database: to.database }),
-    ...(secure ? { ssl: tlsOf(to) } : {}),
+    ...(secure
+      ? { ssl: tlsOf(to) }
+      : to.sslMode === 'disable' || staysHere(socket.remoteAddress ?? '')
+        ? {}
+        : { authPlugins: PLAIN_LOGIN }),
     charset: 'utf8mb4_general_ci',
     // A server can ask for any file of a client that offers this (trap 21).
     flags: ['-LOCAL_FILES'],
@@ -205,7 +219,8 @@ function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: S
     // A connection that breaks while idle must not end the process; its next query says what happened.
     connection.on('error', () => undefined);
     connection.connect((error) => {
-      if (!error) return resolve(new Session(connection, socket, session.queryTimeoutMs));
+      if (!error)
+        return resolve(new Session(connection, socket, session.queryTimeoutMs, !secure && to.sslMode !== 'disable'));
       connection.destroy();
       socket.destroy();
       reject(error);

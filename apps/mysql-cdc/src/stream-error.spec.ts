@@ -24,6 +24,11 @@ describe('what the driver says without a number of the server', () => {
     expect(hint('PROTOCOL_SEQUENCE_TIMEOUT')).not.toContain('a server of MySQL');
   });
 
+  it('passes on no more of what a server says than a line, without escapes', () => {
+    const denied = failure(`\u001b[2J\n${'x'.repeat(3_000_000)}`, { errno: 1045 });
+    expect(toStreamError(denied, 'connecting').message).toBe(`Failed while connecting: [2J ${'x'.repeat(296)}….`);
+  });
+
   it('says the number alone of what is not known: its text may be a value', () => {
     const error = failure("Duplicate entry 'a secret' for key", { errno: 4711 });
     expect(toStreamError(error, 'reading').message).toBe('Failed while reading (error 4711).');

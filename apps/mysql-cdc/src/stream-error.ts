@@ -1,4 +1,5 @@
-import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, toldText, type StreamErrorCode } from '@planasonix/core';
+import { PlainLoginRefused } from './plain-login.js';
 
 type Verdict = readonly [code: StreamErrorCode, hint?: string];
 
@@ -42,6 +43,11 @@ const GARBLED = /^PROTOCOL_/;
 const FOREIGN = 'HANDSHAKE_UNKNOWN_ERROR';
 const FOREIGN_LOGIN: Verdict = ['auth_failed', 'The server asks for a way of logging in that is not allowed here.'];
 
+const PLAIN_LOGIN: Verdict = [
+  'tls_failed',
+  'Let the server take TLS, and set sslMode to verify-full. Where the network between is trusted: sslMode disable.',
+];
+
 /** 1236 is all that a server says of its log; the rest is in its text, in English always. */
 function ofLog(message: string): Verdict {
   if (/first log file|purged|could not find/i.test(message)) return ['log_purged'];
@@ -52,6 +58,7 @@ function ofLog(message: string): Verdict {
 }
 
 function judge(error: object): Verdict | null {
+  if (error instanceof PlainLoginRefused) return PLAIN_LOGIN;
   const code: unknown = Reflect.get(error, 'code');
   const errno: unknown = Reflect.get(error, 'errno');
   const message = error instanceof Error ? error.message : '';
@@ -85,7 +92,7 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const text = error instanceof Error ? error.message : '';
   if (verdict !== null) {
     const [code, hint] = verdict;
-    return new StreamError(code, `Failed while ${doing}: ${text}.`.replace(/\.\.$/, '.'), {
+    return new StreamError(code, `Failed while ${doing}: ${toldText(text)}.`.replace(/\.\.$/, '.'), {
       ...(hint === undefined ? {} : { hint }),
       cause: error,
     });

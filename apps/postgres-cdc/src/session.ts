@@ -5,9 +5,11 @@ import {
   databaseEndpoint,
   type DatabaseEndpoint,
   type Outbound,
+  staysHere,
   StreamError,
 } from '@planasonix/core';
 import pg, { type Client, type ClientConfig } from 'pg';
+import { silentConnection } from './plain-login.js';
 import { toStreamError } from './stream-error.js';
 
 export { toStreamError } from './stream-error.js';
@@ -84,6 +86,7 @@ function dialling(to: Endpoint, address: string, secure: boolean, session: Sessi
   return {
     ...{ host: address, port: to.port, database: to.database, user: to.user, password: () => to.password },
     ssl: secure ? tls(to) : false,
+    ...(secure || to.sslMode === 'disable' || staysHere(address) ? {} : { connection: silentConnection(KEEPALIVE_MS) }),
     ...{ sslnegotiation: 'postgres', keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_MS },
     application_name: name,
     connectionTimeoutMillis: connectTimeoutMs,

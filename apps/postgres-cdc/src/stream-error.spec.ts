@@ -25,6 +25,11 @@ describe('errors of driver and server', () => {
     expect(toStreamError(fault(code), 'reading').code).toBe(expected);
   });
 
+  it('passes on no more of what a server says than a line, without escapes', () => {
+    const { message } = toStreamError(fault('28P01', `\u001b[2J\n${'x'.repeat(3_000_000)}`), 'connecting');
+    expect(message).toBe(`Failed while connecting: [2J ${'x'.repeat(296)}….`);
+  });
+
   it.each([
     ['42704', 'replication slot "x" does not exist', 'ReplicationSlotAcquire', 'slot_lost'],
     ['42704', 'publication "x" does not exist', 'get_publication_oid', 'publication_missing'],

@@ -1,4 +1,5 @@
-import { socketFailure, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, StreamError, toldText, type StreamErrorCode } from '@planasonix/core';
+import { CleartextRefused } from './plain-login.js';
 
 /** What the driver and the server put on their errors. */
 interface Fault {
@@ -11,6 +12,9 @@ type Verdict = readonly [code: StreamErrorCode, hint?: string];
 
 const POOLER =
   'A connection pooler stands in between; it carries no replication. Give the host and port of the server itself.';
+
+const IN_CLEAR =
+  'Let the server take TLS, and set sslMode to verify-full; or use scram-sha-256. Where the network between is trusted: sslMode disable.';
 
 /** SQLSTATEs that say all by themselves. */
 const STATES: Readonly<Record<string, Verdict>> = {
@@ -84,6 +88,8 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 export function toStreamError(error: unknown, doing: string): StreamError {
   if (error instanceof StreamError) return error;
   if (typeof error !== 'object' || error === null) return new StreamError('internal', `Failed while ${doing}.`);
+  if (error instanceof CleartextRefused)
+    return new StreamError('tls_failed', `Failed while ${doing}: ${error.message}.`, { hint: IN_CLEAR, cause: error });
   const fault: Fault = {
     code: textOf(error, 'code'),
     routine: textOf(error, 'routine'),
@@ -92,12 +98,12 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const verdict = judge(fault, doing);
   if (verdict !== null) {
     const [code, hint] = verdict;
-    return new StreamError(code, `Failed while ${doing}: ${fault.message}.`.replace(/\.\.$/, '.'), {
+    return new StreamError(code, `Failed while ${doing}: ${toldText(fault.message)}.`.replace(/\.\.$/, '.'), {
       ...(hint === undefined ? {} : { hint }),
       cause: error,
     });
   }
-  const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : textOf(error, 'name') || 'unknown';
+  const what = SQLSTATE.test(fault.code) ? `SQLSTATE ${fault.code}` : toldText(textOf(error, 'name')) || 'unknown';
   return new StreamError('internal', `Failed while ${doing} (${what}).`, { cause: error });
 }
 

@@ -49,6 +49,8 @@ describe('the config of a webhook stream', () => {
     ['a CA that is no PEM', { auth: { type: 'mtls', ca: ['MIIB'] } }],
     ['client certificates without a CA', { auth: { type: 'mtls', ca: [] } }],
     ['an unknown key', { auth, retries: 3 }],
+    ['its own signature for an ordering key', { auth, ordering_key: { header: 'x-signature' } }],
+    ['its own signature for an id', { auth, dedupe: { header: 'X-SIGNATURE' } }],
   ])('refuses %s', (_, config) => {
     expect(problem(config)).not.toBe('');
   });
@@ -68,6 +70,37 @@ describe('the config of a webhook stream', () => {
     expect(announced(given(right, wrong))).toBe(false);
     expect(announced.errors!.map(({ instancePath }) => instancePath)).toContain('/auth/secrets/1');
     expect(announced({ auth: { type: 'preset', preset: 'stripe', secrets: [wrong] } })).toBe(true);
+  });
+
+  const jwt = { type: 'jwt', issuer: 'i', audience: 'a' };
+  it.each([
+    ['a key with a part of a private one', { auth: { ...jwt, keys: [{ kty: 'RSA', n: 'n', e: 'e', p: 'secret' }] } }],
+    ['a shared key', { auth: { ...jwt, keys: [{ kty: 'OKP', k: 'secret' }] } }],
+    ['a password in jwks_url', { auth: { ...jwt, jwks_url: 'https://me:secret@keys.example.com/k' } }],
+    ['a user in jwks_url', { auth: { ...jwt, jwks_url: 'HTTPS://secret@keys.example.com' } }],
+    ['a password in an odd jwks_url', { auth: { ...jwt, jwks_url: 'https:\\\\me:secret@keys.example.com/k' } }],
+    ['a password after more slashes', { auth: { ...jwt, jwks_url: 'https:///me:secret@keys.example.com/k' } }],
+    ['a password without slashes', { auth: { ...jwt, jwks_url: 'https:me:secret@keys.example.com/k' } }],
+    ['a header with secrets for an ordering key', { auth, ordering_key: { header: 'AuthoriZation' } }],
+    ["a vendor's signature for an ordering key", { auth, ordering_key: { header: 'x-hub-signature-256' } }],
+    ['a header with secrets for an id', { auth, dedupe: { header: 'Cookie' } }],
+    ['a placeholder of presets', { auth: { ...auth, signed: '{id}.{body}' } }],
+    ['a placeholder that is not known', { auth: { ...auth, signed: '{nope}.{body}' } }],
+  ])('the announced schema refuses %s', (_, config) => {
+    expect(problem(config)).not.toBe('');
+    expect(problem(config)).not.toContain('secret@');
+    expect(announced(config)).toBe(false);
+  });
+
+  it.each([
+    { auth: { ...jwt, keys: [{ kty: 'RSA', n: 'n', e: 'e', kid: 'd', use: 'sig' }] } },
+    { auth: { ...jwt, jwks_url: 'https://keys.example.com:8443/a@b?c=d@e' } },
+    { auth: { ...jwt, jwks_url: 'http://[::1]' } },
+    { auth: { ...auth, signed: '{"method":"{method}","x":{},"body":{body}}' } },
+    { auth, dedupe: { header: 'X-Authorization-Id' }, ordering_key: { header: 'X-Host' } },
+  ])('the announced schema takes %j', (config) => {
+    expect(problem(config)).toBe('');
+    expect(announced(config)).toBe(true);
   });
 
   it('a secret that can not be a key of its scheme is told before it is served', () => {

@@ -1,6 +1,7 @@
 import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { DURATION, milliseconds } from './duration.js';
+import { ALWAYS_HIDDEN, exceptHeaders } from './header-names.js';
 import { vendors, type Vendor } from './vendors/index.js';
 import { namesIn, pemCertificate } from './verify/certificate.js';
 
@@ -10,8 +11,19 @@ const MAX_CAS = 10;
 export const LARGEST_BODY = 50 * 1024 * 1024;
 const LONGEST_WINDOW_MS = 30 * 86_400_000;
 
+const proofHeaders = [...vendors.values()].flatMap(({ proof }) =>
+  'tokenHeader' in proof ? [proof.tokenHeader] : proof.headers,
+);
+
 const duration = z.string().regex(DURATION, 'is not a time such as 30s, 5m or 72h');
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'is not the name of a header');
+/** What is shown of a delivery, in its key, its id and the answers. A secret or a proof of any scheme must not be. */
+const shownHeader = z
+  .string()
+  .regex(
+    exceptHeaders([...ALWAYS_HIDDEN, ...proofHeaders]),
+    'is not the name of a header that may be shown: those with secrets and signatures may not',
+  );
 const pointer = z
   .string()
   .max(500)
@@ -45,6 +57,10 @@ const hmac = z.strictObject({
     .min(1)
     .max(200)
     .regex(/\{body\}/, 'does not name {body}')
+    .regex(
+      /^(?:[^{]|\{(?!\w+\})|\{(?:timestamp|body|url|method)\})*$/,
+      'names something else than {timestamp}, {body}, {url} and {method}',
+    )
     .default('{body}')
     .meta({
       description: 'What is signed, from {timestamp}, {body}, {url} and {method}.',
@@ -95,14 +111,23 @@ const basic = z.strictObject({
 });
 /** Asymmetric ones: a public key that is taken for a shared secret is how tokens are forged. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
+/** Of a JWK (RFC 7518): a key with one of them is no public one, and would be shown. */
+const privateMembers = Object.fromEntries(
+  ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'].map((name) => [
+    name,
+    z.never({ error: 'must be left out: keys must be public ones' }).optional(),
+  ]),
+);
 const jwt = z.strictObject({
   type: z.literal('jwt'),
+  // No user and password in it: it is shown. `new URL` takes `\` for `/`, and any number of them for two.
   jwks_url: z
     .url({ protocol: /^https?$/ })
+    .regex(/^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^/\\?#@]+(?:[/?#]|$)/, 'must not hold a user or a password')
     .max(2000)
     .optional(),
   keys: z
-    .array(z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']) }))
+    .array(z.looseObject({ kty: z.enum(['RSA', 'EC', 'OKP']), ...privateMembers }))
     .min(1)
     .max(20)
     .optional(),
@@ -134,12 +159,12 @@ const schema = z.strictObject({
     .meta({ description: 'How senders prove who they are. `none` has to be asked for by name.' }),
   dedupe: z
     .strictObject({
-      header: headerName.optional().meta({ description: "The delivery's id, where no preset knows it." }),
+      header: shownHeader.optional().meta({ description: "The delivery's id, where no preset knows it." }),
       window: duration.default('72h').meta({ description: 'For so long a repeat is known as one; 30d at most.' }),
     })
     .default({ window: '72h' }),
   ordering_key: z
-    .union([z.strictObject({ json_pointer: pointer }), z.strictObject({ header: headerName })])
+    .union([z.strictObject({ json_pointer: pointer }), z.strictObject({ header: shownHeader })])
     .optional()
     .meta({ description: 'What `partitionkey` is.', examples: [{ json_pointer: '/customer/id' }] }),
   expand_array: z.boolean().default(false).meta({
@@ -185,11 +210,19 @@ export function parseConfig(raw: unknown): WebhookConfig {
   if (auth.type === 'preset') expectPreset(auth);
   if (auth.type === 'jwt' && (auth.jwks_url === undefined) === (auth.keys === undefined))
     invalid('auth: give either jwks_url or keys.');
-  if (auth.type === 'jwt' && auth.keys?.some((key) => 'd' in key || 'k' in key))
-    invalid('auth.keys: must be public keys.');
+  expectShownHeaders(parsed.data);
   if (auth.type === 'mtls' && !auth.ca.every((pem) => pemCertificate(pem)?.ca))
     invalid('auth.ca: each has to be the certificate of a CA, in PEM.');
   return parsed.data;
+}
+
+/** The signature of a scheme of the user's own: its header is told by the config alone, which no schema can compare. */
+function expectShownHeaders({ auth, dedupe, ordering_key: key }: WebhookConfig): void {
+  if (auth.type !== 'hmac') return;
+  const proof = auth.signature_header.toLowerCase();
+  if (dedupe.header?.toLowerCase() === proof) invalid('dedupe.header: must not be that of the signature.');
+  if (key && 'header' in key && key.header.toLowerCase() === proof)
+    invalid('ordering_key.header: must not be that of the signature.');
 }
 
 function expectPreset({ preset, secrets, certificates }: Extract<Auth, { type: 'preset' }>): void {

@@ -1,4 +1,5 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { PATTERNS } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import { Redis } from 'ioredis';
@@ -144,6 +145,22 @@ describe('deliveries', () => {
       expect((await waiting).status).toBe(200);
     });
 
+    it('what waits is held as large as it is inflated, within the memory of one stream', async () => {
+      const stream = await served({ backpressure: 'queue', queue_timeout: '3s', max_body_bytes: 21_000_000 }, full);
+      await fill(stream);
+      const large = gzipSync(JSON.stringify('x'.repeat(20_000_000)));
+      const headers = { 'content-encoding': 'gzip', ...signedHeaders(large) };
+      const answers = await Promise.all(Array.from({ length: 16 }, () => post(one!, stream, large, headers)));
+      const waited = answers.filter(({ status }) => status === 429).length;
+      expect(waited).toBeGreaterThan(0);
+      expect(waited).toBeLessThanOrEqual(5);
+      const busy = answers.filter(({ status, json }) => status === 503 && json.error.code === 'busy');
+      expect(busy).toHaveLength(16 - waited);
+      expect((await post(one!, await served(), '1')).status).toBe(200);
+      // All of it was given back.
+      expect((await post(one!, stream, large, headers)).status).toBe(429);
+    });
+
     it('shed says yes, and counts what was dropped', async () => {
       const stream = await served({ backpressure: 'shed' }, full);
       await fill(stream);
@@ -196,7 +213,8 @@ describe('deliveries', () => {
     const slackHeaders = { 'x-slack-request-timestamp': time, 'x-slack-signature': mac(challenge) };
     expect(await post(one!, slack, challenge, slackHeaders)).toMatchObject({ status: 200, json: { challenge: 'c1' } });
     expect((await post(one!, slack, challenge, {})).status).toBe(401);
-    const zoom = await served({ auth: { type: 'preset', preset: 'zoom', secrets: [secret] } });
+    const zoom = await served({ auth: { type: 'preset', preset: 'zoom', secrets: ['another', secret] } });
+    // By the secret that it was signed with, which need not be the first.
     const validation = '{"event":"endpoint.url_validation","payload":{"plainToken":"p"}}';
     const zoomHeaders = { 'x-zm-request-timestamp': time, 'x-zm-signature': mac(validation) };
     expect((await post(one!, zoom, validation, zoomHeaders)).json).toEqual({

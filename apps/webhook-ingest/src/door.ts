@@ -2,7 +2,8 @@ import { StreamError } from '@planasonix/core';
 import type { ServedStream } from '@planasonix/store';
 import { parseConfig, type WebhookConfig } from './config.js';
 import { milliseconds } from './duration.js';
-import { vendors, type Handshake, type Place, type Vendor } from './vendors/index.js';
+import { ALWAYS_HIDDEN } from './header-names.js';
+import { vendors, type Place, type Vendor } from './vendors/index.js';
 import { endsAt, schemeOf, type Surroundings } from './verify/scheme-of.js';
 import type { Scheme } from './verify/scheme.js';
 
@@ -21,7 +22,7 @@ export interface Door {
   readonly config: WebhookConfig;
   readonly scheme: Scheme;
   readonly places: Places;
-  readonly handshake: ((body: unknown) => Handshake | null) | null;
+  readonly handshake: NonNullable<Vendor['handshake']> | null;
   readonly windowMs: number;
   readonly queueMs: number;
   /** Headers that go into no event, in lower case. */
@@ -31,8 +32,6 @@ export interface Door {
   /** It takes deliveries in. */
   readonly isOpen: boolean;
 }
-
-const ALWAYS_HIDDEN = ['authorization', 'proxy-authorization', 'cookie', 'connection', 'transfer-encoding', 'host'];
 
 /** @throws StreamError `config_invalid`, `secrets_sealed`; Error for secrets that can't be keys. */
 export function doorOf(row: ServedStream, around: Surroundings): Door {
@@ -48,7 +47,7 @@ export function doorOf(row: ServedStream, around: Surroundings): Door {
     config,
     scheme,
     places: placesOf(config, vendor),
-    handshake: handshakeOf(vendor, auth.type === 'preset' ? auth.secrets[0]! : ''),
+    handshake: vendor?.handshake ?? null,
     windowMs: milliseconds(dedupe.window),
     queueMs: milliseconds(config.queue_timeout),
     hidden: new Set([...ALWAYS_HIDDEN, ...scheme.proofHeaders]),
@@ -64,9 +63,4 @@ function placesOf({ dedupe }: WebhookConfig, vendor: Vendor | null): Places {
     idIsSigned: vendor?.eventId ? vendor.idIsSigned : false,
     eventType: vendor?.eventType ?? null,
   };
-}
-
-function handshakeOf(vendor: Vendor | null, secret: string): Door['handshake'] {
-  const answer = vendor?.handshake;
-  return answer ? (body) => answer(body, Buffer.from(secret)) : null;
 }

@@ -61,7 +61,25 @@ describe('hostile and odd input', () => {
       return (await post(at, signed, packed, headers)).status === 200;
     });
     const [entry] = await world.entries(signed.id);
-    expect(JSON.parse(entry!.data).body).toEqual(JSON.parse(body));
+    const data = JSON.parse(entry!.data);
+    expect(data.body).toEqual(JSON.parse(body));
+    // What they say is not true of the body of the event.
+    const names = data.headers.map(([name]: readonly [string]) => name.toLowerCase());
+    expect(names).toContain('content-type');
+    expect(names).not.toEqual(expect.arrayContaining(['content-encoding']));
+    expect(names).not.toEqual(expect.arrayContaining(['content-length']));
+  });
+
+  it('headers are not multiplied by the parts of a small body, and say so', async () => {
+    const parted = await world.running({ auth: { type: 'none' }, expand_array: true });
+    await eventually('it is served', async () => (await post(at, parted, '[1]')).status === 200);
+    const headers = Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`x-${i}`, 'v'.repeat(7_000)]));
+    const ones = (n: number) => JSON.stringify(Array(n).fill(1));
+    const answer = await post(at, parted, ones(10_000), headers);
+    expect([answer.status, answer.json.error.code]).toEqual([413, 'parts_too_large']);
+    expect(await world.log.depth(parted.id)).toBe(1);
+    expect((await post(at, parted, ones(500), headers)).json).toMatchObject({ events: 500 });
+    expect((await post(at, parted, ones(10_000))).json).toMatchObject({ events: 10_000 });
   });
 
   it('a bomb is inflated no further than a body may be (trap 30)', async () => {
@@ -148,6 +166,7 @@ describe('hostile and odd input', () => {
     ['a length that is none', ['Content-Length: +2'], '{}'],
     ['chunks that are none', ['Transfer-Encoding: chunked'], 'zz\r\n{}\r\n0\r\n\r\n'],
     ['an encoding that is none', ['Transfer-Encoding: xchunked'], '0\r\n\r\n'],
+    ['an encoding beside chunks', ['Transfer-Encoding: gzip, chunked'], '2\r\n{}\r\n0\r\n\r\n'],
     ['a folded header', ['X-A: 1', ' Content-Length: 2'], '{}'],
   ])('%s are refused, and nothing is taken in', async (_, headers, body) => {
     const depth = await world.log.depth(stream.id);

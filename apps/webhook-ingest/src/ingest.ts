@@ -4,15 +4,17 @@ import type { Clock } from '@planasonix/core';
 import { handshaken, refusal, type Answer, type RefusalCode } from './answer.js';
 import { inflated, encodingOf, type Encoding } from './body/inflate.js';
 import { isJson } from './body/json-text.js';
-import { Memory, readBody, type Read } from './body/read.js';
+import { Hold, Memory } from './body/memory.js';
+import { readBody, type Read } from './body/read.js';
 import { LARGEST_BODY } from './config.js';
 import type { Directory } from './directory.js';
 import type { Door } from './door.js';
-import { intakeOf, type Delivery, type Header } from './intake.js';
+import { intakeOf, type Delivery, type Header, type NotTaken, type Taken } from './intake.js';
 import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
 import { SignatureScheme } from './verify/signature.js';
 
@@ -22,7 +24,7 @@ import { SignatureScheme } from './verify/signature.js';
  */
 const NOT_FOUND_MS = 50;
 const BODY_MS = 15_000;
-/** Bytes of bodies that are held at once: in all, and for one stream. Invariant 6. */
+/** Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream. Invariant 6. */
 const HELD = { all: 256 * 1024 * 1024, stream: 96 * 1024 * 1024 } as const;
 
 export interface IngestDeps {
@@ -37,6 +39,9 @@ export interface IngestDeps {
   readonly addressRate: number;
 }
 
+/** A body that is larger is no handshake: it would be parsed into many times its size. */
+const LARGEST_HANDSHAKE = 64 * 1024;
+
 /** Does the same work where there is no stream as where there is one. */
 const decoy = new SignatureScheme(
   {
@@ -46,6 +51,12 @@ const decoy = new SignatureScheme(
   },
   [randomBytes(32).toString('hex')],
 );
+
+/** A delivery that is on its way into the log. */
+interface Admitted {
+  readonly door: Door;
+  readonly taken: Taken;
+}
 
 /** One request, from its headers to its answer. */
 export class Ingest {
@@ -80,26 +91,37 @@ export class Ingest {
     const open = door?.isOpen ? door : null;
     const max = open?.config.max_body_bytes ?? LARGEST_BODY;
     if (Number(request.headers['content-length'] ?? 0) > max) return refusal('too_large');
-    const encoding = encodingOf(request.headers['content-encoding']);
+    const { 'transfer-encoding': transfer = 'chunked', 'content-encoding': content } = request.headers;
+    // What else is in it, as `gzip, chunked`, Node leaves as it came: it would be taken for the body.
+    if (transfer.trim().toLowerCase() !== 'chunked')
+      return refusal('unreadable', { reason: 'transfer_encoding_unsupported' });
+    const encoding = encodingOf(content);
     if (encoding === null) return refusal('encoding_unsupported');
     const wait = this.#wait(request, open);
     if (wait > 0) return refusal('rate_limited', { waitMs: wait });
     const receivedAtMs = this.deps.clock.now();
-    const memories = [this.#memory, open ? this.#memoryOf(open) : this.#idle];
-    const { read, release } = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, memories);
+    const hold = new Hold([this.#memory, open ? this.#memoryOf(open) : this.#idle]);
     try {
-      if (!Buffer.isBuffer(read)) return unread(read);
-      return await this.#admit(request, { door, body: read, encoding, receivedAtMs });
+      const admitted = await this.#admit(request, { door, encoding, max, receivedAtMs, hold });
+      // The body is gone: while an event waits for the log, it alone is held.
+      return 'taken' in admitted ? await this.#store(admitted) : admitted;
     } finally {
-      release();
+      hold.release();
     }
+  }
+
+  async #store({ door, taken }: Admitted): Promise<Answer> {
+    const answer = await this.deps.storing.store(door, taken);
+    return answer.reason === 'not_running' ? this.#notRunning(door) : answer;
   }
 
   async #admit(
     request: IncomingMessage,
-    of: { door: Door | null; body: Buffer; encoding: Encoding; receivedAtMs: number },
-  ): Promise<Answer> {
-    const { door, body, encoding, receivedAtMs } = of;
+    of: { door: Door | null; encoding: Encoding; max: number; receivedAtMs: number; hold: Hold },
+  ): Promise<Answer | Admitted> {
+    const { door, encoding, max, receivedAtMs, hold } = of;
+    const body = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, hold);
+    if (!Buffer.isBuffer(body)) return unread(body);
     const signed = this.#signed(request, body);
     const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
     if (door === null) return refusal('not_found');
@@ -108,15 +130,15 @@ export class Ingest {
     const open = await this.#running(door);
     if (open === null) return this.#notRunning(door);
     if (body.length > open.config.max_body_bytes) return refusal('too_large');
-    const plain = await inflated(body, encoding, open.config.max_body_bytes);
+    const plain = await inflated(body, encoding, open.config.max_body_bytes, hold);
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
-    const shaken = open.handshake && isJson(plain) ? open.handshake(JSON.parse(plain.toString())) : null;
+    if (plain === 'no_memory') return refusal('busy');
+    const shaken = handshakeIn(plain, open, verdict.key);
     if (shaken) return handshaken(shaken);
-    const taken = intakeOf(open, deliveryOf(request, { body: plain, signed: verdict.signed, receivedAtMs }));
-    if (taken === null) return refusal('unreadable', { reason: 'json_broken' });
-    const answer = await this.deps.storing.store(open, taken);
-    return answer.reason === 'not_running' ? this.#notRunning(door) : answer;
+    const about = { body: plain, inflated: encoding !== 'identity', signed: verdict.signed, receivedAtMs };
+    const taken = intakeOf(open, deliveryOf(request, about), (bytes) => hold.become(bytes));
+    return typeof taken === 'string' ? notTaken(taken) : { door: open, taken };
   }
 
   /** The store was asked just now: a stream that was deleted, or has another address, is not there any more. */
@@ -191,9 +213,27 @@ function unread(read: Exclude<Read, Buffer>): Answer {
   }
 }
 
+function handshakeIn(body: Buffer, { handshake }: Door, key: Buffer = Buffer.alloc(0)): Handshake | null {
+  if (handshake === null || body.length > LARGEST_HANDSHAKE || !isJson(body)) return null;
+  return handshake(JSON.parse(body.toString()), key);
+}
+
+function notTaken(why: NotTaken): Answer {
+  switch (why) {
+    case 'json_broken':
+      return refusal('unreadable', { reason: why });
+    case 'parts_too_large':
+      return refusal(why);
+    case 'too_large_as_event':
+      return refusal('too_large', { reason: why });
+    case 'no_memory':
+      return refusal('busy');
+  }
+}
+
 function deliveryOf(
   { method = '', headers, rawHeaders }: IncomingMessage,
-  of: Pick<Delivery, 'body' | 'signed' | 'receivedAtMs'>,
+  of: Pick<Delivery, 'body' | 'inflated' | 'signed' | 'receivedAtMs'>,
 ): Delivery {
   const all: Header[] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {

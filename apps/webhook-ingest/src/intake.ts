@@ -1,7 +1,8 @@
 import { createHash, hash } from 'node:crypto';
 import type { Intake, IntakePart } from '@planasonix/core';
-import { contentOf, MOST_PARTS, partsOf, type Content } from './body/content.js';
+import { contentOf, lengthOf, partsOf, type Content } from './body/content.js';
 import { isJson, scalarAt } from './body/json-text.js';
+import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
 
 export interface Header {
@@ -11,12 +12,17 @@ export interface Header {
   readonly value: string;
 }
 
+/** What is true of the bytes as they were sent alone. */
+const AS_SENT: ReadonlySet<string> = new Set(['content-encoding', 'content-length']);
+
 /** A request whose proof is valid, its body inflated. */
 export interface Delivery {
   readonly method: string;
   readonly contentType: string;
   readonly headers: readonly Header[];
   readonly body: Buffer;
+  /** The body is not as it was sent. */
+  readonly inflated: boolean;
   /** What the proof covers. */
   readonly signed: readonly Buffer[];
   readonly receivedAtMs: number;
@@ -32,6 +38,13 @@ export interface Taken {
 const TYPE = 'com.planasonix.webhook.received';
 const LONGEST_ID = 200;
 const LONGEST_KEY = 1_000;
+/** What an event has at least, beside its body, its frame, its id and its key. */
+const LEAST_BESIDE = 100;
+/**
+ * Bytes of a delivery that is taken apart which are not its body but what each event has beside its part: the headers of
+ * one small request would else fill the log 10,000 times over. Invariant 6.
+ */
+const MOST_REPEATED = 16 * 1024 * 1024;
 
 function digest(parts: readonly (Buffer | string)[]): string {
   if (parts.length === 1) return hash('sha256', parts[0]!, 'base64url');
@@ -40,8 +53,11 @@ function digest(parts: readonly (Buffer | string)[]): string {
   return sum.digest('base64url');
 }
 
-/** What a delivery becomes. @returns `null` where it has to be taken apart and can't be. */
-export function intakeOf(door: Door, delivery: Delivery): Taken | null {
+/** `json_broken`: it has to be taken apart and can't be. */
+export type NotTaken = 'json_broken' | 'parts_too_large' | 'too_large_as_event' | 'no_memory';
+
+/** What a delivery becomes. @param room asked for the bytes of its events, before they are built */
+export function intakeOf(door: Door, delivery: Delivery, room: (bytes: number) => Room): Taken | NotTaken {
   const { config, places } = door;
   const { body, contentType, receivedAtMs } = delivery;
   let json: boolean | null = null;
@@ -50,16 +66,21 @@ export function intakeOf(door: Door, delivery: Delivery): Taken | null {
   const eventId = (places.eventId && find(places.eventId)) || null;
   const eventType = places.eventType ? find(places.eventType) : null;
   const contents = config.expand_array ? partsOf(body, contentType) : [contentOf(body, contentType, valid)];
-  if (contents === null || contents.length > MOST_PARTS) return null;
+  if (contents === null) return 'json_broken';
   const time = new Date(receivedAtMs).toISOString();
   const frame = frameOf(door, delivery, { eventId, eventType, time });
+  const names = namesOf(door, delivery, eventId);
+  const beside = Buffer.byteLength(frame) + names.otherId.length + headerKey(door, delivery).length + LEAST_BESIDE;
+  if ((contents.length - 1) * beside > MOST_REPEATED) return 'parts_too_large';
+  const found = room(contents.reduce((sum, content) => sum + beside + lengthOf(content), 0));
+  if (found !== 'room') return found === 'never' ? 'too_large_as_event' : 'no_memory';
   const parts = contents.map((content): IntakePart => ({
     partitionkey: partitionKey(door, delivery, content),
     data: dataOf(frame, content),
   }));
   return {
     intake: {
-      ...namesOf(door, delivery, eventId),
+      ...names,
       windowMs: door.windowMs,
       type: TYPE,
       subject: door.name,
@@ -105,13 +126,17 @@ function finder({ body, headers }: Delivery, valid: () => boolean) {
   };
 }
 
-function partitionKey({ config }: Door, { headers }: Delivery, { encoding, bytes }: Content): string {
+function headerKey({ config }: Door, { headers }: Delivery): string {
   const of = config.ordering_key;
+  if (of === undefined || !('header' in of)) return '';
+  const wanted = of.header.toLowerCase();
+  return (headers.find(({ lower }) => lower === wanted)?.value ?? '').slice(0, LONGEST_KEY);
+}
+
+function partitionKey(door: Door, delivery: Delivery, { encoding, bytes }: Content): string {
+  const of = door.config.ordering_key;
   if (of === undefined) return '';
-  if ('header' in of) {
-    const wanted = of.header.toLowerCase();
-    return (headers.find(({ lower }) => lower === wanted)?.value ?? '').slice(0, LONGEST_KEY);
-  }
+  if ('header' in of) return headerKey(door, delivery);
   const key = encoding === 'json' ? (scalarAt(bytes, of.json_pointer) ?? '') : '';
   return key.length > LONGEST_KEY ? digest([key]) : key.toWellFormed();
 }
@@ -119,10 +144,11 @@ function partitionKey({ config }: Door, { headers }: Delivery, { encoding, bytes
 /** Everything of an event's data but its body, as the JSON text before and after it. */
 function frameOf(
   door: Door,
-  { method, contentType, headers }: Delivery,
+  { method, contentType, headers, inflated }: Delivery,
   of: { readonly eventId: string | null; readonly eventType: string | null; readonly time: string },
 ): string {
-  const shown = headers.flatMap(({ name, lower, value }) => (door.hidden.has(lower) ? [] : [[name, value]]));
+  const hidden = (lower: string) => door.hidden.has(lower) || (inflated && AS_SENT.has(lower));
+  const shown = headers.flatMap(({ name, lower, value }) => (hidden(lower) ? [] : [[name, value]]));
   return JSON.stringify({
     headers: shown,
     method,

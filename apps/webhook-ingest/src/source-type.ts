@@ -16,6 +16,14 @@ async function check(
     const found: Check[] = [];
     if (auth.type === 'hmac' && auth.algorithm === 'sha1')
       found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
+    if (auth.type === 'hmac' && auth.timestamp_header !== undefined && !auth.signed.includes('{timestamp}'))
+      found.push(
+        warning(
+          'timestamp_unsigned',
+          'The timestamp is not signed: whoever repeats a delivery can write a new one.',
+          'Name {timestamp} in auth.signed where the sender signs it, else leave timestamp_header out.',
+        ),
+      );
     if (auth.type === 'none')
       found.push(warning('no_auth', 'Whoever knows the address can deliver.', 'Choose another auth.type.'));
     if (auth.type === 'preset' && certificatesOf(auth).some((certificate) => !lives(certificate, clock.now())))

@@ -38,3 +38,6 @@ export function databaseEndpoint({ config }: ConnectionSettings, defaultPort: nu
     ...{ sslCert: optional('sslCert'), sslKey: optional('sslKey') },
   };
 }
+
+/** Whether nobody can stand in between: what is said to an address of this kind does not leave the machine. */
+export const staysHere = (address: string): boolean => /^(?:::ffff:)?127\.|^::1$/i.test(address);

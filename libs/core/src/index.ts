@@ -17,4 +17,5 @@ export * from './source.js';
 export * from './steps.js';
 export * from './stream-state.js';
 export * from './stream.js';
+export * from './told.js';
 export * from './waker.js';

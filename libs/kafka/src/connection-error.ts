@@ -1,4 +1,4 @@
-import { socketFailure, STREAM_ERRORS, StreamError, type StreamErrorCode } from '@planasonix/core';
+import { socketFailure, STREAM_ERRORS, StreamError, toldText, type StreamErrorCode } from '@planasonix/core';
 
 /** An answer of a broker that is not success. Codes are those of the protocol. */
 export class KafkaError extends Error {
@@ -87,7 +87,11 @@ function codeOf(error: object): StreamErrorCode | null {
 
 const messageOf = (error: object): string => {
   const message = field(error, 'message');
-  return typeof message === 'string' ? message.replace(/^Connection error: /, '').replace(/\.$/, '') : '';
+  return typeof message === 'string'
+    ? toldText(message)
+        .replace(/^Connection error: /, '')
+        .replace(/\.$/, '')
+    : '';
 };
 
 /**

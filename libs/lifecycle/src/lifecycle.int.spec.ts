@@ -181,9 +181,15 @@ describe('commands, from acceptance to truth', () => {
       async () => (await store.query('SELECT count(*)::int AS n FROM outbox'))[0].n === 1,
     );
     await redis.start();
+    let [unanswered, release] = [0, () => {}];
+    const gate = new Promise<void>((resolve) => (release = resolve));
     const consumer: QueueConsumer = consumeQueues(redis.url, 'fake', {
       look: (job) => (rung.push(job.streamId), Promise.resolve()),
-      answer: (job, leftMs) => ((left = leftMs), Promise.resolve({ kind: job.kind })),
+      answer: async (job, leftMs) => {
+        left = leftMs;
+        if (job.kind === 'order') await (unanswered++, gate);
+        return { kind: job.kind };
+      },
     });
     await eventually('the bell rings', () => rung.includes(id));
     await eventually(
@@ -197,6 +203,16 @@ describe('commands, from acceptance to truth', () => {
     await expect(
       new AskService({ live: () => Promise.resolve(0) }, queues, systemClock).ask('fake', { kind: 'check' }, 100),
     ).rejects.toMatchObject({ code: 'no_worker' });
+    // Many that are not answered do not hold up the next one: whom they are about is for the worker to tell apart.
+    const silent = Array.from({ length: 24 }, () =>
+      asks.ask('fake', { kind: 'order' }, 4_000).catch((error: unknown) => error),
+    );
+    const began = performance.now();
+    await eventually('they are under way', () => unanswered === 24);
+    expect(await asks.ask('fake', { kind: 'check', streamId: id }, 3_000)).toEqual({ kind: 'check' });
+    expect(performance.now() - began).toBeLessThan(3_000);
+    release();
+    await Promise.all(silent);
     // One whose heartbeat is late is not absent.
     const since = Date.now();
     const late = { live: () => Promise.resolve(Date.now() - since > 1500 ? 1 : 0) };

@@ -128,6 +128,9 @@ export class QueueProducer {
   }
 }
 
+/** Questions under way at once. Many, for they wait for hosts: how many for one of them is the worker's to bound. */
+const MOST_ASKED = 200;
+
 export interface QueueConsumer {
   close(): Promise<void>;
 }
@@ -155,7 +158,7 @@ export function consumeQueues(
       {
         ...options,
         connection: connections[1],
-        concurrency: 8,
+        concurrency: MOST_ASKED,
       },
     ),
   ];

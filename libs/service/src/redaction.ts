@@ -3,8 +3,11 @@ const SECRET_NAME =
   /^(?:(?:proxy-?)?authorization|(?:set-)?cookie|pass(?:word|wd|phrase)?|pwd|.*secrets?|.*tokens?|.*api[-_]?key|key|(?:private|encryption)[-_]?keys?(?:[-_]old)?|sasl|connection[-_]?string|credentials?|parameters)$/i;
 const CENSOR = '[redacted]';
 
-/** `postgres://user:password@host`: drivers put addresses into their messages. */
-const PASSWORD_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s/@]+@/gi;
+/**
+ * `postgres://user:password@host`: drivers put addresses into their messages. From `://` on, which no part of it can
+ * hold: a search for the scheme before it takes the square of the text's length.
+ */
+const PASSWORD_IN_URL = /(:\/\/[^\s:/@]*):[^\s/@]+@/g;
 const API_KEY = /\bplnx_live_[\w-]+/g;
 
 /** Bounds of a line. Invariant 6. */

@@ -1,4 +1,4 @@
-import { StreamError, type Check, type SourceType, type StreamSpec } from '@planasonix/core';
+import { failedTest, StreamError, type Check, type SourceType, type StreamSpec } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import { Answers } from './answers.js';
 import { Sources } from './sources.js';
@@ -43,9 +43,30 @@ describe('a question about the config of a stream that is about to be created', 
   });
 });
 
+it('what a rogue server says in a test shows no secret that it was given, and is no longer than a line', async () => {
+  const connection = { type: 'postgres', config: { host: 'db', password: 'hunter2-of-mine' } };
+  const failure = new StreamError('auth_failed', 'password hunter2-of-mine is wrong');
+  const asked = (testConnection: () => Promise<unknown>) =>
+    new Answers({
+      sources: new Sources({ testConnection } as unknown as SourceType, {} as never, quiet),
+      ...{ ledger: {} as never, connections: {} as never, logs: {} as never },
+      drafts: { take: () => Promise.resolve({ connection }) },
+    }).answer({ kind: 'connection_test', draftId: 'draft' } as never, 5_000);
+  const report = { ...failedTest(failure), serverVersion: `hunter2-of-mine\u001b${'x'.repeat(3_000_000)}` };
+  const answer = JSON.stringify(await asked(() => Promise.resolve(report)));
+  expect(answer).not.toContain('hunter2');
+  expect(answer.length).toBeLessThan(1_000);
+  await expect(asked(() => Promise.reject(failure))).rejects.toMatchObject({ message: 'password ******** is wrong' });
+});
+
 describe('secrets that can not be read (trap 35)', () => {
   const sealed = new StreamError('secrets_sealed', 'sealed with another key');
-  const spec = { id: 'str_1', sealed: sealed.message, output: { type: 'redis_stream' } } as unknown as StreamSpec;
+  const spec = {
+    id: 'str_1',
+    connection: null,
+    sealed: sealed.message,
+    output: { type: 'redis_stream' },
+  } as unknown as StreamSpec;
   const answers = new Answers({
     sources: new Sources({} as SourceType, {} as never, quiet),
     ledger: { spec: () => Promise.resolve(spec), positions: () => Promise.resolve(new Map()) },

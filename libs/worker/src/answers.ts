@@ -8,10 +8,14 @@ import {
   type Position,
   type ReleaseReport,
   type SnapshotOrder,
+  type Source,
   StreamError,
+  toldText,
 } from '@planasonix/core';
 import type { AskJob } from '@planasonix/lifecycle';
 import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
+import { discretionOf } from './discreet.js';
+import { HostLanes } from './host-lanes.js';
 import type { LogBook } from './log-book.js';
 import type { Sources } from './sources.js';
 
@@ -43,6 +47,8 @@ export interface Draft {
   readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
 }
 
+type Looked = Parameters<Sources['look']>[0];
+
 export interface AnswerDeps {
   readonly sources: Sources;
   readonly ledger: Pick<PgStreamLedger, 'spec' | 'positions'>;
@@ -53,6 +59,8 @@ export interface AnswerDeps {
 
 /** Answers the gateway's questions about sources. An answer is plain JSON without a secret. */
 export class Answers {
+  private readonly lanes = new HostLanes();
+
   constructor(private readonly deps: AnswerDeps) {}
 
   /** @param leftMs how long somebody waits for it */
@@ -77,11 +85,15 @@ export class Answers {
     }
   }
 
+  private look<T>(spec: Looked, signal: AbortSignal, use: (source: Source) => Promise<T>): Promise<T> {
+    return this.lanes.run(spec.connection, signal, () => this.deps.sources.look(spec, use));
+  }
+
   private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
     const [source, log] = await Promise.all([
-      this.deps.sources.look(spec, (one) => one.check(signal)).catch(aboutConfig),
+      this.look(spec, signal, (one) => one.check(signal)).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(),
     ]);
     const checks = [...source, ...log];
@@ -93,11 +105,8 @@ export class Answers {
     if (draft === null) return null;
     const connection =
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
-    const checks = await this.deps.sources
-      .look({ id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} }, (source) =>
-        source.check(signal),
-      )
-      .catch(aboutConfig);
+    const spec = { id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} };
+    const checks = await this.look(spec, signal, (source) => source.check(signal)).catch(aboutConfig);
     const about = checks.filter((check) => CONFIG_FINDINGS.has(check.code));
     return { ok: passes(about), checks: about };
   }
@@ -106,7 +115,12 @@ export class Answers {
     const { type, outbound } = this.deps.sources;
     const settings = await this.settings(job).catch(sealedError);
     if (settings instanceof StreamError) return failedTest(settings);
-    return settings === null ? null : type.testConnection(settings, outbound, signal);
+    if (settings === null) return null;
+    const discretion = discretionOf(settings);
+    const report = discretion.value(
+      await discretion.during(this.lanes.run(settings, signal, () => type.testConnection(settings, outbound, signal))),
+    );
+    return { ...report, serverVersion: report.serverVersion && toldText(report.serverVersion) };
   }
 
   private async settings(job: AskJob): Promise<ConnectionSettings | null> {
@@ -119,7 +133,7 @@ export class Answers {
     const spec = await this.deps.ledger.spec(streamId);
     const { order } = ((await this.deps.drafts.take(draftId)) ?? {}) as Draft;
     if (spec === null || order === undefined) return null;
-    const asked = this.deps.sources.look(spec, async (source) =>
+    const asked = this.look(spec, signal, async (source) =>
       source.ordersChanged === undefined
         ? { supported: false, checks: [] }
         : { supported: true, checks: (await source.checkOrder?.(order, signal)) ?? [] },
@@ -133,7 +147,7 @@ export class Answers {
     if (spec === null || draft === null) return null;
     const from = await this.deps.ledger.positions(streamId);
     try {
-      return await this.deps.sources.look(spec, async (source): Promise<SettleAnswer> => {
+      return await this.look(spec, signal, async (source): Promise<SettleAnswer> => {
         if (source.settle === undefined) return { kind: 'unsupported' };
         return { kind: 'settled', positions: [...(await source.settle(draft.position, from, signal))] };
       });
@@ -146,12 +160,10 @@ export class Answers {
   private async release(streamId: string, force: boolean, signal: AbortSignal): Promise<ReleaseReport> {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return { released: [], remaining: [] };
-    return this.deps.sources
-      .look(spec, (source) => source.release({ force }, signal))
-      .catch((error: unknown) => {
-        const { code, message } = sealedError(error);
-        return { released: [], remaining: [{ what: 'everything at the source', why: message, code }] };
-      });
+    return this.look(spec, signal, (source) => source.release({ force }, signal)).catch((error: unknown) => {
+      const { code, message } = sealedError(error);
+      return { released: [], remaining: [{ what: 'everything at the source', why: message, code }] };
+    });
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type Steps,
   type StreamSpec,
 } from '@planasonix/core';
+import { discretionOf } from './discreet.js';
 
 export interface SourceWishes {
   readonly owned: Owned;
@@ -45,7 +46,7 @@ export class Sources {
   /** For the owner of the stream. @throws StreamError `secrets_sealed`, or what its config is refused for */
   owned(spec: StreamSpec, wishes: SourceWishes): Source {
     if (spec.sealed !== undefined) throw new StreamError('secrets_sealed', spec.sealed);
-    return this.type.create({
+    const source = this.type.create({
       streamId: spec.id,
       streamName: spec.name,
       config: spec.config,
@@ -62,6 +63,7 @@ export class Sources {
       log: this.log,
       step: this.step,
     });
+    return discretionOf(spec.connection, spec.config).source(source);
   }
 
   /** For a look: preflight, lag, giving back. Closed when `use` is done. */

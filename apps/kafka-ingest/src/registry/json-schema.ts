@@ -3,22 +3,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { DoesNotFit, mustBeJson } from '../record-text.js';
 import { SchemaUnreadable } from './avro.js';
+import { boundedPatterns, PatternBudget } from './pattern.js';
 
-/** A pattern that could keep a worker busy for ever is not checked. Invariant 6. */
-const mayBeSlow = (pattern: string): boolean =>
-  pattern.length > 500 || /[)\]][*+{]|\\\d/.test(pattern) || (pattern.match(/[*+{]/g)?.length ?? 0) > 3;
-
-const regExp = Object.assign(
-  (pattern: string, flags: string) => (mayBeSlow(pattern) ? { test: () => true } : new RegExp(pattern, flags)),
-  { code: 'new RegExp' },
-);
-
-const OPTIONS: Options = {
-  strict: false,
-  validateFormats: false,
-  addUsedSchema: false,
-  code: { regExp },
-};
+/** Steps that patterns may take for a value, and for each of its bytes more: some ms. */
+const STEPS = { least: 1_000_000, byte: 100 } as const;
 
 const decimal = (value: number): { readonly digits: bigint; readonly power: number } => {
   const [written = '0', power = '0'] = value.toExponential().split('e');
@@ -33,13 +21,17 @@ function isMultiple(of: number, value: number): boolean {
   return (a.digits * 10n ** BigInt(a.power - least)) % (b.digits * 10n ** BigInt(b.power - least)) === 0n;
 }
 
-function newest(draft: string): Ajv {
-  if (draft.includes('2020-12')) return new Ajv2020(OPTIONS);
-  return draft.includes('2019-09') ? new Ajv2019(OPTIONS) : new Ajv(OPTIONS);
+function newest(draft: string, budget: PatternBudget): Ajv {
+  const options: Options = {
+    ...{ strict: false, validateFormats: false, addUsedSchema: false },
+    code: { regExp: boundedPatterns(budget) },
+  };
+  if (draft.includes('2020-12')) return new Ajv2020(options);
+  return draft.includes('2019-09') ? new Ajv2019(options) : new Ajv(options);
 }
 
-const validatorFor = (draft: string): Ajv =>
-  newest(draft).removeKeyword('multipleOf').addKeyword({
+const validatorFor = (draft: string, budget: PatternBudget): Ajv =>
+  newest(draft, budget).removeKeyword('multipleOf').addKeyword({
     keyword: 'multipleOf',
     type: 'number',
     schemaType: 'number',
@@ -52,9 +44,10 @@ export function jsonSchemaReader(
   references: readonly { readonly name: string; readonly text: string }[] = [],
 ): (value: Buffer) => string {
   let validate: (value: unknown) => unknown;
+  const budget = new PatternBudget();
   try {
     const { $schema: draft, ...schema } = JSON.parse(text) as Record<string, unknown>;
-    const ajv = validatorFor(typeof draft === 'string' ? draft : '');
+    const ajv = validatorFor(typeof draft === 'string' ? draft : '', budget);
     for (const one of references) {
       const { $schema: _, ...referred } = JSON.parse(one.text) as Record<string, unknown>;
       ajv.addSchema(referred, one.name);
@@ -66,6 +59,7 @@ export function jsonSchemaReader(
   return (value) => {
     mustBeJson(value);
     const json = value.toString();
+    budget.fill(STEPS.least + STEPS.byte * value.length);
     if (validate(JSON.parse(json)) !== true) throw new DoesNotFit('The value does not fit its JSON Schema.');
     return json;
   };

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, privateDecrypt } from 'node:crypto';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
 const LOCAL_FILES = 0x80;
@@ -11,7 +12,7 @@ const packet = (sequence: number, payload: Buffer): Buffer => {
   return Buffer.concat([head, payload]);
 };
 
-function greeting(): Buffer {
+function greeting(plugin: string): Buffer {
   const middle = Buffer.alloc(18);
   middle.writeUInt16LE(CAPABILITIES & 0xffff, 0);
   middle[2] = 45;
@@ -21,7 +22,7 @@ function greeting(): Buffer {
   return Buffer.concat([
     Buffer.from('\x0a8.0.36\0\x01\0\0\0saltsalt\0', 'latin1'),
     middle,
-    Buffer.from('saltsaltsalt\0mysql_native_password\0'),
+    Buffer.from(`saltsaltsalt\0${plugin}\0`),
   ]);
 }
 
@@ -42,7 +43,7 @@ export async function startRogue(file: string): Promise<{
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined);
-    socket.write(packet(0, greeting()));
+    socket.write(packet(0, greeting('mysql_native_password')));
     let loggedIn = false;
     socket.on('data', (data) => {
       heard.push(data);
@@ -69,4 +70,37 @@ export async function startRogue(file: string): Promise<{
       server.close();
     },
   };
+}
+
+/** A server without TLS that lets nobody in, and gives its own key for the password to be encrypted with. */
+export async function startKeyGiver(plugin: 'caching_sha2_password' | 'sha256_password'): Promise<{
+  readonly port: number;
+  /** What came after the key, in clear. */
+  passwords(): readonly string[];
+  close(): void;
+}> {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const passwords: string[] = [];
+  const salt = Buffer.from('saltsaltsaltsaltsalt');
+  const key = Buffer.from(`\x01${publicKey.export({ type: 'spki', format: 'pem' }).toString()}`);
+  const answers = [
+    Buffer.concat([Buffer.from(`\xfe${plugin}\0`, 'latin1'), salt, Buffer.from([0])]),
+    ...(plugin === 'sha256_password' ? [] : [Buffer.from([1, 4])]),
+    key,
+  ];
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write(packet(0, greeting(plugin)));
+    let turn = 0;
+    socket.on('data', (data) => {
+      const answer = answers[turn++];
+      if (answer !== undefined) return void socket.write(packet(data[3]! + 1, answer));
+      const mixed = privateDecrypt({ key: privateKey, oaepHash: 'sha1' }, data.subarray(4));
+      passwords.push(Buffer.from(mixed.map((byte, i) => byte ^ salt[i % salt.length]!)).toString());
+      socket.destroy();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { port, passwords: () => passwords, close: () => server.close() };
 }

@@ -54,22 +54,34 @@ function valueEnd(bytes: Buffer, at: number): number {
 
 const isEnd = (byte: number): boolean => byte === COMMA || byte === CLOSE_ARRAY || byte === CLOSE_OBJECT;
 
-/** The elements of a top-level array; `null`: it is none. */
-export function elements(bytes: Buffer): readonly Span[] | null {
+/** The first `most` elements of a top-level array; `null`: it is none. */
+export function elements(bytes: Buffer, most: number): readonly Span[] | null {
   const start = skipSpace(bytes, 0);
-  return bytes[start] === OPEN_ARRAY ? elementsAt(bytes, start) : null;
+  return bytes[start] === OPEN_ARRAY ? elementsAt(bytes, start, most) : null;
 }
 
-function elementsAt(bytes: Buffer, start: number): readonly Span[] {
+function elementsAt(bytes: Buffer, start: number, most: number): readonly Span[] {
   const found: Span[] = [];
   let at = skipSpace(bytes, start + 1);
-  while (bytes[at] !== CLOSE_ARRAY) {
+  while (bytes[at] !== CLOSE_ARRAY && found.length < most) {
     const end = valueEnd(bytes, at);
     found.push({ start: at, end });
     at = skipSpace(bytes, end);
     if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
   }
   return found;
+}
+
+/** Found without a list of those before it, of which there may be millions. */
+function elementAt(bytes: Buffer, start: number, index: number): Span | null {
+  let at = skipSpace(bytes, start + 1);
+  for (let i = 0; bytes[at] !== CLOSE_ARRAY; i++) {
+    const end = valueEnd(bytes, at);
+    if (i === index) return { start: at, end };
+    at = skipSpace(bytes, end);
+    if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
+  }
+  return null;
 }
 
 /** The value under a key; of repeated keys the last, as every parser has it. */
@@ -95,8 +107,7 @@ export function spanAt(bytes: Buffer, pointer: string): Span | null {
     const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
     const first: number | undefined = bytes[at.start];
     if (first === OPEN_OBJECT) at = member(bytes, at.start, key);
-    else if (first === OPEN_ARRAY && /^(?:0|[1-9][0-9]{0,8})$/.test(key))
-      at = elementsAt(bytes, at.start)[Number(key)] ?? null;
+    else if (first === OPEN_ARRAY && /^(?:0|[1-9][0-9]{0,8})$/.test(key)) at = elementAt(bytes, at.start, Number(key));
     else at = null;
     if (at === null) return null;
   }

@@ -1,49 +1,28 @@
 import type { IncomingMessage } from 'node:http';
+import type { Hold } from './memory.js';
 
 export type Read = Buffer | 'too_large' | 'cut_short' | 'too_slow' | 'no_memory';
 
-/** Bytes that all requests together hold. Invariant 6. */
-export class Memory {
-  #held = 0;
-
-  constructor(private readonly most: number) {}
-
-  take(bytes: number): boolean {
-    if (this.#held + bytes > this.most) return false;
-    this.#held += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#held -= bytes;
-  }
-}
-
-/**
- * The body as it was sent, within its limits.
- * @param memories each has to have room; what is held of them is given back by `release`
- */
+/** The body as it was sent, within its limits. @param hold what it takes is for the caller to release */
 export async function readBody(
   request: IncomingMessage,
   limits: { readonly maxBytes: number; readonly withinMs: number },
-  memories: readonly Memory[],
-): Promise<{ readonly read: Read; readonly release: () => void }> {
+  hold: Hold,
+): Promise<Read> {
   const chunks: Buffer[] = [];
   let size = 0;
-  const release = () => {
-    for (const memory of memories) memory.give(size);
-    size = 0;
-  };
-  const read = await new Promise<Read>((resolve) => {
+  return new Promise<Read>((resolve) => {
     const end = (how: Read) => {
       clearTimeout(timer);
       request.off('data', onData);
+      // The request lives until it is answered, and what listens to it would keep them.
+      chunks.length = 0;
       resolve(how);
     };
     const timer = setTimeout(() => end('too_slow'), limits.withinMs);
     const onData = (chunk: Buffer) => {
       if (size + chunk.length > limits.maxBytes) return end('too_large');
-      if (!takeOfAll(memories, chunk.length)) return end('no_memory');
+      if (hold.take(chunk.length) !== 'room') return end('no_memory');
       size += chunk.length;
       chunks.push(chunk);
     };
@@ -52,17 +31,4 @@ export async function readBody(
     request.once('error', () => end('cut_short'));
     request.once('close', () => end('cut_short'));
   });
-  return { read, release };
-}
-
-function takeOfAll(memories: readonly Memory[], bytes: number): boolean {
-  const taken: Memory[] = [];
-  for (const memory of memories) {
-    if (!memory.take(bytes)) {
-      for (const one of taken) one.give(bytes);
-      return false;
-    }
-    taken.push(memory);
-  }
-  return true;
 }

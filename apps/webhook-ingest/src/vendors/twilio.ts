@@ -12,7 +12,9 @@ function signed({ url, body, header }: SignedRequest): readonly Buffer[] | null 
   if (body.length === 0) return [Buffer.from(url)];
   if (!/^application\/x-www-form-urlencoded\b/i.test(header('content-type') ?? '')) return null;
   const params = [...new URLSearchParams(body.toString())].sort(([a, x], [b, y]) => order(a, b) || order(x, y));
-  return [Buffer.from(url + [...new Set(params.map(([name, value]) => name + value))].join(''))];
+  // A value that a name has twice counts once; `a=bc` and `ab=c` are two, though they read alike.
+  const once = params.filter(([name, value], i) => name !== params[i - 1]?.[0] || value !== params[i - 1]?.[1]);
+  return [Buffer.from(url + once.flat().join(''))];
 }
 
 export const twilio: Vendor = {

@@ -18,7 +18,7 @@ export interface Vendor {
   /** The proof covers the id: then the id alone tells a repeat. */
   readonly idIsSigned: boolean;
   readonly eventType?: Place;
-  /** The answer to a handshake, which is no event; `null`: this is none. @param body its JSON. @param key of the first secret. */
+  /** The answer to a handshake, which is no event; `null`: this is none. @param body its JSON. @param key that has proved it. */
   readonly handshake?: (body: unknown, key: Buffer) => Handshake | null;
 }
 

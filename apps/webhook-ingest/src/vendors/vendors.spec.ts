@@ -122,6 +122,25 @@ describe('a handshake', () => {
   });
 });
 
+describe('twilio', () => {
+  it('signs each value of a name once, and pairs that read alike each', () => {
+    const url = 'https://x/ingest/t';
+    const verified = (body: string, signed: string) => {
+      const headers = {
+        'content-type': 'application/x-www-form-urlencoded',
+        'x-twilio-signature': createHmac('sha1', 'token')
+          .update(url + signed)
+          .digest('base64'),
+      };
+      const { proof } = vendors.get('twilio')!;
+      return new SignatureScheme(proof as SignatureRule, ['token']).verify(request({ url, headers, body })).valid;
+    };
+    expect(verified('b=2&a=1&b=2&b=1', 'a1b1b2')).toBe(true);
+    expect(verified('a=bc&ab=c', 'abcabc')).toBe(true);
+    expect(verified('a=bc&ab=c', 'abc')).toBe(false);
+  });
+});
+
 describe('a signature', () => {
   const rule: SignatureRule = {
     ...{ algorithm: 'sha256', encoding: 'base64', headers: ['x-s'], form: { kind: 'whole', prefix: '' } },

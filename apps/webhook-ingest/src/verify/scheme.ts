@@ -31,8 +31,12 @@ export type Refusal =
   | 'too_slow';
 
 export type Verdict =
-  /** `signed`: the bytes that the proof covers, in order; they tell a repeat from another delivery. */
-  { readonly valid: true; readonly signed: readonly Buffer[] } | { readonly valid: false; readonly reason: Refusal };
+  /**
+   * `signed`: the bytes that the proof covers, in order; they tell a repeat from another delivery. `key`: the shared one that
+   * proved it, where the sender may want an answer by it.
+   */
+  | { readonly valid: true; readonly signed: readonly Buffer[]; readonly key?: Buffer }
+  | { readonly valid: false; readonly reason: Refusal };
 
 export const refused = (reason: Refusal): Verdict => ({ valid: false, reason });
 

@@ -81,9 +81,11 @@ export class SignatureScheme implements Scheme {
     const given = found.signatures.map((text) => strictBytes(text, rule.encoding)).filter((bytes) => bytes !== null);
     if (given.length === 0) return refused('signature_malformed');
     // Every key and every signature is tried: the time does not tell which one was right.
-    let valid = false;
-    for (const key of this.#keys) valid = this.#matches(key, signed, given) || valid;
-    return valid ? { valid, signed } : refused('signature_wrong');
+    const proved = this.#keys.map((key) => this.#matches(key, signed, given));
+    const at = proved.indexOf(true);
+    if (at < 0) return refused('signature_wrong');
+    const key = this.#keys[at]!;
+    return { valid: true, signed, ...(Buffer.isBuffer(key) ? { key } : {}) };
   }
 
   #matches(key: Key, signed: readonly Buffer[], given: readonly Buffer[]): boolean {
