@@ -191,14 +191,18 @@ export class Session {
   }
 }
 
-function options(to: DatabaseEndpoint, socket: Socket, secure: boolean, session: SessionOptions): ConnectionOptions {
+function options(
+  to: DatabaseEndpoint,
+  { socket, address, secure }: { readonly socket: Socket; readonly address: string; readonly secure: boolean },
+  session: SessionOptions,
+): ConnectionOptions {
   return {
     // The address that was judged is dialled; the name is what a certificate is checked against.
     ...{ host: to.host, port: to.port, user: to.user, password: to.password, stream: socket },
     ...(to.database === null ? {} : { database: to.database }),
     ...(secure
       ? { ssl: tlsOf(to) }
-      : to.sslMode === 'disable' || staysHere(socket.remoteAddress ?? '')
+      : to.sslMode === 'disable' || staysHere(address)
         ? {}
         : { authPlugins: PLAIN_LOGIN }),
     charset: 'utf8mb4_general_ci',
@@ -215,7 +219,7 @@ function dial(to: DatabaseEndpoint, address: string, secure: boolean, session: S
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port: to.port, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS });
     socket.setNoDelay(true);
-    const connection = createConnection(options(to, socket, secure, session));
+    const connection = createConnection(options(to, { socket, address, secure }, session));
     // A connection that breaks while idle must not end the process; its next query says what happened.
     connection.on('error', () => undefined);
     connection.connect((error) => {

@@ -32,6 +32,8 @@ interface Known {
   readonly row: ServedStream;
   /** `null`: its config can't be served. */
   readonly door: Door | null;
+  /** Why it can't. */
+  readonly why: unknown;
 }
 
 /** All streams that this instance serves, as the store has them, and the opening of those that were started. */
@@ -121,14 +123,14 @@ export class Directory {
       const known = new Map<string, Known>();
       for (const id of versions.keys()) {
         const row = rows.get(id);
-        const entry = row ? { row, door: this.#doorOf(row) } : this.#known.get(id);
+        const entry = row ? { row, ...this.#doorOf(row) } : this.#known.get(id);
         if (entry) known.set(id, entry);
       }
       this.#known = known;
       this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
-      const shut = [...known.values()].map(({ row }) => row).filter(isShut);
-      this.#sealed = new Set(shut.map(({ token }) => digest(token)));
-      for (const row of shut) void this.#tellShut(row);
+      const shut = [...known.values()].filter(isShut);
+      this.#sealed = new Set(shut.map(({ row }) => digest(row.token)));
+      for (const one of shut) void this.#tellShut(one);
       this.#lookedAt = clock.monotonic();
       for (const { row } of known.values())
         if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
@@ -139,11 +141,11 @@ export class Directory {
   }
 
   /** Another instance may serve it, so it still runs; what keeps this one from it is said once (Invariant 7). */
-  async #tellShut({ id, epoch, generation, sealed }: ServedStream): Promise<void> {
+  async #tellShut({ row: { id, epoch, generation }, why }: Known): Promise<void> {
     const told = `${epoch}:${generation}`;
     if (this.#told.get(id) === told) return;
     this.#told.set(id, told);
-    const { said } = reasonOf(new StreamError('secrets_sealed', sealed!), this.deps.clock);
+    const { said } = reasonOf(why, this.deps.clock);
     await this.deps.ledger
       .notOpened({ streamId: id, epoch }, generation, said, false)
       .catch(() => this.#told.delete(id));
@@ -155,13 +157,13 @@ export class Directory {
     return known?.row.version === version && (ends === null || ends > this.deps.clock.now());
   }
 
-  #doorOf(row: ServedStream): Door | null {
+  #doorOf(row: ServedStream): Omit<Known, 'row'> {
     try {
-      return doorOf(row, this.deps.around);
+      return { door: doorOf(row, this.deps.around), why: null };
     } catch (error) {
       const { code } = error as { code?: unknown };
       this.deps.log.warn({ streamId: row.id, code }, 'a stream can not be served');
-      return null;
+      return { door: null, why: error };
     }
   }
 
@@ -212,9 +214,9 @@ export class Directory {
   }
 }
 
-/** It runs, and its secrets can't be read. */
-const isShut = ({ sealed, status, desired }: ServedStream): boolean =>
-  sealed !== null && status === 'running' && desired === 'running';
+/** It runs, and can't be served here: its secrets can't be read, or its config is one that this version refuses. */
+const isShut = ({ row: { status, desired }, door }: Known): boolean =>
+  door === null && status === 'running' && desired === 'running';
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 

@@ -25,7 +25,8 @@ import { SignatureScheme } from './verify/signature.js';
 const NOT_FOUND_MS = 50;
 const BODY_MS = 15_000;
 /** Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream. Invariant 6. */
-const HELD = { all: 256 * 1024 * 1024, stream: 96 * 1024 * 1024 } as const;
+/** One of a stream has room as it was sent, inflated, and as an event. */
+const HELD = { all: 256 * 1024 * 1024, stream: 3 * LARGEST_BODY } as const;
 
 export interface IngestDeps {
   readonly directory: Directory;

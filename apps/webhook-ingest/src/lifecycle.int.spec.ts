@@ -89,6 +89,18 @@ describe('streams that every instance serves', () => {
     expect(await world.command(stream.id, 'stop')).toMatchObject({ status: 'stopped' });
   });
 
+  it('so is one to a stream that runs with a config of an earlier version, which this one refuses (Invariant 7)', async () => {
+    const stream = await world.running();
+    await world.store.query(
+      `UPDATE streams SET config = config || '{"ordering_key":{"header":"Host"}}', updated_at = clock_timestamp() WHERE id = $1`,
+      [stream.id],
+    );
+    await eventually('come again', async () => (await post(one!, stream, '{}')).status === 503);
+    const why = async () => (await world.row(stream.id)).last_error?.code === 'config_invalid';
+    await eventually('it says why', why);
+    expect((await world.row(stream.id)).status).toBe('running');
+  });
+
   it('nothing is taken in any more once a stop or a pause is answered, at no instance (Invariant 7)', async () => {
     const stream = await world.running();
     await eventually('both serve it', async () => (await post(two!, stream, '{"n":0}')).status === 200);

@@ -18,5 +18,8 @@ describe('a foreign text that is passed on', () => {
   it('is one line without escapes, marks of direction and halves of characters', () => {
     expect(toldText('\u001b[31mred\u001b[0m\r\nINFO all is well\u0000\u202e')).toBe('[31mred [0m INFO all is well');
     expect(toldText('a\ud800b').isWellFormed()).toBe(true);
+    // The store takes no half of a pair.
+    for (let before = 295; before < 305; before++)
+      expect(toldText('a'.repeat(before) + '😀'.repeat(10)).isWellFormed()).toBe(true);
   });
 });

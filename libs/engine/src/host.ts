@@ -179,7 +179,8 @@ export class WorkerHost {
     if (this.#tenants.get(streamId) === tenant) this.#tenants.delete(streamId);
     if (end === 'lost') this.#giveBack(tenant);
     // A start that came while it was ending finds nobody else to hear of it.
-    if (end !== 'lost' && !this.#stopping.signal.aborted) void this.#claim(streamId).catch(() => undefined);
+    if (end !== 'lost' && end !== 'broken' && !this.#stopping.signal.aborted)
+      void this.#claim(streamId).catch(() => undefined);
   }
 
   /**

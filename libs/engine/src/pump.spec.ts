@@ -30,6 +30,24 @@ describe('the pump', () => {
     expect(log.ids).toEqual(ids(1));
   });
 
+  it('says so only once that is committed, where the log may lose it yet with its host (Invariants 2, 7; trap 26)', async () => {
+    const { server, log, state, clock, ledger, pump } = pumpWorld();
+    log.settleDelayMs = 2_000;
+    server.begins = [''];
+    await pump();
+    await clock.advance(1_500);
+    expect([state.connected, ledger.row(ID).positions.size]).toEqual([0, 0]);
+    await clock.advance(1_000);
+    expect([state.connected, ledger.row(ID).positions.size]).toEqual([1, 1]);
+    // Who goes on where others were waits for nothing.
+    const again = pumpWorld();
+    again.log.settleDelayMs = 2_000;
+    again.log.positions.set('', '0');
+    again.server.begins = [''];
+    await again.pump();
+    expect(again.state.connected).toBe(1);
+  });
+
   it('pauses, resumes and stops while where reading began is on its way to the log', async () => {
     const { server, log, state, clock, pump } = pumpWorld();
     log.auto = false;

@@ -64,6 +64,8 @@ export class Pump {
   #answered = false;
   /** The source says that it reads; what it gave before lands first. */
   #connecting = false;
+  /** It gave the places where it begins, which are new. */
+  #began = false;
   #connected = false;
   #sendSoon = false;
   #heartbeatAt = Number.NEGATIVE_INFINITY;
@@ -240,14 +242,19 @@ export class Pump {
       this.#connecting = !this.#connected;
       return this.#connect();
     }
+    this.#began ||= !this.#connected;
     if (this.deps.step && isSnapshot(batch)) this.deps.step('snapshot-chunk');
     if (this.#state === 'running') this.#add(batch);
     else this.#parked = batch; // Invariant 7: nothing enters the log once it says paused
   }
 
-  /** Invariant 7: a stream that runs loses nothing of what is written from then on, so where it began is durable. */
+  /**
+   * Invariant 7: a stream that runs loses nothing of what is written from then on, so where it began is durable, and
+   * committed where the log alone may lose it yet: a log that is lost then is known for that.
+   */
   #connect(): void {
     if (!this.#connecting || this.#flights.length > 0 || !this.#batcher.empty) return;
+    if (this.#began && this.deps.sink.settleDelayMs > 0 && !this.#settler.settled) return;
     this.#connecting = false;
     this.#connected = true;
     this.deps.onConnected();
@@ -335,6 +342,8 @@ export class Pump {
   async #settle(): Promise<void> {
     try {
       if (await this.#settler.settle()) this.deps.onSettled();
+      this.#connect();
+      this.#changed.ring();
     } catch (error) {
       this.#fail(error);
     }

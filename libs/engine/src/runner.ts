@@ -25,8 +25,11 @@ export interface RunnerDeps {
   refresh(): void;
 }
 
-/** Why a runner ended. `lost`: somebody else has the stream, or may have it; nothing was written. */
-export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost';
+/**
+ * Why a runner ended. `lost`: somebody else has the stream, or may have it; nothing was written. `broken`: a fault of ours;
+ * the lease runs out first, so that it is not met again at once.
+ */
+export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost' | 'broken';
 
 /** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
 const DRAIN = { stop: 2_000, pause: 2_000, share: 2_000 } as const;
@@ -147,7 +150,8 @@ export class StreamRunner {
     } catch (error) {
       // A fault of ours: let go; the lease runs out and the stream is taken up anew.
       this.deps.engine.log.error({ streamId: this.#held.streamId, err: error }, 'the runner of a stream failed');
-      return this.#lose();
+      await this.#attempts.end(0);
+      return 'broken';
     } finally {
       this.#over.abort();
       this.#bell.ring();

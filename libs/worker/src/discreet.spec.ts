@@ -30,6 +30,15 @@ describe('what a server says of the secrets that it was given', () => {
     expect(`${stack} ${cause.message} ${cause.stack}`).not.toContain(PASSWORD);
   });
 
+  it('leaves codes and severities what they are, and knows secrets of lists and of several lines', () => {
+    const key = '-----BEGIN KEY-----\nabc\n-----END KEY-----';
+    const config = { password: 'error', secrets: ['whsec_hidden'], sslKey: key };
+    const value = discretionOf({ ...connection, config });
+    const finding = { code: 'server_error', severity: 'error', message: 'an error with whsec_hidden' };
+    expect(value.value(finding)).toEqual({ ...finding, message: 'an ******** with ********' });
+    expect(value.text(`the key ${key.replace(/\n/g, ' ')} is wrong`)).toBe('the key ******** is wrong');
+  });
+
   it('is masked in all that a source tells; what it reads is what it is', async () => {
     class Rogue {
       readonly #word = PASSWORD;

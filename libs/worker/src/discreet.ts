@@ -1,10 +1,11 @@
-import type { ConnectionSettings, Source } from '@planasonix/core';
+import { toldText, type ConnectionSettings, type Source } from '@planasonix/core';
 
 const MASK = '********';
 const SECRET_NAME = /pass|secret|token|key$/i;
 /** A shorter one can't be told from other words: to mask it would garble the text, and show it by what is missing. */
 const SHORTEST = 4;
 const DEEPEST = 5;
+const FOR_PEOPLE: ReadonlySet<string> = new Set(['message', 'fix', 'hint', 'what', 'why', 'serverVersion']);
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -14,16 +15,18 @@ type Config = Readonly<Record<string, unknown>>;
  */
 export function secretsIn(config: Config): readonly string[] {
   const [secrets, shown] = [new Set<string>(), new Set<string>()];
-  const look = (of: Config): void => {
-    for (const [name, value] of Object.entries(of)) {
-      if (typeof value === 'object' && value !== null) look(value as Config);
+  const look = (of: Config, list: string | null): void => {
+    for (const [key, value] of Object.entries(of)) {
+      // What is in a list is called as the list is.
+      const name = list ?? key;
+      if (typeof value === 'object' && value !== null) look(value as Config, Array.isArray(value) ? name : null);
       else if (typeof value === 'string') (SECRET_NAME.test(name) ? secrets : shown).add(value);
     }
   };
-  look(config);
+  look(config, null);
   const found = [...secrets].filter((one) => one.length >= SHORTEST && ![...shown].some((text) => text.includes(one)));
-  // One that holds another comes first.
-  return found.sort((a, b) => b.length - a.length);
+  // As a server's words are passed on it stands in one line. One that holds another comes first.
+  return [...new Set(found.flatMap((one) => [one, toldText(one)]))].sort((a, b) => b.length - a.length);
 }
 
 /** Keeps secrets out of what is told. A server that was given one can put it into its own words. */
@@ -41,13 +44,15 @@ export class Discretion {
     return clean;
   }
 
-  /** All texts of plain JSON. */
+  /** Texts for people within plain JSON. Codes and the like are words of ours: a secret that is the same is not in them. */
   value<T>(value: T): T {
-    if (this.secrets.length === 0) return value;
-    if (typeof value === 'string') return this.text(value) as T;
+    if (this.secrets.length === 0 || typeof value !== 'object' || value === null) return value;
     if (Array.isArray(value)) return value.map((one: unknown) => this.value(one)) as T;
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, this.value(one as unknown)])) as T;
+    const clean = ([name, one]: [string, unknown]): [string, unknown] => [
+      name,
+      typeof one === 'string' && FOR_PEOPLE.has(name) ? this.text(one) : this.value(one),
+    ];
+    return Object.fromEntries(Object.entries(value).map(clean)) as T;
   }
 
   /** The error itself, with what it was caused by: both come into log lines. */
@@ -108,13 +113,7 @@ export class Discretion {
 }
 
 /** What of a source is told to people. Positions have to stay what they are. */
-const TOLD: ReadonlySet<string | symbol> = new Set<keyof Source>([
-  'check',
-  'checkOrder',
-  'release',
-  'letGo',
-  'snapshot',
-]);
+const TOLD: ReadonlySet<string | symbol> = new Set<keyof Source>(['check', 'checkOrder', 'release', 'letGo']);
 
 export const discretionOf = (connection: ConnectionSettings | null, config: Config = {}): Discretion =>
   new Discretion(secretsIn({ ...config, connection: connection?.config }));

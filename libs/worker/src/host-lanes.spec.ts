@@ -42,6 +42,16 @@ describe('questions about hosts', () => {
       await expect(lanes.run(to('db'), never(), () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   });
 
+  it('what does not end in its time has its place no longer', async () => {
+    const lanes = new HostLanes();
+    const late = new AbortController();
+    const stuck = [1, 2].map(() => lanes.run(to('dead'), late.signal, () => new Promise<void>(() => undefined)));
+    const behind = lanes.run(to('dead'), never(), () => Promise.resolve('behind'));
+    late.abort();
+    expect(await behind).toBe('behind');
+    expect(stuck).toHaveLength(2);
+  });
+
   it('brokers are one host, in whatever order', async () => {
     const lanes = new HostLanes();
     const kafka = (...brokers: string[]) => ({ id: 'conn_k', type: 'kafka', config: { brokers } });

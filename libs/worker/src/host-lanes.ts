@@ -29,14 +29,30 @@ export class HostLanes {
     this.#lanes.set(host, lane);
     if (lane.underWay < PER_HOST.underWay) lane.underWay++;
     else await turn(lane, signal);
+    // Its time is up: what does not heed that has its place no longer.
+    const leave = once(() => this.#leave(host, lane));
+    signal.addEventListener('abort', leave, { once: true });
     try {
       return await work();
     } finally {
-      const next = lane.waiting.shift();
-      if (next !== undefined) next();
-      else if (--lane.underWay === 0) this.#lanes.delete(host);
+      signal.removeEventListener('abort', leave);
+      leave();
     }
   }
+
+  #leave(host: string, lane: Lane): void {
+    const next = lane.waiting.shift();
+    if (next !== undefined) next();
+    else if (--lane.underWay === 0 && this.#lanes.get(host) === lane) this.#lanes.delete(host);
+  }
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) act();
+    done = true;
+  };
 }
 
 /** Resolves when one that is under way is done, whose place is taken. */

@@ -43,6 +43,13 @@ describe('what a masked secret is not sent over', () => {
       { tls: true, ...plain },
     ],
     [{ database: 'a' }, { database: 'b' }],
+    // Nobody's word was taken before.
+    [{ sslMode: 'prefer' }, { sslMode: 'verify-full', sslRootCert: 'A' }],
+    [{ sslMode: 'require' }, { sslMode: 'require', sslRootCert: 'A' }],
+    [
+      { sslMode: 'verify-full', sslRootCert: '' },
+      { sslMode: 'verify-full', sslRootCert: null },
+    ],
   ])('but over the same, and what is stronger: %j → %j', (before, after) =>
     expect(weakerProtection(before, after)).toBeNull(),
   );

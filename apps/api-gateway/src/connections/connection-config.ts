@@ -101,10 +101,18 @@ export function weakerProtection(before: Config, after: Config): string | null {
   const mode = (config: Config) => SSL_MODES.findIndex((one) => one === config['sslMode']);
   if (mode(after) < mode(before)) return 'ssl_mode';
   if (before['tls'] === true && after['tls'] !== true) return 'tls';
-  if ((before['sslRootCert'] ?? null) !== (after['sslRootCert'] ?? null)) return 'ssl_root_cert';
+  const authority = (config: Config) => config['sslRootCert'] || null;
+  if (isJudged(before) && authority(before) !== authority(after)) return 'ssl_root_cert';
   // `plain` sends the password itself, `scram` only proves that it is known.
   return mechanism(before)?.startsWith('scram') && mechanism(after) === 'plain' ? 'sasl.mechanism' : null;
 }
+
+/** Whether a certificate was checked at all: where none was, any authority is more than that. */
+const isJudged = ({ sslMode, sslRootCert, tls }: Config): boolean =>
+  sslMode === 'verify-ca' ||
+  sslMode === 'verify-full' ||
+  tls === true ||
+  (sslMode === 'require' && Boolean(sslRootCert));
 
 const mechanism = (config: Config): string | undefined =>
   (config['sasl'] as { readonly mechanism: string } | undefined)?.mechanism;
