@@ -147,14 +147,12 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
       await client.query(`CREATE SCHEMA made; CREATE TABLE made.sums
         (id int PRIMARY KEY, a int, b int, total int GENERATED ALWAYS AS (a + b) STORED
          ${version < 18 ? '' : ', twice int GENERATED ALWAYS AS (a * 2) VIRTUAL'})`);
-      const found = await findings({ tables: ['made.sums'] });
-      const warning = {
-        code: 'generated_columns_unpublished',
-        severity: 'warning',
-        message: expect.stringMatching(version < 18 ? /without made.sums.total.$/ : /without made.sums.twice.$/),
-      };
-      expect(found).toMatchObject([warning]);
       const lacked = version < 18 ? 'total' : 'twice';
+      const warning = {
+        ...{ code: 'generated_columns_unpublished', severity: 'warning' },
+        message: expect.stringMatching(new RegExp(`without made.sums.${lacked}.$`)),
+      };
+      expect(await findings({ tables: ['made.sums'] })).toMatchObject([warning]);
       expect(await findings({ tables: ['made.sums'], exclude_columns: { 'made.sums': [lacked] } })).toEqual([]);
       await client.query('DROP SCHEMA made CASCADE');
     });

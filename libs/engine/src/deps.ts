@@ -16,7 +16,7 @@ import type {
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
-import type { PumpLimits } from './pump.js';
+import type { PumpLimits } from './pump-limits.js';
 
 /** What a source is made with besides the stream's own data. */
 export interface SourceExtras {

@@ -1,6 +1,6 @@
 import { hostWorld, ID, ids } from './fakes/index.js';
 import { LEASE } from './lease.js';
-import { PUMP_LIMITS } from './pump.js';
+import { PUMP_LIMITS } from './pump-limits.js';
 
 describe('a source whose read never returns (trap 8)', () => {
   async function hanging() {

@@ -3,7 +3,8 @@ import type { EngineDeps, ReportCounters } from './deps.js';
 import { Helpers } from './helpers.js';
 import { holds, holdsUntil, LEASE } from './lease.js';
 import { Openings } from './openings.js';
-import { StreamRunner, type RunnerEnd } from './runner.js';
+import type { RunnerEnd } from './runner-deps.js';
+import { StreamRunner } from './runner.js';
 import { within } from './within.js';
 
 export interface WorkerHostOptions extends EngineDeps {

@@ -134,6 +134,17 @@ describe('the end of a stream', () => {
     expect([row.status, row.snapshot]).toEqual(['stopped', { ...progress, state: 'done' }]);
   });
 
+  it('shows rows that were all read as done, also where it came before anybody had shown that (Invariant 7)', async () => {
+    const { clock, server, row, asks } = await streamThatRuns();
+    const progress = { tables_total: 1, rows_done: 1, rows_estimated: 1, tables: [] };
+    server.progress = { ...progress, state: 'running', tables_done: 0 } as never;
+    await clock.advance(1_000);
+    expect(row.snapshot).toMatchObject({ state: 'running' });
+    server.progress = { ...progress, state: 'done', tables_done: 1 } as never;
+    await asks('stopped', 500);
+    expect([row.status, row.snapshot]).toMatchObject(['stopped', { state: 'done' }]);
+  });
+
   it('gives the lease back where it was the log alone that barred us', async () => {
     const { clock, ledger, log, server, worker } = hostWorld();
     ledger.add(ID);

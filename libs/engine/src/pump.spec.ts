@@ -11,63 +11,6 @@ describe('the pump', () => {
     await running.run;
   });
 
-  it('says so only once the log holds where reading began, and pulls nothing before (Invariants 2, 7)', async () => {
-    const { server, log, state, pump } = pumpWorld();
-    log.auto = false;
-    server.begins = ['#notes', ''];
-    server.commit(1);
-    const { pump: made } = await pump();
-    expect([state.connected, made.connected]).toEqual([0, false]);
-    log.land(1);
-    await settleAll();
-    expect(state.connected).toBe(0);
-    log.land(1);
-    await settleAll();
-    expect([...log.positions.keys()]).toEqual(['#notes', '']);
-    expect([state.connected, made.connected, log.ids]).toEqual([1, true, []]);
-    log.land();
-    await settleAll();
-    expect(log.ids).toEqual(ids(1));
-  });
-
-  it('says so only once that is committed, where the log may lose it yet with its host (Invariants 2, 7; trap 26)', async () => {
-    const { server, log, state, clock, ledger, pump } = pumpWorld();
-    log.settleDelayMs = 2_000;
-    server.begins = [''];
-    await pump();
-    await clock.advance(1_500);
-    expect([state.connected, ledger.row(ID).positions.size]).toEqual([0, 0]);
-    await clock.advance(1_000);
-    expect([state.connected, ledger.row(ID).positions.size]).toEqual([1, 1]);
-    // Who goes on where others were waits for nothing.
-    const again = pumpWorld();
-    again.log.settleDelayMs = 2_000;
-    again.log.positions.set('', '0');
-    again.server.begins = [''];
-    await again.pump();
-    expect(again.state.connected).toBe(1);
-  });
-
-  it('pauses, resumes and stops while where reading began is on its way to the log', async () => {
-    const { server, log, state, clock, pump } = pumpWorld();
-    log.auto = false;
-    server.begins = [''];
-    server.commit(1);
-    const { pump: made, run } = await pump();
-    const pausing = made.pause(1_000);
-    log.land();
-    await settleAll();
-    expect([await pausing, state.connected, log.ids]).toEqual([true, 1, []]);
-    made.resume();
-    await settleAll();
-    log.land();
-    await settleAll();
-    const stopping = made.stop(1_000);
-    await clock.advance(300);
-    await Promise.all([stopping, run]);
-    expect(log.ids).toEqual(ids(1));
-  });
-
   it('hands over at once what comes alone', async () => {
     const { server, log, pump } = pumpWorld();
     await pump();
@@ -192,33 +135,6 @@ describe('the pump', () => {
     expect(server.acks).toEqual([]);
     await clock.advance(600);
     expect(server.acks).toEqual(['3']);
-  });
-
-  it('acknowledges nothing of a log whose host may have died since it answered, however long that is ago (trap 26)', async () => {
-    const { server, log, clock, pump, ledger } = pumpWorld();
-    log.settleDelayMs = 2_000;
-    const { outcome } = await pump();
-    server.commit(3);
-    await clock.advance(300);
-    // Its power fails: no answer any more, and no word of it.
-    log.frozen = true;
-    await clock.advance(10_000);
-    expect([server.acked, ledger.row(ID).positions.size, outcome.end]).toEqual([0, 0, null]);
-    log.thaw();
-    await clock.advance(2_000);
-    expect([server.acked, ledger.row(ID).positions.get('')]).toEqual([3, '3']);
-  });
-
-  it('keeps no reader paused behind a transaction that the log holds open for others', async () => {
-    for (const holdsParts of [true, false]) {
-      const { server, log, clock, pump } = pumpWorld();
-      Object.assign(log, { holdsParts, lastWasPart: true });
-      const { pump: made } = await pump();
-      const pausing = made.pause(2_000);
-      await clock.advance(100);
-      expect(await pausing).toBe(!holdsParts);
-      expect(server.acked).toBe(0);
-    }
   });
 
   it('keeps the source waiting while the store is down, and goes on reading', async () => {

@@ -12,24 +12,9 @@ import { Attempt } from './attempt.js';
 import { Attempts } from './attempts.js';
 import { backoffMs } from './backoff.js';
 import { Counters } from './counters.js';
-import type { EngineDeps } from './deps.js';
 import { lastError, verdict, type Failure } from './failure.js';
 import { HeldRow } from './held-row.js';
-
-export interface RunnerDeps {
-  readonly engine: EngineDeps;
-  readonly spec: StreamSpec;
-  /** Does the lease hold, by the monotonic clock? */
-  mayWrite(): boolean;
-  /** The row has moved on: fetch the new view and `apply` it. */
-  refresh(): void;
-}
-
-/**
- * Why a runner ended. `lost`: somebody else has the stream, or may have it; nothing was written. `broken`: a fault of ours;
- * the lease runs out first, so that it is not met again at once.
- */
-export type RunnerEnd = 'stopped' | 'error' | 'released' | 'lost' | 'broken';
+import type { RunnerDeps, RunnerEnd } from './runner-deps.js';
 
 /** Times that a command may take, all within the 5 s that the gateway waits. Milliseconds. */
 const DRAIN = { stop: 2_000, pause: 2_000, share: 2_000 } as const;
@@ -165,15 +150,13 @@ export class StreamRunner {
     const { desired, generation } = this.#want;
     this.#acting = generation;
     if (desired === 'stopped' || desired === 'idle') {
+      const attempt = this.#attempts.now;
       await this.#attempts.end(DRAIN.stop);
-      return this.#stop();
+      return this.#stop(attempt);
     }
     const ended = this.#attempts.takeEnded();
     if (ended?.end?.kind === 'failed') this.#fail(ended.end.failure, ended.progressed);
-    else if (ended?.reads) {
-      const snapshot = ended.snapshot();
-      return this.#stop(snapshot === null ? {} : { snapshot });
-    }
+    else if (ended?.reads) return this.#stop(ended);
     if (this.#failure) {
       const end = await this.#actOnFailure(this.#failure);
       if (end || this.#failure) return end;
@@ -182,11 +165,11 @@ export class StreamRunner {
   }
 
   /** `stopped` is said once nobody can append any more: ours has ended, and one before us, if we never wrote, is barred. */
-  async #stop(extra: StatusReport = {}): Promise<RunnerEnd | null> {
+  async #stop(attempt: Attempt | null): Promise<RunnerEnd | null> {
     const barred = await this.#bar();
     if (barred === 'fenced') return this.#lose();
     if (barred === 'unknown') return (this.#later(REPORT_RETRY_MS), null);
-    return this.#finish('stopped', { ...extra, blocked: null });
+    return this.#finish('stopped', { ...progressOf(attempt), blocked: null });
   }
 
   #bar(): Promise<'barred' | 'fenced' | 'unknown'> {
@@ -346,12 +329,19 @@ export class StreamRunner {
   }
 
   async #release(withinMs: number): Promise<RunnerEnd> {
+    const attempt = this.#attempts.now;
     await this.#attempts.end(withinMs);
-    await this.#row.tell({ releaseLease: true, blocked: null });
+    await this.#row.tell({ ...progressOf(attempt), releaseLease: true, blocked: null });
     return 'released';
   }
 
   #later(ms: number): void {
     void this.deps.engine.clock.sleep(ms, this.#over.signal).then(() => this.#bell.ring());
   }
+}
+
+/** What is over when it ends is shown so: whoever goes on has nothing left to tell of it (Invariant 7). */
+function progressOf(attempt: Attempt | null): Pick<StatusReport, 'snapshot'> {
+  const snapshot = attempt?.snapshot() ?? null;
+  return snapshot === null ? {} : { snapshot };
 }

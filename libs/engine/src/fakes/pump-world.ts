@@ -1,5 +1,6 @@
 import { Counters } from '../counters.js';
-import { Pump, type PumpLimits } from '../pump.js';
+import type { PumpLimits } from '../pump-limits.js';
+import { Pump } from '../pump.js';
 import { FakeLedger } from './fake-ledger.js';
 import { FakeLog } from './fake-log.js';
 import { FakeServer } from './fake-source.js';
