@@ -265,8 +265,10 @@ async function readAnew(scene: Scene, subject: string): Promise<void> {
     async () => {
       await scene.read();
       const { snapshot } = await scene.stream();
-      done = scene.oracle.toldOf(subject) && snapshot?.state === 'done' ? done + 1 : 0;
-      return done >= SEEN_DONE;
+      const told = scene.oracle.toldOf(subject);
+      done = told && snapshot?.state === 'done' ? done + 1 : 0;
+      if (done < SEEN_DONE) throw new Error(`${told ? 'told' : 'not told'}, ${JSON.stringify(snapshot)}`);
+      return true;
     },
     { timeoutMs: 60_000, everyMs: 700 },
   );

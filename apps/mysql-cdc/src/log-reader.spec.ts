@@ -1,4 +1,5 @@
 import { Waker, type Clock } from '@planasonix/core';
+import { eventually } from '@planasonix/testing';
 import type { LogDecoder } from './log-decoder.js';
 import { LogReader, type LogReaderDeps } from './log-reader.js';
 import type { RowWork } from './row-work.js';
@@ -12,6 +13,11 @@ function busyClock(): Clock {
 }
 
 describe('reading the log', () => {
+  let abort: AbortController;
+  beforeEach(() => void (abort = new AbortController()));
+  /** Also where a test has failed: what waits keeps the process. */
+  afterEach(() => abort.abort());
+
   it.each([
     ['events', false],
     ['events of one compressed transaction', true],
@@ -41,11 +47,55 @@ describe('reading the log', () => {
     const deps: LogReaderDeps = {
       work,
       ...{ feed: feed as unknown as LogFeed, decoder: decoder as unknown as LogDecoder, book: {} as TableBook },
-      ...{ from: {} as LogReaderDeps['from'], clock: busyClock(), waker: new Waker() },
+      ...{ from: {} as LogReaderDeps['from'], wholeBy: null, clock: busyClock(), waker: new Waker() },
     };
-    const abort = new AbortController();
     setImmediate(() => abort.abort());
     for await (const _batch of new LogReader(deps).batches(abort.signal)) throw new Error('nothing is to be told');
     expect(events).toBeGreaterThan(0);
   });
+
+  it.each([
+    ['its end is read', { committed: 3 }],
+    ['nothing of ours is left before the end of the log', { between: { file: 'b.000001', pos: 900 } }],
+  ])(
+    'puts no rows behind the half of a transaction that an earlier reader may have left, until %s (Invariant 5)',
+    async (_, whole) => {
+      const rows: string[] = [];
+      const decoder = {
+        ...{ more: false, committed: 0, moved: false, inside: false, torn: false, proven: true, gtids: null },
+        ...{ between: { file: 'b.000001', pos: 500 }, encoder: { events: [], bytes: 0 } },
+        place: { file: 'b.000001', pos: 500, gtid: null, at: null, proof: null, head: null },
+        takeCommitted: () => Array.from({ length: decoder.committed }).fill({ order: null }),
+      };
+      const work = {
+        ...{ look: () => undefined, note: () => null, state: {}, take: () => (rows.push('taken'), null) },
+        feed: { wantsStillness: true, stands: () => undefined, passed: () => undefined, handed: (of: unknown) => of },
+      };
+      const waker = new Waker();
+      const reader = new LogReader({
+        ...{
+          work: work as unknown as RowWork,
+          decoder: decoder as unknown as LogDecoder,
+          book: {} as TableBook,
+          waker,
+        },
+        ...{ feed: { finished: false, next: () => null } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
+        ...{ clock: busyClock(), wholeBy: { file: 'b.000001', pos: 900 } },
+      });
+      const batches = reader.batches(abort.signal);
+      const next = batches.next();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(rows).toEqual([]);
+      Object.assign(decoder, whole);
+      waker.stir();
+      if (decoder.committed > 0) {
+        expect((await next).value?.events).toHaveLength(3);
+        decoder.committed = 0;
+        void batches.next();
+      }
+      await eventually('rows are asked for', () => rows.length > 0);
+      abort.abort();
+      waker.stir();
+    },
+  );
 });

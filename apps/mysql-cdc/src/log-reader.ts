@@ -1,6 +1,6 @@
 import type { ChangeBatch, Clock, Waker } from '@planasonix/core';
 import { toStreamError } from './stream-error.js';
-import { encodePosition, type MySqlPosition } from './position.js';
+import { encodePosition, isBefore, type MySqlPosition } from './position.js';
 import type { LogDecoder } from './log-decoder.js';
 import type { RowWork } from './row-work.js';
 import type { LogPlace } from './server.js';
@@ -22,6 +22,11 @@ export interface LogReaderDeps {
   /** Rows that are read beside the log. */
   readonly work: RowWork;
   readonly from: MySqlPosition;
+  /**
+   * The log may hold a part of the first transaction behind `from`, for whoever read before was interrupted: by this place
+   * it is whole, and nothing goes in between before that. `null`: it holds none.
+   */
+  readonly wholeBy: LogPlace | null;
   readonly clock: Clock;
   readonly waker: Waker;
 }
@@ -33,8 +38,12 @@ export interface LogReaderDeps {
  */
 export class LogReader {
   private toldAt = -Infinity;
+  /** `wholeBy`, until it is whole. */
+  private torn: LogPlace | null;
 
-  constructor(private readonly deps: LogReaderDeps) {}
+  constructor(private readonly deps: LogReaderDeps) {
+    this.torn = deps.wholeBy;
+  }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { feed, decoder, waker, work } = this.deps;
@@ -107,7 +116,8 @@ export class LogReader {
   /** Everything that was read is handed over, up to between two transactions, of a log that is known for the one of before. */
   private get between(): boolean {
     const { decoder } = this.deps;
-    return decoder.committed === 0 && !decoder.torn && decoder.proven;
+    if (this.torn !== null && !isBefore(this.reached, this.torn)) this.torn = null;
+    return decoder.committed === 0 && !decoder.torn && decoder.proven && this.torn === null;
   }
 
   /** A table without a key is read while the log stands: first everything that was decoded has to go. */
@@ -136,7 +146,10 @@ export class LogReader {
   private whole(): ChangeBatch {
     const { decoder, work, clock } = this.deps;
     this.toldAt = clock.monotonic();
-    const events = work.feed.handed(decoder.takeCommitted(), false);
+    const committed = decoder.takeCommitted();
+    // It was the first one with changes.
+    if (committed.length > 0) this.torn = null;
+    const events = work.feed.handed(committed, false);
     work.feed.passed(decoder.place);
     return { partition: '', events, position: this.position() };
   }

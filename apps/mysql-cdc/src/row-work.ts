@@ -142,10 +142,10 @@ export class RowWork {
     return this.feed.take(reached);
   }
 
-  get progress(): SnapshotProgress | null {
+  get progress(): SnapshotProgress | 'over' | null {
     const { all, finished } = this.feed;
     const running = all.filter((task) => !task.over);
-    if (!this.any) return null;
+    if (!this.any) return this.ready ? 'over' : null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
     const left = running.reduce(

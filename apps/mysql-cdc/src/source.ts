@@ -31,7 +31,7 @@ import { RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
 import type { RowsState } from './rows/rows-state.js';
 import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
-import { serverOf, type LogPlace, type Server } from './server.js';
+import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import { QUESTION_MS, Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
 import { toStreamError } from './stream-error.js';
@@ -139,7 +139,7 @@ export class MySqlSource implements Source {
     }
   }
 
-  snapshot(): SnapshotProgress | null {
+  snapshot(): SnapshotProgress | 'over' | null {
     return this.work?.progress ?? null;
   }
 
@@ -262,7 +262,9 @@ export class MySqlSource implements Source {
     const deps = { flavor, foldsCase, attempt, origin, book, asks };
     const decoder = new LogDecoder(deps, from, feed.checksums);
     this.lagging = { lag: new ReadingLag(decoder, feed, clock, this.kept), server, file: from.file };
-    return new LogReader({ feed, decoder, book, work, from: { ...from, server: server.identity }, clock, waker });
+    const wholeBy = beginning.how === 'begin' ? null : await sessions.ask((control) => logEnd(control, server));
+    const at = { ...from, server: server.identity };
+    return new LogReader({ feed, decoder, book, work, from: at, wholeBy, clock, waker });
   }
 
   /** @throws StreamError `config_invalid` where the one that the user gave is taken */

@@ -9,18 +9,18 @@ const POSITION = { phase: 'stream', slot: 's', attempt: 1, system_id: '1', timel
 /** A fake of the stream, with so many batches decoded: the moment between freezing and standing is the test's to choose. */
 function fakeReader(decoded: number) {
   const reader = {
-    ...{ frozen: false, left: decoded, reached: 0n, handedOver: 0n },
+    ...{ frozen: false, left: decoded, reached: 0n, handedOver: 0n, taken: 0, asked: 0 },
     freeze: () => void (reader.frozen = true),
     thaw: () => void (reader.frozen = false),
     get drained(): boolean {
       return reader.left === 0;
     },
-    take: () => {
+    take: (events: readonly never[] = []) => {
       if (reader.left === 0) return null;
       reader.left--;
-      return { events: [], endLsn: 1n, bytes: 0, oldestMs: null };
+      return { events, endLsn: 1n, bytes: 0, oldestMs: null };
     },
-    ask: () => undefined,
+    ask: () => void reader.asked++,
   };
   return reader;
 }
@@ -28,22 +28,30 @@ function fakeReader(decoded: number) {
 /** A fake of the rows that does nothing but wish, and keeps what it is told. */
 function fakeWork() {
   const feed = {
-    ...{ wantsStillness: false, told: [] as boolean[], waitsFor: null, idle: false },
+    ...{ wantsStillness: false, told: [] as boolean[], waitsFor: null, idle: false, asked: 0 },
     stands: (still: boolean) => void feed.told.push(still),
-    take: () => null,
+    take: () => (feed.asked++, null),
     passed: () => undefined,
   };
   return { feed, state: null, look: () => undefined, note: () => null };
 }
 
-function flowing(decoded: number) {
+const running: AbortController[] = [];
+/** Also where a test has failed: what waits keeps the process. */
+afterEach(() => running.splice(0).forEach((one) => one.abort()));
+
+function flowing(decoded: number, wholeBy?: bigint) {
   const [reader, work] = [fakeReader(decoded), fakeWork()];
+  const waker = new Waker();
+  const abort = new AbortController();
+  running.push(abort);
+  let now = 0;
   const flow = new Flow({
-    ...{ position: POSITION, waker: new Waker(), monotonic: () => 0, mark: () => undefined },
+    ...{ position: POSITION, waker, wholeBy, monotonic: () => (now += 100), mark: () => undefined },
     work: work as unknown as RowWork,
     reader: reader as unknown as WalReader,
   });
-  return { reader, feed: work.feed, batches: flow.batches(new AbortController().signal) };
+  return { reader, feed: work.feed, waker, batches: flow.batches(abort.signal) };
 }
 
 describe('a stream that is to stand', () => {
@@ -72,6 +80,47 @@ describe('a stream that is to stand', () => {
     feed.wantsStillness = false;
     await batches.next();
     expect([reader.frozen, feed.told]).toEqual([false, []]);
+    await batches.return(undefined);
+  });
+});
+
+describe('behind a place where an earlier reader was interrupted (Invariant 5)', () => {
+  it('puts nothing between the halves of a transaction: first comes its end', async () => {
+    const { reader, feed, batches } = flowing(0, 9n);
+    feed.wantsStillness = true;
+    reader.take = (events = reader.taken++ === 1 ? [{} as never] : []) => {
+      if (reader.taken > 2) return null;
+      return { events, endLsn: 1n, bytes: 0, oldestMs: null };
+    };
+    // One without changes of ours is none of which the log has a part.
+    await batches.next();
+    expect([feed.asked, reader.frozen]).toEqual([0, false]);
+    await batches.next();
+    expect([feed.asked, reader.frozen]).toEqual([0, false]);
+    const waiting = batches.next();
+    await eventually('it stands', () => feed.told.length > 0);
+    expect(feed.asked).toBeGreaterThan(0);
+    feed.wantsStillness = false;
+    reader.taken = 0;
+    await waiting;
+    await batches.return(undefined);
+  });
+
+  it('or, where there is none, the server says that it has nothing before the place; it is asked only where somebody waits', async () => {
+    const { reader, feed, waker, batches } = flowing(0, 9n);
+    const waiting = batches.next();
+    await eventually('it asks', () => reader.asked > 0);
+    feed.idle = true;
+    const { asked } = reader;
+    waker.stir();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([feed.asked, reader.asked]).toEqual([0, asked]);
+    reader.reached = 9n;
+    waker.stir();
+    await eventually('rows are asked for', () => feed.asked > 0);
+    reader.left = 1;
+    waker.stir();
+    await waiting;
     await batches.return(undefined);
   });
 });

@@ -16,6 +16,11 @@ export interface FlowDeps {
   readonly work: RowWork;
   /** `null`: rows alone. */
   readonly reader: WalReader | null;
+  /**
+   * The log may hold a part of the first transaction behind the position, for whoever read before was interrupted: by this
+   * place it is whole, and nothing goes in between before that. Absent: it holds none.
+   */
+  readonly wholeBy?: bigint;
   /** Rows that one snapshot gives: those of the first seconds, or all; over once what is left has to be read without it. */
   readonly under?: 'a while' | 'all';
   readonly waker: Waker;
@@ -32,11 +37,20 @@ export class Flow {
   private nudgedAt = -Infinity;
   private still = false;
   /** The last changes were a part of a transaction that is not whole yet. */
-  private inside = false;
+  private amid = false;
+  /** `wholeBy`, until it is whole. */
+  private torn: bigint | null;
   private readonly since: number;
 
   constructor(private readonly deps: FlowDeps) {
     this.since = deps.monotonic();
+    this.torn = deps.wholeBy ?? null;
+  }
+
+  /** The log ends in a transaction that is not whole, or may do so. */
+  private get inside(): boolean {
+    if (this.torn !== null && this.deps.reader!.reached >= this.torn) this.torn = null;
+    return this.amid || this.torn !== null;
   }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -92,8 +106,12 @@ export class Flow {
     const { reader, work } = this.deps;
     const batch = reader?.take() ?? null;
     if (batch === null) return null;
-    this.inside = batch.endLsn === null;
-    if (batch.endLsn !== null) work.feed.passed(batch.endLsn);
+    this.amid = batch.endLsn === null;
+    if (batch.endLsn !== null) {
+      work.feed.passed(batch.endLsn);
+      // It was the first one with changes.
+      if (batch.events.length > 0) this.torn = null;
+    }
     return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
   }
 
@@ -129,7 +147,7 @@ export class Flow {
 
   private nudge(): void {
     const { reader, work, monotonic, mark } = this.deps;
-    const waits = work.feed.waitsFor;
+    const waits = this.torn !== null && !work.feed.idle ? this.torn : work.feed.waitsFor;
     if (reader === null || waits === null || this.still || waits <= reader.reached) return;
     const now = monotonic();
     if (now - this.nudgedAt < NUDGE_MS) return;

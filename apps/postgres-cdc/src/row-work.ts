@@ -153,12 +153,12 @@ export class RowWork {
     this.deps.waker.stir();
   }
 
-  get progress(): SnapshotProgress | null {
+  get progress(): SnapshotProgress | 'over' | null {
     const { all, finished } = this.feed;
     const own = all.filter((task) => task.wish.order === null && task.phase !== 'cancelled');
     const running = all.filter((task) => !task.over);
     this.any ||= running.length > 0 || this.late.refused.length + this.late.told.length > 0;
-    if (!this.any) return null;
+    if (!this.any) return this.ready ? 'over' : null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
     const left = running.reduce(

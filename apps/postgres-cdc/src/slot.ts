@@ -27,6 +27,14 @@ export async function identify(client: Client): Promise<ServerIdentity> {
   return { system_id: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
 }
 
+/** How far the WAL goes that a walsender may have sent: what was sent before commits before this place. */
+export async function walFlushed(client: Client): Promise<bigint> {
+  const { rows } = await client.query<{ lsn: string }>(
+    'SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS lsn',
+  );
+  return parseLsn(rows[0]!.lsn);
+}
+
 /**
  * Whether the slot still has everything after `position`. A slot that is ahead gives no error by itself, only missing
  * rows: so it is compared before anything is read (Invariant 2, traps 5, 6, 9).

@@ -34,7 +34,7 @@ import { NOTEBOOK } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
-import { serverOf, identify, slotState } from './slot.js';
+import { serverOf, identify, slotState, walFlushed } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { WalReader } from './wal-reader.js';
@@ -184,7 +184,7 @@ export class PostgresSource implements Source {
     }
   }
 
-  snapshot(): SnapshotProgress | null {
+  snapshot(): SnapshotProgress | 'over' | null {
     return this.work?.progress ?? null;
   }
 
@@ -256,7 +256,8 @@ export class PostgresSource implements Source {
     if (position.phase === 'stream')
       this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database, signal);
     if (placeFirst && exported === null) yield* this.begun(work, position);
-    yield* new Flow({ ...flow, reader: this.reader }).batches(signal);
+    const wholeBy = beginning.resumes && this.reader !== null ? await walFlushed(control) : undefined;
+    yield* new Flow({ ...flow, reader: this.reader, wholeBy }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
       yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };
   }

@@ -135,8 +135,11 @@ export interface Source {
   letGo?(signal: AbortSignal): Promise<ReleaseReport>;
   /** How many readers could share this stream now, by its partitions and its config. Absent: one. */
   shares?(): number;
-  /** Progress of a running or finished snapshot, or `null` where none was asked for. */
-  snapshot(): SnapshotProgress | null;
+  /**
+   * Progress of a running or finished snapshot; `over`: nothing was left to be read when this reader began, what an
+   * earlier one told is as far as it was told; `null`: not known yet, or a source without rows.
+   */
+  snapshot(): SnapshotProgress | 'over' | null;
   /** Gives back what the stream made at the source (slot, publication, group) and checks that it is gone. */
   release(options: { readonly force: boolean }, signal: AbortSignal): Promise<ReleaseReport>;
   /** Ends every connection. Never throws, safe to repeat. */

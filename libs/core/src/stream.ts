@@ -58,7 +58,8 @@ export interface StatusReport {
   readonly status?: StreamStatus;
   readonly lastError?: LastError | null;
   readonly blocked?: { readonly reason: string } | null;
-  readonly snapshot?: SnapshotProgress | null;
+  /** `over`: what was told as running is done, for nobody was left to tell (its worker was killed behind its last row). */
+  readonly snapshot?: SnapshotProgress | 'over';
   /** Over how many readers it could be spread now; 1: it is not. */
   readonly shares?: number;
   /** Gives the lease back in the same statement. */

@@ -129,7 +129,7 @@ export class Attempt {
     return this.#sink?.blocked ?? null;
   }
 
-  snapshot(): SnapshotProgress | null {
+  snapshot(): SnapshotProgress | 'over' | null {
     return this.#source?.snapshot() ?? null;
   }
 

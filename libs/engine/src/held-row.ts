@@ -103,7 +103,7 @@ export class HeldRow {
       const now = { blocked: JSON.stringify(blocked), snapshot: JSON.stringify(snapshot), shares };
       const report: StatusReport = {
         ...(now.blocked === this.#shown.blocked ? {} : { blocked }),
-        ...(now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
+        ...(snapshot === null || now.snapshot === this.#shown.snapshot ? {} : { snapshot }),
         ...(now.shares === this.#shown.shares ? {} : { shares }),
       };
       if (Object.keys(report).length > 0 && (await this.tell(report)) === 'written') this.#shown = now;

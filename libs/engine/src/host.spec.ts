@@ -171,6 +171,13 @@ describe('a worker', () => {
     const { writes } = ledger;
     await clock.advance(5_000);
     expect(ledger.writes).toBe(writes);
+    // One that begins, and can't tell yet, takes nothing back; one that had nothing left to read says that it is over (Invariant 7).
+    server.progress = null;
+    await clock.advance(5_000);
+    expect([row.snapshot, ledger.writes]).toEqual([expect.objectContaining({ rows_done: 10 }), writes]);
+    server.progress = 'over';
+    await clock.advance(5_000);
+    expect([row.snapshot, ledger.writes]).toEqual(['over', writes + 1]);
   });
 
   it('tells its counters each second, and once more when it lets go', async () => {

@@ -36,6 +36,12 @@ const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR d
   AND ${FREE}`;
 
 const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
+/** Progress that was last told as running, of rows that have all been read since: it counts what was told. */
+const OVER = `snapshot || jsonb_build_object('state', 'done', 'tables_done', snapshot -> 'tables_total', 'tables', (
+  SELECT coalesce(jsonb_agg(CASE WHEN t ->> 'state' NOT IN ('running', 'waiting') THEN t
+    WHEN EXISTS (SELECT 1 FROM snapshot_orders WHERE id = t ->> 'order' AND cancelled_at IS NOT NULL) THEN t || '{"state":"cancelled","note":null}'
+    ELSE t || '{"state":"done","note":null}' END ORDER BY n), '[]')
+  FROM jsonb_array_elements(coalesce(snapshot -> 'tables', '[]')) WITH ORDINALITY AS told(t, n)))`;
 /** Records of a stream that were set aside, the newest. */
 const KEPT_ASIDE = 10_000;
 /** Long enough to give something up at a source; it is not renewed. */
@@ -109,7 +115,7 @@ export class PgStreamLedger implements StreamLedger {
          observed_generation = CASE WHEN $4::text IS NULL OR $3::int IS NULL THEN observed_generation ELSE generation END,
          last_error = CASE WHEN $5 THEN $6::jsonb ELSE last_error END,
          blocked = CASE WHEN $7 THEN $8::jsonb ELSE blocked END,
-         snapshot = CASE WHEN $9 THEN $10::jsonb ELSE snapshot END,
+         snapshot = CASE WHEN $9 = 'told' THEN $10::jsonb WHEN $9 = 'over' AND snapshot ->> 'state' = 'running' THEN ${OVER} ELSE snapshot END,
          on_lost_position = CASE WHEN $11 THEN NULL ELSE on_lost_position END,
          shares = coalesce($13, shares),
          lease_owner = CASE WHEN $12 THEN NULL ELSE lease_owner END,
@@ -126,8 +132,8 @@ export class PgStreamLedger implements StreamLedger {
         json(report.lastError),
         report.blocked !== undefined,
         json(report.blocked),
-        report.snapshot !== undefined,
-        json(report.snapshot),
+        report.snapshot === undefined ? null : report.snapshot === 'over' ? 'over' : 'told',
+        report.snapshot === 'over' ? null : json(report.snapshot),
         report.clearOnLostPosition === true,
         release,
         report.shares ?? null,

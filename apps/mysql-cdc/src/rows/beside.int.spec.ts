@@ -75,6 +75,11 @@ describe.each(LEGS)('rows beside the log of $name', (leg) => {
     await stream.begun(90_000).finally(() => (writing = false));
     await Promise.all(writers);
     await settle(stream, one.db);
+    expect([stream.rowsOver, stream.progress()?.state]).toEqual([false, 'done']);
+    // Whoever told of them before may have been killed with the last row (Invariant 7).
+    await stream.stop();
+    stream.start();
+    await eventually('nothing is left', () => stream.rowsOver);
     expectNeverBack(stream, table);
     expectUniqueIds(stream);
     await expectEqual(stream, one.db, table, 'id, v, note');

@@ -164,6 +164,29 @@ describe.each(LEGS)('orders for rows of $name', (leg) => {
     expect(rowsOf(stream, 'o.u')).toHaveLength(6);
   });
 
+  it('go between no halves of a transaction, where whoever read the first was killed (Invariant 5)', async () => {
+    const stream = await begun();
+    await stream.stop();
+    await one.db.query('CREATE TABLE o.halved (id INT PRIMARY KEY, v INT)');
+    await fill(one.db, 'o.halved', 5000, (n) => `${n}, 0`);
+    await one.db.query('UPDATE o.halved SET v = 1');
+    const large = () => stream.events.filter(({ data }) => data.includes('"v":1') && data.includes('"op":"u"')).length;
+    stream.start(null, () => {
+      if (large() > 0) throw new Error('killed');
+    });
+    await stream.outcome();
+    expect([large() > 0, large() < 5000]).toEqual([true, true]);
+    const killed = stream.events.length;
+    stream.order('snap_halves', ['o.heap', 'o.u']);
+    stream.start();
+    expect(await stream.ended('snap_halves')).toBeNull();
+    const since = stream.events.slice(killed).map(({ data }) => JSON.parse(data.toString()) as { op: string });
+    expect(large()).toBe(5000);
+    expect(since.map(({ op }) => op).join('')).toMatch(/^u+[tr]{6}$/);
+    await stream.stop();
+    await one.db.query('DROP TABLE o.halved');
+  });
+
   it('are judged before they are taken', async () => {
     const stream = one.stream({ tables: ['o.*'], exclude_columns: { 'o.t': ['secret'] } });
     const codes = async (tables: string[], where: string | null = null) =>

@@ -103,7 +103,13 @@ export class TrialStream {
   }
 
   progress(): SnapshotProgress | null {
-    return this.source?.snapshot() ?? null;
+    const told = this.source?.snapshot() ?? null;
+    return told === 'over' ? null : told;
+  }
+
+  /** There was nothing left to be read when it began. */
+  get rowsOver(): boolean {
+    return this.source?.snapshot() === 'over';
   }
 
   /** Resolves once an order is over. */

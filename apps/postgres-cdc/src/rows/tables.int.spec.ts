@@ -110,6 +110,41 @@ describe('which rows are read', () => {
     ).toHaveLength(1);
   });
 
+  it('nothing of another reading goes between the halves of a transaction, where whoever read the first was killed (Invariant 5)', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE halved (id int PRIMARY KEY, v text);
+      INSERT INTO halved VALUES (0, 'first'); CREATE TABLE heap (a int);
+      ALTER TABLE heap REPLICA IDENTITY FULL; INSERT INTO heap VALUES (1)`);
+    const one = reading(db, { tables: ['public.*'] });
+    one.start();
+    await one.rowsDone();
+    await one.stop();
+    await db.client.query("INSERT INTO halved SELECT i, 'large' FROM generate_series(1, 5000) i");
+    const before = one.events.length;
+    one.start({
+      beforeEach: () => {
+        if (one.events.length > before) throw new Error('killed');
+      },
+    });
+    await one.outcome();
+    const killed = one.events.length;
+    expect([killed > before, killed < before + 5000, one.positions.get('')!.includes('"rows"')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    // Readers are told to forget the one, and the other is read while the stream stands.
+    await db.client.query(`ALTER PUBLICATION planasonix_${db.name} DROP TABLE halved`);
+    one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
+    one.start();
+    await eventually('the order is over', () => one.closed.length > 0);
+    await one.rowsDone();
+    await settle(one, db.client);
+    const after = one.events.slice(killed).map(({ data }) => JSON.parse(data.toString()) as { op: string });
+    expect(after.slice(0, 5000).every(({ op }) => op === 'c')).toBe(true);
+    expect(after.slice(5000).filter(({ op }) => op === 't')).toHaveLength(2);
+    await expectEqual(one, db.client, 'public.halved', "'id', id");
+  });
+
   it('a table that was taken out of the publication is published again and read anew, also where nobody was there (Invariant 2)', async () => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE lost (id int PRIMARY KEY, v text);
       INSERT INTO lost SELECT i, 'first' FROM generate_series(1, 100) i`);

@@ -109,7 +109,13 @@ export class TrialStream {
   }
 
   progress(): SnapshotProgress | null {
-    return this.source?.snapshot() ?? null;
+    const told = this.source?.snapshot() ?? null;
+    return told === 'over' ? null : told;
+  }
+
+  /** There was nothing left to be read when it began. */
+  get rowsOver(): boolean {
+    return this.source?.snapshot() === 'over';
   }
 
   ordersChanged(): void {

@@ -34,7 +34,7 @@ export class FakeServer {
   answers = true;
   /** Ends by itself after what there is (`snapshot: "only"`). */
   ends = false;
-  progress: SnapshotProgress | null = null;
+  progress: SnapshotProgress | 'over' | null = null;
   readers = 0;
   mostReaders = 0;
   reads: Positions[] = [];
