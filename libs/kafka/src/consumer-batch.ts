@@ -1,5 +1,5 @@
 import { inflate } from './consumer-codec.js';
-import { crc32c } from './consumer-crc.js';
+import { crc32c } from './crc32c.js';
 
 /** A header as it came: names repeat, and their order is kept. */
 export type RecordHeader = readonly [name: string, value: Buffer | null];

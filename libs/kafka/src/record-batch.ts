@@ -1,4 +1,4 @@
-import { crc32c } from './consumer-crc.js';
+import { crc32c } from './crc32c.js';
 import type { OutHeaders } from './record-headers.js';
 import { putVarint, varintSize } from './varint.js';
 
