@@ -1,12 +1,13 @@
 /**
  * (i) 100 streams on one worker: idle, then 10 and 50 commits a second at each. Over twenty servers: the sender of a
- * stream decodes all commits of its server, and a hundred of them at one would measure nothing else.
+ * stream decodes all commits of its server, and a hundred of them at one would measure nothing else. They have what the
+ * product leaves of the cores: `commits_per_s` is what they could write with that.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, startPostgres } from '@planasonix/testing';
 import { logKey } from '../log.js';
 import { makeConnection, makeStream, start } from '../shop.js';
-import { peakMiB, quantile, round, rssMiB, sorted, stopwatch, type Stopwatch } from './measure.js';
+import { elsewhere, peakMiB, quantile, round, rssMiB, sorted, stopwatch, type Stopwatch } from './measure.js';
 import { TABLE, rows, type Scene } from './scene.js';
 
 const SERVERS = 20;
@@ -49,6 +50,14 @@ async function walsenders(postgres: Postgres): Promise<number[]> {
   return found.rows.map(({ pid }) => pid);
 }
 
+/** A session that writes. */
+async function writer(postgres: Postgres) {
+  const session = await postgres.connect();
+  const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  elsewhere(rows.map(({ pid }) => pid));
+  return session;
+}
+
 const rates = ({ seconds, cpu }: ReturnType<Stopwatch['read']>): Record<string, number> =>
   Object.fromEntries(Object.entries(cpu).map(([name, used]) => [name, round(used / seconds, 3)]));
 
@@ -78,8 +87,10 @@ async function load(
   perSecond: number,
 ) {
   const turns = perSecond * SECONDS;
-  const sessions = await Promise.all(servers.map((server) => server.connect()));
-  const watch = stopwatch(await processes(scene, servers));
+  const sessions = await Promise.all(servers.map(writer));
+  const pids = await processes(scene, servers);
+  elsewhere(pids.walsenders);
+  const watch = stopwatch(pids);
   const call = `CALL write(${from + 1}, ${from + turns}, ${perSecond})`;
   await Promise.all(sessions.map((session) => session.query(call)));
   const wrote = watch.read().seconds;

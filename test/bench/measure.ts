@@ -1,5 +1,6 @@
 /** What a process has used, read from /proc: CPU seconds and peak memory. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 
 const TICKS_PER_SECOND = 100;
 
@@ -69,3 +70,19 @@ export const quantile = (sorted: readonly number[], of: number): number =>
   sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * of) - 1))] ?? Number.NaN;
 
 export const sorted = (values: Iterable<number>): number[] => [...values].sort((a, b) => a - b);
+
+/**
+ * They stand for other machines: here they have what is left of the cores, and take nothing of what is measured. Linux
+ * gives each session its own share before it looks at priorities, and every backend of Postgres is a session.
+ */
+export function elsewhere(pids: readonly number[]): void {
+  const { PRIORITY_LOW } = constants.priority;
+  for (const pid of pids) {
+    try {
+      setPriority(pid, PRIORITY_LOW);
+      writeFileSync(`/proc/${pid}/autogroup`, String(PRIORITY_LOW));
+    } catch {
+      // It has ended, or there is no such thing here.
+    }
+  }
+}

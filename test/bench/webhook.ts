@@ -3,9 +3,8 @@ import http from 'node:http';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { constants, setPriority } from 'node:os';
 import { eventually } from '@planasonix/testing';
-import { quantile, round, rssMiB, sorted, stopwatch } from './measure.js';
+import { elsewhere, quantile, round, rssMiB, sorted, stopwatch } from './measure.js';
 import { profileOfWorker } from './profile.js';
 import type { Scene } from './scene.js';
 
@@ -135,8 +134,7 @@ async function beginFlood(url: string): Promise<() => Promise<number>> {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, SECRET },
   });
-  // Its senders are other machines: here they have what is left of the cores, and take nothing of the door's.
-  setPriority(flood.pid!, constants.priority.PRIORITY_LOW);
+  elsewhere([flood.pid!]);
   await once(flood.stdout, 'data');
   return async () => {
     flood.stdin.end();
