@@ -54,48 +54,38 @@ describe('reading the log', () => {
     expect(events).toBeGreaterThan(0);
   });
 
-  it.each([
-    ['its end is read', { committed: 3 }],
-    ['nothing of ours is left before the end of the log', { between: { file: 'b.000001', pos: 900 } }],
-  ])(
-    'puts no rows behind the half of a transaction that an earlier reader may have left, until %s (Invariant 5)',
-    async (_, whole) => {
-      const rows: string[] = [];
-      const decoder = {
-        ...{ more: false, committed: 0, moved: false, inside: false, torn: false, proven: true, gtids: null },
-        ...{ between: { file: 'b.000001', pos: 500 }, encoder: { events: [], bytes: 0 } },
-        place: { file: 'b.000001', pos: 500, gtid: null, at: null, proof: null, head: null },
-        takeCommitted: () => Array.from({ length: decoder.committed }).fill({ order: null }),
-      };
-      const work = {
-        ...{ look: () => undefined, note: () => null, state: {}, take: () => (rows.push('taken'), null) },
-        feed: { wantsStillness: true, stands: () => undefined, passed: () => undefined, handed: (of: unknown) => of },
-      };
-      const waker = new Waker();
-      const reader = new LogReader({
-        ...{
-          work: work as unknown as RowWork,
-          decoder: decoder as unknown as LogDecoder,
-          book: {} as TableBook,
-          waker,
-        },
-        ...{ feed: { finished: false, next: () => null } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
-        ...{ clock: busyClock(), wholeBy: { file: 'b.000001', pos: 900 } },
-      });
-      const batches = reader.batches(abort.signal);
-      const next = batches.next();
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(rows).toEqual([]);
-      Object.assign(decoder, whole);
-      waker.stir();
-      if (decoder.committed > 0) {
-        expect((await next).value?.events).toHaveLength(3);
-        decoder.committed = 0;
-        void batches.next();
-      }
-      await eventually('rows are asked for', () => rows.length > 0);
-      abort.abort();
-      waker.stir();
-    },
-  );
+  it('puts no rows behind the half of a transaction that an earlier reader may have left: all that he may have been sent comes first (Invariant 5)', async () => {
+    let asked = 0;
+    const decoder = {
+      ...{ more: false, committed: 2, moved: false, inside: false, torn: false, proven: true, gtids: null },
+      ...{ between: { file: 'b.000001', pos: 500 }, encoder: { events: [], bytes: 0 } },
+      place: { file: 'b.000001', pos: 500, gtid: null, at: null, proof: null, head: null },
+      takeCommitted: () => {
+        decoder.committed--;
+        return [{ order: null }];
+      },
+    };
+    const work = {
+      ...{ look: () => undefined, note: () => null, state: {}, take: () => (asked++, null) },
+      feed: { wantsStillness: true, stands: () => undefined, passed: () => undefined, handed: (of: unknown) => of },
+    };
+    const waker = new Waker();
+    const reader = new LogReader({
+      ...{ work: work as unknown as RowWork, decoder: decoder as unknown as LogDecoder, book: {} as TableBook, waker },
+      ...{ feed: { finished: false, next: () => null } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
+      ...{ clock: busyClock(), wholeBy: { file: 'b.000001', pos: 900 } },
+    });
+    const batches = reader.batches(abort.signal);
+    // Also behind whole ones: the log may hold more of those than its position says, and a half behind them.
+    for (let whole = 0; whole < 2; whole++) expect((await batches.next()).value?.events).toHaveLength(1);
+    const next = batches.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(asked).toBe(0);
+    decoder.between.pos = 900;
+    waker.stir();
+    await eventually('rows are asked for', () => asked > 0);
+    abort.abort();
+    waker.stir();
+    expect(await next).toMatchObject({ done: true });
+  });
 });

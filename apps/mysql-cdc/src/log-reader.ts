@@ -23,8 +23,8 @@ export interface LogReaderDeps {
   readonly work: RowWork;
   readonly from: MySqlPosition;
   /**
-   * The log may hold a part of the first transaction behind `from`, for whoever read before was interrupted: by this place
-   * it is whole, and nothing goes in between before that. `null`: it holds none.
+   * The stream's log may hold more than `from` says, and end amid a transaction, for whoever read before was interrupted:
+   * all that he was sent ends before this place, and nothing goes in between until it is reached. `null`: it ends there.
    */
   readonly wholeBy: LogPlace | null;
   readonly clock: Clock;
@@ -38,7 +38,7 @@ export interface LogReaderDeps {
  */
 export class LogReader {
   private toldAt = -Infinity;
-  /** `wholeBy`, until it is whole. */
+  /** `wholeBy`, until it is reached. */
   private torn: LogPlace | null;
 
   constructor(private readonly deps: LogReaderDeps) {
@@ -54,6 +54,7 @@ export class LogReader {
     try {
       for (let rowsNext = true; !signal.aborted;) {
         work.look();
+        if (this.torn !== null && !isBefore(this.reached, this.torn)) this.torn = null;
         if (rowsNext && this.between) {
           const rows = this.rows();
           if (rows !== null) {
@@ -116,7 +117,6 @@ export class LogReader {
   /** Everything that was read is handed over, up to between two transactions, of a log that is known for the one of before. */
   private get between(): boolean {
     const { decoder } = this.deps;
-    if (this.torn !== null && !isBefore(this.reached, this.torn)) this.torn = null;
     return decoder.committed === 0 && !decoder.torn && decoder.proven && this.torn === null;
   }
 
@@ -146,10 +146,7 @@ export class LogReader {
   private whole(): ChangeBatch {
     const { decoder, work, clock } = this.deps;
     this.toldAt = clock.monotonic();
-    const committed = decoder.takeCommitted();
-    // It was the first one with changes.
-    if (committed.length > 0) this.torn = null;
-    const events = work.feed.handed(committed, false);
+    const events = work.feed.handed(decoder.takeCommitted(), false);
     work.feed.passed(decoder.place);
     return { partition: '', events, position: this.position() };
   }

@@ -47,6 +47,8 @@ export class RowWork {
   private ready = false;
   /** There was something to be read, also where nobody looked meanwhile. */
   private any = false;
+  /** An order waits for a table that somebody holds locked. */
+  private putOff = false;
 
   constructor(
     private readonly deps: RowWorkDeps,
@@ -145,7 +147,7 @@ export class RowWork {
   get progress(): SnapshotProgress | 'over' | null {
     const { all, finished } = this.feed;
     const running = all.filter((task) => !task.over);
-    if (!this.any) return this.ready ? 'over' : null;
+    if (!this.any) return this.ready && !this.putOff ? 'over' : null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
     const left = running.reduce(
@@ -178,6 +180,7 @@ export class RowWork {
     const { deps, feed, orders, book } = this;
     const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
     const ids = new Set(wanted.map((order) => order.id));
+    let putOff = false;
     feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
     for (const order of wanted) {
       if (orders.has(order.id)) continue;
@@ -195,6 +198,7 @@ export class RowWork {
       const wrong =
         where === null ? null : await ask((session) => wrongCondition(session, tables, excludedOf, where)).catch(waits);
       // Somebody holds a table locked: looked at again with the next look.
+      putOff ||= wrong === 'later';
       if (wrong === 'later') continue;
       orders.add(order.id);
       if (wrong !== null) {
@@ -210,6 +214,7 @@ export class RowWork {
         if (!there.some((one) => same(one, { schema, table })))
           feed.add({ schema, table, order: order.id, where, id, empties: false });
     }
+    this.putOff = putOff;
   }
 }
 

@@ -54,6 +54,8 @@ export class MySqlSource implements Source {
   private readonly kept: LogRetention;
   /** The log is for the reader now, also before it has it: nobody else takes a look. */
   private reads = false;
+  /** Rows were all that was asked for, and the log has them. */
+  private over = false;
 
   constructor(private readonly context: SourceContext) {
     this.config = parseConfig(context.config);
@@ -140,7 +142,7 @@ export class MySqlSource implements Source {
   }
 
   snapshot(): SnapshotProgress | 'over' | null {
-    return this.work?.progress ?? null;
+    return this.work?.progress ?? (this.over ? 'over' : null);
   }
 
   release(): Promise<ReleaseReport> {
@@ -164,7 +166,8 @@ export class MySqlSource implements Source {
     const beginning = await openStream({ config, context, sessions, session, signal }, from);
     const { how, position } = beginning;
     if (how !== 'begin') yield CONNECTED;
-    if (how === 'done') return refuseOrders(context.orders);
+    this.over = how === 'done';
+    if (this.over) return refuseOrders(context.orders);
     if (how === 'alone') yield* this.readAlone(beginning, signal);
     if (how === 'alone' || position === null) return;
     const { file } = position;

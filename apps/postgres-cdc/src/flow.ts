@@ -17,8 +17,8 @@ export interface FlowDeps {
   /** `null`: rows alone. */
   readonly reader: WalReader | null;
   /**
-   * The log may hold a part of the first transaction behind the position, for whoever read before was interrupted: by this
-   * place it is whole, and nothing goes in between before that. Absent: it holds none.
+   * The log may hold more than its position says, and end amid a transaction, for whoever read before was interrupted: all
+   * that he was sent commits before this place, and nothing goes in between until it is reached. Absent: it ends there.
    */
   readonly wholeBy?: bigint;
   /** Rows that one snapshot gives: those of the first seconds, or all; over once what is left has to be read without it. */
@@ -38,7 +38,7 @@ export class Flow {
   private still = false;
   /** The last changes were a part of a transaction that is not whole yet. */
   private amid = false;
-  /** `wholeBy`, until it is whole. */
+  /** `wholeBy`, until it is reached. */
   private torn: bigint | null;
   private readonly since: number;
 
@@ -49,7 +49,6 @@ export class Flow {
 
   /** The log ends in a transaction that is not whole, or may do so. */
   private get inside(): boolean {
-    if (this.torn !== null && this.deps.reader!.reached >= this.torn) this.torn = null;
     return this.amid || this.torn !== null;
   }
 
@@ -61,6 +60,7 @@ export class Flow {
     try {
       for (let rowsNext = true; !signal.aborted;) {
         if (this.turned()) return;
+        if (this.torn !== null && reader!.reached >= this.torn) this.torn = null;
         if (this.deps.under !== 'a while') work.look();
         this.keepStill();
         const rows: ChangeBatch | null = rowsNext ? this.rows() : null;
@@ -107,11 +107,7 @@ export class Flow {
     const batch = reader?.take() ?? null;
     if (batch === null) return null;
     this.amid = batch.endLsn === null;
-    if (batch.endLsn !== null) {
-      work.feed.passed(batch.endLsn);
-      // It was the first one with changes.
-      if (batch.events.length > 0) this.torn = null;
-    }
+    if (batch.endLsn !== null) work.feed.passed(batch.endLsn);
     return { partition: '', events: batch.events, position: batch.endLsn === null ? null : this.position() };
   }
 
@@ -151,8 +147,9 @@ export class Flow {
     if (reader === null || waits === null || this.still || waits <= reader.reached) return;
     const now = monotonic();
     if (now - this.nudgedAt < NUDGE_MS) return;
+    // What is torn was flushed: one record behind it is enough.
+    if (this.torn === null || this.nudgedAt === -Infinity) mark();
     this.nudgedAt = now;
-    mark();
     reader.ask();
   }
 

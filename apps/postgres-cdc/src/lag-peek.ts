@@ -3,7 +3,7 @@ import type { Client, ClientConfig } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { PgPosition } from './position.js';
-import { holds, slotState } from './slot.js';
+import { holds, slotState, walFlushed } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
 export interface PeekDeps {
@@ -27,10 +27,7 @@ const ASK_EVERY_MS = 100;
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
   const state = await slotState(deps.control, deps.slot);
   holds(state, deps.slot, position);
-  const { rows } = await deps.control.query<{ head: string }>(
-    'SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS head',
-  );
-  const head = parseLsn(rows[0]!.head);
+  const head = await walFlushed(deps.control);
   const from = parseLsn(position.lsn);
   const backlogBytes = Number(head > from ? head - from : 0n);
   const done = (oldestPendingMs: number | null): Lag => ({

@@ -4,7 +4,7 @@ import { lsnText, parseLsn } from './decode/index.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
 import { NOTEBOOK, writeNotebook } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
-import { holds, slotState } from './slot.js';
+import { holds, slotState, walFlushed } from './slot.js';
 
 export interface SettleDeps {
   /** A session for catalog questions. */
@@ -117,12 +117,9 @@ function held(confirmed: string | null, { lsn }: PgPosition, slot: string): void
 
 /** A place that the server has not written yet would leave out whatever it writes up to there. */
 async function written(control: Client, lsn: bigint, text: string): Promise<void> {
-  const { rows } = await control.query<{ head: string }>(
-    `SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-       ELSE pg_catalog.pg_current_wal_flush_lsn() END)::text AS head`,
-  );
-  const { head } = rows[0]!;
-  if (lsn > parseLsn(head))
+  const flushed = await walFlushed(control);
+  const head = lsnText(flushed);
+  if (lsn > flushed)
     throw new StreamError('offset_out_of_range', `The server has written up to ${head}; ${text} is ahead of that.`, {
       hint: `Set a position of ${head} or before.`,
     });

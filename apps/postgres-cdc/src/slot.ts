@@ -27,10 +27,11 @@ export async function identify(client: Client): Promise<ServerIdentity> {
   return { system_id: rows[0]!.systemid, timeline: Number(rows[0]!.timeline) };
 }
 
-/** How far the WAL goes that a walsender may have sent: what was sent before commits before this place. */
+/** How far the WAL goes that a walsender may have sent. A standby that starts again may have gone further before. */
 export async function walFlushed(client: Client): Promise<bigint> {
   const { rows } = await client.query<{ lsn: string }>(
-    'SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS lsn',
+    `SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+       ELSE pg_catalog.pg_current_wal_flush_lsn() END)::text AS lsn`,
   );
   return parseLsn(rows[0]!.lsn);
 }

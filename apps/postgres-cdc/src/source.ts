@@ -60,6 +60,8 @@ export class PostgresSource implements Source {
   private heartbeat: Heartbeat | null = null;
   /** The slot is for the reader now, also before it has one: nobody else takes it for a look. */
   private reads = false;
+  /** Rows were all that was asked for, and the log has them. */
+  private over = false;
 
   constructor(private readonly context: SourceContext) {
     const { streamId, config } = context;
@@ -185,7 +187,7 @@ export class PostgresSource implements Source {
   }
 
   snapshot(): SnapshotProgress | 'over' | null {
-    return this.work?.progress ?? null;
+    return this.work?.progress ?? (this.over ? 'over' : null);
   }
 
   release(options: { readonly force: boolean }, signal: AbortSignal): Promise<ReleaseReport> {
@@ -220,7 +222,8 @@ export class PostgresSource implements Source {
     // Changes from now on are found again by the place alone: where that is new it goes first.
     const placeFirst = !beginning.resumes && position.phase === 'stream';
     if (!placeFirst) yield CONNECTED;
-    if (position.phase === 'done') return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
+    this.over = position.phase === 'done';
+    if (this.over) return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
     if (this.config.snapshot !== 'only') await this.holdings.giveBackUnused(slot);
     const work = (this.work = this.rowWork(beginning, database, from.get(NOTEBOOK)));
     await work.begin();

@@ -136,8 +136,8 @@ export interface Source {
   /** How many readers could share this stream now, by its partitions and its config. Absent: one. */
   shares?(): number;
   /**
-   * Progress of a running or finished snapshot; `over`: nothing was left to be read when this reader began, what an
-   * earlier one told is as far as it was told; `null`: not known yet, or a source without rows.
+   * Progress of a running or finished snapshot; `over`: there was nothing to be read so far, and an earlier reader's
+   * progress that says `running` is over too; `null`: not known yet, or a source without rows.
    */
   snapshot(): SnapshotProgress | 'over' | null;
   /** Gives back what the stream made at the source (slot, publication, group) and checks that it is gone. */

@@ -58,7 +58,7 @@ export interface StatusReport {
   readonly status?: StreamStatus;
   readonly lastError?: LastError | null;
   readonly blocked?: { readonly reason: string } | null;
-  /** `over`: what was told as running is done, for nobody was left to tell (its worker was killed behind its last row). */
+  /** `over`: nothing is left of what was told as running: its worker was killed behind its last row and told nobody. */
   readonly snapshot?: SnapshotProgress | 'over';
   /** Over how many readers it could be spread now; 1: it is not. */
   readonly shares?: number;

@@ -9,7 +9,7 @@ export const LANE_BYTES = 512;
 export const CRC_LANES = 3;
 /** 256 numbers of 32 bits. */
 export const TABLE_BYTES = 1024;
-/** Where it finds them: eight tables by bytes that follow, four that move a checksum past a run; what it is to look at. */
+/** Where the loops find eight tables by bytes that follow (at 0), four that move a checksum past a run, and what they are to look at. */
 export const SHIFT_AT = 8 * TABLE_BYTES;
 export const INPUT_AT = SHIFT_AT + 4 * TABLE_BYTES;
 const PAGE_BYTES = 65_536;
@@ -38,7 +38,7 @@ function leb(value: number): Code {
   return rest === 0 ? [value] : [(value & 0x7f) | 0x80, ...leb(rest)];
 }
 
-/** The same with a sign: the highest bit that is written is it. */
+/** The same with a sign, which is the highest bit that is written; not for those below 0. */
 function signed(value: number): Code {
   const rest = value >> 7;
   return rest === 0 && (value & 0x40) === 0 ? [value & 0x7f] : [(value & 0x7f) | 0x80, ...signed(rest)];

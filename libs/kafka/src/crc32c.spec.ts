@@ -40,14 +40,4 @@ describe('CRC-32C', () => {
       expect([length, crc32c(bytes, from, to)]).toEqual([length, slowly(bytes.subarray(from, to))]);
     }
   });
-
-  it('changes with every bit', () => {
-    const bytes = noise(CRC_LANES * LANE_BYTES + 13);
-    const whole = crc32c(bytes, 0, bytes.length);
-    for (let at = 0; at < bytes.length; at++) {
-      bytes[at]! ^= 1 << (at % 8);
-      expect(crc32c(bytes, 0, bytes.length)).not.toBe(whole);
-      bytes[at]! ^= 1 << (at % 8);
-    }
-  });
 });

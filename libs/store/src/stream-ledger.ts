@@ -36,12 +36,10 @@ const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR d
   AND ${FREE}`;
 
 const RESTING = `status IN ('stopped', 'error') AND ${FREE}`;
-/** Progress that was last told as running, of rows that have all been read since: it counts what was told. */
-const OVER = `snapshot || jsonb_build_object('state', 'done', 'tables_done', snapshot -> 'tables_total', 'tables', (
-  SELECT coalesce(jsonb_agg(CASE WHEN t ->> 'state' NOT IN ('running', 'waiting') THEN t
-    WHEN EXISTS (SELECT 1 FROM snapshot_orders WHERE id = t ->> 'order' AND cancelled_at IS NOT NULL) THEN t || '{"state":"cancelled","note":null}'
-    ELSE t || '{"state":"done","note":null}' END ORDER BY n), '[]')
-  FROM jsonb_array_elements(coalesce(snapshot -> 'tables', '[]')) WITH ORDINALITY AS told(t, n)))`;
+/** Progress that was last told as running, where nothing is left to be read: it counts what was told, and names what was told to be over. */
+const OVER = `snapshot || jsonb_build_object('state', 'done', 'tables_done', snapshot -> 'tables_total', 'rows_estimated', snapshot -> 'rows_done',
+  'tables', (SELECT coalesce(jsonb_agg(t ORDER BY n) FILTER (WHERE t ->> 'state' NOT IN ('running', 'waiting')), '[]')
+    FROM jsonb_array_elements(coalesce(snapshot -> 'tables', '[]')) WITH ORDINALITY AS told(t, n)))`;
 /** Records of a stream that were set aside, the newest. */
 const KEPT_ASIDE = 10_000;
 /** Long enough to give something up at a source; it is not renewed. */

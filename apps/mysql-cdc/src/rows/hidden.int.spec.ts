@@ -74,6 +74,17 @@ describe.each(LEGS)('tables of $name that can not be read when their turn comes'
     await owner.query('UNLOCK TABLES');
     await stream.begun();
     expect(rowsOf(stream, b)).toHaveLength(70_000);
+    await stream.stop();
+    await owner.query(`LOCK TABLES ${b} WRITE`);
+    stream.order('snap_locked', [b], 'id <= 3');
+    stream.start();
+    await one.db.query(`INSERT INTO ${a} VALUES (4343, 4343)`);
+    await stream.seen('"v":4343');
+    // Somebody waits for rows of it (Invariant 7).
+    expect([stream.rowsOver, stream.closed]).toEqual([false, []]);
+    await owner.query('UNLOCK TABLES');
+    expect(await stream.ended('snap_locked')).toBeNull();
+    expect(rowsOf(stream, b)).toHaveLength(70_003);
   });
 
   it('for their form was changed since the one moment that rows alone are of: they are read as of a later one', async () => {
