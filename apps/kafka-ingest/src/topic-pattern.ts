@@ -2,6 +2,9 @@
 const ATOM = String.raw`(?:[A-Za-z0-9_-]|\\\.|\.|\[\^?[A-Za-z0-9_.-]+\])`;
 const PATTERN = new RegExp(`^\\^?(?:${ATOM}[*+?]?|\\|)+\\$?$`);
 const STEP = new RegExp(`(${ATOM})([*+?]?)`, 'g');
+const CHARS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-'];
+/** Names of topics of which it is kept whether they fit: all of them are looked at each few seconds. Invariant 6. */
+const REMEMBERED = 100_000;
 
 export interface TopicPattern {
   test(name: string): boolean;
@@ -9,7 +12,7 @@ export interface TopicPattern {
 
 /** One character of a name, or as many as `repeat` says. */
 interface Step {
-  readonly fits: (char: string) => boolean;
+  readonly chars: ReadonlySet<string>;
   readonly repeat: string;
 }
 
@@ -24,17 +27,31 @@ export function topicPattern(text: string): TopicPattern | null {
       .replace(/^\^|\$$/g, '')
       .split('|')
       .map(stepsOf);
-    return { test: (name) => ways.some((steps) => matches(steps, name)) };
+    return remembering((name) => ways.some((steps) => matches(steps, name)));
   } catch {
     // A class such as [z-a].
     return null;
   }
 }
 
+function remembering(fits: (name: string) => boolean): TopicPattern {
+  const known = new Map<string, boolean>();
+  return {
+    test: (name) => {
+      const before = known.get(name);
+      if (before !== undefined) return before;
+      const found = fits(name);
+      if (known.size >= REMEMBERED) known.clear();
+      known.set(name, found);
+      return found;
+    },
+  };
+}
+
 function stepsOf(way: string): readonly Step[] {
   return [...way.matchAll(STEP)].map(([, atom, repeat]) => {
     const one = new RegExp(`^${atom}$`);
-    return { fits: (char) => one.test(char), repeat: repeat! };
+    return { chars: new Set(CHARS.filter((char) => one.test(char))), repeat: repeat! };
   });
 }
 
@@ -56,7 +73,7 @@ function matches(steps: readonly Step[], name: string): boolean {
     const next = new Set<number>();
     for (const at of places) {
       const step = steps[at];
-      if (step?.fits(char) !== true) continue;
+      if (step?.chars.has(char) !== true) continue;
       if (step.repeat === '*' || step.repeat === '+') enter(next, at);
       enter(next, at + 1);
     }

@@ -8,9 +8,7 @@ describe('a foreign text that is passed on', () => {
   });
 
   it('is cut, however long it is', () => {
-    const began = performance.now();
     expect(toldText('x'.repeat(30_000_000))).toBe(`${'x'.repeat(300)}…`);
-    expect(performance.now() - began).toBeLessThan(100);
     expect(toldText(`${'\n'.repeat(2_000)}x`)).toBe('…');
     expect(toldText('x'.repeat(300))).toHaveLength(300);
   });

@@ -110,10 +110,11 @@ describe('the log (trap 35)', () => {
     expect(lines).toHaveLength(2);
   });
 
-  it('a long text takes no longer than its length', () => {
-    const began = performance.now();
-    for (const part of ['a.a.', '://', '://a:', 'x:', 'plnx_live_'])
-      withoutSecrets({ text: part.repeat(60_000 / part.length) });
-    expect(performance.now() - began).toBeLessThan(500);
-  });
+  it.each(['a.a.', '://', '://a:', 'x:', 'plnx_live_'])(
+    'a long text comes to its end, where one that goes back to its beginning for each %s never does',
+    (part) => {
+      const { text } = withoutSecrets({ text: part.repeat(1_000_000 / part.length) }) as { text: string };
+      expect(text.length).toBeGreaterThan(0);
+    },
+  );
 });
