@@ -74,6 +74,8 @@ export const sorted = (values: Iterable<number>): number[] => [...values].sort((
 /**
  * They stand for other machines: here they have what is left of the cores, and take nothing of what is measured. Linux
  * gives each session its own share before it looks at priorities, and every backend of Postgres is a session.
+ *
+ * @param pids each of a session of its own (`detached`), for all of a session get the priority of one
  */
 export function elsewhere(pids: readonly number[]): void {
   const { PRIORITY_LOW } = constants.priority;

@@ -133,6 +133,7 @@ async function beginFlood(url: string): Promise<() => Promise<number>> {
   const flood = spawn(process.execPath, ['-e', FLOOD, url, String(CONNECTIONS)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, SECRET },
+    detached: true,
   });
   elsewhere([flood.pid!]);
   await once(flood.stdout, 'data');
