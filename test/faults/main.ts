@@ -21,7 +21,9 @@ async function battery(args: readonly string[]): Promise<number> {
   const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true, mysql9: false });
   const all = flags.mysql9 ? [...ALL_FAULTS, ...mysql9] : ALL_FAULTS;
   const only = flags.only.split('|');
-  const wanted = all.filter(({ family, name }) => only.some((one) => `${family}/${name}`.includes(one)));
+  const wanted = all.filter((fault) =>
+    only.some((one) => `${fault.family}/${fault.name}`.includes(one) || nameOf(fault).includes(one)),
+  );
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
   const leftOut: string[] = [];
   const able = wanted.filter((fault) => {

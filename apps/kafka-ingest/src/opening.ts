@@ -124,7 +124,7 @@ function chosen({ start }: KafkaConfig, { topic, partition }: Partition, range: 
   );
 }
 
-/** `skip` gives up what is lost and nothing else; `resnapshot` reads everything that there is again. */
+/** `skip` gives up what is lost, and in a log that was cut back what has places that were told already; `resnapshot` reads everything that there is again. */
 async function givenUp({ cluster, partitions, signal }: OpeningInput, given: NonNullable<OpeningInput['given']>) {
   const ranges = await rangesOf(cluster, partitions, signal);
   const before = positionsOf(given.positions);

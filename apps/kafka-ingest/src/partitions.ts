@@ -100,8 +100,8 @@ export async function offsetsAt(
 export const positionsOf = (positions: Positions): ReadonlyMap<string, KafkaPosition> =>
   new Map([...positions].filter(([name]) => !name.startsWith('#')).map(([name, text]) => [name, decodePosition(text)]));
 
-const goOn = (name: string, range: Range): string =>
-  `Start with {"onLostPosition":"skip"} to go on at ${range.first} of ${name} and where they were in all others, with {"onLostPosition":"resnapshot"} to read all records again, or set the position of ${name} while the stream is stopped.`;
+const goOn = (name: string, at: number): string =>
+  `Start with {"onLostPosition":"skip"} to go on at ${at} of ${name} and where they were in all others, with {"onLostPosition":"resnapshot"} to read all records again, or set the position of ${name} while the stream is stopped.`;
 
 /** Invariant 2. */
 export function outOfRange(name: string, offset: number, range: Range): StreamError {
@@ -110,7 +110,8 @@ export function outOfRange(name: string, offset: number, range: Range): StreamEr
     offset < range.first
       ? `Records ${offset} to ${range.first - 1} of ${name} are gone`
       : `${name} ends before our position ${offset}`;
-  return new StreamError('offset_out_of_range', `${what}: the broker holds ${held}.`, { hint: goOn(name, range) });
+  const nearest = offset < range.first ? range.first : range.end;
+  return new StreamError('offset_out_of_range', `${what}: the broker holds ${held}.`, { hint: goOn(name, nearest) });
 }
 
 export const recreated = (name: string): StreamError =>

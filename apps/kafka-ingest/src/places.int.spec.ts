@@ -97,7 +97,7 @@ describe('places in topics', () => {
       const failure = await s.outcome();
       expect(failure).toMatchObject({ code: 'offset_out_of_range', recourse: 'lost' });
       expect(failure!.message).toBe(`Records 10 to 14 of ${t}/0 are gone: the broker holds 15 to 19.`);
-      expect(failure!.hint).toContain('onLostPosition');
+      expect(failure!.hint).toContain(`{"onLostPosition":"skip"} to go on at 15 of ${t}/0 `);
       s.start('skip');
       await world.has(s, 18);
       await s.stop();

@@ -25,7 +25,7 @@ const BROKER = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/@]{1,253}):\d{1,5}$/;
 const REDIS = 'has to look like redis://host:port';
 const KEY = 'has to be 32 bytes in base64 (openssl rand -base64 32)';
 
-/** What every app reads of its environment. The only place that looks at `process.env`. */
+/** What every app reads of its environment. The only place of a service that looks at `process.env`. */
 const base = {
   NODE_ENV: z
     .enum(['development', 'production', 'test'], 'has to be development, production or test')
