@@ -81,7 +81,7 @@ export class RowFeed {
       if (table.order !== null && !table.done && !where.has(table.order)) continue;
       const condition = table.order === null ? null : (where.get(table.order) ?? null);
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
-      if (table.done) task.phase = 'done';
+      if (task.state.done) task.phase = 'done';
       this.tasks.push(task);
       task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
@@ -287,7 +287,7 @@ export class RowFeed {
     if (task.unready) this.openings.open(task);
     if (task.complete) this.leave(task, 'done');
     this.ring();
-    return alive ? { events: [] } : null;
+    return alive || task.phase === 'done' ? { events: [] } : null;
   }
 
   private siftBehind({ task, snapshot }: ChunkRun): void {

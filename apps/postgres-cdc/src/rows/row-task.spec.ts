@@ -219,3 +219,19 @@ describe('the key that a table was read by', () => {
     expect([KEY, ...OTHERS].map((key) => task.keyIs(key))).toEqual([true, false, true, true, true, true]);
   });
 });
+
+describe('a table that an earlier reader began', () => {
+  it('of which all was read is done, also where who did that was interrupted before he said so (Invariant 7)', () => {
+    const { state } = reading();
+    const lanes = state.lanes.map((lane) => ({ ...lane, done: true }));
+    const phaseOf = (of: Partial<typeof state>) => {
+      const restored = restoredTask({ ...state, lanes, ...of }, null, () => ({ gate: null }));
+      return [restored.state.done, restored.state.attempt];
+    };
+    expect(phaseOf({})).toEqual([true, 1]);
+    expect(phaseOf({ again: [['7']] })).toEqual([false, 2]);
+    expect(phaseOf({ lanes: [lanes[0]!, state.lanes[1]!] })).toEqual([false, 2]);
+    expect(phaseOf({ empties: true })).toEqual([false, 2]);
+    expect(phaseOf({ lanes: [] })).toEqual([false, 2]);
+  });
+});

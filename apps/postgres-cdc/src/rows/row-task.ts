@@ -294,10 +294,15 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
   // Rows that came before readers were told to forget them are to come again.
   const owes = table.empties && !table.emptied;
   const wish = { oid: table.oid, schema, name, order: table.order, id: table.id, where, keyless };
+  const { lanes, again } = table;
+  // All of it was read, by one who did not live to say so: a chunk that was void was still on its way.
+  const read = !owes && lanes.length > 0 && again.length === 0 && lanes.every((lane) => lane.done);
+  const done = table.done || read;
   const state = {
     ...table,
     ...(owes ? { lanes: [], again: [] } : {}),
-    attempt: table.attempt + (table.done ? 0 : 1),
+    done,
+    attempt: table.attempt + (done ? 0 : 1),
     empties: table.empties || keyless,
     emptied: table.emptied && !keyless,
   };
