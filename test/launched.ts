@@ -35,7 +35,9 @@ export function launched(args: readonly string[], env: NodeJS.ProcessEnv, cwd = 
       resolve(code);
     }),
   );
-  process.once('exit', () => child.exitCode ?? child.kill('SIGKILL'));
+  const endWithUs = (): void => void child.kill('SIGKILL');
+  process.once('exit', endWithUs);
+  child.once('exit', () => process.off('exit', endWithUs));
   return {
     child,
     out,

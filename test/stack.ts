@@ -81,9 +81,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     exited: () => child.exitCode !== null || child.signalCode !== null,
     stop: () => stopGroup(child),
   };
-  process.once('exit', () => {
-    if (child.exitCode === null) killGroup(child, 'SIGKILL');
-  });
+  const endWithUs = (): void => killGroup(child, 'SIGKILL');
+  process.once('exit', endWithUs);
+  child.once('exit', () => process.off('exit', endWithUs));
   await eventually(
     'the gateway is ready',
     async () => {
