@@ -83,7 +83,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   const endWithUs = (): void => killGroup(child, 'SIGKILL');
   process.once('exit', endWithUs);
-  child.once('exit', () => process.off('exit', endWithUs));
+  // One that was killed may have left its apps behind.
+  child.once('exit', (code) => code !== null && process.off('exit', endWithUs));
   await eventually(
     'the gateway is ready',
     async () => {
