@@ -1,10 +1,20 @@
 import type { ChangeEvent } from '@planasonix/core';
 import fc from 'fast-check';
-import { encodeAppend } from './append-command.js';
+import { encodeAppend, encodeTransaction } from './append-command.js';
 
-/** Reads a command back, as Redis does. */
-function parse(wire: Buffer): Buffer[] {
-  let at = 0;
+/** Reads commands back, as Redis does. */
+function parseAll(wire: Buffer): Buffer[][] {
+  const commands: Buffer[][] = [];
+  for (let at = 0; at < wire.length;) {
+    const { args, end } = parse(wire, at);
+    commands.push(args);
+    at = end;
+  }
+  return commands;
+}
+
+function parse(wire: Buffer, from = 0): { readonly args: Buffer[]; readonly end: number } {
+  let at = from;
   const header = (kind: string) => {
     const end = wire.indexOf('\r\n', at);
     const line = wire.toString('latin1', at, end);
@@ -19,8 +29,7 @@ function parse(wire: Buffer): Buffer[] {
     at += length + 2;
     return arg;
   });
-  expect(at).toBe(wire.length);
-  return args;
+  return { args, end: at };
 }
 
 /** What the script does with its arguments. */
@@ -56,15 +65,15 @@ describe('an append on the wire', () => {
   it('is what Redis reads back, byte for byte, with what neighbours share said once', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 40 }), fc.array(text, { maxLength: 6 }), (events, args) => {
-        const head = { sha: 'a'.repeat(40), eventsKey: 'plnx:events:{x}', logKey: 'plnx:log:{x}', args };
-        const found = parse(encodeAppend(head, events, (bytes) => Buffer.alloc(bytes, 0xff)));
+        const call = { sha: 'a'.repeat(40), keys: ['plnx:events:{x}', 'plnx:log:{x}'], args };
+        const [found = [], ...others] = parseAll(encodeAppend(call, events, (bytes) => Buffer.alloc(bytes, 0xff)));
+        expect(others).toEqual([]);
         const words = found.map((arg) => arg.toString());
         expect(words.slice(0, 5 + args.length)).toEqual([
           'EVALSHA',
-          head.sha,
+          call.sha,
           '2',
-          head.eventsKey,
-          head.logKey,
+          ...call.keys,
           ...args.map((arg) => Buffer.from(arg).toString()),
         ]);
         const rest = found.slice(5 + args.length).map((arg) => arg.toString('hex'));
@@ -88,6 +97,41 @@ describe('an append on the wire', () => {
         );
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('as a transaction has an XADD for each event, and replies are on again before its end', () => {
+    fc.assert(
+      fc.property(
+        fc.array(event, { minLength: 1, maxLength: 40 }),
+        fc.array(text, { maxLength: 6 }),
+        (events, args) => {
+          const keys = ['plnx:events:{x}', 'plnx:log:{x}', 'plnx:borrowed:{x}'];
+          const script = (part: string) => ['EVALSHA', 'a'.repeat(40), '3', ...keys, ...args, part];
+          const wire = encodeTransaction({ sha: 'a'.repeat(40), keys, args }, '/streams/x', events, (bytes) =>
+            Buffer.alloc(bytes, 0xff),
+          );
+          const plain = (of: Buffer) => parseAll(of).map((command) => command.map((arg) => arg.toString('hex')));
+          const said = (command: readonly (string | Buffer)[]) =>
+            command.map((word) => Buffer.from(word as string).toString('hex'));
+          expect(plain(wire.events)).toEqual(
+            [
+              ['CLIENT', 'REPLY', 'OFF'],
+              ['MULTI'],
+              script('begin'),
+              ...events.map((one) => [
+                ...['XADD', keys[2]!, '*', 'id', one.id, 'type', one.type, 'source', '/streams/x'],
+                ...['subject', one.subject, 'time', one.time, 'partitionkey', one.partitionkey, 'data', one.data],
+              ]),
+              ['CLIENT', 'REPLY', 'ON'],
+            ].map(said),
+          );
+          expect(plain(wire.end)).toEqual([script('end'), ['EXEC']].map(said));
+          expect(plain(wire.after)).toEqual([said(['CLIENT', 'REPLY', 'ON'])]);
+          expect(plain(wire.why)).toEqual([said(script('why'))]);
+        },
+      ),
+      { numRuns: 100 },
     );
   });
 });

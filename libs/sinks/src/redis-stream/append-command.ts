@@ -1,18 +1,21 @@
 import type { ChangeEvent } from '@planasonix/core';
 import { Command } from 'ioredis';
 
-/** The arguments of one APPEND call that come before the events. */
-export interface AppendHead {
+/** One call of a script of the log; the arguments are those that come before the events. */
+export interface ScriptCall {
   readonly sha: string;
-  readonly eventsKey: string;
-  readonly logKey: string;
+  readonly keys: readonly string[];
   readonly args: readonly string[];
 }
 
 /** A command whose bytes are made here, once, instead of argument by argument in the client. */
-export class AppendCommand extends Command {
-  constructor(private readonly wire: Buffer) {
-    super('evalsha', []);
+export class WireCommand extends Command {
+  /** @param wire one command or several of which one is answered */
+  constructor(
+    name: string,
+    private readonly wire: Buffer,
+  ) {
+    super(name, []);
   }
 
   override toWritable(): Buffer {
@@ -77,45 +80,57 @@ function putBytes(into: Buffer, at: number, bytes: Buffer): number {
 
 const sameRun = (a: ChangeEvent, b: ChangeEvent) => a.type === b.type && a.subject === b.subject && a.time === b.time;
 
-/** An upper bound of what `encodeAppend` writes, in bytes. */
-function bound(head: AppendHead, events: readonly ChangeEvent[]): number {
-  let size = 512 + 3 * (head.eventsKey.length + head.logKey.length);
-  for (const arg of head.args) size += 3 * arg.length + 16;
-  for (const event of events)
-    size +=
-      3 * (event.id.length + event.partitionkey.length + event.type.length + event.subject.length + event.time.length) +
-      event.data.length +
-      112;
+/** How many of the events from `first` on are alike in type, subject and time. */
+function runFrom(events: readonly ChangeEvent[], first: number): number {
+  let end = first + 1;
+  while (end < events.length && sameRun(events[first]!, events[end]!)) end++;
+  return end - first;
+}
+
+const textBound = (text: string): number => 3 * text.length + 16;
+
+function callBound({ sha, keys, args }: ScriptCall): number {
+  let size = 64 + sha.length;
+  for (const key of keys) size += textBound(key);
+  for (const arg of args) size += textBound(arg);
   return size;
 }
 
+function eventBound(event: ChangeEvent): number {
+  const texts = event.id.length + event.partitionkey.length + event.type.length + event.subject.length;
+  return 3 * (texts + event.time.length) + event.data.length + 112;
+}
+
+const boundOf = (events: readonly ChangeEvent[], each = 0): number =>
+  events.reduce((size, event) => size + eventBound(event) + each, 512);
+
+function putCall(into: Buffer, start: number, { sha, keys, args }: ScriptCall, more: number): number {
+  let at = putHeader(into, start, STAR, 3 + keys.length + args.length + more);
+  at = putText(into, at, 'EVALSHA');
+  at = putText(into, at, sha);
+  at = putText(into, at, String(keys.length));
+  for (const key of keys) at = putText(into, at, key);
+  for (const arg of args) at = putText(into, at, arg);
+  return at;
+}
+
 /**
- * One EVALSHA in the Redis protocol. What neighbours have in common (type, subject, time) is written once per run.
+ * One EVALSHA of APPEND in the Redis protocol. What neighbours have in common (type, subject, time) is written once per run.
  * @param take gives a buffer of at least that many bytes
  * @returns the part of that buffer that was written
  */
 export function encodeAppend(
-  head: AppendHead,
+  call: ScriptCall,
   events: readonly ChangeEvent[],
   take: (bytes: number) => Buffer,
 ): Buffer {
-  const runs: number[] = [];
-  for (let i = 0, from = 0; i < events.length; i++)
-    if (i + 1 === events.length || !sameRun(events[i]!, events[i + 1]!)) {
-      runs.push(i + 1 - from);
-      from = i + 1;
-    }
-  const into = take(bound(head, events));
-  let at = putHeader(into, 0, STAR, 5 + head.args.length + runs.length * 4 + events.length * 3);
-  at = putText(into, at, 'EVALSHA');
-  at = putText(into, at, head.sha);
-  at = putText(into, at, '2');
-  at = putText(into, at, head.eventsKey);
-  at = putText(into, at, head.logKey);
-  for (const arg of head.args) at = putText(into, at, arg);
-  let next = 0;
-  for (const length of runs) {
+  let runs = 0;
+  for (let i = 0; i < events.length; i += runFrom(events, i)) runs++;
+  const into = take(callBound(call) + boundOf(events));
+  let at = putCall(into, 0, call, runs * 4 + events.length * 3);
+  for (let next = 0; next < events.length;) {
     const first = events[next]!;
+    const length = runFrom(events, next);
     at = putText(into, at, String(length));
     at = putText(into, at, first.type);
     at = putText(into, at, first.subject);
@@ -128,4 +143,73 @@ export function encodeAppend(
     }
   }
   return into.subarray(0, at);
+}
+
+/** A command of short words, as Redis reads it. */
+export const words = (...all: readonly string[]): Buffer =>
+  Buffer.from(`*${all.length}\r\n${all.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
+
+const MUTE = words('CLIENT', 'REPLY', 'OFF');
+const SPEAK = words('CLIENT', 'REPLY', 'ON');
+const MULTI = words('MULTI');
+const EXEC = words('EXEC');
+
+/** A transaction on the wire, cut where Redis has something to say. */
+export interface TransactionWire {
+  /** Answered `OK`: the last that waits in it is `CLIENT REPLY ON`. */
+  readonly events: Buffer;
+  /** Answered with what TRANSACT returns at its end. */
+  readonly end: Buffer;
+  /** Answered `OK`: replies are on again also where Redis gave the transaction up. */
+  readonly after: Buffer;
+  /** Answered with the reason that Redis gave it up, or nothing. */
+  readonly why: Buffer;
+}
+
+/**
+ * `MULTI`, TRANSACT to begin, an XADD for each event, TRANSACT to end, `EXEC`. Redis answers each command of a transaction twice, so
+ * replies are off in it until its end. After it TRANSACT is asked why there is no answer, where there is none.
+ * @param call of TRANSACT, without its last argument; its third key is what the XADDs are for
+ * @param source `source` of the events
+ * @param take gives a buffer of at least that many bytes
+ * @returns parts of that buffer, `events` from its start
+ */
+export function encodeTransaction(
+  call: ScriptCall,
+  source: string,
+  events: readonly ChangeEvent[],
+  take: (bytes: number) => Buffer,
+): TransactionWire {
+  const [begin, end, why] = ['begin', 'end', 'why'].map((part) => ({ ...call, args: [...call.args, part] }));
+  const open = words('XADD', call.keys[2]!, '*', 'id').subarray('*4\r\n'.length);
+  const into = take(3 * callBound(end!) + boundOf(events, open.length + textBound(source) + 112));
+  let at = MUTE.copy(into);
+  at += MULTI.copy(into, at);
+  at = putCall(into, at, begin!, 0);
+  for (let next = 0; next < events.length;) {
+    const stop = next + runFrom(events, next);
+    const shared = sharedFields(source, events[next]!);
+    for (; next < stop; next++) {
+      const event = events[next]!;
+      at = putHeader(into, at, STAR, 17);
+      into.set(open, at);
+      at = putText(into, at + open.length, event.id);
+      into.set(shared, at);
+      at = putText(into, at + shared.length, event.partitionkey);
+      at = putText(into, at, 'data');
+      at = putBytes(into, at, event.data);
+    }
+  }
+  at += SPEAK.copy(into, at);
+  const cut = at;
+  at = putCall(into, at, end!, 0);
+  at += EXEC.copy(into, at);
+  const last = putCall(into, at, why!, 0);
+  return { events: into.subarray(0, cut), end: into.subarray(cut, at), after: SPEAK, why: into.subarray(at, last) };
+}
+
+/** From the name of `type` to the name of `partitionkey`: the same for each event of a run. */
+function sharedFields(source: string, { type, subject, time }: ChangeEvent): Buffer {
+  const fields = ['type', type, 'source', source, 'subject', subject, 'time', time, 'partitionkey'];
+  return words(...fields).subarray('*9\r\n'.length);
 }

@@ -1,19 +1,21 @@
 /**
- * Appends 875-byte entries of seven fields with fsync `always`, and prints entries/s and CPU per entry. What follows the
- * third argument are settings of Redis.
- * Run: npx esbuild libs/sinks/src/redis-stream/append.bench.ts --bundle --platform=node --log-level=error | node - 600000 1000 6
+ * Appends 875-byte entries of seven fields with fsync `always`, and prints entries/s and CPU per entry. Arguments:
+ * entries, batch, in flight, batches of how many entries are transactions, settings of Redis.
+ * Run: npx esbuild libs/sinks/src/redis-stream/append.bench.ts --bundle --platform=node --log-level=error | node - 600000 1000 6 64
  */
 import { readFileSync } from 'node:fs';
 import { systemClock, type ChangeBatch, type ChangeEvent } from '@planasonix/core';
 // A bench, like a spec, may use the real servers.
 // eslint-disable-next-line @nx/enforce-module-boundaries
 import { startRedis } from '@planasonix/testing';
+import { TRANSACTION_FROM } from './appends.js';
 import { redisFactory } from './connection.js';
 import { RedisLog } from './redis-log.js';
 
 const TOTAL = Number(process.argv[2] ?? 600_000);
 const SIZE = Number(process.argv[3] ?? 1_000);
 const IN_FLIGHT = Number(process.argv[4] ?? 6);
+const TRANSACTIONS = Number(process.argv[5] ?? TRANSACTION_FROM);
 const ROWS_A_TRANSACTION = 100;
 
 /** Made once: making them is the decoder's work, not the sink's. */
@@ -54,11 +56,12 @@ const serverCpu = (pid: number): number => {
 };
 
 async function main(): Promise<void> {
-  const redis = await startRedis({ args: process.argv.slice(5) });
+  const redis = await startRedis({ args: process.argv.slice(6) });
   const log = new RedisLog(
     { type: 'redis_stream', retention: { max_entries: 100_000_000, on_full: 'block' } },
     redisFactory(redis.url),
     systemClock,
+    TRANSACTIONS,
   );
   const sink = log.sink('str_01j9k9z0a1b2c3d4e5f6g7h8j9', 1);
   try {

@@ -1,22 +1,23 @@
+import { systemClock } from '@planasonix/core';
 import { sinkConformance, startRedis } from '@planasonix/testing';
-import { openLog } from '../open-log.js';
+import { TRANSACTION_FROM } from './appends.js';
+import { redisFactory } from './connection.js';
 import { eventsKey } from './keys.js';
+import { RedisLog, type RedisOutput } from './redis-log.js';
 
-sinkConformance('redis-stream', async () => {
+const conforms = (transactionFrom: number) => async () => {
   const redis = await startRedis();
   const client = redis.client();
-  const log = openLog({ type: 'redis_stream' }, { redisUrl: redis.url });
+  const open = (output: RedisOutput) => new RedisLog(output, redisFactory(redis.url), systemClock, transactionFrom);
+  const log = open({ type: 'redis_stream' });
   const max = 50;
-  const bounded = openLog(
-    { type: 'redis_stream', retention: { max_entries: max, on_full: 'block' } },
-    { redisUrl: redis.url },
-  );
+  const bounded = open({ type: 'redis_stream', retention: { max_entries: max, on_full: 'block' } });
   return {
     log,
     bounded: {
       log: bounded,
       max,
-      async makeRoom(streamId) {
+      async makeRoom(streamId: string) {
         const key = eventsKey(streamId);
         await client.xgroup('CREATE', key, 'readers', '0');
         const [[, entries]] = (await client.xreadgroup(
@@ -38,4 +39,7 @@ sinkConformance('redis-stream', async () => {
       await redis.stop();
     },
   };
-});
+};
+
+sinkConformance('redis-stream', conforms(TRANSACTION_FROM));
+sinkConformance('redis-stream, every batch a transaction', conforms(1));

@@ -1,6 +1,8 @@
 /** Both keys of a stream share the hash tag `{id}`, so that Redis Cluster keeps them on one node. */
 export const eventsKey = (streamId: string): string => `plnx:events:{${streamId}}`;
 export const logKey = (streamId: string): string => `plnx:log:{${streamId}}`;
+/** The stream's name within a transaction that appends to it; nobody ever finds it. */
+export const borrowedKey = (streamId: string): string => `plnx:borrowed:{${streamId}}`;
 /** What many writers count together, the last answers that they gave, and what makes a repeated delivery known. */
 export const countsKey = (streamId: string): string => `plnx:counts:{${streamId}}`;
 export const answersKey = (streamId: string): string => `plnx:answers:{${streamId}}`;

@@ -13,6 +13,7 @@ import {
   type Sink,
 } from '@planasonix/core';
 import type { Redis } from 'ioredis';
+import { TRANSACTION_FROM } from './appends.js';
 import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
@@ -38,13 +39,14 @@ export class RedisLog implements EventLog {
     output: RedisOutput,
     private readonly connect: RedisFactory,
     private readonly clock: Clock,
+    private readonly transactionFrom = TRANSACTION_FROM,
   ) {
     const { retention } = output;
     this.#retention = retention ? { maxEntries: retention.max_entries, onFull: retention.on_full } : DEFAULT_RETENTION;
   }
 
   sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
-    return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock, seat);
+    return new RedisSink(streamId, epoch, this.#retention, this.connect, this.clock, seat, this.transactionFrom);
   }
 
   inlet(): Inlet {

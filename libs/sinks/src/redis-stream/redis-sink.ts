@@ -11,13 +11,12 @@ import {
   type Sink,
 } from '@planasonix/core';
 import type { Redis } from 'ioredis';
-import { AppendCommand, encodeAppend } from './append-command.js';
-import { BufferPool } from './buffer-pool.js';
+import { Appends, type AppendWire } from './appends.js';
 import { cut, logUnavailable, writerConnection, type RedisFactory } from './connection.js';
 import { readDurability, settleDelayMs } from './durability.js';
 import { eventsKey, logKey } from './keys.js';
 import { joined, piecesOf } from './pieces.js';
-import { ANSWER, APPEND, JOIN, OPEN, ROOM } from './scripts.js';
+import { ANSWER, JOIN, OPEN, ROOM } from './scripts.js';
 
 export interface Retention {
   readonly maxEntries: number;
@@ -26,7 +25,7 @@ export interface Retention {
 
 interface Flight {
   /** `null`: there is nothing to write (all of it was there already); it only keeps its place in the order. */
-  readonly wire: Buffer | null;
+  readonly wire: AppendWire | null;
   readonly events: number;
   readonly bytes: number;
   readonly duplicates: number;
@@ -50,13 +49,11 @@ export class RedisSink implements Sink {
   readonly #writer: string;
   readonly #orders = new Map<string, string>();
   readonly #flights: Flight[] = [];
-  readonly #pool = new BufferPool();
+  readonly #appends: Appends;
   readonly #closing = new AbortController();
-  readonly #take = (bytes: number) => this.#pool.take(bytes);
   #signal: AbortSignal | null = null;
   #session = '';
   #sequence = 0;
-  #sha = '';
   #totals: LogTotals = { events: 0, bytes: 0 };
   #dropped = 0;
   #failure: unknown = null;
@@ -71,8 +68,10 @@ export class RedisSink implements Sink {
     connect: RedisFactory,
     private readonly clock: Clock,
     private readonly seat: Seat | null,
+    transactionFrom: number,
   ) {
     this.#redis = writerConnection(connect);
+    this.#appends = new Appends(this.#redis, streamId, transactionFrom);
     this.#keys = [eventsKey(streamId), logKey(streamId)];
     this.#writer = seat === null ? 'writer' : `writer:${seat.index}`;
   }
@@ -84,7 +83,7 @@ export class RedisSink implements Sink {
     try {
       await this.#redis.connect();
       this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
-      this.#sha = String(await this.#redis.script('LOAD', APPEND));
+      await this.#appends.load();
       found = await this.#begin(options.reset);
     } catch (error) {
       throw this.#fail(logUnavailable(error));
@@ -172,7 +171,7 @@ export class RedisSink implements Sink {
     return kept ?? batch.events;
   }
 
-  #encode(batch: ChangeBatch, events: readonly ChangeEvent[], bytes: number): Buffer {
+  #encode(batch: ChangeBatch, events: readonly ChangeEvent[], bytes: number): AppendWire {
     const order = this.#orders.get(batch.partition) ?? '';
     const args = [
       String(this.epoch),
@@ -189,12 +188,12 @@ export class RedisSink implements Sink {
       `/streams/${this.streamId}`,
       this.#writer,
     ];
-    return encodeAppend({ sha: this.#sha, eventsKey: this.#keys[0], logKey: this.#keys[1], args }, events, this.#take);
+    return this.#appends.encode(args, events);
   }
 
   #send(flight: Flight): void {
     this.#onTheWire++;
-    (this.#redis.sendCommand(new AppendCommand(flight.wire!)) as Promise<number[]>).then(
+    this.#appends.send(flight.wire!).then(
       (answer) => this.#answered(flight, answer),
       (error: unknown) => this.#fail(logUnavailable(error)),
     );
@@ -221,13 +220,16 @@ export class RedisSink implements Sink {
       case ANSWER.lost:
         this.#fail(new StreamError('log_unavailable', 'The log of this stream has gone from Redis'));
         return;
+      case ANSWER.failed:
+        this.#fail(new StreamError('log_unavailable', 'Redis did not take all events of a transaction'));
+        return;
     }
     this.#fail(new StreamError('log_unavailable', 'The log went back to an older state'));
   }
 
   #land(): void {
     const flight = this.#flights.shift()!;
-    if (flight.wire) this.#pool.give(flight.wire);
+    if (flight.wire) this.#appends.release(flight.wire);
     const dropped = this.#dropped;
     this.#dropped = 0;
     flight.resolve({

@@ -4,7 +4,9 @@
  *
  * Hash `plnx:log:{id}`: `epoch` (the fence), `session` (of whoever opened it last), `writer` (`<session>:<sequence>`: how
  * often he appended), `writer:<index>` (the same of those who write beside him),
- * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `reset` (the decision that positions were forgotten for).
+ * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `begun` (of the last
+ * transaction: its writer, the entries before it, what was dropped for it),
+ * `reset` (the decision that positions were forgotten for).
  */
 
 /**
@@ -50,8 +52,8 @@ local function make_room(key, n, max, mode)
 end
 `;
 
-/** Answers of APPEND and ROOM; the first number of the reply. */
-export const ANSWER = { ok: 0, full: 1, fenced: 2, lost: 3, outOfTurn: 4 } as const;
+/** Answers of APPEND, TRANSACT and ROOM; the first number of the reply. */
+export const ANSWER = { ok: 0, full: 1, fenced: 2, lost: 3, outOfTurn: 4, failed: 5 } as const;
 
 /**
  * check_writer(hash, epoch, writer): nil when the writer is the one that appended last. `outOfTurn` is our own session
@@ -68,22 +70,32 @@ local function check_writer(state, epoch, writer)
 end
 `;
 
+/** record(hash, ARGV, events, bytes): the new totals, writer, position and order. */
+const RECORD = `
+local function record(hash, A, events, bytes)
+  local set = { A[13], A[3], 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes) }
+  if A[8] ~= '' then set[#set + 1] = A[8]; set[#set + 1] = A[9] end
+  if A[10] ~= '' then set[#set + 1] = A[10]; set[#set + 1] = A[11] end
+  redis.call('HSET', hash, unpack(set))
+end
+`;
+
 /**
- * KEYS: entries, hash. ARGV: epoch, last writer, new writer, n, bytes, max, mode, position field, position, order
- * field, order, source, writer field; then for each run of events with equal type, subject and time: n, type, subject, time and
- * n × (id, partitionkey, data). Field names of `''` are left out.
+ * A batch of few events, in one call. KEYS: entries, hash. ARGV: epoch, last writer, new writer, n, bytes, max, mode, position field,
+ * position, order field, order, source, writer field; then for each run of events with equal type, subject and time: n, type,
+ * subject, time and n × (id, partitionkey, data). Field names of `''` are left out.
  * @returns [answer, total events, total bytes, dropped]
  */
-export const APPEND = `${MAKE_ROOM}${CHECK_WRITER}
+export const APPEND = `${MAKE_ROOM}${CHECK_WRITER}${RECORD}
 local A, key, hash, call = ARGV, KEYS[1], KEYS[2], redis.call
 local state = call('HMGET', hash, 'epoch', A[13], 'events', 'bytes')
 local refused = check_writer(state, A[1], A[2])
 local events, bytes = tonumber(state[3] or 0), tonumber(state[4] or 0)
 if refused then return { refused, events, bytes, 0 } end
-local n, max, dropped = tonumber(A[4]), tonumber(A[6]), 0
+local n, dropped = tonumber(A[4]), 0
 if n > 0 then
   local enough
-  enough, dropped = make_room(key, n, max, A[7])
+  enough, dropped = make_room(key, n, tonumber(A[6]), A[7])
   if not enough then return { ${ANSWER.full}, events, bytes, dropped } end
 end
 local source, i, last = A[12], 14, #A
@@ -94,15 +106,76 @@ while i <= last do
   end
   i = stop + 1
 end
-events, bytes = events + n, bytes + tonumber(A[5])
-local set = { A[13], A[3] }
-if n > 0 then
-  set[3], set[4], set[5], set[6] = 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes)
+record(hash, A, events + n, bytes + tonumber(A[5]))
+return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), dropped }
+`;
+
+/** About what Redis spends on the words of an event that waits in a transaction, beside its data. */
+const QUEUED_EVENT_BYTES = 1_500;
+
+/**
+ * A batch of many events is a transaction: `MULTI`, this script to begin, an XADD for each event, this script to end, `EXEC`. Lua
+ * takes a third of Redis' time for events that are handed to it. KEYS: entries, hash, the borrowed key; ARGV: as of
+ * APPEND, without events, then `begin`, `end` or `why`.
+ *
+ * `begin` gives who may write the stream under the borrowed name, for which the XADDs are meant; `end` takes it back. Where
+ * `begin` refuses, or fails in whatever way, the events go to a stream of their own that `end` removes. It is one script so
+ * that Redis knows both or none. Nobody sees the stream away: a transaction is one step. Of one that Redis gave up (an event
+ * that it refused to queue) `why` says the reason, as far as it can still be seen.
+ * @returns at `end` what APPEND returns, at `why` an error or nothing
+ */
+export const TRANSACT = `${MAKE_ROOM}${CHECK_WRITER}${RECORD}
+local A, key, hash, borrowed, call = ARGV, KEYS[1], KEYS[2], KEYS[3], redis.call
+local state = call('HMGET', hash, 'epoch', A[13], 'events', 'bytes', 'begun')
+local n, events, bytes = tonumber(A[4]), tonumber(state[3] or 0), tonumber(state[4] or 0)
+
+local function begin()
+  if check_writer(state, A[1], A[2]) then return end
+  local enough, dropped = make_room(key, n, tonumber(A[6]), A[7])
+  local length = call('XLEN', key)
+  call('HSET', hash, 'begun', A[3] .. ' ' .. (enough and length or 'full') .. ' ' .. dropped)
+  if not enough then return end
+  if call('EXISTS', key) == 0 then
+    call('XGROUP', 'CREATE', key, 'none', '$', 'MKSTREAM')
+    call('XGROUP', 'DESTROY', key, 'none')
+  end
+  call('RENAME', key, borrowed)
 end
-if A[8] ~= '' then set[#set + 1] = A[8]; set[#set + 1] = A[9] end
-if A[10] ~= '' then set[#set + 1] = A[10]; set[#set + 1] = A[11] end
-call('HSET', hash, unpack(set))
-return { ${ANSWER.ok}, events, bytes, dropped }
+
+local function finish()
+  local writer, length, dropped = string.match(state[5] or '', '^(%S+) (%S+) (%d+)$')
+  local refused = check_writer(state, A[1], A[2])
+  local gone = call('EXISTS', key) == 0
+  if not refused and (writer ~= A[3] or (length ~= 'full' and not gone)) then refused = ${ANSWER.failed} end
+  if refused then
+    dropped = 0
+  elseif length == 'full' then
+    refused = ${ANSWER.full}
+  end
+  if refused then
+    call('UNLINK', borrowed)
+    return { refused, events, bytes, tonumber(dropped) }
+  end
+  call('RENAME', borrowed, key)
+  if call('XLEN', key) ~= tonumber(length) + n then return { ${ANSWER.failed}, events, bytes, tonumber(dropped) } end
+  record(hash, A, events + n, bytes + tonumber(A[5]))
+  return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), tonumber(dropped) }
+end
+
+local function why()
+  if state[2] == A[3] then return end
+  call('DEL', borrowed)
+  local memory = call('INFO', 'memory')
+  local used, most = string.match(memory, '\\nused_memory:(%d+)'), string.match(memory, '\\nmaxmemory:(%d+)')
+  if not used or not most or most == '0' then return end
+  if tonumber(used) + 2 * tonumber(A[5]) + ${QUEUED_EVENT_BYTES} * n > tonumber(most) then
+    return redis.error_reply('OOM what is kept of a transaction until its end does not fit')
+  end
+end
+
+if A[14] == 'begin' then return begin() end
+if A[14] == 'end' then return finish() end
+return why()
 `;
 
 /** KEYS: entries, hash. ARGV: epoch, last writer, n, max, mode, writer field. @returns [answer, dropped] */

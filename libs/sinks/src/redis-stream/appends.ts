@@ -1,0 +1,83 @@
+import { StreamError, type ChangeEvent } from '@planasonix/core';
+import type { Redis } from 'ioredis';
+import { encodeAppend, encodeTransaction, WireCommand, type TransactionWire } from './append-command.js';
+import { BufferPool } from './buffer-pool.js';
+import { logUnavailable } from './connection.js';
+import { borrowedKey, eventsKey, logKey } from './keys.js';
+import { APPEND, TRANSACT } from './scripts.js';
+
+/** A batch as it goes to Redis: one call of APPEND, or a transaction. */
+export type AppendWire = Buffer | TransactionWire;
+
+/**
+ * Where both cost Redis the same, by `append.bench.ts`: fewer events are cheaper in one call of a script, more in a
+ * transaction.
+ */
+export const TRANSACTION_FROM = 64;
+
+const isCall = (wire: AppendWire): wire is Buffer => Buffer.isBuffer(wire);
+
+/** Batches on their way into the log of one stream, on one connection. */
+export class Appends {
+  readonly #pool = new BufferPool();
+  readonly #take = (bytes: number) => this.#pool.take(bytes);
+  readonly #source: string;
+  readonly #keys: readonly [string, string, string];
+  #append = '';
+  #transact: string | null = null;
+
+  /** @param transactionFrom batches of so many events are transactions */
+  constructor(
+    private readonly redis: Redis,
+    streamId: string,
+    private readonly transactionFrom: number,
+  ) {
+    this.#source = `/streams/${streamId}`;
+    this.#keys = [eventsKey(streamId), logKey(streamId), borrowedKey(streamId)];
+  }
+
+  /** Gives Redis the scripts, and asks whether it can keep silent in a transaction: not every proxy can. */
+  async load(): Promise<void> {
+    this.#append = String(await this.redis.script('LOAD', APPEND));
+    const able = await this.redis.client('REPLY', 'ON').then(
+      (answer) => answer === 'OK',
+      () => false,
+    );
+    this.#transact = able ? String(await this.redis.script('LOAD', TRANSACT)) : null;
+  }
+
+  /** @param args those of APPEND from the epoch to the writer field */
+  encode(args: readonly string[], events: readonly ChangeEvent[]): AppendWire {
+    if (this.#transact === null || events.length < Math.max(this.transactionFrom, 1))
+      return encodeAppend({ sha: this.#append, keys: this.#keys.slice(0, 2), args }, events, this.#take);
+    return encodeTransaction({ sha: this.#transact, keys: this.#keys, args }, this.#source, events, this.#take);
+  }
+
+  /** @returns [answer, total events, total bytes, dropped] */
+  send(wire: AppendWire): Promise<number[]> {
+    if (isCall(wire)) return this.#send('evalsha', wire) as Promise<number[]>;
+    const { stream } = this.redis;
+    stream.cork();
+    const begun = this.#send('multi', wire.events);
+    const ended = this.#send('exec', wire.end);
+    const after = Promise.all([begun, this.#send('client', wire.after), this.#send('evalsha', wire.why)]);
+    stream.uncork();
+    return new Promise((resolve, reject) => {
+      after.catch(reject);
+      // One that Redis gave up has no answer of its own: what comes next is the reason.
+      ended.then((answer) => {
+        if (Array.isArray(answer)) resolve(answer as number[]);
+        else reject(new StreamError('log_unavailable', 'Redis gave up a transaction'));
+      }, reject);
+    });
+  }
+
+  /** The bytes of one that was answered may be used again. */
+  release(wire: AppendWire): void {
+    this.#pool.give(isCall(wire) ? wire : wire.events);
+  }
+
+  #send(name: string, wire: Buffer): Promise<unknown> {
+    return this.redis.sendCommand(new WireCommand(name, wire)) as Promise<unknown>;
+  }
+}
