@@ -2,7 +2,6 @@ import { StreamError, type ChangeEvent } from '@planasonix/core';
 import type { Redis } from 'ioredis';
 import { encodeAppend, encodeTransaction, WireCommand, type TransactionWire } from './append-command.js';
 import { BufferPool } from './buffer-pool.js';
-import { logUnavailable } from './connection.js';
 import { borrowedKey, eventsKey, logKey } from './keys.js';
 import { APPEND, TRANSACT } from './scripts.js';
 
