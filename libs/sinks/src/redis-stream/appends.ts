@@ -22,6 +22,8 @@ export class Appends {
   readonly #take = (bytes: number) => this.#pool.take(bytes);
   readonly #source: string;
   readonly #keys: readonly [string, string, string];
+  /** Resolves when all of a transaction was answered: then none of its bytes wait to be sent. */
+  readonly #sent = new WeakMap<TransactionWire, Promise<unknown>>();
   #append = '';
   #transact: string | null = null;
 
@@ -52,15 +54,19 @@ export class Appends {
     return encodeTransaction({ sha: this.#transact, keys: this.#keys, args }, this.#source, events, this.#take);
   }
 
-  /** @returns [answer, total events, total bytes, dropped] */
+  /** @param wire may be sent again where it was refused. @returns [answer, total events, total bytes, dropped] */
   send(wire: AppendWire): Promise<number[]> {
-    if (isCall(wire)) return this.#send('evalsha', wire) as Promise<number[]>;
+    return isCall(wire) ? (this.#send('evalsha', wire) as Promise<number[]>) : this.#transaction(wire);
+  }
+
+  #transaction(wire: TransactionWire): Promise<number[]> {
     const { stream } = this.redis;
     stream.cork();
     const begun = this.#send('multi', wire.events);
     const ended = this.#send('exec', wire.end);
     const after = Promise.all([begun, this.#send('client', wire.after), this.#send('evalsha', wire.why)]);
     stream.uncork();
+    this.#sent.set(wire, after);
     return new Promise((resolve, reject) => {
       after.catch(reject);
       // One that Redis gave up has no answer of its own: what comes next is the reason.
@@ -71,9 +77,15 @@ export class Appends {
     });
   }
 
-  /** The bytes of one that was answered may be used again. */
+  /** One that was answered is not sent again: its bytes are used anew. */
   release(wire: AppendWire): void {
-    this.#pool.give(isCall(wire) ? wire : wire.events);
+    if (isCall(wire)) this.#pool.give(wire);
+    // The answer may be there while what follows it in the same bytes still waits to be sent.
+    else
+      void this.#sent.get(wire)?.then(
+        () => this.#pool.give(wire.events),
+        () => undefined,
+      );
   }
 
   #send(name: string, wire: Buffer): Promise<unknown> {
