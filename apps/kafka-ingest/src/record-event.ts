@@ -1,5 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
-import { JsonBuffer } from '@planasonix/json-buffer';
+import { JsonBuffer, piece, type Piece } from '@planasonix/json-buffer';
 import type { KafkaRecord, RecordChunk } from '@planasonix/kafka';
 import { putBytes, putHeader, type Encoding } from './record-text.js';
 
@@ -26,11 +26,11 @@ const keyText = (key: Buffer | null, encoding: Encoding): string =>
   key === null ? '' : encoding === 'base64' ? key.toString('base64') : key.toString();
 
 /** What is between a value and the next one, by how the value is shown. */
-const behind = (what: 'key' | 'value', next: string): Readonly<Record<Encoding, Buffer>> => {
-  const text = (encoding: Encoding) => Buffer.from(`,"${what}_encoding":"${encoding}",${next}`);
+const behind = (what: 'key' | 'value', next: string): Readonly<Record<Encoding, Piece>> => {
+  const text = (encoding: Encoding) => piece(`,"${what}_encoding":"${encoding}",${next}`);
   return { json: text('json'), text: text('text'), base64: text('base64'), none: text('none') };
 };
-const KEY = Buffer.from('{"key":');
+const KEY = piece('{"key":');
 const BEHIND_KEY = behind('key', '"value":');
 const BEHIND_VALUE = behind('value', '"headers":[');
 
@@ -40,12 +40,12 @@ export class RecordEvents {
   #topic = '';
   #leaderEpoch = -1;
   #ids = '';
-  #source = Buffer.alloc(0);
+  #source = piece();
   /** Neighbours often have the same. */
   #timestamp = NaN;
   #timeMs = 0;
   #time = '';
-  #end = Buffer.alloc(0);
+  #end = piece();
 
   constructor(private readonly writeValue: ValueWriter) {}
 
@@ -54,7 +54,7 @@ export class RecordEvents {
     this.#topic = at.topic;
     this.#leaderEpoch = at.leaderEpoch;
     this.#ids = idsOf(at);
-    this.#source = Buffer.from(`],"source":{"topic":"${at.topic}","partition":${at.partition},"offset":`);
+    this.#source = piece(`],"source":{"topic":"${at.topic}","partition":${at.partition},"offset":`);
     this.#timestamp = NaN;
   }
 
@@ -94,7 +94,7 @@ export class RecordEvents {
     this.#timestamp = timestamp;
     this.#timeMs = timeOf(timestamp);
     this.#time = new Date(this.#timeMs).toISOString();
-    this.#end = Buffer.from(`,"timestamp":${timestamp},"leader_epoch":${this.#leaderEpoch}}}`);
+    this.#end = piece(`,"timestamp":${timestamp},"leader_epoch":${this.#leaderEpoch}}}`);
   }
 
   #headers(headers: KafkaRecord['headers']): void {

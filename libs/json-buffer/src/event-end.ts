@@ -1,14 +1,16 @@
+import { piece, type Piece } from './piece.js';
+
 /** The end of an event's data: when it was written. The same for all of a millisecond. */
 export class EventEnd {
   private ms = -1;
-  private bytes = Buffer.alloc(0);
+  private end = piece();
 
-  text(): Buffer {
+  text(): Piece {
     const now = Date.now();
     if (now !== this.ms) {
       this.ms = now;
-      this.bytes = Buffer.from(`},"ts_ms":${now}}`);
+      this.end = piece(`},"ts_ms":${now}}`);
     }
-    return this.bytes;
+    return this.end;
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { JsonBuffer } from './json-buffer.js';
+import { piece } from './piece.js';
 
 const written = (write: (to: JsonBuffer) => void): string => {
   const to = new JsonBuffer();
@@ -25,5 +26,26 @@ describe('numbers as text', () => {
       }),
       { numRuns: 2000, examples: [[MAX_SAFE_INTEGER], [MAX_SAFE_INTEGER - 12], [0], [9], [10]] },
     );
+  });
+});
+
+describe('a piece', () => {
+  it('is written as its bytes, however long and wherever it stands', () => {
+    const lengths = Array.from({ length: 80 }, (_, n) => n);
+    const texts = lengths.map((length) => 'abcdefghijklmnopqrstuvwxyzäöü0123456789'.repeat(3).slice(0, length));
+    const all = new JsonBuffer();
+    all.begin();
+    for (const text of texts) all.put(piece(text));
+    expect(all.take().toString()).toBe(texts.join(''));
+  });
+
+  it('is made of texts and pieces, and may be put where the memory ends', () => {
+    const long = piece('{"a":', piece('"b"'), '}');
+    expect(written((to) => to.put(piece(long, long)))).toBe('{"a":"b"}{"a":"b"}');
+    const to = new JsonBuffer();
+    to.at = to.bytes.length - 3;
+    to.begin();
+    to.put(long);
+    expect(to.take().toString()).toBe('{"a":"b"}');
   });
 });

@@ -1,3 +1,4 @@
+import type { Piece } from './piece.js';
 import { copyBytes, plainUntil, viewOf } from './words.js';
 
 const CHUNK = 256 * 1024;
@@ -50,12 +51,26 @@ export class JsonBuffer {
     this.at = this.from + to;
   }
 
-  put(piece: Buffer): void {
-    this.need(piece.length);
+  put(piece: Piece): void {
+    const { length, words, bytes: given } = piece;
+    this.need(length);
+    const { bytes, view, at } = this;
+    let i = 0;
+    if (piece.isLong) bytes.set(given, at);
+    else {
+      for (let n = 0; n < words.length; n++, i += 4) view.setInt32(at + i, words[n]!, true);
+      for (; i < length; i++) bytes[at + i] = given[i]!;
+    }
+    this.at = at + length;
+  }
+
+  /** Bytes that are written once. */
+  add(given: Buffer): void {
+    const { length } = given;
+    this.need(length);
     const { bytes, at } = this;
-    const { length } = piece;
-    if (length > 10) bytes.set(piece, at);
-    else for (let i = 0; i < length; i++) bytes[at + i] = piece[i]!;
+    if (length > 10) bytes.set(given, at);
+    else for (let i = 0; i < length; i++) bytes[at + i] = given[i]!;
     this.at = at + length;
   }
 

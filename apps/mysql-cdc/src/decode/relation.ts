@@ -1,4 +1,5 @@
 import type { RowOp } from '@planasonix/core';
+import { piece, type Piece } from '@planasonix/json-buffer';
 import type { ColumnKind } from '../position.js';
 import type { Flavor } from '../server.js';
 import type { Decode } from './charsets.js';
@@ -12,8 +13,8 @@ export interface Relation {
   readonly subject: string;
   readonly readers: readonly ValueReader[];
   /** `"name":` with a comma before it and without; for the key, in which the comma's place is another. */
-  readonly labels: readonly Buffer[];
-  readonly bareLabels: readonly Buffer[];
+  readonly labels: readonly Piece[];
+  readonly bareLabels: readonly Piece[];
   /** Columns that never leave the worker. */
   readonly hidden: readonly boolean[];
   /** Key columns by index, in the key's order. */
@@ -22,9 +23,9 @@ export interface Relation {
   /** `{"id":` and `,"part":` for each part of the key. */
   readonly keyLabels: readonly string[];
   /** `{"op":"c","before":` … up to the row, per operation. */
-  readonly heads: Readonly<Record<RowOp, Buffer>>;
+  readonly heads: Readonly<Record<RowOp, Piece>>;
   /** `,"unchanged":[],"source":{"connector":…` up to what differs by row. */
-  readonly sourceHead: Buffer;
+  readonly sourceHead: Piece;
 }
 
 export interface RelationOptions {
@@ -39,8 +40,8 @@ export function relationFrame(
   { schema, table, names, key }: { schema: string; table: string; names: readonly string[]; key: readonly number[] },
   { flavor, excluded }: Pick<RelationOptions, 'flavor' | 'excluded'>,
 ): Omit<Relation, 'readers'> {
-  const label = (name: string, comma: string): Buffer => Buffer.from(`${comma}${JSON.stringify(name)}:`);
-  const head = (op: RowOp): Buffer => Buffer.from(`{"op":"${op}","before":`);
+  const label = (name: string, comma: string): Piece => piece(`${comma}${JSON.stringify(name)}:`);
+  const head = (op: RowOp): Piece => piece(`{"op":"${op}","before":`);
   // Names of columns do not tell upper from lower case.
   const hidden = names.map((name) => excluded.has(name.toLowerCase()));
   const shown = key.filter((i) => !hidden[i]);
@@ -52,7 +53,7 @@ export function relationFrame(
     isKey: names.map((_, i) => shown.includes(i)),
     keyLabels: shown.map((i, n) => `${n === 0 ? '{' : ','}${JSON.stringify(names[i])}:`),
     heads: { c: head('c'), u: head('u'), d: head('d'), r: head('r'), t: head('t') },
-    sourceHead: Buffer.from(
+    sourceHead: piece(
       `,"unchanged":[],"source":{"connector":"${flavor}","db":${db},"schema":${db},"table":${name},"snapshot":`,
     ),
   };

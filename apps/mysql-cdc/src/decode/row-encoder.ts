@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
-import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
+import { EventEnd, JsonBuffer, piece } from '@planasonix/json-buffer';
 import { uuidText } from '../gtid-set.js';
 import { fileNumber } from '../position.js';
 import type { Flavor } from '../server.js';
@@ -58,7 +58,7 @@ export class RowEncoder {
   private time = '';
   private idHead = '';
   private orderHead = '';
-  private placeTail = Buffer.alloc(0);
+  private placeTail = piece();
 
   constructor(private readonly options: EncoderOptions) {}
 
@@ -84,7 +84,7 @@ export class RowEncoder {
     // Invariant 4: a GTID is the same on every server that has the transaction.
     this.idHead = gtid === null ? `${idPrefix()}-${file}-${begin}/` : `${flavor}-${origin}-${gtid}/`;
     this.orderHead = `${fixed(attempt, 4)}-${fixed(fileNumber(file), 8)}-${fixed(begin, 12)}-`;
-    this.placeTail = Buffer.from(
+    this.placeTail = piece(
       `false,"ts_ms":${timeMs},"gtid":${JSON.stringify(gtid)},"server_id":${serverId},"file":${JSON.stringify(file)},"pos":`,
     );
   }

@@ -1,7 +1,7 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
+import { piece, type JsonBuffer } from '@planasonix/json-buffer';
 import type { Relation } from './relation.js';
 
-const NULL = Buffer.from('null');
+const NULL = piece('null');
 
 /** What one image of a row was: where it ended, and the text of its key. */
 export interface Image {

@@ -1,4 +1,4 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
+import { piece, type JsonBuffer, type Piece } from '@planasonix/json-buffer';
 import type { ColumnKind } from '../position.js';
 import { inet4Text, inet6Text, uuidText } from './addresses.js';
 import { BINARY, ucs2, type Decode } from './charsets.js';
@@ -128,15 +128,13 @@ function fixedString({ size, collation }: FormColumn, kind: ColumnKind | undefin
 }
 
 /** Labels as JSON strings. */
-const labelTexts = ({ labels }: FormColumn, decode: Decode): readonly Buffer[] =>
-  labels.map((label) =>
-    Buffer.from(JSON.stringify(decode === null ? label.toString() : decode(label, 0, label.length))),
-  );
+const labelTexts = ({ labels }: FormColumn, decode: Decode): readonly Piece[] =>
+  labels.map((label) => piece(JSON.stringify(decode === null ? label.toString() : decode(label, 0, label.length))));
 
 function enumeration(column: FormColumn, decode: Decode): ValueReader {
   const { size } = column;
   // 0 is what a server keeps in place of a value that it did not take: an empty text.
-  const texts = [Buffer.from('""'), ...labelTexts(column, decode)];
+  const texts = [piece('""'), ...labelTexts(column, decode)];
   return (out, source, at) => {
     const found = texts[source.readUIntLE(at, size)];
     if (found === undefined) throw new RangeError('an ENUM has no label of that number');

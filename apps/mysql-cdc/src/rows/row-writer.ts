@@ -1,5 +1,5 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
-import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
+import { EventEnd, JsonBuffer, piece, type Piece } from '@planasonix/json-buffer';
 import { relationFrame } from '../decode/relation.js';
 import { keyText } from '../decode/row-image.js';
 import type { LogPlace, Server } from '../server.js';
@@ -7,7 +7,7 @@ import type { SourceTable } from '../tables.js';
 import type { KeyColumn } from './key-column.js';
 import { shownColumn } from './shown-values.js';
 
-const NULL = Buffer.from('null');
+const NULL = piece('null');
 /** So many rows one behind the other say that they were written at the same time. */
 const SAME_TIME = 64;
 
@@ -38,8 +38,8 @@ const frameOf = ({ server, table, excluded }: Pick<RowWriterOptions, 'server' | 
 };
 
 /** What stands behind the row itself. */
-const sourceText = ({ server, place, takenAtMs }: Pick<RowWriterOptions, 'server' | 'place' | 'takenAtMs'>): Buffer =>
-  Buffer.from(
+const sourceText = ({ server, place, takenAtMs }: Pick<RowWriterOptions, 'server' | 'place' | 'takenAtMs'>): Piece =>
+  piece(
     `true,"ts_ms":${takenAtMs},"gtid":null,"server_id":${server.serverId},"file":${JSON.stringify(place.file)},"pos":${place.pos},"row":0,"seq":0`,
   );
 
@@ -58,12 +58,12 @@ export class RowWriter {
   private readonly shown: ReturnType<typeof shownColumn>[];
   /** Where in a row the bounds of its key stand. */
   private readonly bounds: readonly number[];
-  private readonly source: Buffer;
+  private readonly source: Piece;
   private readonly time: string;
   private last: readonly (Buffer | null)[] = [];
   private count = 0;
   /** What stands behind the row itself. */
-  private tail = Buffer.alloc(0);
+  private tail = piece();
 
   constructor(private readonly options: RowWriterOptions) {
     const { table, key, takenAtMs } = options;
@@ -119,7 +119,7 @@ export class RowWriter {
       frame.key.map((i) => parts[i]!),
     );
     // Asking for the time costs more than writing a value.
-    if (this.count % SAME_TIME === 0) this.tail = Buffer.concat([frame.sourceHead, this.source, this.end.text()]);
+    if (this.count % SAME_TIME === 0) this.tail = piece(frame.sourceHead, this.source, this.end.text());
     out.put(this.tail);
     const data = out.take();
     this.events.push({

@@ -1,9 +1,9 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
+import { piece, type JsonBuffer, type Piece } from '@planasonix/json-buffer';
 import type { ValueWriter } from './value-writers.js';
 
 const [OPEN, CLOSE, QUOTE, BACKSLASH, COMMA, LEFT, RIGHT] = [0x7b, 0x7d, 0x22, 0x5c, 0x2c, 0x5b, 0x5d];
 const PARENTHESIS = 0x29;
-const NULL = Buffer.from('null');
+const NULL = piece('null');
 
 /** Bytes of a quoted part with its quoting taken away. */
 interface Unquoted {
@@ -79,7 +79,7 @@ export const vectorWriter =
 
 export interface CompositeField {
   /** `"name":` */
-  readonly label: Buffer;
+  readonly label: Piece;
   readonly write: ValueWriter;
 }
 

@@ -1,4 +1,5 @@
 import type { RowOp } from '@planasonix/core';
+import { piece, type Piece } from '@planasonix/json-buffer';
 import type { TypeCatalog } from './type-catalog.js';
 import type { ValueWriter } from './value-writers.js';
 
@@ -49,8 +50,8 @@ export interface Relation extends RelationInfo {
   readonly subject: string;
   readonly writers: readonly ValueWriter[];
   /** `"name":` with a comma before it and without. */
-  readonly labels: readonly Buffer[];
-  readonly firstLabels: readonly Buffer[];
+  readonly labels: readonly Piece[];
+  readonly firstLabels: readonly Piece[];
   /** Columns that never leave the worker. */
   readonly hidden: readonly boolean[];
   /** Key columns by index, in the key's order. */
@@ -58,9 +59,9 @@ export interface Relation extends RelationInfo {
   readonly keyColumns: readonly RelationColumn[];
   readonly isKey: readonly boolean[];
   /** `{"op":"c","before":` … up to the row, per operation. */
-  readonly heads: Readonly<Record<RowOp, Buffer>>;
+  readonly heads: Readonly<Record<RowOp, Piece>>;
   /** `,"source":{"connector":…` up to what differs by row. */
-  readonly sourceHead: Buffer;
+  readonly sourceHead: Piece;
   readonly slot: GateSlot;
 }
 
@@ -83,8 +84,8 @@ export function prepareRelation(
   const all = info.replicaIdentity === 'f' || sameColumns ? fromCatalog : flagged;
   const hidden = info.columns.map((column) => excluded.has(column.name));
   const key = all.filter((i) => !hidden[i]);
-  const label = (name: string, comma: string): Buffer => Buffer.from(`${comma}${JSON.stringify(name)}:`);
-  const head = (op: RowOp): Buffer => Buffer.from(`{"op":"${op}","before":`);
+  const label = (name: string, comma: string): Piece => piece(`${comma}${JSON.stringify(name)}:`);
+  const head = (op: RowOp): Piece => piece(`{"op":"${op}","before":`);
   return {
     ...info,
     subject: `${info.schema}.${info.table}`,
@@ -96,7 +97,7 @@ export function prepareRelation(
     keyColumns: key.map((i) => info.columns[i]!),
     isKey: info.columns.map((_, i) => key.includes(i)),
     heads: { c: head('c'), u: head('u'), d: head('d'), r: head('r'), t: head('t') },
-    sourceHead: Buffer.from(
+    sourceHead: piece(
       `,"source":{"connector":"postgres","db":${JSON.stringify(database)},"schema":${JSON.stringify(info.schema)},"table":${JSON.stringify(info.table)},"snapshot":`,
     ),
     slot,

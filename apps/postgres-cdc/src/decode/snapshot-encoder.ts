@@ -1,5 +1,5 @@
 import { ROW_EVENT_TYPES, type ChangeEvent } from '@planasonix/core';
-import { EventEnd, JsonBuffer, tabFrom } from '@planasonix/json-buffer';
+import { EventEnd, JsonBuffer, piece, tabFrom, type Piece } from '@planasonix/json-buffer';
 import { KeyTexts } from './key-texts.js';
 import { lsnText } from './lsn.js';
 import { prepareRelation, type Relation, type RelationInfo } from './relation.js';
@@ -27,8 +27,8 @@ export class SnapshotEncoder {
   private readonly relation: Relation;
   private readonly tuple = new Tuple();
   private readonly time: string;
-  private readonly head: Buffer;
-  private readonly tail: Buffer;
+  private readonly head: Piece;
+  private readonly tail: Piece;
   private scratch = Buffer.allocUnsafe(64 * 1024);
   private searched: Buffer | null = null;
   private searchedFrom = 0;
@@ -48,12 +48,12 @@ export class SnapshotEncoder {
     const lsn = lsnText(options.lsn);
     this.relation = prepareRelation({ ...relation, replicaIdentity: 'f' }, key, excluded, database, catalog);
     this.time = new Date(takenAtMs).toISOString();
-    this.head = Buffer.concat([this.relation.heads.r, Buffer.from('null,"after":')]);
-    this.tail = Buffer.concat([
-      Buffer.from(',"unchanged":[]'),
+    this.head = piece(this.relation.heads.r, 'null,"after":');
+    this.tail = piece(
+      ',"unchanged":[]',
       this.relation.sourceHead,
-      Buffer.from(`true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`),
-    ]);
+      `true,"ts_ms":${takenAtMs},"lsn":"${lsn}","commit_lsn":"${lsn}","xid":null,"seq":`,
+    );
   }
 
   /**

@@ -1,5 +1,5 @@
 import { ROW_EVENT_TYPES, StreamError, type ChangeEvent, type RowOp } from '@planasonix/core';
-import { EventEnd, JsonBuffer } from '@planasonix/json-buffer';
+import { EventEnd, JsonBuffer, piece } from '@planasonix/json-buffer';
 import { lsnKey, lsnText } from './lsn.js';
 import { FieldsChanged } from './nested-writers.js';
 import { parseRelation, prepareRelation, type GateSlot, type Relation, type RelationInfo } from './relation.js';
@@ -59,7 +59,7 @@ export class StreamDecoder {
   private seq = 0;
   private orderHead = '';
   private orderPage = -1;
-  private transactionTail = Buffer.alloc(0);
+  private transactionTail = piece();
   private readonly end = new EventEnd();
 
   constructor(private readonly options: DecoderOptions) {}
@@ -161,7 +161,7 @@ export class StreamDecoder {
     this.orderPage = -1;
     this.seq = 0;
     this.inTransaction = true;
-    this.transactionTail = Buffer.from(
+    this.transactionTail = piece(
       `false,"ts_ms":${this.commitMs},"commit_lsn":"${lsnText(this.commitLsn)}","xid":${this.xid},"lsn":"`,
     );
   }
@@ -301,9 +301,9 @@ function holeOf(relation: Relation, tuple: Tuple, older: Tuple | null): readonly
 }
 
 const SLASH = 0x2f;
-const SEQ = Buffer.from('","seq":');
-const NO_BEFORE = Buffer.from('null,"after":');
-const AFTER = Buffer.from(',"after":');
-const AFTER_NULL = Buffer.from(',"after":null,"unchanged":[]');
-const NOTHING = Buffer.from('null,"after":null,"unchanged":[]');
-const UNCHANGED = Buffer.from(',"unchanged":');
+const SEQ = piece('","seq":');
+const NO_BEFORE = piece('null,"after":');
+const AFTER = piece(',"after":');
+const AFTER_NULL = piece(',"after":null,"unchanged":[]');
+const NOTHING = piece('null,"after":null,"unchanged":[]');
+const UNCHANGED = piece(',"unchanged":');

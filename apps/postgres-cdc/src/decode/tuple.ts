@@ -1,8 +1,8 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
+import { piece, type JsonBuffer } from '@planasonix/json-buffer';
 import type { Relation } from './relation.js';
 
 const [NULL, UNCHANGED, TEXT] = [0x6e, 0x75, 0x74];
-const NULL_JSON = Buffer.from('null');
+const NULL_JSON = piece('null');
 
 /** A row of pgoutput laid out over its message: where each value begins and ends; reused, never allocated per row. */
 export class Tuple {
@@ -99,7 +99,7 @@ export function writeUnchanged(out: JsonBuffer, relation: Relation, tuple: Tuple
     if (!first) out.byte(0x2c);
     first = false;
     const label = relation.firstLabels[i]!;
-    out.raw(label, 0, label.length - 1);
+    out.raw(label.bytes, 0, label.length - 1);
   }
   out.byte(0x5d);
 }

@@ -1,3 +1,4 @@
+import { piece } from '@planasonix/json-buffer';
 import { arrayWriter, compositeWriter, hstoreWriter, vectorWriter, type CompositeField } from './nested-writers.js';
 import {
   boolWriter,
@@ -145,7 +146,7 @@ export class TypeCatalog {
     if (row.kind === 'c')
       return compositeWriter(
         row.fields.map(({ name, type }): CompositeField => ({
-          label: Buffer.from(`${JSON.stringify(name)}:`),
+          label: piece(`${JSON.stringify(name)}:`),
           write: this.writer(type),
         })),
         () => (this.lenient ? 'text' : 'ask'),

@@ -1,4 +1,4 @@
-import { JsonBuffer } from '@planasonix/json-buffer';
+import { JsonBuffer, piece } from '@planasonix/json-buffer';
 import { arrayWriter, compositeWriter, hstoreWriter, vectorWriter } from './nested-writers.js';
 import {
   boolWriter,
@@ -12,7 +12,7 @@ import {
 } from './value-writers.js';
 import { SnapshotEncoder, TypeCatalog } from './index.js';
 
-const composite = compositeWriter([{ label: Buffer.from('"at":'), write: timestamptzWriter }], () => 'ask');
+const composite = compositeWriter([{ label: piece('"at":'), write: timestamptzWriter }], () => 'ask');
 
 const ASCII = Array.from({ length: 127 }, (_, i) => String.fromCharCode(i + 1)).join('');
 

@@ -1,7 +1,10 @@
-import type { JsonBuffer } from '@planasonix/json-buffer';
+import { piece, type JsonBuffer } from '@planasonix/json-buffer';
 
 /** Writes the JSON of one value, given the text that the server sent for it: bytes `start` to `end` of `source`. */
 export type ValueWriter = (out: JsonBuffer, source: Buffer, start: number, end: number) => void;
+
+/** The rest of a zone. */
+const NO_MINUTES = piece(':00"');
 
 const [MINUS, PLUS, ZERO, NINE, SPACE, LETTER_T, LETTER_E] = [0x2d, 0x2b, 0x30, 0x39, 0x20, 0x54, 0x65];
 
@@ -46,8 +49,20 @@ export const timestampWriter: ValueWriter = (out, source, start, end) => stamp(o
 /** The same with the zone, which is UTC in our sessions: `+00` → `+00:00`. */
 export const timestamptzWriter: ValueWriter = (out, source, start, end) => stamp(out, source, start, end, true);
 
+/** `2024-02-29 12:34:56.789+00`, as nearly all are: the same bytes, but for the space. */
+const isUsual = (source: Buffer, start: number, end: number): boolean =>
+  end - start >= 22 && source[start + 4] === MINUS && source[start + 10] === SPACE && source[end - 3] === PLUS;
+
 function stamp(out: JsonBuffer, source: Buffer, start: number, end: number, zoned: boolean): void {
   out.need(end - start + 8);
+  if (zoned && isUsual(source, start, end)) {
+    const at = out.at;
+    out.bytes[at] = 0x22;
+    out.at = at + 1;
+    out.raw(source, start, end);
+    out.bytes[at + 11] = LETTER_T;
+    return out.put(NO_MINUTES);
+  }
   const { bytes } = out;
   let { at } = out;
   let separated = false;
