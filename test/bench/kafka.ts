@@ -178,7 +178,7 @@ async function path(scene: Scene, kafka: Kafka): Promise<object> {
   });
   await call('POST', `/api/streams/${id}/start`);
   await until(stack, id, 'running', 60_000);
-  await slotOf(source);
+  await slotOf(source, id);
   await call('POST', `/api/streams/${id}/stop`);
   await source.query("SELECT pg_create_logical_replication_slot('bench_ref', 'pgoutput')");
   await source.query(

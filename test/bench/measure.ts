@@ -57,7 +57,7 @@ export const drained = (
   rows: number,
   ours: { readonly seconds: number; readonly bytes: number; readonly worker: readonly number[] },
   reference: { readonly seconds: number },
-): Readonly<Record<string, number>> => ({
+) => ({
   reference_rows_per_s: round(rows / reference.seconds, 0),
   ours_rows_per_s: round(rows / ours.seconds, 0),
   ratio: round(reference.seconds / ours.seconds, 2),

@@ -104,12 +104,12 @@ export function run(command: string, args: readonly string[], onPid?: (pid: numb
   });
 }
 
-export async function slotOf(source: Client): Promise<string> {
-  const slot = await eventually('the stream has its slot', async () => {
-    const found = await source.query<{ slot_name: string }>(
-      "SELECT slot_name FROM pg_replication_slots WHERE slot_name NOT LIKE 'bench_ref%' ORDER BY slot_name DESC",
-    );
-    return found.rows[0]?.slot_name;
+/** The slot of a stream, once it has one. */
+export async function slotOf(source: Client, streamId: string): Promise<string> {
+  const name = `planasonix_${streamId.replace(/^str_/, '')}`;
+  await eventually('the stream has its slot', async () => {
+    const found = await source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [name]);
+    return found.rowCount === 1;
   });
-  return String(slot);
+  return name;
 }
