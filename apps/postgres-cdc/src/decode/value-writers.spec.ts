@@ -36,6 +36,7 @@ const VALUES: readonly (readonly [string, ValueWriter, string, string])[] = [
   ['timestamp', timestampWriter, '2024-02-29 12:34:56.7', '"2024-02-29T12:34:56.7"'],
   ['timestamptz', timestamptzWriter, '2024-02-29 12:34:56.7+00', '"2024-02-29T12:34:56.7+00:00"'],
   ['timestamptz, minutes', timestamptzWriter, '2024-02-29 12:34:56+05:30', '"2024-02-29T12:34:56+05:30"'],
+  ['timestamptz, a far year', timestamptzWriter, '12024-02-29 12:34:56+00', '"12024-02-29T12:34:56+00:00"'],
   ['timestamptz, infinity', timestamptzWriter, '-infinity', '"-infinity"'],
   ['timestamptz, BC', timestamptzWriter, '0044-03-15 12:00:00+00 BC', '"0044-03-15T12:00:00+00:00 BC"'],
   [

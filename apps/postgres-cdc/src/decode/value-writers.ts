@@ -3,7 +3,7 @@ import { piece, type JsonBuffer } from '@planasonix/json-buffer';
 /** Writes the JSON of one value, given the text that the server sent for it: bytes `start` to `end` of `source`. */
 export type ValueWriter = (out: JsonBuffer, source: Buffer, start: number, end: number) => void;
 
-/** The rest of a zone. */
+/** The rest of a zone, and of the text. */
 const NO_MINUTES = piece(':00"');
 
 const [MINUS, PLUS, ZERO, NINE, SPACE, LETTER_T, LETTER_E] = [0x2d, 0x2b, 0x30, 0x39, 0x20, 0x54, 0x65];

@@ -12,8 +12,10 @@ class FakeConnection {
   script(_load: string, text: string): Promise<string> {
     return Promise.resolve(text === TRANSACT ? 'transact' : 'append');
   }
-  client(): Promise<string> {
-    return Promise.resolve('OK');
+  multi() {
+    const answers = [[null, 'OK'], [new Error('no such key')], [null, 1]];
+    const asked = { client: () => asked, rename: () => asked, eval: () => asked, exec: () => Promise.resolve(answers) };
+    return asked;
   }
   sendCommand(command: Command): Promise<unknown> {
     return new Promise((resolve) => this.waiting.push({ bytes: command.toWritable({}) as Buffer, answer: resolve }));

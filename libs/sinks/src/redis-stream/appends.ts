@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { encodeAppend, encodeTransaction, WireCommand, type TransactionWire } from './append-command.js';
 import { BufferPool } from './buffer-pool.js';
 import { borrowedKey, eventsKey, logKey } from './keys.js';
-import { APPEND, TRANSACT } from './scripts.js';
+import { APPEND, TAKE_BACK, TRANSACT } from './scripts.js';
 
 /** A batch as it goes to Redis: one call of APPEND, or a transaction. */
 export type AppendWire = Buffer | TransactionWire;
@@ -24,6 +24,8 @@ export class Appends {
   readonly #keys: readonly [string, string, string];
   /** Resolves when all of a transaction was answered: then none of its bytes wait to be sent. */
   readonly #sent = new WeakMap<TransactionWire, Promise<unknown>>();
+  /** Resolves when the last answer has been told. */
+  #told: Promise<unknown> = Promise.resolve();
   #append = '';
   #transact: string | null = null;
 
@@ -37,11 +39,18 @@ export class Appends {
     this.#keys = [eventsKey(streamId), logKey(streamId), borrowedKey(streamId)];
   }
 
-  /** Gives Redis the scripts, and asks whether it can keep silent in a transaction: not every proxy can. */
+  /** Gives Redis the scripts, and asks whether it carries out all that a transaction needs: not every proxy, or user, may. */
   async load(): Promise<void> {
+    const [, , borrowed] = this.#keys;
     this.#append = String(await this.redis.script('LOAD', APPEND));
-    const able = await this.redis.client('REPLY', 'ON').then(
-      (answer) => answer === 'OK',
+    // With replies off a refusal is not heard. Of a key that is not there RENAME is refused when its turn comes, and not before.
+    const asked = this.redis
+      .multi()
+      .client('REPLY', 'ON')
+      .rename(borrowed, borrowed)
+      .eval(TAKE_BACK, 3, ...this.#keys);
+    const able = await asked.exec().then(
+      (answers) => answers?.[0]?.[1] === 'OK' && answers[2]?.[1] === 1,
       () => false,
     );
     this.#transact = able ? String(await this.redis.script('LOAD', TRANSACT)) : null;
@@ -54,9 +63,14 @@ export class Appends {
     return encodeTransaction({ sha: this.#transact, keys: this.#keys, args }, this.#source, events, this.#take);
   }
 
-  /** @param wire may be sent again where it was refused. @returns [answer, total events, total bytes, dropped] */
+  /** Answers are told in the order of what was sent. @param wire may be sent again where it was refused. @returns [answer, total events, total bytes, dropped] */
   send(wire: AppendWire): Promise<number[]> {
-    return isCall(wire) ? (this.#send('evalsha', wire) as Promise<number[]>) : this.#transaction(wire);
+    const answer = isCall(wire) ? (this.#send('evalsha', wire) as Promise<number[]>) : this.#transaction(wire);
+    // Answers that come at once would be told in the order of how many promises they go through.
+    answer.catch(() => undefined);
+    const inTurn = this.#told.then(() => answer);
+    this.#told = inTurn.catch(() => undefined);
+    return inTurn;
   }
 
   #transaction(wire: TransactionWire): Promise<number[]> {
@@ -68,6 +82,7 @@ export class Appends {
     stream.uncork();
     this.#sent.set(wire, after);
     return new Promise((resolve, reject) => {
+      begun.catch(reject);
       after.catch(reject);
       // One that Redis gave up has no answer of its own: what comes next is the reason.
       ended.then((answer) => {

@@ -1,7 +1,7 @@
-/** Both keys of a stream share the hash tag `{id}`, so that Redis Cluster keeps them on one node. */
+/** All keys of a stream share the hash tag `{id}`, so that Redis Cluster keeps them on one node. */
 export const eventsKey = (streamId: string): string => `plnx:events:{${streamId}}`;
 export const logKey = (streamId: string): string => `plnx:log:{${streamId}}`;
-/** The stream's name within a transaction that appends to it; nobody ever finds it. */
+/** The stream's name within a transaction that appends to it; outside of one what a refused batch left, until the next opening. */
 export const borrowedKey = (streamId: string): string => `plnx:borrowed:{${streamId}}`;
 /** What many writers count together, the last answers that they gave, and what makes a repeated delivery known. */
 export const countsKey = (streamId: string): string => `plnx:counts:{${streamId}}`;

@@ -17,7 +17,7 @@ import { TRANSACTION_FROM } from './appends.js';
 import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
-import { answersKey, countsKey, eventsKey, logKey } from './keys.js';
+import { answersKey, borrowedKey, countsKey, eventsKey, logKey } from './keys.js';
 import { RedisInlet } from './redis-inlet.js';
 import { RedisSink, type Retention } from './redis-sink.js';
 import { EXPIRE, FENCE, PLACE } from './scripts.js';
@@ -128,7 +128,7 @@ export class RedisLog implements EventLog {
     const after = Math.max(0, Math.ceil(seconds));
     await this.#run(async (redis) => {
       await redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch);
-      await redis.unlink(countsKey(streamId), answersKey(streamId));
+      await redis.unlink(countsKey(streamId), answersKey(streamId), borrowedKey(streamId));
     });
   }
 

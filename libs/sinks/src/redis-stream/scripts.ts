@@ -1,11 +1,11 @@
 /**
- * The Lua scripts of the log. Each is one atomic step in Redis, and one entry (MULTI … EXEC) in its AOF: after a
+ * The Lua scripts of the log. Each is one atomic step in Redis, or a part of one (TRANSACT), and one entry (MULTI … EXEC) in its AOF: after a
  * crash a batch is there as a whole, with its position, or not at all.
  *
  * Hash `plnx:log:{id}`: `epoch` (the fence), `session` (of whoever opened it last), `writer` (`<session>:<sequence>`: how
  * often he appended), `writer:<index>` (the same of those who write beside him),
  * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `begun` (of the last
- * transaction: its writer, the entries before it, what was dropped for it),
+ * transaction: its writer, the entries before it or `full`, what was dropped for it),
  * `reset` (the decision that positions were forgotten for).
  */
 
@@ -110,6 +110,27 @@ record(hash, A, events + n, bytes + tonumber(A[5]))
 return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), dropped }
 `;
 
+/**
+ * take_back(key, hash, borrowed): removes what is left under the borrowed name. Should the stream itself be there (a server that
+ * carries the commands of a transaction out one by one, and lost us amid it) it gets its name back.
+ */
+const TAKE_BACK_FUNCTION = `
+local function take_back(key, hash, borrowed)
+  local has = tonumber(redis.call('HGET', hash, 'events') or 0) > 0
+  if redis.call('EXISTS', key) == 0 and has and redis.call('EXISTS', borrowed) == 1 then
+    redis.call('RENAME', borrowed, key)
+  else
+    redis.call('UNLINK', borrowed)
+  end
+end
+`;
+
+/** KEYS: entries, hash, the borrowed key. At each opening. */
+export const TAKE_BACK = `${TAKE_BACK_FUNCTION}
+take_back(KEYS[1], KEYS[2], KEYS[3])
+return 1
+`;
+
 /** About what Redis spends on the words of an event that waits in a transaction, beside its data. */
 const QUEUED_EVENT_BYTES = 1_500;
 
@@ -120,26 +141,22 @@ const QUEUED_EVENT_BYTES = 1_500;
  *
  * `begin` gives who may write the stream under the borrowed name, for which the XADDs are meant; `end` takes it back. Where
  * `begin` refuses, or fails in whatever way, the events go to a stream of their own that `end` removes. It is one script so
- * that Redis knows both or none. Nobody sees the stream away: a transaction is one step. Of one that Redis gave up (an event
- * that it refused to queue) `why` says the reason, as far as it can still be seen.
- * @returns at `end` what APPEND returns, at `why` an error or nothing
+ * that Redis knows both or none; where it knows none, what is left goes at the next opening (TAKE_BACK). Nobody sees the
+ * stream away: a transaction is one step. Of one that Redis gave up (an event that it refused to queue) `why` says the
+ * reason, as far as it can still be seen; it is asked after each, and its answer heeded where there is no other.
+ * @returns at `end` what APPEND returns, at `why` an error or 0
  */
-export const TRANSACT = `${MAKE_ROOM}${CHECK_WRITER}${RECORD}
+export const TRANSACT = `${MAKE_ROOM}${CHECK_WRITER}${RECORD}${TAKE_BACK_FUNCTION}
 local A, key, hash, borrowed, call = ARGV, KEYS[1], KEYS[2], KEYS[3], redis.call
 local state = call('HMGET', hash, 'epoch', A[13], 'events', 'bytes', 'begun')
 local n, events, bytes = tonumber(A[4]), tonumber(state[3] or 0), tonumber(state[4] or 0)
 
 local function begin()
-  if check_writer(state, A[1], A[2]) then return end
+  if call('EXISTS', borrowed) == 1 or check_writer(state, A[1], A[2]) then return end
   local enough, dropped = make_room(key, n, tonumber(A[6]), A[7])
   local length = call('XLEN', key)
   call('HSET', hash, 'begun', A[3] .. ' ' .. (enough and length or 'full') .. ' ' .. dropped)
-  if not enough then return end
-  if call('EXISTS', key) == 0 then
-    call('XGROUP', 'CREATE', key, 'none', '$', 'MKSTREAM')
-    call('XGROUP', 'DESTROY', key, 'none')
-  end
-  call('RENAME', key, borrowed)
+  if enough and call('EXISTS', key) == 1 then call('RENAME', key, borrowed) end
 end
 
 local function finish()
@@ -153,7 +170,7 @@ local function finish()
     refused = ${ANSWER.full}
   end
   if refused then
-    call('UNLINK', borrowed)
+    if refused == ${ANSWER.failed} then take_back(key, hash, borrowed) else call('UNLINK', borrowed) end
     return { refused, events, bytes, tonumber(dropped) }
   end
   call('RENAME', borrowed, key)
@@ -163,14 +180,16 @@ local function finish()
 end
 
 local function why()
-  if state[2] == A[3] then return end
-  call('DEL', borrowed)
-  local memory = call('INFO', 'memory')
+  if state[2] == A[3] then return 0 end
+  call('HDEL', hash, '') -- removes nothing: fails where Redis takes no writes
+  local memory = redis.pcall('INFO', 'memory')
+  if type(memory) ~= 'string' then return 0 end
   local used, most = string.match(memory, '\\nused_memory:(%d+)'), string.match(memory, '\\nmaxmemory:(%d+)')
-  if not used or not most or most == '0' then return end
+  if not used or not most or most == '0' then return 0 end
   if tonumber(used) + 2 * tonumber(A[5]) + ${QUEUED_EVENT_BYTES} * n > tonumber(most) then
     return redis.error_reply('OOM what is kept of a transaction until its end does not fit')
   end
+  return 0
 end
 
 if A[14] == 'begin' then return begin() end

@@ -106,6 +106,28 @@ describe('a batch that is a transaction of Redis', () => {
     await sink.close();
   });
 
+  it('is answered in its turn among batches that are one call of the script', async () => {
+    const log = new RedisLog({ type: 'redis_stream' }, redisFactory(redis.url), systemClock, 10);
+    logs.push(log);
+    const sink = await open(1, log);
+    const told: number[] = [];
+    const under = [];
+    for (let at = 1; at <= 2_000; at += 20) {
+      // Replies of both come in one piece.
+      for (const [first, last] of [
+        [at, at + 18],
+        [at + 19, at + 19],
+      ] as const)
+        under.push(sink.append(commit(first, last), never).then(({ totals }) => told.push(totals.events)));
+      if (under.length >= 8) await Promise.all(under.splice(0));
+    }
+    await Promise.all(under);
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    expect(await ids()).toHaveLength(1_000);
+    expect(await client.xlen(eventsKey(id))).toBe(2_000);
+    await sink.close();
+  });
+
   it('tells what it dropped', async () => {
     const sink = await open(1, logOf({ max_entries: 20, on_full: 'trim' }));
     await sink.append(commit(1, 15), never);
@@ -117,8 +139,37 @@ describe('a batch that is a transaction of Redis', () => {
     await sink.close();
   });
 
-  it('is one call of the script for a user who may not turn replies off', async () => {
-    await client.call('ACL', 'SETUSER', 'plain', 'on', '>secret', '~plnx:*', '+@all', '-client', '-multi');
+  it('leaves nothing of one whose script was forgotten, once the log is opened anew or gone', async () => {
+    const sink = await open(1);
+    await client.script('FLUSH');
+    await expect(sink.append(commit(1, 2), never)).rejects.toMatchObject({ code: 'log_unavailable' });
+    expect(await borrowed()).toBe(1);
+    const next = await open(2);
+    expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: [] });
+    await next.close();
+  });
+
+  it('takes back a stream that a server left under the borrowed name', async () => {
+    const sink = await open(1);
+    await sink.append(commit(1, 3), never);
+    await sink.close();
+    await client.rename(eventsKey(id), borrowedKey(id));
+    const next = await open(2);
+    await next.append(commit(4, 5), never);
+    expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({
+      borrowed: 0,
+      ids: ['e-1', 'e-2', 'e-3', 'e-4', 'e-5'],
+    });
+    await next.close();
+  });
+
+  it.each([
+    ['turn replies off', ['~plnx:*', '+@all', '-client']],
+    ['open a transaction', ['~plnx:*', '+@all', '-multi']],
+    ['rename', ['~plnx:*', '+@all', '-rename']],
+    ['touch another key', ['~plnx:events:*', '~plnx:log:*', '+@all']],
+  ])('is one call of the script for a user who may not %s', async (_what, rights) => {
+    await client.call('ACL', 'SETUSER', 'plain', 'on', '>secret', ...rights);
     const connect = redisFactory(redis.url.replace('redis://', 'redis://plain:secret@'));
     const batch: ChangeBatch = commit(1, 200);
     const sink = await open(1, logOf(undefined, connect));
