@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis as Client, type RedisOptions as ClientOptions } from 'ioredis';
+import { mendAof } from './aof.js';
 import { guardFolder } from './guard.js';
 import { freePort } from './port.js';
 import { type ServerProcess, spawnServer } from './process.js';
@@ -78,6 +79,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
   }
 
   async function start(): Promise<void> {
+    mendAof(dir);
     for (let attempt = 0; attempt < 20; attempt++) {
       const args = [
         '--port',
