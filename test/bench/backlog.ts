@@ -5,7 +5,7 @@ import { until } from '../shop.js';
 import { drained, perMillion, round, sorted, stopwatch } from './measure.js';
 import { profileOfWorker } from './profile.js';
 import { readSlot } from './reference.js';
-import { slotOf, walsender, type Scene } from './scene.js';
+import { slotOf, undisturbed, walsender, type Scene } from './scene.js';
 
 export interface Backlog {
   readonly part: string;
@@ -89,6 +89,7 @@ async function oneRound(
   const used = { ...cpu, ...server.read().cpu };
   const where = await profile();
   const told = (await stack.api('GET', `/api/streams/${id}/metrics`)).a;
+  undisturbed(stack);
   const bytes = Number(await client.hget(logKey(id).replace(':events:', ':log:'), 'bytes'));
   const found = drained(rows, { seconds, bytes, worker }, reference);
   await stack.api('DELETE', `/api/streams/${id}?purge=true`);

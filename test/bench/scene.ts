@@ -113,3 +113,11 @@ export async function slotOf(source: Client, streamId: string): Promise<string> 
   });
   return name;
 }
+
+/** A figure of a stream that failed and came back is none. @throws Error with what the worker said */
+export function undisturbed({ log }: Pick<Stack, 'log'>): void {
+  const retried = log()
+    .split('\n')
+    .find((line) => line.includes('"stream retries"'));
+  if (retried !== undefined) throw new Error(`A stream failed while it was measured: ${retried}`);
+}

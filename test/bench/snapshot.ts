@@ -6,7 +6,7 @@ import { logKey } from '../log.js';
 import { perMillion, round, stopwatch } from './measure.js';
 import { copyToNowhere } from './reference.js';
 import { profileOf, profileOfWorker } from './profile.js';
-import { rows, TABLE, type Scene } from './scene.js';
+import { rows, TABLE, undisturbed, type Scene } from './scene.js';
 
 const ROWS = 1_000_000;
 /** How often into nothing, each time beside its reference; told is the median. */
@@ -76,6 +76,7 @@ export async function snapshot(scene: Scene): Promise<object> {
   });
   const { seconds, cpu } = watch.read();
   const intoLog = await profile();
+  undisturbed(stack);
   const asJson = (before + (await copyToNowhere(postgres, json))) / 2;
   await stack.api('DELETE', `/api/streams/${id}?purge=true`);
   await source.query('DROP TABLE snap');
