@@ -269,7 +269,7 @@ export class StreamRunner {
       case 'error': {
         // Those who help end by themselves where the log can't be told.
         if (this.#attempts.unsettled && (await this.#bar()) === 'fenced') return this.#lose();
-        log.warn({ streamId: this.#held.streamId, code: failure.code }, 'stream failed');
+        log.warn({ streamId: this.#held.streamId, code: failure.code, reason: found.message }, 'stream failed');
         return this.#finish('error', { lastError: found, blocked: null });
       }
       case 'retry': {
@@ -277,7 +277,10 @@ export class StreamRunner {
         this.#failure = null;
         this.#retryAt = clock.monotonic() + wait; // `#begin` waits for it
         log.info(
-          { streamId: this.#held.streamId, code: failure.code, failures: this.#failures, waitMs: Math.round(wait) },
+          {
+            ...{ streamId: this.#held.streamId, code: failure.code, reason: found.message },
+            ...{ failures: this.#failures, waitMs: Math.round(wait) },
+          },
           'stream retries',
         );
         return (await this.#row.tell({ lastError: found })) === 'fenced' ? this.#lose() : null;
