@@ -64,16 +64,6 @@ export class JsonBuffer {
     this.at = at + length;
   }
 
-  /** Bytes that are written once. */
-  add(given: Buffer): void {
-    const { length } = given;
-    this.need(length);
-    const { bytes, at } = this;
-    if (length > 10) bytes.set(given, at);
-    else for (let i = 0; i < length; i++) bytes[at + i] = given[i]!;
-    this.at = at + length;
-  }
-
   /** Text of which every character is one byte. */
   ascii(text: string): void {
     this.need(text.length);

@@ -25,7 +25,7 @@ const number =
 /** Of most numbers the digits are JSON as they are; zeros in front are looked at. */
 const digits: ShownWriter = (out, shown) => {
   if (shown[shown[0] === MINUS ? 1 : 0] === ZERO) out.ascii(plainNumber(shown.toString('latin1')));
-  else out.add(shown);
+  else out.raw(shown, 0, shown.length);
 };
 
 /** Longer ones are looked at several bytes at a time. */
@@ -39,7 +39,7 @@ const string: ShownWriter = (out, shown) => {
     if (code < SPACE || code === QUOTE || code === BACKSLASH || code === 0xed) return writeText(out, shown, 0, length);
   }
   out.byte(QUOTE);
-  out.add(shown);
+  out.raw(shown, 0, shown.length);
   out.byte(QUOTE);
 };
 
@@ -77,7 +77,7 @@ function set(declared: string): ShownWriter {
     const members = labels
       .filter((_, bit) => ((bits >> BigInt(bit)) & 1n) === 1n)
       .map((label) => (label === '""' ? label : JSON.stringify(named.shift())));
-    out.add(Buffer.from(`[${members.join(',')}]`));
+    out.utf8(`[${members.join(',')}]`);
   };
 }
 

@@ -146,7 +146,7 @@ export function encodeAppend(
 }
 
 /** A command of short words, as Redis reads it. */
-export const words = (...all: readonly string[]): Buffer =>
+const words = (...all: readonly string[]): Buffer =>
   Buffer.from(`*${all.length}\r\n${all.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
 
 const MUTE = words('CLIENT', 'REPLY', 'OFF');
@@ -162,7 +162,7 @@ export interface TransactionWire {
   readonly end: Buffer;
   /** Answered `OK`: replies are on again also where Redis gave the transaction up. */
   readonly after: Buffer;
-  /** Answered with the reason that Redis gave it up, or nothing. */
+  /** Answered with the reason that Redis gave it up, as an error, or 0. */
   readonly why: Buffer;
 }
 
