@@ -57,12 +57,12 @@ export interface SourceTable {
 }
 
 type Wanted = Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
-type Name = { readonly schema: string; readonly table: string };
+export type TableName = { readonly schema: string; readonly table: string };
 
 /** A table by name; `ancestors`: of a partition, the tables that it is a part of. */
-export interface Candidate extends Name {
+export interface Candidate extends TableName {
   readonly oid: number;
-  readonly ancestors: readonly Name[];
+  readonly ancestors: readonly TableName[];
 }
 
 const CANDIDATES = `
@@ -113,14 +113,14 @@ const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHER
 const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock')
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
-const DETAILS = `
-  SELECT c.oid, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts,
+const details = (which: string): string => `
+  SELECT c.oid, cn.nspname AS schema, c.relname AS table, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
     leaves.tuples, leaves.bytes, leaves.unidentified
-  FROM pg_class c
+  FROM pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
   LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate) p ON true
   LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
@@ -130,11 +130,17 @@ const DETAILS = `
       json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
     FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace
     WHERE l.relkind = 'r' AND l.oid IN ${partitionTree('c.oid')}) leaves
-  WHERE c.oid = ANY ($1::oid[]) ORDER BY c.oid`;
+  WHERE ${which}`;
+
+const DETAILS = details('c.oid = ANY ($1::oid[]) ORDER BY c.oid');
+/** Asked for each chunk of rows, and its planning costs more than all of a small chunk: a session plans it a few times and then no more. */
+const DETAILS_OF_ONE = details('c.oid = $1::oid');
 
 /** Every value as text, as sessions give it. */
 interface Detail {
   readonly oid: string;
+  readonly schema: string;
+  readonly table: string;
   readonly kind: string;
   readonly identity: SourceTable['identity'];
   readonly primary_key: string | null;
@@ -188,8 +194,12 @@ function chosen(candidates: readonly Candidate[], config: Wanted): readonly Cand
 /** Names of the tables that the config asks for, in the order of their making: one cheap query. */
 export async function askedTables(client: Client, config: Wanted): Promise<readonly Candidate[]> {
   const schemas = new Set(config.tables.flatMap((text) => parsePattern(text)?.schema ?? []));
-  const found = await client.query<Name & { oid: string; ancestors: string | null }>(CANDIDATES, [[...schemas]]);
-  const candidates = found.rows.map((row) => ({ ...row, oid: Number(row.oid), ancestors: list<Name>(row.ancestors) }));
+  const found = await client.query<TableName & { oid: string; ancestors: string | null }>(CANDIDATES, [[...schemas]]);
+  const candidates = found.rows.map((row) => ({
+    ...row,
+    oid: Number(row.oid),
+    ancestors: list<TableName>(row.ancestors),
+  }));
   return chosen(candidates, config);
 }
 
@@ -200,25 +210,27 @@ export async function describeTables(
   config: Wanted,
 ): Promise<readonly SourceTable[]> {
   if (asked.length === 0) return [];
-  const names = new Map(asked.map((one) => [one.oid, one]));
-  const { rows } = await client.query<Detail>(DETAILS, [[...names.keys()]]);
-  return rows.map((row) => describe(row, names.get(Number(row.oid))!, config));
+  const { rows } = await client.query<Detail>(DETAILS, [asked.map(({ oid }) => oid)]);
+  return rows.map((row) => describe(row, config));
 }
 
 /** The tables that the config asks for, in the order of their making. */
 export const resolveTables = async (client: Client, config: Wanted): Promise<readonly SourceTable[]> =>
   describeTables(client, await askedTables(client, config), config);
 
-/** One table as it is now, under whatever name it has by now; `null`: it is gone. */
-export async function describeTable(client: Client, oid: number, config: Wanted): Promise<SourceTable | null> {
-  const { rows } = await client.query<Name>(
+/** What a table is called by now; `null`: it is gone. */
+export async function tableName(client: Client, oid: number): Promise<TableName | null> {
+  const { rows } = await client.query<TableName>(
     'SELECT n.nspname AS schema, c.relname AS table FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1',
     [oid],
   );
-  const [name] = rows;
-  return name === undefined
-    ? null
-    : ((await describeTables(client, [{ ...name, oid, ancestors: [] }], config))[0] ?? null);
+  return rows[0] ?? null;
+}
+
+/** One table as it is now, under whatever name it has by now; `null`: it is gone. */
+export async function describeTable(client: Client, oid: number, config: Wanted): Promise<SourceTable | null> {
+  const { rows } = await client.query<Detail>({ name: 'plnx_table', text: DETAILS_OF_ONE, values: [oid] });
+  return rows[0] === undefined ? null : describe(rows[0], config);
 }
 
 /**
@@ -231,17 +243,19 @@ export function isAsked(config: Wanted, { schema, table, ancestors }: Omit<Candi
   return chosen([{ oid: 0, schema, table, ancestors }], config).length > 0;
 }
 
-function describe(row: Detail, { oid, schema, table }: Candidate, config: Wanted): SourceTable {
+function describe(row: Detail, config: Wanted): SourceTable {
+  const oid = Number(row.oid);
+  const { schema, table } = row;
   const excluded = new Set(config.exclude_columns[`${schema}.${table}`] ?? []);
   const hasPrimaryKey = row.primary_key !== null;
   const partitioned = row.kind === 'p';
-  const unidentified = list<Name>(row.unidentified);
+  const unidentified = list<TableName>(row.unidentified);
   const columns = list<SourceColumn>(row.columns);
   const key = list<string>(row.identity_key ?? row.primary_key);
   return {
     ...{ oid, schema, table, excluded, hasPrimaryKey, partitioned, identity: row.identity },
     columns: columns.filter((column) => !excluded.has(column.name)),
-    partitions: list<Name>(row.partitions),
+    partitions: list<TableName>(row.partitions),
     key,
     keyTypes: key.map((name) => columns.find((column) => column.name === name)?.typeOid ?? 0),
     keySorts: list<string>(row.identity_key === null ? row.primary_sorts : row.identity_sorts),

@@ -1,12 +1,12 @@
 import type { ChangeEvent } from '@planasonix/core';
 import type { Pace } from '@planasonix/rows';
-import type { Client } from 'pg';
+import type { Client, QueryResult } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
 import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '../decode/index.js';
 import { qualified, quoteLiteral } from '../identifier.js';
 import { partitionTree } from '../partition-tree.js';
-import { describeTable, type SourceTable } from '../tables.js';
+import { describeTable, tableName, type SourceTable, type TableName } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
 /** What goes out at once at the most. */
@@ -61,26 +61,23 @@ const LOCK_MS = 2_000;
  * Truncated or rewritten since an older snapshot was taken: under that it is empty. Or the index of its key is there no more:
  * its columns may be sorted otherwise than that snapshot's catalog says. File and definition are those of now, rows those of then.
  */
-const REMADE = `
-  SELECT FROM pg_catalog.pg_class c WHERE c.oid IN ${partitionTree('$1::oid')}
+const remade = (oid: number): string => `
+  SELECT FROM pg_catalog.pg_class c WHERE c.oid IN ${partitionTree(`${oid}::oid`)}
     AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
   UNION ALL SELECT FROM pg_catalog.pg_index i
-  WHERE i.indrelid = $1 AND (i.indisprimary OR i.indisreplident) AND pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL`;
+  WHERE i.indrelid = ${oid} AND (i.indisprimary OR i.indisreplident) AND pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL`;
 
-const SNAPSHOT = `
+/** `oid`: of the table that has been locked. It is looked up as of now, whatever snapshot the transaction reads under. */
+const snapshotUnder = (locked: TableName): string => `
   SELECT pg_catalog.pg_current_snapshot()::text AS seen, pg_catalog.pg_is_in_recovery()::text AS standby,
-    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END::text AS lsn`;
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END::text AS lsn,
+    pg_catalog.to_regclass(${quoteLiteral(qualified(locked.schema, locked.table))})::oid::text AS oid`;
 
-/** @param before where a standby had replayed to before the snapshot was taken. */
-async function snapshotOf(
-  session: Client,
-  before: string | null,
-  taken: Pick<ChunkSnapshot, 'exported' | 'takenAtMs'>,
-): Promise<ChunkSnapshot> {
-  const { rows } = await session.query<{ seen: string; standby: string; lsn: string }>(SNAPSHOT);
-  const { seen, standby, lsn } = rows[0]!;
-  const text = standby === 'true' ? (before ?? '0/0') : seen;
-  return { visibility: visibilityOf(text), text, lsn: parseLsn(lsn), ...taken };
+interface Taken {
+  readonly seen: string;
+  readonly standby: string;
+  readonly lsn: string;
+  readonly oid: string | null;
 }
 
 export const visibilityOf = (text: string): Visibility =>
@@ -89,6 +86,11 @@ export const visibilityOf = (text: string): Visibility =>
 /** Reads chunks on one session, one after the other, each in a short transaction of its own. */
 export class ChunkReader {
   private copy: CopyOut | null = null;
+  /** What the last table was called. */
+  private known: (TableName & { readonly oid: number }) | null = null;
+  /** A transaction has been begun and not ended. */
+  private open = false;
+  private primary = false;
   private stopped = false;
   /** Why it reads no further for now: nobody takes what it has read; it has read as much as it may. */
   private heldUp = false;
@@ -106,33 +108,40 @@ export class ChunkReader {
    */
   async read(chunk: Chunk, pace: Pace): Promise<number | null> {
     for (;;) {
-      const known = await describeTable(this.session, chunk.oid, this.deps.config);
-      if (known === null) return null;
-      const count = await this.readAs(known, chunk, pace);
+      if (this.known?.oid !== chunk.oid) {
+        const name = await tableName(this.session, chunk.oid);
+        if (name === null) return null;
+        this.known = { ...name, oid: chunk.oid };
+      }
+      const count = await this.readAs(this.known, chunk, pace);
       if (count !== 'moved') return count;
+      this.known = null;
     }
   }
 
-  /** @returns `moved`: there is no table of that name any more. */
-  private async readAs(known: SourceTable, chunk: Chunk, pace: Pace): Promise<number | null | 'moved'> {
+  /**
+   * Few answers are waited for: each costs a turn of both sides, and a chunk has to be cheap to be small.
+   *
+   * @returns `moved`: there is no table of that name any more, or it is another one.
+   */
+  private async readAs(known: TableName, chunk: Chunk, pace: Pace): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
-    await session.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    this.open = true;
     try {
-      const locked = await this.lock(known);
+      const locked = await this.begin(known);
       if (locked === 'gone') return 'moved';
       if (locked === 'busy') {
         chunk.busy();
         return 0;
       }
       chunk.begin();
-      const exported = deps.exported();
-      if (exported !== null) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(exported)}`);
-      if (exported !== null && ((await session.query(REMADE, [chunk.oid])).rowCount ?? 0) > 0) {
+      const snapshot = await this.snapshot(known, chunk, before);
+      if (snapshot === 'moved') return 'moved';
+      if (snapshot === 'remade') {
         chunk.postpone();
         return 0;
       }
-      const snapshot = await snapshotOf(session, before, { exported: exported !== null, takenAtMs: deps.now() });
       const described = await describeTable(session, chunk.oid, deps.config);
       if (described === null) return null;
       const excluded = deps.excludedOf(described);
@@ -146,7 +155,8 @@ export class ChunkReader {
       const sql = chunk.opened(snapshot, table);
       return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot, pace);
     } finally {
-      await session.query('COMMIT').catch(() => undefined);
+      if (this.open) await session.query('COMMIT').catch(() => undefined);
+      this.open = false;
     }
   }
 
@@ -166,10 +176,11 @@ export class ChunkReader {
     if (!this.heldUp && !this.ahead) this.copy?.resume();
   }
 
-  private async lock({ schema, table }: SourceTable): Promise<'ours' | 'gone' | 'busy'> {
+  /** Begins the transaction and locks the table. */
+  private async begin({ schema, table }: TableName): Promise<'ours' | 'gone' | 'busy'> {
     try {
       await this.session.query(
-        `SET LOCAL lock_timeout = ${LOCK_MS}; LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`,
+        `BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = ${LOCK_MS}; LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`,
       );
       return 'ours';
     } catch (error) {
@@ -180,11 +191,36 @@ export class ChunkReader {
     }
   }
 
+  /** @param before where a standby had replayed to before the snapshot was taken. */
+  private async snapshot(
+    locked: TableName,
+    { oid }: Chunk,
+    before: string | null,
+  ): Promise<ChunkSnapshot | 'moved' | 'remade'> {
+    const exported = this.deps.exported();
+    const earlier = exported === null ? [] : [`SET TRANSACTION SNAPSHOT ${quoteLiteral(exported)}`, remade(oid)];
+    const takenAtMs = this.deps.now();
+    // One result, or one of each.
+    const results = [
+      (await this.session.query([...earlier, snapshotUnder(locked)].join(';'))) as QueryResult | QueryResult[],
+    ].flat();
+    const taken = results.at(-1)!.rows[0] as Taken;
+    if (Number(taken.oid) !== oid) return 'moved';
+    if (exported !== null && results[1]!.rows.length > 0) return 'remade';
+    const text = taken.standby === 'true' ? (before ?? '0/0') : taken.seen;
+    const visibility = visibilityOf(text);
+    return { visibility, text, lsn: parseLsn(taken.lsn), exported: exported !== null, takenAtMs };
+  }
+
+  /** `null`: of a server that is no standby, and none becomes one while a session lasts. */
   private async replayed(): Promise<string | null> {
+    if (this.primary) return null;
     const { rows } = await this.session.query<{ lsn: string | null }>(
       'SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text END AS lsn',
     );
-    return rows[0]?.lsn ?? null;
+    const lsn = rows[0]?.lsn ?? null;
+    this.primary = lsn === null;
+    return lsn;
   }
 
   private async copyOut(
@@ -213,7 +249,8 @@ export class ChunkReader {
     let count = 0;
     const paced = chunk.whole && Number.isFinite(pace.perSecond);
     const most = paced ? Math.min(EVENTS, pace.perSecond) : EVENTS;
-    const copy = CopyOut.run(this.session, sql, (bytes, start, end) => {
+    // What it reads under is not kept for a moment longer than it is read.
+    const copy = CopyOut.run(this.session, `${sql};COMMIT`, (bytes, start, end) => {
       if (this.stopped) return;
       size += encoder.row(bytes, start, end);
       rows++;
@@ -239,6 +276,7 @@ export class ChunkReader {
     this.copy = copy;
     try {
       await copy.done;
+      this.open = false;
     } finally {
       this.copy = null;
       this.heldUp = this.ahead = false;

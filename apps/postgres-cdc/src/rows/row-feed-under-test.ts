@@ -124,5 +124,5 @@ export function rowFeedUnderTest() {
     return Number(rows[0]!.xid);
   };
 
-  return { table, reading, writing, ends, query, connect: () => server.connect() };
+  return { table, session, reading, writing, ends, query, connect: () => server.connect() };
 }

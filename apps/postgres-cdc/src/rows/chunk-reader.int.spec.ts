@@ -1,0 +1,80 @@
+import { systemClock } from '@planasonix/core';
+import { Pace } from '@planasonix/rows';
+import { TypeCatalog } from '../decode/index.js';
+import { ChunkReader, type Chunk } from './chunk-reader.js';
+import { rowFeedUnderTest } from './row-feed-under-test.js';
+
+jest.setTimeout(120_000);
+
+describe('one chunk, on the session that reads the next one too', () => {
+  const { table, session, ends, query } = rowFeedUnderTest();
+  const pace = new Pace(Infinity, systemClock);
+
+  async function reader() {
+    const client = await session();
+    ends.push(() => client.end());
+    const one = new ChunkReader(client, {
+      ...{ catalog: new TypeCatalog(), config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {} } },
+      ...{ database: 'postgres', excludedOf: () => new Set<string>(), exported: () => null, now: () => 0 },
+    });
+    return { one, pid: (await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid };
+  }
+
+  /** Its rows are the tables that the reader has locked while it reads. */
+  const locksOf = (oid: number, pid: string, over: Partial<Chunk> = {}) => {
+    const seen = { names: [] as string[], locked: [] as string[] };
+    const chunk: Chunk = {
+      ...{
+        oid,
+        whole: false,
+        idPrefix: 'x-',
+        begin: () => undefined,
+        busy: () => undefined,
+        postpone: () => undefined,
+      },
+      opened: (_, { table: name }) => {
+        seen.names.push(name);
+        return `COPY (SELECT relation::int, NULL FROM pg_catalog.pg_locks WHERE pid = ${pid} AND mode = 'AccessShareLock'
+          AND relation::int > 16383 AND relation IN (SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'r')) TO STDOUT`;
+      },
+      rows: (events) => {
+        seen.locked.push(...events.map(({ partitionkey }) => partitionkey));
+        return true;
+      },
+      ...over,
+    };
+    return { chunk, seen };
+  };
+
+  it('a table whose name another one has by now is locked and read under its own', async () => {
+    const oid = await table('mine', 3, 'x');
+    await table('theirs', 3, 'x');
+    const { one, pid } = await reader();
+    for (const name of ['mine', 'mine_before']) {
+      const { chunk, seen } = locksOf(oid, pid);
+      expect(await one.read(chunk, pace)).toBe(1);
+      expect(seen).toEqual({ names: [name], locked: [JSON.stringify({ id: oid })] });
+      if (name === 'mine') await query('ALTER TABLE mine RENAME TO mine_before; ALTER TABLE theirs RENAME TO mine');
+    }
+    await query('DROP TABLE mine_before');
+    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBeNull();
+  });
+
+  it('keeps neither its snapshot nor its lock once its rows have come, also where they could not be read', async () => {
+    const oid = await table('ended', 3, 'x');
+    const { one, pid } = await reader();
+    const left = async () => {
+      const { rows } = await query<{ state: string; locks: string }>(
+        'SELECT a.state, (SELECT count(*)::int FROM pg_locks l WHERE l.pid = a.pid) AS locks FROM pg_stat_activity a WHERE a.pid = $1',
+        [pid],
+      );
+      return rows[0];
+    };
+    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+    expect(await left()).toEqual({ state: 'idle', locks: 0 });
+    const fails = locksOf(oid, pid, { opened: () => 'COPY (SELECT id / (id - 2), v FROM public.ended) TO STDOUT' });
+    await expect(one.read(fails.chunk, pace)).rejects.toThrow('division by zero');
+    expect(await left()).toEqual({ state: 'idle', locks: 0 });
+    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+  });
+});
