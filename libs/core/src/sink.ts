@@ -10,6 +10,8 @@ export interface OpenedLog {
   /** Positions that were stored together with the events; the truth about where to go on. */
   readonly positions: Positions;
   readonly totals: LogTotals;
+  /** Events that the log itself had made two of, and that this opening has removed. */
+  readonly doubles?: number;
 }
 
 /** Durable in the log since the stream's creation, each event once; survives every restart. */

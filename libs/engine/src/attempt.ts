@@ -193,6 +193,11 @@ export class Attempt {
     const gives = reads && this.#onLost !== null;
     const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
     counters.opened(opened.totals);
+    if (opened.doubles)
+      engine.log.warn(
+        { streamId: spec.id, events: opened.doubles },
+        'events that the log had twice were removed from it',
+      );
     this.#session = opened.session;
     this.#placed = opened.positions.size > 0;
     this.deps.onChange();

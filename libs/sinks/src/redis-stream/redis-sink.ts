@@ -14,6 +14,7 @@ import type { Redis } from 'ioredis';
 import { Appends, type AppendWire } from './appends.js';
 import { cut, logUnavailable, writerConnection, type RedisFactory } from './connection.js';
 import { readDurability, settleDelayMs } from './durability.js';
+import { removeDoubles } from './doubles.js';
 import { eventsKey, logKey } from './keys.js';
 import { joined, piecesOf } from './pieces.js';
 import { ANSWER, JOIN, OPEN, ROOM } from './scripts.js';
@@ -80,11 +81,14 @@ export class RedisSink implements Sink {
     if (this.#session) throw new Error('a sink is opened once');
     this.#session = randomBytes(9).toString('base64url');
     let found: unknown;
+    let doubles = 0;
     try {
       await this.#redis.connect();
       this.settleDelayMs = settleDelayMs(await readDurability(this.#redis));
       await this.#appends.load();
       found = await this.#begin(options.reset);
+      if (Array.isArray(found) && this.seat === null)
+        doubles = await removeDoubles(this.#redis, this.#keys, this.#session);
     } catch (error) {
       throw this.#fail(logUnavailable(error));
     }
@@ -100,7 +104,7 @@ export class RedisSink implements Sink {
       else if (name === 'events' || name === 'bytes') totals[name] = Number(value);
     }
     this.#totals = totals;
-    return { session: this.#session, positions, totals };
+    return { session: this.#session, positions, totals, doubles };
   }
 
   #begin(reset: number | undefined): Promise<unknown> {

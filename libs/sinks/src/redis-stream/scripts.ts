@@ -6,7 +6,7 @@
  * often he appended), `writer:<index>` (the same of those who write beside him),
  * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `begun` (of the last
  * transaction: its writer, the entries before it or `full`, what was dropped for it),
- * `reset` (the decision that positions were forgotten for).
+ * `reset` (the decision that positions were forgotten for), `double` (entries that Redis added twice: `doubles.ts`).
  */
 
 /**

@@ -16,6 +16,8 @@ export interface RedisOptions {
   readonly dir?: string;
   /** Default: any free one. */
   readonly port?: number;
+  /** `false`: its file is left as a kill left it, as where nobody looks after it. Default: `mendAof`. */
+  readonly mends?: boolean;
 }
 
 export interface Redis {
@@ -79,7 +81,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
   }
 
   async function start(): Promise<void> {
-    mendAof(dir);
+    if (options.mends !== false) mendAof(dir);
     for (let attempt = 0; attempt < 20; attempt++) {
       const args = [
         '--port',
