@@ -203,15 +203,17 @@ export async function askedTables(client: Client, config: Wanted): Promise<reado
   return chosen(candidates, config);
 }
 
-/** What the catalog knows of them; those that are gone by now are left out. */
+/** What the catalog knows of them; those that are gone by now, or have another name, are left out. */
 export async function describeTables(
   client: Client,
   asked: readonly Candidate[],
   config: Wanted,
 ): Promise<readonly SourceTable[]> {
   if (asked.length === 0) return [];
-  const { rows } = await client.query<Detail>(DETAILS, [asked.map(({ oid }) => oid)]);
-  return rows.map((row) => describe(row, config));
+  const names = new Map(asked.map(({ oid, schema, table }) => [oid, qualified(schema, table)]));
+  const { rows } = await client.query<Detail>(DETAILS, [[...names.keys()]]);
+  const same = rows.filter(({ oid, schema, table }) => names.get(Number(oid)) === qualified(schema, table));
+  return same.map((row) => describe(row, config));
 }
 
 /** The tables that the config asks for, in the order of their making. */

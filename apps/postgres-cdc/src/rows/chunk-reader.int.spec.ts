@@ -10,12 +10,12 @@ describe('one chunk, on the session that reads the next one too', () => {
   const { table, session, ends, query } = rowFeedUnderTest();
   const pace = new Pace(Infinity, systemClock);
 
-  async function reader() {
+  async function reader(exported: string | null = null) {
     const client = await session();
     ends.push(() => client.end());
     const one = new ChunkReader(client, {
       ...{ catalog: new TypeCatalog(), config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {} } },
-      ...{ database: 'postgres', excludedOf: () => new Set<string>(), exported: () => null, now: () => 0 },
+      ...{ database: 'postgres', excludedOf: () => new Set<string>(), exported: () => exported, now: () => 0 },
     });
     return { one, pid: (await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid };
   }
@@ -46,18 +46,38 @@ describe('one chunk, on the session that reads the next one too', () => {
     return { chunk, seen };
   };
 
-  it('a table whose name another one has by now is locked and read under its own', async () => {
+  it('a table whose name something else has by now is locked and read under its own', async () => {
     const oid = await table('mine', 3, 'x');
     await table('theirs', 3, 'x');
     const { one, pid } = await reader();
-    for (const name of ['mine', 'mine_before']) {
+    const readsAs = async (name: string) => {
       const { chunk, seen } = locksOf(oid, pid);
       expect(await one.read(chunk, pace)).toBe(1);
       expect(seen).toEqual({ names: [name], locked: [JSON.stringify({ id: oid })] });
-      if (name === 'mine') await query('ALTER TABLE mine RENAME TO mine_before; ALTER TABLE theirs RENAME TO mine');
-    }
-    await query('DROP TABLE mine_before');
+    };
+    await readsAs('mine');
+    await query('ALTER TABLE mine RENAME TO mine_second; ALTER TABLE theirs RENAME TO mine');
+    await readsAs('mine_second');
+    // What can't be locked at all.
+    await query('ALTER TABLE mine_second RENAME TO mine_third; CREATE SEQUENCE mine_second');
+    await readsAs('mine_third');
+    await query('DROP TABLE mine_third');
     expect(await one.read(locksOf(oid, pid).chunk, pace)).toBeNull();
+  });
+
+  it('a table that had another name for the exported snapshot is read later, and not what has that name by now', async () => {
+    const oid = await table('once', 3, 'x');
+    await table('other', 3, 'x');
+    const exporting = await session();
+    ends.push(() => exporting.end());
+    await exporting.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    const { rows } = await exporting.query<{ name: string }>('SELECT pg_export_snapshot() AS name');
+    await query('ALTER TABLE once RENAME TO once_before; ALTER TABLE other RENAME TO once');
+    const { one, pid } = await reader(rows[0]!.name);
+    const postpone = jest.fn();
+    const { chunk, seen } = locksOf(oid, pid, { postpone });
+    expect(await one.read(chunk, pace)).toBe(0);
+    expect([postpone.mock.calls.length, seen.names]).toEqual([1, []]);
   });
 
   it('keeps neither its snapshot nor its lock once its rows have come, also where they could not be read', async () => {

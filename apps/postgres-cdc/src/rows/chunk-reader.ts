@@ -26,7 +26,7 @@ export interface ChunkSnapshot {
 }
 
 export interface Chunk {
-  /** Once the table is locked against a change of its form, before the snapshot is taken. */
+  /** Once the table is locked against a change of its form, before the snapshot is taken; once more where that was another one. */
   begin(): void;
   /** Somebody keeps the table to himself. */
   busy(): void;
@@ -67,7 +67,7 @@ const remade = (oid: number): string => `
   UNION ALL SELECT FROM pg_catalog.pg_index i
   WHERE i.indrelid = ${oid} AND (i.indisprimary OR i.indisreplident) AND pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL`;
 
-/** `oid`: of the table that has been locked. It is looked up as of now, whatever snapshot the transaction reads under. */
+/** `oid`: of what has the name of the locked table. It is looked up as of now, whatever snapshot the transaction reads under. */
 const snapshotUnder = (locked: TableName): string => `
   SELECT pg_catalog.pg_current_snapshot()::text AS seen, pg_catalog.pg_is_in_recovery()::text AS standby,
     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END::text AS lsn,
@@ -108,28 +108,32 @@ export class ChunkReader {
    */
   async read(chunk: Chunk, pace: Pace): Promise<number | null> {
     for (;;) {
-      if (this.known?.oid !== chunk.oid) {
-        const name = await tableName(this.session, chunk.oid);
-        if (name === null) return null;
-        this.known = { ...name, oid: chunk.oid };
-      }
-      const count = await this.readAs(this.known, chunk, pace);
-      if (count !== 'moved') return count;
+      const remembered = this.known?.oid === chunk.oid ? this.known : null;
+      const name = remembered ?? (await tableName(this.session, chunk.oid));
+      if (name === null) return null;
       this.known = null;
+      const count = await this.readAs(name, chunk, pace, remembered !== null);
+      if (count !== 'moved') return count;
     }
   }
 
   /**
    * Few answers are waited for: each costs a turn of both sides, and a chunk has to be cheap to be small.
    *
-   * @returns `moved`: there is no table of that name any more, or it is another one.
+   * @param remembered the name is as old as the last chunk
+   * @returns `moved`: it has another name by now
    */
-  private async readAs(known: TableName, chunk: Chunk, pace: Pace): Promise<number | null | 'moved'> {
+  private async readAs(
+    known: TableName,
+    chunk: Chunk,
+    pace: Pace,
+    remembered: boolean,
+  ): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
     this.open = true;
     try {
-      const locked = await this.begin(known);
+      const locked = await this.begin(known, remembered);
       if (locked === 'gone') return 'moved';
       if (locked === 'busy') {
         chunk.busy();
@@ -144,6 +148,13 @@ export class ChunkReader {
       }
       const described = await describeTable(session, chunk.oid, deps.config);
       if (described === null) return null;
+      if (described.schema !== known.schema || described.table !== known.table) {
+        // What has that name by now may be another table.
+        if (!snapshot.exported) return 'moved';
+        chunk.postpone();
+        return 0;
+      }
+      this.known = { ...known, oid: chunk.oid };
       const excluded = deps.excludedOf(described);
       const columns = described.columns.filter((column) => !excluded.has(column.name));
       const table = { ...described, excluded, columns };
@@ -176,8 +187,8 @@ export class ChunkReader {
     if (!this.heldUp && !this.ahead) this.copy?.resume();
   }
 
-  /** Begins the transaction and locks the table. */
-  private async begin({ schema, table }: TableName): Promise<'ours' | 'gone' | 'busy'> {
+  /** Begins the transaction and locks the table. @param remembered whatever is wrong may be so with what has its name by now */
+  private async begin({ schema, table }: TableName, remembered: boolean): Promise<'ours' | 'gone' | 'busy'> {
     try {
       await this.session.query(
         `BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = ${LOCK_MS}; LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`,
@@ -185,8 +196,8 @@ export class ChunkReader {
       return 'ours';
     } catch (error) {
       const { code } = error as { code?: string };
-      if (code === '42P01') return 'gone';
       if (code === '55P03') return 'busy';
+      if (remembered || code === '42P01') return 'gone';
       throw error;
     }
   }
@@ -205,6 +216,7 @@ export class ChunkReader {
       (await this.session.query([...earlier, snapshotUnder(locked)].join(';'))) as QueryResult | QueryResult[],
     ].flat();
     const taken = results.at(-1)!.rows[0] as Taken;
+    this.primary = taken.standby === 'false';
     if (Number(taken.oid) !== oid) return 'moved';
     if (exported !== null && results[1]!.rows.length > 0) return 'remade';
     const text = taken.standby === 'true' ? (before ?? '0/0') : taken.seen;
@@ -212,15 +224,13 @@ export class ChunkReader {
     return { visibility, text, lsn: parseLsn(taken.lsn), exported: exported !== null, takenAtMs };
   }
 
-  /** `null`: of a server that is no standby, and none becomes one while a session lasts. */
+  /** `null`: of a server that is no standby; none becomes one while a session lasts. */
   private async replayed(): Promise<string | null> {
     if (this.primary) return null;
     const { rows } = await this.session.query<{ lsn: string | null }>(
       'SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text END AS lsn',
     );
-    const lsn = rows[0]?.lsn ?? null;
-    this.primary = lsn === null;
-    return lsn;
+    return rows[0]?.lsn ?? null;
   }
 
   private async copyOut(

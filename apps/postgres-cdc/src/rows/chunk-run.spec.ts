@@ -1,7 +1,7 @@
 import type { SourceTable } from '../tables.js';
 import type { ChunkSnapshot } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
-import { newTask } from './row-task.js';
+import { newTask, type RowTask } from './row-task.js';
 import { VisibleTransactions } from './visibility.js';
 
 const snapshot: ChunkSnapshot = {
@@ -28,18 +28,17 @@ const keyed = (...key: string[]): SourceTable => ({
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });
 
-it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
+/** A table with two lanes, whose key is `id`. */
+function reading(): RowTask {
   const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 's', empties: false };
   const task = newTask({ ...wish, keyless: false }, { gate: null });
   task.state.key = ['id'];
   task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
-  task.watchNow();
-  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
-  task.restart(keyed('id'));
-  late!.close();
-  late!.begin();
-  other!.begin();
-  expect(late!.opened(snapshot, keyed('id'))).toBeNull();
+  return task;
+}
+
+/** More changes than are remembered come, each soon seen by a snapshot: none of a window that nobody ends. */
+function expectNothingRemembered(task: RowTask): void {
   for (let xid = 5; xid <= 7; xid++) {
     const written = {
       op: 'u',
@@ -55,6 +54,28 @@ it('a chunk that is over before its reader comes to it has nothing remembered fo
     next.close();
   }
   expect(task.watch.blurred).toBe(false);
+}
+
+it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
+  const task = reading();
+  task.watchNow();
+  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  task.restart(keyed('id'));
+  late!.close();
+  late!.begin();
+  other!.begin();
+  expect(late!.opened(snapshot, keyed('id'))).toBeNull();
+  expectNothingRemembered(task);
+});
+
+it('a chunk that was begun twice, for it had locked another table first, has nothing remembered once it is over (Invariant 6)', () => {
+  const task = reading();
+  task.watchNow();
+  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  run.begin();
+  run.begin();
+  run.close();
+  expectNothingRemembered(task);
 });
 
 it('two chunks meet the change of a key: the table begins over once, by the key that the newer one saw', () => {

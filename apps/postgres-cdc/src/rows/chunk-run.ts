@@ -59,7 +59,7 @@ export class ChunkRun implements Chunk {
 
   begin(): void {
     // What is void may be over already, and nobody would end its window.
-    if (!this.task.whole && !this.void) this.window = this.task.watch.begin();
+    if (!this.task.whole && !this.void) this.window ??= this.task.watch.begin();
   }
 
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null {
