@@ -26,7 +26,10 @@ const named = (name: string): Fault =>
 const charges = ({ findings }: Round): string[] =>
   CHARGES.flatMap((charge) => findings[charge].map((what) => `${charge}: ${what}`));
 
-/** The seed is fixed, so that a failure is seen again: `npm run test:faults -- --seed 20 --only NAME` */
+/**
+ * The seed is fixed, so that a failure is seen again: `npx jest --selectProjects system --testPathPatterns faults.system -t NAME`.
+ * `npm run test:faults -- --seed 20 --only NAME` is a similar round: of one worker, whose leases are sat out.
+ */
 function play(faults: readonly Fault[]): void {
   let scene: Scene | null = null;
   const end = async (): Promise<void> => {

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Delivery, HookLedger } from './hook-ledger.js';
-import { random, type Random } from './random.js';
+import { random, type Random, type Seed } from './random.js';
 
 /** A door that says nothing for so long has to be asked again. */
 const PATIENCE_MS = 5_000;
@@ -31,6 +31,11 @@ export class HookLoad {
     this.#senders = Array.from({ length: deps.senders }, (_, i) => new Sender(`sender-${i}`, deps));
   }
 
+  /** What comes from here on is a function of this seed. */
+  reseed(seed: Seed): void {
+    for (const sender of this.#senders) sender.reseed(seed);
+  }
+
   resume(): void {
     for (const sender of this.#senders) sender.resume();
   }
@@ -52,7 +57,7 @@ export class HookLoad {
 }
 
 class Sender {
-  readonly #rng: Random;
+  #rng: Random;
   readonly #stopping = new AbortController();
   #paused = true;
   #running: Promise<void> = Promise.resolve();
@@ -63,6 +68,10 @@ class Sender {
     private readonly deps: HookLoadDeps,
   ) {
     this.#rng = random(deps.seed, name);
+  }
+
+  reseed(seed: Seed): void {
+    this.#rng = random(seed, this.name);
   }
 
   resume(): void {

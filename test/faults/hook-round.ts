@@ -3,13 +3,14 @@ import { eventually } from '@planasonix/testing';
 import type { HookFault } from './fault.js';
 import type { HookScene } from './hook-scene.js';
 import type { Findings } from './oracle.js';
-import { random } from './random.js';
+import { random, seedOf } from './random.js';
 import type { Round } from './round.js';
 
 const RECOVERY_MS = 120_000;
 
 export async function playHookRound(scene: HookScene, fault: HookFault, seed: number): Promise<Round> {
   const rng = random(seed, fault.name);
+  scene.load.reseed(seedOf(seed, fault.name));
   scene.load.resume();
   await scene.running();
   await goesOn(scene);

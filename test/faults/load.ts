@@ -1,6 +1,7 @@
 /** All writers of a scene, paused and resumed together. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Statement } from './origin.js';
+import type { Seed } from './random.js';
 import { Writer, type WriterDeps } from './writer.js';
 
 export class Load {
@@ -11,6 +12,11 @@ export class Load {
   constructor(deps: WriterDeps & { readonly writers: number }) {
     this.#last = new Writer(0, deps);
     this.#writers = Array.from({ length: deps.writers }, (_, i) => new Writer(i + 1, deps));
+  }
+
+  /** What comes from here on is a function of this seed. */
+  reseed(seed: Seed): void {
+    for (const writer of this.#writers) writer.reseed(seed);
   }
 
   resume(): void {

@@ -12,7 +12,7 @@ import { soak } from './soak.js';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Scenes at once in the long form, which is to be over within the hour on two cores. */
+/** Scenes at once in the long form, which takes an hour and a half on two cores. */
 const LONG_SCENES = 2;
 
 const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${arg.replace(/["\\$`]/g, '\\$&')}"`);

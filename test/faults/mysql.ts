@@ -6,6 +6,7 @@ import { kills } from './kills.js';
 import { READER, type MySqlKind } from './mysql-origin.js';
 import { network } from './network.js';
 import type { Session } from './origin.js';
+import type { Random } from './random.js';
 import { redis } from './redis.js';
 import type { Scene } from './scene.js';
 import { store } from './store.js';
@@ -34,6 +35,14 @@ async function startOrTold(scene: Scene): Promise<void> {
   const answer = await scene.ask('POST', `/api/streams/${scene.streamId}/start`, {});
   const isTold = answer.status === 409 && answer.json.error.code === 'position_lost';
   if (answer.status !== 200 && !isTold) throw new Error(`start: ${answer.status} ${answer.text}`);
+}
+
+async function logReset(scene: Scene, rng: Random): Promise<void> {
+  await scene.load.goOn(rng.between(200, 1500));
+  await scene.load.pause();
+  await scene.mysql.resetLog();
+  scene.load.resume();
+  await scene.load.goOn(rng.between(200, 1500));
 }
 
 const OWN: readonly Fault[] = [
@@ -98,13 +107,16 @@ const OWN: readonly Fault[] = [
     async inject(scene, rng) {
       const live = rng.chance(0.5);
       if (!live) await scene.command('stop');
-      await scene.load.goOn(rng.between(200, 1500));
-      await scene.load.pause();
-      await scene.mysql.resetLog();
-      scene.load.resume();
-      await scene.load.goOn(rng.between(200, 1500));
+      await logReset(scene, rng);
       if (!live) await startOrTold(scene);
     },
+  },
+  {
+    name: 'log reset, running',
+    family: '',
+    traps: [20],
+    told: { codes: OTHER_LOG, must: true },
+    inject: logReset,
   },
   {
     name: 'restored from an older copy',

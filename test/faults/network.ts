@@ -53,12 +53,25 @@ export const NETWORK_MS = 75_000;
 
 const names = Object.keys(weathers) as Weather[];
 
-export const network: readonly Fault[] = (['source', 'redis', 'store'] as const).flatMap((to) =>
-  names.map((weather): Fault => ({
-    name: `${to} ${weather}`,
-    family: 'network',
-    traps: TRAPS[to],
-    withinMs: NETWORK_MS,
-    inject: (scene, rng) => weathers[weather](scene, scene.network[to], rng),
-  })),
-);
+/** Nothing passes for longer than a lease of 9 s lives. */
+const PAST_THE_LEASE_MS = 14_000;
+
+export const network: readonly Fault[] = (['source', 'redis', 'store'] as const).flatMap((to) => {
+  const common = { family: 'network', traps: TRAPS[to], withinMs: NETWORK_MS };
+  return [
+    ...names.map((weather): Fault => ({
+      ...common,
+      name: `${to} ${weather}`,
+      inject: (scene, rng) => weathers[weather](scene, scene.network[to], rng),
+    })),
+    {
+      ...common,
+      name: `${to} stalled past the lease`,
+      async inject(scene): Promise<void> {
+        scene.network[to].stall();
+        await scene.load.goOn(PAST_THE_LEASE_MS);
+        scene.network[to].resume();
+      },
+    },
+  ];
+});

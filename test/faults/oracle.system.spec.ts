@@ -1,11 +1,15 @@
+import { eventually } from '@planasonix/testing';
 import type { LogEvent } from '../log.js';
 import { Ledger, type Change } from './ledger.js';
 import { sortable } from './log-law.js';
 import { Oracle, type Findings, type Gap } from './oracle.js';
 import { mysqlGrammar } from './mysql-grammar.js';
 import { postgresGrammar } from './postgres-grammar.js';
-import { plan } from './statements.js';
+import type { Session } from './origin.js';
+import { seedOf } from './random.js';
+import { firstTurn, plan } from './statements.js';
 import { TABLES } from './tables.js';
+import { Writer } from './writer.js';
 
 /** A log and a ledger that agree, and one thing that does not: the judge has to see each. */
 const marker = (n: number): Change => ({
@@ -162,6 +166,28 @@ describe.each([
     const text = (seed: number) => JSON.stringify(Array.from({ length: 400 }, (_, n) => plan(grammar, seed, 1, n)));
     expect(text(5)).toBe(text(5));
     expect(text(5)).not.toBe(text(6));
+  });
+
+  it('is the same again in another scene, once the round has begun', async () => {
+    const [said, seed] = [[] as string[], seedOf(5, 'a fault')];
+    const query = (sql: string, values?: readonly unknown[]): Promise<never[]> => {
+      said.push(JSON.stringify([sql, values]));
+      return Promise.resolve([]);
+    };
+    const session = { query, end: () => Promise.resolve(), onEnd: () => undefined } as Session;
+    const origin = { grammar: { ...grammar, mark: () => ({ sql: 'mark' }) }, connect: () => Promise.resolve(session) };
+    const writer = new Writer(1, { ledger: new Ledger(), seed: 1, origin });
+    writer.resume();
+    await eventually('it has begun', () => said.length > 20);
+    writer.reseed(seed);
+    const from = firstTurn(seed) + 1;
+    const wanted = [from, from + 1, from + 2]
+      .flatMap((turn) => plan(grammar, seed, 1, turn).statements.slice(1))
+      .map(({ sql, values }) => JSON.stringify([sql, values]));
+    const isOwn = (one: string): boolean => !/^\["(mark|BEGIN|COMMIT|ROLLBACK)",/.test(one);
+    const all = (): string => said.filter(isOwn).join('\n');
+    await eventually('the same is said', () => all().includes(wanted.join('\n')), { timeoutMs: 5000, everyMs: 20 });
+    await writer.stop();
   });
 
   it('has in 400 transactions of two writers everything that the battery is about', () => {

@@ -2,19 +2,26 @@
 import type { Planned } from './battery.js';
 import type { AnyFault } from './fault.js';
 
-/** Rounds of the long form in which a process of the product is killed. */
+/** Rounds of the long form in which a process of the product is killed while Postgres is read. */
 const LONG_KILLS = 200;
+/** Of these families the long form plays what depends on its seed with so many seeds: one shows one branch only. */
+const LONG_SEEDS: Readonly<Record<string, number>> = {
+  ...{ network: 3, postgres: 3, redis: 3, store: 3, frozen: 3 },
+  ...{ kafka: 2, mysql: 2 },
+};
 /** How often slow ones come for one of the others. */
 const SLOW = 0.5;
 /** Of docs/traps.md: whatever ends by SIGKILL covers it. */
 const SIGKILL = 38;
 
 const isKill = ({ traps }: AnyFault): boolean => traps.includes(SIGKILL);
+/** It takes the random numbers. */
+const draws = (fault: AnyFault): boolean => fault.inject.length > 1;
 
 export interface Wanted {
   readonly seed: number;
   readonly rounds: number;
-  /** Kills come round after round until there are enough of them; those over Kafka count. */
+  /** Kills come round after round until there are enough of them; those of Postgres into Kafka count, and no others. */
   readonly long: boolean;
   /** Rounds that were charged or not judged in an earlier run: they are played again. */
   readonly charged: readonly { readonly fault: string; readonly seed: number }[];
@@ -24,12 +31,15 @@ export const nameOf = ({ family, name }: AnyFault): string => `${family}: ${name
 
 export function plan(faults: readonly AnyFault[], { seed, rounds, long, charged }: Wanted): Planned[] {
   const kills = faults.filter(({ family }) => family === 'kills');
-  const elsewhere = faults.filter((fault) => fault.family !== 'kills' && isKill(fault)).length * rounds;
-  const often = (LONG_KILLS - elsewhere) / kills.reduce((sum, { slow }) => sum + (slow === true ? SLOW : 1), 0);
-  const times = (fault: AnyFault): number =>
-    long && fault.family === 'kills'
-      ? Math.max(rounds, Math.ceil(Math.ceil(often) * (fault.slow === true ? SLOW : 1)))
-      : rounds;
+  const intoKafka = faults.filter((fault) => fault.family === 'kafka' && isKill(fault)).length * rounds;
+  const often = (LONG_KILLS - intoKafka) / kills.reduce((sum, { slow }) => sum + (slow === true ? SLOW : 1), 0);
+  const times = (fault: AnyFault): number => {
+    if (!long) return rounds;
+    if (fault.family === 'kills')
+      return Math.max(rounds, Math.ceil(Math.ceil(often) * (fault.slow === true ? SLOW : 1)));
+    const isOften = draws(fault) && !isKill(fault) && fault.slow !== true;
+    return Math.max(rounds, isOften ? (LONG_SEEDS[fault.family] ?? 1) : 1);
+  };
   const planned = faults.flatMap((fault) =>
     Array.from({ length: times(fault) }, (_, i): Planned => ({ fault, seed: seed + i })),
   );

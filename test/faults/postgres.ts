@@ -126,6 +126,13 @@ export const postgres: readonly Fault[] = [
     },
   },
   {
+    name: 'slot dropped, running',
+    family: FAMILY,
+    traps: [6, 9],
+    told: { codes: ['slot_lost'], must: true },
+    inject: async (scene) => void (await dropped(scene)),
+  },
+  {
     name: 'slot dropped and made again',
     family: FAMILY,
     traps: [6],
@@ -163,6 +170,13 @@ export const postgres: readonly Fault[] = [
       await invalidated(scene);
       await scene.start();
     },
+  },
+  {
+    name: 'slot invalidated, running',
+    family: FAMILY,
+    traps: [9],
+    told: { codes: ['slot_lost'], must: true },
+    inject: invalidated,
   },
   {
     name: 'slot held by somebody else',
@@ -221,7 +235,8 @@ export const postgres: readonly Fault[] = [
     async inject(scene, rng) {
       const set = (identity: string) =>
         scene.sourceQuery(`ALTER TABLE ${TABLES.account.name} REPLICA IDENTITY ${identity}`);
-      for (const identity of [rng.pick(['FULL', 'NOTHING']), 'FULL', 'DEFAULT']) {
+      // Each of the three into each other.
+      for (const identity of ['NOTHING', 'FULL', 'NOTHING', 'DEFAULT', 'FULL', 'DEFAULT']) {
         await set(identity);
         await scene.load.goOn(rng.between(200, 1200));
       }

@@ -8,6 +8,12 @@ export interface Random {
   pick<T>(of: readonly T[]): T;
 }
 
+/** What a load does is a function of it. */
+export type Seed = number | string;
+
+/** Of a round's load: its injection takes the same two. */
+export const seedOf = (seed: number, fault: string): Seed => `${seed}/${fault}`;
+
 /** The same for the same parts; different streams of numbers for parts that differ anywhere. */
 export function random(...parts: readonly (number | string)[]): Random {
   let state = 2166136261;

@@ -3,7 +3,7 @@ import { eventually } from '@planasonix/testing';
 import type { Fault } from './fault.js';
 import type { Findings } from './oracle.js';
 import { CHARGES } from './oracle.js';
-import { random } from './random.js';
+import { random, seedOf } from './random.js';
 import type { Scene } from './scene.js';
 import { tableRows } from './tables.js';
 
@@ -23,7 +23,7 @@ const RECOVERY_MS = 120_000;
 
 export async function playRound(scene: Scene, fault: Fault, seed: number): Promise<Round> {
   const rng = random(seed, fault.name);
-  scene.beginRound();
+  scene.beginRound(seedOf(seed, fault.name));
   scene.load.resume();
   await scene.running();
   await scene.load.goOn(rng.between(200, 1200));

@@ -10,6 +10,7 @@ import { MySqlOrigin, type MySqlKind } from './mysql-origin.js';
 import { Oracle } from './oracle.js';
 import type { Origin, Session } from './origin.js';
 import { PostgresOrigin, slotOf } from './postgres-origin.js';
+import type { Seed } from './random.js';
 import { redisSceneLog, type SceneLog } from './scene-log.js';
 import {
   endServers,
@@ -168,8 +169,9 @@ export class Scene extends SteeredStream implements Servers {
     return this.log.trim(this.streamId);
   }
 
-  beginRound(): void {
+  beginRound(seed: Seed): void {
     this.#arrivals = [];
+    this.load.reseed(seed);
   }
 
   /** The first change of this round that was committed after `ms` and has been read. */

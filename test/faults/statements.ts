@@ -1,7 +1,7 @@
-/** Transactions as a function of the seed: the same seed, writer and number always give the same statements. */
+/** Transactions as a function of the seed: the same seed, writer and turn always give the same statements. */
 import type { Change } from './ledger.js';
 import type { Grammar, Statement } from './origin.js';
-import { random, type Random } from './random.js';
+import { random, type Random, type Seed } from './random.js';
 import { briefRow, type Row } from './rows.js';
 import { keyText, ownRows, TABLES, type Table } from './tables.js';
 
@@ -19,6 +19,7 @@ export interface Plan {
 const SLOTS = 150;
 /** Rows of the large transaction. */
 export const LARGE_ROWS = 20_000;
+const LARGE_EVERY = 250;
 
 /** What is made of rows that the server gave back. */
 export const made = (of: Table, op: 'c' | 'u', rows: readonly Row[]): Change[] =>
@@ -83,18 +84,25 @@ function savepoint(sql: Grammar, rng: Random, writer: number): Statement[] {
   ];
 }
 
-/** @param n of the writer's transactions, from 1 */
-export function plan(sql: Grammar, seed: number, writer: number, n: number): Plan {
-  const rng = random(seed, 'writer', writer, n);
-  const tiny = n % 40 >= 30;
+/** Where the turns of a round begin: its large transaction comes early in some, late in others. */
+export const firstTurn = (seed: Seed): number => random(seed, 'turns').below(LARGE_EVERY);
+
+/**
+ * What a writer says.
+ * @param turn which of the seed's transactions it is
+ * @param n of all of the writer's transactions, from 1: its marker
+ */
+export function plan(sql: Grammar, seed: Seed, writer: number, turn: number, n = turn): Plan {
+  const rng = random(seed, 'writer', writer, turn);
+  const tiny = turn % 40 >= 30;
   if (tiny) return { before: [], statements: [sql.mark(writer, n)], end: 'commit', tiny, pauseMs: 0 };
   // Two writers would wait for each other's TRUNCATE of the same table.
-  const isLarge = writer === 1 && n % 250 === 60;
+  const isLarge = writer === 1 && turn % LARGE_EVERY === 60;
   const body = isLarge
     ? sql.fill(LARGE_ROWS, String(rng.below(1e9)))
     : Array.from({ length: rng.between(1, 5) }, () => changing(sql, rng, writer)).flat();
   return {
-    before: sql.before(writer, n, isLarge),
+    before: sql.before(writer, turn, isLarge),
     statements: [sql.mark(writer, n), ...body],
     end: rng.chance(0.12) ? 'rollback' : 'commit',
     tiny,

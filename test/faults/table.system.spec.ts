@@ -2,10 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { STEPS } from '@planasonix/core';
 import type { Outcome } from './battery.js';
-import { FAMILIES } from './families.js';
+import { ALL_FAULTS, FAMILIES } from './families.js';
 import type { Fault } from './fault.js';
 import { CHARGES, type Findings } from './oracle.js';
 import { nameOf, plan } from './plan.js';
+import { random } from './random.js';
 import { inDoubt, merged, parseRows, tableText, total } from './table.js';
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -89,8 +90,30 @@ describe('the table of the fault battery', () => {
   });
 });
 
-it('the long form kills 200 times', () => {
-  const planned = plan(FAMILIES.flat(), { seed: 1, rounds: 1, long: true, charged: [] });
-  expect(planned.filter(({ fault: { traps } }) => traps.includes(38)).length).toBeGreaterThanOrEqual(200);
-  expect(new Set(planned.map(({ fault: of }) => of)).size).toBe(FAMILIES.flat().length);
+describe('the long form', () => {
+  const planned = plan(ALL_FAULTS, { seed: 1, rounds: 1, long: true, charged: [] });
+  const seedsOf = (name: string): number[] => planned.flatMap((one) => (nameOf(one.fault) === name ? [one.seed] : []));
+
+  it('kills 200 times while Postgres is read, whatever is killed elsewhere', () => {
+    const ofPostgres = planned.filter(
+      ({ fault: { family, traps } }) => traps.includes(38) && ['kills', 'kafka'].includes(family),
+    );
+    expect(ofPostgres.length).toBeGreaterThanOrEqual(200);
+  });
+
+  it('plays each fault', () => {
+    expect(new Set(planned.map(({ fault: of }) => of)).size).toBe(ALL_FAULTS.length);
+  });
+
+  it('plays what depends on its seed with several, so that either branch comes', () => {
+    expect(seedsOf('network: source stalled')).toEqual([1, 2, 3]);
+    expect(seedsOf('mysql: log reset')).toEqual([1, 2]);
+    expect(seedsOf('network: source stalled past the lease')).toEqual([1]);
+    const isLive = (seed: number): boolean => {
+      const rng = random(seed, 'slot dropped');
+      rng.between(200, 1200);
+      return rng.chance(0.5);
+    };
+    expect(new Set(seedsOf('postgres: slot dropped').map(isLive)).size).toBe(2);
+  });
 });

@@ -1,7 +1,7 @@
 /** Producers of topics: some in transactions that lie in each other, of which some are aborted, some without. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { Kafka, logLevel, Partitioners, type Producer, type RecordMetadata } from 'kafkajs';
-import { random, type Random } from './random.js';
+import { random, type Random, type Seed } from './random.js';
 import type { TopicLedger } from './topic-ledger.js';
 import { shipmentOf, type Parcel, type Shipment, type TopicPlace } from './topic-records.js';
 
@@ -33,6 +33,11 @@ export class TopicLoad {
     );
   }
 
+  /** What comes from here on is a function of this seed. */
+  reseed(seed: Seed): void {
+    for (const writer of this.#writers) writer.reseed(seed);
+  }
+
   resume(): void {
     for (const writer of this.#writers) writer.resume();
   }
@@ -53,7 +58,7 @@ export class TopicLoad {
 }
 
 class Writer {
-  readonly #rng: Random;
+  #rng: Random;
   readonly #client: Kafka;
   #producer: Producer | null = null;
   #state: 'running' | 'paused' | 'stopped' = 'paused';
@@ -72,6 +77,10 @@ class Writer {
       ...{ clientId: `writer-${name}`, brokers: [...deps.brokers], logLevel: logLevel.NOTHING },
       ...{ connectionTimeout: 1_000, requestTimeout: PATIENCE_MS, retry: RETRY },
     });
+  }
+
+  reseed(seed: Seed): void {
+    this.#rng = random(seed, 'writer', this.name);
   }
 
   resume(): void {

@@ -2,7 +2,7 @@
 import { eventually } from '@planasonix/testing';
 import type { TopicFault } from './fault.js';
 import type { Findings } from './oracle.js';
-import { random } from './random.js';
+import { random, seedOf } from './random.js';
 import type { Round } from './round.js';
 import type { TopicScene } from './topic-scene.js';
 
@@ -10,6 +10,7 @@ const RECOVERY_MS = 120_000;
 
 export async function playTopicRound(scene: TopicScene, fault: TopicFault, seed: number): Promise<Round> {
   const rng = random(seed, fault.name);
+  scene.load.reseed(seedOf(seed, fault.name));
   scene.load.resume();
   await scene.running();
   await goesOn(scene);

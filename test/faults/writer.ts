@@ -2,18 +2,22 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Change, Ledger } from './ledger.js';
 import type { Origin, Session, Statement } from './origin.js';
-import { marked, plan, type Plan } from './statements.js';
+import type { Seed } from './random.js';
+import { firstTurn, marked, plan, type Plan } from './statements.js';
 import { TABLES } from './tables.js';
 
 export interface WriterDeps {
   readonly ledger: Ledger;
-  readonly seed: number;
+  readonly seed: Seed;
   readonly origin: Pick<Origin, 'connect' | 'grammar'>;
 }
 
 export class Writer {
   #client: Session | null = null;
   #n = 0;
+  #seed: Seed;
+  /** Of the seed's transactions, the last one. */
+  #turn = 0;
   #state: 'running' | 'pausing' | 'paused' | 'stopped' = 'paused';
   #quiet: (() => void)[] = [];
   #go: () => void = () => undefined;
@@ -22,7 +26,15 @@ export class Writer {
   constructor(
     readonly number: number,
     private readonly deps: WriterDeps,
-  ) {}
+  ) {
+    this.#seed = deps.seed;
+  }
+
+  /** Its next transaction is the first one of this seed. */
+  reseed(seed: Seed): void {
+    this.#seed = seed;
+    this.#turn = firstTurn(seed);
+  }
 
   resume(): void {
     if (this.#state === 'stopped') return;
@@ -72,7 +84,7 @@ export class Writer {
         continue;
       }
       const n = ++this.#n;
-      const next = plan(this.deps.origin.grammar, this.deps.seed, this.number, n);
+      const next = plan(this.deps.origin.grammar, this.#seed, this.number, ++this.#turn, n);
       await this.#perform(next, n);
       if (next.pauseMs > 0) await wait(next.pauseMs);
     }
