@@ -14,13 +14,14 @@ export interface Life {
   readonly samples: Sample[];
 }
 
-/** What the caches and compilers of a young process take, ms. */
-const YOUNG_MS = 60_000;
+/** How long caches and compilers of a process take more and more, ms: a third of its life, between these. */
+const YOUNG_MS = { least: 120_000, most: 600_000 };
 /** Below that a line says nothing, ms: what the garbage collector leaves lying for a while looks like growth. */
 const LEAST_MS = 90_000;
-/** A short life that grows by less than this in all has not grown: the garbage collector's own ups and downs, MiB. */
-const NOISE_MIB = 25;
-const SHORT_HOURS = 10 / 60;
+/** What is judged is long from here on, ms. */
+const LONG_MS = 9 * 60_000;
+/** What a flat life may grow in all, MiB: a healthy worker under load was seen to grow by 20 in its third to ninth minute, then to stay. */
+const NOISE_MIB = { short: 25, long: 12 };
 
 function residentMib(pid: number): number | null {
   try {
@@ -48,7 +49,8 @@ export class Lives {
 
 /** What may be judged of a life: from when it was no longer young. */
 export function grown({ samples }: Life): readonly Sample[] {
-  const from = (samples[0]?.at ?? 0) + YOUNG_MS;
+  const [first, last] = [samples[0]?.at ?? 0, samples.at(-1)?.at ?? 0];
+  const from = first + Math.min(YOUNG_MS.most, Math.max(YOUNG_MS.least, (last - first) / 3));
   return samples.filter(({ at }) => at >= from);
 }
 
@@ -64,32 +66,44 @@ export function slope(samples: readonly Sample[]): number | null {
   return (over / sum(samples.map((one) => (one.at - at) ** 2))) * 3_600_000;
 }
 
+/** A life that was long enough to be judged. */
+export interface Judged {
+  /** How long it was, young time left out. */
+  readonly hours: number;
+  /** By how much it grew in it, by the line through it. */
+  readonly grownMib: number;
+  readonly allowedMib: number;
+}
+
 export interface Verdict {
   readonly app: string;
-  /** Lives that were long enough to be judged. */
-  readonly lives: number;
-  /** How long these were, young time left out. */
-  readonly hours: number;
-  /** By how much they grew in it, by the line through each. */
-  readonly grownMib: number;
+  readonly lives: readonly Judged[];
+  /** The life that comes closest to what it may grow, or is furthest beyond. */
+  readonly worst: Judged | null;
   readonly flat: boolean;
 }
 
-/** @param bound MiB an hour that an app may grow; less than the noise of its short lives is no growth */
+/** Each life by itself: what others have not grown is no allowance of its own. */
+function judge(life: Life, bound: number): Judged | null {
+  const samples = grown(life);
+  const mibPerHour = slope(samples);
+  if (mibPerHour === null) return null;
+  const ms = samples.at(-1)!.at - samples[0]!.at;
+  const hours = ms / 3_600_000;
+  const allowedMib = ms < LONG_MS ? NOISE_MIB.short : NOISE_MIB.long + bound * hours;
+  return { hours, grownMib: mibPerHour * hours, allowedMib };
+}
+
+const beyond = ({ grownMib, allowedMib }: Judged): number => grownMib - allowedMib;
+
+/** @param bound MiB an hour that a long life may grow, besides its noise */
 export function verdictOf(app: string, lives: readonly Life[], bound: number): Verdict {
   const judged = lives
     .filter((life) => life.app === app)
-    .map(grown)
-    .flatMap((samples) => {
-      const mibPerHour = slope(samples);
-      if (mibPerHour === null) return [];
-      const hours = (samples.at(-1)!.at - samples[0]!.at) / 3_600_000;
-      return [{ hours, grownMib: mibPerHour * hours }];
-    });
-  const [hours, grownMib] = [sum(judged.map((one) => one.hours)), sum(judged.map((one) => one.grownMib))];
-  const noise = NOISE_MIB * judged.filter((one) => one.hours < SHORT_HOURS).length;
-  const flat = grownMib <= Math.max(bound * hours, noise);
-  return { app, lives: judged.length, hours, grownMib, flat };
+    .map((life) => judge(life, bound))
+    .filter((one) => one !== null);
+  const worst = judged.toSorted((a, b) => beyond(b) - beyond(a))[0] ?? null;
+  return { app, lives: judged, worst, flat: worst === null || beyond(worst) <= 0 };
 }
 
 const BARS = '▁▂▃▄▅▆▇█';
