@@ -18,10 +18,10 @@ export interface Life {
 const YOUNG_MS = { least: 120_000, most: 600_000 };
 /** Below that a line says nothing, ms: what the garbage collector leaves lying for a while looks like growth. */
 const LEAST_MS = 90_000;
-/** What is judged is long from here on, ms. */
-const LONG_MS = 9 * 60_000;
-/** What a flat life may grow in all, MiB: a healthy worker under load was seen to grow by 20 in its third to ninth minute, then to stay. */
-const NOISE_MIB = { short: 25, long: 12 };
+/** What is judged is middling and long from here on, ms. */
+const [MIDDLING_MS, LONG_MS] = [5 * 60_000, 9 * 60_000];
+/** What a flat life may grow in all, MiB. Healthy workers were seen to grow by 34 in 2.5 minutes and 20 in 7, then to stay. */
+const NOISE_MIB = { short: 50, middling: 25, long: 12 };
 
 function residentMib(pid: number): number | null {
   try {
@@ -90,7 +90,8 @@ function judge(life: Life, bound: number): Judged | null {
   if (mibPerHour === null) return null;
   const ms = samples.at(-1)!.at - samples[0]!.at;
   const hours = ms / 3_600_000;
-  const allowedMib = ms < LONG_MS ? NOISE_MIB.short : NOISE_MIB.long + bound * hours;
+  const allowedMib =
+    ms >= LONG_MS ? NOISE_MIB.long + bound * hours : ms >= MIDDLING_MS ? NOISE_MIB.middling : NOISE_MIB.short;
   return { hours, grownMib: mibPerHour * hours, allowedMib };
 }
 
