@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { eventually, tempDir } from '@planasonix/testing';
 import type { Fault } from './fault.js';
-import { held, lease, ownerPastItsLease } from './leases.js';
+import { held, lease, ownerPastItsLease, pidOf } from './leases.js';
 
 const FAMILY = 'frozen';
 const scene = { workers: 2 } as const;
@@ -36,6 +36,25 @@ const storeClock: Fault = {
       },
       { timeoutMs: 60_000, everyMs: 20 },
     );
+  },
+};
+
+/** Seen from a lease, a clock of the store that jumps back is one that ends far ahead, and its owner can't renew it any more. */
+const storeClockBack: Fault = {
+  name: "store's clock jumps back",
+  family: FAMILY,
+  traps: [32, 38],
+  scene,
+  withinMs: 15_000,
+  async inject(of) {
+    const { owner } = await held(of);
+    process.kill(pidOf(owner), 'SIGKILL');
+    const overAt = Date.now();
+    const set = await of.storeQuery(
+      `UPDATE streams SET lease_expires_at = lease_expires_at + interval '1 hour' WHERE id = $1 AND lease_owner = $2 RETURNING 1`,
+      [of.streamId, owner],
+    );
+    return { overAt, wrong: set.length > 0 ? [] : ['the lease of the killed worker was not there any more'] };
   },
 };
 
@@ -80,6 +99,7 @@ const appClocks = (name: string, hours: number): Fault => ({
 export const frozen: readonly Fault[] = [
   workerPastItsLease,
   storeClock,
+  storeClockBack,
   appClocks("apps' clocks an hour ahead and back", 1),
   appClocks("apps' clocks an hour behind and back", -1),
 ];

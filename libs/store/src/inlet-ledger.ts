@@ -1,6 +1,7 @@
 import type { DesiredStatus, Held, LastError, PipelineOutput, StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Stream } from './entities.js';
+import { isHeld, lasts } from './lease.js';
 import { unsealed } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
@@ -38,9 +39,10 @@ type Row = Stream & { readonly output: PipelineOutput; readonly version: string;
 
 const VERSION = `concat_ws(':', s.generation, s.epoch, s.status, s.desired_status, s.observed_generation, s.blocked IS NULL, extract(epoch FROM s.updated_at),
   extract(epoch FROM p.updated_at), s.ingest_token)`;
+const FREE = `(s.lease_owner IS NULL OR NOT ${isHeld('s.lease_expires_at')})`;
 const IS_DUE = `s.desired_status = 'running' AND s.status <> 'error' AND s.deleting_at IS NULL
   AND (s.status <> 'running' OR s.observed_generation < s.generation)
-  AND (s.lease_owner IS NULL OR s.lease_expires_at <= clock_timestamp())`;
+  AND ${FREE}`;
 const FROM = `FROM streams s JOIN pipelines p ON p.id = s.pipeline_id WHERE s.source_type = $1 AND s.ingest_token IS NOT NULL`;
 
 /**
@@ -92,7 +94,7 @@ export class InletLedger {
       this.store,
       `UPDATE streams s SET epoch = epoch + 1, lease_owner = $1, lease_expires_at = clock_timestamp() + ${OPENING}
        WHERE id = $2 AND ((${IS_DUE}) OR (epoch = $3 AND status = 'running' AND desired_status = 'running' AND deleting_at IS NULL
-           AND (s.lease_owner IS NULL OR s.lease_expires_at <= clock_timestamp())))
+           AND ${FREE}))
        RETURNING epoch, generation, on_lost_position,
          (SELECT position FROM stream_positions WHERE stream_id = s.id AND partition = '${MARK}') AS mark`,
       [instance, id, again],
@@ -111,7 +113,7 @@ export class InletLedger {
     await sql(
       this.store,
       `UPDATE streams SET lease_expires_at = clock_timestamp() + ${OPENING}
-       WHERE id = $1 AND epoch = $2 AND generation = $3 AND deleting_at IS NULL AND lease_expires_at > clock_timestamp()`,
+       WHERE id = $1 AND epoch = $2 AND generation = $3 AND deleting_at IS NULL AND ${lasts('lease_expires_at')}`,
       [streamId, epoch, generation],
     );
   }

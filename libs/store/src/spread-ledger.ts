@@ -1,15 +1,15 @@
 import type { Held, HelperReport, HelperRow, HelperView, SpreadLedger } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
+import { isHeld, lasts, LEASE } from './lease.js';
 import { sql } from './sql.js';
-import { LEASE } from './stream-ledger.js';
 
-const LIVE = `expires_at > clock_timestamp()`;
+const LIVE = isHeld('h.expires_at');
 
 /** Running streams of others ($1 is the worker) that have more shares than readers, as `s`. */
 const OPENINGS = `streams s CROSS JOIN LATERAL
-    (SELECT count(*)::int AS live, coalesce(bool_or(h.worker_id = $1), false) AS mine FROM stream_helpers h WHERE h.stream_id = s.id AND h.${LIVE}) n
+    (SELECT count(*)::int AS live, coalesce(bool_or(h.worker_id = $1), false) AS mine FROM stream_helpers h WHERE h.stream_id = s.id AND ${LIVE}) n
   WHERE s.shares > n.live + 1 AND NOT n.mine AND s.status = 'running' AND s.desired_status = 'running' AND s.deleting_at IS NULL
-    AND s.lease_owner <> $1 AND s.lease_expires_at > clock_timestamp()`;
+    AND s.lease_owner <> $1 AND ${isHeld('s.lease_expires_at')}`;
 
 const sequenceOf = (row: 'h' | 'r'): string => `coalesce((${row}.report->'counters'->>'sequence')::bigint, -1)`;
 
@@ -25,7 +25,7 @@ export class PgSpreadLedger implements SpreadLedger {
     const rows = await sql<Row>(
       this.store,
       `SELECT h.stream_id, h.worker_id, h.share, h.session, h.report, h.epoch = s.epoch AS current
-       FROM stream_helpers h JOIN streams s ON s.id = h.stream_id WHERE s.lease_owner = $1 AND h.worker_id <> $1 AND h.${LIVE} ORDER BY h.joined_at, h.worker_id`,
+       FROM stream_helpers h JOIN streams s ON s.id = h.stream_id WHERE s.lease_owner = $1 AND h.worker_id <> $1 AND ${LIVE} ORDER BY h.joined_at, h.worker_id`,
       [workerId],
     );
     const found = new Map<string, HelperRow[]>();
@@ -40,9 +40,9 @@ export class PgSpreadLedger implements SpreadLedger {
     const rows = await sql(
       this.store,
       `WITH lead AS (SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE),
-       gone AS (DELETE FROM stream_helpers h USING lead WHERE h.stream_id = lead.id AND NOT h.${LIVE}),
+       gone AS (DELETE FROM stream_helpers h USING lead WHERE h.stream_id = lead.id AND NOT ${LIVE}),
        seats AS (UPDATE stream_helpers h SET epoch = lead.epoch, share = array_position($4::text[], h.worker_id), shares = cardinality($4::text[]) + 1,
-           session = $3, report = NULL FROM lead WHERE h.stream_id = lead.id AND h.${LIVE})
+           session = $3, report = NULL FROM lead WHERE h.stream_id = lead.id AND ${LIVE})
        SELECT 1 FROM lead`,
       [lead.streamId, lead.epoch, session, workers],
     );
@@ -81,7 +81,7 @@ export class PgSpreadLedger implements SpreadLedger {
       `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE},
          report = CASE WHEN r.report->>'session' = h.session AND ${sequenceOf('r')} >= ${sequenceOf('h')} THEN r.report ELSE h.report END
        FROM unnest($2::text[], $3::text[]::jsonb[]) AS r(stream_id, report), streams s
-       WHERE h.stream_id = r.stream_id AND h.worker_id = $1 AND h.${LIVE} AND s.id = h.stream_id
+       WHERE h.stream_id = r.stream_id AND h.worker_id = $1 AND ${lasts('h.expires_at')} AND s.id = h.stream_id
          AND s.status = 'running' AND s.desired_status = 'running'
        RETURNING h.stream_id, s.epoch, h.epoch = s.epoch AS current, h.share, h.shares, h.session`,
       [workerId, [...reports.keys()], texts],

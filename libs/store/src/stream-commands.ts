@@ -10,6 +10,7 @@ import {
 import type { DataSource, EntityManager } from 'typeorm';
 import { writeAudit, type Actor } from './audit-store.js';
 import type { Stream } from './entities.js';
+import { isHeld } from './lease.js';
 import { sql } from './sql.js';
 
 export type CommandOutcome =
@@ -52,8 +53,11 @@ export interface CommandView {
   readonly updatedAt: Date;
 }
 
-/** A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more. */
-export const DELETION = `interval '60 seconds'`;
+/**
+ * In SQL. A deletion takes half a minute at the most; one that is older died with its gateway, and bars nothing any more.
+ * Nor does one that the store's clock, set back, has left ahead: its generation tells it that it was overtaken.
+ */
+export const BEING_DELETED = `coalesce(abs(extract(epoch FROM clock_timestamp() - deleting_at)) < 60, false)`;
 
 export type LockedStream = Stream & {
   readonly being_deleted: boolean;
@@ -65,8 +69,8 @@ export type LockedStream = Stream & {
 export async function lockStream(tx: EntityManager, actor: Actor, id: string): Promise<LockedStream | null> {
   const [stream] = await sql<LockedStream>(
     tx,
-    `SELECT *, coalesce(deleting_at > clock_timestamp() - ${DELETION}, false) AS being_deleted,
-       coalesce(lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp(), false) AS is_leased
+    `SELECT *, ${BEING_DELETED} AS being_deleted,
+       coalesce(lease_owner IS NOT NULL AND ${isHeld('lease_expires_at')}, false) AS is_leased
      FROM streams WHERE workspace_id = $1 AND id = $2 FOR UPDATE`,
     [actor.workspaceId, id],
   );
@@ -138,7 +142,7 @@ export class StreamCommands {
     }>(
       this.store,
       `SELECT id, status, desired_status, generation, observed_generation, epoch, updated_at,
-              lease_owner IS NOT NULL OR EXISTS (SELECT 1 FROM stream_helpers h WHERE h.stream_id = streams.id AND h.epoch = streams.epoch AND h.share IS NOT NULL) AS owned, lease_owner IS NOT NULL AND lease_expires_at > clock_timestamp() AS leased FROM streams WHERE id = $1`,
+              lease_owner IS NOT NULL OR EXISTS (SELECT 1 FROM stream_helpers h WHERE h.stream_id = streams.id AND h.epoch = streams.epoch AND h.share IS NOT NULL) AS owned, lease_owner IS NOT NULL AND ${isHeld('lease_expires_at')} AS leased FROM streams WHERE id = $1`,
       [id],
     );
     if (row === undefined) return null;

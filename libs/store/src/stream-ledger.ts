@@ -16,20 +16,15 @@ import type {
 import type { DesiredStatus, StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Connection, Stream } from './entities.js';
+import { isHeld, LEASE } from './lease.js';
 import { unsealed } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
-import { DELETION } from './stream-commands.js';
+import { BEING_DELETED } from './stream-commands.js';
 import { streamSecretPlace } from './stream-store.js';
 
-/** How long a lease lives without being renewed. Its holder renews it at a third of that. */
-export const LEASE_MS = 9000;
-/** The same in SQL. */
-export const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
-
 /** Nobody deletes it, and nobody holds it. */
-const FREE = `(deleting_at IS NULL OR deleting_at <= clock_timestamp() - ${DELETION})
-  AND (lease_owner IS NULL OR lease_expires_at <= clock_timestamp())`;
+const FREE = `NOT ${BEING_DELETED} AND (lease_owner IS NULL OR NOT ${isHeld('lease_expires_at')})`;
 
 /** Also a stop that was accepted and that nobody has carried out: whoever was to do it is gone (Invariant 7). */
 const DUE = `(desired_status IN ('running', 'paused') AND status <> 'error' OR desired_status = 'stopped' AND observed_generation < generation)
@@ -42,8 +37,8 @@ const OVER = `snapshot || jsonb_build_object('state', 'done', 'tables_done', sna
     FROM jsonb_array_elements(coalesce(snapshot -> 'tables', '[]')) WITH ORDINALITY AS told(t, n)))`;
 /** Records of a stream that were set aside, the newest. */
 const KEPT_ASIDE = 10_000;
-/** Long enough to give something up at a source; it is not renewed. */
-const CONDEMNED = `interval '30 seconds'`;
+/** Long enough to give something up at a source; it is not renewed. Not above what `isHeld` takes for a lease. */
+const CONDEMNED = `interval '15 seconds'`;
 
 /**
  * Id ($1) and epoch ($2) of a stream, for whoever holds it or helps whoever does: then his seat is in the parameters from `at`
@@ -53,7 +48,7 @@ const ownerOf = ({ seat }: Held, at: number): string =>
   seat === undefined
     ? `SELECT id, epoch FROM streams WHERE id = $1 AND epoch = $2 FOR SHARE`
     : `SELECT s.id, s.epoch FROM streams s JOIN stream_helpers h ON h.stream_id = s.id AND h.epoch = s.epoch
-       WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} AND h.expires_at > clock_timestamp() FOR SHARE`;
+       WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} AND ${isHeld('h.expires_at')} FOR SHARE`;
 
 const seatOf = ({ seat }: Held): readonly (number | string)[] => (seat === undefined ? [] : [seat.index, seat.session]);
 

@@ -2,8 +2,8 @@ import type { JsonSchema } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import { sql } from './sql.js';
 
-/** A worker that was not seen for this long does not count as live. Heartbeats come each 2 s. */
-const LIVE = `interval '8 seconds'`;
+/** In SQL. A worker that was not seen for 8 s does not count as live, nor one that was seen by a clock since set back. Heartbeats come each 2 s. */
+const LIVE = `abs(extract(epoch FROM clock_timestamp() - last_seen_at)) < 8`;
 
 export interface Announcement {
   readonly id: string;
@@ -53,7 +53,7 @@ export class WorkerStore {
   async live(sourceType: string): Promise<number> {
     const [row] = await sql<{ n: number }>(
       this.store,
-      `SELECT count(*)::int AS n FROM workers WHERE source_type = $1 AND last_seen_at > clock_timestamp() - ${LIVE}`,
+      `SELECT count(*)::int AS n FROM workers WHERE source_type = $1 AND ${LIVE}`,
       [sourceType],
     );
     return row!.n;
@@ -63,7 +63,7 @@ export class WorkerStore {
   async liveIds(sourceType: string): Promise<string[]> {
     const rows = await sql<{ id: string }>(
       this.store,
-      `SELECT id FROM workers WHERE source_type = $1 AND last_seen_at > clock_timestamp() - ${LIVE} ORDER BY id`,
+      `SELECT id FROM workers WHERE source_type = $1 AND ${LIVE} ORDER BY id`,
       [sourceType],
     );
     return rows.map((row) => row.id);
@@ -73,7 +73,7 @@ export class WorkerStore {
     return sql<SourceTypeRow>(
       this.store,
       `SELECT type, connection_types, config_schema,
-              (SELECT count(*)::int FROM workers w WHERE w.source_type = type AND w.last_seen_at > clock_timestamp() - ${LIVE}) AS workers
+              (SELECT count(*)::int FROM workers w WHERE w.source_type = type AND ${LIVE}) AS workers
        FROM source_types ORDER BY type`,
     );
   }

@@ -3,7 +3,7 @@ import type { PgStreamLedger } from '@planasonix/store';
 import type { Sources } from './sources.js';
 
 /** Well within the life of the lease that `condemn` gives. */
-const WITHIN_MS = 15_000;
+const WITHIN_MS = 10_000;
 
 const NOTHING: ReleaseReport = { released: [], remaining: [] };
 
