@@ -178,7 +178,7 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     expect(one.failure!.message).toMatch(/did not come from the last primary/);
   });
 
-  it('the preflight says what a failover needs; a slot becomes one when the config does', async () => {
+  it('the preflight says what a failover needs; a slot becomes one when the config does, and is none again after that', async () => {
     const one = stream({}, primary);
     await reads(one);
     await one.stop();
@@ -203,6 +203,14 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     await reads(one, false);
     await eventually('it was made one', failover);
     await one.stop();
+    // And back: the stream goes on from where it was.
+    one.configure({ tables: ['public.t'], snapshot: 'never' });
+    await insert(client, 1);
+    await reads(one, false);
+    await eventually('it is none any more', async () => !(await failover()));
+    await handedOver(one, [1]);
+    await one.stop();
+    one.configure({ tables: ['public.t'], snapshot: 'never', failover: true });
     one.moveTo(standby);
     expect(await codes()).toContainEqual(['config_invalid', 'error']);
   });

@@ -124,5 +124,13 @@ export function rowFeedUnderTest() {
     return Number(rows[0]!.xid);
   };
 
-  return { table, session, reading, writing, ends, query, connect: () => server.connect() };
+  /** Readers that have a transaction open. */
+  const atOnce = async (): Promise<number> => {
+    const { rows } = await client.query<{ n: number }>(
+      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'rows' AND xact_start IS NOT NULL",
+    );
+    return rows[0]!.n;
+  };
+
+  return { table, session, reading, writing, ends, query, atOnce, connect: () => server.connect() };
 }

@@ -7,7 +7,7 @@ jest.setTimeout(120_000);
 const ROWS = 45_000;
 /** A real server's rows; of the stream there is only what a test says that it has delivered. */
 describe('what the stream says between two chunks', () => {
-  const { table, reading, writing, ends, connect, query } = rowFeedUnderTest();
+  const { table, reading, writing, ends, connect, query, atOnce } = rowFeedUnderTest();
 
   const key = (id: number) => JSON.stringify({ id });
 
@@ -238,5 +238,24 @@ describe('what the stream says between two chunks', () => {
     one.pause.letThrough();
     await eventually('the server reads no more of it', async () => (one.take(), (await sent()).length === 0));
     expect([task.phase, one.seen.events.length < 1000, one.feed['runs'].length]).toEqual(['cancelled', true, 0]);
+  });
+
+  it('reads by as many sessions at once as `snapshot_readers` says, and never by more', async () => {
+    const oids = [await table('side', 70_000, 'f'.repeat(1000)), await table('side_2', 70_000, 'f'.repeat(1000))];
+    const one = await reading({ snapshot_readers: 3 });
+    one.cut.open();
+    // Three lanes each: there is work for six.
+    for (const [i, oid] of oids.entries()) one.order(oid, `side${i === 0 ? '' : '_2'}`, 'snap_1');
+    const lanes = () => one.feed.all.map(({ state }) => state.lanes.length);
+    await eventually('all lanes are there', () => lanes().join() === '3,3');
+    // Nobody takes pieces: whoever reads stands in the midst of its transaction.
+    await eventually('three read at once', async () => (await atOnce()) === 3);
+    let most = 0;
+    await eventually('all rows are there', async () => {
+      most = Math.max(most, await atOnce());
+      one.take();
+      return one.feed.idle;
+    });
+    expect([most, one.seen.events.length]).toEqual([3, 140_000]);
   });
 });
