@@ -25,7 +25,7 @@ async function inKafka(api: Api, brokers: readonly string[]): Promise<object> {
  */
 export async function bindStream(
   api: Api,
-  source: Pick<DemoSource, 'connection' | 'sourceType'>,
+  source: Pick<DemoSource, 'connection' | 'sourceType' | 'settings'>,
   brokers: readonly string[] | null,
 ): Promise<string> {
   const connection = await api.call<Made>('POST', '/connections', { name: 'shop', ...source.connection });
@@ -39,7 +39,7 @@ export async function bindStream(
       sourceType: source.sourceType,
       pipelineId: pipeline.id,
       connectionId: connection.id,
-      config: { tables: ['shop.*'] },
+      config: { tables: ['shop.*'], ...source.settings },
     });
   // The type is known once its first worker has announced itself.
   return (await eventually('the stream can be made', create, { timeoutMs: 30_000, everyMs: 200 })).data.id;

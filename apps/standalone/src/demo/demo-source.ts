@@ -12,6 +12,8 @@ export interface DemoSource {
   /** As `POST /api/connections` takes it. */
   readonly connection: { readonly type: string; readonly config: Readonly<Record<string, string | number>> };
   readonly sourceType: string;
+  /** Of the stream, beside its tables. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** What is to be known of the times of its changes, to be put behind them. */
   readonly aboutTimes: string;
   /** @param rows of the folded log: table → JSON texts of its rows */

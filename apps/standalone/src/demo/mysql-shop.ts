@@ -100,6 +100,7 @@ export const openMysqlSource: OpenSource = async (sessions) => {
     tables: MYSQL_TABLES.map(({ name }) => name),
     connection: { type: 'mariadb', config: { ...login, sslMode: 'disable' } },
     sourceType: 'mysql_cdc',
+    settings: {},
     aboutTimes: ' (MariaDB dates commits in whole seconds)',
     compare: async (rows) => compareWithMysql(await dial(), rows),
   };

@@ -76,7 +76,8 @@ export const POSTGRES_TRADE: Trade = {
 };
 
 export const openPostgresSource: OpenSource = async (sessions) => {
-  const server = await startPostgres({ config: { fsync: 'on' } });
+  // With a limit, the screen can say when the slot would be lost.
+  const server = await startPostgres({ config: { fsync: 'on', max_slot_wal_keep_size: '4GB' } });
   const writers = await Promise.all(Array.from({ length: sessions }, () => server.connect()));
   const { port, password } = server;
   const login = { host: '127.0.0.1', port, database: 'postgres', user: 'postgres', password };
@@ -86,6 +87,7 @@ export const openPostgresSource: OpenSource = async (sessions) => {
     tables: SHOP_TABLES,
     connection: { type: 'postgres', config: { ...login, sslMode: 'disable' } },
     sourceType: 'postgres_cdc',
+    settings: { wal_budget: { bytes: '1GB' } },
     aboutTimes: '',
     compare: async (rows) => compareWithSource(await server.connect(), SHOP_TABLES, rows),
   };
