@@ -4,7 +4,7 @@ import type { Fault, Injected } from './fault.js';
 import type { Random } from './random.js';
 import type { Network } from './servers.js';
 
-export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open';
+export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open' | 'half-closed';
 
 const TRAPS: Readonly<Record<keyof Network, readonly number[]>> = { source: [3, 5], redis: [26, 27], store: [32] };
 
@@ -38,15 +38,16 @@ export const weathers: Readonly<
       await scene.load.goOn(rng.between(100, 1500));
     }
   },
-  'half-open'(_scene, proxy) {
-    const overAt = Date.now();
-    proxy.halfOpen();
-    return Promise.resolve({
-      overAt,
-      after: () => Promise.resolve(proxy.resume()),
-    });
-  },
+  'half-open': (_scene, proxy) => onOneSide(proxy, () => proxy.halfOpen()),
+  'half-closed': (_scene, proxy) => onOneSide(proxy, () => proxy.halfClose()),
 };
+
+/** New connections are fine at once; the other side of the old ones hears of it once the round is over. */
+function onOneSide(proxy: Proxy, end: () => void): Promise<Injected> {
+  const overAt = Date.now();
+  end();
+  return Promise.resolve({ overAt, after: () => Promise.resolve(proxy.resume()) });
+}
 
 /** A dead network is noticed within 60 s, and 15 s later the stream goes on. */
 export const NETWORK_MS = 75_000;

@@ -23,12 +23,13 @@ describe.each([14, 18] as const)('sessions at Postgres %i', (version: PostgresVe
     const session = await open('pinned');
     const { rows } = await session.query(
       `SELECT '2024-01-02 03:04:05.678901+00'::timestamptz AS t, '\\x00ff'::bytea AS b, 0.1::float8 + 0.2 AS f, true AS y, '[1.10]'::json AS j, current_setting('search_path') AS path,
-       current_setting('statement_timeout') AS timeout, current_setting('idle_session_timeout') AS idle`,
+       current_setting('statement_timeout') AS timeout, current_setting('idle_session_timeout') AS idle,
+       current_setting('tcp_keepalives_idle') AS alive, current_setting('tcp_keepalives_count') AS asked`,
     );
     expect(rows).toEqual([
       {
         ...{ t: '2024-01-02 03:04:05.678901+00', b: '\\x00ff', f: '0.30000000000000004', y: 't', j: '[1.10]' },
-        ...{ path: '', timeout: '0', idle: '0' },
+        ...{ path: '', timeout: '0', idle: '0', alive: '10', asked: '3' },
       },
     ]);
     await admin.query('ALTER ROLE postgres RESET ALL');

@@ -43,6 +43,10 @@ const PINNED: Readonly<Record<string, string>> = {
   row_security: 'off',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+  // A worker that is gone without a farewell must not keep a snapshot, a lock or a slot for the two hours after which TCP asks.
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '10',
+  tcp_keepalives_count: '3',
 };
 
 /**

@@ -20,6 +20,11 @@ import { StoreClient } from './store-client.js';
 /** What a request waits for at the most before the store counts as down. */
 const CONNECT_MS = 1200;
 const QUERY_MS = 1900;
+/**
+ * A transaction in which nothing is asked for this long was begun by a process that is frozen, or that can't be heard any more. The
+ * server would keep the rows that it has locked: without an end, or for the two hours after which TCP asks.
+ */
+const IDLE_IN_TRANSACTION_MS = 5_000;
 const MIGRATION_LOCK = 7_205_759;
 
 export interface OpenStoreOptions {
@@ -62,6 +67,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
       connectionTimeoutMillis: CONNECT_MS,
       query_timeout: options.answerMs ?? QUERY_MS,
       statement_timeout: 10_000,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       keepAlive: true,
     },
   });

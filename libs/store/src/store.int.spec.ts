@@ -332,4 +332,27 @@ describe('the store', () => {
       await proxy.stop();
     }
   });
+
+  it('gives back the rows of a transaction whose process is frozen, or has gone unheard (trap 32)', async () => {
+    const proxy = await startProxy({ targetPort: server.port });
+    const url = server.url().replace(`:${server.port}/`, `:${proxy.port}/`);
+    const behind = await openStore(url, { log: quiet });
+    const runner = behind.createQueryRunner();
+    const { id } = await makeStream();
+    const locked = () =>
+      store.query('SELECT FROM streams WHERE id = $1 FOR UPDATE NOWAIT', [id]).then(
+        () => false,
+        () => true,
+      );
+    try {
+      await runner.startTransaction();
+      await runner.query('SELECT FROM streams WHERE id = $1 FOR UPDATE', [id]);
+      expect(await locked()).toBe(true);
+      proxy.halfClose();
+      await eventually('its row is free', async () => !(await locked()), { timeoutMs: 20_000 });
+    } finally {
+      await behind.destroy();
+      await proxy.stop();
+    }
+  });
 });

@@ -69,6 +69,23 @@ describe('a network that breaks', () => {
     next.socket.destroy();
   });
 
+  it('ends a connection for the client alone', async () => {
+    const { socket, seen } = dial(proxy);
+    socket.write('x');
+    await eventually('it answers', () => seen.text === '1x');
+    const before = one.ends();
+    proxy.halfClose();
+    await eventually('the client knows', () => seen.end !== '');
+    const next = dial(proxy);
+    next.socket.write('y');
+    await eventually('a new connection is fine', () => next.seen.text === '1y');
+    expect([one.ends(), proxy.connections]).toEqual([before, 2]);
+    proxy.resume();
+    await eventually('the server loses it', () => proxy.connections === 1);
+    expect(next.seen.end).toBe('');
+    next.socket.destroy();
+  });
+
   it('fails over to another server', async () => {
     const { socket, seen } = dial(proxy);
     socket.write('x');

@@ -22,6 +22,8 @@ export interface Proxy {
    * it. New connections are fine.
    */
   halfOpen(): void;
+  /** The client sees each open connection end and the server does not: what that sends is swallowed, until `resume` resets it. */
+  halfClose(): void;
   resume(): void;
   /** Ends all connections with a reset; new ones go to another port: a fail-over behind one address. */
   moveTo(port: number): void;
@@ -43,7 +45,8 @@ interface Pair {
   readonly client: Socket;
   readonly upstream: Socket;
   torn: boolean;
-  halfOpen: boolean;
+  /** Which end does not know that it is over. */
+  unaware: 'client' | 'upstream' | null;
 }
 
 export async function startProxy({
@@ -66,7 +69,7 @@ export async function startProxy({
   const gate = (pair: Pair, to: Socket) =>
     new Transform({
       transform(chunk: Buffer, _encoding, done) {
-        if (pair.halfOpen) return done();
+        if (pair.unaware !== null) return done();
         if (pair.torn && chunk.length > 1)
           return void to.write(chunk.subarray(0, chunk.length >> 1), () => reset(pair));
         void (delayMs > 0 ? new Promise((resolve) => setTimeout(resolve, delayMs)) : Promise.resolve())
@@ -82,19 +85,20 @@ export async function startProxy({
     }
     accepted++;
     const upstream = connect({ port, host: targetHost });
-    const pair: Pair = { client, upstream, torn: false, halfOpen: false };
+    const pair: Pair = { client, upstream, torn: false, unaware: null };
     pairs.add(pair);
     const both = [client, upstream];
     for (const socket of both) {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
       socket.once('close', () => {
-        if (socket === upstream && pair.halfOpen) return;
+        if (pair.unaware !== null && socket !== pair[pair.unaware]) return;
         // While stalled a peer's end is not told either: that is what a dead network looks like.
         void clear().then(() => both.forEach((other) => other.destroy()));
       });
     }
-    client.once('close', () => pairs.delete(pair));
+    for (const socket of both)
+      socket.once('close', () => socket === pair[pair.unaware ?? 'client'] && pairs.delete(pair));
     client.pipe(gate(pair, upstream)).pipe(upstream);
     upstream.pipe(gate(pair, client)).pipe(client);
   });
@@ -109,6 +113,14 @@ export async function startProxy({
   };
   const drop = () => {
     for (const pair of pairs) reset(pair);
+  };
+  /** Of each open connection one end is told that it is over, and the other is not. */
+  const endFor = (told: 'client' | 'upstream') => {
+    for (const pair of pairs) {
+      pair.unaware = told === 'client' ? 'upstream' : 'client';
+      pair[told].unpipe();
+      pair[told].end();
+    }
   };
   return {
     host: '127.0.0.1',
@@ -133,17 +145,12 @@ export async function startProxy({
     tear() {
       for (const pair of pairs) pair.torn = true;
     },
-    halfOpen() {
-      for (const pair of pairs) {
-        pair.halfOpen = true;
-        pair.upstream.unpipe();
-        pair.upstream.end();
-      }
-    },
+    halfOpen: () => endFor('upstream'),
+    halfClose: () => endFor('client'),
     resume() {
       weather = 'clear';
       delayMs = 0;
-      for (const pair of pairs) if (pair.halfOpen) reset(pair);
+      for (const pair of pairs) if (pair.unaware !== null) reset(pair);
       release();
     },
     moveTo(to) {
