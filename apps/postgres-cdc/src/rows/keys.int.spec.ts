@@ -94,13 +94,16 @@ describe('keys of every kind', () => {
       const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
       CREATE TABLE t (id int PRIMARY KEY, code uuid NOT NULL, doc text); ALTER TABLE t ALTER doc SET STORAGE EXTERNAL;
       INSERT INTO t SELECT i, md5(i::text)::uuid, CASE WHEN i = 5 THEN repeat('d', 5000) END FROM generate_series(1, 25000) i; ANALYZE t`);
-      const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, snapshot_max_rows_per_second: 20_000 });
-      one.start();
+      const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+      let stopAt = Infinity;
+      let goOn: () => void = () => undefined;
+      const goesOn = new Promise<void>((resolve) => (goOn = resolve));
+      one.start({ beforeEach: () => (one.events.length < stopAt ? undefined : goesOn) });
       await one.rowsDone();
-      const before = one.events.length;
+      stopAt = one.events.length + 5_000;
       one.orders.push({ id: 'snap_1', tables: ['public.t'], where: null });
       one.ordersChanged();
-      await eventually('a chunk is in the log', () => one.events.length >= before + 20_000, { timeoutMs: 30_000 });
+      await eventually('half of a chunk is in the log', () => one.events.length >= stopAt, { timeoutMs: 30_000 });
       const found = await db.client.query<{ pid: number; key: string }>(
         "SELECT active_pid AS pid, md5('5')::uuid::text AS key FROM pg_replication_slots WHERE active AND database = current_database()",
       );
@@ -109,12 +112,20 @@ describe('keys of every kind', () => {
       process.kill(pid, 'SIGSTOP');
       try {
         await db.client.query('UPDATE t SET id = -5 WHERE id = 5');
-        await db.client.query(`ALTER TABLE t ${change}`);
+        let isAltered = false;
+        const altered = db.client.query(`ALTER TABLE t ${change}`).then(() => (isAltered = true));
+        const other = await db.session();
+        // Before the next chunk, whose lock has to wait behind it where this chunk is still being sent.
+        await eventually('it is altered, or is the next to be', async () => {
+          const { rows } = await other.query<{ n: number }>(
+            "SELECT count(*)::int AS n FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted",
+          );
+          return isAltered || rows[0]!.n === 1;
+        });
+        goOn();
+        await altered;
         const read = (): Promise<{ rowCount: number | null }> =>
-          db.client.query('SELECT FROM pg_stat_activity WHERE strpos(query, $1) > 0 AND query LIKE $2', [
-            asked,
-            'COPY%',
-          ]);
+          other.query('SELECT FROM pg_stat_activity WHERE strpos(query, $1) > 0 AND query LIKE $2', [asked, 'COPY%']);
         await eventually('it is read by its new key', async () => (await read()).rowCount === 1, { timeoutMs: 30_000 });
       } finally {
         process.kill(pid, 'SIGCONT');
