@@ -110,7 +110,7 @@ async function migrate(store: DataSource, deadline: number): Promise<void> {
 }
 
 /** SQLSTATE classes and driver codes that mean "no answer from the store", as against "the store said no". */
-const DOWN_STATES = /^(08|57P0|53300|25006)/;
+const DOWN_STATES = /^(08|57P0|53300|25006|25P03)/;
 const DOWN_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -121,7 +121,7 @@ const DOWN_CODES = new Set([
   'EAI_AGAIN',
 ]);
 const DOWN_WORDS =
-  /timeout|Connection terminated|Client has encountered a connection error|not queryable|Driver not Connected|the database system is/i;
+  /timeout|Connection terminated|Client has encountered a connection error|not queryable|already released|Driver not Connected|the database system is/i;
 
 /** Whether an error means that the store can't be reached, so that the answer is 503 and not a fault of ours. */
 export function isStoreDown(error: unknown): boolean {

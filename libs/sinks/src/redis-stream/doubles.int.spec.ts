@@ -13,9 +13,10 @@ const words = (...args: readonly string[]): string =>
   `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
 
 describe.each([
-  ['transactions', 1],
-  ['calls of a script', 1_000],
-])('a Redis that was killed amid a batch, and whose file nobody mended (%s)', (_, transactionFrom) => {
+  ['transactions', 1, true],
+  ['calls of a script', 1_000, false],
+  ['a transaction, then calls of a script', 1_000, true],
+])('a Redis that was killed amid a batch, and whose file nobody mended (%s)', (_, transactionFrom, borrows) => {
   let redis: RedisServer;
   const logs: RedisLog[] = [];
 
@@ -35,11 +36,11 @@ describe.each([
   function leaveBegun(from: number, to: number): void {
     const folder = join(redis.dir, 'appendonlydir');
     const file = readdirSync(folder).find((name) => name.endsWith('.incr.aof'))!;
-    const key = transactionFrom === 1 ? borrowedKey(id) : eventsKey(id);
+    const key = borrows ? borrowedKey(id) : eventsKey(id);
     const entries = Array.from({ length: to - from + 1 }, (_, i) =>
       words('XADD', key, `${Date.now()}-${i}`, 'id', `e-${from + i}`, 'type', 'row', 'data', '{}'),
     ).join('');
-    const renames = transactionFrom === 1 ? words('RENAME', eventsKey(id), key) : '';
+    const renames = borrows ? words('RENAME', eventsKey(id), key) : '';
     appendFileSync(join(folder, file), (words('MULTI') + renames + entries).slice(0, -9));
   }
 
@@ -75,16 +76,48 @@ describe.each([
     expect((await open(4)).found.doubles).toBe(0);
   });
 
-  it('leaves alone what is there twice by right, and what is not its own', async () => {
+  it('has each event once where it was killed again before the batch was sent again', async () => {
+    await (await open(1)).sink.append(commit(1, 10), never);
+    await redis.kill();
+    leaveBegun(11, 15);
+    await redis.start();
+    await open(2);
+    await redis.kill();
+    await redis.start();
+    const third = await open(3);
+    expect(third.found).toMatchObject({ doubles: 0, totals: { events: 10 } });
+    expect(await redis.client().xlen(eventsKey(id))).toBe(14);
+    await third.sink.append(commit(11, 30), never);
+    expect((await open(4)).found).toMatchObject({ doubles: 4, totals: { events: 30 } });
+    expect(await ids()).toEqual(all(30));
+    expect(await redis.client().hmget(logKey(id), 'double', 'looked')).toEqual(['4', null]);
+  });
+
+  it('has none of them kept for a group that will not acknowledge it any more', async () => {
+    await (await open(1)).sink.append(commit(1, 3), never);
+    const client = redis.client();
+    await client.xgroup('CREATE', eventsKey(id), 'readers', '0');
+    await client.xadd(eventsKey(id), '*', 'id', 'e-3', 'data', '{}');
+    await client.xreadgroup('GROUP', 'readers', 'one', 'STREAMS', eventsKey(id), '>');
+    expect((await open(2)).found.doubles).toBe(1);
+    expect((await client.xpending(eventsKey(id), 'readers'))[0]).toBe(3);
+    expect(await ids()).toEqual(all(3));
+  });
+
+  it('leaves alone what is there once, and what is not its own', async () => {
     const { sink } = await open(1);
     await sink.append(commit(1, 3), never);
     const client = redis.client();
-    await client.xadd(eventsKey(id), '*', 'id', 'theirs', 'data', '{}');
+    for (const field of ['id', 'other', 'other']) await client.xadd(eventsKey(id), '*', field, 'theirs', 'data', '{}');
     const next = await open(2);
-    expect([next.found.doubles, await ids()]).toEqual([0, [...all(3), 'theirs']]);
-    // It is known now, and does not count for another that is double.
-    expect(await client.hget(logKey(id), 'double')).toBe('1');
-    await client.del(eventsKey(id));
+    expect(next.found.doubles).toBe(0);
+    expect(await client.hmget(logKey(id), 'double', 'looked')).toEqual(['0', '3']);
+    // They have no second even behind so many: nobody has to look for it again.
+    await next.sink.append(commit(4, 50_003), never);
     expect((await open(3)).found.doubles).toBe(0);
+    expect(await client.hmget(logKey(id), 'double', 'looked')).toEqual(['3', null]);
+    expect(await client.xlen(eventsKey(id))).toBe(50_006);
+    await client.del(eventsKey(id));
+    expect((await open(4)).found.doubles).toBe(0);
   });
 });

@@ -2,40 +2,54 @@ import type { Redis } from 'ioredis';
 
 /**
  * KEYS: entries, hash. @returns how many entries were ever added beyond those that were counted and those that are known to be
- * double; 0 where Redis does not say (before 7.0).
+ * double (0 where Redis does not say: before 7.0); how many were counted; the same when others were first looked for in vain, or -1
  */
 const BEYOND = `
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if info.err then return 0 end
-for i = 1, #info, 2 do
-  if info[i] == 'entries-added' then
-    local counted = redis.call('HMGET', KEYS[2], 'events', 'double')
-    return info[i + 1] - tonumber(counted[1] or 0) - tonumber(counted[2] or 0)
+local known = redis.call('HMGET', KEYS[2], 'events', 'double', 'looked')
+local events = tonumber(known[1] or 0)
+if not info.err then
+  for i = 1, #info, 2 do
+    if info[i] == 'entries-added' then
+      return { info[i + 1] - events - tonumber(known[2] or 0), events, tonumber(known[3] or -1) }
+    end
   end
 end
-return 0
+return { 0, events, -1 }
 `;
 
-/** KEYS: entries. ARGV: the last entry, how many. @returns its cursor and its event's id of each, the newest first */
+/** KEYS: entries. ARGV: the last entry, how many. @returns its cursor and its event's id of each (`''`: not ours), the newest first */
 const IDS = `
 local found = {}
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', ARGV[2])) do
   found[#found + 1] = entry[1]
-  found[#found + 1] = entry[2][2]
+  found[#found + 1] = entry[2][1] == 'id' and entry[2][2] or ''
 end
 return found
 `;
 
-/** KEYS: entries, hash. ARGV: session, how many are beyond what was counted, cursors. Does nothing for who was followed by another. */
+/**
+ * KEYS: entries, hash. ARGV: session, how many count as double from now on, `looked` ('': no more), cursors. Does nothing for who
+ * was followed by another. A group that was given one of them has the other too, and would keep this one for ever.
+ */
 const REMOVE = `
-if redis.call('HGET', KEYS[2], 'session') ~= ARGV[1] then return 0 end
-for i = 3, #ARGV do redis.call('XDEL', KEYS[1], ARGV[i]) end
-redis.call('HINCRBY', KEYS[2], 'double', ARGV[2])
+local A, key, hash = ARGV, KEYS[1], KEYS[2]
+if redis.call('HGET', hash, 'session') ~= A[1] then return 0 end
+local groups = {}
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+  for i = 1, #info, 2 do if info[i] == 'name' then groups[#groups + 1] = info[i + 1] end end
+end
+for i = 4, #A do
+  for _, group in ipairs(groups) do redis.call('XACK', key, group, A[i]) end
+  redis.call('XDEL', key, A[i])
+end
+redis.call('HINCRBY', hash, 'double', A[2])
+if A[3] == '' then redis.call('HDEL', hash, 'looked') else redis.call('HSETNX', hash, 'looked', A[3]) end
 return 1
 `;
 
-/** Entries that are looked at in one call: about a millisecond of Redis. */
-const PAGE = 500;
+/** Entries that are looked at in one call: Redis does nothing else meanwhile. */
+const PAGE = 100;
 /** The two are close together: more entries than a few batches do not lie between them. */
 const NEAR = 50_000;
 
@@ -48,22 +62,32 @@ const NEAR = 50_000;
  * @returns how many were removed
  */
 export async function removeDoubles(redis: Redis, keys: readonly [string, string], session: string): Promise<number> {
-  const beyond = Number(await redis.eval(BEYOND, 2, ...keys));
+  const [beyond = 0, events = 0, looked = -1] = (await redis.eval(BEYOND, 2, ...keys)) as number[];
   if (beyond <= 0) return 0;
-  const doubles: string[] = [];
+  const doubles = await pairs(redis, keys[0], beyond);
+  // The second of a pair may be still to come: its server was killed once more before it was sent again. But what has none
+  // after so many others is somebody else's.
+  const isOver = doubles.length === beyond || (looked >= 0 && events - looked >= NEAR);
+  const counted = isOver ? beyond : doubles.length;
+  await redis.eval(REMOVE, 2, ...keys, session, counted, isOver ? '' : events, ...doubles);
+  return doubles.length;
+}
+
+/** @returns cursors of the earlier ones of pairs near each other, of the newest `most` */
+async function pairs(redis: Redis, key: string, most: number): Promise<readonly string[]> {
+  const found: string[] = [];
   let [near, far] = [new Set<string>(), new Set<string>()];
-  for (let last = '+'; doubles.length < beyond;) {
-    const page = (await redis.eval(IDS, 1, keys[0], last, PAGE)) as string[];
+  for (let last = '+'; found.length < most;) {
+    const page = (await redis.eval(IDS, 1, key, last, PAGE)) as string[];
     if (page.length === 0) break;
-    for (let i = 0; i + 1 < page.length && doubles.length < beyond; i += 2) {
+    for (let i = 0; i + 1 < page.length && found.length < most; i += 2) {
       const [cursor, id] = [page[i]!, page[i + 1]!];
-      if (near.has(id) || far.has(id)) doubles.push(cursor);
+      if (id === '') continue;
+      if (near.has(id) || far.has(id)) found.push(cursor);
       else near.add(id);
     }
     if (near.size >= NEAR) [near, far] = [new Set(), near];
     last = `(${page.at(-2)!}`;
   }
-  // Also where not all were found: they have left the log meanwhile, and nobody has to look for them again.
-  await redis.eval(REMOVE, 2, ...keys, session, beyond, ...doubles);
-  return doubles.length;
+  return found;
 }

@@ -6,7 +6,7 @@
  * often he appended), `writer:<index>` (the same of those who write beside him),
  * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `begun` (of the last
  * transaction: its writer, the entries before it or `full`, what was dropped for it),
- * `reset` (the decision that positions were forgotten for), `double` (entries that Redis added twice: `doubles.ts`).
+ * `reset` (the decision that positions were forgotten for), `double`, `looked` (`doubles.ts`).
  */
 
 /**
@@ -125,9 +125,17 @@ local function take_back(key, hash, borrowed)
 end
 `;
 
-/** KEYS: entries, hash, the borrowed key. At each opening. */
+/**
+ * KEYS: entries, hash, the borrowed key. At each opening. The two renames are for the AOF: a transaction that a killed server
+ * has left begun in it is carried out when it is read again, at the next EXEC. Then the stream has the borrowed name, the first rename
+ * fails, and the second one gives it back, before anything is appended: else that would begin another stream.
+ */
 export const TAKE_BACK = `${TAKE_BACK_FUNCTION}
 take_back(KEYS[1], KEYS[2], KEYS[3])
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('RENAME', KEYS[1], KEYS[3])
+  redis.call('RENAME', KEYS[3], KEYS[1])
+end
 return 1
 `;
 
