@@ -1,11 +1,8 @@
-import { systemClock } from '@planasonix/core';
-import { eventually, startProxy } from '@planasonix/testing';
 import type { DataSource } from 'typeorm';
 import {
   IdempotencyStore,
   InletLedger,
   InUse,
-  isStoreDown,
   NameTaken,
   openStore,
   OutboxStore,
@@ -305,54 +302,5 @@ describe('the store', () => {
     await idempotency.finish('key_1', 'k', 201, '{}');
     expect(await idempotency.begin(of)).toEqual({ kind: 'stored', status: 201, answer: '{}' });
     expect(await idempotency.begin({ ...of, bodyHash: 'other' })).toEqual({ kind: 'conflict' });
-  });
-
-  it('says within 2 s that it is down, and is back without a restart', async () => {
-    await server.halt();
-    const began = systemClock.monotonic();
-    const error = await pipelines.list(actor.workspaceId, 1, null).catch((e: unknown) => e);
-    expect(isStoreDown(error)).toBe(true);
-    expect(systemClock.monotonic() - began).toBeLessThan(2000);
-    await server.start();
-    await eventually('it answers', async () => (await pipelines.list(actor.workspaceId, 1, null)).length === 1);
-  });
-
-  it('does not go on waiting on connections that the network has swallowed', async () => {
-    const proxy = await startProxy({ targetPort: server.port });
-    const url = server.url().replace(`:${server.port}/`, `:${proxy.port}/`);
-    const behind = await openStore(url, { log: quiet, poolSize: 3 });
-    try {
-      const all = () => Promise.all([1, 2, 3, 4, 5].map(() => behind.query('SELECT pg_sleep(0.05)')));
-      await all();
-      proxy.halfOpen();
-      await eventually('each of them is replaced', async () => (await all()).length === 5, { timeoutMs: 15_000 });
-      await all();
-    } finally {
-      await behind.destroy();
-      await proxy.stop();
-    }
-  });
-
-  it('gives back the rows of a transaction whose process is frozen, or has gone unheard (trap 32)', async () => {
-    const proxy = await startProxy({ targetPort: server.port });
-    const url = server.url().replace(`:${server.port}/`, `:${proxy.port}/`);
-    const behind = await openStore(url, { log: quiet });
-    const runner = behind.createQueryRunner();
-    const { id } = await makeStream();
-    const locked = () =>
-      store.query('SELECT FROM streams WHERE id = $1 FOR UPDATE NOWAIT', [id]).then(
-        () => false,
-        () => true,
-      );
-    try {
-      await runner.startTransaction();
-      await runner.query('SELECT FROM streams WHERE id = $1 FOR UPDATE', [id]);
-      expect(await locked()).toBe(true);
-      proxy.halfClose();
-      await eventually('its row is free', async () => !(await locked()), { timeoutMs: 20_000 });
-    } finally {
-      await behind.destroy();
-      await proxy.stop();
-    }
   });
 });
