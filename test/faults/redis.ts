@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { eventually, freePort, startRedis, tempDir } from '@planasonix/testing';
+import { logKey } from '../log.js';
 import { orderDone } from './cut-short.js';
 import type { Fault, Injected } from './fault.js';
 import type { Scene } from './scene.js';
@@ -19,6 +20,37 @@ export const redis: readonly Fault[] = [
       await scene.redisServer.kill();
       await scene.load.goOn(rng.between(0, 5000));
       await scene.redisServer.start();
+    },
+  },
+  {
+    name: 'SIGKILL again and again, its file as it was left',
+    family: FAMILY,
+    traps: [26],
+    // A batch that was being written is there in part, and comes back with the next one: twice, and once when it has been opened.
+    scene: { redisAsLeft: true },
+    async inject(scene, rng): Promise<Injected> {
+      const before = (await scene.redis.xrevrange(logKey(scene.streamId), '+', '-', 'COUNT', 1))[0]?.[0] ?? null;
+      for (let kill = 0; kill < 5; kill++) {
+        // Much to be written, so that it is being written.
+        await scene.command('stop');
+        await scene.load.goOn(3000);
+        await scene.start();
+        await scene.load.goOn(rng.between(0, 1500));
+        await scene.redisServer.kill();
+        await scene.redisServer.start();
+      }
+      await scene.running();
+      await scene.command('stop');
+      await scene.start();
+      await scene.running();
+      const ids = new Set<string>();
+      const twice: string[] = [];
+      for await (const page of scene.log.pages(scene.streamId, before))
+        for (const { id } of page) {
+          if (ids.has(id)) twice.push(id);
+          ids.add(id);
+        }
+      return { wrong: twice.length === 0 ? [] : [`${twice.length} events are in the log twice: ${twice[0]}`] };
     },
   },
   {

@@ -44,6 +44,8 @@ export interface SceneOptions {
   readonly source?: MySqlKind;
   /** Its log is kept from the first transaction on, so that replicas can be made of it. */
   readonly replicas?: boolean;
+  /** Redis finds its file as a kill left it: nobody mends it, as elsewhere than under `npm start`. */
+  readonly redisAsLeft?: boolean;
 }
 
 /** `worker`: of the source that the scene has. */

@@ -44,7 +44,7 @@ export async function startServers(options: SceneOptions): Promise<Servers> {
   const [origin, store, redisServer, kafka] = await Promise.all([
     options.source === undefined ? PostgresOrigin.start(disk?.dir) : MySqlOrigin.start(options.source),
     startPostgres(),
-    startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'] }),
+    startRedis({ mends: options.redisAsLeft !== true }),
     options.kafkaNodes === undefined ? null : KafkaScene.open(options.kafkaNodes),
   ]);
   const network: Network = {

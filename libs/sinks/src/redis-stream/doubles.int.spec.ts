@@ -1,16 +1,13 @@
-import { appendFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { systemClock } from '@planasonix/core';
 import { commit, startRedis, type Redis as RedisServer } from '@planasonix/testing';
+import { entry, leaveRest } from './rest-under-test.js';
 import { redisFactory } from './connection.js';
+import { removeDoubles } from './doubles.js';
 import { borrowedKey, eventsKey, logKey } from './keys.js';
 import { RedisLog } from './redis-log.js';
 
 const never = new AbortController().signal;
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
-
-const words = (...args: readonly string[]): string =>
-  `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
 
 describe.each([
   ['transactions', 1, true],
@@ -34,14 +31,9 @@ describe.each([
 
   /** What a kill leaves of a batch with events `from` to `to`, all of the last but its end. */
   function leaveBegun(from: number, to: number): void {
-    const folder = join(redis.dir, 'appendonlydir');
-    const file = readdirSync(folder).find((name) => name.endsWith('.incr.aof'))!;
     const key = borrows ? borrowedKey(id) : eventsKey(id);
-    const entries = Array.from({ length: to - from + 1 }, (_, i) =>
-      words('XADD', key, `${Date.now()}-${i}`, 'id', `e-${from + i}`, 'type', 'row', 'data', '{}'),
-    ).join('');
-    const renames = borrows ? words('RENAME', eventsKey(id), key) : '';
-    appendFileSync(join(folder, file), (words('MULTI') + renames + entries).slice(0, -9));
+    const entries = Array.from({ length: to - from + 1 }, (_, i) => entry(key, i, `e-${from + i}`));
+    leaveRest(redis.dir, [...(borrows ? [['RENAME', eventsKey(id), key]] : []), ...entries]);
   }
 
   beforeEach(async () => {
@@ -91,6 +83,17 @@ describe.each([
     expect((await open(4)).found).toMatchObject({ doubles: 4, totals: { events: 30 } });
     expect(await ids()).toEqual(all(30));
     expect(await redis.client().hmget(logKey(id), 'double', 'looked')).toEqual(['4', null]);
+  });
+
+  it('removes and counts them once where two look for them at a time', async () => {
+    await (await open(1)).sink.append(commit(1, 3), never);
+    const client = redis.client();
+    for (const one of ['e-2', 'e-3']) await client.xadd(eventsKey(id), '*', 'id', one, 'data', '{}');
+    const looking = () => removeDoubles(redis.client(), [eventsKey(id), logKey(id)], ['epoch', '1']);
+    expect((await Promise.all([looking(), looking()])).toSorted()).toEqual([0, 2]);
+    expect(await client.hget(logKey(id), 'double')).toBe('2');
+    expect(await removeDoubles(client, [eventsKey(id), logKey(id)], ['epoch', '2'])).toBe(0);
+    expect(await ids()).toEqual(all(3));
   });
 
   it('has none of them kept for a group that will not acknowledge it any more', async () => {

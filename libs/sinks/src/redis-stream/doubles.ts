@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 
 /**
  * KEYS: entries, hash. @returns how many entries were ever added beyond those that were counted and those that are known to be
- * double (0 where Redis does not say: before 7.0); how many were counted; the same when others were first looked for in vain, or -1
+ * double (0 where Redis does not say: before 7.0); how many were counted; the same when others were first looked for in vain, or -1;
+ * how many are known to be double
  */
 const BEYOND = `
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
@@ -11,11 +12,12 @@ local events = tonumber(known[1] or 0)
 if not info.err then
   for i = 1, #info, 2 do
     if info[i] == 'entries-added' then
-      return { info[i + 1] - events - tonumber(known[2] or 0), events, tonumber(known[3] or -1) }
+      local double = tonumber(known[2] or 0)
+      return { info[i + 1] - events - double, events, tonumber(known[3] or -1), double }
     end
   end
 end
-return { 0, events, -1 }
+return { 0, events, -1, 0 }
 `;
 
 /** KEYS: entries. ARGV: the last entry, how many. @returns its cursor and its event's id of each (`''`: not ours), the newest first */
@@ -29,22 +31,23 @@ return found
 `;
 
 /**
- * KEYS: entries, hash. ARGV: session, how many count as double from now on, `looked` ('': no more), cursors. Does nothing for who
- * was followed by another. A group that was given one of them has the other too, and would keep this one for ever.
+ * KEYS: entries, hash. ARGV: `session` or `epoch`, what it has to be, how many were known to be double, how many more are, `looked`
+ * ('': no more), cursors. Does nothing for who was followed by another, or whom another one looking was faster than. A group that was
+ * given one of them has the other too, and would keep this one for ever.
  */
 const REMOVE = `
 local A, key, hash = ARGV, KEYS[1], KEYS[2]
-if redis.call('HGET', hash, 'session') ~= A[1] then return 0 end
+if redis.call('HGET', hash, A[1]) ~= A[2] or tonumber(redis.call('HGET', hash, 'double') or 0) ~= tonumber(A[3]) then return 0 end
 local groups = {}
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
   for i = 1, #info, 2 do if info[i] == 'name' then groups[#groups + 1] = info[i + 1] end end
 end
-for i = 4, #A do
+for i = 6, #A do
   for _, group in ipairs(groups) do redis.call('XACK', key, group, A[i]) end
   redis.call('XDEL', key, A[i])
 end
-redis.call('HINCRBY', hash, 'double', A[2])
-if A[3] == '' then redis.call('HDEL', hash, 'looked') else redis.call('HSETNX', hash, 'looked', A[3]) end
+redis.call('HINCRBY', hash, 'double', A[4])
+if A[5] == '' then redis.call('HDEL', hash, 'looked') else redis.call('HSETNX', hash, 'looked', A[5]) end
 return 1
 `;
 
@@ -58,19 +61,24 @@ const NEAR = 50_000;
  * and carries it out with the next one when it reads the file again. Both are in the stream then, with the same events; the
  * writer knows of the second alone, which is counted.
  *
- * @param keys entries and hash of a log that `session` has just opened
+ * @param keys entries and hash of the log
+ * @param ruled what its hash has to say for this to be done: the session that has just opened it, or the epoch of many writers
  * @returns how many were removed
  */
-export async function removeDoubles(redis: Redis, keys: readonly [string, string], session: string): Promise<number> {
-  const [beyond = 0, events = 0, looked = -1] = (await redis.eval(BEYOND, 2, ...keys)) as number[];
+export async function removeDoubles(
+  redis: Redis,
+  keys: readonly [string, string],
+  ruled: readonly ['session' | 'epoch', string],
+): Promise<number> {
+  const [beyond = 0, events = 0, looked = -1, known = 0] = (await redis.eval(BEYOND, 2, ...keys)) as number[];
   if (beyond <= 0) return 0;
   const doubles = await pairs(redis, keys[0], beyond);
   // The second of a pair may be still to come: its server was killed once more before it was sent again. But what has none
   // after so many others is somebody else's.
   const isOver = doubles.length === beyond || (looked >= 0 && events - looked >= NEAR);
   const counted = isOver ? beyond : doubles.length;
-  await redis.eval(REMOVE, 2, ...keys, session, counted, isOver ? '' : events, ...doubles);
-  return doubles.length;
+  const done = await redis.eval(REMOVE, 2, ...keys, ...ruled, known, counted, isOver ? '' : events, ...doubles);
+  return done === 1 ? doubles.length : 0;
 }
 
 /** @returns cursors of the earlier ones of pairs near each other, of the newest `most` */

@@ -1,9 +1,10 @@
-import type { EventLog, InletReport, TakenIn } from '@planasonix/core';
+import type { EventLog, Inlet, InletReport, TakenIn } from '@planasonix/core';
 import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@planasonix/testing';
 import { delivery, soon } from '../deliveries-under-test.js';
 import { Inlets } from '../inlets-under-test.js';
 import { openLog } from '../open-log.js';
-import { countsKey, eventsKey, logKey } from './keys.js';
+import { countsKey, eventsKey, logKey, seenKey } from './keys.js';
+import { entry, leaveRest } from './rest-under-test.js';
 
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
 const nothing: InletReport = {
@@ -108,6 +109,35 @@ describe('many writers into one log in Redis', () => {
     await expect(inlet.open(id, 4, mark)).rejects.toMatchObject({ code: 'offset_gap' });
     expect(await inlet.open(id, 4, null)).not.toBe(mark);
     await expect(inlet.open(id, 3, null)).rejects.toMatchObject({ code: 'fenced' });
+  });
+
+  it.each<[string, readonly string[], (inlet: Inlet) => Promise<unknown>]>([
+    ['who goes on', ['a', 'b', 'c', 'e'], (inlet) => inlet.append(id, 1, delivery('e'), soon(10_000))],
+    ['who opens it next', ['a', 'b', 'c'], () => opened(2)],
+  ])('removes what Redis has twice since it was killed amid a group (by the one %s)', async (_, names, goOn) => {
+    const own = await startRedis({ mends: false });
+    try {
+      log = logOf(1_000, 'block', own.url);
+      inlets = new Inlets(id, log);
+      const inlet = await opened();
+      const take = (name: string) => inlet.append(id, 1, delivery(name), soon(10_000));
+      await take('a');
+      await own.kill();
+      const rest = ['b', 'c', 'd'].map((name, n) => entry(eventsKey(id), n, `wh_${name}`));
+      leaveRest(own.dir, [['SET', seenKey(id, 'b'), '0', 'PX', '60000'], ...rest]);
+      await own.start();
+      for (const name of ['b', 'c']) expect((await take(name)).kind).toBe('written');
+      await own.kill();
+      await own.start();
+      // Not so that this shows nothing.
+      expect(await ids()).toEqual(['a', 'b', 'c', 'b', 'c'].map((name) => `wh_${name}`));
+      await goOn(inlet);
+      const wanted = names.map((name) => `wh_${name}`).join();
+      await eventually('each is there once', async () => (await ids()).join() === wanted);
+    } finally {
+      await inlets.close();
+      await own.stop();
+    }
   });
 
   it('loses nothing that it confirmed and doubles nothing while Redis is killed under two writers (trap 29)', async () => {

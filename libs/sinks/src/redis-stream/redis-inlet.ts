@@ -10,6 +10,7 @@ import {
 } from '@planasonix/core';
 import type { Redis, Result } from 'ioredis';
 import { cut, inletConnection, logUnavailable, type RedisFactory } from './connection.js';
+import { removeDoubles } from './doubles.js';
 import { readDurability, settleDelayMs } from './durability.js';
 import { InletLine, type Waiting } from '../inlet-line.js';
 import { InletReports } from './inlet-reports.js';
@@ -45,6 +46,8 @@ export class RedisInlet implements Inlet {
   #connection = 0;
   #delay: Promise<number> | null = null;
   #lookedAt = 0;
+  /** Streams whose logs were looked through, in this connection, for what a killed Redis has added twice. */
+  readonly #searched = new Set<string>();
   readonly #reports: InletReports;
 
   constructor(
@@ -59,6 +62,7 @@ export class RedisInlet implements Inlet {
     this.#redis.on('close', () => {
       this.#connection++;
       this.#delay = null;
+      this.#searched.clear();
     });
   }
 
@@ -69,6 +73,7 @@ export class RedisInlet implements Inlet {
     );
     if (found === TAKEN.fenced) throw fenced(); // Invariant 3
     if (typeof found === 'number') throw lost(); // Invariant 2
+    this.#search(streamId, epoch);
     return found;
   }
 
@@ -126,12 +131,23 @@ export class RedisInlet implements Inlet {
     if (answer !== TAKEN.ok)
       // Invariants 3 and 2
       return group.forEach(({ reject }) => reject(answer === TAKEN.fenced ? fenced() : lost()));
+    this.#search(streamId, group[0]!.epoch);
     group.forEach(({ intake, resolve }, i) => {
       const what = became[i]!;
       if (what === BECAME.full) return resolve({ kind: 'full' });
       const kind = what & BECAME.repeated ? 'repeated' : 'written';
       resolve({ kind, id: what & BECAME.other ? intake.otherId : intake.id });
     });
+  }
+
+  /** Removes doubles, once in each connection: a Redis that has begun anew may have them. Nobody waits for it. */
+  #search(streamId: string, epoch: number): void {
+    if (this.#searched.has(streamId)) return;
+    this.#searched.add(streamId);
+    const keys = [eventsKey(streamId), logKey(streamId)] as const;
+    this.#run((redis) => removeDoubles(redis, keys, ['epoch', String(epoch)])).catch(() =>
+      this.#searched.delete(streamId),
+    );
   }
 
   /** What still has time is tried again; the rest hears why it was not written, as far as is known. */

@@ -88,7 +88,7 @@ export class RedisSink implements Sink {
       await this.#appends.load();
       found = await this.#begin(options.reset);
       if (Array.isArray(found) && this.seat === null)
-        doubles = await removeDoubles(this.#redis, this.#keys, this.#session);
+        doubles = await removeDoubles(this.#redis, this.#keys, ['session', this.#session]);
     } catch (error) {
       throw this.#fail(logUnavailable(error));
     }
