@@ -1,5 +1,5 @@
 /** References: the fastest that Postgres itself can hand the same bytes to nowhere. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { Client } from 'pg';
 import { cpuSeconds } from './measure.js';
 import { run } from './scene.js';
@@ -15,6 +15,20 @@ export interface ReferenceRun {
   readonly clientCpu: number | null;
 }
 
+const readingArgs = (url: string, slot: string, publication: string): string[] => [
+  ...['-d', url, '--slot', slot, '--start', '-f', '/dev/null', '--no-loop'],
+  ...['-o', 'proto_version=1', '-o', `publication_names=${publication}`],
+];
+
+/** Readers of slots, each a process of its own, until `end`. `null`: pg_recvlogical is not installed. */
+export function readSlots(of: readonly { url: string; slot: string; publication: string }[]): (() => void) | null {
+  if (!onPath('pg_recvlogical')) return null;
+  const readers = of.map(({ url, slot, publication }) =>
+    spawn('pg_recvlogical', readingArgs(url, slot, publication), { stdio: 'ignore' }),
+  );
+  return () => readers.forEach((reader) => reader.kill());
+}
+
 /** Reads a slot from its beginning up to `endLsn` and throws everything away. */
 export async function readSlot(
   postgres: Postgres,
@@ -27,22 +41,7 @@ export async function readSlot(
   let watch: NodeJS.Timeout | undefined;
   const seconds = await run(
     'pg_recvlogical',
-    [
-      '-d',
-      postgres.url('bench'),
-      '--slot',
-      slot,
-      '--start',
-      '-f',
-      '/dev/null',
-      '--no-loop',
-      '--endpos',
-      endLsn,
-      '-o',
-      'proto_version=1',
-      '-o',
-      `publication_names=${publication}`,
-    ],
+    [...readingArgs(postgres.url('bench'), slot, publication), '--endpos', endLsn],
     (pid) => (watch = setInterval(() => (cpu = Math.max(cpu, cpuSeconds(pid))), 20)),
   ).finally(() => clearInterval(watch));
   return { what: 'pg_recvlogical to nowhere', seconds, clientCpu: cpu };
