@@ -1,5 +1,7 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock, type ChangeBatch } from '@planasonix/core';
-import { commit, eventually, startRedis, type Redis as RedisServer } from '@planasonix/testing';
+import { commit, eventually, freePort, startRedis, type Redis as RedisServer } from '@planasonix/testing';
 import { Redis } from 'ioredis';
 import { redisFactory } from './connection.js';
 import { borrowedKey, eventsKey, logKey } from './keys.js';
@@ -25,6 +27,13 @@ describe('a batch that is a transaction of Redis', () => {
     return sink;
   }
   const ids = async () => (await logOf().read(id, { limit: 1_000 })).map((entry) => entry.id);
+  /** Its file can't take the place of a folder. */
+  async function failingToSave(): Promise<void> {
+    mkdirSync(join(redis.dir, 'dump.rdb'));
+    await client.config('SET', 'save', '3600 1000000');
+    await client.bgsave();
+    await eventually('it has failed', async () => /rdb_last_bgsave_status:err/.test(await client.info('persistence')));
+  }
   const borrowed = () => client.exists(borrowedKey(id));
 
   beforeEach(async () => {
@@ -93,6 +102,26 @@ describe('a batch that is a transaction of Redis', () => {
       length: 3,
       borrowed: 0,
     });
+  });
+
+  it.each<[string, RegExp, () => Promise<unknown>]>([
+    ['has no memory left', /memory/, () => client.config('SET', 'maxmemory', '1')],
+    ['is a copy by now', /READONLY/, async () => client.replicaof('127.0.0.1', String(await freePort()))],
+    ['could not save its data', /MISCONF/, failingToSave],
+  ])('says why Redis gave it up: it %s', async (_, reason, breakIt) => {
+    const sink = await open(1);
+    await sink.append(commit(1, 2), never);
+    await breakIt();
+    await expect(sink.append(commit(3, 4), never)).rejects.toMatchObject({
+      code: 'log_unavailable',
+      message: expect.stringMatching(reason) as string,
+    });
+    expect({ length: await client.xlen(eventsKey(id)), borrowed: await borrowed() }).toEqual({
+      length: 2,
+      borrowed: 0,
+    });
+    // It would not end while it can't save.
+    await client.config('SET', 'save', '');
   });
 
   it('keeps the time at which the stream goes, and its groups', async () => {
