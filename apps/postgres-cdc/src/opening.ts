@@ -45,8 +45,12 @@ export interface ExportedSnapshot {
   end(): Promise<void>;
 }
 
-/** Publication before slot (trap 10), slot before the first row. */
-export async function openStream(deps: OpeningDeps, from: PgPosition | null): Promise<Beginning> {
+/**
+ * Publication before slot (trap 10), slot before the first row.
+ *
+ * @param order the highest one in the log
+ */
+export async function openStream(deps: OpeningDeps, from: PgPosition | null, order: string | null): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
   const tables = await resolveTables(control, config);
@@ -62,7 +66,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null): Pr
     const only = config.snapshot === 'only';
     const { failover } = config;
     const resumes = from !== null && given === null && resumable(from, only);
-    const position = resumes ? await settleHistory(from, server, { replication, control, failover }) : from;
+    const position = resumes ? await settleHistory(from, order, server, { replication, control, failover }) : from;
     const unpublished = resumes && !only ? uncovered(await publicationTables(control, publication), tables) : [];
     const goesOn = {
       ...{ tables, resumes, rows: false, restarts: false, exported: null },

@@ -107,10 +107,14 @@ export class PostgresSource implements Source {
     }
   }
 
-  async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+  async *read(
+    from: Positions,
+    signal: AbortSignal,
+    orders: ReadonlyMap<string, string> = new Map(),
+  ): AsyncGenerator<ChangeBatch> {
     this.reads = true;
     try {
-      yield* this.reading(from, signal);
+      yield* this.reading(from, orders.get('') ?? null, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw this.reader === null ? toStreamError(error, 'reading') : unreadable(toStreamError(error, 'reading'));
@@ -203,7 +207,7 @@ export class PostgresSource implements Source {
     ]);
   }
 
-  private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+  private async *reading(from: Positions, order: string | null, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions, slot, publication, name, waker } = this;
     const text = from.get('');
     const beginning = await openStream(
@@ -212,6 +216,7 @@ export class PostgresSource implements Source {
         holdings: this.holdings,
       },
       text === undefined ? null : decodePosition(text),
+      order,
     );
     const { position } = beginning;
     const control = await sessions.control();

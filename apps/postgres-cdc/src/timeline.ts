@@ -1,6 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import type { Client } from 'pg';
-import { lsnText, parseLsn } from './decode/index.js';
+import { lsnText, orderLsn, parseLsn } from './decode/index.js';
 import { quoteIdent } from './identifier.js';
 import { sameServer, type PgPosition, type ServerIdentity } from './position.js';
 
@@ -26,13 +26,15 @@ export interface CarriedSlot {
 
 /**
  * Whether reading may go on from `position` on another timeline of the same server: only where the slot came over from
- * the last primary and the position lies before the place where the histories part. Beyond it, what is in the log never
+ * the last primary and the log lies before the place where the histories part. Beyond it, what is in the log never
  * happened here, and what happened here instead would be missing (Invariant 2, trap 6).
  *
+ * @param order the highest one in the log: where that holds a part of a transaction, it is beyond the position
  * @throws StreamError with the reason
  */
 export function carriesOn(
   position: PgPosition,
+  order: string | null,
   server: ServerIdentity,
   branches: Branches,
   slot: CarriedSlot | null,
@@ -51,6 +53,12 @@ export function carriesOn(
   if (parseLsn(position.lsn) > branch)
     throw other(
       `${promoted}: the histories part at ${lsnText(branch)}, and the log is at ${position.lsn} already. What lies between never reached the standby that was promoted.`,
+    );
+  // A position is behind its commit record, an order names where that begins: there is nothing of it before the branch.
+  const last = order === null ? null : orderLsn(order);
+  if (last !== null && last >= branch)
+    throw other(
+      `${promoted}: the histories part at ${lsnText(branch)}, and the log holds a part of the transaction that was committed at ${lsnText(last)}. It never reached the standby that was promoted.`,
     );
 }
 
@@ -72,11 +80,13 @@ async function historyOf(replication: Client, timeline: number): Promise<string>
 /**
  * The position as this server knows it: with its timeline, where a standby was promoted and that is proved to be safe.
  *
+ * @param order the highest one in the log
  * @param replication speaks the replication protocol
  * @throws StreamError `source_identity_changed`, `slot_lost`
  */
 export async function settleHistory(
   position: PgPosition,
+  order: string | null,
   server: ServerIdentity,
   of: { readonly replication: Client; readonly control: Client; readonly failover: boolean },
 ): Promise<PgPosition> {
@@ -91,6 +101,7 @@ export async function settleHistory(
   const [slot] = slots.rows;
   carriesOn(
     position,
+    order,
     server,
     parseHistory(history),
     slot === undefined ? null : { failover: slot.failover === 't', synced: slot.synced === 't' },

@@ -9,6 +9,8 @@ export interface OpenedLog {
   readonly session: string;
   /** Positions that were stored together with the events; the truth about where to go on. */
   readonly positions: Positions;
+  /** Partition → the highest `order` in it. It may be of a transaction that the position is not behind: one that came in part. */
+  readonly orders: ReadonlyMap<string, string>;
   readonly totals: LogTotals;
   /** Events that the log itself had made two of, and that this opening has removed. */
   readonly doubles?: number;

@@ -105,8 +105,11 @@ export interface Source {
    * stream runs may count on every change from then on, so a source that could not find that place again tells it before.
    * Ends by itself only where the configuration says so (`snapshot: "only"`); otherwise when `signal` is aborted or
    * by throwing a `StreamError`.
+   *
+   * @param orders of the log (`OpenedLog`): what it has of a transaction behind `from` is not written again, so a source
+   *   that has lost that transaction must not go on. Absent: it has nothing behind `from`.
    */
-  read(from: Positions, signal: AbortSignal): AsyncIterable<ChangeBatch>;
+  read(from: Positions, signal: AbortSignal, orders?: ReadonlyMap<string, string>): AsyncIterable<ChangeBatch>;
   /** Durable elsewhere: the source may forget everything up to `position`. */
   ack(partition: string, position: Position): Promise<void>;
   /** Orders have come or were cancelled: look at `context.orders` when convenient. Absent: the source takes none. */

@@ -57,6 +57,7 @@ export class Attempt {
   #source: Source | null = null;
   #pump: Pump | null = null;
   #session: string | null = null;
+  #orders: ReadonlyMap<string, string> = new Map();
   #progressed = false;
   /** The log held a position when it was opened. */
   #placed = false;
@@ -199,6 +200,7 @@ export class Attempt {
         'events that the log had twice were removed from it',
       );
     this.#session = opened.session;
+    this.#orders = opened.orders;
     this.#placed = opened.positions.size > 0;
     this.deps.onChange();
     this.#abort.signal.throwIfAborted();
@@ -240,6 +242,7 @@ export class Attempt {
     const pump = new Pump({
       source,
       sink: this.#sink!,
+      orders: this.#orders,
       ledger,
       held,
       clock,

@@ -253,6 +253,7 @@ describe('the pump', () => {
       source,
       sink,
       ledger,
+      orders: new Map(),
       held: { streamId: ID, epoch: 1 },
       clock,
       log: new SilentLog(),

@@ -16,6 +16,8 @@ import { lapsed, Settler, type SettlerDeps } from './settler.js';
 export interface PumpDeps extends SettlerDeps {
   readonly source: Source;
   readonly sink: Sink;
+  /** Of the log, as it was opened. */
+  readonly orders: ReadonlyMap<string, string>;
   readonly limits?: Partial<PumpLimits>;
   /** Reading began, and where is in the log: whoever goes on from it finds what is written from now on. */
   onConnected(): void;
@@ -102,7 +104,7 @@ export class Pump {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     for (const [partition, position] of from) this.#positions.set(partition, position);
-    const iterator = this.deps.source.read(from, this.#abort.signal)[Symbol.asyncIterator]();
+    const iterator = this.deps.source.read(from, this.#abort.signal, this.deps.orders)[Symbol.asyncIterator]();
     void this.#read(iterator);
     void this.#tick();
     try {

@@ -8,5 +8,8 @@ export function parseLsn(text: string): bigint {
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
 
+/** @param order of a change: the LSN of its commit, as `lsnKey` writes it, begins it */
+export const orderLsn = (order: string): bigint => BigInt(`0x${order.slice(0, 16)}`);
+
 /** Sixteen hex digits: compares as text like the number. */
 export const lsnKey = (lsn: bigint): string => lsn.toString(16).toUpperCase().padStart(16, '0');

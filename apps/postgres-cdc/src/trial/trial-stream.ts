@@ -40,6 +40,8 @@ export class TrialStream {
   readonly events: ChangeEvent[] = [];
   /** By partition: a source may keep more than one. */
   readonly positions = new Map<string, Position>();
+  /** The highest order of each partition, as a log knows it. */
+  readonly highest = new Map<string, string>();
   /** Orders that were placed, and those of them that are over. */
   readonly orders: SnapshotOrder[] = [];
   readonly closed: { id: string; failed: string | null }[] = [];
@@ -86,7 +88,10 @@ export class TrialStream {
     this.connected = false;
     this.abort = new AbortController();
     const source = (this.source = this.make(onLost));
-    if (onLost !== null) this.positions.clear();
+    if (onLost !== null) {
+      this.positions.clear();
+      this.highest.clear();
+    }
     this.reading = this.read(source, new Map(this.positions), beforeEach).finally(() => source.close());
   }
 
@@ -161,10 +166,11 @@ export class TrialStream {
 
   private async read(source: Source, from: Positions, beforeEach: () => void | Promise<void>): Promise<void> {
     try {
-      for await (const batch of source.read(from, this.abort.signal)) {
+      for await (const batch of source.read(from, this.abort.signal, new Map(this.highest))) {
         this.connected ||= batch === CONNECTED;
         await beforeEach();
         this.events.push(...batch.events);
+        for (const { order } of batch.events) if (order !== null) this.highest.set(batch.partition, order);
         if (batch.position === null) continue;
         this.positions.set(batch.partition, batch.position);
         await source.ack(batch.partition, batch.position);

@@ -122,6 +122,7 @@ export class FakeLog {
         return {
           session: `s-${session}`,
           positions: new Map(log.positions),
+          orders: new Map(log.orders),
           totals: { events: log.events, bytes: log.bytes },
         };
       },

@@ -34,6 +34,7 @@ export function pumpWorld(limits: Partial<PumpLimits> = {}) {
       source: server.source(overlap),
       sink,
       ledger,
+      orders: opened.orders,
       held: { streamId: ID, epoch },
       clock,
       log: new SilentLog(),

@@ -91,14 +91,14 @@ export class KafkaSink implements Sink {
       const encoder = new CloudEventEncoder(streamId, output.tombstones === true);
       this.#placement = new Placement(streamId, output.topic, encoder, (topic) => writer.topic(topic));
       const { session } = writer;
-      if (forgets) return { session, positions: new Map(), totals };
+      if (forgets) return { session, positions: new Map(), orders: new Map(), totals };
       const positions = new Map<string, Position>();
       for (const [partition, mark] of marks) {
         this.#marks.set(partition, mark);
         this.#orders.set(partition, mark.order);
         if (mark.position !== null) positions.set(partition, mark.position);
       }
-      return { session, positions, totals };
+      return { session, positions, orders: new Map(this.#orders), totals };
     } catch (error) {
       throw this.#fail(logFailure((await this.#writer?.explain(error)) ?? error));
     }

@@ -104,7 +104,7 @@ export class RedisSink implements Sink {
       else if (name === 'events' || name === 'bytes') totals[name] = Number(value);
     }
     this.#totals = totals;
-    return { session: this.#session, positions, totals, doubles };
+    return { session: this.#session, positions, orders: new Map(this.#orders), totals, doubles };
   }
 
   #begin(reset: number | undefined): Promise<unknown> {
