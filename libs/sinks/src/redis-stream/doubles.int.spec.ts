@@ -85,6 +85,23 @@ describe.each([
     expect(await redis.client().hmget(logKey(id), 'double', 'looked')).toEqual(['4', null]);
   });
 
+  it('is in order also where the batch came again in part, before another kill', async () => {
+    await (await open(1)).sink.append(commit(1, 10), never);
+    await redis.kill();
+    leaveBegun(11, 25);
+    await redis.start();
+    const second = await open(2);
+    await second.sink.append(commit(11, 14), never);
+    await redis.kill();
+    await redis.start();
+    const third = await open(3);
+    expect(third.found).toMatchObject({ doubles: 4, totals: { events: 14 } });
+    expect(await ids()).toEqual(all(24));
+    await third.sink.append(commit(15, 30), never);
+    expect((await open(4)).found).toMatchObject({ doubles: 10, totals: { events: 30 } });
+    expect(await ids()).toEqual(all(30));
+  });
+
   it('removes and counts them once where two look for them at a time', async () => {
     await (await open(1)).sink.append(commit(1, 3), never);
     const client = redis.client();

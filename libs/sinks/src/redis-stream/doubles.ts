@@ -3,21 +3,22 @@ import type { Redis } from 'ioredis';
 /**
  * KEYS: entries, hash. @returns how many entries were ever added beyond those that were counted and those that are known to be
  * double (0 where Redis does not say: before 7.0); how many were counted; the same when others were first looked for in vain, or -1;
- * how many are known to be double
+ * how many are known to be double; how many are about a megabyte
  */
 const BEYOND = `
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-local known = redis.call('HMGET', KEYS[2], 'events', 'double', 'looked')
+local known = redis.call('HMGET', KEYS[2], 'events', 'double', 'looked', 'bytes')
 local events = tonumber(known[1] or 0)
 if not info.err then
   for i = 1, #info, 2 do
     if info[i] == 'entries-added' then
       local double = tonumber(known[2] or 0)
-      return { info[i + 1] - events - double, events, tonumber(known[3] or -1), double }
+      local most = math.floor(1e6 * events / math.max(tonumber(known[4] or 0), 1))
+      return { info[i + 1] - events - double, events, tonumber(known[3] or -1), double, most }
     end
   end
 end
-return { 0, events, -1, 0 }
+return { 0, events, -1, 0, 0 }
 `;
 
 /** KEYS: entries. ARGV: the last entry, how many. @returns its cursor and its event's id of each (`''`: not ours), the newest first */
@@ -51,7 +52,7 @@ if A[5] == '' then redis.call('HDEL', hash, 'looked') else redis.call('HSETNX', 
 return 1
 `;
 
-/** Entries that are looked at in one call: Redis does nothing else meanwhile. */
+/** Entries that are looked at in one call, at the most: Redis does nothing else meanwhile. */
 const PAGE = 100;
 /** The two are close together: more entries than a few batches do not lie between them. */
 const NEAR = 50_000;
@@ -70,9 +71,9 @@ export async function removeDoubles(
   keys: readonly [string, string],
   ruled: readonly ['session' | 'epoch', string],
 ): Promise<number> {
-  const [beyond = 0, events = 0, looked = -1, known = 0] = (await redis.eval(BEYOND, 2, ...keys)) as number[];
+  const [beyond = 0, events = 0, looked = -1, known = 0, most = 0] = (await redis.eval(BEYOND, 2, ...keys)) as number[];
   if (beyond <= 0) return 0;
-  const doubles = await pairs(redis, keys[0], beyond);
+  const doubles = await pairs(redis, keys[0], beyond, Math.max(1, Math.min(PAGE, most)));
   // The second of a pair may be still to come: its server was killed once more before it was sent again. But what has none
   // after so many others is somebody else's.
   const isOver = doubles.length === beyond || (looked >= 0 && events - looked >= NEAR);
@@ -81,20 +82,26 @@ export async function removeDoubles(
   return done === 1 ? doubles.length : 0;
 }
 
-/** @returns cursors of the earlier ones of pairs near each other, of the newest `most` */
-async function pairs(redis: Redis, key: string, most: number): Promise<readonly string[]> {
+/**
+ * The first of all that are equal stays: what comes first is in order, whereas behind a second run that ended early, for it was
+ * killed as well, the end of the first one would stand before its beginning.
+ *
+ * @returns cursors of the later ones of pairs near each other, of the newest `most`
+ */
+async function pairs(redis: Redis, key: string, most: number, size: number): Promise<readonly string[]> {
   const found: string[] = [];
-  let [near, far] = [new Set<string>(), new Set<string>()];
+  let [near, far] = [new Map<string, string>(), new Map<string, string>()];
   for (let last = '+'; found.length < most;) {
-    const page = (await redis.eval(IDS, 1, key, last, PAGE)) as string[];
+    const page = (await redis.eval(IDS, 1, key, last, size)) as string[];
     if (page.length === 0) break;
     for (let i = 0; i + 1 < page.length && found.length < most; i += 2) {
       const [cursor, id] = [page[i]!, page[i + 1]!];
       if (id === '') continue;
-      if (near.has(id) || far.has(id)) found.push(cursor);
-      else near.add(id);
+      const later = near.get(id) ?? far.get(id);
+      if (later !== undefined) found.push(later);
+      near.set(id, cursor);
     }
-    if (near.size >= NEAR) [near, far] = [new Set(), near];
+    if (near.size >= NEAR) [near, far] = [new Map<string, string>(), near];
     last = `(${page.at(-2)!}`;
   }
   return found;

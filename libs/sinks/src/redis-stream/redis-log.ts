@@ -20,7 +20,7 @@ import { checkedCursor, toEntry, type RawEntry } from './entries.js';
 import { answersKey, borrowedKey, countsKey, eventsKey, logKey } from './keys.js';
 import { RedisInlet } from './redis-inlet.js';
 import { RedisSink, type Retention } from './redis-sink.js';
-import { EXPIRE, FENCE, PLACE } from './scripts.js';
+import { EXPIRE, FENCE, PLACE, TAKE_BACK } from './scripts.js';
 
 export type RedisOutput = Extract<PipelineOutput, { type: 'redis_stream' }>;
 
@@ -127,8 +127,10 @@ export class RedisLog implements EventLog {
   async expire(streamId: string, seconds: number, epoch: number): Promise<void> {
     const after = Math.max(0, Math.ceil(seconds));
     await this.#run(async (redis) => {
-      await redis.eval(EXPIRE, 2, eventsKey(streamId), logKey(streamId), after, epoch);
-      await redis.unlink(countsKey(streamId), answersKey(streamId), borrowedKey(streamId));
+      const keys = [eventsKey(streamId), logKey(streamId)];
+      await redis.eval(TAKE_BACK, 3, ...keys, borrowedKey(streamId));
+      await redis.eval(EXPIRE, 2, ...keys, after, epoch);
+      await redis.unlink(countsKey(streamId), answersKey(streamId));
     });
   }
 

@@ -112,16 +112,24 @@ return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), dropped }
 
 /**
  * take_back(key, hash, borrowed): removes what is left under the borrowed name. Should the stream itself be there (a server that
- * carries the commands of a transaction out one by one, and lost us amid it) it gets its name back.
+ * carries the commands of a transaction out one by one, and lost us amid it; the rest of one in an AOF) it gets its name back, also
+ * from what somebody else has made of that name meanwhile, such as a consumer with MKSTREAM: only the stream has ever had as many
+ * entries as were counted. (Redis says so from 7.0 on. Before, whatever has the name is the stream.)
  */
 const TAKE_BACK_FUNCTION = `
+local function added(key)
+  local info = redis.call('XINFO', 'STREAM', key)
+  for i = 1, #info, 2 do if info[i] == 'entries-added' then return info[i + 1] end end
+end
 local function take_back(key, hash, borrowed)
-  local has = tonumber(redis.call('HGET', hash, 'events') or 0) > 0
-  if redis.call('EXISTS', key) == 0 and has and redis.call('EXISTS', borrowed) == 1 then
-    redis.call('RENAME', borrowed, key)
-  else
-    redis.call('UNLINK', borrowed)
+  if redis.call('EXISTS', borrowed) == 0 then return end
+  local events = tonumber(redis.call('HGET', hash, 'events') or 0)
+  local ours = events > 0 and redis.call('EXISTS', key) == 0
+  if events > 0 and not ours then
+    local lent = added(borrowed)
+    ours = lent ~= nil and lent >= events and added(key) < events
   end
+  if ours then redis.call('RENAME', borrowed, key) else redis.call('UNLINK', borrowed) end
 end
 `;
 

@@ -192,6 +192,33 @@ describe('a batch that is a transaction of Redis', () => {
     await next.close();
   });
 
+  it('takes it back from a group that made a stream of its name meanwhile', async () => {
+    const sink = await open(1);
+    await sink.append(commit(1, 3), never);
+    await sink.close();
+    await client.xgroup('CREATE', eventsKey(id), 'readers', '0');
+    await client.rename(eventsKey(id), borrowedKey(id));
+    await client.xgroup('CREATE', eventsKey(id), 'readers', '$', 'MKSTREAM');
+    const next = await open(2);
+    expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: ['e-1', 'e-2', 'e-3'] });
+    expect(await client.xreadgroup('GROUP', 'readers', 'one', 'STREAMS', eventsKey(id), '>')).toHaveLength(1);
+    // What was refused is nobody's log, however much it is.
+    await client.copy(eventsKey(id), borrowedKey(id));
+    await (await open(3)).close();
+    expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: ['e-1', 'e-2', 'e-3'] });
+    await next.close();
+  });
+
+  it('keeps what is under the borrowed name of a deleted stream for as long as it was to be readable', async () => {
+    const sink = await open(1);
+    await sink.append(commit(1, 3), never);
+    await sink.close();
+    await client.rename(eventsKey(id), borrowedKey(id));
+    await logOf().expire(id, 3_600, 2);
+    expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: ['e-1', 'e-2', 'e-3'] });
+    expect(await client.ttl(eventsKey(id))).toBeGreaterThan(3_000);
+  });
+
   it.each([
     ['turn replies off', ['~plnx:*', '+@all', '-client']],
     ['open a transaction', ['~plnx:*', '+@all', '-multi']],
