@@ -45,15 +45,19 @@ export interface ExportedSnapshot {
   end(): Promise<void>;
 }
 
-/**
- * Publication before slot (trap 10), slot before the first row.
- *
- * @param order the highest one in the log
- */
-export async function openStream(deps: OpeningDeps, from: PgPosition | null, order: string | null): Promise<Beginning> {
+/** What is known of the place to go on from, besides its position. */
+export interface Reached {
+  /** The highest order in the log. */
+  readonly order: string | null;
+  /** OIDs of the tables that were taken up; `null`: all that there are. */
+  readonly tables: ReadonlySet<number> | null;
+}
+
+/** Publication before slot (trap 10), slot before the first row. */
+export async function openStream(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
-  const tables = await resolveTables(control, config);
+  let tables = await resolveTables(control, config);
   const missing = missingTables(config, tables);
   if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
   if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
@@ -66,8 +70,15 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, ord
     const only = config.snapshot === 'only';
     const { failover } = config;
     const resumes = from !== null && given === null && resumable(from, only);
-    const position = resumes ? await settleHistory(from, order, server, { replication, control, failover }) : from;
+    const position = resumes
+      ? await settleHistory(from, reached.order, server, { replication, control, failover })
+      : from;
     const unpublished = resumes && !only ? uncovered(await publicationTables(control, publication), tables) : [];
+    if (!only) {
+      tables = await published(deps, control, tables, resumes ? reached.tables : null);
+      context.step?.('publication-created');
+      await endPredecessor(control, slot, deps.name, context.clock);
+    }
     const goesOn = {
       ...{ tables, resumes, rows: false, restarts: false, exported: null },
       unpublished: unpublished.map((one) => one.oid),
@@ -75,16 +86,6 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, ord
     };
     if (resumes && position !== null && only)
       return { ...goesOn, position, exported: position.phase === 'done' ? null : await exportSnapshot(sessions) };
-    if (!only) {
-      await ensurePublication(control, {
-        name: publication,
-        tables,
-        owned: deps.holdings.owns('publication', publication),
-        remember: () => deps.holdings.remember('publication', publication),
-      });
-      context.step?.('publication-created');
-      await endPredecessor(control, slot, deps.name, context.clock);
-    }
     const found = only ? null : await slotState(control, slot);
     if (resumes && position !== null) {
       holds(found, slot, position);
@@ -112,6 +113,36 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, ord
   } finally {
     if (!keeps) await sessions.end(replication);
   }
+}
+
+/**
+ * Sees to it that they are published. One that came after the stream began does not keep the others from going on where that
+ * can't be: it is looked at again while the stream runs, and is refused until then.
+ */
+async function published(
+  deps: OpeningDeps,
+  control: Client,
+  tables: readonly SourceTable[],
+  known: Reached['tables'],
+): Promise<readonly SourceTable[]> {
+  const { publication: name, holdings } = deps;
+  const publish = (those: readonly SourceTable[]) =>
+    ensurePublication(control, {
+      ...{ name, tables: those, owned: holdings.owns('publication', name) },
+      remember: () => holdings.remember('publication', name),
+    });
+  const taken = tables.filter(({ oid }) => known === null || known.has(oid));
+  if (taken.length > 0) await publish(taken);
+  for (const table of tables) {
+    if (taken.includes(table)) continue;
+    try {
+      await publish([table]);
+      taken.push(table);
+    } catch (error) {
+      if (!(error instanceof StreamError) || error.recourse === 'retry') throw error;
+    }
+  }
+  return taken;
 }
 
 const resumable = ({ phase }: PgPosition, only: boolean): boolean =>

@@ -30,7 +30,7 @@ import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { RowWork } from './row-work.js';
 import { rowsAlone } from './rows-alone.js';
-import { NOTEBOOK } from './rows/rows-state.js';
+import { NOTEBOOK, takenUp } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
@@ -210,13 +210,11 @@ export class PostgresSource implements Source {
   private async *reading(from: Positions, order: string | null, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions, slot, publication, name, waker } = this;
     const text = from.get('');
+    const last = text === undefined ? null : decodePosition(text);
     const beginning = await openStream(
-      {
-        ...{ config, context, sessions, slot, publication, name },
-        holdings: this.holdings,
-      },
-      text === undefined ? null : decodePosition(text),
-      order,
+      { config, context, sessions, slot, publication, name, holdings: this.holdings },
+      last,
+      { order, tables: takenUp(last?.rows, from.get(NOTEBOOK)) },
     );
     const { position } = beginning;
     const control = await sessions.control();

@@ -123,6 +123,27 @@ describe('a worker, when things fail', () => {
     expect(row).toMatchObject({ status: 'running', lastError: null });
   });
 
+  it('goes on with a stream that runs without another preflight, at whatever worker', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    const first = worker('w1');
+    await clock.advance(500);
+    server.checks = [{ code: 'no_replica_identity', severity: 'error', message: 'of a new table', fix: null }];
+    const stopped = first.stop(8_000);
+    await clock.advance(100);
+    await stopped;
+    worker('w2');
+    await clock.advance(500);
+    expect(row).toMatchObject({ owner: 'w2', status: 'running', lastError: null });
+    expect(server.readers).toBe(1);
+    // Whoever starts it hears of them.
+    ledger.command(ID, 'stopped');
+    await clock.advance(3_000);
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'no_replica_identity' } });
+  });
+
   it('takes a finding that the position is lost for known where the user has given that position up (trap 9)', async () => {
     const { clock, ledger, server, worker } = hostWorld();
     const lost = { code: 'slot_lost', severity: 'error', message: 'invalidated', fix: null } as const;

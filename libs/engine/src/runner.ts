@@ -50,21 +50,21 @@ export class StreamRunner {
   #failure: Failure | null = null;
   #failures = 0;
   #retryAt = 0;
-  /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
-  #connectedOnce = false;
+  /** It has connected for this generation, be it at another worker: no preflight from here on, and retries keep it `running`. */
+  #connectedOnce: boolean;
   #confirmed: { readonly generation: number; readonly status: string } | null = null;
   #halt: { readonly kind: 'release'; readonly withinMs: number } | { readonly kind: 'abandon' } | null = null;
 
   constructor(private readonly deps: RunnerDeps) {
-    const { spec } = deps;
-    this.#held = { streamId: spec.id, epoch: spec.epoch };
-    const { generation, desired, configRevision } = spec;
+    const { id: streamId, sourceType, epoch, generation, desired, configRevision, status } = deps.spec;
+    this.#held = { streamId, epoch };
+    this.#connectedOnce = status === 'running';
     this.#want = { generation, desired, configRevision, ordersRevision: 0 };
-    this.#claimed = spec;
-    this.#configRevision = spec.configRevision;
-    this.#owned = spec.owned;
-    this.#onLost = spec.onLostPosition;
-    this.counters = new Counters(spec.id, spec.sourceType, spec.epoch);
+    this.#claimed = deps.spec;
+    this.#configRevision = configRevision;
+    this.#owned = deps.spec.owned;
+    this.#onLost = deps.spec.onLostPosition;
+    this.counters = new Counters(streamId, sourceType, epoch);
     this.opened = new Promise((resolve) => (this.#sayOpened = resolve));
     this.#row = new HeldRow(deps.engine, this.#held, () => deps.mayWrite());
     this.#attempts = new Attempts(deps.engine, this.#held, () => deps.mayWrite());

@@ -216,6 +216,24 @@ describe('the store', () => {
     expect(await ledger.condemn('k', judged, why)).toBeNull();
   });
 
+  it('keeps saying why it gave a slot up once the slot is gone', async () => {
+    const { id } = await makeStream();
+    await store.query(`UPDATE streams SET status = 'stopped', owned = '{"slot":"x"}' WHERE id = $1`, [id]);
+    const why = (code: string) => ({ code, message: code, hint: null, occurred_at: new Date(0).toISOString() });
+    const condemn = async (code: string, again: boolean) =>
+      ledger.condemn('k', (await ledger.spec(id))!, why(code), again);
+    const said = async () =>
+      (await store.query(`SELECT last_error ->> 'code' AS code FROM streams WHERE id = $1`, [id]))[0].code;
+    const keeper = await condemn('wal_budget_exceeded', true);
+    await ledger.report(keeper!, { releaseLease: true });
+    expect(await condemn('slot_lost', false)).toBeNull();
+    expect(await said()).toBe('wal_budget_exceeded');
+    // What can be mended is not the reason any more.
+    await store.query(`UPDATE streams SET last_error = '{"code":"auth_failed"}' WHERE id = $1`, [id]);
+    expect(await condemn('slot_lost', false)).not.toBeNull();
+    expect(await said()).toBe('slot_lost');
+  });
+
   it('does not let an observation overwrite a newer command', async () => {
     const { id } = await makeStream();
     await commands.accept(actor, id, 'start');

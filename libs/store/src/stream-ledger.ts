@@ -13,7 +13,7 @@ import type {
   StreamLedger,
   StreamSpec,
 } from '@planasonix/core';
-import type { DesiredStatus, StreamStatus } from '@planasonix/core';
+import { losesPosition, STREAM_ERRORS, type DesiredStatus, type StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Connection, Stream } from './entities.js';
 import { isHeld, LEASE } from './lease.js';
@@ -51,6 +51,9 @@ const ownerOf = ({ seat }: Held, at: number): string =>
        WHERE s.id = $1 AND s.epoch = $2 AND h.share = $${at} AND h.session = $${at + 1} AND ${isHeld('h.expires_at')} FOR SHARE`;
 
 const seatOf = ({ seat }: Held): readonly (number | string)[] => (seat === undefined ? [] : [seat.index, seat.session]);
+
+/** What a row says whose place is lost: the first of these stays, the way on is the same. */
+const LOST = Object.keys(STREAM_ERRORS).filter(losesPosition);
 
 /** The truth about streams, from a worker's side. Every write names the epoch (Invariant 3). */
 export class PgStreamLedger implements StreamLedger {
@@ -245,7 +248,7 @@ export class PgStreamLedger implements StreamLedger {
    * statement: from here on a start has to say what becomes of the position. `null`: it was started, or somebody else
    * is at it (Invariant 3).
    * @param of as the stream was when it was judged
-   * @param again also where the row says so already: something was left to be given up
+   * @param again also where the row says that its place is lost already: something was left to be given up
    */
   async condemn(
     workerId: string,
@@ -259,8 +262,8 @@ export class PgStreamLedger implements StreamLedger {
          last_error = CASE WHEN status = 'error' AND last_error ->> 'code' = $5::jsonb ->> 'code' THEN last_error ELSE $5::jsonb END,
          updated_at = CASE WHEN status = 'error' THEN updated_at ELSE clock_timestamp() END
        WHERE id = $2 AND generation = $3 AND epoch = $4 AND ${RESTING} AND NOT position_pending
-         AND NOT (status = 'error' AND last_error ->> 'code' = $5::jsonb ->> 'code' AND $6::boolean) RETURNING epoch`,
-      [workerId, of.id, of.generation, of.epoch, JSON.stringify(why), !again],
+         AND NOT (status = 'error' AND last_error ->> 'code' = ANY ($6::text[])) RETURNING epoch`,
+      [workerId, of.id, of.generation, of.epoch, JSON.stringify(why), again ? [] : LOST],
     );
     const [row] = rows;
     return row === undefined ? null : { streamId: of.id, epoch: row.epoch };

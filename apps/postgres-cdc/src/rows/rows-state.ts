@@ -119,6 +119,12 @@ export function readNotebook(text: string | undefined): Notebook | null {
   };
 }
 
+/** OIDs of the tables that a stream has taken up; `null`: nothing was noted, so all that there are. */
+export function takenUp(rows: RowsState | undefined, notes: string | undefined): ReadonlySet<number> | null {
+  const noted = readNotebook(notes);
+  return noted && new Set([...noted.tables.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
+}
+
 const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
   Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
 

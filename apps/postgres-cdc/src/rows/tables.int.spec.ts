@@ -245,6 +245,12 @@ describe('which rows are read', () => {
           ),
       { timeoutMs: 15_000 },
     );
+    // Nor does it keep the others from going on when another worker takes the stream over.
+    await one.stop();
+    await db.client.query("INSERT INTO marks VALUES ('meanwhile')");
+    one.start();
+    await one.seen('meanwhile');
+    expect(one.failure).toBeNull();
     await db.client.query("UPDATE loose SET w = 'b'");
     await db.client.query('ALTER TABLE loose ADD PRIMARY KEY (w)');
     one.ordersChanged();
