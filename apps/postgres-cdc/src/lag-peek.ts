@@ -45,7 +45,9 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
   let connection: WalConnection | undefined;
   try {
     const first = await new Promise<number | null>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(new Error('the look at the lag took too long')), { once: true });
+      const late = () => reject(new Error('the look at the lag took too long'));
+      if (signal.aborted) return late();
+      signal.addEventListener('abort', late, { once: true });
       /** Commit time of the first change that is the stream's; `null`: none so far. */
       let found = Promise.resolve<number | null>(null);
       const describe = (relation: RelationInfo): void => {

@@ -24,12 +24,15 @@ export async function letGo(
   care: SlotCare,
   session: () => Promise<Client>,
   of: Pick<LetGoInput, 'slot' | 'applicationName' | 'clock'>,
+  signal: AbortSignal,
 ): Promise<ReleaseReport> {
   try {
     const client = await session();
     await care.look();
     const { restart: upTo, toBeGivenUp } = care;
     if (!toBeGivenUp || upTo === null) return { released: [], remaining: [] };
+    // With the time that is given for it the lease may be over, and the reader another's.
+    signal.throwIfAborted();
     return await letGoOfSlot({ client, upTo, ...of });
   } catch (error) {
     throw toStreamError(error, 'giving up the slot');

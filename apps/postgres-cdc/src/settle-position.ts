@@ -95,6 +95,9 @@ function understood(wanted: unknown, slot: string): Wanted {
   return { lsn, server: { system_id: system, timeline }, attempt };
 }
 
+/** Nothing of a user's text is longer in an error. */
+const shown = (value: unknown): string => JSON.stringify(value).slice(0, 40);
+
 function lsnOf(text: unknown): bigint {
   try {
     const lsn = parseLsn(String(text));
@@ -102,7 +105,7 @@ function lsnOf(text: unknown): bigint {
   } catch {
     // Told below.
   }
-  throw unreadable('The position has no LSN.');
+  throw unreadable(text === undefined ? 'The position has no lsn.' : `${shown(text)} is not an LSN of a commit.`);
 }
 
 /** Invariant 2: what the slot was told to forget is gone, and starting there would skip it in silence (trap 5). */

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@planasonix/core';
+import { StreamError, type Clock, type Log } from '@planasonix/core';
 import type { WalBudget } from './config.js';
 import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
 import { WalRate } from './wal-rate.js';
@@ -10,6 +10,7 @@ const facts: SlotFacts = {
   safeBytes: null,
   lost: false,
   active: true,
+  ending: false,
   idleMs: null,
   idleLimitMs: null,
 };
@@ -79,7 +80,17 @@ describe('care for a slot', () => {
     return answers ? Promise.resolve({ ...facts, restart: 0n, head: BigInt(held) }) : Promise.reject(new Error('gone'));
   };
   const care = (budget: WalBudget | null, ours = true, streamId = 'str_1', begun = true) =>
-    new SlotCare({ streamId, slot: 's', budget, facts: asked, ours: () => ours, begun, clock, log });
+    new SlotCare({
+      streamId,
+      slot: 's',
+      budget,
+      facts: asked,
+      ours: () => ours,
+      begun,
+      standing: () => null,
+      clock,
+      log,
+    });
   const bytes = 1 << 20;
 
   it('looks each 10 s at the most, and not at all by itself', async () => {
@@ -125,6 +136,32 @@ describe('care for a slot', () => {
     one.begin();
     expect(one.toBeGivenUp).toBe(false);
     await expect(one.watch(false)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
+  });
+
+  it('has a reader that stands hang up on a server that ends its walsender, or shuts down, and no other', async () => {
+    let hungUp = 0;
+    const standing = { hangUp: () => void hungUp++ };
+    const of = (reader: typeof standing | null, facts: () => Promise<SlotFacts>) =>
+      new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => true, begun: true, standing: () => reader, clock, log }); // prettier-ignore
+    const ended = (ending: boolean) => () => Promise.resolve({ ...facts, ending });
+    const refused = (code: string) => () =>
+      Promise.reject(new StreamError('source_unreachable', 'refused', { cause: Object.assign(new Error(), { code }) }));
+    const cases = [ended(true), ended(false), refused('57P01'), refused('57P03'), refused('53300')] as const;
+    const seen = [];
+    for (const answer of cases) {
+      await of(null, answer).look();
+      await of(standing, answer).look();
+      seen.push(hungUp);
+    }
+    expect(seen).toEqual([1, 1, 2, 3, 3]);
+  });
+
+  it('tells a reader that its slot is gone or lost, and nobody who only looks', async () => {
+    for (const answer of [null, { ...facts, lost: true }]) {
+      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => true, begun: true, standing: () => null, clock, log }); // prettier-ignore
+      await one.watch(false);
+      await expect(one.watch(true)).rejects.toMatchObject({ code: 'slot_lost' });
+    }
   });
 
   it('a server that does not answer changes nothing', async () => {

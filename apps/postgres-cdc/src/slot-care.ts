@@ -2,6 +2,7 @@ import { StreamError, type Clock, type Lag, type Log, type Retention } from '@pl
 import type { Client } from 'pg';
 import type { WalBudget } from './config.js';
 import { parseLsn } from './decode/index.js';
+import { invalidated } from './slot.js';
 import { WalRate } from './wal-rate.js';
 
 /** What the server says of a slot, as far as its WAL goes. */
@@ -16,6 +17,8 @@ export interface SlotFacts {
   /** Invalidated: it holds nothing any more, and is of no use. */
   readonly lost: boolean;
   readonly active: boolean;
+  /** Whoever sends to its reader is at an end, and waits for the reader to take what it has to say of that. */
+  readonly ending: boolean;
   /** Since when nobody reads it; `null` where the version does not tell (before 17), or somebody does. */
   readonly idleMs: number | null;
   /** Given up after so long without a reader (18); `null`: never. */
@@ -35,6 +38,7 @@ const FACTS = `
   SELECT to_jsonb(s)::text AS slot,
     (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS head,
     (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS flushed,
+    (SELECT wait_event FROM pg_catalog.pg_stat_activity a WHERE a.pid = s.active_pid) AS waits,
     (extract(epoch FROM clock_timestamp() - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::bigint AS idle,
     (SELECT setting::bigint * CASE unit WHEN 'min' THEN 60000 WHEN 's' THEN 1000 ELSE 1 END
      FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_limit
@@ -43,7 +47,7 @@ const FACTS = `
 /** `null` where there is no such slot. */
 export async function slotFacts(client: Client, slot: string): Promise<SlotFacts | null> {
   const { rows } = await client.query<
-    Record<'slot' | 'head' | 'flushed', string> & Record<'idle' | 'idle_limit', string | null>
+    Record<'slot' | 'head' | 'flushed', string> & Record<'waits' | 'idle' | 'idle_limit', string | null>
   >(FACTS, [slot]);
   const [row] = rows;
   if (row === undefined) return null;
@@ -56,6 +60,8 @@ export async function slotFacts(client: Client, slot: string): Promise<SlotFacts
     safeBytes: seen.safe_wal_size,
     lost: seen.wal_status === 'lost' || (seen.invalidation_reason ?? null) !== null,
     active: seen.active,
+    // With changes to send it waits in another place, and hears us.
+    ending: row.waits === 'ClientWrite',
     idleMs: seen.active || row.idle === null ? null : Number(row.idle),
     idleLimitMs: limit > 0 ? limit : null,
   };
@@ -107,6 +113,12 @@ function memoryOf(streamId: string): Memory {
 export const gigabytes = (bytes: number): string =>
   bytes >= 1 << 30 ? `${(bytes / (1 << 30)).toFixed(1)} GB` : `${(bytes / (1 << 20)).toFixed(1)} MB`;
 
+/** Of a question, or of a session for it. */
+function shutsDown(error: unknown): boolean {
+  const of = (one: unknown) => (one as { code?: unknown } | undefined)?.code;
+  return [error, (error as Error).cause].some((one) => /^57P0[1-3]$/.test(String(of(one))));
+}
+
 export interface SlotCareDeps {
   readonly streamId: string;
   readonly slot: string;
@@ -117,6 +129,8 @@ export interface SlotCareDeps {
   ours(): boolean;
   /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
   readonly begun: boolean;
+  /** Of the stream's own reading, for as long as nothing is taken from the server; `null`: it is read, or nobody reads. */
+  standing(): { hangUp(): void } | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -125,6 +139,7 @@ export interface SlotCareDeps {
 export class SlotCare {
   private readonly memory: Memory;
   private facts: SlotFacts | null = null;
+  private gone = false;
   private factsAtMs = 0;
   private seen: Retention | null = null;
   private lookedAt = Number.NEGATIVE_INFINITY;
@@ -163,14 +178,18 @@ export class SlotCare {
   }
 
   /**
-   * Looks, and waits for the answer unless rows flow: a server that does not answer is the reader's business then.
-   * @throws StreamError `wal_budget_exceeded`
+   * Looks, and waits for the answer unless rows flow: a server that does not answer is the reader's business then. That its slot
+   * is gone is not, for a reader does not hear of it while nobody takes what it has.
+   * @throws StreamError `wal_budget_exceeded`, `slot_lost`
    */
   async watch(flowing: boolean): Promise<void> {
     const look = this.look();
     if (!flowing) await look;
     const { budget, slot } = this.deps;
-    if (!this.begun || !this.toBeGivenUp) return;
+    if (!this.begun) return;
+    if (flowing && this.gone) throw new StreamError('slot_lost', `The replication slot ${slot} is gone.`);
+    if (flowing && this.facts?.lost) throw invalidated(slot);
+    if (!this.toBeGivenUp) return;
     throw new StreamError(
       'wal_budget_exceeded',
       `The replication slot ${slot} holds back ${gigabytes(this.seen!.heldBytes)} of WAL, more than the wal_budget of ${gigabytes(budget!.bytes)}: it is given up.`,
@@ -182,6 +201,7 @@ export class SlotCare {
     this.begun = true;
     this.round++;
     this.facts = null;
+    this.gone = false;
     this.seen = null;
     this.lookedAt = Number.NEGATIVE_INFINITY;
   }
@@ -199,11 +219,14 @@ export class SlotCare {
       this.factsAtMs = askedAtMs;
       this.lookedAt = clock.monotonic();
       this.facts = facts;
+      this.gone = facts === null;
+      if (facts?.ending) this.deps.standing()?.hangUp();
       if (facts !== null) this.memory.rate.note(facts.head, this.lookedAt);
       this.seen = facts === null ? null : retention(facts, this.memory.rate.bytesPerSecond, budget?.bytes ?? null);
       this.warn();
-    } catch {
-      // The reading side finds out what is wrong with the server, and says so.
+    } catch (error) {
+      // The reading side finds out what is wrong with the server, and says so. Where it stands it would keep a server from shutting down.
+      if (shutsDown(error)) this.deps.standing()?.hangUp();
     } finally {
       this.looking = false;
     }

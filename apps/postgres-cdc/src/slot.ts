@@ -36,17 +36,19 @@ export async function walFlushed(client: Client): Promise<bigint> {
   return parseLsn(rows[0]!.lsn);
 }
 
+export const invalidated = (slot: string): StreamError =>
+  new StreamError(
+    'slot_lost',
+    `The replication slot ${slot} was invalidated: the server has removed WAL that it needed.`,
+  );
+
 /**
  * Whether the slot still has everything after `position`. A slot that is ahead gives no error by itself, only missing
  * rows: so it is compared before anything is read (Invariant 2, traps 5, 6, 9).
  */
 export function holds(slot: SlotState | null, name: string, position: PgPosition): void {
   if (slot === null) throw new StreamError('slot_lost', `The replication slot ${name} is gone.`);
-  if (slot.wal_status === 'lost')
-    throw new StreamError(
-      'slot_lost',
-      `The replication slot ${name} was invalidated: the server has removed WAL that it needed.`,
-    );
+  if (slot.wal_status === 'lost') throw invalidated(name);
   usable(slot, name);
   if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
     throw new StreamError(

@@ -78,6 +78,7 @@ export class PostgresSource implements Source {
       facts: async () => slotFacts(await this.sessions.control(), this.slot),
       ours: () => this.holdings.owns('slot', this.slot),
       begun: context.onLostPosition === null,
+      standing: () => (this.reader?.stands === true ? this.reader : null),
       clock: context.clock,
       log: context.log,
     });
@@ -156,9 +157,9 @@ export class PostgresSource implements Source {
     return this.care.along(await this.distance(from, signal));
   }
 
-  letGo(): Promise<ReleaseReport> {
-    const { slot, name, context } = this;
-    return letGo(this.care, () => this.sessions.control(), { slot, applicationName: name, clock: context.clock });
+  letGo(signal: AbortSignal): Promise<ReleaseReport> {
+    const of = { slot: this.slot, applicationName: this.name, clock: this.context.clock };
+    return letGo(this.care, () => this.sessions.control(), of, signal);
   }
 
   private async distance(from: Positions, signal: AbortSignal): Promise<Lag> {

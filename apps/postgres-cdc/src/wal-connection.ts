@@ -121,6 +121,11 @@ export class WalConnection {
     });
   }
 
+  /** Nothing is taken from the server. */
+  get stands(): boolean {
+    return this.paused;
+  }
+
   pause(): void {
     if (this.paused) return;
     this.paused = true;

@@ -172,6 +172,17 @@ export class WalReader {
     if (!this.learning) this.release();
   }
 
+  /** Nothing is taken from the server: it can't tell us that it wants to end. */
+  get stands(): boolean {
+    return this.connection.stands;
+  }
+
+  /** Lets a server go that wants to end: it would wait for as long as nothing is taken, and keep a checkpoint or a shutdown waiting. */
+  hangUp(): void {
+    this.fail(new StreamError('source_unreachable', 'The server ended the replication connection.'));
+    void this.connection.close();
+  }
+
   async close(): Promise<void> {
     clearInterval(this.timer);
     await this.connection.close();

@@ -1,4 +1,5 @@
 import type { StreamError } from './errors.js';
+import type { LastError } from './stream.js';
 
 /** A finding of a preflight: what is so, how bad it is, and the exact thing that mends it. */
 export interface Check {
@@ -24,7 +25,7 @@ export interface ConnectionReport {
 export const passes = (checks: readonly Check[]): boolean => checks.every((check) => check.severity !== 'error');
 
 /** A failure as a finding. */
-export const findingOf = ({ code, message, hint }: StreamError): Check => ({
+export const findingOf = ({ code, message, hint }: Pick<LastError, 'code' | 'message' | 'hint'>): Check => ({
   ...{ code, severity: 'error', message, fix: hint },
 });
 

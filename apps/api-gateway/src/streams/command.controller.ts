@@ -1,8 +1,15 @@
 import { Inject } from '@nestjs/common';
-import { passes, type OnLostPosition, type StreamCommand } from '@planasonix/core';
+import {
+  findingOf,
+  losesPosition,
+  passes,
+  type Check,
+  type OnLostPosition,
+  type StreamCommand,
+} from '@planasonix/core';
 import { CommandService, DeleteService } from '@planasonix/lifecycle';
 import { MetricsStore } from '@planasonix/metrics';
-import { AuditStore, StreamStore } from '@planasonix/store';
+import { AuditStore, StreamStore, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError } from '../contract/api-error.js';
 import { Api, Route, type Call, type Input } from '../contract/route.js';
@@ -10,6 +17,10 @@ import { Validated } from '../input/input.pipe.js';
 import { WorkerQuestions } from '../sources/worker-questions.js';
 import * as routes from './stream-routes.js';
 import { commanded } from './stream-view.js';
+
+/** Why the stream's place at its source is lost, where it is. */
+const lostPlace = ({ status, last_error: error }: Stream): Check[] =>
+  status === 'error' && error !== null && losesPosition(error.code) ? [findingOf(error)] : [];
 
 /** What operators do to a stream. The lifecycle decides; this only puts it into words. */
 @Api()
@@ -56,7 +67,10 @@ export class CommandController {
   async check(@Validated() { params, call }: Input<typeof routes.checkStream>) {
     const row = await this.streams.get(call.caller.workspaceId, params.id);
     if (row === null) throw new ApiError('not_found');
-    const checks = await this.workers.check(row.source_type, row.id);
+    const found = await this.workers.check(row.source_type, row.id);
+    // A source that is asked does not know what was read of it: the row does.
+    const lost = lostPlace(row).filter(({ code }) => !found.some((one) => one.code === code));
+    const checks = [...lost, ...found];
     const ok = passes(checks);
     await this.audit.append(actorOf(call), {
       action: 'stream.check',

@@ -223,7 +223,7 @@ describe('streams', () => {
   });
 
   it('a start after a lost position has to say what to do about it', async () => {
-    const id = await made('lost');
+    const id = await made('lost-place');
     const client = await gateway.postgres.connect();
     const error = { code: 'slot_lost', message: 'gone', hint: 'h', occurred_at: new Date().toISOString() };
     await client.query(
@@ -241,6 +241,19 @@ describe('streams', () => {
     expect((await api('GET', '/api/audit-log?limit=1')).json.data[0]).toMatchObject({
       action: 'stream.start',
       after: { on_lost_position: 'skip' },
+    });
+  });
+
+  it('a check tells that the place is lost, which no source knows (trap 9)', async () => {
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    const id = await made('lost');
+    const lost = { code: 'slot_lost', message: 'The slot is gone.', hint: 'Start with …', occurred_at: 'now' };
+    const store = await gateway.postgres.connect();
+    await store.query(`UPDATE streams SET status = 'error', last_error = $2 WHERE id = $1`, [id, JSON.stringify(lost)]);
+    await store.end();
+    expect((await api('POST', `/api/streams/${id}/check`)).json.data.attributes).toEqual({
+      ok: false,
+      checks: [{ code: 'slot_lost', severity: 'error', message: lost.message, fix: lost.hint }],
     });
   });
 

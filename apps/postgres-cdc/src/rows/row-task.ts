@@ -91,6 +91,8 @@ export class RowTask {
 
   /** Its rows are about to be read. */
   watchNow(): void {
+    // What the stream said while another watch heard it is not known here.
+    if (this.slot.gate !== this.watch) this.watch.forget();
     this.slot.gate = this.watch;
     this.watch.reading = true;
   }
