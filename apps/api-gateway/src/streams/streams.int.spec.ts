@@ -244,19 +244,6 @@ describe('streams', () => {
     });
   });
 
-  it('a check tells that the place is lost, which no source knows (trap 9)', async () => {
-    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
-    const id = await made('lost');
-    const lost = { code: 'slot_lost', message: 'The slot is gone.', hint: 'Start with …', occurred_at: 'now' };
-    const store = await gateway.postgres.connect();
-    await store.query(`UPDATE streams SET status = 'error', last_error = $2 WHERE id = $1`, [id, JSON.stringify(lost)]);
-    await store.end();
-    expect((await api('POST', `/api/streams/${id}/check`)).json.data.attributes).toEqual({
-      ok: false,
-      checks: [{ code: 'slot_lost', severity: 'error', message: lost.message, fix: lost.hint }],
-    });
-  });
-
   it('a check tells what the worker found, and a connection test why it failed', async () => {
     const finding = {
       code: 'wal_level',
@@ -285,6 +272,19 @@ describe('streams', () => {
     const none = await api('POST', '/api/connections/test', { type: 'redis', config: { host: '127.0.0.1' } });
     expect([none.status, none.json.error.code]).toEqual([409, 'no_worker']);
     worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+  });
+
+  it('a check tells that the place is lost, which no source knows (trap 9)', async () => {
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    const id = await made('lost');
+    const lost = { code: 'slot_lost', message: 'The slot is gone.', hint: 'Start with …', occurred_at: 'now' };
+    const store = await gateway.postgres.connect();
+    await store.query(`UPDATE streams SET status = 'error', last_error = $2 WHERE id = $1`, [id, JSON.stringify(lost)]);
+    await store.end();
+    expect((await api('POST', `/api/streams/${id}/check`)).json.data.attributes).toEqual({
+      ok: false,
+      checks: [{ code: 'slot_lost', severity: 'error', message: lost.message, fix: lost.hint }],
+    });
   });
 
   it('metrics of every window, from zero on', async () => {
