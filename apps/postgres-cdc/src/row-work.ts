@@ -306,7 +306,7 @@ export class RowWork {
 
   /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
   private async refuse(order: string, why: string): Promise<void> {
-    this.feed.cancel((wish) => wish.order === order);
+    this.feed.cancel((wish) => wish.order === order, why);
     await this.book.refuse(order, why).catch(() => undefined);
     this.noteDue ||= this.book.has(order);
   }

@@ -47,7 +47,7 @@ export interface SnapshotProgress {
 
 export interface TableProgress {
   readonly table: string;
-  /** `refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back. */
+  /** `refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back, or failed, of which `note` says why. */
   readonly state: 'waiting' | 'running' | 'done' | 'refused' | 'cancelled';
   readonly rows_done: number;
   readonly rows_estimated: number | null;

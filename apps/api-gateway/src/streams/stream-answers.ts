@@ -17,7 +17,8 @@ export const lastError = z.object({
 export const tableProgress = z.looseObject({
   table: z.string(),
   state: z.enum(['waiting', 'running', 'done', 'refused', 'cancelled']).meta({
-    description: '`refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back.',
+    description:
+      '`refused`: not taken up, `note` says why and what mends it. `cancelled`: its order was taken back, or failed, of which `note` says why.',
   }),
   rows_done: z.int(),
   rows_estimated: z.number().nullable().meta({ description: "The server's own estimate; null where it has none." }),

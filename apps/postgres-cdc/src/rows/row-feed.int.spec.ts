@@ -202,6 +202,7 @@ describe('what the stream says between two chunks', () => {
     one.pause.open();
     await eventually('all is over', () => (one.take(), one.feed.idle));
     expect([both.phase, left.phase]).toEqual(['cancelled', 'done']);
+    expect(both.progress.note).toBe('public.dropped was dropped before all of its rows were read.');
     expect(one.seen.refused).toEqual(['snap_1: public.dropped was dropped before all of its rows were read.']);
   });
 

@@ -100,10 +100,10 @@ export class RowFeed {
   }
 
   /** Takes back what belongs to an order, or to a table that is not there any more. */
-  cancel(which: (wish: RowWish) => boolean): void {
+  cancel(which: (wish: RowWish) => boolean, why: string | null = null): void {
     for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
       for (const run of this.runs) if (run.task === task) run.cancel();
-      this.leave(task, 'cancelled');
+      this.leave(task, 'cancelled', why);
     }
     this.ring();
   }
@@ -111,17 +111,19 @@ export class RowFeed {
   /** Its table is not there any more; an order of which nothing else is left ends with that. */
   private gone({ wish, over }: RowTask): void {
     const { order, schema, name } = wish;
-    this.cancel((one) => one === wish);
+    const why = `${schema}.${name} was dropped before all of its rows were read.`;
+    this.cancel((one) => one === wish, why);
     if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
       return;
-    this.deps.refuse(order, `${schema}.${name} was dropped before all of its rows were read.`);
+    this.deps.refuse(order, why);
   }
 
   /** Some of its rows are wanted, and can't be told from the others: an order that was begun before it lost its key. */
   private keyless({ wish: { order, schema, name } }: RowTask): void {
     if (order === null) return;
-    this.cancel((wish) => wish.order === order);
-    this.deps.refuse(order, `${schema}.${name} has no key, and only all of its rows can be read.`);
+    const why = `${schema}.${name} has no key, and only all of its rows can be read.`;
+    this.cancel((wish) => wish.order === order, why);
+    this.deps.refuse(order, why);
   }
 
   get all(): readonly RowTask[] {
@@ -295,8 +297,8 @@ export class RowFeed {
     this.sifts.add({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
-  private leave(task: RowTask, as: 'done' | 'cancelled'): void {
-    task.end(as);
+  private leave(task: RowTask, as: 'done' | 'cancelled', why: string | null = null): void {
+    task.end(as, why);
     this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.push(task);
     if (this.finished.length > 20) this.finished.shift();

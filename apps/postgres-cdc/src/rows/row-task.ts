@@ -42,6 +42,8 @@ const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed
 export class RowTask {
   phase: TaskPhase = 'waiting';
   note: string | null = null;
+  /** Why its order failed. */
+  private why: string | null = null;
   /** Why it had to be read from its beginning again, for people. */
   begunOver: string | null = null;
   estimated: number | null = null;
@@ -132,7 +134,8 @@ export class RowTask {
   }
 
   /** Nothing of it is read any more, and nobody stands at the table for it. */
-  end(as: 'done' | 'cancelled'): void {
+  end(as: 'done' | 'cancelled', why: string | null = null): void {
+    this.why = why;
     this.phase = as;
     this.state.done = true;
     this.wantsStill = false;
@@ -276,7 +279,7 @@ export class RowTask {
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
       order: this.wish.order,
-      note: this.note ?? (this.sweeping ? SWEEPING : this.begunOver),
+      note: this.why ?? this.note ?? (this.sweeping ? SWEEPING : this.begunOver),
     };
   }
 }
