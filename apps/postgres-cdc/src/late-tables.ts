@@ -104,7 +104,7 @@ export class LateTables {
       await this.deps.publish(control, [table]);
       return null;
     } catch (error) {
-      if (!(error instanceof StreamError) || error.recourse === 'retry') throw error;
+      if (!(error instanceof StreamError) || error.recourse !== 'fatal') throw error;
       return `${error.code}: ${error.message} ${error.hint}`;
     }
   }

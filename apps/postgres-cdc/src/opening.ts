@@ -139,7 +139,7 @@ async function published(
       await publish([table]);
       taken.push(table);
     } catch (error) {
-      if (!(error instanceof StreamError) || error.recourse === 'retry') throw error;
+      if (!(error instanceof StreamError) || error.recourse !== 'fatal') throw error;
     }
   }
   return taken;

@@ -153,14 +153,20 @@ describe('care for a slot', () => {
       await of(standing, answer).look();
       seen.push(hungUp);
     }
-    expect(seen).toEqual([1, 1, 2, 3, 3]);
+    // One who ends our session alone does not shut down.
+    expect(seen).toEqual([1, 1, 1, 2, 2]);
   });
 
-  it('tells a reader that its slot is gone or lost, and nobody who only looks', async () => {
+  it('tells a reader that stands that its slot is gone or lost, and nobody else', async () => {
     for (const answer of [null, { ...facts, lost: true }]) {
-      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => true, begun: true, standing: () => null, clock, log }); // prettier-ignore
+      let stands = true;
+      const standing = () => (stands ? { hangUp: () => undefined } : null);
+      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => true, begun: true, standing, clock, log }); // prettier-ignore
       await one.watch(false);
       await expect(one.watch(true)).rejects.toMatchObject({ code: 'slot_lost' });
+      // Whoever reads hears of it himself: another server may have answered.
+      stands = false;
+      await one.watch(true);
     }
   });
 

@@ -116,7 +116,7 @@ export const gigabytes = (bytes: number): string =>
 /** Of a question, or of a session for it. */
 function shutsDown(error: unknown): boolean {
   const of = (one: unknown) => (one as { code?: unknown } | undefined)?.code;
-  return [error, (error as Error).cause].some((one) => /^57P0[1-3]$/.test(String(of(one))));
+  return [error, (error as Error).cause].some((one) => /^57P0[23]$/.test(String(of(one))));
 }
 
 export interface SlotCareDeps {
@@ -179,7 +179,7 @@ export class SlotCare {
 
   /**
    * Looks, and waits for the answer unless rows flow: a server that does not answer is the reader's business then. That its slot
-   * is gone is not, for a reader does not hear of it while nobody takes what it has.
+   * is gone is not where the reader stands, and does not hear of it.
    * @throws StreamError `wal_budget_exceeded`, `slot_lost`
    */
   async watch(flowing: boolean): Promise<void> {
@@ -187,8 +187,10 @@ export class SlotCare {
     if (!flowing) await look;
     const { budget, slot } = this.deps;
     if (!this.begun) return;
-    if (flowing && this.gone) throw new StreamError('slot_lost', `The replication slot ${slot} is gone.`);
-    if (flowing && this.facts?.lost) throw invalidated(slot);
+    if (flowing && this.deps.standing() !== null) {
+      if (this.gone) throw new StreamError('slot_lost', `The replication slot ${slot} is gone.`);
+      if (this.facts?.lost) throw invalidated(slot);
+    }
     if (!this.toBeGivenUp) return;
     throw new StreamError(
       'wal_budget_exceeded',

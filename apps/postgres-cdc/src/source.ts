@@ -5,6 +5,7 @@ import {
   findingOf,
   type Lag,
   type Position,
+  type Orders,
   type Positions,
   type ReleaseReport,
   type SnapshotOrder,
@@ -108,14 +109,10 @@ export class PostgresSource implements Source {
     }
   }
 
-  async *read(
-    from: Positions,
-    signal: AbortSignal,
-    orders: ReadonlyMap<string, string> = new Map(),
-  ): AsyncGenerator<ChangeBatch> {
+  async *read(from: Positions, signal: AbortSignal, orders?: Orders): AsyncGenerator<ChangeBatch> {
     this.reads = true;
     try {
-      yield* this.reading(from, orders.get('') ?? null, signal);
+      yield* this.reading(from, orders?.get('') || null, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw this.reader === null ? toStreamError(error, 'reading') : unreadable(toStreamError(error, 'reading'));
@@ -217,14 +214,17 @@ export class PostgresSource implements Source {
       last,
       { order, tables: takenUp(last?.rows, from.get(NOTEBOOK)) },
     );
-    const { position } = beginning;
+    const { position, resumes } = beginning;
     const control = await sessions.control();
     const { version, database, walSenderTimeoutMs } = await serverOf(control);
     await this.known.add(beginning.tables);
     this.care.begin();
     const { exported } = beginning;
     // Changes from now on are found again by the place alone: where that is new it goes first.
-    const placeFirst = !beginning.resumes && position.phase === 'stream';
+    const placeFirst = !resumes && position.phase === 'stream';
+    // A promotion that was found to be safe is written down: changes of the new history may come in part.
+    if (resumes && position.timeline !== last?.timeline)
+      yield { partition: '', events: [], position: encodePosition(position) };
     if (!placeFirst) yield CONNECTED;
     this.over = position.phase === 'done';
     if (this.over) return this.holdings.giveBackUnread().then(() => refuseOrders(context.orders));
@@ -263,7 +263,7 @@ export class PostgresSource implements Source {
     if (position.phase === 'stream')
       this.reader = await this.openReader(position, control, version, walSenderTimeoutMs, database, signal);
     if (placeFirst && exported === null) yield* this.begun(work, position);
-    const wholeBy = beginning.resumes && this.reader !== null ? await walFlushed(control) : undefined;
+    const wholeBy = resumes && this.reader !== null ? await walFlushed(control) : undefined;
     yield* new Flow({ ...flow, reader: this.reader, wholeBy }).batches(signal);
     if (!signal.aborted && position.phase === 'rows')
       yield { partition: '', events: [], position: encodePosition({ ...position, phase: 'done' }) };

@@ -172,9 +172,9 @@ export class WalReader {
     if (!this.learning) this.release();
   }
 
-  /** Nothing is taken from the server: it can't tell us that it wants to end. */
+  /** Nothing is taken from the server, which can't tell us that it wants to end; or it has ended, and nobody asks. */
   get stands(): boolean {
-    return this.connection.stands;
+    return this.failure !== null || this.connection.stands;
   }
 
   /** Lets a server go that wants to end: it would wait for as long as nothing is taken, and keep a checkpoint or a shutdown waiting. */

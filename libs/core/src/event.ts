@@ -12,6 +12,8 @@ export type Position = string;
  * is no place but the source's own notebook: kept and committed like a position, and not shown to users.
  */
 export type Positions = ReadonlyMap<string, Position>;
+/** Partition → the highest `order` of it that is in the log. */
+export type Orders = ReadonlyMap<string, string>;
 
 /** Whether they hold a place in the source: what stands under names that begin with `#` are notes about it. */
 export const isPlaced = (positions: Positions): boolean => [...positions.keys()].some((name) => !name.startsWith('#'));

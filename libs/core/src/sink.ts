@@ -1,5 +1,5 @@
 import type { Check } from './check.js';
-import type { ChangeBatch, Positions } from './event.js';
+import type { ChangeBatch, Orders, Positions } from './event.js';
 import type { Inlet } from './inlet.js';
 import type { Seat } from './share.js';
 
@@ -9,8 +9,8 @@ export interface OpenedLog {
   readonly session: string;
   /** Positions that were stored together with the events; the truth about where to go on. */
   readonly positions: Positions;
-  /** Partition → the highest `order` in it. It may be of a transaction that the position is not behind: one that came in part. */
-  readonly orders: ReadonlyMap<string, string>;
+  /** They may be of a transaction that the position is not behind: one that came in part. */
+  readonly orders: Orders;
   readonly totals: LogTotals;
   /** Events that the log itself had made two of, and that this opening has removed. */
   readonly doubles?: number;

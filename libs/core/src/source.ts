@@ -1,6 +1,6 @@
 import type { Check, ConnectionReport } from './check.js';
 import type { Clock } from './clock.js';
-import type { ChangeBatch, Position, Positions } from './event.js';
+import type { ChangeBatch, Orders, Position, Positions } from './event.js';
 import type { Share } from './share.js';
 import type { Steps } from './steps.js';
 
@@ -109,7 +109,7 @@ export interface Source {
    * @param orders of the log (`OpenedLog`): what it has of a transaction behind `from` is not written again, so a source
    *   that has lost that transaction must not go on. Absent: it has nothing behind `from`.
    */
-  read(from: Positions, signal: AbortSignal, orders?: ReadonlyMap<string, string>): AsyncIterable<ChangeBatch>;
+  read(from: Positions, signal: AbortSignal, orders?: Orders): AsyncIterable<ChangeBatch>;
   /** Durable elsewhere: the source may forget everything up to `position`. */
   ack(partition: string, position: Position): Promise<void>;
   /** Orders have come or were cancelled: look at `context.orders` when convenient. Absent: the source takes none. */

@@ -123,7 +123,7 @@ describe('a worker, when things fail', () => {
     expect(row).toMatchObject({ status: 'running', lastError: null });
   });
 
-  it('goes on with a stream that runs without another preflight, at whatever worker', async () => {
+  it('goes on at another worker though a table can not be taken up, and not with what ails all of them', async () => {
     const { clock, ledger, server, worker } = hostWorld();
     const row = ledger.add(ID);
     const first = worker('w1');
@@ -132,13 +132,19 @@ describe('a worker, when things fail', () => {
     const stopped = first.stop(8_000);
     await clock.advance(100);
     await stopped;
-    worker('w2');
+    const next = worker('w2');
     await clock.advance(500);
     expect(row).toMatchObject({ owner: 'w2', status: 'running', lastError: null });
     expect(server.readers).toBe(1);
+    const second = next.stop(8_000);
+    await clock.advance(100);
+    await second;
+    server.checks = [{ code: 'wal_level', severity: 'error', message: 'wal_level is replica', fix: null }];
+    worker('w3');
+    await clock.advance(500);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'wal_level' } });
+    server.checks = [{ code: 'no_replica_identity', severity: 'error', message: 'of a new table', fix: null }];
     // Whoever starts it hears of them.
-    ledger.command(ID, 'stopped');
-    await clock.advance(3_000);
     ledger.command(ID, 'running');
     await clock.advance(3_000);
     expect(row).toMatchObject({ status: 'error', lastError: { code: 'no_replica_identity' } });

@@ -3,6 +3,7 @@ import {
   Bell,
   type ChangeBatch,
   type Position,
+  type Orders,
   type Positions,
   ROW_EVENT_TYPES,
   type Sink,
@@ -17,7 +18,7 @@ export interface PumpDeps extends SettlerDeps {
   readonly source: Source;
   readonly sink: Sink;
   /** Of the log, as it was opened. */
-  readonly orders: ReadonlyMap<string, string>;
+  readonly orders: Orders;
   readonly limits?: Partial<PumpLimits>;
   /** Reading began, and where is in the log: whoever goes on from it finds what is written from now on. */
   onConnected(): void;

@@ -50,15 +50,14 @@ export class StreamRunner {
   #failure: Failure | null = null;
   #failures = 0;
   #retryAt = 0;
-  /** It has connected for this generation, be it at another worker: no preflight from here on, and retries keep it `running`. */
-  #connectedOnce: boolean;
+  /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
+  #connectedOnce = false;
   #confirmed: { readonly generation: number; readonly status: string } | null = null;
   #halt: { readonly kind: 'release'; readonly withinMs: number } | { readonly kind: 'abandon' } | null = null;
 
   constructor(private readonly deps: RunnerDeps) {
-    const { id: streamId, sourceType, epoch, generation, desired, configRevision, status } = deps.spec;
+    const { id: streamId, sourceType, epoch, generation, desired, configRevision } = deps.spec;
     this.#held = { streamId, epoch };
-    this.#connectedOnce = status === 'running';
     this.#want = { generation, desired, configRevision, ordersRevision: 0 };
     this.#claimed = deps.spec;
     this.#configRevision = configRevision;

@@ -122,7 +122,9 @@ export function readNotebook(text: string | undefined): Notebook | null {
 /** OIDs of the tables that a stream has taken up; `null`: nothing was noted, so all that there are. */
 export function takenUp(rows: RowsState | undefined, notes: string | undefined): ReadonlySet<number> | null {
   const noted = readNotebook(notes);
-  return noted && new Set([...noted.tables.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
+  if (noted === null) return null;
+  // Also whose rows wait, of which nothing else is noted than that its changes are taken.
+  return new Set([...noted.tables.keys(), ...noted.published.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
 }
 
 const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>

@@ -95,7 +95,7 @@ export class KafkaSink implements Sink {
       const positions = new Map<string, Position>();
       for (const [partition, mark] of marks) {
         this.#marks.set(partition, mark);
-        this.#orders.set(partition, mark.order);
+        if (mark.order !== '') this.#orders.set(partition, mark.order);
         if (mark.position !== null) positions.set(partition, mark.position);
       }
       return { session, positions, orders: new Map(this.#orders), totals };
