@@ -2,13 +2,12 @@ import {
   isIn,
   isPlaced,
   Limit,
-  losesPosition,
   StreamError,
   type Held,
   type OnLostPosition,
+  type Orders,
   type PipelineOutput,
   type Position,
-  type Orders,
   type Positions,
   type Seat,
   type Share,
@@ -287,17 +286,15 @@ export class Attempt {
   }
 
   async #check(source: Source): Promise<void> {
-    const { spec, engine: { clock } } = this.deps; // prettier-ignore
+    const { spec, engine } = this.deps;
     const limit = new Limit(this.#abort.signal);
-    const found = await within(clock, CHECK_MS, source.check(limit.signal), limit.signal).finally(() => limit.end());
+    const found = await within(engine.clock, CHECK_MS, source.check(limit.signal), limit.signal).finally(() =>
+      limit.end(),
+    );
     this.#abort.signal.throwIfAborted();
     if (found === 'late')
       throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
-    // A start that gives the lost position up is the way on from these: nothing of that position is read.
-    const known = this.#onLost === null ? found : found.filter(({ code }) => !losesPosition(code));
-    const failure = failureOfChecks(
-      spec.status === 'running' ? known.filter(({ code }) => !OF_TABLES.has(code)) : known,
-    );
+    const failure = failureOfChecks(found, { givesUp: this.#onLost !== null, runs: spec.status === 'running' });
     if (failure) throw new PreflightFailed(failure);
   }
 
@@ -337,9 +334,6 @@ export class Attempt {
     await within(clock, CLOSE_MS, Promise.allSettled([this.#sink?.close(), this.#source?.close()]));
   }
 }
-
-/** A stream that another worker had running goes on without a table that can't be taken up yet: what it needs it hears of by reading. */
-const OF_TABLES: ReadonlySet<string> = new Set(['no_replica_identity', 'permission_denied', 'publication_incomplete']);
 
 const ABORTED: Failure = { code: 'internal', recourse: 'retry', message: 'ended', hint: null };
 

@@ -1,4 +1,5 @@
 import {
+  losesPosition,
   STREAM_ERRORS,
   StreamError,
   type Check,
@@ -42,9 +43,22 @@ export function failureOf(error: unknown, log: Log, streamId: string): Failure {
   };
 }
 
-/** The first finding that stops the stream, or `null`. A code that the catalogue does not know is fatal. */
-export function failureOfChecks(checks: readonly Check[]): Failure | null {
-  const found = checks.find((check) => check.severity === 'error');
+/** Findings that may be of one new table alone. */
+const OF_TABLES: ReadonlySet<string> = new Set(['no_replica_identity', 'permission_denied', 'publication_incomplete']);
+
+/**
+ * The first finding that stops the stream, or `null`. A code that the catalogue does not know is fatal.
+ *
+ * @param of `givesUp`: the lost position is given up, so nothing of it is read, and that it is lost is no failure. `runs`: another
+ *   worker had it running, so it goes on without a table that can't be taken up yet: what it needs it hears of by reading.
+ */
+export function failureOfChecks(
+  checks: readonly Check[],
+  of: { readonly givesUp?: boolean; readonly runs?: boolean } = {},
+): Failure | null {
+  const excused = (code: string): boolean =>
+    (of.givesUp === true && losesPosition(code)) || (of.runs === true && OF_TABLES.has(code));
+  const found = checks.find(({ severity, code }) => severity === 'error' && !excused(code));
   if (!found) return null;
   const known = found.code in STREAM_ERRORS ? STREAM_ERRORS[found.code as keyof typeof STREAM_ERRORS] : null;
   return {

@@ -222,7 +222,7 @@ describe('streams', () => {
     expect((await api('GET', `/api/pipelines/${pipelineId}`)).status).toBe(200);
   });
 
-  it('a start after a lost position has to say what to do about it', async () => {
+  it('a start after a lost position has to say what to do about it; a check tells, which no source knows (trap 9)', async () => {
     const id = await made('lost-place');
     const client = await gateway.postgres.connect();
     const error = { code: 'slot_lost', message: 'gone', hint: 'h', occurred_at: new Date().toISOString() };
@@ -232,6 +232,12 @@ describe('streams', () => {
     );
     await client.end();
     expect((await api('GET', `/api/streams/${id}`)).json.data.attributes.last_error).toEqual(error);
+    const { code, message, hint: fix } = error;
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    expect((await api('POST', `/api/streams/${id}/check`)).json.data.attributes).toEqual({
+      ok: false,
+      checks: [{ code, severity: 'error', message, fix }],
+    });
     const refused = await api('POST', `/api/streams/${id}/start`);
     expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
     expect((await api('POST', `/api/streams/${id}/start`, { on_lost_position: 'nothing' })).status).toBe(400);
@@ -272,19 +278,6 @@ describe('streams', () => {
     const none = await api('POST', '/api/connections/test', { type: 'redis', config: { host: '127.0.0.1' } });
     expect([none.status, none.json.error.code]).toEqual([409, 'no_worker']);
     worker.answer = () => Promise.resolve({ ok: true, checks: [] });
-  });
-
-  it('a check tells that the place is lost, which no source knows (trap 9)', async () => {
-    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
-    const id = await made('lost');
-    const lost = { code: 'slot_lost', message: 'The slot is gone.', hint: 'Start with …', occurred_at: 'now' };
-    const store = await gateway.postgres.connect();
-    await store.query(`UPDATE streams SET status = 'error', last_error = $2 WHERE id = $1`, [id, JSON.stringify(lost)]);
-    await store.end();
-    expect((await api('POST', `/api/streams/${id}/check`)).json.data.attributes).toEqual({
-      ok: false,
-      checks: [{ code: 'slot_lost', severity: 'error', message: lost.message, fix: lost.hint }],
-    });
   });
 
   it('metrics of every window, from zero on', async () => {

@@ -34,6 +34,14 @@ describe('a batch that is a transaction of Redis', () => {
     await client.bgsave();
     await eventually('it has failed', async () => /rdb_last_bgsave_status:err/.test(await client.info('persistence')));
   }
+  /** A log of three events that has the borrowed name. */
+  async function leaveLent(before: () => Promise<unknown> = () => Promise.resolve()): Promise<void> {
+    const sink = await open(1);
+    await sink.append(commit(1, 3), never);
+    await sink.close();
+    await before();
+    await client.rename(eventsKey(id), borrowedKey(id));
+  }
   const borrowed = () => client.exists(borrowedKey(id));
 
   beforeEach(async () => {
@@ -179,10 +187,7 @@ describe('a batch that is a transaction of Redis', () => {
   });
 
   it('takes back a stream that a server left under the borrowed name', async () => {
-    const sink = await open(1);
-    await sink.append(commit(1, 3), never);
-    await sink.close();
-    await client.rename(eventsKey(id), borrowedKey(id));
+    await leaveLent();
     const next = await open(2);
     await next.append(commit(4, 5), never);
     expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({
@@ -193,11 +198,7 @@ describe('a batch that is a transaction of Redis', () => {
   });
 
   it('takes it back from a group that made a stream of its name meanwhile', async () => {
-    const sink = await open(1);
-    await sink.append(commit(1, 3), never);
-    await sink.close();
-    await client.xgroup('CREATE', eventsKey(id), 'readers', '0');
-    await client.rename(eventsKey(id), borrowedKey(id));
+    await leaveLent(() => client.xgroup('CREATE', eventsKey(id), 'readers', '0'));
     await client.xgroup('CREATE', eventsKey(id), 'readers', '$', 'MKSTREAM');
     const next = await open(2);
     expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: ['e-1', 'e-2', 'e-3'] });
@@ -210,10 +211,7 @@ describe('a batch that is a transaction of Redis', () => {
   });
 
   it('keeps what is under the borrowed name of a deleted stream for as long as it was to be readable', async () => {
-    const sink = await open(1);
-    await sink.append(commit(1, 3), never);
-    await sink.close();
-    await client.rename(eventsKey(id), borrowedKey(id));
+    await leaveLent();
     await logOf().expire(id, 3_600, 2);
     expect({ borrowed: await borrowed(), ids: await ids() }).toEqual({ borrowed: 0, ids: ['e-1', 'e-2', 'e-3'] });
     expect(await client.ttl(eventsKey(id))).toBeGreaterThan(3_000);
