@@ -26,11 +26,7 @@ export class Emptyings {
     return this.said.some((one) => one.oid === oid);
   }
 
-  get any(): boolean {
-    return this.said.length > 0;
-  }
-
-  /** Files have been looked at. @param held `pg_current_snapshot()` of before that. @param but tables whose files are not known for sure */
+  /** Files have been looked at. @param held `pg_current_snapshot()` of that look. @param but tables whose files are not known for sure */
   looked(held: string, but: ReadonlySet<number>): void {
     const snapshot = new VisibleTransactions(held);
     const over = this.said.filter(({ oid, xid }) => !but.has(oid) && snapshot.sees(xid));

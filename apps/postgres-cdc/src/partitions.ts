@@ -21,10 +21,11 @@ const LEAVES = `
   WITH RECURSIVE below(root, relid) AS (
     SELECT c.oid, c.oid FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'p'
     UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relid AND NOT i.inhdetachpending)
-  SELECT b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table, l.relfilenode AS file, l.xmin AS written,
-    pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
+  SELECT h.held, b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table, l.relfilenode AS file, l.xmin AS written,
+    pg_snapshot_xmin(h.held) AS horizon,
     (l.oid IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock'))::text AS locked
-  FROM below b LEFT JOIN pg_class l ON l.oid = b.relid AND l.relkind = 'r' LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
+  FROM (SELECT pg_current_snapshot() AS held) h LEFT JOIN below b ON true
+    LEFT JOIN pg_class l ON l.oid = b.relid AND l.relkind = 'r' LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
 
 /**
  * Whether it holds rows that were there before it was a part of the table: nobody has said them. Looked for where such
@@ -74,13 +75,22 @@ interface Leaf extends Partition {
   readonly written: string;
 }
 
-/** The partitions of each partitioned table of `oids`. */
-async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Map<number, Map<number, Leaf>>> {
+interface Found {
+  /** The snapshot in which they were looked at: what it does not see has changed none of their files. */
+  readonly held: string;
+  /** The partitions of each partitioned table. */
+  readonly leaves: ReadonlyMap<number, ReadonlyMap<number, Leaf>>;
+}
+
+/** The partitions of those of `oids` that have some. */
+async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Found> {
   const { rows } = await control.query<
-    Record<'root' | 'schema' | 'table' | 'file' | 'written' | 'horizon' | 'locked', string> & { leaf: string | null }
+    Record<'held' | 'schema' | 'table' | 'file' | 'written' | 'horizon' | 'locked', string> &
+      Record<'root' | 'leaf', string | null>
   >(LEAVES, [[...oids]]);
   const found = new Map<number, Map<number, Leaf>>();
   for (const { root, leaf, schema, table, file, written, horizon, locked } of rows) {
+    if (root === null) continue;
     const of = found.get(Number(root)) ?? new Map<number, Leaf>();
     found.set(Number(root), of);
     if (leaf !== null)
@@ -89,7 +99,7 @@ async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Ma
         ...{ locked: locked === 'true', written },
       });
   }
-  return found;
+  return { held: rows[0]!.held, leaves: found };
 }
 
 /** What a query of one `yes` says of a partition; `null`: it can't be looked into. @throws where the server is gone */
@@ -145,8 +155,7 @@ export class PartitionWatch {
   ) {}
 
   async look(control: Client, oids: Iterable<number>): Promise<PartitionNews> {
-    const held = await this.held(control);
-    const found = await partitionsOf(control, oids);
+    const { held, leaves: found } = await partitionsOf(control, oids);
     const now = new Map<number, Partitions>();
     const [full, told] = [new Set<number>(), new Map<number, string>()];
     const unsure = new Set<number>();
@@ -195,16 +204,9 @@ export class PartitionWatch {
     }
     const accept = (): void => {
       for (const [root, leaves] of now) this.seen.set(root, leaves);
-      if (held !== null) this.emptiers.emptyings.looked(held, unsure);
+      this.emptiers.emptyings.looked(held, unsure);
     };
     return { filled: [...full], told, changed, accept };
-  }
-
-  /** What is visible by now; `null`: nobody asks. */
-  private async held(control: Client): Promise<string | null> {
-    if (!this.emptiers.emptyings.any) return null;
-    const { rows } = await control.query<{ held: string }>('SELECT pg_current_snapshot() AS held');
-    return rows[0]!.held;
   }
 
   /**

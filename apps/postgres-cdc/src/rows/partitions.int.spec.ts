@@ -1,4 +1,6 @@
 import { eventually } from '@planasonix/testing';
+import { Emptyings } from '../emptyings.js';
+import { PartitionWatch } from '../partitions.js';
 import { expectEqual, settle, sourceUnderTest } from './source-under-test.js';
 
 jest.setTimeout(180_000);
@@ -177,4 +179,30 @@ describe('rows of partitions', () => {
       expect(told()).toContain('Emptied or written anew by itself: "public"."lone_a".');
     },
   );
+
+  it('an emptying that the stream says while files are looked at does not stand for one that comes later (trap 17)', async () => {
+    const db = await fresh(WHOLE);
+    const control = await db.ours();
+    const { rows } = await control.query<{ oid: string }>("SELECT 'public.whole'::regclass::oid AS oid");
+    const root = Number(rows[0]!.oid);
+    const emptyings = new Emptyings();
+    const watch = new PartitionWatch(new Map(), { emptyings, reached: () => 1n << 60n });
+    const look = async () => {
+      const news = await watch.look(control, [root]);
+      news.accept();
+      return news.told.get(root);
+    };
+    expect(await look()).toBeUndefined();
+    await db.client.query('BEGIN; TRUNCATE whole');
+    const emptying = await db.client.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
+    await db.client.query('COMMIT');
+    const ask = control.query.bind(control) as (...args: unknown[]) => never;
+    jest.spyOn(control, 'query').mockImplementationOnce((...args: unknown[]) => {
+      emptyings.say(root, Number(emptying.rows[0]!.xid));
+      return ask(...args);
+    });
+    expect([await look(), emptyings.of(root)]).toEqual([undefined, false]);
+    await db.client.query('TRUNCATE whole_b');
+    expect([await look(), await look()]).toEqual([undefined, expect.stringContaining('"public"."whole_b"')]);
+  });
 });
