@@ -75,6 +75,25 @@ async function heldByAnother(scene: Scene, ms: number): Promise<void> {
   await reading;
 }
 
+/** Paused, and the server has more to send than the ways to the worker hold. */
+async function stands(scene: Scene): Promise<void> {
+  await scene.command('pause');
+  await eventually(
+    'the server can send no more',
+    async () => {
+      // Of nobody's tables: it fills the way sooner than the load does.
+      await scene.sourceQuery("SELECT pg_logical_emit_message(true, 'filler', repeat('x', 1000000))");
+      const [sender] = await scene.sourceQuery<{ waits: string }>(
+        `SELECT a.wait_event AS waits FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid
+          WHERE s.slot_name = $1`,
+        [scene.slot],
+      );
+      return sender?.waits === 'WalSenderWriteData';
+    },
+    { timeoutMs: 90_000, everyMs: 100 },
+  );
+}
+
 const restartsRead = async (scene: Scene): Promise<void> => {
   await scene.command('stop');
   await scene.start();
@@ -177,6 +196,41 @@ export const postgres: readonly Fault[] = [
     traps: [9],
     told: { codes: ['slot_lost'], must: true },
     inject: invalidated,
+  },
+  {
+    name: 'slot dropped, paused',
+    family: FAMILY,
+    traps: [6, 9],
+    told: { codes: ['slot_lost'], must: true },
+    async inject(scene) {
+      await stands(scene);
+      await dropped(scene);
+      await scene.command('resume');
+    },
+  },
+  {
+    name: 'slot invalidated, paused',
+    family: FAMILY,
+    traps: [9],
+    told: { codes: ['slot_lost'], must: true },
+    async inject(scene) {
+      await stands(scene);
+      await invalidated(scene);
+      await scene.command('resume');
+    },
+  },
+  {
+    name: 'fast stop and start, paused',
+    family: FAMILY,
+    traps: [5, 9],
+    async inject(scene, rng) {
+      await stands(scene);
+      // Resolves when it is down: a reader that stands does not keep it up.
+      await scene.source.halt('fast');
+      await scene.load.goOn(rng.between(0, 2000));
+      await scene.source.start();
+      await scene.command('resume');
+    },
   },
   {
     name: 'slot held by somebody else',
