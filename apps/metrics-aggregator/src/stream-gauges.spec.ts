@@ -18,6 +18,7 @@ it('each stream is shown with what is known of it, and no longer than it reports
     'planasonix_stream_lag_seconds{stream_id="str_a"} 3',
     'planasonix_stream_lag_seconds{stream_id="str_b"} 0',
     'planasonix_stream_source_held_bytes{stream_id="str_a"} 900',
+    'planasonix_stream_source_bytes_to_loss{stream_id="str_a"} 100',
     'planasonix_stream_source_seconds_to_loss{stream_id="str_a"} 60',
     'planasonix_stream_source_over_budget{stream_id="str_a"} 1',
   ]);

@@ -9,6 +9,11 @@ const SHOWN: readonly (readonly [string, string, (minute: Minute) => number | nu
   ['lag_seconds', 'Age of the oldest change that is not durable', (one) => one.lag_seconds],
   ['source_held_bytes', 'What the source keeps for it', (one) => one.source_retention?.held_bytes ?? null],
   [
+    'source_bytes_to_loss',
+    'What may still be written at the source before it drops what it has not read',
+    (one) => one.source_retention?.bytes_to_loss ?? null,
+  ],
+  [
     'source_seconds_to_loss',
     'When the source will drop what it has not read, at the present rate',
     (one) => one.source_retention?.seconds_to_loss ?? null,

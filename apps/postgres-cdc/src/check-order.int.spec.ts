@@ -57,6 +57,10 @@ describe('an order, held against the source', () => {
   it('is refused for a condition that the server does not take, for any of the tables', async () => {
     for (const where of ['id <', 'nope = 1', 'id', 'count(*) > 1', 'mine(id)', "id = 'x'", 'true LIMIT 1'])
       expect([where, await codes(['shop.orders'], where)]).toEqual([where, ['where_invalid']]);
+    for (const where of ['id <', "v = 'é' AND", 'id IN (1) OR\n'])
+      expect(await check(['shop.orders'], where)).toMatchObject([
+        { message: 'The condition ends amid an expression.' },
+      ]);
     expect(await check(['shop.orders', 'shop.items'], 'big')).toMatchObject([
       { code: 'where_invalid', message: expect.stringContaining('shop.orders') },
     ]);

@@ -9,6 +9,7 @@ import { missingTables, resolveTables, tableMatcher, type SourceTable } from './
 
 /** SQLSTATE classes by which the server judges the condition, and not its own health. */
 const JUDGED = /^(0A|22|42|P0)/;
+const SYNTAX_ERROR = '42601';
 const MOST_TEXT = 300;
 
 const finding = (code: string, message: string, fix: string | null = null): Check => ({
@@ -72,13 +73,17 @@ export async function wrongCondition(
 
 /** The server plans the query and reads no row. The extended protocol takes one statement and no more. */
 async function judged(control: Client, { schema, table }: SourceTable, where: string): Promise<Check | null> {
-  const text = `EXPLAIN SELECT FROM ${qualified(schema, table)} WHERE (${where}\n)`;
+  const before = `EXPLAIN SELECT FROM ${qualified(schema, table)} WHERE (${where}`;
+  const text = `${before}\n)`;
   try {
     await control.query({ text, queryMode: 'extended' } as { text: string });
     return null;
   } catch (error) {
-    const { code = '', message = '' } = error as { code?: string; message?: string };
+    const { code = '', message = '', position } = error as { code?: string; message?: string; position?: string };
     if (!JUDGED.test(code)) throw error;
+    // Counted in characters from 1; what comes behind is ours, and nothing that the user wrote.
+    if (code === SYNTAX_ERROR && Number(position) > [...before].length)
+      return finding('where_invalid', 'The condition ends amid an expression.', 'Write one SQL expression.');
     // The words of class 42 speak of names; others may hold a value that was worked out while it was planned.
     const said = code.startsWith('42') ? message.slice(0, MOST_TEXT) : `SQLSTATE ${code}`;
     return finding(
