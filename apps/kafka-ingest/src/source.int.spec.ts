@@ -113,10 +113,10 @@ describe('a stream of records', () => {
     const s = world.stream({ topics: [t] });
     s.start();
     await world.has(s, 3);
-    await s.stop();
-    const group = s.owned['group']!;
+    const group = await eventually('the group is made', () => Promise.resolve(s.owned['group']));
     const committed = async () => (await admin.fetchOffsets({ groupId: group, topics: [t] }))[0]!.partitions[0]!.offset;
-    expect(await committed()).toBe('3');
+    await eventually('it is written', async () => (await committed()) === '3');
+    await s.stop();
     await world.commit(group, t, 0);
     await world.put(t, ['3']);
     s.start();
