@@ -207,6 +207,38 @@ describe.each(LEGS)('a stream of $name goes on at a replica', (leg) => {
     }
   });
 
+  it.each(['has', 'lacks', 'is not known to have'])(
+    'amid a large transaction of the primary, goes on only where the replica has it: one that %s it (Invariant 2)',
+    async (has) => {
+      await at.settled(3);
+      const { stream, db, pair } = at;
+      if (has !== 'has') await pair.promote();
+      const values = Array.from({ length: 2500 }, (_, i) => `(${i + 10}, 'w')`).join(',');
+      await db.query(`INSERT INTO t VALUES ${values}`);
+      if (has === 'has') await pair.level();
+      stream.start(null, () => {
+        if (stream.events.length > 1000) throw new Error('killed');
+      });
+      expect(await stream.outcome()).toMatchObject({ message: 'killed' });
+      const [part, { gtid }] = [stream.events.length, JSON.parse(stream.positions.get('#open')!) as { gtid: string }];
+      expect(part).toBeLessThan(2503);
+      await pair.promote();
+      if (has.startsWith('is')) stream.positions.delete('#open');
+      at.move();
+      if (has === 'has') {
+        await at.replica.query("INSERT INTO t VALUES (5, 'next')");
+        await stream.seen('"next"');
+        await stream.stop();
+        // Its first part comes again under the same ids.
+        expect([stream.events.length, new Set(stream.events.map(({ id }) => id)).size]).toEqual([part + 2501, 2504]);
+      } else
+        expect(await stream.outcome()).toMatchObject({
+          code: 'source_identity_changed',
+          message: expect.stringContaining(has === 'lacks' ? `lacks ${gtid}` : 'a part of a transaction') as string,
+        });
+    },
+  );
+
   it('goes on where it has read nothing yet', async () => {
     await at.idle();
     at.stream.server = connectionOf(at.follower);

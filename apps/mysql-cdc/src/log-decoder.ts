@@ -95,6 +95,11 @@ export class LogDecoder {
     return { file, pos: this.transaction?.begin ?? pos };
   }
 
+  /** That of the transaction that is being read; `null`: it has none. */
+  get gtid(): string | null {
+    return this.transaction?.gtid ?? null;
+  }
+
   /** When the transaction that is being read, or was read last, was committed. */
   get timeMs(): number | null {
     return this.transaction?.timeMs ?? null;
@@ -245,8 +250,7 @@ export class LogDecoder {
     const began = file === this.place.file;
     if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
     // The last transaction stays what it was; its events are in another file.
-    const { gtid, at } = this.place;
-    if (!began) this.moveTo({ file, pos, gtid, at, proof: null, head: this.head });
+    if (!began) this.moveTo({ ...this.place, file, pos, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
     return null;
   }

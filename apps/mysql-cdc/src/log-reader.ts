@@ -1,5 +1,6 @@
 import type { ChangeBatch, Clock, Waker } from '@planasonix/core';
 import { toStreamError } from './stream-error.js';
+import { encodeOpen, OPEN } from './part.js';
 import { encodePosition, isBefore, type MySqlPosition } from './position.js';
 import type { LogDecoder } from './log-decoder.js';
 import type { RowWork } from './row-work.js';
@@ -86,6 +87,7 @@ export class LogReader {
         rowsNext = true;
         if (decoder.committed > 0) yield this.whole();
         if (encoder.events.length > 0 && decoder.inside) {
+          if (!decoder.torn) yield { partition: OPEN, events: [], position: encodeOpen(decoder.between, decoder.gtid) };
           const events = work.feed.handed(decoder.takeOpen(), true);
           yield { partition: '', events, position: null };
         }

@@ -1,4 +1,4 @@
-import { StreamError, type Positions, type SourceContext } from '@planasonix/core';
+import { StreamError, type Orders, type Positions, type SourceContext } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { gtidsAt, type Before, type GtidsAtDeps } from './gtids-at.js';
 import {
@@ -12,6 +12,7 @@ import {
   type Notes,
   type Unread,
 } from './position.js';
+import { partBehind } from './part.js';
 import { beginTold } from './rows/consistent.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -62,6 +63,8 @@ export interface OpeningDeps {
   readonly session: Session;
   readonly sessions: Sessions;
   readonly signal: AbortSignal;
+  /** The highest ones of the stream's log. */
+  readonly orders: Orders | undefined;
 }
 
 const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
@@ -71,7 +74,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
 
 /** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
 export async function openStream(
-  { config, context, session, sessions, signal }: OpeningDeps,
+  { config, context, session, sessions, signal, orders }: OpeningDeps,
   from: Positions,
 ): Promise<Beginning> {
   const server = await serverOf(session);
@@ -93,7 +96,10 @@ export async function openStream(
       const unread = [...kept, ...unreadOf(late, true)];
       return { ...known, how: 'alone', position: before, attempt: before.attempt, unread };
     }
-    if (!only && before.phase === 'stream') return goesOn(at, config, known, before, notes, unreadOf);
+    if (!only && before.phase === 'stream') {
+      const there = await positionAt(at, before, partBehind(before, from, orders));
+      return goesOn(at, config, known, { before, there }, notes, unreadOf);
+    }
   }
   const unread = unreadOf(tables, before !== null);
   if (only) {
@@ -115,12 +121,11 @@ async function goesOn(
   at: GtidsAtDeps,
   config: MySqlConfig,
   common: Common,
-  before: MySqlPosition,
+  { before, there }: { readonly before: MySqlPosition; readonly there: MySqlPosition },
   notes: Notes,
   unreadOf: ReturnType<typeof unreadFrom>,
 ): Promise<Beginning> {
   const { server, tables } = common;
-  const there = await positionAt(at, before);
   // What is left out behind rows of a table without a key is told by its place at the server of before, and means nothing here.
   const sifted = there === before ? [] : (before.rows?.sifts ?? []);
   const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };

@@ -34,7 +34,7 @@ export interface LookDeps extends GtidsAtDeps {
  */
 export async function positionForLook(deps: LookDeps, before: MySqlPosition): Promise<MySqlPosition> {
   const { session, server, streamId, signal } = deps;
-  if (sameServer(server, before)) return positionAt(deps, before);
+  if (sameServer(server, before)) return positionAt(deps, before, null);
   const known = found.get(streamId);
   if (known?.before !== encodePosition(before) || known.at.server !== server.identity)
     return heeding(search(deps, before), signal);
@@ -68,7 +68,7 @@ async function searched(deps: LookDeps, position: MySqlPosition): Promise<MySqlP
   const { sessions, server, streamId, clock } = deps;
   const session = await sessions.open('place', QUESTION_MS);
   try {
-    return await positionAt({ sessions, session, server, streamId, clock }, position);
+    return await positionAt({ sessions, session, server, streamId, clock }, position, null);
   } finally {
     sessions.end(session);
   }

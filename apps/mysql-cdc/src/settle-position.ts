@@ -89,7 +89,7 @@ async function whole(deps: SettleDeps, wanted: unknown): Promise<MySqlPosition> 
   }
   if (asked.phase !== 'stream') throw unreadable('Only a place in the changes can be set.');
   if (asked.attempt > 10_000) throw unreadable('The attempt of a position is a number up to 10000.');
-  const position = await positionAt(deps, asked);
+  const position = await positionAt(deps, asked, null);
   if (position === asked) await between(deps, position);
   return position;
 }

@@ -5,6 +5,7 @@ import {
   findingOf,
   type Lag,
   type Position,
+  type Orders,
   type Positions,
   type ReleaseReport,
   type SnapshotOrder,
@@ -23,7 +24,7 @@ import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
 import { openStream, placed, type Beginning } from './opening.js';
-import { decodePosition, encodePosition, lastBegun, NOTEBOOK, type MySqlPosition } from './position.js';
+import { decodePosition, encodePosition, lastBegun, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
 import { LogRetention } from './retention.js';
@@ -85,10 +86,10 @@ export class MySqlSource implements Source {
     }
   }
 
-  async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+  async *read(from: Positions, signal: AbortSignal, orders?: Orders): AsyncGenerator<ChangeBatch> {
     this.reads = true;
     try {
-      yield* this.reading(from, signal);
+      yield* this.reading(from, signal, orders);
     } catch (error) {
       if (signal.aborted) return;
       throw toStreamError(error, 'reading');
@@ -97,7 +98,7 @@ export class MySqlSource implements Source {
 
   /** The server keeps its log by its own rules, whoever reads it. */
   async ack(partition: string, position: Position): Promise<void> {
-    if (partition !== NOTEBOOK) await this.work?.committed(decodePosition(position));
+    if (partition === '') await this.work?.committed(decodePosition(position));
   }
 
   ordersChanged(): void {
@@ -160,10 +161,10 @@ export class MySqlSource implements Source {
     return this.excluded.get(`${schema}.${table}`.toLowerCase()) ?? new Set();
   }
 
-  private async *reading(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
+  private async *reading(from: Positions, signal: AbortSignal, orders?: Orders): AsyncGenerator<ChangeBatch> {
     const { config, context, sessions } = this;
     const session = await sessions.control();
-    const beginning = await openStream({ config, context, sessions, session, signal }, from);
+    const beginning = await openStream({ config, context, sessions, session, signal, orders }, from);
     const { how, position } = beginning;
     if (how !== 'begin') yield CONNECTED;
     this.over = how === 'done';

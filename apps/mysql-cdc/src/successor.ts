@@ -3,6 +3,7 @@ import { gtidOf, GtidSet } from './gtid-set.js';
 import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { headOf, walkLog } from './log-walk.js';
+import type { Part } from './part.js';
 import type { MySqlPosition } from './position.js';
 import { logFiles, variable, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
@@ -27,9 +28,10 @@ const other = (message: string, hint = AFRESH): StreamError =>
  * The position at the server that answers now. On the one that was read before it is what it was. On another one it is
  * found by GTIDs, where that has all that was read and nothing else before it; what comes from there is in order after all
  * that came before, and its ids are what they were (Invariant 4).
+ * @param part of the transaction behind it, which the log holds already: another server has to have that one, too
  * @throws StreamError `log_purged`, `source_identity_changed`; `source_unreachable` while a replica has yet to apply it
  */
-export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Promise<MySqlPosition> {
+export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition, part: Part | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   if (sameServer(server, before)) {
     await holdsPlace(session, server, before);
@@ -39,10 +41,21 @@ export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition): Prom
   if (read === null || read.empty)
     throw other('Another server answers at this address, and what was read has no GTIDs to find it by there.');
   const place = await placeOf(deps, read, before);
+  if (part !== null) await hasPart(deps, read, part);
   return {
     ...{ ...before, ...place, server: server.identity, proof: null, head: null },
     ...{ attempt: before.attempt + 1, origin: before.origin ?? before.attempt },
   };
+}
+
+/** Invariant 2, and no half of what never happened here stays in the log as if it were whole. */
+async function hasPart(deps: GtidsAtDeps, read: GtidSet, { gtid }: Part): Promise<void> {
+  const { session, server } = deps;
+  const whole = gtid === null ? null : GtidSet.parse(server.flavor, gtid);
+  if (whole === null)
+    throw other('Another server answers at this address, and the log holds a part of a transaction that has no GTID to find it by there.'); // prettier-ignore
+  const lacks = whole.without(await committedAt(session, server));
+  if (!lacks.empty) throw await lacking(deps, read, lacks);
 }
 
 /** Whether it is the server that was read before, as far as can be told without reading. */

@@ -61,9 +61,9 @@ export interface Begin {
   readonly pos: number;
 }
 
-const beginOf = (order: string): Begin => {
-  const [, file = '0', pos = '0'] = order.split('-');
-  return { file: Number.parseInt(file, 16), pos: Number.parseInt(pos, 16) };
+export const beginOf = (order: string): Begin & { readonly attempt: number } => {
+  const [attempt = 0, file = 0, pos = 0] = order.split('-').map((part) => Number.parseInt(part, 16));
+  return { attempt, file, pos };
 };
 
 /** Whether a place between transactions is behind one that begins there. */

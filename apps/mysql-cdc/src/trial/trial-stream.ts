@@ -206,7 +206,8 @@ export class TrialStream {
 
   private async read(source: Source, beforeEach: () => void | Promise<void>): Promise<void> {
     try {
-      for await (const batch of source.read(new Map(this.positions), this.abort.signal)) {
+      const orders = new Map(this.last === '' ? [] : [['', this.last]]);
+      for await (const batch of source.read(new Map(this.positions), this.abort.signal, orders)) {
         this.connected ||= batch === CONNECTED;
         await beforeEach();
         this.largest = Math.max(this.largest, batch.events.length);
