@@ -26,7 +26,7 @@ export const redis: readonly Fault[] = [
     name: 'SIGKILL again and again, its file as it was left',
     family: FAMILY,
     traps: [26],
-    // A batch that was being written is there in part, and comes back with the next one: twice, and once when it has been opened.
+    // A batch that was being written comes back in part when its file is read again: it goes when the log has been opened.
     scene: { redisAsLeft: true },
     async inject(scene, rng): Promise<Injected> {
       const before = (await scene.redis.xrevrange(logKey(scene.streamId), '+', '-', 'COUNT', 1))[0]?.[0] ?? null;

@@ -6,9 +6,11 @@ type Command = readonly string[];
 const words = (args: Command): string =>
   `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
 
+const sourceOf = (key: string): string => `/streams/${/\{(.*)\}/.exec(key)![1]}`;
+
 /** One event in the stream `key`, as Redis writes it to its file. @param n different ones in one rest */
 export const entry = (key: string, n: number, id: string): Command => [
-  ...['XADD', key, `${Date.now()}-${n}`, 'id', id, 'type', 'row', 'data', '{}'],
+  ...['XADD', key, `${Date.now()}-${n}`, 'id', id, 'type', 'row', 'source', sourceOf(key), 'data', '{}'],
 ];
 
 /** At the end of its file, what a Redis that is killed leaves of a transaction: all of the last command but its end. */

@@ -6,7 +6,7 @@
  * often he appended), `writer:<index>` (the same of those who write beside him),
  * `pos:<partition>`, `ord:<partition>`, `events`, `bytes`, `begun` (of the last
  * transaction: its writer, the entries before it or `full`, what was dropped for it),
- * `reset` (the decision that positions were forgotten for), `double`, `looked` (`doubles.ts`).
+ * `reset` (the decision that positions were forgotten for), `double`, `looked`, `end` (`<events> <cursor of the last one>`; `doubles.ts`).
  */
 
 /**
@@ -70,12 +70,13 @@ local function check_writer(state, epoch, writer)
 end
 `;
 
-/** record(hash, ARGV, events, bytes): the new totals, writer, position and order. */
+/** record(hash, ARGV, events, bytes, last): the new totals, writer, position and order; `last`: cursor of the last event, nil of none. */
 const RECORD = `
-local function record(hash, A, events, bytes)
+local function record(hash, A, events, bytes, last)
   local set = { A[13], A[3], 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes) }
   if A[8] ~= '' then set[#set + 1] = A[8]; set[#set + 1] = A[9] end
   if A[10] ~= '' then set[#set + 1] = A[10]; set[#set + 1] = A[11] end
+  if last then set[#set + 1] = 'end'; set[#set + 1] = string.format('%.0f ', events) .. last end
   redis.call('HSET', hash, unpack(set))
 end
 `;
@@ -98,15 +99,15 @@ if n > 0 then
   enough, dropped = make_room(key, n, tonumber(A[6]), A[7])
   if not enough then return { ${ANSWER.full}, events, bytes, dropped } end
 end
-local source, i, last = A[12], 14, #A
-while i <= last do
+local source, i, last = A[12], 14, nil
+while i <= #A do
   local stop, kind, subject, time = i + 3 + tonumber(A[i]) * 3, A[i + 1], A[i + 2], A[i + 3]
   for j = i + 4, stop, 3 do
-    call('XADD', key, '*', 'id', A[j], 'type', kind, 'source', source, 'subject', subject, 'time', time, 'partitionkey', A[j + 1], 'data', A[j + 2])
+    last = call('XADD', key, '*', 'id', A[j], 'type', kind, 'source', source, 'subject', subject, 'time', time, 'partitionkey', A[j + 1], 'data', A[j + 2])
   end
   i = stop + 1
 end
-record(hash, A, events + n, bytes + tonumber(A[5]))
+record(hash, A, events + n, bytes + tonumber(A[5]), last)
 return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), dropped }
 `;
 
@@ -191,7 +192,7 @@ local function finish()
   end
   call('RENAME', borrowed, key)
   if call('XLEN', key) ~= tonumber(length) + n then return { ${ANSWER.failed}, events, bytes, tonumber(dropped) } end
-  record(hash, A, events + n, bytes + tonumber(A[5]))
+  record(hash, A, events + n, bytes + tonumber(A[5]), call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1][1])
   return { ${ANSWER.ok}, events + n, bytes + tonumber(A[5]), tonumber(dropped) }
 end
 
