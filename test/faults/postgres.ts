@@ -36,20 +36,23 @@ async function invalidated(scene: Scene): Promise<void> {
     await scene.sourceQuery('SELECT pg_reload_conf()');
   };
   await set("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
-  await eventually(
-    'the slot has lost its WAL',
-    async () => {
-      await scene.sourceQuery('SELECT pg_switch_wal()');
-      await scene.sourceQuery('CHECKPOINT');
-      const [slot] = await scene.sourceQuery<{ wal_status: string }>(
-        'SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1',
-        [scene.slot],
-      );
-      return slot?.wal_status === 'lost';
-    },
-    { timeoutMs: 60_000, everyMs: 100 },
-  );
-  await set('ALTER SYSTEM RESET max_slot_wal_keep_size');
+  try {
+    await eventually(
+      'the slot has lost its WAL',
+      async () => {
+        await scene.sourceQuery('SELECT pg_switch_wal()');
+        await scene.sourceQuery('CHECKPOINT');
+        const [slot] = await scene.sourceQuery<{ wal_status: string }>(
+          'SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1',
+          [scene.slot],
+        );
+        return slot?.wal_status === 'lost';
+      },
+      { timeoutMs: 60_000, everyMs: 100 },
+    );
+  } finally {
+    await set('ALTER SYSTEM RESET max_slot_wal_keep_size');
+  }
 }
 
 /** Reads the slot as another consumer would, and confirms nothing. */
@@ -225,8 +228,10 @@ export const postgres: readonly Fault[] = [
     traps: [5, 9],
     async inject(scene, rng) {
       await stands(scene);
-      // Resolves when it is down: a reader that stands does not keep it up.
-      await scene.source.halt('fast');
+      let down = false;
+      const halted = scene.source.halt('fast').then(() => (down = true));
+      await eventually('a reader that stands does not keep the server up', () => down, { timeoutMs: 60_000 });
+      await halted;
       await scene.load.goOn(rng.between(0, 2000));
       await scene.source.start();
       await scene.command('resume');

@@ -47,7 +47,7 @@ export class LogReader {
   }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
-    const { feed, decoder, waker, work } = this.deps;
+    const { feed, decoder, waker, work, from } = this.deps;
     const stir = (): void => waker.stir();
     signal.addEventListener('abort', stir);
     const tick = setInterval(stir, TICK_MS);
@@ -87,7 +87,8 @@ export class LogReader {
         rowsNext = true;
         if (decoder.committed > 0) yield this.whole();
         if (encoder.events.length > 0 && decoder.inside) {
-          if (!decoder.torn) yield { partition: OPEN, events: [], position: encodeOpen(decoder.between, decoder.gtid) };
+          if (!decoder.torn)
+            yield { partition: OPEN, events: [], position: encodeOpen(from.attempt, decoder.between, decoder.gtid) };
           const events = work.feed.handed(decoder.takeOpen(), true);
           yield { partition: '', events, position: null };
         }

@@ -1,3 +1,5 @@
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { eventually, type Mysqld } from '@planasonix/testing';
 import type { Connection } from 'mysql2/promise';
 import { connectionOf, dial, FURTHER_LEGS } from './trial/legs.js';
@@ -111,5 +113,25 @@ describe.each(FURTHER_LEGS)('the place in the log of $name', ({ type, start }) =
     await twin.query("INSERT INTO t VALUES (4, 'new')");
     await stream.count(2);
     expect(stream.data().map(({ after }) => after?.['id'])).toEqual([1, 4]);
+  });
+
+  it('is lost where a crash cut off a transaction of which a part was read (Invariant 2)', async () => {
+    const values = Array.from({ length: 2500 }, (_, i) => `(${i + 10}, 'w')`).join(',');
+    await db.query(`INSERT INTO t VALUES ${values}`);
+    stream.start(null, () => {
+      if (stream.events.length > 1000) throw new Error('killed');
+    });
+    expect(await stream.outcome()).toMatchObject({ message: 'killed' });
+    const { file, pos } = JSON.parse(stream.positions.get('#open')!) as { file: string; pos: number };
+    await server.kill();
+    truncateSync(join(server.dir, 'data', file), pos);
+    await server.start();
+    db = await dial(server);
+    await db.query(`USE d${n}; INSERT INTO t VALUES (9, 'after')`);
+    stream.start();
+    expect(await stream.outcome()).toMatchObject({
+      code: 'source_identity_changed',
+      message: expect.stringContaining('holds a part') as string,
+    });
   });
 });

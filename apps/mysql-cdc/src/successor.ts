@@ -5,7 +5,7 @@ import { holdsPlace } from './holds.js';
 import { headOf, walkLog } from './log-walk.js';
 import type { Part } from './part.js';
 import type { MySqlPosition } from './position.js';
-import { logFiles, variable, type LogPlace, type Server } from './server.js';
+import { logFiles, variable, type LogFile, type LogPlace, type Server } from './server.js';
 import type { Row, Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
 import { Witness } from './witness.js';
@@ -34,7 +34,8 @@ const other = (message: string, hint = AFRESH): StreamError =>
 export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition, part: Part | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   if (sameServer(server, before)) {
-    await holdsPlace(session, server, before);
+    const files = await holdsPlace(session, server, before);
+    if (part?.place) holdsPart(files, part.place);
     return before;
   }
   const read = before.gtids === null ? null : GtidSet.parse(server.flavor, before.gtids);
@@ -48,12 +49,22 @@ export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition, part:
   };
 }
 
+/** A server whose host went down may have lost the end of its log; what it writes next goes to another file. */
+function holdsPart(files: readonly LogFile[], { file, pos }: LogPlace): void {
+  const bytes = files.find((one) => one.file === file)?.bytes ?? 0;
+  if (bytes <= pos)
+    throw other(`${file} ends before ${pos}, where a transaction began of which the log holds a part: it was cut off by a crash.`); // prettier-ignore
+}
+
 /** Invariant 2, and no half of what never happened here stays in the log as if it were whole. */
 async function hasPart(deps: GtidsAtDeps, read: GtidSet, { gtid }: Part): Promise<void> {
   const { session, server } = deps;
   const whole = gtid === null ? null : GtidSet.parse(server.flavor, gtid);
   if (whole === null)
-    throw other('Another server answers at this address, and the log holds a part of a transaction that has no GTID to find it by there.'); // prettier-ignore
+    throw other(
+      'Another server answers at this address, and the log holds a part of a transaction that is not known by a GTID to find it by there.',
+      `If it has that one as well, set the position to {"gtids":"${read.newest().toString()}"} (PUT …/position). Else start with {"onLostPosition":"resnapshot"} or "skip".`,
+    );
   const lacks = whole.without(await committedAt(session, server));
   if (!lacks.empty) throw await lacking(deps, read, lacks);
 }

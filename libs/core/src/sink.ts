@@ -12,7 +12,7 @@ export interface OpenedLog {
   /** They may be of a transaction that the position is not behind: one that came in part. */
   readonly orders: Orders;
   readonly totals: LogTotals;
-  /** Events that the log itself had made two of, and that this opening has removed. */
+  /** Events that the log itself had added beside those that it was given, and that this opening has removed. */
   readonly doubles?: number;
 }
 

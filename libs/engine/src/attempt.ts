@@ -197,7 +197,7 @@ export class Attempt {
     if (opened.doubles)
       engine.log.warn(
         { streamId: spec.id, events: opened.doubles },
-        'events that the log had twice were removed from it',
+        'events that a killed log added and nobody counted were removed from it: they are in it elsewhere, or come again',
       );
     this.#session = opened.session;
     this.#orders = opened.orders;

@@ -41,16 +41,17 @@ export class Appends {
 
   /** Gives Redis the scripts, and asks whether it carries out all that a transaction needs: not every proxy, or user, may. */
   async load(): Promise<void> {
-    const [, , borrowed] = this.#keys;
+    const [key, , borrowed] = this.#keys;
     this.#append = String(await this.redis.script('LOAD', APPEND));
     // With replies off a refusal is not heard. Of a key that is not there RENAME is refused when its turn comes, and not before.
     const asked = this.redis
       .multi()
       .client('REPLY', 'ON')
       .rename(borrowed, borrowed)
+      .xrevrange(key, '+', '-', 'COUNT', 1)
       .eval(TAKE_BACK, 3, ...this.#keys);
     const able = await asked.exec().then(
-      (answers) => answers?.[0]?.[1] === 'OK' && answers[2]?.[1] === 1,
+      (answers) => answers?.[0]?.[1] === 'OK' && answers[2]?.[0] === null && answers[3]?.[1] === 1,
       () => false,
     );
     this.#transact = able ? String(await this.redis.script('LOAD', TRANSACT)) : null;

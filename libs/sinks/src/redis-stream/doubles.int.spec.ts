@@ -85,6 +85,33 @@ describe.each([
     expect(await redis.client().hmget(logKey(id), 'double', 'looked')).toEqual(['4', null]);
   });
 
+  it('keeps what is behind a position that was set: that counts it as read', async () => {
+    await (await open(1)).sink.append(commit(1, 10), never);
+    await redis.kill();
+    leaveBegun(11, 15);
+    await redis.start();
+    await open(2);
+    await redis.kill();
+    await redis.start();
+    await log().place(id, 3, new Map([['', 'behind it']]));
+    expect((await open(4)).found).toMatchObject({ doubles: 0 });
+    expect(await ids()).toEqual(all(14));
+  });
+
+  it('keeps the stream where a group was made before it was opened', async () => {
+    await (await open(1)).sink.append(commit(1, 10), never);
+    await redis.kill();
+    leaveBegun(11, 15);
+    await redis.start();
+    await redis.client().xgroup('CREATE', eventsKey(id), 'readers', '$', 'MKSTREAM');
+    await open(2);
+    await redis.kill();
+    await redis.start();
+    const third = await open(3);
+    await third.sink.append(commit(11, 20), never);
+    expect(await ids()).toEqual(all(20));
+  });
+
   it('is in order also where the batch came again in part, before another kill', async () => {
     await (await open(1)).sink.append(commit(1, 10), never);
     await redis.kill();

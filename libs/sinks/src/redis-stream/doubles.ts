@@ -44,21 +44,22 @@ const BEHIND = idsOf(
 
 /**
  * KEYS: entries, hash. ARGV: `session` or `epoch`, what it has to be, how many were known to be double, how many more are, `looked`
- * ('': no more), cursors. Does nothing for who was followed by another, or whom another one looking was faster than. A group that was
- * given one of them has the other too, and would keep this one for ever.
+ * ('': no more), what `end` has to be ('': anything), cursors. Does nothing for who was followed by another, or whom another one
+ * looking was faster than. A group that was given one of them has the other too, and would keep this one for ever.
  */
 const REMOVE = `
 local A, key, hash = ARGV, KEYS[1], KEYS[2]
 if redis.call('HGET', hash, A[1]) ~= A[2] or tonumber(redis.call('HGET', hash, 'double') or 0) ~= tonumber(A[3]) then return 0 end
+if A[6] ~= '' and redis.call('HGET', hash, 'end') ~= A[6] then return 0 end
 local groups = {}
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
   for i = 1, #info, 2 do if info[i] == 'name' then groups[#groups + 1] = info[i + 1] end end
 end
-for i = 6, #A do
+for i = 7, #A do
   for _, group in ipairs(groups) do redis.call('XACK', key, group, A[i]) end
   redis.call('XDEL', key, A[i])
 end
-redis.call('HINCRBY', hash, 'double', A[4])
+redis.call('HSET', hash, 'double', string.format('%.0f', tonumber(A[3]) + tonumber(A[4])))
 if A[5] == '' then redis.call('HDEL', hash, 'looked') else redis.call('HSETNX', hash, 'looked', A[5]) end
 return 1
 `;
@@ -103,12 +104,8 @@ export async function removeDoubles(redis: Redis, keys: Keys, ruled: Ruled): Pro
 }
 
 /** What stands behind the last one that was counted is still to be sent again. */
-async function removeRest(
-  redis: Redis,
-  keys: Keys,
-  ruled: Ruled,
-  { beyond, looked, known, page, last }: Beyond,
-): Promise<number> {
+async function removeRest(redis: Redis, keys: Keys, ruled: Ruled, found: Beyond): Promise<number> {
+  const { beyond, events, looked, known, page, last } = found;
   const source = `/streams/${/\{(.*)\}/.exec(keys[0])![1]}`;
   const rest: string[] = [];
   for (let after = last; after !== '';) {
@@ -120,7 +117,9 @@ async function removeRest(
   }
   if (rest.length === 0) return 0;
   const mark = looked < 0 ? '' : looked;
-  return (await redis.eval(REMOVE, 2, ...keys, ...ruled, known, rest.length, mark, ...rest)) === 1 ? rest.length : 0;
+  const end = `${events} ${last}`;
+  const done = await redis.eval(REMOVE, 2, ...keys, ...ruled, known, rest.length, mark, end, ...rest);
+  return done === 1 ? rest.length : 0;
 }
 
 /** Both are in the stream, with the same events; the writer knows of the second alone. */
@@ -132,7 +131,7 @@ async function removePairs(redis: Redis, keys: Keys, ruled: Ruled, found: Beyond
   // after so many others is somebody else's.
   const isOver = doubles.length === beyond || (looked >= 0 && events - looked >= NEAR);
   const counted = isOver ? beyond : doubles.length;
-  const done = await redis.eval(REMOVE, 2, ...keys, ...ruled, known, counted, isOver ? '' : events, ...doubles);
+  const done = await redis.eval(REMOVE, 2, ...keys, ...ruled, known, counted, isOver ? '' : events, '', ...doubles);
   return done === 1 ? doubles.length : 0;
 }
 

@@ -137,12 +137,13 @@ end
 /**
  * KEYS: entries, hash, the borrowed key. At each opening. The two renames are for the AOF: a transaction that a killed server
  * has left begun in it is carried out when it is read again, at the next EXEC. Then the stream has the borrowed name, the first rename
- * fails, and the second one gives it back, before anything is appended: else that would begin another stream.
+ * does nothing, also where somebody made another stream of its name, and the second one gives it back, before anything is appended: else
+ * that would begin another stream.
  */
 export const TAKE_BACK = `${TAKE_BACK_FUNCTION}
 take_back(KEYS[1], KEYS[2], KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  redis.call('RENAME', KEYS[1], KEYS[3])
+  redis.call('RENAMENX', KEYS[1], KEYS[3])
   redis.call('RENAME', KEYS[3], KEYS[1])
 end
 return 1
@@ -222,9 +223,10 @@ local enough, dropped = make_room(KEYS[1], tonumber(ARGV[3]), tonumber(ARGV[4]),
 return { enough and ${ANSWER.ok} or ${ANSWER.full}, dropped }
 `;
 
-/** forget(hash): removes positions and orders. */
+/** forget(hash): removes positions and orders. What stands behind the last event that was counted need not come again then. */
 export const FORGET = `
 local function forget(hash)
+  redis.call('HDEL', hash, 'end')
   for _, name in ipairs(redis.call('HKEYS', hash)) do
     local prefix = string.sub(name, 1, 4)
     if prefix == 'pos:' or prefix == 'ord:' then redis.call('HDEL', hash, name) end
