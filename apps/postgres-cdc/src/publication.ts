@@ -47,7 +47,7 @@ const publishedSql = (schemas: boolean): string => `
     }),
   below(root, relid) AS (
     SELECT relid, relid FROM listed
-    UNION SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relid
+    UNION SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.relid AND NOT i.inhdetachpending
       JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relispartition)
   SELECT n.nspname AS schema, c.relname AS table FROM publication p CROSS JOIN pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
