@@ -13,8 +13,9 @@ class FakeConnection {
     return Promise.resolve(text === TRANSACT ? 'transact' : 'append');
   }
   multi() {
-    const answers = [[null, 'OK'], [new Error('no such key')], [null, 1]];
-    const asked = { client: () => asked, rename: () => asked, eval: () => asked, exec: () => Promise.resolve(answers) };
+    const answers = [[null, 'OK'], [new Error('no such key')], [null, []], [null, 1]];
+    const next = () => asked;
+    const asked = { client: next, rename: next, xrevrange: next, eval: next, exec: () => Promise.resolve(answers) };
     return asked;
   }
   sendCommand(command: Command): Promise<unknown> {
