@@ -123,6 +123,8 @@ export const redis: readonly Fault[] = [
         tables: [TABLES.bulk.subject],
       });
       await orderDone(scene, id, scene.streamId);
+      // Until nothing is under way any more: who writes nothing has to notice all the same.
+      await scene.load.goOn(3000);
       await failOver(scene, dir);
       const [rows] = await scene.sourceQuery<{ n: number | string }>(
         `SELECT count(*) AS n FROM ${TABLES.bulk.subject}`,

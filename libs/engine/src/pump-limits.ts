@@ -8,6 +8,8 @@ export interface PumpLimits extends BatchLimits {
   readonly settleEveryMs: number;
   /** So long a log may answer no append, unless it says that it waits; then it is given up, and the source with it. */
   readonly answerWithinMs: number;
+  /** How long nothing may land before the log is asked whether it is still there. */
+  readonly askEveryMs: number;
 }
 
 export const PUMP_LIMITS: PumpLimits = {
@@ -18,4 +20,5 @@ export const PUMP_LIMITS: PumpLimits = {
   eager: 2,
   settleEveryMs: 250,
   answerWithinMs: 60_000,
+  askEveryMs: 5_000,
 };

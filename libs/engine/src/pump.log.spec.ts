@@ -1,3 +1,4 @@
+import { StreamError } from '@planasonix/core';
 import { ID, pumpWorld } from './fakes/index.js';
 
 describe('the pump, where the log', () => {
@@ -14,6 +15,21 @@ describe('the pump, where the log', () => {
     log.thaw();
     await clock.advance(2_000);
     expect([server.acked, ledger.row(ID).positions.get('')]).toEqual([3, '3']);
+  });
+
+  it('is another one since, is found out also while nothing is written, and not while it is paused (trap 26)', async () => {
+    const { server, log, clock, pump } = pumpWorld();
+    const { pump: made, outcome } = await pump();
+    server.commit(1);
+    await clock.advance(1_000);
+    log.failure = new StreamError('log_unavailable', 'it has begun anew');
+    expect(outcome.end).toBeNull();
+    const pausing = made.pause(1_000);
+    await clock.advance(20_000);
+    expect([await pausing, outcome.end]).toEqual([true, null]);
+    made.resume();
+    await clock.advance(5_500);
+    expect(outcome.end).toMatchObject({ code: 'log_unavailable' });
   });
 
   it('holds a transaction open that others wait behind, keeps no reader paused', async () => {

@@ -55,6 +55,8 @@ export class Pump {
   #heartbeatAt = Number.NEGATIVE_INFINITY;
   /** When the log last owed no answer, gave one, or said that it waits. */
   #answeredAt: number;
+  /** When something landed, or the log was asked whether it is still there. */
+  #heardAt: number;
   /** What a pull brought after the pump was told to pause. */
   #parked: ChangeBatch | null = null;
   #sourceEnded = false;
@@ -64,7 +66,7 @@ export class Pump {
     this.#limits = { ...PUMP_LIMITS, ...deps.limits };
     this.#batcher = new Batcher(this.#limits);
     this.#settler = new Settler(deps);
-    this.#answeredAt = deps.clock.monotonic();
+    this.#answeredAt = this.#heardAt = deps.clock.monotonic();
   }
 
   get connected(): boolean {
@@ -290,7 +292,7 @@ export class Pump {
     if (this.#flights.shift() !== group) return this.#fail(new Error('the sink resolved appends out of order'));
     this.#flightBytes -= group.bytes;
     const { clock, counters, sink } = this.deps;
-    this.#answeredAt = clock.monotonic();
+    this.#answeredAt = this.#heardAt = clock.monotonic();
     counters.durable(group.events, appended, clock.now());
     if (this.deps.step && group.events.length > 0)
       this.deps.step(isSnapshot(group) ? 'snapshot-recorded' : 'log-appended');
@@ -316,6 +318,11 @@ export class Pump {
   #watch(): void {
     const { clock, sink } = this.deps;
     const now = clock.monotonic();
+    // Another one has less than was said to be durable: that is found out also while nothing is written (trap 26).
+    if (this.#state === 'running' && now - this.#heardAt >= this.#limits.askEveryMs) {
+      this.#heardAt = now;
+      sink.stillThere?.().catch((error: unknown) => this.#fail(error));
+    }
     if (this.#flights.length === 0 || sink.blocked !== null) this.#answeredAt = now;
     else if (now - this.#answeredAt > this.#limits.answerWithinMs)
       this.#fail(

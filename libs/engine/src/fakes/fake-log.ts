@@ -126,7 +126,10 @@ export class FakeLog {
           totals: { events: log.events, bytes: log.bytes },
         };
       },
-      stillThere: () => (log.frozen ? new Promise(() => undefined) : Promise.resolve()),
+      stillThere: async () => {
+        if (log.frozen) await new Promise(() => undefined);
+        if (log.failure) throw log.failure;
+      },
       get unfinished() {
         return log.holdsParts && log.lastWasPart;
       },
