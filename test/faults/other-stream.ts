@@ -140,7 +140,8 @@ export async function deleted(scene: Scene, id: string, wrong: string[]): Promis
     throw new Error(told.text);
   };
   const answer = await eventually('the delete is over', over, { timeoutMs: 120_000, everyMs: 500 });
-  if (answer.status !== 200 && !(goesOn && answer.status === 404)) wrong.push(`delete answers ${answer.status} ${answer.text}`);
+  if (answer.status !== 200 && !(goesOn && answer.status === 404))
+    wrong.push(`delete answers ${answer.status} ${answer.text}`);
   wrong.push(...(await leftOf(scene, id)));
 }
 
