@@ -97,6 +97,12 @@ async function stands(scene: Scene): Promise<void> {
   );
 }
 
+/** Who looks after a stopped stream may have found out before: then it says so already, and is not started like this. */
+const startsOrTells = (scene: Scene): Promise<void> =>
+  scene.start().catch(async (error: unknown) => {
+    if ((await scene.stream()).status !== 'error') throw error;
+  });
+
 const restartsRead = async (scene: Scene): Promise<void> => {
   await scene.command('stop');
   await scene.start();
@@ -144,7 +150,7 @@ export const postgres: readonly Fault[] = [
       const live = rng.chance(0.5);
       if (!live) await scene.command('stop');
       await dropped(scene);
-      if (!live) await scene.start();
+      if (!live) await startsOrTells(scene);
     },
   },
   {
@@ -164,7 +170,7 @@ export const postgres: readonly Fault[] = [
       await dropped(scene);
       await scene.load.goOn(rng.between(200, 1500));
       await scene.sourceQuery("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [scene.slot]);
-      await scene.start();
+      await startsOrTells(scene);
     },
   },
   {
@@ -179,7 +185,7 @@ export const postgres: readonly Fault[] = [
       await eventually('the slot is advanced', () =>
         scene.sourceQuery('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [scene.slot]),
       );
-      await scene.start();
+      await startsOrTells(scene);
     },
   },
   {
@@ -190,7 +196,7 @@ export const postgres: readonly Fault[] = [
     async inject(scene) {
       await scene.command('stop');
       await invalidated(scene);
-      await scene.start();
+      await startsOrTells(scene);
     },
   },
   {
