@@ -36,6 +36,17 @@ describe.each([
     leaveRest(redis.dir, [...(borrows ? [['RENAME', eventsKey(id), key]] : []), ...entries]);
   }
 
+  /** Ten events, and what is left of five more, before they are sent again. */
+  async function killedAgain(): Promise<void> {
+    await (await open(1)).sink.append(commit(1, 10), never);
+    await redis.kill();
+    leaveBegun(11, 15);
+    await redis.start();
+    await open(2);
+    await redis.kill();
+    await redis.start();
+  }
+
   beforeEach(async () => {
     redis = await startRedis({ mends: false });
   });
@@ -69,13 +80,7 @@ describe.each([
   });
 
   it('has no event twice, at no moment, where it was killed again before the batch was sent again', async () => {
-    await (await open(1)).sink.append(commit(1, 10), never);
-    await redis.kill();
-    leaveBegun(11, 15);
-    await redis.start();
-    await open(2);
-    await redis.kill();
-    await redis.start();
+    await killedAgain();
     const third = await open(3);
     expect(third.found).toMatchObject({ doubles: 4, totals: { events: 10 } });
     expect(await ids()).toEqual(all(10));
@@ -86,13 +91,7 @@ describe.each([
   });
 
   it('keeps what is behind a position that was set: that counts it as read', async () => {
-    await (await open(1)).sink.append(commit(1, 10), never);
-    await redis.kill();
-    leaveBegun(11, 15);
-    await redis.start();
-    await open(2);
-    await redis.kill();
-    await redis.start();
+    await killedAgain();
     await log().place(id, 3, new Map([['', 'behind it']]));
     expect((await open(4)).found).toMatchObject({ doubles: 0 });
     expect(await ids()).toEqual(all(14));

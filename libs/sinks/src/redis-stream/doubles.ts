@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { sourceOf } from './keys.js';
 
 /**
  * KEYS: entries, hash. @returns how many entries were ever added beyond those that were counted and those that are known to be
@@ -106,10 +107,9 @@ export async function removeDoubles(redis: Redis, keys: Keys, ruled: Ruled): Pro
 /** What stands behind the last one that was counted is still to be sent again. */
 async function removeRest(redis: Redis, keys: Keys, ruled: Ruled, found: Beyond): Promise<number> {
   const { beyond, events, looked, known, page, last } = found;
-  const source = `/streams/${/\{(.*)\}/.exec(keys[0])![1]}`;
   const rest: string[] = [];
   for (let after = last; after !== '';) {
-    const some = (await redis.eval(BEHIND, 1, keys[0], after, page, source)) as string[];
+    const some = (await redis.eval(BEHIND, 1, keys[0], after, page, sourceOf(keys[0]))) as string[];
     for (let i = 0; i + 1 < some.length; i += 2) if (some[i + 1] !== '') rest.push(some[i]!);
     // More than there can be: they were counted after all.
     if (rest.length > beyond) return 0;

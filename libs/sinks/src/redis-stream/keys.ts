@@ -15,3 +15,6 @@ export const knownKey = (streamId: string, topicId: string, what: string): strin
 export const turnKey = (streamId: string): string => `plnx:turn:{${streamId}}`;
 export const queueKey = (streamId: string): string => `plnx:turn:{${streamId}}:queue`;
 export const askedKey = (streamId: string): string => `plnx:turn:{${streamId}}:asked`;
+
+/** What the events of the stream `key` say that they come from. */
+export const sourceOf = (key: string): string => `/streams/${/\{(.*)\}/.exec(key)![1]}`;

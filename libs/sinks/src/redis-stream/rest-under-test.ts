@@ -1,12 +1,11 @@
 import { appendFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { sourceOf } from './keys.js';
 
 type Command = readonly string[];
 
 const words = (args: Command): string =>
   `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
-
-const sourceOf = (key: string): string => `/streams/${/\{(.*)\}/.exec(key)![1]}`;
 
 /** One event in the stream `key`, as Redis writes it to its file. @param n different ones in one rest */
 export const entry = (key: string, n: number, id: string): Command => [

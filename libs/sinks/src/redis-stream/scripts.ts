@@ -99,8 +99,8 @@ if n > 0 then
   enough, dropped = make_room(key, n, tonumber(A[6]), A[7])
   if not enough then return { ${ANSWER.full}, events, bytes, dropped } end
 end
-local source, i, last = A[12], 14, nil
-while i <= #A do
+local source, i, size, last = A[12], 14, #A, nil
+while i <= size do
   local stop, kind, subject, time = i + 3 + tonumber(A[i]) * 3, A[i + 1], A[i + 2], A[i + 3]
   for j = i + 4, stop, 3 do
     last = call('XADD', key, '*', 'id', A[j], 'type', kind, 'source', source, 'subject', subject, 'time', time, 'partitionkey', A[j + 1], 'data', A[j + 2])
