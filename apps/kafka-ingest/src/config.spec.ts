@@ -35,6 +35,10 @@ describe('the config of a Kafka stream', () => {
     expect(isWanted(config, 'shop.orders2', false)).toBe(false);
     expect(isWanted(config, 'shopXorders', false)).toBe(false);
     expect(isWanted(config, '__transaction_state', true)).toBe(false);
+    const all = parseConfig({ topics: ['planasonix.counters'], topic_pattern: '.*' });
+    expect(isWanted(all, 'shop.orders', false)).toBe(true);
+    expect(isWanted(all, 'planasonix.positions.str_1', false)).toBe(false);
+    expect(isWanted(all, 'planasonix.counters', false)).toBe(true);
     expect(isWanted(config, '__consumer_offsets', true)).toBe(true);
     expect(topicPattern('^a.b$')!.test('axb')).toBe(true);
     expect(topicPattern('[')).toBeNull();

@@ -94,6 +94,9 @@ export function parseConfig(raw: unknown): KafkaConfig {
   return { ...config, pattern };
 }
 
-/** Is this topic one of the stream's? The brokers' own topics are only where they are named. */
+/** Positions, counters and ids of ours: a stream from Kafka to Kafka that read them would feed itself with each commit. */
+const OWN_TOPICS = 'planasonix.';
+
+/** Is this topic one of the stream's? The brokers' own topics, and ours, are only where they are named. */
 export const isWanted = ({ topics, pattern }: KafkaConfig, topic: string, internal: boolean): boolean =>
-  topics.includes(topic) || (!internal && pattern !== null && pattern.test(topic));
+  topics.includes(topic) || (!internal && !topic.startsWith(OWN_TOPICS) && pattern !== null && pattern.test(topic));

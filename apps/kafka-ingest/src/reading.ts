@@ -109,7 +109,8 @@ export class Reading {
         throw outOfRange(name, place.offset, range);
       }
       case 'topic_gone': {
-        const [topic] = (await cluster.view([place.topic])).topics;
+        const named = [place.topic];
+        const [topic] = (await cluster.sureView(named, named, new AbortController().signal)).topics;
         if (topic?.error === 0) {
           if (topic.id !== place.topicId) throw recreated(name);
           throw new StreamError('source_unreachable', `The brokers do not agree on whether ${place.topic} is there.`);

@@ -18,6 +18,13 @@ describe('what the driver says without a number of the server', () => {
     expect(toStreamError(error, 'reading')).toMatchObject({ code });
   });
 
+  it('asks again where the server could not read its log, as of one that is reset under the reader (trap 20)', () => {
+    const ofLog = (text: string) => toStreamError(failure(text, { errno: 1236 }), 'reading');
+    const reset = "I/O error reading log event; the first event 'binlog.000001' at 292158";
+    expect(ofLog(reset)).toMatchObject({ code: 'source_unreachable', recourse: 'retry' });
+    expect(ofLog('bogus data in log event')).toMatchObject({ code: 'event_unsupported', recourse: 'fatal' });
+  });
+
   it('tells to look at host and port where what answers is no such server, not where the connection was cut', () => {
     const hint = (code: string) => toStreamError(failure('Unexpected packet', { fatal: true, code }), 'reading').hint;
     expect(hint('HANDSHAKE_UNKNOWN_ERROR')).toContain('a server of MySQL');

@@ -54,6 +54,9 @@ function ofLog(message: string): Verdict {
   if (/> file size|impossible position/i.test(message)) return ['source_identity_changed', RESET];
   if (/same server_(uu)?id/i.test(message))
     return ['source_unreachable', 'Another reader has the same server_id: leave server_id out, or give a free one.'];
+  // So says MySQL of a file that is thrown away under it, too: whoever asks again hears which of both it was.
+  if (/i\/o error/i.test(message))
+    return ['source_unreachable', 'The server can not read its own log here: see to its disk. It is tried again.'];
   return ['event_unsupported', 'The server can not read its own log here.'];
 }
 

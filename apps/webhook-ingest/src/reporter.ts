@@ -62,19 +62,19 @@ export class Reporter {
 
   async #tell(door: Door): Promise<InletTotals | null> {
     const tally = this.of(door);
-    const { counts, answers } = tally.take();
+    const taken = tally.take();
     try {
       const totals = await this.deps.inlets.of(door.row.output).report({
         streamId: door.id,
         epoch: door.row.epoch,
-        counts,
+        counts: taken.counts,
         oldestPendingAt: tally.oldestPendingAt,
-        answers,
+        answers: taken.answers,
       });
-      if (totals === null) tally.putBack(counts);
+      if (totals === null) tally.putBack(taken);
       return totals;
     } catch (error) {
-      tally.putBack(counts);
+      tally.putBack(taken);
       throw error;
     }
   }

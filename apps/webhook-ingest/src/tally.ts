@@ -15,6 +15,14 @@ export interface AnswerNote {
 const NOTES = 50;
 const LONGEST_ID = 200;
 
+/** What was counted and noted between two reports. */
+export interface Taken {
+  readonly counts: InletCounts;
+  /** Those of `notes` as they are reported, in the order of their times. */
+  readonly answers: readonly string[];
+  readonly notes: { readonly good: readonly AnswerNote[]; readonly bad: readonly AnswerNote[] };
+}
+
 /** As it lies in the log. */
 const textOf = ({ atMs, status, reason, event_id, id }: AnswerNote): string =>
   JSON.stringify({
@@ -77,17 +85,20 @@ export class Tally {
   }
 
   /** What was counted so far; it is counted no more, unless it is put back. */
-  take(): { readonly counts: InletCounts; readonly answers: readonly string[] } {
+  take(): Taken {
     const counts = { errors: this.#errors, rejected: this.#rejected, dropped: this.#dropped, latency: this.#latency };
-    const answers = [...this.#good, ...this.#bad].sort((a, b) => a.atMs - b.atMs).map(textOf);
+    const notes = { good: this.#good, bad: this.#bad };
+    const answers = [...notes.good, ...notes.bad].sort((a, b) => a.atMs - b.atMs).map(textOf);
     [this.#errors, this.#rejected, this.#dropped] = [0, 0, 0];
     this.#latency = new Map();
     [this.#good, this.#bad] = [[], []];
-    return { counts, answers };
+    return { counts, answers, notes };
   }
 
-  /** It was not reported. */
-  putBack({ errors, rejected, dropped, latency }: InletCounts): void {
+  /** It was not reported: why deliveries failed while Redis was away is what users will look for. */
+  putBack({ counts: { errors, rejected, dropped, latency }, notes }: Taken): void {
+    this.#good = [...notes.good, ...this.#good].slice(-NOTES);
+    this.#bad = [...notes.bad, ...this.#bad].slice(-NOTES);
     this.#errors += errors;
     this.#rejected += rejected;
     this.#dropped += dropped;

@@ -39,6 +39,8 @@ interface Reading {
   held: number;
   /** Monotonic time since which no answer came; `null`: they come. */
   failingSince: number | null;
+  /** Monotonic time since which brokers say that its topic is not there; one that has just started says so for a while. */
+  goneSince: number | null;
 }
 
 /** An answer that waits. */
@@ -75,7 +77,10 @@ export class FetchReader implements PartitionReader {
     for (const place of places) {
       const name = partitionName(place);
       if (!this.#readings.has(name))
-        this.#readings.set(name, { place, leader: -1, held: 0, failingSince: this.options.clock.monotonic() });
+        this.#readings.set(name, {
+          ...{ place, leader: -1, held: 0, goneSince: null },
+          failingSince: this.options.clock.monotonic(),
+        });
     }
     void this.#route();
   }
@@ -168,7 +173,7 @@ export class FetchReader implements PartitionReader {
     const { place } = reading;
     if (answer.error !== 0) return this.#refused(reading, answer.error);
     if (answer.divergedAt !== null) return this.#fail({ kind: 'diverged', place, at: answer.divergedAt });
-    reading.failingSince = null;
+    reading.failingSince = reading.goneSince = null;
     this.ends.set(partitionName(place), answer.end);
     const end = answer.records === null ? null : endOf(answer.records);
     if (end === null) return;
@@ -189,7 +194,7 @@ export class FetchReader implements PartitionReader {
     const now = this.options.clock.monotonic();
     const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
-      if (failingMs > GONE_MS) return this.#fail({ kind: 'topic_gone', place });
+      if (now - (reading.goneSince ??= now) > GONE_MS) return this.#fail({ kind: 'topic_gone', place });
     } else if (!MOVED.has(code) || failingMs > this.#patienceMs) {
       this.#failure ??= { error: toStreamError(new KafkaError(code, partitionName(place)), 'reading') };
       return;
@@ -208,6 +213,7 @@ export class FetchReader implements PartitionReader {
     const now = this.options.clock.monotonic();
     for (const reading of asked) {
       reading.leader = -1;
+      reading.goneSince = null;
       reading.failingSince ??= now;
       if (now - reading.failingSince > this.#patienceMs) this.#failure ??= { error: failure };
     }

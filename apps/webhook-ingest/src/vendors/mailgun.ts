@@ -23,6 +23,7 @@ export const mailgun: Vendor = {
     headers: [],
     form: { kind: 'whole', prefix: '' },
     timestamp: { unit: 's' },
+    mostBytes: 1024 * 1024,
     read: partsOf,
     signed: (request) => {
       const parts = partsOf(request);

@@ -24,6 +24,7 @@ export const twilio: Vendor = {
     encoding: 'base64',
     headers: ['x-twilio-signature'],
     form: { kind: 'whole', prefix: '' },
+    mostBytes: 256 * 1024,
     signed,
   },
   eventId: { header: 'i-twilio-idempotency-token' },

@@ -50,6 +50,20 @@ describe('schemes as vendors document them', () => {
     ],
   ];
 
+  it.each([
+    ['mailgun', {}, `{"signature":${'['.repeat(1024 * 1024)}`],
+    [
+      'twilio',
+      { 'X-Twilio-Signature': 'AAAA', 'Content-Type': 'application/x-www-form-urlencoded' },
+      'a&'.repeat(2 ** 18),
+    ],
+  ])('%s: what a stranger sends is not parsed without end (trap 28)', (vendor, headers, own) => {
+    expect(verdict(vendor, secret, { headers, body: own, at, url })).toEqual({
+      valid: false,
+      reason: 'signed_too_large',
+    });
+  });
+
   it.each(form)('%s', (vendor, headers, own = body) => {
     expect(verdict(vendor, secret, { headers, body: own, at, url })).toMatchObject({ valid: true });
     expect(verdict(vendor, 'not the secret', { headers, body: own, at, url })).toMatchObject({ valid: false });

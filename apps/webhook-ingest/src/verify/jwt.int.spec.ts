@@ -88,6 +88,18 @@ describe('tokens of an identity provider', () => {
     down = false;
   });
 
+  it('a token that names no key is tried with all that fit, as while keys are rotated', async () => {
+    const [old, next, other] = [await provider('old'), await provider('next'), await provider('other')];
+    keys = [old.jwk, next.jwk];
+    const nameless = [old, next].map(({ jwk: { kid: _kid, ...jwk } }) => jwk) as [JWK, JWK];
+    const local = new JwtScheme({ issuer, audience, algorithms: ['ES256'], keys: { keys: nameless } });
+    for (const under of [scheme(), local]) {
+      for (const { privateKey } of [old, next]) expect(await valid(under, await sign(privateKey))).toBe(true);
+      expect(await valid(under, await sign(next.privateKey, { aud: 'others' }))).toBe(false);
+      expect(await valid(under, await sign(other.privateKey))).toBe(false);
+    }
+  });
+
   it('a key that is not known is wrong, unless the keys can not be looked at now', async () => {
     const [known, rotated] = [await provider('known'), await provider('rotated')];
     keys = [known.jwk];

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyOptions } from 'jose';
 import { RemoteKeys, type KeySet } from './jwks.js';
 import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
 
@@ -41,15 +41,30 @@ export class JwtScheme implements Scheme {
   async #judge(token: string, keys: KeySet, request: SignedRequest, tell: true): Promise<Verdict | 'unknown_key'>;
   async #judge(token: string, keys: KeySet, request: SignedRequest, tell = false): Promise<Verdict | 'unknown_key'> {
     const { issuer, audience, algorithms } = this.rule;
+    const options = {
+      ...{ issuer, audience, algorithms: [...algorithms], clockTolerance: CLOCKS_APART_S },
+      requiredClaims: ['exp'],
+      currentDate: new Date(request.nowMs),
+    };
     try {
-      await jwtVerify(token, keys, {
-        ...{ issuer, audience, algorithms: [...algorithms], clockTolerance: CLOCKS_APART_S },
-        requiredClaims: ['exp'],
-        currentDate: new Date(request.nowMs),
-      });
+      await jwtVerify(token, keys, options).catch((error: unknown) => withAnyOf(error, token, options));
       return { valid: true, signed: [request.body] };
     } catch (error) {
       return tell && error instanceof errors.JWKSNoMatchingKey ? 'unknown_key' : refused('token_wrong');
     }
   }
+}
+
+/** A token that names no key of several that fit, as while keys are rotated: any of them may be its key. */
+async function withAnyOf(error: unknown, token: string, options: JWTVerifyOptions): Promise<void> {
+  if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+  for await (const key of error) {
+    try {
+      await jwtVerify(token, key, options);
+      return;
+    } catch (failure) {
+      if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+    }
+  }
+  throw new errors.JWKSNoMatchingKey();
 }

@@ -19,6 +19,8 @@ export type Refusal =
   | 'signature_missing'
   | 'signature_malformed'
   | 'signature_wrong'
+  /** The proof covers what has to be parsed, and there is more of it than a stranger may have parsed. */
+  | 'signed_too_large'
   | 'timestamp_missing'
   | 'timestamp_too_old'
   | 'timestamp_in_future'

@@ -39,6 +39,8 @@ export interface SignatureRule {
   readonly idHeader?: string;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
   readonly key?: (secret: string) => Buffer | null;
+  /** Where the body is parsed before it is proved: the largest that is, bytes. Parsing holds up all streams. */
+  readonly mostBytes?: number;
   /** Signatures and time where they are in no header. */
   readonly read?: (
     request: SignedRequest,
@@ -69,6 +71,7 @@ export class SignatureScheme implements Scheme {
 
   verify(request: SignedRequest): Verdict {
     const { rule } = this;
+    if (rule.mostBytes !== undefined && request.body.length > rule.mostBytes) return refused('signed_too_large');
     const found = (rule.read ?? readHeaders(rule))(request);
     if (found === null || found.signatures.length === 0) return refused('signature_missing');
     const late = rule.timestamp ? judgeTime(rule, found.timestamp, request.nowMs) : null;
