@@ -110,9 +110,10 @@ export async function openStream(
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const known = await gtidsAt(at, place);
-  const rows = given !== 'skip' && config.snapshot === 'initial';
+  // Whoever asks for all rows anew gets them, whatever the stream was to begin with.
+  const rows = given === null ? config.snapshot === 'initial' : given === 'resnapshot';
   const position = placed(begun, { ...place, ...known }, 'stream');
-  return { ...begun, how: 'begin', position, unread: rows ? unreadOf(then, before !== null) : [] };
+  return { ...begun, how: 'begin', position, unread: rows ? anyway(unreadOf(then, before !== null), given) : [] };
 }
 
 type Common = Omit<Beginning, 'how' | 'position'>;
@@ -129,14 +130,21 @@ async function goesOn(
   // What is left out behind rows of a table without a key is told by its place at the server of before, and means nothing here.
   const sifted = there === before ? [] : (before.rows?.sifts ?? []);
   const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };
+  const { kept, late } = stillUnread(common, notes, sifted);
   if (config.snapshot !== 'initial') {
     const noted = tables.filter(throughout(server, notes));
-    const how = found === before ? 'resume' : 'moved';
+    const read = kept.filter((one) => one.anyway);
+    const more = kindsOfWaiting(common, found, read);
+    const isMoved = found !== before || Object.keys(more).length > 0;
+    const position = isMoved ? { ...found, kinds: { ...found.kinds, ...more } } : found;
     // Once rows are wanted again they begin from nothing, and no id of theirs was there before.
-    const unread = unreadOf(notes.unread, true);
-    return { ...common, noted, asked: withThis(notes.asked, config), unread, how, position: found };
+    const rest = notes.unread.filter((one) => !read.includes(one));
+    const unread = [...read, ...unreadOf(rest, true)];
+    return {
+      ...{ ...common, noted, asked: withThis(notes.asked, config), unread },
+      ...{ how: isMoved ? 'moved' : 'resume', position },
+    };
   }
-  const { kept, late } = stillUnread(common, notes, sifted);
   // One of two phases that is prepared may have written to them before they were asked for.
   if (late.length > 0) await betweenPrepared(at.session, () => Promise.resolve());
   const more = { ...kindsOfWaiting(common, found, kept), ...kindsByTable(late) };
@@ -175,6 +183,9 @@ function kindsOfWaiting({ server, tables }: Common, { rows, kinds }: MySqlPositi
   const unknown = tables.filter(({ schema, table }) => kinds[`${schema}.${table}`] === undefined);
   return kindsByTable(unknown.filter((table) => waiting.some((one) => same(one, table))));
 }
+
+const anyway = (unread: readonly Unread[], given: SourceContext['onLostPosition']): Unread[] =>
+  unread.map((one) => (given === 'resnapshot' ? { ...one, anyway: true } : one));
 
 /** Each reading has a name of its own. */
 const unreadFrom =

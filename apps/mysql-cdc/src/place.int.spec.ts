@@ -81,8 +81,15 @@ describe.each(FURTHER_LEGS)('the place in the log of $name', ({ type, start }) =
     stream.start();
     expect(await stream.outcome()).toMatchObject({ code: 'log_purged', recourse: 'lost' });
     expect(stream.events).toHaveLength(1);
-    stream.config = { ...stream.config, snapshot: 'initial' };
-    stream.start('resnapshot');
+    // Whoever asks for all rows anew gets them, also where the stream was to read none.
+    expect(stream.config).toMatchObject({ snapshot: 'never' });
+    let batches = 0;
+    stream.start('resnapshot', () => {
+      if (++batches === 4) throw new Error('killed');
+    });
+    expect(String(await stream.outcome())).toContain('killed');
+    expect([...stream.positions.keys()].sort()).toEqual(['', '#asked']);
+    stream.start();
     await stream.begun();
     expect(stream.data().map(({ op, after }) => [op, after?.['id']])).toEqual([
       ['c', 1],

@@ -90,6 +90,8 @@ const unread = z.object({
   id: z.string(),
   /** Readers may have rows of the table. */
   empties: z.boolean(),
+  /** All rows were asked for anew: also where the stream has `snapshot: never`. */
+  anyway: z.boolean().optional(),
 });
 const notes = z.object({
   asked: z.array(asked),

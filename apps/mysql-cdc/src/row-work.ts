@@ -66,8 +66,8 @@ export class RowWork {
 
   async begin(): Promise<void> {
     const { feed, deps, toRead } = this;
-    const wanted = deps.config.snapshot !== 'never';
-    const unread = new Map(wanted ? this.unread.map((one) => [one.id, one]) : []);
+    const reads = deps.config.snapshot !== 'never';
+    const unread = new Map(this.unread.filter((one) => reads || one.anyway).map((one) => [one.id, one]));
     if (toRead.state !== undefined) {
       const ours = ({ order, id }: { order: string | null; id: string }): boolean => order !== null || unread.has(id);
       feed.restore(toRead.state, ours, await this.book.wanted([]));

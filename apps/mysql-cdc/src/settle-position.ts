@@ -33,8 +33,9 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
   const text = from.get('');
   const before = text === undefined ? null : decodePosition(text);
   const note = from.get(NOTEBOOK);
-  const unread = before?.phase === 'rows' || (note !== undefined && decodeNotes(note).unread.length > 0);
-  if (unread && config.snapshot === 'initial')
+  const unread = note === undefined ? [] : decodeNotes(note).unread;
+  const isInitial = config.snapshot === 'initial';
+  if ((isInitial && before?.phase === 'rows') || unread.some(({ anyway }) => isInitial || anyway))
     throw unreadable('Rows are still to be read, and they follow the changes that were read.');
   const { attempt = 1, origin = attempt } = before ?? {};
   const now = kindsByTable(await resolveTables(session, server, config));

@@ -185,6 +185,12 @@ describe.each(FURTHER_LEGS)('changes of $name', ({ type, start }) => {
       "XA START 'one'; INSERT INTO t VALUES (4, 'x'); XA END 'one'; XA PREPARE 'one'; XA COMMIT 'one'",
       'xa_unsupported',
     ],
+    ...(type === 'mariadb'
+      ? [
+          ["SET STATEMENT binlog_format = 'STATEMENT' FOR INSERT INTO t VALUES (5, 'x')", 'binlog_format_unsupported'],
+          ['SET STATEMENT lock_wait_timeout = 9 FOR ALTER IGNORE TABLE t ADD UNIQUE (v)', 'offset_gap'],
+        ]
+      : []),
   ])('%s ends the stream and is not passed over (trap 19)', async (sql, code) => {
     const { stream } =
       await reading(`CREATE TABLE t (id INT PRIMARY KEY, v CHAR(9)); CREATE TABLE fresh LIKE t; INSERT INTO t VALUES (1, 'x');

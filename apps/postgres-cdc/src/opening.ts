@@ -96,7 +96,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
     const place = only
       ? { lsn: await walEnd(control), snapshot: null }
       : await placeOf(deps, control, replication, found, given !== null);
-    const rows = only || (given === 'skip' ? false : config.snapshot === 'initial');
+    // Whoever asks for all rows anew gets them, whatever the stream was to begin with.
+    const rows = only || (given === null ? config.snapshot === 'initial' : given === 'resnapshot');
     const snapshot = rows ? place.snapshot : null;
     keeps = snapshot !== null;
     const ofSlot = snapshot === null ? null : { snapshot, end: () => sessions.end(replication) };
@@ -184,8 +185,8 @@ async function placeOf(
     if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
     // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
     const { rows } = await control.query<{ lsn: string }>(
-      'SELECT (pg_replication_slot_advance($1, pg_current_wal_lsn())).end_lsn::text AS lsn',
-      [slot],
+      'SELECT (pg_catalog.pg_replication_slot_advance($1, $2)).end_lsn::text AS lsn',
+      [slot, lsnText(await walEnd(control))],
     );
     return { lsn: parseLsn(rows[0]!.lsn), snapshot: null };
   }

@@ -28,6 +28,12 @@ export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'r
   learn(tables: readonly SourceTable[]): Promise<void>;
 }
 
+const gap = (): StreamError =>
+  new StreamError(
+    'offset_gap',
+    'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
+  );
+
 /** Which rows are to be read: those of the beginning, of tables that come later, and what somebody ordered. */
 export class RowWork {
   readonly feed: RowFeed;
@@ -38,6 +44,7 @@ export class RowWork {
   private readonly published: Map<number, string>;
   private readonly partitions: Map<number, Partitions>;
   private noteDue = false;
+  private rereads: boolean;
   private readonly book: OrderBook;
   /** Orders whose tables are known. */
   private readonly orders = new Set<string>();
@@ -65,6 +72,7 @@ export class RowWork {
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
     this.late = new LateTables(deps, this.partitions);
     this.book = new OrderBook(deps.context, notebook?.orders ?? null);
+    this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
     this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
     this.published = notebook?.published ?? new Map<number, string>();
   }
@@ -82,8 +90,8 @@ export class RowWork {
     this.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
-    if (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows) this.noteAll();
-    this.take(beginning.tables, beginning.restarts, beginning.resumes);
+    if (!this.rereads && (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows)) this.noteAll();
+    this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
     await this.takeOrders();
     this.any = feed.all.length > 0;
     this.ready = true;
@@ -91,8 +99,8 @@ export class RowWork {
   }
 
   private get notebook(): Notebook {
-    const { noted: tables, published, partitions, book } = this;
-    return { tables, published, partitions, orders: book.ids };
+    const { noted: tables, published, partitions, book, rereads } = this;
+    return { tables, published, partitions, orders: book.ids, rereads };
   }
 
   /** What a position has to say of it; `null`: nothing. */
@@ -110,6 +118,9 @@ export class RowWork {
       this.rowsBefore += state.rows;
       this.noteDue = true;
     }
+    const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
+    this.noteDue ||= this.rereads && !left;
+    this.rereads &&= left;
     this.deps.emptyings.noted();
     if (!this.noteDue) return null;
     this.noteDue = false;
@@ -184,11 +195,7 @@ export class RowWork {
 
   /** No rows are wanted of any of them. */
   private noteAll(): void {
-    if (this.beginning.resumes && this.beginning.unpublished.some((oid) => this.noted.has(-oid)))
-      throw new StreamError(
-        'offset_gap',
-        'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
-      );
+    if (this.beginning.resumes && this.beginning.unpublished.some((oid) => this.noted.has(-oid))) throw gap();
     for (const [oid, name] of this.everything()) {
       if (this.noted.get(oid) === name) continue;
       this.noted.set(oid, name);
@@ -294,11 +301,7 @@ export class RowWork {
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (deps.config.snapshot === 'never') {
-      if (tables.some(({ oid }) => this.noted.has(-oid)))
-        throw new StreamError(
-          'offset_gap',
-          'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
-        );
+      if (tables.some(({ oid }) => this.noted.has(-oid))) throw gap();
       for (const { oid, schema, table } of tables) this.noted.set(oid, `${schema}.${table}`);
       this.noteDue = true;
     } else this.take(tables, false, true);

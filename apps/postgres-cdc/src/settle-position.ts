@@ -76,7 +76,7 @@ function notesOf(before: PgPosition | null): string | null {
   if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
   const tables = new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')]));
-  return writeNotebook({ tables, published: new Map(), partitions: new Map(), orders: null });
+  return writeNotebook({ tables, published: new Map(), partitions: new Map(), orders: null, rereads: false });
 }
 
 function understood(wanted: unknown, slot: string): Wanted {

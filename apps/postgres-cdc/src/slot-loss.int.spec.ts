@@ -1,6 +1,7 @@
 import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { preparedCheck } from './preflight-care.js';
+import { fold } from './trial/fold.js';
 import { TrialStream } from './trial/trial-stream.js';
 
 jest.setTimeout(120_000);
@@ -178,4 +179,47 @@ describe('what takes a slot away, or holds it back', () => {
       "ROLLBACK PREPARED 'o''clock'; -- or COMMIT PREPARED 'o''clock'; in the database other",
     );
   });
+
+  it.each([3, 4, 5])(
+    'all rows are read where they are asked for anew, also by a stream that was to read none, past an end before batch %i',
+    async (last) => {
+      await admin.query(`DROP TABLE IF EXISTS anew_a, anew_b, anew_keyless;
+        CREATE TABLE anew_a (id int PRIMARY KEY, v text); CREATE TABLE anew_b (LIKE anew_a INCLUDING ALL);
+        CREATE TABLE anew_keyless (id int, v text); ALTER TABLE anew_keyless REPLICA IDENTITY FULL`);
+      const tables = ['anew_a', 'anew_b', 'anew_keyless'];
+      const one = new TrialStream(
+        `str_anew_${last}`,
+        { tables: tables.map((table) => `public.${table}`), snapshot: 'never', snapshot_readers: 1 },
+        server,
+      );
+      await reads(one);
+      for (const table of tables) await admin.query(`INSERT INTO ${table} SELECT n, 'x' FROM generate_series(1, 50) n`);
+      await eventually('changes come', () => one.events.length === 150);
+      await one.stop();
+      for (const table of tables) await admin.query(`DELETE FROM ${table} WHERE id <= 20`);
+      let batches = 0;
+      one.start({
+        onLost: 'resnapshot',
+        beforeEach: () => {
+          if (++batches === last) throw new Error('killed');
+        },
+      });
+      await eventually('it is killed', () => batches >= last);
+      await one.stop();
+      one.start();
+      const ids = () => [...fold(one.events)].map(([at, row]) => `${at.split(' ')[0]} ${String(row['id'])}`).sort();
+      const there = tables.flatMap((table) => Array.from({ length: 30 }, (_, i) => `public.${table} ${i + 21}`)).sort();
+      await eventually('the folded log is the tables', () => JSON.stringify(ids()) === JSON.stringify(there), {
+        timeoutMs: 30_000,
+      });
+      await eventually('no more is to be read', () => !/rereads/.test(one.positions.get('#tables') ?? 'rereads'));
+      const { length } = one.events;
+      await one.stop();
+      one.start();
+      await admin.query("INSERT INTO anew_a VALUES (100, 'x')");
+      await eventually('it goes on', () => one.events.length > length);
+      expect(one.events).toHaveLength(length + 1);
+      await one.stop();
+    },
+  );
 });

@@ -31,6 +31,9 @@ describe('what a statement in the log means for rows', () => {
     ["LOAD DATA INFILE 'x' INTO TABLE orders"],
     ['DELETE FROM orders WHERE id = 1'],
     ['SOMETHING NEW'],
+    ["SET STATEMENT binlog_format='STATEMENT' FOR UPDATE orders SET n = 1"],
+    ['set statement gtid_domain_id = 20 for insert into orders values (3),(4)'],
+    ["SET STATEMENT sql_mode='FOR TRUNCATE x', max_statement_time=1"],
   ])('%s: rows that nobody names (trap 20)', (sql) => {
     expect(of(sql)).toEqual({ kind: 'rows', tables: null });
   });
@@ -50,6 +53,10 @@ describe('what a statement in the log means for rows', () => {
       ],
     ],
     ['CREATE OR REPLACE TABLE orders (id INT)', [{ schema: 'shop', table: 'orders' }]],
+    [
+      'SET STATEMENT max_statement_time=0, lock_wait_timeout=1 FOR TRUNCATE orders',
+      [{ schema: 'shop', table: 'orders' }],
+    ],
     ['DROP DATABASE IF EXISTS `shop`', [{ schema: 'shop', table: null }]],
   ])('%s: all rows are gone', (sql, tables) => {
     expect(of(sql)).toEqual({ kind: 'emptied', tables });
@@ -67,6 +74,9 @@ describe('what a statement in the log means for rows', () => {
     ['ALTER TABLE orders TRUNCATE PARTITION p1', ['orders'], []],
     ['ALTER TABLE orders ADD COLUMN x INT, DROP PARTITION p1', ['orders'], []],
     ['ALTER TABLE `orders` EXCHANGE PARTITION p WITH TABLE `shop`.`old` WITHOUT VALIDATION', ['orders', 'old'], []],
+    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE old', ['orders', 'old'], []],
+    ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', ['orders'], []],
+    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders ADD PRIMARY KEY (n)', ['orders'], []],
     ['ALTER TABLE orders IMPORT TABLESPACE', ['orders'], []],
     ['ALTER TABLE orders ADD SYSTEM VERSIONING', ['orders'], []],
     ['ALTER TABLE orders RENAME TO kept', ['kept'], ['orders']],

@@ -86,7 +86,12 @@ class Reader {
 
 /** @param database that was current for the statement */
 export function judgeStatement(sql: string, database: string): Verdict {
-  const reader = new Reader(tokensOf(sql), database);
+  return judge(new Reader(tokensOf(sql), database));
+}
+
+function judge(reader: Reader): Verdict {
+  // MariaDB logs it with what it is for: any statement may follow.
+  if (reader.take('SET', 'STATEMENT')) return reader.find('FOR') ? judge(reader) : { kind: 'rows', tables: null };
   if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
   if (reader.take('COMMIT')) return { kind: 'commit' };
   if (reader.take('ROLLBACK')) return { kind: reader.done || reader.word === 'WORK' ? 'rollback' : 'rollback_to' };
@@ -142,7 +147,7 @@ function renamed(reader: Reader): Verdict {
 /** What an ALTER TABLE does to rows beyond giving them another form. */
 function altered(reader: Reader): Verdict {
   reader.one('ONLINE', 'OFFLINE');
-  reader.take('IGNORE');
+  const ignores = reader.take('IGNORE');
   if (!reader.take('TABLE')) return { kind: 'harmless' };
   reader.take('IF', 'EXISTS');
   const table = reader.name();
@@ -153,9 +158,8 @@ function altered(reader: Reader): Verdict {
     for (const verb of ['TRUNCATE', 'DROP', 'DISCARD', 'IMPORT', 'CONVERT', 'EXCHANGE'] as const) {
       const here = reader.at;
       if (reader.take(verb, 'PARTITION')) {
-        if (verb !== 'EXCHANGE') return replaced(`${verb} PARTITION`);
-        reader.find('WITH', 'TABLE');
-        return replaced('EXCHANGE PARTITION', [reader.name()]);
+        const meets = verb === 'EXCHANGE' ? reader.find('WITH', 'TABLE') : reader.find('TO', 'TABLE');
+        return replaced(`${verb} PARTITION`, meets ? [reader.name()] : []);
       }
       if ((verb === 'DISCARD' || verb === 'IMPORT') && reader.take(verb, 'TABLESPACE'))
         return replaced(`${verb} TABLESPACE`);
@@ -168,5 +172,7 @@ function altered(reader: Reader): Verdict {
     reader.one('TO', 'AS', '=');
     return { kind: 'replaced', tables: [reader.name()], left: [table], what: 'ALTER TABLE … RENAME' };
   }
+  // Rows that a new key, or another form of an old one, has twice are thrown away.
+  if (ignores) return { kind: 'replaced', tables: [table], left: [], what: 'ALTER IGNORE TABLE' };
   return { kind: 'changed', tables: [table] };
 }

@@ -82,6 +82,7 @@ const notebook = z.object({
     .default({}),
   /** Ids of orders that were carried out; absent: an older notebook. */
   orders: z.array(z.string()).optional(),
+  rereads: z.boolean().default(false),
 });
 
 export interface Notebook {
@@ -91,6 +92,8 @@ export interface Notebook {
   readonly partitions: Map<number, Partitions>;
   /** Ids of orders of which the log has all rows, newest last; `null`: it does not say. */
   readonly orders: readonly string[] | null;
+  /** All rows were asked for anew, and some are still to be read, though the stream has `snapshot: never`. */
+  readonly rereads: boolean;
 }
 
 /**
@@ -99,7 +102,7 @@ export interface Notebook {
  */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions, orders = null } = notebook.parse(JSON.parse(text));
+  const { tables, published, partitions, orders = null, rereads } = notebook.parse(JSON.parse(text));
   const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
   return {
     tables: byOid(tables),
@@ -115,7 +118,7 @@ export function readNotebook(text: string | undefined): Notebook | null {
       ]),
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
-    orders,
+    ...{ orders, rereads },
   };
 }
 
@@ -130,7 +133,7 @@ export function takenUp(rows: RowsState | undefined, notes: string | undefined):
 const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
   Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
 
-export const writeNotebook = ({ tables, published, partitions, orders }: Notebook): string =>
+export const writeNotebook = ({ tables, published, partitions, orders, rereads }: Notebook): string =>
   JSON.stringify({
     v: 1,
     tables: byName(tables),
@@ -146,5 +149,5 @@ export const writeNotebook = ({ tables, published, partitions, orders }: Noteboo
         ),
       ]),
     ),
-    orders: orders ?? undefined,
+    ...{ orders: orders ?? undefined, rereads: rereads || undefined },
   });
