@@ -49,13 +49,13 @@ export async function letGoOfSlot({ client, slot, upTo, applicationName, clock }
   const still = 'FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND restart_lsn <= $2::pg_lsn';
   const about = [slot, lsnText(upTo)];
   await client.query(`SELECT pg_catalog.pg_drop_replication_slot(slot_name) ${still} AND NOT active`, about);
-  const { rows } = await client.query<{ active_pid: string | null; judged: boolean }>(
+  const { rows } = await client.query<{ active_pid: string | null; judged: boolean | null }>(
     'SELECT active_pid, restart_lsn <= $2::pg_lsn AS judged FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
     about,
   );
   const [left] = rows;
   if (left === undefined) return { released: [what], remaining: [] };
-  // It has moved on, or another has its name: there is nothing of what was judged.
-  if (left.judged === false) return { released: [], remaining: [] };
+  // It has moved on or was invalidated, or another has its name: nothing of what was judged is held back any more.
+  if (!left.judged) return { released: [], remaining: [] };
   return { released: [], remaining: [{ what, why: `Pid ${left.active_pid} reads it.`, code: 'active_consumers' }] };
 }

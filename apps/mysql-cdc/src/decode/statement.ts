@@ -86,12 +86,9 @@ class Reader {
 
 /** @param database that was current for the statement */
 export function judgeStatement(sql: string, database: string): Verdict {
-  return judge(new Reader(tokensOf(sql), database));
-}
-
-function judge(reader: Reader): Verdict {
-  // MariaDB logs it with what it is for: any statement may follow.
-  if (reader.take('SET', 'STATEMENT')) return reader.find('FOR') ? judge(reader) : { kind: 'rows', tables: null };
+  const reader = new Reader(tokensOf(sql), database);
+  // MariaDB logs these settings with the statement that they are for: it may be one of each kind.
+  while (reader.take('SET', 'STATEMENT')) if (!reader.find('FOR')) return { kind: 'rows', tables: null };
   if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
   if (reader.take('COMMIT')) return { kind: 'commit' };
   if (reader.take('ROLLBACK')) return { kind: reader.done || reader.word === 'WORK' ? 'rollback' : 'rollback_to' };
