@@ -4,7 +4,7 @@ import type { Fault, Injected } from './fault.js';
 import type { Random } from './random.js';
 import type { Network } from './servers.js';
 
-export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open' | 'half-closed';
+export type Weather = 'cut' | 'stalled' | 'slow' | 'reset in mid-message' | 'half-open' | 'half-closed' | 'swallowed';
 
 const TRAPS: Readonly<Record<keyof Network, readonly number[]>> = { source: [3, 5], redis: [26, 27], store: [32] };
 
@@ -38,12 +38,13 @@ export const weathers: Readonly<
       await scene.load.goOn(rng.between(100, 1500));
     }
   },
-  'half-open': (_scene, proxy) => onOneSide(proxy, () => proxy.halfOpen()),
-  'half-closed': (_scene, proxy) => onOneSide(proxy, () => proxy.halfClose()),
+  'half-open': (_scene, proxy) => unheard(proxy, () => proxy.halfOpen()),
+  'half-closed': (_scene, proxy) => unheard(proxy, () => proxy.halfClose()),
+  swallowed: (_scene, proxy) => unheard(proxy, () => proxy.swallow()),
 };
 
-/** New connections are fine at once; the other side of the old ones hears of it once the round is over. */
-function onOneSide(proxy: Proxy, end: () => void): Promise<Injected> {
+/** New connections are fine at once; whoever did not hear of the end of the old ones does once the round is over. */
+function unheard(proxy: Proxy, end: () => void): Promise<Injected> {
   const overAt = Date.now();
   end();
   return Promise.resolve({ overAt, after: () => Promise.resolve(proxy.resume()) });

@@ -93,7 +93,7 @@ committed and what it changed. Something is broken at a random, seeded moment. T
 know. Where rows of a snapshot are cut short, a table of 105,000 rows is read in several chunks at once while it changes.
 The store's clock jumps in play only: \`lease_expires_at\` is moved; the clocks of apps jump by a shift of their \`Date\`, and the
 clock of the machine is left alone. On a stalled network bytes are held back and delivered later; a half-open connection
-has ended for the server alone, a half-closed one for the client alone, and what the other sends is swallowed.
+has ended for the server alone, a half-closed one for the client alone, a swallowed one for neither, and what is sent there goes nowhere.
 
 In the rows of \`mysql\` MariaDB is read instead of Postgres (MySQL in those of \`mysql9\`): there a column comes and goes amid the
 load, and a truncate is a transaction of its own.

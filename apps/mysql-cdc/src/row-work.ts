@@ -1,5 +1,5 @@
 import type { ChangeBatch, ChangeEvent, SnapshotProgress, SourceContext } from '@planasonix/core';
-import { endedOrders, OrderBook } from '@planasonix/rows';
+import { endedOrders, OrderBook, TABLES_SHOWN } from '@planasonix/rows';
 import { wrongCondition } from './check-order.js';
 import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
@@ -11,7 +11,6 @@ import { resolveTables, sameTable, tableMatcher } from './tables.js';
 
 /** How often it is looked whether there are orders, should nobody have said so. */
 const LOOK_EVERY_MS = 5_000;
-const SHOWN = 200;
 
 export interface RowWorkDeps extends Omit<RowFeedDeps, 'refuse'> {
   readonly context: SourceContext;
@@ -160,7 +159,7 @@ export class RowWork {
       tables_done: this.toRead.tables - running.filter((task) => task.wish.order === null).length,
       rows_done: rows,
       rows_estimated: estimates.includes(null) ? null : rows + left,
-      tables: [...running.slice(0, SHOWN), ...finished].map((task) => task.progress),
+      tables: [...running.slice(0, TABLES_SHOWN), ...finished].map((task) => task.progress),
     };
   }
 

@@ -100,6 +100,12 @@ describe.each([17, 18] as const)('a promoted standby of Postgres %i', (version: 
     await insert(promoted, 6);
     for (const one of [guarded, plain]) one.moveTo(standby);
     expect(guarded.timeline).toBe(1);
+    // A place that is set by hand: on this server it is the same one, where the stream may go on here.
+    const set = (of: TrialStream) =>
+      of.look((source) => source.settle!({ lsn: of.lsn }, of.positions, AbortSignal.timeout(8000)));
+    const { lsn } = guarded;
+    expect(JSON.parse((await set(guarded)).get('')!)).toMatchObject({ lsn, timeline: 1 });
+    await expect(set(plain)).rejects.toMatchObject({ code: 'source_identity_changed' });
     await reads(guarded);
     // Before anything of the new history is in the log: a part of it would look as if it were of the old one.
     expect(guarded.timeline).toBe(2);

@@ -7,7 +7,17 @@ import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { ensurePublication, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
 import type { Sessions } from './sessions.js';
-import { createSlot, dropSlot, holds, identify, serverOf, slotState, usable, type SlotState } from './slot.js';
+import {
+  createSlot,
+  dropSlot,
+  holds,
+  identify,
+  invalidated,
+  serverOf,
+  slotState,
+  usable,
+  type SlotState,
+} from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
 import { settleFailover, settleHistory } from './timeline.js';
 
@@ -88,8 +98,9 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
       return { ...goesOn, position, exported: position.phase === 'done' ? null : await exportSnapshot(sessions) };
     const found = only ? null : await slotState(control, slot);
     if (resumes && position !== null) {
-      holds(found, slot, position);
-      if (deps.holdings.owns('slot', slot)) await settleFailover({ replication, control }, slot, failover);
+      const own = deps.holdings.owns('slot', slot);
+      holds(found, slot, position, own);
+      if (own) await settleFailover({ replication, control }, slot, failover);
       return { ...goesOn, position, membership: await memberships(control, publication) };
     }
     const attempt = (position?.attempt ?? 0) + 1;
@@ -182,6 +193,7 @@ async function placeOf(
   const own = deps.holdings.owns('slot', slot);
   if (found !== null && !own) {
     usable(found, slot);
+    if (found.wal_status === 'lost') throw invalidated(slot, own);
     if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
     // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
     const { rows } = await control.query<{ lsn: string }>(

@@ -36,6 +36,10 @@ describe('a position', () => {
     expect(() => holds({ ...slot, wal_status: 'lost' }, 's', position)).toThrow(
       expect.objectContaining({ code: 'slot_lost' }),
     );
+    // Of a slot that is the user's own it is said what he has to do.
+    expect(() => holds({ ...slot, wal_status: 'lost' }, "it's", position, false)).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("SELECT pg_drop_replication_slot('it''s');") }),
+    );
     expect(() => holds(null, 's', position)).toThrow(expect.objectContaining({ code: 'slot_lost' }));
     expect(() => holds({ ...slot, plugin: 'test_decoding' }, 's', position)).toThrow(
       expect.objectContaining({ code: 'config_invalid' }),

@@ -1,7 +1,7 @@
 import type { Check } from '@planasonix/core';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
-import { quoteLiteral } from './identifier.js';
+import { droppingSql } from './slot.js';
 
 /** Columns that a version lacks are absent. */
 interface SlotRow {
@@ -51,7 +51,7 @@ export async function checkSlot(
         `The slot ${slotName} was invalidated${why === null ? '' : ` (${why})`}: changes after its position are gone.`,
         ownsSlot
           ? 'Start with {"onLostPosition":"resnapshot"} or {"onLostPosition":"skip"}.'
-          : `SELECT pg_drop_replication_slot(${quoteLiteral(slotName)});`,
+          : `${droppingSql(slotName)} -- then start with {"onLostPosition":"resnapshot"} or {"onLostPosition":"skip"}`,
       ),
     ];
   }

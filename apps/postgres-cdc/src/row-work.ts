@@ -5,7 +5,7 @@ import {
   type SourceContext,
   type TableProgress,
 } from '@planasonix/core';
-import { OrderBook, endedOrders } from '@planasonix/rows';
+import { OrderBook, TABLES_SHOWN, endedOrders } from '@planasonix/rows';
 import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
@@ -19,7 +19,6 @@ import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
-const SHOWN = 200;
 
 export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
   readonly config: PostgresConfig;
@@ -177,8 +176,8 @@ export class RowWork {
       0,
     );
     const tables: TableProgress[] = [
-      ...running.slice(0, SHOWN).map((task) => task.progress),
-      ...[...this.late.refused, ...this.late.told].slice(0, SHOWN),
+      ...running.slice(0, TABLES_SHOWN).map((task) => task.progress),
+      ...[...this.late.refused, ...this.late.told].slice(0, TABLES_SHOWN),
       ...finished.map((task) => task.progress),
     ];
     const done = own.filter((task) => task.over).length;

@@ -28,10 +28,15 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
       outbound,
       { name: 'planasonix_x', replication },
     );
+  const sessions = {
+    control: () => Promise.resolve(control),
+    open: () => open(true),
+    end: (session: Client) => session.end(),
+  };
   const value = async (text: string): Promise<string> => (await control.query<{ v: string }>(text)).rows[0]!.v;
   const settle = (wanted: unknown, from: object | null = null, slot = 'ours') =>
     settlePosition(
-      { control, server: identity, slot },
+      { sessions, slot, failover: false },
       wanted,
       new Map(from === null ? [] : [['', encodePosition({ ...whole(), ...from })]]),
     );
@@ -93,7 +98,7 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
       expect(readNotebook((await settle({ lsn: later }, { phase })).get(NOTEBOOK))?.tables).toEqual(new Map());
     // What is noted already stays.
     const noted = new Map([['', encodePosition(whole())], [NOTEBOOK, 'as it is']]); // prettier-ignore
-    expect((await settlePosition({ control, server: identity, slot: 'ours' }, { lsn: later }, noted)).get(NOTEBOOK)).toBe('as it is'); // prettier-ignore
+    expect((await settlePosition({ sessions, slot: 'ours', failover: false }, { lsn: later }, noted)).get(NOTEBOOK)).toBe('as it is'); // prettier-ignore
   });
 
   it('is refused with both places where the slot is beyond it (trap 5, Invariant 2)', async () => {

@@ -4,14 +4,14 @@ import { lsnText, parseLsn } from './decode/index.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
 import { NOTEBOOK, writeNotebook } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
-import { holds, slotState, walFlushed } from './slot.js';
+import type { Sessions } from './sessions.js';
+import { holds, identify, slotState, walFlushed } from './slot.js';
+import { settleHistory } from './timeline.js';
 
 export interface SettleDeps {
-  /** A session for catalog questions. */
-  readonly control: Client;
-  /** Who answers there now (`identify`). */
-  readonly server: ServerIdentity;
+  readonly sessions: Pick<Sessions, 'control' | 'open' | 'end'>;
   readonly slot: string;
+  readonly failover: boolean;
 }
 
 /** What a user wrote, as far as it is understood. */
@@ -32,23 +32,37 @@ const unreadable = (message: string): StreamError => new StreamError('config_inv
  * @param wanted `{lsn}`, or a whole position
  * @throws StreamError where the slot is gone, is ahead, never was there, or belongs to another server
  */
-export async function settlePosition(
-  { control, server, slot }: SettleDeps,
-  wanted: unknown,
+export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Positions): Promise<Positions> {
+  const { sessions, slot } = deps;
+  const asked = understood(wanted, slot);
+  const replication = await sessions.open('control', true);
+  try {
+    return await settled({ ...deps, control: await sessions.control(), replication }, asked, from);
+  } finally {
+    await sessions.end(replication);
+  }
+}
+
+async function settled(
+  deps: SettleDeps & { readonly control: Client; readonly replication: Client },
+  asked: Wanted,
   from: Positions,
 ): Promise<Positions> {
-  const asked = understood(wanted, slot);
+  const { control, slot } = deps;
+  const server = await identify(deps.replication);
   const text = from.get('');
   const before = text === undefined ? null : decodePosition(text);
+  const lsn = lsnText(asked.lsn);
+  if (asked.server !== null) sameServer(asked.server, server);
   // A bare LSN means the server that the stream has read so far: on another one it is some other place.
-  const identity = asked.server ?? before;
-  if (identity !== null) sameServer(identity, server);
+  else if (before !== null) await settleHistory({ ...before, phase: 'stream', slot, lsn }, null, server, deps);
   const position: PgPosition = {
     system_id: server.system_id,
-    timeline: server.timeline,
+    // The start proves a promotion once more: it knows what the log holds.
+    timeline: asked.server === null && before !== null ? before.timeline : server.timeline,
     phase: 'stream',
     slot,
-    lsn: lsnText(asked.lsn),
+    lsn,
     // Attempts are part of the ids of a snapshot's rows: they never go back.
     attempt: Math.max(before?.attempt ?? 1, asked.attempt),
     // Behind rows that were read as a whole, what they hold stays left out, wherever reading goes on.

@@ -1,7 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import type { Client } from 'pg';
 import { parseLsn } from './decode/index.js';
-import { quoteIdent } from './identifier.js';
+import { quoteIdent, quoteLiteral } from './identifier.js';
 import type { PgPosition, ServerIdentity } from './position.js';
 
 export interface SlotState {
@@ -36,19 +36,28 @@ export async function walFlushed(client: Client): Promise<bigint> {
   return parseLsn(rows[0]!.lsn);
 }
 
-export const invalidated = (slot: string): StreamError =>
+/** @param own the stream made it, and may drop it when it is started anew. */
+export const invalidated = (slot: string, own = true): StreamError =>
   new StreamError(
     'slot_lost',
     `The replication slot ${slot} was invalidated: the server has removed WAL that it needed.`,
+    own
+      ? {}
+      : {
+          hint: `${droppingSql(slot)} Then start with {"onLostPosition":"resnapshot"} or "skip": the stream makes a slot of that name.`,
+        },
   );
+
+/** For a user, whose slot it is. */
+export const droppingSql = (slot: string): string => `SELECT pg_drop_replication_slot(${quoteLiteral(slot)});`;
 
 /**
  * Whether the slot still has everything after `position`. A slot that is ahead gives no error by itself, only missing
  * rows: so it is compared before anything is read (Invariant 2, traps 5, 6, 9).
  */
-export function holds(slot: SlotState | null, name: string, position: PgPosition): void {
+export function holds(slot: SlotState | null, name: string, position: PgPosition, own = true): void {
   if (slot === null) throw new StreamError('slot_lost', `The replication slot ${name} is gone.`);
-  if (slot.wal_status === 'lost') throw invalidated(name);
+  if (slot.wal_status === 'lost') throw invalidated(name, own);
   usable(slot, name);
   if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
     throw new StreamError(
@@ -108,10 +117,14 @@ export async function createSlot(
  */
 async function givenUp(replication: Client, control: Client, name: string): Promise<StreamError> {
   const who = await blockers(control);
+  const { rows } = await control.query<{ standby: string }>('SELECT pg_catalog.pg_is_in_recovery()::text AS standby');
   const { processID } = replication as unknown as { readonly processID: number };
   await control.query('SELECT pg_catalog.pg_terminate_backend($1)', [processID]);
   return new StreamError('source_unreachable', `Creating the slot ${name} waits for open transactions: ${who}.`, {
-    hint: 'End those transactions; the stream tries again by itself.',
+    hint:
+      rows[0]!.standby === 'true'
+        ? 'A standby learns from its primary which transactions run: SELECT pg_log_standby_snapshot() there, or end them; the stream tries again by itself.'
+        : 'End those transactions; the stream tries again by itself.',
   });
 }
 

@@ -35,7 +35,7 @@ import { NOTEBOOK, takenUp } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
-import { serverOf, identify, slotState, walFlushed } from './slot.js';
+import { serverOf, slotState, walFlushed } from './slot.js';
 import { SlotCare, slotFacts } from './slot-care.js';
 import { KnownTables } from './tables-known.js';
 import { WalReader } from './wal-reader.js';
@@ -141,9 +141,8 @@ export class PostgresSource implements Source {
 
   async settle(wanted: unknown, from: Positions): Promise<Positions> {
     try {
-      const replication = await this.sessions.open('control', true);
-      const server = await identify(replication).finally(() => this.sessions.end(replication));
-      return await settlePosition({ control: await this.sessions.control(), server, slot: this.slot }, wanted, from);
+      const { sessions, slot, config } = this;
+      return await settlePosition({ sessions, slot, failover: config.failover }, wanted, from);
     } catch (error) {
       throw toStreamError(error, 'settling the position');
     }

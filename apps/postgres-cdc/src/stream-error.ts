@@ -21,6 +21,10 @@ const STATES: Readonly<Record<string, Verdict>> = {
   '28P01': ['auth_failed'],
   '28000': ['auth_failed', 'Correct the user of the connection, or let it in with a line in pg_hba.conf.'],
   '3D000': ['config_invalid', 'Correct the database of the connection.'],
+  '25006': [
+    'permission_denied',
+    'The server is a standby, or read-only. What POST …/check shows is to be made at its primary; or give the host of the primary.',
+  ],
   '42501': ['permission_denied'],
   '42P01': ['tables_missing'],
   '53300': ['too_many_connections'],

@@ -86,6 +86,27 @@ describe('a network that breaks', () => {
     next.socket.destroy();
   });
 
+  it('swallows what both ends send, and tells neither', async () => {
+    const { socket, seen } = dial(proxy);
+    socket.write('x');
+    await eventually('it answers', () => seen.text === '1x');
+    const before = one.ends();
+    proxy.swallow();
+    socket.write('into the void');
+    const next = dial(proxy);
+    next.socket.write('y');
+    await eventually('a new connection is fine', () => next.seen.text === '1y');
+    expect([seen, one.ends(), proxy.connections]).toEqual([{ text: '1x', end: '' }, before, 2]);
+    // The client gives up: the server does not hear of it.
+    socket.destroy();
+    await eventually('it is gone', () => socket.closed);
+    expect([one.ends(), proxy.connections]).toEqual([before, 2]);
+    proxy.resume();
+    await eventually('the server loses it', () => proxy.connections === 1);
+    expect(next.seen.end).toBe('');
+    next.socket.destroy();
+  });
+
   it('fails over to another server', async () => {
     const { socket, seen } = dial(proxy);
     socket.write('x');

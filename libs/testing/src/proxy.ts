@@ -24,6 +24,8 @@ export interface Proxy {
   halfOpen(): void;
   /** The client sees each open connection end and the server does not: what that sends is swallowed, until `resume` resets it. */
   halfClose(): void;
+  /** Neither end of an open connection sees anything, and what both send is swallowed, until `resume` resets it. New connections are fine. */
+  swallow(): void;
   resume(): void;
   /** Ends all connections with a reset; new ones go to another port: a fail-over behind one address. */
   moveTo(port: number): void;
@@ -45,8 +47,8 @@ interface Pair {
   readonly client: Socket;
   readonly upstream: Socket;
   torn: boolean;
-  /** Which end does not know that it is over. */
-  unaware: 'client' | 'upstream' | null;
+  /** The ends that do not know that it is over. */
+  unaware: readonly Socket[];
 }
 
 export async function startProxy({
@@ -69,7 +71,7 @@ export async function startProxy({
   const gate = (pair: Pair, to: Socket) =>
     new Transform({
       transform(chunk: Buffer, _encoding, done) {
-        if (pair.unaware !== null) return done();
+        if (pair.unaware.length > 0) return done();
         if (pair.torn && chunk.length > 1)
           return void to.write(chunk.subarray(0, chunk.length >> 1), () => reset(pair));
         void (delayMs > 0 ? new Promise((resolve) => setTimeout(resolve, delayMs)) : Promise.resolve())
@@ -85,20 +87,20 @@ export async function startProxy({
     }
     accepted++;
     const upstream = connect({ port, host: targetHost });
-    const pair: Pair = { client, upstream, torn: false, unaware: null };
+    const pair: Pair = { client, upstream, torn: false, unaware: [] };
     pairs.add(pair);
     const both = [client, upstream];
     for (const socket of both) {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
       socket.once('close', () => {
-        if (pair.unaware !== null && socket !== pair[pair.unaware]) return;
+        if (pair.unaware.some((end) => end !== socket)) return;
         // While stalled a peer's end is not told either: that is what a dead network looks like.
         void clear().then(() => both.forEach((other) => other.destroy()));
       });
     }
-    for (const socket of both)
-      socket.once('close', () => socket === pair[pair.unaware ?? 'client'] && pairs.delete(pair));
+    const isOver = (): boolean => (pair.unaware.length > 0 ? pair.unaware : [client]).every((end) => end.closed);
+    for (const socket of both) socket.once('close', () => isOver() && pairs.delete(pair));
     client.pipe(gate(pair, upstream)).pipe(upstream);
     upstream.pipe(gate(pair, client)).pipe(client);
   });
@@ -117,7 +119,7 @@ export async function startProxy({
   /** Of each open connection one end is told that it is over, and the other is not. */
   const endFor = (told: 'client' | 'upstream') => {
     for (const pair of pairs) {
-      pair.unaware = told === 'client' ? 'upstream' : 'client';
+      pair.unaware = [pair[told === 'client' ? 'upstream' : 'client']];
       pair[told].unpipe();
       pair[told].end();
     }
@@ -147,10 +149,13 @@ export async function startProxy({
     },
     halfOpen: () => endFor('upstream'),
     halfClose: () => endFor('client'),
+    swallow() {
+      for (const pair of pairs) pair.unaware = [pair.client, pair.upstream];
+    },
     resume() {
       weather = 'clear';
       delayMs = 0;
-      for (const pair of pairs) if (pair.unaware !== null) reset(pair);
+      for (const pair of pairs) if (pair.unaware.length > 0) reset(pair);
       release();
     },
     moveTo(to) {

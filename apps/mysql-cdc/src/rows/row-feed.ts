@@ -1,4 +1,5 @@
 import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasonix/core';
+import { TABLES_SHOWN } from '@planasonix/rows';
 import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
@@ -13,8 +14,6 @@ import { lastBegin, RowWatch, type Begin } from './row-watch.js';
 import { emptiedEvent } from './row-writer.js';
 import type { LaneState, RowsState } from './rows-state.js';
 import { BUSY, isGone, isLater, LATER_MS, tableNow } from './table-now.js';
-
-const FINISHED = 20;
 
 export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'> {
   readonly log: Log;
@@ -97,8 +96,10 @@ export class RowFeed {
     const where = new Map(orders.map((order) => [order.id, order.where]));
     for (const table of state.tables.filter(which)) {
       const { order, done } = table;
-      if (order === null || done || where.has(order))
-        this.tasks.push(restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone));
+      if (order !== null && !done && !where.has(order)) continue;
+      const task = restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone);
+      this.tasks.push(task);
+      if (done) this.finished.push(task);
     }
     for (const sift of state.sifts) this.watch.sift(sift);
     // It tells the end of no order; the next one does.
@@ -235,7 +236,7 @@ export class RowFeed {
   private leave(task: RowTask, as: 'done' | 'cancelled'): void {
     task.end(as);
     this.finished.push(task);
-    if (this.finished.length > FINISHED) this.finished.shift();
+    if (this.finished.length > TABLES_SHOWN) this.finished.shift();
     this.deps.waker.stir();
   }
 

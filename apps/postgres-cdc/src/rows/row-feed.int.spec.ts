@@ -27,9 +27,18 @@ describe('what the stream says between two chunks', () => {
     const done = { oid: 1, table: JSON.stringify(['public', 'first']), order: 'snap_1', id: 'begun', attempt: 1 };
     const state = { ...done, ...{ key: ['id'], lanes: [], again: [], rows: 41, empties: false, emptied: false } };
     feed.restore({ tables: [{ ...state, done: true }], sifts: [], open: ['snap_1'] }, []);
+    expect(feed.finished.map((task) => task.progress)).toMatchObject([{ table: 'public.first', state: 'done' }]);
     expect(endedOrders(feed.state!)).toEqual(new Set(['snap_1']));
     order(2, 'second', 'snap_1');
     expect([feed.state!.tables.length, endedOrders(feed.state!)]).toEqual([1, new Set()]);
+  });
+
+  it('shows all tables of a wide order when they are over', async () => {
+    const { feed, order, take } = await reading({});
+    const names = Array.from({ length: 30 }, (_, i) => `wide_${i}`);
+    for (const name of names) order(await table(name, 1, 'a'), name, 'snap_1');
+    await eventually('they are read', () => take().size > 0 && feed.idle);
+    expect(feed.finished.map((task) => task.progress.table).sort()).toEqual(names.map((one) => `public.${one}`).sort());
   });
 
   it('a key that moves behind the readers of an order, before its turn comes again, is read by itself (traps 5, 14)', async () => {

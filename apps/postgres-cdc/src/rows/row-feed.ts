@@ -1,4 +1,5 @@
 import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
+import { TABLES_SHOWN } from '@planasonix/rows';
 import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
@@ -38,6 +39,7 @@ export class RowFeed {
   private failure: { readonly error: unknown } | null = null;
   /** The stream stands still, by wish of `wantsStillness`. */
   private still = false;
+  /** The last ones that are over. */
   readonly finished: RowTask[] = [];
   /** Rows are those of the stream's beginning: nothing of it has been read. */
   private before: boolean;
@@ -81,8 +83,8 @@ export class RowFeed {
       if (table.order !== null && !table.done && !where.has(table.order)) continue;
       const condition = table.order === null ? null : (where.get(table.order) ?? null);
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
-      if (task.state.done) task.phase = 'done';
       this.tasks.push(task);
+      if (task.over) this.finished.push(task);
       task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
@@ -301,7 +303,7 @@ export class RowFeed {
     task.end(as, why);
     this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.push(task);
-    if (this.finished.length > 20) this.finished.shift();
+    if (this.finished.length > TABLES_SHOWN) this.finished.shift();
     this.deps.waker.stir();
   }
 

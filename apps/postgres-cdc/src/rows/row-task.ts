@@ -315,6 +315,7 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
   if (state.lanes.length > 0) task.began(state.again);
   // What moves behind the readers from now on is seen, also before their turn.
   task.watch.reading = state.lanes.length > 0;
+  if (done) task.phase = 'done';
   return task;
 }
 

@@ -4,7 +4,7 @@ import type { PostgresConfig } from '../config.js';
 import { describeTable } from '../tables.js';
 import { cutLanes } from './lanes.js';
 import type { RowTask } from './row-task.js';
-import { remaining, writersOf, writersText } from './writers.js';
+import { writersOf } from './writers.js';
 
 const WRITERS_MS = 100;
 /** So long the stream may stand for writers; then it goes on, and they are waited out beside it. */
@@ -64,13 +64,13 @@ export async function openTask(
 async function standing(task: RowTask, control: Client, opening: TaskOpening): Promise<boolean> {
   await opening.stillness(task);
   const until = opening.clock.monotonic() + STANDING_MS;
-  for (let writers = await writersOf(control, task.wish.oid); writers.length > 0;) {
+  for (let writers = await writersOf(control, task.wish.oid); !writers.none;) {
     if (opening.ended(task) || opening.clock.monotonic() > until) {
       task.wantsStill = false;
       return false;
     }
     await opening.clock.sleep(WRITERS_MS);
-    writers = remaining(writers, await writersOf(control, task.wish.oid));
+    writers = writers.remaining(await writersOf(control, task.wish.oid));
   }
   return true;
 }
@@ -80,10 +80,10 @@ async function waitOut(task: RowTask, control: Client, { clock, ended }: TaskOpe
   for (;;) {
     const since = task.watch.overflowCount;
     let writers = await writersOf(control, task.wish.oid);
-    while (writers.length > 0 && !ended(task)) {
-      task.note = writersText(writers);
+    while (!writers.none && !ended(task)) {
+      task.note = writers.text;
       await clock.sleep(WRITERS_MS);
-      writers = remaining(writers, await writersOf(control, task.wish.oid));
+      writers = writers.remaining(await writersOf(control, task.wish.oid));
     }
     task.note = null;
     task.watch.sharpened(since);
