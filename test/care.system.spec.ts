@@ -42,6 +42,10 @@ describe('what a stream holds at its source', () => {
     for (let i = 0; i < megabytes; i++)
       await world.source.query("SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000))");
   };
+  const keepAtMost = async (size: string) => {
+    await world.source.query(`ALTER SYSTEM SET max_slot_wal_keep_size = '${size}'`);
+    await world.source.query('SELECT pg_reload_conf()');
+  };
   const command = (id: string, verb: string, body?: object) =>
     world.stack.api('POST', `/api/streams/${id}/${verb}`, body);
 
@@ -50,13 +54,27 @@ describe('what a stream holds at its source', () => {
     await eventually('it is told while it runs', async () => (await kept(id))?.budget_bytes === BUDGET, {
       timeoutMs: 60_000,
     });
+    await keepAtMost('1GB');
+    const bound = await eventually(
+      'the server keeps so much at most, and it is told in how many seconds it would be lost',
+      async () => {
+        await write(1);
+        const seen = await kept(id);
+        return (seen?.seconds_to_loss ?? null) === null ? null : seen;
+      },
+      { timeoutMs: 90_000, everyMs: 1000 },
+    );
+    expect(bound!.bytes_to_loss).toBeGreaterThan(2 ** 29);
+    expect(bound!.bytes_to_loss).toBeLessThan(2 ** 31);
+    expect(bound!.seconds_to_loss).toBeGreaterThan(0);
+    await keepAtMost('-1');
     await command(id, 'stop');
     await write(4);
     const over = await eventually(
       'it is told that it is over its budget',
       async () => {
         const seen = await kept(id);
-        return seen?.over_budget ? seen : null;
+        return seen?.over_budget && seen.bytes_to_loss === null ? seen : null;
       },
       { timeoutMs: 90_000 },
     );
