@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, QueueEvents, Worker, type Job } from 'bullmq';
 import { Redis } from 'ioredis';
 
@@ -26,6 +28,8 @@ export interface AskJob {
   readonly deadline: number;
 }
 
+type Outcome = { readonly answer: unknown } | { readonly failure: string };
+
 async function redisTime(redis: Redis): Promise<number> {
   const [seconds, micros] = await redis.time();
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
@@ -37,12 +41,16 @@ async function redisTime(redis: Redis): Promise<number> {
  */
 const SILENCE_MS = { asking: 5_000, listening: 15_000 } as const;
 
+/** A Redis that takes connections and says nothing is away, too. */
+const ANSWERS_WITHIN_MS = 3_000;
+
 /** Connections that fail at once while Redis is away: a request must not hang on them. */
 function producing(url: string): Redis {
   const redis = new Redis(url, {
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     connectTimeout: 1000,
+    commandTimeout: ANSWERS_WITHIN_MS,
     socketTimeout: SILENCE_MS.asking,
     retryStrategy: () => 250,
   });
@@ -66,6 +74,8 @@ export class QueueProducer {
   private readonly redis: Redis;
   private readonly queues = new Map<string, Queue>();
   private readonly events = new Map<string, QueueEvents>();
+  /** Who waits for an answer, by the id of the job. */
+  private readonly asking = new Map<string, (outcome: Outcome) => void>();
   /** BullMQ leaves connections that it was given to those who made them. */
   private readonly listening: Redis[] = [];
 
@@ -82,17 +92,32 @@ export class QueueProducer {
     });
   }
 
-  /** @returns the worker's answer. @throws Error when it takes longer than `timeoutMs`, or the worker failed. */
+  /**
+   * Not by BullMQ's `waitUntilFinished`: where Redis breaks while that looks, its rejection is nobody's and ends the process.
+   * @returns the worker's answer. @throws Error when it takes longer than `timeoutMs`, or the worker failed.
+   */
   async ask(sourceType: string, question: Omit<AskJob, 'deadline'>, timeoutMs: number): Promise<unknown> {
-    const name = asksOf(sourceType);
-    const events = this.listen(name);
-    await events.waitUntilReady();
-    const job: AskJob = { ...question, deadline: (await redisTime(this.redis)) + timeoutMs };
-    const added = await this.queue(name).add(job.kind, job, {
-      removeOnComplete: { age: 60 },
-      removeOnFail: { age: 60 },
-    });
-    return added.waitUntilFinished(events, timeoutMs);
+    const jobId = randomUUID();
+    const late = new AbortController();
+    const answered = new Promise<Outcome>((resolve) => this.asking.set(jobId, resolve));
+    try {
+      const outcome = await Promise.race([
+        this.put(asksOf(sourceType), jobId, question, timeoutMs).then(() => answered),
+        sleep(timeoutMs, { failure: 'no answer in time' }, { signal: late.signal }),
+      ]);
+      if ('failure' in outcome) throw new Error(outcome.failure);
+      return outcome.answer;
+    } finally {
+      late.abort();
+      this.asking.delete(jobId);
+    }
+  }
+
+  private async put(name: string, jobId: string, question: Omit<AskJob, 'deadline'>, timeoutMs: number): Promise<void> {
+    const now = await redisTime(this.redis);
+    this.listen(name, now);
+    const job: AskJob = { ...question, deadline: now + timeoutMs };
+    await this.queue(name).add(job.kind, job, { jobId, removeOnComplete: { age: 60 }, removeOnFail: { age: 60 } });
   }
 
   /** Whether Redis answers. */
@@ -115,16 +140,19 @@ export class QueueProducer {
     return queue;
   }
 
-  private listen(name: string): QueueEvents {
-    let events = this.events.get(name);
-    if (events === undefined) {
-      const redis = consuming(this.url);
-      this.listening.push(redis);
-      events = new QueueEvents(name, { connection: redis, prefix: PREFIX, skipVersionCheck: true });
-      events.on('error', () => undefined);
-      this.events.set(name, events);
-    }
-    return events;
+  /** Hears of all answers since `from` (ms, by the clock of Redis), however late its connection is there. */
+  private listen(name: string, from: number): void {
+    if (this.events.has(name)) return;
+    const redis = consuming(this.url);
+    this.listening.push(redis);
+    const events = new QueueEvents(name, {
+      ...{ connection: redis, prefix: PREFIX, skipVersionCheck: true },
+      lastEventId: `${from - 1}-0`,
+    });
+    events.on('error', () => undefined);
+    events.on('completed', ({ jobId, returnvalue }) => this.asking.get(jobId)?.({ answer: returnvalue }));
+    events.on('failed', ({ jobId, failedReason }) => this.asking.get(jobId)?.({ failure: failedReason }));
+    this.events.set(name, events);
   }
 }
 
