@@ -19,6 +19,9 @@ interface OwnServer {
   start(port: number): Promise<{ stop(): Promise<void> }>;
 }
 
+/** So long a server of ours may take to answer a look, ms. */
+const LOOK_MS = 2_000;
+
 const connects = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = createConnection({ port, host: '127.0.0.1' });
@@ -26,7 +29,7 @@ const connects = (port: number): Promise<boolean> =>
       socket.destroy();
       resolve(yes);
     };
-    socket.setTimeout(2000, () => say(false));
+    socket.setTimeout(LOOK_MS, () => say(false));
     socket.once('error', () => say(false));
     socket.once('connect', () => say(true));
   });
@@ -34,7 +37,11 @@ const connects = (port: number): Promise<boolean> =>
 const postgres = (state: LocalState, password: string): OwnServer => ({
   name: 'postgres',
   async isUp(port) {
-    const client = new pg.Client({ ...{ host: '127.0.0.1', port, password }, user: 'postgres', database: 'postgres' });
+    const client = new pg.Client({
+      ...{ host: '127.0.0.1', port, password, user: 'postgres', database: 'postgres' },
+      // Whoever takes connections there and says nothing is not it, or is of no use.
+      connectionTimeoutMillis: LOOK_MS,
+    });
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -57,7 +64,7 @@ const redis = (state: LocalState): OwnServer => ({
         socket.destroy();
         resolve(yes);
       };
-      socket.setTimeout(2000, () => say(false));
+      socket.setTimeout(LOOK_MS, () => say(false));
       socket.once('error', () => say(false));
       // Another Redis at this port is not ours.
       socket.once('data', (answer) => say(answer.toString().includes(state.redisDir())));

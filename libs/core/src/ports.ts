@@ -4,6 +4,9 @@ import type { Owned, SetAside, SnapshotOrder } from './source.js';
 import type { DesiredStatus } from './stream-state.js';
 import type { StatusReport, StreamSpec } from './stream.js';
 
+/** How long a lease lives without being renewed, ms: the store's promise and what its holder counts with (Invariant 3). */
+export const LEASE_MS = 9_000;
+
 /** What a renewed lease tells its holder about the row. */
 export interface LeaseView {
   readonly generation: number;

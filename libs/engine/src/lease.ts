@@ -1,9 +1,11 @@
+import { LEASE_MS } from '@planasonix/core';
+
 /**
  * When a lease holds, by its holder's monotonic clock. The database decides by its own clock when the lease has run
  * out; the holder counts from before it asked and gives up early, so it never believes in a lease that is gone.
  */
 export const LEASE = {
-  durationMs: 9_000,
+  durationMs: LEASE_MS,
   /** From an answer to the next renewal: early, so that there is time left for others where it gets no answer. */
   renewEveryMs: 2_000,
   /** A renewal without an answer for this long is not waited for: it may still count, but the next one is sent. */

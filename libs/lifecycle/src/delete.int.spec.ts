@@ -42,6 +42,8 @@ describe('deleting a stream', () => {
   } as unknown as EventLog;
   /** Seconds that logs were told. */
   const expired = new Map<string, number>();
+  /** Which logs those were. */
+  const told: string[] = [];
   let departed: DepartedLogs;
   const gently = { force: false, purge: false };
 
@@ -53,7 +55,10 @@ describe('deleting a stream', () => {
     ledger = new PgStreamLedger(store, box);
     departed = new DepartedLogs({
       store: new DepartedLogStore(store),
-      eventLog: () => log,
+      eventLog: (output) => ({
+        ...log,
+        expire: (id, ...of) => (told.push(`${output.type} ${id}`), log.expire(id, ...of)),
+      }),
       clock: systemClock,
       log: quiet,
     });
@@ -176,6 +181,12 @@ describe('deleting a stream', () => {
       streamId: id,
       spec: { owned: { slot: 'planasonix_x' } },
     });
+    // One whose secrets can't be opened any more says so in its row, for whoever looks why the slot is still there.
+    await store.query(`UPDATE forgotten SET next_try_at = clock_timestamp() WHERE stream_id = $1`, [id]);
+    const other = new SecretBox(Buffer.alloc(32, 1).toString('base64'));
+    await expect(new ForgottenStore(store, other).due('fake')).rejects.toMatchObject({ code: 'secrets_sealed' });
+    const [row] = await store.query(`DELETE FROM forgotten WHERE stream_id = $1 RETURNING last_error`, [id]);
+    expect(row[0].last_error).toContain('secrets');
   });
 
   it('is done by one at a time, who alone lifts what bars commands meanwhile', async () => {
@@ -227,6 +238,10 @@ describe('deleting a stream', () => {
     await departed.sweep();
     expect(expired.get(id)).toBeGreaterThan(86_000);
     expect(await store.query('SELECT 1 FROM departed_logs WHERE stream_id = $1', [id])).toEqual([]);
+    // Before the pipeline named Kafka the stream may have written to Redis: that goes too.
+    const output = { type: 'kafka', connectionId: 'conn_1', topic: 't' } as const;
+    await departed.expire({ streamId: 'str_moved', output, epoch: 1, seconds: 60 });
+    expect(told.filter((one) => one.endsWith('str_moved'))).toEqual(['kafka str_moved', 'redis_stream str_moved']);
   });
 
   it('leaves the stopping of one that ran in the audit log, also where it is not deleted then', async () => {

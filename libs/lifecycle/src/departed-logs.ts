@@ -45,6 +45,9 @@ export class DepartedLogs {
     const { store, eventLog, log } = this.deps;
     try {
       await eventLog(of.output).expire(of.streamId, of.seconds, of.epoch);
+      // The pipeline may have named this one before: what was written there goes as well.
+      if (of.output.type !== 'redis_stream')
+        await eventLog({ type: 'redis_stream' }).expire(of.streamId, of.seconds, of.epoch);
       await store.done(of.streamId);
     } catch (error) {
       log.warn({ streamId: of.streamId, err: error }, 'the log of a deleted stream could not be told to expire yet');

@@ -67,8 +67,15 @@ export class ConnectionStore {
   /**
    * Its streams see in their config revision that there is something new.
    * @param secretsChanged for the audit log, which does not hold the secrets
+   * @param over what the caller has read, and taken secrets from. @returns `changed`: it is that no more
    */
-  async update(actor: Actor, id: string, of: ConnectionInput, secretsChanged: boolean): Promise<Connection | null> {
+  async update(
+    actor: Actor,
+    over: Connection,
+    of: ConnectionInput,
+    secretsChanged: boolean,
+  ): Promise<Connection | 'changed' | null> {
+    const { id } = over;
     return this.store.transaction(async (tx) => {
       const [before] = await sql<Connection>(
         tx,
@@ -76,6 +83,9 @@ export class ConnectionStore {
         [actor.workspaceId, id],
       );
       if (before === undefined) return null;
+      // Secrets are sealed anew with each change; where there are none the time tells.
+      if (before.secrets !== over.secrets || before.updated_at.getTime() !== over.updated_at.getTime())
+        return 'changed';
       const [row] = await sql<Connection>(
         tx,
         `UPDATE connections SET name = $2, type = $3, config = $4, secrets = $5, updated_at = clock_timestamp() WHERE id = $1 RETURNING *`,

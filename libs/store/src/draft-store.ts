@@ -24,7 +24,7 @@ export class DraftStore {
     return id;
   }
 
-  async take(id: string): Promise<unknown> {
+  async read(id: string): Promise<unknown> {
     const [row] = await sql<{ body: string }>(this.store, `SELECT body FROM drafts WHERE id = $1`, [id]);
     return row === undefined ? null : (JSON.parse(this.box.open(row.body, place(id))) as unknown);
   }

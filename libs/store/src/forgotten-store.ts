@@ -29,6 +29,7 @@ export class ForgottenStore {
   /**
    * One that is due, put off for everybody else in the same statement: by so much less than half a minute that with the
    * janitor's own pause it is tried again within one.
+   * @throws StreamError where its secrets can't be opened
    */
   async due(sourceType: string): Promise<Forgotten | null> {
     const [row] = await sql<{ id: string; stream_id: string; spec: string }>(
@@ -38,9 +39,14 @@ export class ForgottenStore {
        RETURNING id, stream_id, spec`,
       [sourceType],
     );
-    return row === undefined
-      ? null
-      : { id: row.id, streamId: row.stream_id, spec: JSON.parse(this.box.open(row.spec, place(row.id))) as StreamSpec };
+    if (row === undefined) return null;
+    try {
+      const spec = JSON.parse(this.box.open(row.spec, place(row.id))) as StreamSpec;
+      return { id: row.id, streamId: row.stream_id, spec };
+    } catch (error) {
+      await this.failed(row.id, error instanceof Error ? error.message : 'unknown');
+      throw error;
+    }
   }
 
   async failed(id: string, why: string): Promise<void> {

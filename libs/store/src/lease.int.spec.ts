@@ -1,5 +1,5 @@
+import { LEASE_MS } from '@planasonix/core';
 import { InletLedger, PgSpreadLedger, StreamDeletion, WorkerStore, type Actor } from './index.js';
-import { LEASE_MS } from './lease.js';
 import { StoreUnderTest } from './store-under-test.js';
 
 /** Seen from the rows, a clock that is set back by so many seconds is times that are later by as much. */

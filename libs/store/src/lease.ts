@@ -1,7 +1,7 @@
-/** How long a lease lives without being renewed. Its holder renews it at a third of that. */
-export const LEASE_MS = 9000;
-/** The same in SQL. */
-export const LEASE = `make_interval(secs => ${LEASE_MS / 1000})`;
+import { LEASE_MS } from '@planasonix/core';
+
+/** How long a lease lives without being renewed, in SQL. */
+export const LEASE_INTERVAL = `make_interval(secs => ${LEASE_MS / 1000})`;
 /** No lease is longer when it is set. Twice its life: the store's clock may be set back a little without a change of owners. */
 const LONGEST = `make_interval(secs => ${(2 * LEASE_MS) / 1000})`;
 

@@ -36,4 +36,14 @@ export class MetricsSnapshotStore {
     );
     return row ?? null;
   }
+
+  /** Of all of them together, as it was computed last. */
+  async eventsPerSecond(streamIds: readonly string[]): Promise<number> {
+    const [row] = await sql<{ rate: number | null }>(
+      this.store,
+      `SELECT sum((windows #>> '{1m,events_per_second}')::float8) AS rate FROM stream_metrics WHERE stream_id = ANY($1)`,
+      [streamIds],
+    );
+    return row?.rate ?? 0;
+  }
 }

@@ -1,6 +1,6 @@
 import type { Held, HelperReport, HelperRow, HelperView, SpreadLedger } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
-import { isHeld, lasts, LEASE } from './lease.js';
+import { isHeld, lasts, LEASE_INTERVAL } from './lease.js';
 import { sql } from './sql.js';
 
 const LIVE = isHeld('h.expires_at');
@@ -62,7 +62,7 @@ export class PgSpreadLedger implements SpreadLedger {
     const rows = await sql(
       this.store,
       `INSERT INTO stream_helpers (stream_id, worker_id, expires_at)
-       SELECT s.id, $1, clock_timestamp() + ${LEASE} FROM ${OPENINGS} AND s.id = $2
+       SELECT s.id, $1, clock_timestamp() + ${LEASE_INTERVAL} FROM ${OPENINGS} AND s.id = $2
        ON CONFLICT (stream_id, worker_id) DO UPDATE SET joined_at = excluded.joined_at, expires_at = excluded.expires_at,
          epoch = NULL, share = NULL, shares = NULL, session = NULL, report = NULL RETURNING 1`,
       [workerId, streamId],
@@ -78,7 +78,7 @@ export class PgSpreadLedger implements SpreadLedger {
     const rows = await sql<Kept>(
       this.leases,
       // Several are under way at a time: one of an earlier seat, or older than what is known, may come last.
-      `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE},
+      `UPDATE stream_helpers h SET expires_at = clock_timestamp() + ${LEASE_INTERVAL},
          report = CASE WHEN r.report->>'session' = h.session AND ${sequenceOf('r')} >= ${sequenceOf('h')} THEN r.report ELSE h.report END
        FROM unnest($2::text[], $3::text[]::jsonb[]) AS r(stream_id, report), streams s
        WHERE h.stream_id = r.stream_id AND h.worker_id = $1 AND ${lasts('h.expires_at')} AND s.id = h.stream_id

@@ -85,6 +85,9 @@ export const ring = (tx: EntityManager, of: Pick<Stream, 'id' | 'source_type' | 
     of.generation,
   ]);
 
+/** Whether a command starts the stream, and whether it gives its position up: parameters of the statement that accepts it. */
+const [STARTS, GIVES_UP] = ['$3', '$5'];
+
 /** Accepting commands: what a stream should be, each in one transaction with its outbox row and its audit entry. */
 export class StreamCommands {
   constructor(private readonly store: DataSource) {}
@@ -110,9 +113,18 @@ export class StreamCommands {
       if (lost && onLostPosition === null) return { kind: 'position_lost', stream };
       const [after] = await sql<Stream>(
         tx,
-        `UPDATE streams SET desired_status = $2, generation = generation + 1, deleting_at = NULL, status = CASE WHEN $3 THEN 'starting' ELSE status END,
-           last_error = CASE WHEN $3 THEN NULL ELSE last_error END, blocked = CASE WHEN $3 THEN NULL ELSE blocked END,
-           snapshot = CASE WHEN $5 THEN NULL ELSE snapshot END, on_lost_position = CASE WHEN $3 THEN $4 ELSE on_lost_position END, given_up_at = CASE WHEN $5 THEN generation + 1 ELSE given_up_at END, position_pending = position_pending AND NOT $3, updated_at = clock_timestamp()
+        `UPDATE streams SET
+           desired_status = $2,
+           generation = generation + 1,
+           deleting_at = NULL,
+           updated_at = clock_timestamp(),
+           status = CASE WHEN ${STARTS} THEN 'starting' ELSE status END,
+           last_error = CASE WHEN ${STARTS} THEN NULL ELSE last_error END,
+           blocked = CASE WHEN ${STARTS} THEN NULL ELSE blocked END,
+           on_lost_position = CASE WHEN ${STARTS} THEN $4 ELSE on_lost_position END,
+           position_pending = position_pending AND NOT ${STARTS},
+           snapshot = CASE WHEN ${GIVES_UP} THEN NULL ELSE snapshot END,
+           given_up_at = CASE WHEN ${GIVES_UP} THEN generation + 1 ELSE given_up_at END
          WHERE id = $1 RETURNING *`,
         [id, to.desired, to.to === 'starting', lost ? onLostPosition : stream.on_lost_position, lost],
       );
@@ -142,7 +154,12 @@ export class StreamCommands {
     }>(
       this.store,
       `SELECT id, status, desired_status, generation, observed_generation, epoch, updated_at,
-              lease_owner IS NOT NULL OR EXISTS (SELECT 1 FROM stream_helpers h WHERE h.stream_id = streams.id AND h.epoch = streams.epoch AND h.share IS NOT NULL) AS owned, lease_owner IS NOT NULL AND ${isHeld('lease_expires_at')} AS leased FROM streams WHERE id = $1`,
+              lease_owner IS NOT NULL OR EXISTS (
+                SELECT 1 FROM stream_helpers h
+                WHERE h.stream_id = streams.id AND h.epoch = streams.epoch AND h.share IS NOT NULL
+              ) AS owned,
+              lease_owner IS NOT NULL AND ${isHeld('lease_expires_at')} AS leased
+       FROM streams WHERE id = $1`,
       [id],
     );
     if (row === undefined) return null;

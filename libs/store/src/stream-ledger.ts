@@ -16,7 +16,7 @@ import type {
 import { losesPosition, STREAM_ERRORS, type DesiredStatus, type StreamStatus } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import type { Connection, Stream } from './entities.js';
-import { isHeld, LEASE } from './lease.js';
+import { isHeld, LEASE_INTERVAL } from './lease.js';
 import { unsealed } from './secrets.js';
 import type { SecretBox } from './secret-box.js';
 import { sql } from './sql.js';
@@ -71,7 +71,7 @@ export class PgStreamLedger implements StreamLedger {
   async claim(workerId: string, streamId: string): Promise<StreamSpec | null> {
     const [row] = await sql<Stream>(
       this.store,
-      `UPDATE streams SET lease_owner = $1, lease_expires_at = clock_timestamp() + ${LEASE}, epoch = epoch + 1 WHERE id = $2 AND ${DUE} RETURNING *`,
+      `UPDATE streams SET lease_owner = $1, lease_expires_at = clock_timestamp() + ${LEASE_INTERVAL}, epoch = epoch + 1 WHERE id = $2 AND ${DUE} RETURNING *`,
       [workerId, streamId],
     );
     return row === undefined ? null : this.specOf(row);
@@ -93,7 +93,7 @@ export class PgStreamLedger implements StreamLedger {
     const rows = await sql<Renewed>(
       alone ? this.store : this.leases,
       `WITH free AS (SELECT s.id FROM ${mine} FOR NO KEY UPDATE OF s ${alone ? '' : 'SKIP LOCKED'}),
-       renewed AS (UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE} FROM free WHERE s.id = free.id
+       renewed AS (UPDATE streams s SET lease_expires_at = clock_timestamp() + ${LEASE_INTERVAL} FROM free WHERE s.id = free.id
          RETURNING s.id, s.generation, s.desired_status, s.orders_revision, s.config_revision)
        SELECT id, generation, desired_status, orders_revision, config_revision FROM renewed
        UNION ALL SELECT s.id, NULL, NULL, NULL, NULL FROM ${mine} AND NOT $4 AND s.id NOT IN (SELECT id FROM renewed)`,

@@ -42,7 +42,11 @@ describe('what a worker is told of streams, and which it may take up', () => {
     await streams.patch(actor, id, { config: { exclude_columns: ['t.secret'] } });
     expect(await revision()).toBe(1);
     const elsewhere = { name: id, type: 'postgres', config: { host: 'elsewhere' }, secrets: null };
-    await connections.update(actor, connection_id!, elsewhere, false);
+    const read = (await connections.get(actor.workspaceId, connection_id!))!;
+    await connections.update(actor, read, elsewhere, false);
+    expect(await revision()).toBe(2);
+    // Whoever read it before that and took secrets from it is told, and changes nothing (trap 35).
+    expect(await connections.update(actor, read, { ...elsewhere, config: { host: 'late' } }, false)).toBe('changed');
     expect(await revision()).toBe(2);
     expect(await ledger.spec(id)).toMatchObject({
       configRevision: 2,

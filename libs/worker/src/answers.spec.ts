@@ -13,7 +13,7 @@ function asked(create: () => Pick<ReturnType<SourceType['create']>, 'check' | 'c
     sources: new Sources(type, {} as never, quiet),
     ledger: { spec: () => Promise.resolve(null), positions: () => Promise.resolve(new Map()) },
     connections: { settingsOf: () => Promise.resolve(null) },
-    drafts: { take: () => Promise.resolve({ config: {} }) },
+    drafts: { read: () => Promise.resolve({ config: {} }) },
     logs: {} as never,
   });
   return answers.answer({ kind: 'tables', draftId: 'draft' } as never, 5_000);
@@ -50,7 +50,7 @@ it('what a rogue server says in a test shows no secret that it was given, and is
     new Answers({
       sources: new Sources({ testConnection } as unknown as SourceType, {} as never, quiet),
       ...{ ledger: {} as never, connections: {} as never, logs: {} as never },
-      drafts: { take: () => Promise.resolve({ connection }) },
+      drafts: { read: () => Promise.resolve({ connection }) },
     }).answer({ kind: 'connection_test', draftId: 'draft' } as never, 5_000);
   const report = { ...failedTest(failure), serverVersion: `hunter2-of-mine\u001b${'x'.repeat(3_000_000)}` };
   const answer = JSON.stringify(await asked(() => Promise.resolve(report)));
@@ -71,7 +71,7 @@ describe('secrets that can not be read (trap 35)', () => {
     sources: new Sources({} as SourceType, {} as never, quiet),
     ledger: { spec: () => Promise.resolve(spec), positions: () => Promise.resolve(new Map()) },
     connections: { settingsOf: () => Promise.reject(sealed) },
-    drafts: { take: () => Promise.resolve({ position: {}, order: { tables: ['t'], where: null } }) },
+    drafts: { read: () => Promise.resolve({ position: {}, order: { tables: ['t'], where: null } }) },
     logs: { of: () => ({ check: () => Promise.resolve([]) }) } as never,
   });
   const { code, message, hint } = sealed;

@@ -53,7 +53,7 @@ export interface AnswerDeps {
   readonly sources: Sources;
   readonly ledger: Pick<PgStreamLedger, 'spec' | 'positions'>;
   readonly connections: Pick<ConnectionStore, 'settingsOf'>;
-  readonly drafts: Pick<DraftStore, 'take'>;
+  readonly drafts: Pick<DraftStore, 'read'>;
   readonly logs: LogBook;
 }
 
@@ -101,7 +101,7 @@ export class Answers {
   }
 
   private async tables(draftId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
-    const draft = (await this.deps.drafts.take(draftId)) as Draft | null;
+    const draft = (await this.deps.drafts.read(draftId)) as Draft | null;
     if (draft === null) return null;
     const connection =
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
@@ -125,13 +125,13 @@ export class Answers {
 
   private async settings(job: AskJob): Promise<ConnectionSettings | null> {
     if (job.connectionId !== undefined) return this.deps.connections.settingsOf(job.connectionId);
-    const draft = (await this.deps.drafts.take(job.draftId ?? '')) as Draft | null;
+    const draft = (await this.deps.drafts.read(job.draftId ?? '')) as Draft | null;
     return draft?.connection === undefined ? null : { id: 'conn_draft', ...draft.connection };
   }
 
   private async order(streamId: string, draftId: string, signal: AbortSignal): Promise<OrderAnswer | null> {
     const spec = await this.deps.ledger.spec(streamId);
-    const { order } = ((await this.deps.drafts.take(draftId)) ?? {}) as Draft;
+    const { order } = ((await this.deps.drafts.read(draftId)) ?? {}) as Draft;
     if (spec === null || order === undefined) return null;
     const asked = this.look(spec, signal, async (source) =>
       source.ordersChanged === undefined
@@ -143,7 +143,7 @@ export class Answers {
 
   private async settle(streamId: string, draftId: string, signal: AbortSignal): Promise<SettleAnswer | null> {
     const spec = await this.deps.ledger.spec(streamId);
-    const draft = (await this.deps.drafts.take(draftId)) as Draft | null;
+    const draft = (await this.deps.drafts.read(draftId)) as Draft | null;
     if (spec === null || draft === null) return null;
     const from = await this.deps.ledger.positions(streamId);
     try {

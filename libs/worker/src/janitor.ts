@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@planasonix/core';
+import { StreamError, type Clock, type Log } from '@planasonix/core';
 import type { Forgotten, ForgottenStore } from '@planasonix/store';
 import type { Sources } from './sources.js';
 
@@ -26,7 +26,9 @@ export class Janitor {
         for (let one = await this.due(); one !== null && !signal.aborted; one = await this.due())
           await this.giveBack(one);
       } catch (error) {
-        this.log.debug({ err: error }, 'the janitor could not work');
+        if (error instanceof StreamError)
+          this.log.warn({ err: error }, 'what a deleted stream had left at its source can not be given back');
+        else this.log.debug({ err: error }, 'the janitor could not work');
       }
   }
 

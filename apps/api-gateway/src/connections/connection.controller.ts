@@ -3,7 +3,7 @@ import { StreamError, type JsonSchema } from '@planasonix/core';
 import { ConnectionStore, hasMask, splitSecrets, type Connection, type SplitConfig } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
-import { Api, Route, type Input } from '../contract/route.js';
+import { Api, Route, type Call, type Input } from '../contract/route.js';
 import { Validated } from '../input/input.pipe.js';
 import { refusal } from '../input/issues.js';
 import { jsonSchema } from '../input/validate.js';
@@ -14,6 +14,10 @@ import * as routes from './connection-routes.js';
 import { HostRules } from './host-rules.js';
 
 type Json = Record<string, unknown>;
+type Put = Input<typeof routes.putConnection>['body'];
+
+/** How often what was read is read again, because others changed it. */
+const TRIES = 5;
 
 const SCHEMAS = Object.fromEntries(
   Object.entries(CONNECTION_CONFIGS).map(([type, schema]) => [type, jsonSchema(schema)]),
@@ -64,8 +68,19 @@ export class ConnectionController {
 
   @Route(routes.putConnection)
   async put(@Validated() { params, body, call }: Input<typeof routes.putConnection>) {
-    const { workspaceId } = call.caller;
-    const before = await this.existing(workspaceId, params.id);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const row = await this.replaced(call, params.id, body);
+      if (row !== 'changed') return shown(row);
+    }
+    throw new ApiError('superseded', {
+      message: 'The connection went on being changed by others.',
+      hint: 'Try again.',
+    });
+  }
+
+  /** `changed`: somebody else's change came between, and the secrets that masks stand for are others. */
+  private async replaced(call: Call, id: string, body: Put): Promise<Connection | 'changed'> {
+    const before = await this.existing(call.caller.workspaceId, id);
     if (before.type !== body.type)
       throw badField('type', `must stay ${before.type}`, 'Create another connection for another type.');
     const earlier = this.earlier(before, body.config);
@@ -75,12 +90,12 @@ export class ConnectionController {
     await this.hosts.check(body.config);
     const row = await this.connections.update(
       actorOf(call),
-      params.id,
+      before,
       input(body, split),
       secretsChanged(SCHEMAS[body.type], earlier, split),
     );
     if (row === null) throw new ApiError('not_found');
-    return shown(row);
+    return row;
   }
 
   @Route(routes.deleteConnection)

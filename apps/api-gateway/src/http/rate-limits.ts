@@ -34,7 +34,8 @@ export class RateLimits {
   constructor(
     redisUrl: string,
     private readonly perMinute: number,
-    private readonly now: () => number = Date.now,
+    /** Goes on whatever is done to the clock of the machine, ms. */
+    private readonly monotonic: () => number = () => performance.now(),
   ) {
     this.redis = new Redis(redisUrl, {
       lazyConnect: true,
@@ -48,7 +49,7 @@ export class RateLimits {
     });
     // The command that meets a failure rejects; this only keeps it from ending the process.
     this.redis.on('error', () => undefined);
-    const counter = (kind: string, points: number) => new Counter(this.redis, kind, points, now);
+    const counter = (kind: string, points: number) => new Counter(this.redis, kind, points, monotonic);
     this.key = counter('key', perMinute);
     this.workspace = counter('workspace', perMinute * WORKSPACE_FACTOR);
     this.address = counter('address', perMinute);
@@ -81,11 +82,11 @@ export class RateLimits {
       const refused = counter.known(subject);
       if (refused !== null) return this.verdict([refused]);
     }
-    if (this.now() < this.restUntil) return this.open();
+    if (this.monotonic() < this.restUntil) return this.open();
     try {
       return this.verdict(await Promise.all(asked.map(([counter, subject]) => counter.count(subject))));
     } catch {
-      if (this.redis.status !== 'ready') this.restUntil = this.now() + REST_MS;
+      if (this.redis.status !== 'ready') this.restUntil = this.monotonic() + REST_MS;
       return this.open();
     }
   }
@@ -109,7 +110,7 @@ export class RateLimits {
     return {
       'x-ratelimit-limit': String(limit),
       'x-ratelimit-remaining': String(left),
-      'x-ratelimit-reset': String(Math.ceil((this.now() + ms) / 1000)),
+      'x-ratelimit-reset': String(Math.ceil((Date.now() + ms) / 1000)),
     };
   }
 }
@@ -131,7 +132,7 @@ class Counter {
     redis: Redis,
     kind: string,
     private readonly points: number,
-    private readonly now: () => number,
+    private readonly monotonic: () => number,
   ) {
     const limiter = new RateLimiterRedis({
       storeClient: redis,
@@ -152,7 +153,7 @@ class Counter {
   known(subject: string): Counted | null {
     const until = this.over.get(subject);
     if (until === undefined) return null;
-    const ms = until - this.now();
+    const ms = until - this.monotonic();
     if (ms > 0) return { limit: this.points, within: false, left: 0, ms };
     this.over.delete(subject);
     return null;
@@ -170,6 +171,6 @@ class Counter {
 
   private remember(subject: string, ms: number): void {
     if (this.over.size >= MOST_REMEMBERED) this.over.clear();
-    this.over.set(subject, this.now() + ms);
+    this.over.set(subject, this.monotonic() + ms);
   }
 }

@@ -1,5 +1,5 @@
-import { MASK, splitSecrets, type SplitConfig } from '@planasonix/store';
-import { canonicalKeys, isObject, snakePath } from '../input/casing.js';
+import { joinSecrets, MASK, splitSecrets, type SplitConfig } from '@planasonix/store';
+import { canonicalKeys, snakePath } from '../input/casing.js';
 import { ajvFindings, refusal } from '../input/issues.js';
 import { givenTwice } from '../input/validate.js';
 import type { KnownSource } from './source-catalog.js';
@@ -33,7 +33,7 @@ export function checkedConfig(source: KnownSource, config: Json, earlier?: Json)
   const split = splitSecrets(source.config_schema, config, earlier);
   refuseMasks(split, 'config');
   // What is validated is what a worker will read: with the secrets that masks stand for.
-  const whole = split.secrets === null ? config : withSecrets(config, split.secrets);
+  const whole = split.secrets === null ? config : joinSecrets(config, split.secrets);
   if (!source.validate(whole)) throw refusal(ajvFindings(source.validate.errors ?? [], source.config_schema, 'config'));
   return split;
 }
@@ -50,14 +50,4 @@ export function refuseMasks(split: SplitConfig, prefix: string): void {
           hint: 'A mask keeps a secret only where one is stored already: a list of masks one of the same length, an element of a list one with the same other fields.',
         },
       ]);
-}
-
-function withSecrets(config: Json, secrets: string): Json {
-  const whole = structuredClone(config);
-  for (const [path, secret] of JSON.parse(secrets) as [(string | number)[], unknown][]) {
-    let at: unknown = whole;
-    for (const part of path.slice(0, -1)) at = isObject(at) || Array.isArray(at) ? (at as Json)[part] : undefined;
-    if (isObject(at) || Array.isArray(at)) (at as Json)[path.at(-1)!] = secret;
-  }
-  return whole;
 }

@@ -9,7 +9,7 @@ import { WorkerQuestions } from '../sources/worker-questions.js';
 import * as routes from './order-routes.js';
 import { ordered } from './order-view.js';
 
-/** Tells the owner of a stream to look at its row. Lossy: it also looks by itself, each 3 s. */
+/** Tells the owner of a stream to look at its row. Lossy: it also looks by itself, each 2 s. */
 export const NUDGE = 'NUDGE';
 
 /** Rows that are read again on demand, beside the stream. */

@@ -1,3 +1,4 @@
+import { WINDOWS } from '@planasonix/metrics';
 import { STREAM_STATUSES } from '@planasonix/core';
 import { z } from 'zod';
 import { check, id, pageOf, resource, time } from '../contract/answers.js';
@@ -83,9 +84,6 @@ export const summary = z.object({
     }),
   }),
 });
-
-export const WINDOWS = ['1m', '5m', '1h', '24h'] as const;
-export type Window = (typeof WINDOWS)[number];
 
 const ms = z.number().nullable();
 export const metrics = resource(

@@ -1,6 +1,5 @@
-import type { MetricsStore } from '@planasonix/metrics';
+import type { MetricsStore, MetricsWindow } from '@planasonix/metrics';
 import type { MetricsSnapshotStore, Stream, StreamStore } from '@planasonix/store';
-import type { Window } from './stream-answers.js';
 
 const ZERO = {
   events_per_second: 0,
@@ -25,11 +24,11 @@ const PIECE = 500;
 export class StreamMetrics {
   constructor(
     private readonly counters: Pick<MetricsStore, 'window' | 'eventsPerMinute'>,
-    private readonly snapshots: Pick<MetricsSnapshotStore, 'get'>,
+    private readonly snapshots: Pick<MetricsSnapshotStore, 'get' | 'eventsPerSecond'>,
     private readonly streams: Pick<StreamStore, 'ids'>,
   ) {}
 
-  async window(row: Stream, window: Window): Promise<object> {
+  async window(row: Stream, window: MetricsWindow): Promise<object> {
     const metrics = await this.counters
       .window(row.id, window, row.created_at)
       .catch(() => this.lastKnown(row.id, window));
@@ -45,11 +44,11 @@ export class StreamMetrics {
         rate += await this.counters.eventsPerMinute(ids.slice(from, from + PIECE));
       return { rate, stale: false };
     } catch {
-      return { rate: await this.lastKnownRate(ids), stale: true };
+      return { rate: Math.round((await this.snapshots.eventsPerSecond(ids)) * 60), stale: true };
     }
   }
 
-  private async lastKnown(streamId: string, window: Window): Promise<object> {
+  private async lastKnown(streamId: string, window: MetricsWindow): Promise<object> {
     const kept = await this.snapshots.get(streamId);
     const known = kept?.windows[window];
     const at = (kept?.computed_at ?? new Date()).toISOString();
@@ -61,14 +60,5 @@ export class StreamMetrics {
       computed_at: at,
       stale: true,
     };
-  }
-
-  private async lastKnownRate(ids: readonly string[]): Promise<number> {
-    let perSecond = 0;
-    for (const id of ids.slice(0, PIECE)) {
-      const known = (await this.snapshots.get(id))?.windows['1m'] as { events_per_second?: unknown } | undefined;
-      if (typeof known?.events_per_second === 'number') perSecond += known.events_per_second;
-    }
-    return Math.round(perSecond * 60);
   }
 }

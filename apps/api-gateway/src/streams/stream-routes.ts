@@ -1,3 +1,4 @@
+import { WINDOWS } from '@planasonix/metrics';
 import { STREAM_STATUSES, type StreamCommand } from '@planasonix/core';
 import { z } from 'zod';
 import { cursor, flag, limit, name, pathId, reference } from '../contract/fields.js';
@@ -243,7 +244,7 @@ export const streamMetrics = route({
   scope: 'streams:read',
   params,
   query: z.strictObject({
-    window: z.enum(answers.WINDOWS).default('5m').meta({ description: 'Rolling window for rates.' }),
+    window: z.enum(WINDOWS).default('5m').meta({ description: 'Rolling window for rates.' }),
   }),
   status: 200,
   answer: answers.metrics,

@@ -325,10 +325,8 @@ describe('streams', () => {
   it('with Redis away metrics are the last known ones, and a stop is true or refused', async () => {
     const id = await made('redis away');
     const client = await gateway.postgres.connect();
-    await client.query(`INSERT INTO stream_metrics VALUES ($1, $2, now())`, [
-      id,
-      JSON.stringify({ '5m': { events_per_second: 7, total_events: 70 } }),
-    ]);
+    const windows = { '5m': { events_per_second: 7, total_events: 70 }, '1m': { events_per_second: 2.5 } };
+    await client.query(`INSERT INTO stream_metrics VALUES ($1, $2, now())`, [id, JSON.stringify(windows)]);
     await client.end();
     await gateway.redis.kill();
     const { json } = await api('GET', `/api/streams/${id}/metrics`);
@@ -339,6 +337,8 @@ describe('streams', () => {
       stale: true,
       window: '5m',
     });
+    const summary = (await api('GET', '/api/streams/summary')).json.data.attributes;
+    expect(summary.approx_events_per_minute).toBe(150);
     const started = await api('POST', `/api/streams/${id}/start`);
     expect([200, 503]).toContain(started.status);
     const { status } = (await api('GET', `/api/streams/${id}`)).json.data.attributes;
