@@ -126,8 +126,7 @@ export class Ingest {
     const signed = this.#signed(request, body);
     const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
     if (door === null) return refusal('not_found');
-    if (!verdict.valid)
-      return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', { reason: verdict.reason });
+    if (!verdict.valid) return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', verdict);
     const open = await this.#running(door);
     if (open === null) return this.#notRunning(door);
     if (body.length > open.config.max_body_bytes) return refusal('too_large');
@@ -199,7 +198,7 @@ async function verified(door: Door | null, request: SignedRequest): Promise<Verd
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
 const unproved = (reason: Refusal): RefusalCode =>
-  reason === 'keys_unavailable' ? 'keys_unavailable' : 'unauthorized';
+  reason === 'keys_unavailable' || reason === 'key_unknown' ? 'keys_unavailable' : 'unauthorized';
 
 function unread(read: Exclude<Read, Buffer>): Answer {
   switch (read) {
