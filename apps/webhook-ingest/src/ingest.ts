@@ -19,10 +19,10 @@ import { refused, type Refusal, type SignedRequest, type Verdict } from './verif
 import { SignatureScheme } from './verify/signature.js';
 
 /**
- * A stranger is not told sooner than this that there is nothing: what is done within it does not show. It counts from
- * the end of the body.
+ * A stranger is not told sooner than this after the end of the body that there is nothing: it is longer than any proof
+ * takes to judge, of the largest JSON and forms that are parsed for one, and of the body that is hashed under three keys.
  */
-const NOT_FOUND_MS = 50;
+const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
 /** Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream. Invariant 6. */
 /** One of a stream has room as it was sent, inflated, and as an event. */
@@ -43,11 +43,11 @@ export interface IngestDeps {
 /** A body that is larger is no handshake: it would be parsed into many times its size. */
 const LARGEST_HANDSHAKE = 64 * 1024;
 
+const NO_SIGNATURE = '00'.repeat(32);
 /** Does the same work where there is no stream as where there is one. */
 const decoy = new SignatureScheme(
   {
     ...{ algorithm: 'sha256', encoding: 'hex', headers: ['x-signature'], form: { kind: 'whole', prefix: '' } },
-    read: () => ({ signatures: ['00'.repeat(32)], timestamp: '' }),
     signed: '{body}',
   },
   [randomBytes(32).toString('hex')],
@@ -149,7 +149,8 @@ export class Ingest {
 
   /** Without a proof a stream that does not run can't be told from one that is not there, nor by the time. */
   async #unseen(door: Door | null, signed: SignedRequest): Promise<Verdict> {
-    const floor = this.deps.clock.sleep(NOT_FOUND_MS).then(() => refused('too_slow'));
+    const ms = NOT_FOUND_MS.least + (signed.body.length / 1_000_000) * NOT_FOUND_MS.perMegabyte;
+    const floor = this.deps.clock.sleep(ms).then(() => refused('too_slow'));
     const verdict = await Promise.race([verified(door, signed), floor]);
     return door !== null && verdict.valid ? verdict : floor.then(() => verdict);
   }
@@ -193,7 +194,7 @@ export class Ingest {
 }
 
 async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
-  return door === null ? decoy.verify(request) : door.scheme.verify(request);
+  return door === null ? decoy.verify({ ...request, header: () => NO_SIGNATURE }) : door.scheme.verify(request);
 }
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
