@@ -61,14 +61,15 @@ interface Admitted {
 
 /** One request, from its headers to its answer. */
 export class Ingest {
-  readonly #rates: Rates;
+  /** Apart: however many addresses there are, no stream is forgotten for them. */
+  readonly #rates: { readonly addresses: Rates; readonly streams: Rates };
   readonly #memory = new Memory(HELD.all);
   /** What is sent where nothing is taken in leaves the streams that run their memory. */
   readonly #idle = new Memory(HELD.stream);
   readonly #memories = new WeakMap<object, Memory>();
 
   constructor(private readonly deps: IngestDeps) {
-    this.#rates = new Rates(deps.clock);
+    this.#rates = { addresses: new Rates(deps.clock), streams: new Rates(deps.clock) };
   }
 
   async answer(request: IncomingMessage, token: string): Promise<Answer> {
@@ -165,9 +166,9 @@ export class Ingest {
 
   #wait(request: IncomingMessage, door: Door | null): number {
     const { addressRate, peers } = this.deps;
-    const slow = addressRate > 0 ? this.#rates.take(`a:${peers.networkOf(request)}`, addressRate) : 0;
+    const slow = addressRate > 0 ? this.#rates.addresses.take(peers.networkOf(request), addressRate) : 0;
     const limit = door?.config.rate_limit_per_second;
-    return slow > 0 || !limit ? slow : this.#rates.take(`s:${door.id}`, limit);
+    return slow > 0 || !limit ? slow : this.#rates.streams.take(door.id, limit);
   }
 
   #memoryOf(door: Door): Memory {
