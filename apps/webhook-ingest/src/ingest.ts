@@ -7,7 +7,7 @@ import { isJson } from './body/json-text.js';
 import { Hold, Memory } from './body/memory.js';
 import { readBody, type Read } from './body/read.js';
 import { LARGEST_BODY } from './config.js';
-import type { Directory } from './directory.js';
+import type { Directory, Unserved } from './directory.js';
 import type { Door } from './door.js';
 import { intakeOf, type Delivery, type Header, type NotTaken, type Taken } from './intake.js';
 import type { Peers } from './peers.js';
@@ -73,18 +73,20 @@ export class Ingest {
   }
 
   async answer(request: IncomingMessage, token: string): Promise<Answer> {
-    const door = this.deps.directory.byToken(token);
+    const { directory } = this.deps;
+    const door = directory.byToken(token);
     const answer = await this.#judge(request, door);
+    const unserved = door === null ? directory.unserved(token) : null;
+    const told = unserved === null ? answer : answerOf(unserved, answer);
     // What nobody has proved tells a user nothing of a stream that does not run.
-    if (door !== null) this.#note(door, answer);
-    // Nobody is told that it is gone: senders would give it up.
-    if (answer.reason === 'not_found' && this.deps.directory.isSealed(token)) return refusal('keys_unavailable');
-    return answer;
+    const of = door ?? unserved;
+    if (of !== null) this.#note(of, told);
+    return told;
   }
 
-  #note(door: Door, { status, reason, eventId, id }: Answer): void {
+  #note(of: { readonly id: string }, { status, reason, eventId, id }: Answer): void {
     const atMs = this.deps.clock.now();
-    this.deps.reporter.of(door).answered({ atMs, status, reason, event_id: eventId, id });
+    this.deps.reporter.of(of).answered({ atMs, status, reason, event_id: eventId, id });
   }
 
   async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
@@ -196,6 +198,12 @@ export class Ingest {
 
 async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
   return door === null ? decoy.verify({ ...request, header: () => NO_SIGNATURE }) : door.scheme.verify(request);
+}
+
+/** Of one that runs nobody is told that it is gone: senders would give it up. */
+function answerOf({ code, isShut }: Unserved, answer: Answer): Answer {
+  if (answer.reason !== 'not_found') return answer;
+  return isShut ? refusal('keys_unavailable', { reason: code }) : { ...answer, reason: code };
 }
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */

@@ -50,6 +50,10 @@ export class Tally {
     );
   }
 
+  get hasNotes(): boolean {
+    return this.#good.length + this.#bad.length > 0;
+  }
+
   get held(): number {
     return this.#pending.size;
   }
@@ -96,9 +100,14 @@ export class Tally {
   }
 
   /** It was not reported: why deliveries failed while Redis was away is what users will look for. */
-  putBack({ counts: { errors, rejected, dropped, latency }, notes }: Taken): void {
+  putBack({ counts, notes }: Taken): void {
     this.#good = [...notes.good, ...this.#good].slice(-NOTES);
     this.#bad = [...notes.bad, ...this.#bad].slice(-NOTES);
+    this.putCountsBack(counts);
+  }
+
+  /** They were not reported, and the notes were. */
+  putCountsBack({ errors, rejected, dropped, latency }: InletCounts): void {
     this.#errors += errors;
     this.#rejected += rejected;
     this.#dropped += dropped;
