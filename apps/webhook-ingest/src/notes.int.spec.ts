@@ -86,6 +86,17 @@ describe('what users are told of deliveries', () => {
     await become(stream, [[503, 'config_invalid']]);
   });
 
+  it('while the log is away: to come again, and why once it is back', async () => {
+    const stream = await world.running();
+    await world.redis.kill();
+    const answer = await post(at, stream, '{}').finally(() => world.redis.start());
+    expect([answer.status, answer.json.error.code, answer.headers.get('retry-after')]).toEqual([
+      ...[503, 'not_durable', '1'],
+    ]);
+    await become(stream, [[503, 'log_unavailable']]);
+    await eventually('it is taken in', async () => (await post(at, stream, '{}')).status === 200);
+  });
+
   it('of a stream whose log was lost', async () => {
     const stream = await world.running();
     expect((await post(at, stream, '{}')).status).toBe(200);
