@@ -19,8 +19,8 @@ import { refused, type Refusal, type SignedRequest, type Verdict } from './verif
 import { SignatureScheme } from './verify/signature.js';
 
 /**
- * A stranger is not told sooner than this after the end of the body that there is nothing: it is longer than any proof
- * takes to judge, of the largest JSON and forms that are parsed for one, and of the body that is hashed under three keys.
+ * A stranger is not told sooner than this after the end of the body that there is nothing: it is twice what the
+ * slowest proofs take to judge, the largest JSON that is parsed for one and the largest body under three keys.
  */
 const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;

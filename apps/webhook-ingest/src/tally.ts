@@ -79,9 +79,9 @@ export class Tally {
     this.#dropped += events;
   }
 
-  /** Every answer: what is the sender's fault is rejected, what is ours is an error. */
+  /** Every answer: what is the sender's fault is rejected, what is ours is an error. A key that nobody has may be named by anybody. */
   answered(note: AnswerNote): void {
-    if (note.status >= 500) this.#errors++;
+    if (note.status >= 500 && note.reason !== 'key_unknown') this.#errors++;
     else if (note.status >= 400) this.#rejected++;
     const notes = note.status < 400 ? this.#good : this.#bad;
     notes.push(note);
