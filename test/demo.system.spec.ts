@@ -34,6 +34,29 @@ describe('npm run demo', () => {
     await left();
   });
 
+  it('of webhooks delivers as three vendors do: each confirmed delivery is in the log once, no forged one is', async () => {
+    const { out, ended, left } = demo('--webhook', '--seconds', '3');
+    const code = await ended;
+    const told =
+      /^ +\S.* ([\d]+) confirmed, ([\d]+) repeats, ([\d]+) forged refused; ([\d]+) events in the log: equal$/gm;
+    const accounts = [...out.text.matchAll(told)].map((found) => found.slice(1).map(Number));
+    expect([accounts.length, out.text.includes('NOT EQUAL')]).toEqual([3, false]);
+    for (const [confirmed, repeats, refused, events] of accounts as [number, number, number, number][]) {
+      const sent = confirmed + refused;
+      expect([events, refused]).toEqual([confirmed, Math.floor(sent / 50)]);
+      expect(repeats).toBe(Math.floor(sent / 10) - refused);
+      expect(sent).toBeGreaterThan(10);
+    }
+    expect(code).toBe(0);
+    await left();
+  });
+
+  it('does not know two wishes that exclude each other', async () => {
+    const { out, ended } = demo('--webhook', '--kafka');
+    expect(await ended).toBe(1);
+    expect(out.text).toContain('Usage: npm run demo');
+  });
+
   it.each(['SIGINT', 'SIGTERM'] as const)('ends with all that it started at %s', async (signal) => {
     const { child, out, ended, left } = demo();
     // Amid its start, or running.

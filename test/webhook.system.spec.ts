@@ -53,9 +53,9 @@ describe('webhooks', () => {
     await Promise.all([redis.stop(), postgres.stop('immediate')]);
   });
 
-  async function running(name: string, config: object = {}): Promise<{ id: string; url: string }> {
+  async function running(name: string, config: object = {}, into = pipelineId): Promise<{ id: string; url: string }> {
     const auth = { type: 'preset', preset: 'planasonix', secrets: [SECRET] };
-    const body = { name, sourceType: 'webhook', pipelineId, config: { auth, ...config } };
+    const body = { name, sourceType: 'webhook', pipelineId: into, config: { auth, ...config } };
     const made = await stack.api('POST', '/api/streams', body);
     expect([made.status, made.text]).toEqual([201, expect.anything()]);
     expect(made.text).not.toContain(SECRET);
@@ -135,6 +135,40 @@ describe('webhooks', () => {
     expect((await deliver(rolled.a.ingest_url, '{"n":6}')).status).toBe(503);
     expect((await stack.api('DELETE', `/api/streams/${id}`)).a.deleted).toBe(true);
     expect(stack.log()).not.toContain(SECRET);
+  });
+
+  it('what was dropped and what was rejected is counted, apart, and told over the API', async () => {
+    const tight = { type: 'redis_stream', retention: { max_entries: 2, on_full: 'block' } };
+    const [shedding, rejecting] = [
+      await running('shedding', { backpressure: 'shed' }, await makePipeline(stack, 'tight', tight)),
+      await running('rejecting', {}, await makePipeline(stack, 'tight too', tight)),
+    ];
+    const metrics = async ({ id }: { id: string }) => (await stack.api('GET', `/api/streams/${id}/metrics`)).a;
+    const before = await eventually('what came first is counted', async () => {
+      const told = await Promise.all([shedding, rejecting].map(metrics));
+      return told.every(({ rejected_events }) => rejected_events > 0) ? told : null;
+    });
+    const statuses = async ({ url }: { url: string }) => {
+      const found: number[] = [];
+      for (let n = 0; n < 5; n++) found.push((await deliver(url, `{"n":${n}}`)).status);
+      return found;
+    };
+    expect(await statuses(shedding)).toEqual([200, 200, 200, 200, 200]);
+    expect(await statuses(rejecting)).toEqual([200, 200, 429, 429, 429]);
+    expect((await deliver(shedding.url, '{}', { secret: 'nobody' })).status).toBe(401);
+    await eventually('three were dropped, and another one was rejected', async () => {
+      const { total_events, dropped_events, rejected_events } = await metrics(shedding);
+      const rejected = rejected_events - before[0]!.rejected_events;
+      return total_events === 2 && dropped_events === 3 && rejected === 1;
+    });
+    await eventually('three were rejected, and none was dropped', async () => {
+      const { total_events, dropped_events, rejected_events } = await metrics(rejecting);
+      const rejected = rejected_events - before[1]!.rejected_events;
+      return total_events === 2 && dropped_events === 0 && rejected === 3;
+    });
+    const { json } = await stack.api('GET', `/api/streams/${shedding.id}/deliveries`);
+    const reasons = (json.data as { attributes: { reason: string | null } }[]).map((one) => one.attributes.reason);
+    expect(reasons.filter((reason) => reason === 'dropped')).toHaveLength(3);
   });
 
   it('every delivery that was confirmed is in the log once, whatever is killed meanwhile (traps 29 and 38)', async () => {

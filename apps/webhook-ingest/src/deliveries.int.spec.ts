@@ -136,7 +136,8 @@ describe('deliveries', () => {
       const stream = await served({ backpressure: 'queue', queue_timeout: '1s' }, full);
       await fill(stream);
       const began = performance.now();
-      expect((await post(one!, stream, '3')).status).toBe(429);
+      const late = await post(one!, stream, '3');
+      expect([late.status, late.headers.get('retry-after')]).toEqual([429, '5']);
       expect(performance.now() - began).toBeGreaterThan(990);
       const patient = await served({ backpressure: 'queue', queue_timeout: '20s' }, full);
       await fill(patient);
@@ -179,7 +180,11 @@ describe('deliveries', () => {
     const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => post(one!, slow, `{"n":${n}}`)));
     const taken = answers.filter(({ status }) => status === 200).length;
     expect(taken).toBeLessThanOrEqual(5 + 5 * Math.ceil((performance.now() - began) / 1_000));
-    expect(answers.filter(({ status }) => status === 429)).toHaveLength(30 - taken);
+    const limited = answers.filter(({ status }) => status === 429);
+    expect(limited).toHaveLength(30 - taken);
+    expect(limited.map(({ headers, json }) => [json.error.code, headers.get('retry-after')])).toEqual(
+      limited.map(() => ['rate_limited', '1']),
+    );
     expect(taken).toBeLessThan(30);
     expect((await post(one!, other, '{"n":1}')).status).toBe(200);
   });

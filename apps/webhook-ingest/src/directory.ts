@@ -36,11 +36,20 @@ interface Known {
   readonly why: unknown;
 }
 
+/** A stream that can't be served here. */
+export interface Unserved {
+  readonly id: string;
+  /** Why, as in its `last_error`. */
+  readonly code: string;
+  /** It runs, perhaps at other instances. */
+  readonly isShut: boolean;
+}
+
 /** All streams that this instance serves, as the store has them, and the opening of those that were started. */
 export class Directory {
   #known: ReadonlyMap<string, Known> = new Map();
   #byToken: ReadonlyMap<string, Door> = new Map();
-  #sealed: ReadonlySet<string> = new Set();
+  #unserved: ReadonlyMap<string, Unserved> = new Map();
   /** Id → what was told of a stream that can't be served here. */
   readonly #told = new Map<string, string>();
   #looking: Promise<void> | null = null;
@@ -70,9 +79,9 @@ export class Directory {
     return this.#byToken.get(digest(token)) ?? null;
   }
 
-  /** A stream runs at this address, and no delivery to it can be checked here: its secrets can't be read. */
-  isSealed(token: string): boolean {
-    return this.#sealed.has(digest(token));
+  /** A stream has this address, and no delivery to it can be checked here: its secrets can't be read, or its config is refused. */
+  unserved(token: string): Unserved | null {
+    return this.#unserved.get(digest(token)) ?? null;
   }
 
   /** It is there, whether or not it can be served. */
@@ -86,6 +95,11 @@ export class Directory {
 
   doors(): readonly Door[] {
     return [...this.#known.values()].flatMap(({ door }) => (door === null ? [] : [door]));
+  }
+
+  /** Also of those that can't be served. */
+  rows(): readonly ServedStream[] {
+    return [...this.#known.values()].map(({ row }) => row);
   }
 
   /** Looks at the store, from now: a look that began before does not count. Never rejects. */
@@ -128,9 +142,9 @@ export class Directory {
       }
       this.#known = known;
       this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
-      const shut = [...known.values()].filter(isShut);
-      this.#sealed = new Set(shut.map(({ row }) => digest(row.token)));
-      for (const one of shut) void this.#tellShut(one);
+      const closed = [...known.values()].filter(({ door }) => door === null);
+      this.#unserved = new Map(closed.map((one) => [digest(one.row.token), unservedOf(one, clock)]));
+      for (const one of closed) if (isShut(one)) void this.#tellShut(one);
       this.#lookedAt = clock.monotonic();
       for (const { row } of known.values())
         if (row.isDue && this.#opening.size < OPENINGS_AT_ONCE) void this.#open(row, null).then(() => this.look());
@@ -217,6 +231,12 @@ export class Directory {
 /** It runs, and can't be served here: its secrets can't be read, or its config is one that this version refuses. */
 const isShut = ({ row: { status, desired }, door }: Known): boolean =>
   door === null && status === 'running' && desired === 'running';
+
+const unservedOf = (one: Known, clock: Clock): Unserved => ({
+  id: one.row.id,
+  code: reasonOf(one.why, clock).said.code,
+  isShut: isShut(one),
+});
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 

@@ -137,7 +137,7 @@ export async function ingestWorld(appLog: Log = quiet) {
       const name = `s${++names}`;
       const pipeline = await new PipelineStore(store).create(actor, { name, output } as never);
       const split = splitSecrets(configJsonSchema, { auth: planasonix, ...config });
-      const token = `token${names}`.padEnd(32, 'x');
+      const token = `token-${name}`.padEnd(32, 'x');
       const row = await streams.create(actor, {
         ...{ name, sourceType: 'webhook', pipelineId: pipeline.id, connectionId: null },
         ...{ config: split.shown, secrets: split.secrets, ingestToken: token },

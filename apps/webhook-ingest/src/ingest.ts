@@ -7,7 +7,7 @@ import { isJson } from './body/json-text.js';
 import { Hold, Memory } from './body/memory.js';
 import { readBody, type Read } from './body/read.js';
 import { LARGEST_BODY } from './config.js';
-import type { Directory } from './directory.js';
+import type { Directory, Unserved } from './directory.js';
 import type { Door } from './door.js';
 import { intakeOf, type Delivery, type Header, type NotTaken, type Taken } from './intake.js';
 import type { Peers } from './peers.js';
@@ -19,10 +19,10 @@ import { refused, type Refusal, type SignedRequest, type Verdict } from './verif
 import { SignatureScheme } from './verify/signature.js';
 
 /**
- * A stranger is not told sooner than this that there is nothing: what is done within it does not show. It counts from
- * the end of the body.
+ * A stranger is not told sooner than this after the end of the body that there is nothing: it is twice what the
+ * slowest proofs take to judge, the largest JSON that is parsed for one and the largest body under three keys.
  */
-const NOT_FOUND_MS = 50;
+const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
 /** Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream. Invariant 6. */
 /** One of a stream has room as it was sent, inflated, and as an event. */
@@ -43,11 +43,11 @@ export interface IngestDeps {
 /** A body that is larger is no handshake: it would be parsed into many times its size. */
 const LARGEST_HANDSHAKE = 64 * 1024;
 
+const NO_SIGNATURE = '00'.repeat(32);
 /** Does the same work where there is no stream as where there is one. */
 const decoy = new SignatureScheme(
   {
     ...{ algorithm: 'sha256', encoding: 'hex', headers: ['x-signature'], form: { kind: 'whole', prefix: '' } },
-    read: () => ({ signatures: ['00'.repeat(32)], timestamp: '' }),
     signed: '{body}',
   },
   [randomBytes(32).toString('hex')],
@@ -61,29 +61,32 @@ interface Admitted {
 
 /** One request, from its headers to its answer. */
 export class Ingest {
-  readonly #rates: Rates;
+  /** Apart: however many addresses there are, no stream is forgotten for them. */
+  readonly #rates: { readonly addresses: Rates; readonly streams: Rates };
   readonly #memory = new Memory(HELD.all);
   /** What is sent where nothing is taken in leaves the streams that run their memory. */
   readonly #idle = new Memory(HELD.stream);
   readonly #memories = new WeakMap<object, Memory>();
 
   constructor(private readonly deps: IngestDeps) {
-    this.#rates = new Rates(deps.clock);
+    this.#rates = { addresses: new Rates(deps.clock), streams: new Rates(deps.clock) };
   }
 
   async answer(request: IncomingMessage, token: string): Promise<Answer> {
-    const door = this.deps.directory.byToken(token);
+    const { directory } = this.deps;
+    const door = directory.byToken(token);
     const answer = await this.#judge(request, door);
+    const unserved = door === null ? directory.unserved(token) : null;
+    const told = unserved === null ? answer : answerOf(unserved, answer);
     // What nobody has proved tells a user nothing of a stream that does not run.
-    if (door !== null) this.#note(door, answer);
-    // Nobody is told that it is gone: senders would give it up.
-    if (answer.reason === 'not_found' && this.deps.directory.isSealed(token)) return refusal('keys_unavailable');
-    return answer;
+    const of = door ?? unserved;
+    if (of !== null) this.#note(of, told);
+    return told;
   }
 
-  #note(door: Door, { status, reason, eventId, id }: Answer): void {
+  #note(of: { readonly id: string }, { status, reason, eventId, id }: Answer): void {
     const atMs = this.deps.clock.now();
-    this.deps.reporter.of(door).answered({ atMs, status, reason, event_id: eventId, id });
+    this.deps.reporter.of(of).answered({ atMs, status, reason, event_id: eventId, id });
   }
 
   async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
@@ -126,8 +129,7 @@ export class Ingest {
     const signed = this.#signed(request, body);
     const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
     if (door === null) return refusal('not_found');
-    if (!verdict.valid)
-      return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', { reason: verdict.reason });
+    if (!verdict.valid) return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', verdict);
     const open = await this.#running(door);
     if (open === null) return this.#notRunning(door);
     if (body.length > open.config.max_body_bytes) return refusal('too_large');
@@ -150,7 +152,8 @@ export class Ingest {
 
   /** Without a proof a stream that does not run can't be told from one that is not there, nor by the time. */
   async #unseen(door: Door | null, signed: SignedRequest): Promise<Verdict> {
-    const floor = this.deps.clock.sleep(NOT_FOUND_MS).then(() => refused('too_slow'));
+    const ms = NOT_FOUND_MS.least + (signed.body.length / 1_000_000) * NOT_FOUND_MS.perMegabyte;
+    const floor = this.deps.clock.sleep(ms).then(() => refused('too_slow'));
     const verdict = await Promise.race([verified(door, signed), floor]);
     return door !== null && verdict.valid ? verdict : floor.then(() => verdict);
   }
@@ -165,9 +168,9 @@ export class Ingest {
 
   #wait(request: IncomingMessage, door: Door | null): number {
     const { addressRate, peers } = this.deps;
-    const slow = addressRate > 0 ? this.#rates.take(`a:${peers.networkOf(request)}`, addressRate) : 0;
+    const slow = addressRate > 0 ? this.#rates.addresses.take(peers.networkOf(request), addressRate) : 0;
     const limit = door?.config.rate_limit_per_second;
-    return slow > 0 || !limit ? slow : this.#rates.take(`s:${door.id}`, limit);
+    return slow > 0 || !limit ? slow : this.#rates.streams.take(door.id, limit);
   }
 
   #memoryOf(door: Door): Memory {
@@ -194,12 +197,18 @@ export class Ingest {
 }
 
 async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
-  return door === null ? decoy.verify(request) : door.scheme.verify(request);
+  return door === null ? decoy.verify({ ...request, header: () => NO_SIGNATURE }) : door.scheme.verify(request);
+}
+
+/** Of one that runs nobody is told that it is gone: senders would give it up. */
+function answerOf({ code, isShut }: Unserved, answer: Answer): Answer {
+  if (answer.reason !== 'not_found') return answer;
+  return isShut ? refusal('keys_unavailable', { reason: code }) : { ...answer, reason: code };
 }
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
 const unproved = (reason: Refusal): RefusalCode =>
-  reason === 'keys_unavailable' ? 'keys_unavailable' : 'unauthorized';
+  reason === 'keys_unavailable' || reason === 'key_unknown' ? 'keys_unavailable' : 'unauthorized';
 
 function unread(read: Exclude<Read, Buffer>): Answer {
   switch (read) {

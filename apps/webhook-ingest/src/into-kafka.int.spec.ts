@@ -61,6 +61,21 @@ describe('streams whose log is in Kafka', () => {
     expect(await ids(stream, 1)).toEqual([id]);
   });
 
+  it('an array without an element is no event, known as a repeat, and what comes with it is written', async () => {
+    const stream = await world.running({ expand_array: true }, output());
+    const named = (body: string, id: string) => ({ ...signedHeaders(body), 'x-planasonix-event-id': id });
+    const answers = await Promise.all([
+      post(one!, stream, '[]', named('[]', 'none')),
+      post(one!, stream, '[1,2]', named('[1,2]', 'two')),
+    ]);
+    expect(answers.map(({ status, json }) => [status, json.events])).toEqual([
+      [200, 0],
+      [200, 2],
+    ]);
+    expect((await post(two!, stream, '[]', named('[]', 'none'))).json).toEqual({ ...answers[0].json, duplicate: true });
+    expect((await ids(stream, 2)).sort()).toEqual([`${stream.id}/two/0`, `${stream.id}/two/1`]);
+  });
+
   it('nothing is confirmed once a stop is answered, and a repeat is still known after a start (Invariant 7)', async () => {
     const stream = await world.running({}, output());
     const headers = signedHeaders('{}');

@@ -194,7 +194,7 @@ describe('streams that every instance serves', () => {
     for (const { token } of [stopped, { token: 'nobody' }]) {
       const began = performance.now();
       expect((await post(one!, { token }, '{}', { authorization: 'Bearer a.b.c' })).status).toBe(404);
-      expect(performance.now() - began).toBeGreaterThanOrEqual(50);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(250);
     }
     // Nobody has waited for the keys.
     expect(given).toBe(0);

@@ -1,8 +1,7 @@
 import type { Clock, CounterReport, InletTotals, Log } from '@planasonix/core';
-import type { WorkerStore } from '@planasonix/store';
+import type { ServedStream, WorkerStore } from '@planasonix/store';
 import { looksAfter } from '@planasonix/worker';
 import type { Directory } from './directory.js';
-import type { Door } from './door.js';
 import type { Inlets } from './inlets.js';
 import { Tally } from './tally.js';
 
@@ -30,7 +29,7 @@ export class Reporter {
 
   constructor(private readonly deps: ReporterDeps) {}
 
-  of({ id }: Pick<Door, 'id'>): Tally {
+  of({ id }: { readonly id: string }): Tally {
     let tally = this.#tallies.get(id);
     if (tally === undefined) this.#tallies.set(id, (tally = new Tally()));
     return tally;
@@ -49,29 +48,28 @@ export class Reporter {
     const live = idle ? await workers.liveIds(sourceType).catch(() => []) : [];
     const reports: CounterReport[] = [];
     await Promise.all(
-      directory.doors().map(async (door) => {
-        const mine = idle && looksAfter(instance, live, door.id);
-        if (door.row.epoch === 0 || (this.of(door).isEmpty && !mine)) return;
-        const totals = await this.#tell(door).catch(() => null);
-        if (totals !== null) reports.push(this.#reportOf(door, totals));
+      directory.rows().map(async (row) => {
+        const tally = this.of(row);
+        const mine = idle && row.epoch > 0 && directory.byId(row.id) !== null && looksAfter(instance, live, row.id);
+        // Of one that was never started there is nothing but notes to tell.
+        if (!mine && (row.epoch === 0 ? !tally.hasNotes : tally.isEmpty)) return;
+        const totals = await this.#tell(row, tally).catch(() => null);
+        if (totals !== null) reports.push(this.#reportOf(row, totals));
       }),
     );
-    for (const id of this.#tallies.keys()) if (directory.byId(id) === null) this.#tallies.delete(id);
+    for (const id of this.#tallies.keys()) if (!directory.has(id)) this.#tallies.delete(id);
     if (reports.length > 0) this.deps.report(reports);
   }
 
-  async #tell(door: Door): Promise<InletTotals | null> {
-    const tally = this.of(door);
+  async #tell({ id, epoch, output }: ServedStream, tally: Tally): Promise<InletTotals | null> {
     const taken = tally.take();
+    const { counts, answers } = taken;
+    const { oldestPendingAt } = tally;
     try {
-      const totals = await this.deps.inlets.of(door.row.output).report({
-        streamId: door.id,
-        epoch: door.row.epoch,
-        counts: taken.counts,
-        oldestPendingAt: tally.oldestPendingAt,
-        answers: taken.answers,
-      });
-      if (totals === null) tally.putBack(taken);
+      const totals = await this.deps.inlets
+        .of(output)
+        .report({ streamId: id, epoch, counts, oldestPendingAt, answers });
+      if (totals === null) tally.putCountsBack(counts);
       return totals;
     } catch (error) {
       tally.putBack(taken);
@@ -79,12 +77,12 @@ export class Reporter {
     }
   }
 
-  #reportOf({ id, row }: Door, totals: InletTotals): CounterReport {
+  #reportOf({ id, epoch }: ServedStream, totals: InletTotals): CounterReport {
     const now = this.deps.clock.now();
     return {
       stream_id: id,
       source_type: this.deps.sourceType,
-      epoch: row.epoch,
+      epoch,
       sequence: totals.sequence,
       at: now,
       total_events: totals.events,

@@ -6,7 +6,7 @@ import type { Clock } from '@planasonix/core';
 import type { Directory } from './directory.js';
 import type { DoorTls } from './tls.js';
 import { vendors } from './vendors/index.js';
-import { sampleHeaders } from './verify/sample.js';
+import { sampleOf } from './verify/sample.js';
 
 export type SampleAnswer =
   | { readonly kind: 'sent'; readonly status: number; readonly body: unknown; readonly event_id: string }
@@ -37,23 +37,14 @@ export async function sendSample(
   const eventId = `test_${randomBytes(9).toString('hex')}`;
   const path = `/ingest/${door.row.token}`;
   const { auth, dedupe } = door.config;
-  const text = JSON.stringify({
-    id: eventId,
-    event_id: eventId,
-    type: 'test',
-    event_type: 'test',
-    event: 'test',
-    test: true,
-  });
-  const body = Buffer.from(text);
-  const request = { method: 'POST', url: bases.publicBase + path, body, nowMs: clock.now() };
-  const proof = sampleHeaders(auth, request, eventId);
-  if (proof === null) return { kind: 'unsupported' };
+  const fields = { id: eventId, event_id: eventId, type: 'test', event_type: 'test', event: 'test', test: true };
+  const sample = sampleOf(auth, { url: bases.publicBase + path, nowMs: clock.now(), id: eventId, fields });
+  if (sample === null) return { kind: 'unsupported' };
   const place = auth.type === 'preset' ? vendors.get(auth.preset)!.eventId : undefined;
   const named = place && 'header' in place ? place.header : dedupe.header;
   try {
-    const headers = { 'content-type': 'application/json', ...(named ? { [named]: eventId } : {}), ...proof };
-    const answer = await posted(bases.localBase + path, { headers, body, tls });
+    const headers = { ...(named ? { [named]: eventId } : {}), ...sample.headers };
+    const answer = await posted(bases.localBase + path, { headers, body: sample.body, tls });
     return { kind: 'sent', status: answer.statusCode!, body: await json(answer), event_id: eventId };
   } catch {
     return { kind: 'unreachable' };

@@ -12,6 +12,8 @@ const DURABLE_MS = 3_000;
 /** Deliveries of one stream that wait to become durable, and for room. Invariant 6. */
 const MOST_HELD = 4_000;
 const MOST_QUEUED = 1_000;
+/** After this a sender may try again that found no room. */
+const NO_ROOM_MS = 5_000;
 const ROOM_MS = { first: 50, last: 500 } as const;
 
 export interface StoringDeps {
@@ -35,14 +37,14 @@ export class Storing {
   async store(door: Door, taken: Taken): Promise<Answer> {
     const { clock, reporter } = this.deps;
     const tally = reporter.of(door);
-    if (tally.held >= MOST_HELD) return this.#withoutRoom(door, taken);
+    if (tally.held >= MOST_HELD) return this.#withoutRoom(door, taken, 'backlog_full');
     const landed = tally.hold(taken.intake.timeMs);
     try {
       let outcome = await this.#take(door, taken.intake);
       if (outcome.kind === 'full' && door.config.backpressure === 'queue')
         outcome = await this.#waitForRoom(door, taken.intake);
       this.#tellRoom(door, outcome.kind === 'full');
-      if (outcome.kind === 'full') return this.#withoutRoom(door, taken);
+      if (outcome.kind === 'full') return this.#withoutRoom(door, taken, 'log_full');
       if ('code' in outcome) return refusal(outcome.kind, { reason: outcome.code, eventId: taken.eventId });
       const repeated = outcome.kind === 'repeated';
       if (!repeated) tally.durable(clock.now() - taken.intake.timeMs, taken.intake.parts.length);
@@ -105,8 +107,10 @@ export class Storing {
     }
   }
 
-  #withoutRoom(door: Door, taken: Taken): Answer {
-    if (door.config.backpressure !== 'shed') return refusal('log_full', { waitMs: 5_000, eventId: taken.eventId });
+  /** @param reason for the user; where too many wait already, the log need not be full. */
+  #withoutRoom(door: Door, taken: Taken, reason: 'log_full' | 'backlog_full'): Answer {
+    const { eventId } = taken;
+    if (door.config.backpressure !== 'shed') return refusal('log_full', { reason, waitMs: NO_ROOM_MS, eventId });
     // The loss that the user chose, and counted as such.
     this.deps.reporter.of(door).dropped(taken.intake.parts.length);
     return received(taken.intake.id, { ...taken, dropped: true });

@@ -17,6 +17,14 @@ describe('what an instance counts and notes between two reports', () => {
     expect(tally.isEmpty).toBe(true);
   });
 
+  it('is no error of ours where a stranger may have caused it', () => {
+    const tally = new Tally();
+    tally.answered(note(1, 401));
+    tally.answered({ ...note(2, 503), reason: 'key_unknown' });
+    tally.answered({ ...note(3, 503), reason: 'keys_unavailable' });
+    expect(tally.take()).toMatchObject({ counts: { errors: 1, rejected: 2 } });
+  });
+
   it('is told later where it could not be: the answers of an outage, too, and no more than fifty of each kind', () => {
     const tally = new Tally();
     tally.answered(note(1, 200));

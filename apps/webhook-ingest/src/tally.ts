@@ -50,6 +50,10 @@ export class Tally {
     );
   }
 
+  get hasNotes(): boolean {
+    return this.#good.length + this.#bad.length > 0;
+  }
+
   get held(): number {
     return this.#pending.size;
   }
@@ -75,9 +79,9 @@ export class Tally {
     this.#dropped += events;
   }
 
-  /** Every answer: what is the sender's fault is rejected, what is ours is an error. */
+  /** Every answer: what is the sender's fault is rejected, what is ours is an error. A key that nobody has may be named by anybody. */
   answered(note: AnswerNote): void {
-    if (note.status >= 500) this.#errors++;
+    if (note.status >= 500 && note.reason !== 'key_unknown') this.#errors++;
     else if (note.status >= 400) this.#rejected++;
     const notes = note.status < 400 ? this.#good : this.#bad;
     notes.push(note);
@@ -96,9 +100,14 @@ export class Tally {
   }
 
   /** It was not reported: why deliveries failed while Redis was away is what users will look for. */
-  putBack({ counts: { errors, rejected, dropped, latency }, notes }: Taken): void {
+  putBack({ counts, notes }: Taken): void {
     this.#good = [...notes.good, ...this.#good].slice(-NOTES);
     this.#bad = [...notes.bad, ...this.#bad].slice(-NOTES);
+    this.putCountsBack(counts);
+  }
+
+  /** They were not reported, and the notes were. */
+  putCountsBack({ errors, rejected, dropped, latency }: InletCounts): void {
     this.#errors += errors;
     this.#rejected += rejected;
     this.#dropped += dropped;

@@ -77,7 +77,10 @@ export interface Inlet {
   open(streamId: string, epoch: number, mark: string | null): Promise<string>;
   /** @throws StreamError `fenced` (a newer epoch rules), `offset_gap` (this is not the log that was opened), `log_unavailable` */
   append(streamId: string, epoch: number, intake: Intake, until: number): Promise<TakenIn>;
-  /** Adds up what all writers count. `null`: a newer epoch rules. A report that is repeated counts once. */
+  /**
+   * Adds up what all writers count. `null`: another epoch rules, or none yet; then its answers are kept, for they were
+   * given, and its counts are not. A report that is repeated counts once.
+   */
   report(report: InletReport): Promise<InletTotals | null>;
   close(): Promise<void>;
 }

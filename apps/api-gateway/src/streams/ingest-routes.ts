@@ -109,7 +109,7 @@ export const listDeliveries = route({
   tag,
   summary: 'Last deliveries',
   description:
-    'The last answers that senders got, newest first: when, which status, and why. Of many in a second some are left out; those that were refused are kept first. Never a body.',
+    'The last answers that senders got, newest first: when, which status, and why. Of many in a second some are left out; those that were refused are kept first. Also of a stream that does not run, or never did. Never a body.',
   scope: 'streams:read',
   params,
   query: z.strictObject({ limit: digits(1, 100, 50) }),

@@ -97,6 +97,23 @@ describe('streams that take deliveries in', () => {
     expect((await live(id)).auth.tokens).toEqual(['the-old-one']);
   });
 
+  it('of a stream that was never started there are no deliveries, or those that were refused, newest first', async () => {
+    const id = await bearer('the-old-one');
+    const listed = async () => {
+      const { status, json } = await gateway.api('GET', `/api/streams/${id}/deliveries`);
+      return [status, json.data];
+    };
+    expect(await listed()).toEqual([200, []]);
+    const note = (at: string, reason: string) => ({ at, status: 404, reason, event_id: null, id: null });
+    const [early, late] = [
+      note('2026-11-30T08:00:00.000Z', 'token_missing'),
+      note('2026-11-30T08:00:01.000Z', 'token_wrong'),
+    ];
+    await gateway.redis.client().rpush(`plnx:answers:{${id}}`, JSON.stringify(late), JSON.stringify(early));
+    const shown = ({ id: event, ...attributes }: typeof late) => ({ id: event, type: 'delivery', attributes });
+    expect(await listed()).toEqual([200, [shown(late), shown(early)]]);
+  });
+
   it('every answer that holds a secret is kept for a repetition, the very same, and nothing is made twice', async () => {
     const id = await bearer('the-old-one');
     const { json: key } = await gateway.api('POST', '/api/api-keys', { name: 'k', scopes: ['streams:read'] });

@@ -1,20 +1,6 @@
-import type { SignedRequest } from '../verify/scheme.js';
-import { textAt, type Vendor } from './vendor.js';
+import type { Vendor } from './vendor.js';
 
 /** Its proof lies in the body and covers a time and a token, not what it tells of. */
-function partsOf({ body }: SignedRequest): { signatures: readonly string[]; timestamp: string; token: string } | null {
-  let json: unknown;
-  try {
-    json = JSON.parse(body.toString());
-  } catch {
-    return null;
-  }
-  const [signature, timestamp, token] = ['signature', 'timestamp', 'token'].map((name) =>
-    textAt(json, 'signature', name),
-  );
-  return signature && timestamp && token ? { signatures: [signature], timestamp, token } : null;
-}
-
 export const mailgun: Vendor = {
   name: 'mailgun',
   proof: {
@@ -24,11 +10,12 @@ export const mailgun: Vendor = {
     form: { kind: 'whole', prefix: '' },
     timestamp: { unit: 's' },
     mostBytes: 1024 * 1024,
-    read: partsOf,
-    signed: (request) => {
-      const parts = partsOf(request);
-      return parts && [Buffer.from(parts.timestamp + parts.token)];
+    inBody: {
+      signature: ['signature', 'signature'],
+      timestamp: ['signature', 'timestamp'],
+      id: ['signature', 'token'],
     },
+    signed: '{timestamp}{id}',
   },
   eventId: { pointer: '/signature/token' },
   idIsSigned: true,

@@ -18,6 +18,8 @@ export interface Vendor {
   /** The proof covers the id: then the id alone tells a repeat. */
   readonly idIsSigned: boolean;
   readonly eventType?: Place;
+  /** What its bodies are; by default JSON. */
+  readonly bodies?: 'form';
   /** The answer to a handshake, which is no event; `null`: this is none. @param body its JSON. @param key that has proved it. */
   readonly handshake?: (body: unknown, key: Buffer) => Handshake | null;
 }

@@ -8,6 +8,8 @@ export type KeySet = ReturnType<typeof createLocalJWKSet>;
 const FRESH_MS = 600_000;
 /** A key that is not known is looked for this often at the most: forged ones must not make us ask without end. */
 const COOLDOWN_MS = 30_000;
+/** While none were ever had. */
+const FIRST_COOLDOWN_MS = 1_000;
 const WITHIN_MS = 5_000;
 const LARGEST = 512 * 1024;
 
@@ -20,6 +22,9 @@ export class RemoteKeys {
 
   /** The last look has failed: there may be keys that are not known here. */
   isFailing = false;
+  /** Looks are numbered: how many were begun, and the last one that went well. */
+  begun = 0;
+  seen = 0;
 
   constructor(
     private readonly url: string,
@@ -31,20 +36,25 @@ export class RemoteKeys {
   async keys(fresh: boolean): Promise<KeySet | null> {
     const now = this.clock.monotonic();
     const old = now - this.#fetchedAt > FRESH_MS;
-    const rested = now - this.#triedAt > (this.#keys === null ? 1_000 : COOLDOWN_MS);
-    if ((old || fresh) && rested && this.#fetching === null) {
+    if ((old || fresh) && this.restMs() <= 0 && this.#fetching === null) {
       this.#triedAt = now;
-      this.#fetching = this.#fetch().finally(() => (this.#fetching = null));
+      this.#fetching = this.#fetch(++this.begun).finally(() => (this.#fetching = null));
     }
     if (this.#fetching && (this.#keys === null || fresh)) await this.#fetching;
     return this.#keys;
   }
 
-  async #fetch(): Promise<void> {
+  /** ms until the address may be asked again. */
+  restMs(): number {
+    return this.#triedAt + (this.#keys === null ? FIRST_COOLDOWN_MS : COOLDOWN_MS) - this.clock.monotonic();
+  }
+
+  async #fetch(look: number): Promise<void> {
     try {
       this.#keys = createLocalJWKSet((await get(new URL(this.url), this.outbound)) as JSONWebKeySet);
       this.#fetchedAt = this.clock.monotonic();
       this.isFailing = false;
+      this.seen = look;
     } catch {
       // The old ones serve on; the next look is after the cooldown.
       this.isFailing = true;

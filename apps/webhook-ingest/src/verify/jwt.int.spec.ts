@@ -100,20 +100,50 @@ describe('tokens of an identity provider', () => {
     }
   });
 
-  it('a key that is not known is wrong, unless the keys can not be looked at now', async () => {
+  it('a key that is not known is wrong once a look has not found it, and until then to be sent again', async () => {
     const [known, rotated] = [await provider('known'), await provider('rotated')];
     keys = [known.jwk];
     const under = scheme();
     expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
+    asked = 0;
     const token = await sign(rotated.privateKey, { kid: 'rotated' });
+    const rest = async (reason: string) => {
+      const verdict = await under.verify(request(token));
+      expect(verdict).toEqual({ valid: false, reason, waitMs: expect.any(Number) });
+      return (verdict as { waitMs: number }).waitMs;
+    };
+    // Rotated right after a look: the next one may find it, and is not far.
+    expect(await rest('key_unknown')).toBeGreaterThan(20_000);
+    ahead += 20_000;
+    expect(await rest('key_unknown')).toBeLessThanOrEqual(10_000);
+    expect(asked).toBe(0);
+    ahead += 11_000;
     expect(await under.verify(request(token))).toEqual({ valid: false, reason: 'token_wrong' });
+    expect(await rest('key_unknown')).toBeGreaterThan(20_000);
+    expect(asked).toBe(1);
     down = true;
     ahead += 31_000;
-    expect(await under.verify(request(token))).toEqual({ valid: false, reason: 'keys_unavailable' });
+    expect(await rest('keys_unavailable')).toBeGreaterThan(20_000);
     expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
     [down, keys] = [false, [rotated.jwk]];
     ahead += 31_000;
     expect(await valid(under, token)).toBe(true);
+  });
+
+  it('however many tokens name keys that nobody has, the address is asked once in 30 s', async () => {
+    const [known, forger] = [await provider('known'), await provider('forged')];
+    keys = [known.jwk];
+    const under = scheme();
+    expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
+    asked = 0;
+    for (let round = 1; round <= 3; round++) {
+      ahead += 30_001;
+      const forged = await Promise.all(Array.from({ length: 50 }, (_, i) => sign(forger.privateKey, { kid: `f${i}` })));
+      const verdicts = await Promise.all(forged.map((token) => under.verify(request(token))));
+      expect(verdicts.some((verdict) => verdict.valid)).toBe(false);
+      expect(asked).toBe(round);
+    }
+    expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
   });
 
   it('without ever having had keys nothing is valid', async () => {

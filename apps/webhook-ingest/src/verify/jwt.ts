@@ -27,6 +27,7 @@ export class JwtScheme implements Scheme {
     if (token === undefined || token.length > LONGEST) return refused('token_missing');
     if (this.#local) return this.#judge(token, this.#local, request);
     const remote = this.rule.keys as RemoteKeys;
+    const before = remote.begun;
     const keys = await remote.keys(false);
     if (keys === null) return refused('keys_unavailable');
     const verdict = await this.#judge(token, keys, request, true);
@@ -34,7 +35,10 @@ export class JwtScheme implements Scheme {
     // Keys were perhaps rotated, perhaps while they could not be had.
     const fresh = await remote.keys(true);
     const again = await this.#judge(token, fresh ?? keys, request, true);
-    return again === 'unknown_key' ? refused(remote.isFailing ? 'keys_unavailable' : 'token_wrong') : again;
+    if (again !== 'unknown_key') return again;
+    // Only a look that was begun since the token came can tell that there is no such key.
+    if (remote.seen > before) return refused('token_wrong');
+    return refused(remote.isFailing ? 'keys_unavailable' : 'key_unknown', Math.max(0, remote.restMs()));
   }
 
   async #judge(token: string, keys: KeySet, request: SignedRequest): Promise<Verdict>;

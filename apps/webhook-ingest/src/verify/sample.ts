@@ -6,59 +6,109 @@ import type { SignedRequest } from './scheme.js';
 import { isAsymmetric, type SignatureRule } from './signature.js';
 import { templateOf } from './template.js';
 
-/** A sample before its headers are made. */
-type Bare = Omit<SignedRequest, 'header' | 'certificate'>;
+/** What a sample is made of. */
+export interface SampleParts {
+  /** The address that senders are given. */
+  readonly url: string;
+  readonly nowMs: number;
+  readonly id: string;
+  /** What its body tells. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
 
-export type SampleHeaders = Readonly<Record<string, string>>;
+export interface Sample {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
 
-/** Headers that prove a sample as its sender would; `null`: only the sender can, for it alone has the key. */
-export function sampleHeaders(auth: Auth, request: Bare, id: string): SampleHeaders | null {
+const JSON_TYPE = { 'content-type': 'application/json' };
+const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' };
+
+/** A delivery as its sender would make it; `null`: only the sender can, for it alone has the key. */
+export function sampleOf(auth: Auth, parts: SampleParts): Sample | null {
+  const plain = { body: Buffer.from(JSON.stringify(parts.fields)), headers: JSON_TYPE };
+  const proved = (headers: Sample['headers']): Sample => ({ ...plain, headers: { ...plain.headers, ...headers } });
   switch (auth.type) {
     case 'none':
-      return {};
+      return plain;
     case 'bearer':
-      return { authorization: `Bearer ${living(auth.tokens, auth.tokens_until, request.nowMs)[0]}` };
+      return proved({ authorization: `Bearer ${living(auth.tokens, auth.tokens_until, parts.nowMs)[0]}` });
     case 'basic': {
       const { username, password } = auth.users[0]!;
-      return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
+      return proved({ authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` });
     }
     case 'jwt':
     case 'mtls':
       return null;
     case 'hmac':
-      return signed(ruleOf(auth), living(auth.secrets, auth.secrets_until, request.nowMs)[0], request, id);
+      return signed(ruleOf(auth), living(auth.secrets, auth.secrets_until, parts.nowMs)[0], plain, parts);
     case 'preset': {
-      const { proof } = vendors.get(auth.preset)!;
-      const secret = living(auth.secrets, auth.secrets_until, request.nowMs)[0];
-      if ('tokenHeader' in proof) return { [proof.tokenHeader]: secret! };
-      return signed(proof, secret, request, id);
+      const { proof, bodies } = vendors.get(auth.preset)!;
+      const secret = living(auth.secrets, auth.secrets_until, parts.nowMs)[0];
+      if ('tokenHeader' in proof) return proved({ [proof.tokenHeader]: secret! });
+      const bare = bodies === 'form' ? { body: formOf(parts.fields), headers: FORM_TYPE } : plain;
+      return signed(proof, secret, bare, parts);
     }
   }
 }
 
-function signed(rule: SignatureRule, secret: string | undefined, request: Bare, id: string): SampleHeaders | null {
-  const { algorithm, headers, form, timestamp, idHeader, encoding, read } = rule;
-  if (secret === undefined || read || isAsymmetric(algorithm)) return null;
-  const time = String(timestamp?.unit === 'ms' ? request.nowMs : Math.floor(request.nowMs / 1_000));
+function formOf(fields: SampleParts['fields']): Buffer {
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) form.set(name, String(value));
+  return Buffer.from(form.toString());
+}
+
+function signed(
+  rule: SignatureRule,
+  secret: string | undefined,
+  bare: Sample,
+  { url, nowMs, id, fields }: SampleParts,
+): Sample | null {
+  const { algorithm, headers, form, timestamp, idHeader, encoding, inBody } = rule;
+  if (secret === undefined || isAsymmetric(algorithm)) return null;
+  const time = String(timestamp?.unit === 'ms' ? nowMs : Math.floor(nowMs / 1_000));
   const made: Record<string, string> = {
+    ...bare.headers,
     ...(timestamp?.header ? { [timestamp.header]: time } : {}),
     ...(idHeader ? { [idHeader]: id } : {}),
   };
-  const header = (name: string) => made[name] ?? (name === 'content-type' ? 'application/json' : null);
-  const whole: SignedRequest = { ...request, header, certificate: () => null };
-  const parts =
+  const whole: SignedRequest = {
+    ...{ method: 'POST', url, body: bare.body, nowMs },
+    header: (name) => made[name] ?? null,
+    certificate: () => null,
+  };
+  const covered =
     typeof rule.signed === 'string' ? templateOf(rule.signed)({ timestamp: time, id }, whole) : rule.signed(whole);
-  if (parts === null) return null;
+  if (!Array.isArray(covered)) return null;
   const mac = createHmac(algorithm, rule.key?.(secret) ?? secret);
-  for (const part of parts) mac.update(part);
+  for (const part of covered as readonly Buffer[]) mac.update(part);
   const signature = mac.digest(encoding);
+  if (inBody) {
+    const places = [
+      [inBody.signature, signature],
+      [inBody.timestamp, time],
+      [inBody.id, id],
+    ] as const;
+    const body = places.reduce((object, [names, value]) => withAt(object, names, value), fields);
+    return { headers: made, body: Buffer.from(JSON.stringify(body)) };
+  }
   switch (form.kind) {
     case 'whole':
     case 'words':
-      return { ...made, [headers[0]!]: form.prefix + signature };
+      return { ...bare, headers: { ...made, [headers[0]!]: form.prefix + signature } };
     case 'pairs': {
       const at = timestamp?.pair ? `${timestamp.pair}=${time}${form.separator}` : '';
-      return { ...made, [headers[0]!]: `${at}${form.name}=${signature}` };
+      return { ...bare, headers: { ...made, [headers[0]!]: `${at}${form.name}=${signature}` } };
     }
   }
+}
+
+/** The object with a text where these names lead. */
+function withAt(
+  object: SampleParts['fields'],
+  [name, ...rest]: readonly string[],
+  text: string,
+): SampleParts['fields'] {
+  const within = (object[name!] ?? {}) as SampleParts['fields'];
+  return { ...object, [name!]: rest.length === 0 ? text : withAt(within, rest, text) };
 }

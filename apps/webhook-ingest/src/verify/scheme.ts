@@ -29,6 +29,8 @@ export type Refusal =
   | 'certificate_missing'
   | 'certificate_wrong'
   | 'keys_unavailable'
+  /** The key of a token is not known, and may not be looked for just now. */
+  | 'key_unknown'
   /** The stream does not run, and the proof could not be judged before a stranger has to be answered. */
   | 'too_slow';
 
@@ -38,9 +40,13 @@ export type Verdict =
    * proved it, where the sender may want an answer by it.
    */
   | { readonly valid: true; readonly signed: readonly Buffer[]; readonly key?: Buffer }
-  | { readonly valid: false; readonly reason: Refusal };
+  /** `waitMs`: it could not be judged, and may be after that time. */
+  | { readonly valid: false; readonly reason: Refusal; readonly waitMs?: number };
 
-export const refused = (reason: Refusal): Verdict => ({ valid: false, reason });
+export const refused = (reason: Refusal, waitMs?: number): Verdict => ({
+  ...{ valid: false, reason },
+  ...(waitMs === undefined ? {} : { waitMs }),
+});
 
 /** How one stream proves that a delivery is the sender's. */
 export interface Scheme {

@@ -1,4 +1,5 @@
 import { createHmac, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { textAt } from '../vendors/vendor.js';
 import { sameBytes, strictBytes } from './compare.js';
 import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
 import { templateOf, type Template } from './template.js';
@@ -34,17 +35,22 @@ export interface SignatureRule {
   /** How old and how far ahead it may be, ms. */
   readonly tolerance?: { readonly past: number; readonly ahead: number };
   /** A template, or the bytes themselves; `null`: the request can't have been signed. */
-  readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | null);
+  readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | 'signed_too_large' | null);
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
   readonly key?: (secret: string) => Buffer | null;
   /** Where the body is parsed before it is proved: the largest that is, bytes. Parsing holds up all streams. */
   readonly mostBytes?: number;
-  /** Signatures and time where they are in no header. */
-  readonly read?: (
-    request: SignedRequest,
-  ) => { readonly signatures: readonly string[]; readonly timestamp: string } | null;
+  /** Where they are in no header: the names that lead to them in the JSON of the body. */
+  readonly inBody?: Readonly<Record<'signature' | 'timestamp' | 'id', readonly string[]>>;
+}
+
+/** What a request says of its signature. */
+interface Found {
+  readonly signatures: readonly string[];
+  readonly timestamp: string;
+  readonly id: string | null;
 }
 
 const MOST_SIGNATURES = 10;
@@ -72,15 +78,13 @@ export class SignatureScheme implements Scheme {
   verify(request: SignedRequest): Verdict {
     const { rule } = this;
     if (rule.mostBytes !== undefined && request.body.length > rule.mostBytes) return refused('signed_too_large');
-    const found = (rule.read ?? readHeaders(rule))(request);
+    const found = rule.inBody ? readBody(rule.inBody, request.body) : readHeaders(rule, request);
     if (found === null || found.signatures.length === 0) return refused('signature_missing');
     const late = rule.timestamp ? judgeTime(rule, found.timestamp, request.nowMs) : null;
     if (late !== null) return refused(late);
-    const signed =
-      typeof rule.signed === 'function'
-        ? rule.signed(request)
-        : this.#template!({ ...found, id: rule.idHeader ? request.header(rule.idHeader) : null }, request);
+    const signed = typeof rule.signed === 'function' ? rule.signed(request) : this.#template!(found, request);
     if (signed === null) return refused('signature_missing');
+    if (signed === 'signed_too_large') return refused(signed);
     const given = found.signatures.map((text) => strictBytes(text, rule.encoding)).filter((bytes) => bytes !== null);
     if (given.length === 0) return refused('signature_malformed');
     // Every key and every signature is tried: the time does not tell which one was right.
@@ -134,19 +138,28 @@ function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
   return Buffer.from(secret, 'utf8');
 }
 
-const readHeaders =
-  ({ headers, form, timestamp }: SignatureRule) =>
-  (request: SignedRequest): { signatures: readonly string[]; timestamp: string } | null => {
-    const values = headers.map((name) => request.header(name)).filter((value) => value !== null);
-    if (values.length === 0 || values.some((value) => value.length > LONGEST_HEADER)) return null;
-    const time = timestamp?.header
-      ? request.header(timestamp.header)
-      : timestamp?.pair
-        ? (pairs(values[0]!, form, timestamp.pair)[0] ?? null)
-        : '';
-    const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
-    return { signatures, timestamp: time ?? '' };
-  };
+function readHeaders({ headers, form, timestamp, idHeader }: SignatureRule, request: SignedRequest): Found | null {
+  const values = headers.map((name) => request.header(name)).filter((value) => value !== null);
+  if (values.length === 0 || values.some((value) => value.length > LONGEST_HEADER)) return null;
+  const time = timestamp?.header
+    ? request.header(timestamp.header)
+    : timestamp?.pair
+      ? (pairs(values[0]!, form, timestamp.pair)[0] ?? null)
+      : '';
+  const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
+  return { signatures, timestamp: time ?? '', id: idHeader ? request.header(idHeader) : null };
+}
+
+function readBody(at: NonNullable<SignatureRule['inBody']>, body: Buffer): Found | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString());
+  } catch {
+    return null;
+  }
+  const [signature, timestamp, id] = [at.signature, at.timestamp, at.id].map((names) => textAt(json, ...names));
+  return signature && timestamp && id ? { signatures: [signature], timestamp, id } : null;
+}
 
 function signaturesIn(value: string, form: SignatureForm): readonly string[] {
   switch (form.kind) {

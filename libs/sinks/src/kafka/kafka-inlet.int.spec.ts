@@ -200,8 +200,12 @@ describe('many writers into one log in Kafka', () => {
     expect(await at.log.answers!(at.id)).toEqual(['{"n":1}', '{"n":2}']);
     await at.redis.client().del(indexKey(at.id));
     expect(await two.report(nothing())).toMatchObject({ events: 1, bytes: 9, errors: 2 });
+    await at.redis.client().del(indexKey(at.id));
+    expect(await one.report({ ...nothing(), answers: ['{"n":3}'] })).toMatchObject({ events: 1 });
     await one.open(at.id, 2, null);
-    expect(await two.report(nothing())).toBeNull();
+    expect(await two.report({ ...nothing(), answers: ['{"n":4}'] })).toBeNull();
+    // What was answered was answered, whichever epoch rules.
+    expect(await at.log.answers!(at.id)).toEqual([1, 2, 3, 4].map((n) => `{"n":${n}}`));
     expect(await two.report({ ...nothing(), epoch: 2 })).toMatchObject({ events: 1, errors: 0 });
   });
 

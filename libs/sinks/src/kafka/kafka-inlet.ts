@@ -71,14 +71,11 @@ export class KafkaInlet implements Inlet {
   }
 
   async report(report: InletReport): Promise<InletTotals | null> {
-    const { signal } = this.#closing;
-    const found = await this.#reports.report(report, signal);
-    if (found !== null) return found;
-    // The index may be gone, and what it says of the log with it.
-    const known = await this.options.known(report.streamId);
-    if (known?.epoch !== report.epoch) return null;
-    await this.#index(report.streamId).publish(known.epoch, known.totals, 0);
-    return this.#reports.report(report, signal);
+    const found = await this.#reports.report(report, this.#closing.signal);
+    // No log has epoch 0.
+    if (found !== null || report.epoch === 0) return found;
+    // Its answers are kept: with an error it would be told again, and they would be there twice.
+    return this.#reportAnew({ ...report, answers: [] }).catch(() => null);
   }
 
   close(): Promise<void> {
@@ -90,6 +87,14 @@ export class KafkaInlet implements Inlet {
       () => undefined,
       () => cut(this.#redis),
     );
+  }
+
+  /** The index may be gone, and what it says of the log with it. */
+  async #reportAnew(report: InletReport): Promise<InletTotals | null> {
+    const known = await this.options.known(report.streamId);
+    if (known?.epoch !== report.epoch) return null;
+    await this.#index(report.streamId).publish(known.epoch, known.totals, 0);
+    return this.#reports.report(report, this.#closing.signal);
   }
 
   async #open(

@@ -15,6 +15,8 @@ const AGAIN_MS = 50;
 const PENDING_MS = 5_000;
 const ANSWERS_KEPT = 200;
 const COUNTS_KEPT_S = 90 * 86_400;
+/** Answers about a stream whose log is not this epoch's: it may have been purged meanwhile. */
+const UNRULED_KEPT_S = 7 * 86_400;
 
 /** What many writers count, added up in Redis beside what is known of the log there. */
 export class InletReports {
@@ -34,7 +36,7 @@ export class InletReports {
     redis.defineCommand('plnxReportInlet', { lua: REPORT_INLET, numberOfKeys: 4 });
   }
 
-  /** `null`: another epoch rules there, or none. @param signal ends the wait before it is sent once more */
+  /** `null`: another epoch rules there, or none; its answers are kept, its counts are not. @param signal ends the wait before it is sent once more */
   async report(report: InletReport, signal: AbortSignal): Promise<InletTotals | null> {
     const { streamId, epoch, counts, answers } = report;
     const gains: (string | number)[] = [];
@@ -45,7 +47,7 @@ export class InletReports {
       redis.plnxReportInlet(
         ...[this.head(streamId), countsKey(streamId), answersKey(streamId), reportKey(streamId, this.#writer)],
         ...[epoch, number, this.#writer, report.oldestPendingAt ?? '', this.clock.now(), PENDING_MS],
-        ...[ANSWERS_KEPT, COUNTS_KEPT_S, answers.length, ...answers, ...gains],
+        ...[ANSWERS_KEPT, COUNTS_KEPT_S, UNRULED_KEPT_S, answers.length, ...answers, ...gains],
       );
     // Numbered: sent once more where its fate is not known, it counts once.
     const found = await this.run(send).catch(async () => {

@@ -92,14 +92,25 @@ return mark
 
 /**
  * KEYS: hash, counts, answers, the last report of this writer. ARGV: epoch, number of this report, writer, oldest
- * pending (ms or ''), now (ms), pending counts for (ms), answers kept, counts kept for (s), count of answers, answers …,
- * then pairs of counter and gain.
+ * pending (ms or ''), now (ms), pending counts for (ms), answers kept, counts kept for (s), the same of answers where
+ * the epoch does not rule, count of answers, answers …, then pairs of counter and gain. The answers were given whichever
+ * epoch rules, and before there is any; the rest is for the one that does.
  * @returns the counts, flat, after events, bytes, last and trimmed of the log; or a number of \`TAKEN\`
  */
 export const REPORT_INLET = `${CHECK_EPOCH}
 local A, call = ARGV, redis.call
 local log = call('HMGET', KEYS[1], 'epoch', 'events', 'bytes', 'last', 'trimmed')
 local refused = check_epoch(log[1], A[1])
+local fresh = tonumber(call('GET', KEYS[4]) or 0) < tonumber(A[2])
+local answers = tonumber(A[10])
+if fresh then
+  call('SET', KEYS[4], A[2], 'EX', 3600)
+  for i = 11, 10 + answers do call('RPUSH', KEYS[3], A[i]) end
+  if answers > 0 then
+    call('LTRIM', KEYS[3], -tonumber(A[7]), -1)
+    call('EXPIRE', KEYS[3], refused and A[9] or A[8])
+  end
+end
 if refused then return refused end
 local counts, now = KEYS[2], tonumber(A[5])
 if call('HGET', counts, 'epoch') ~= A[1] then
@@ -108,16 +119,8 @@ if call('HGET', counts, 'epoch') ~= A[1] then
   end
   call('HSET', counts, 'epoch', A[1], 'trimmed', log[5] or '0')
 end
-local fresh = tonumber(call('GET', KEYS[4]) or 0) < tonumber(A[2])
-local answers = tonumber(A[9])
 if fresh then
-  call('SET', KEYS[4], A[2], 'EX', 3600)
-  for i = 10, 9 + answers do call('RPUSH', KEYS[3], A[i]) end
-  if answers > 0 then
-    call('LTRIM', KEYS[3], -tonumber(A[7]), -1)
-    call('EXPIRE', KEYS[3], A[8])
-  end
-  for i = 10 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
+  for i = 11 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
 end
 if A[4] == '' then call('HDEL', counts, 'p:' .. A[3]) else call('HSET', counts, 'p:' .. A[3], A[5] .. ' ' .. A[4]) end
 -- A Redis that has lost its number, or fell back to an older one, goes on behind what was told: never below its own time, ms.

@@ -3,7 +3,7 @@ import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@
 import { delivery, soon } from '../deliveries-under-test.js';
 import { Inlets } from '../inlets-under-test.js';
 import { openLog } from '../open-log.js';
-import { countsKey, eventsKey, logKey, seenKey } from './keys.js';
+import { answersKey, countsKey, eventsKey, logKey, seenKey } from './keys.js';
 import { entry, leaveRest } from './rest-under-test.js';
 
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
@@ -203,6 +203,20 @@ describe('many writers into one log in Redis', () => {
     await one.open(id, 2, null);
     expect(await two.report(nothing)).toBeNull();
     expect(await two.report({ ...nothing, epoch: 2 })).toMatchObject({ events: 1, errors: 0, latency: [] });
+  });
+
+  it('keeps what was answered whichever epoch rules, or before there is any, and then nothing else', async () => {
+    const counts = { errors: 1, rejected: 2, dropped: 3, latency: new Map([[7, 4]]) };
+    const inlet = await opened();
+    const told = { ...nothing, counts, answers: ['{"n":1}'] };
+    expect(await inlet.report({ ...told, streamId: 'str_never', epoch: 0 })).toBeNull();
+    expect(await log.answers!('str_never')).toEqual(['{"n":1}']);
+    expect(await redis.client().ttl(answersKey('str_never'))).toBeLessThanOrEqual(7 * 86_400);
+    expect(await redis.client().exists(countsKey('str_never'), eventsKey('str_never'))).toBe(0);
+    await inlet.open(id, 2, null);
+    expect(await inlet.report(told)).toBeNull();
+    expect(await log.answers!(id)).toEqual(['{"n":1}']);
+    expect(await inlet.report({ ...nothing, epoch: 2 })).toMatchObject({ errors: 0, rejected: 0, dropped: 0 });
   });
 
   it('numbers its reports on where Redis has lost the number: the last ones may be under way still (trap 37)', async () => {

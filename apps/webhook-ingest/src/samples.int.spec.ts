@@ -1,0 +1,73 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { eventually } from '@planasonix/testing';
+import { ingestWorld, type IngestWorld } from './ingest-under-test.js';
+import { vendors } from './vendors/index.js';
+
+jest.setTimeout(120_000);
+
+describe('a sample delivery, through the real door', () => {
+  let world: IngestWorld;
+
+  beforeAll(async () => {
+    world = await ingestWorld();
+    await world.instance();
+  });
+  afterAll(() => world.end());
+
+  // JSON from outside: the assertions give it a shape.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  const sample = (streamId: string): Promise<any> => world.asks.ask('webhook', { kind: 'sample', streamId }, 8_000);
+  const SECRET = `whsec_${Buffer.alloc(24, 1).toString('base64')}`;
+  const shared = [...vendors.values()].filter(
+    ({ proof }) => 'tokenHeader' in proof || !['ed25519', 'ecdsa', 'rsa'].includes(proof.algorithm),
+  );
+
+  it('vendors with a shared secret are most of them', () => {
+    expect(shared.map(({ name }) => name)).toEqual(expect.arrayContaining(['mailgun', 'twilio', 'stripe', 'gitlab']));
+    expect(vendors.size - shared.length).toBe(3);
+  });
+
+  it.each(shared.map(({ name }) => name))('%s: as it signs its own', async (preset) => {
+    const stream = await world.running({ auth: { type: 'preset', preset, secrets: [SECRET] } });
+    const { kind, status, body, event_id } = await sample(stream.id);
+    expect([kind, status, body.received, body.duplicate]).toEqual(['sent', 200, true, undefined]);
+    const [entry, ...more] = await world.entries(stream.id);
+    expect([entry?.id, more]).toEqual([body.id, []]);
+    const data = JSON.parse(entry!.data);
+    expect(JSON.stringify(data)).toContain(event_id);
+    expect([null, event_id]).toContain(data.event_id);
+    expect(entry!.data).not.toContain(SECRET);
+  });
+
+  it('mailgun has its proof in the body, twilio signs a form', async () => {
+    const [mailgun, twilio] = await Promise.all(
+      ['mailgun', 'twilio'].map((preset) => world.running({ auth: { type: 'preset', preset, secrets: [SECRET] } })),
+    );
+    const { event_id } = await sample(mailgun!.id);
+    expect(JSON.parse((await world.entries(mailgun!.id))[0]!.data)).toMatchObject({
+      event_id,
+      body: { test: true, signature: { token: event_id, timestamp: expect.stringMatching(/^\d{10}$/) } },
+    });
+    await sample(twilio!.id);
+    expect(JSON.parse((await world.entries(twilio!.id))[0]!.data)).toMatchObject({
+      content_type: 'application/x-www-form-urlencoded',
+      body_encoding: 'text',
+      body: expect.stringContaining('test=true'),
+    });
+  });
+
+  it('whoever has no key to sign with says so', async () => {
+    const key = generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' }).subarray(12);
+    const discord = await world.running({
+      auth: { type: 'preset', preset: 'discord', secrets: [key.toString('hex')] },
+    });
+    expect(await sample(discord.id)).toEqual({ kind: 'unsupported' });
+    expect(await world.entries(discord.id)).toEqual([]);
+  });
+
+  it('to a stream that does not run it is told what senders are', async () => {
+    const stopped = await world.create();
+    await eventually('it is known', async () => (await sample(stopped.id)).kind === 'sent');
+    expect(await sample(stopped.id)).toMatchObject({ kind: 'sent', status: 503 });
+  });
+});
