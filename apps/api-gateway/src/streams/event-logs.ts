@@ -2,8 +2,10 @@ import type { EventLog, PipelineOutput } from '@planasonix/core';
 import { openLog, type LogDeps } from '@planasonix/sinks';
 
 const KEPT = 50;
+/** Whoever is using one that is given up has so long to end. */
+const GRACE_MS = 60_000;
 
-/** The logs of pipelines, opened when first looked into; each kind and setting once. */
+/** The logs of pipelines, opened when first looked into; each kind and setting once, and those that were used last. */
 export class EventLogs {
   private readonly open = new Map<string, EventLog>();
 
@@ -11,12 +13,10 @@ export class EventLogs {
 
   of(output: PipelineOutput): EventLog {
     const key = JSON.stringify(output);
-    let log = this.open.get(key);
-    if (log === undefined) {
-      log = openLog(output, this.deps);
-      this.open.set(key, log);
-      if (this.open.size > KEPT) this.dropOldest();
-    }
+    const log = this.open.get(key) ?? openLog(output, this.deps);
+    this.open.delete(key);
+    this.open.set(key, log);
+    if (this.open.size > KEPT) this.giveUpOldest();
     return log;
   }
 
@@ -25,10 +25,9 @@ export class EventLogs {
     this.open.clear();
   }
 
-  private dropOldest(): void {
-    const [key] = this.open.keys();
-    // Whoever is using it at this moment opens it anew with the next request.
-    void this.open.get(key!)?.close();
-    this.open.delete(key!);
+  private giveUpOldest(): void {
+    const [[key, log]] = [...this.open] as [[string, EventLog]];
+    this.open.delete(key);
+    setTimeout(() => void log.close().catch(() => undefined), GRACE_MS).unref();
   }
 }

@@ -12,9 +12,10 @@ import {
 } from '@planasonix/core';
 import { TransactionLost } from '@planasonix/kafka';
 import type { Redis } from 'ioredis';
-import { controlConnection, logUnavailable } from '../redis-stream/connection.js';
+import { controlWhileUsed, logUnavailable } from '../redis-stream/connection.js';
 import { readDurability } from '../redis-stream/durability.js';
 import { answersKey, countsKey, indexKey } from '../redis-stream/keys.js';
+import type { WhileUsed } from '../while-used.js';
 import { sweepJournals } from './journal-sweep.js';
 import { Journal, type JournalChange, type JournalState, type Mark } from './journal.js';
 import { logFailure, reach, type KafkaDeps, type Reached } from './kafka-cluster.js';
@@ -38,14 +39,16 @@ const never = new AbortController().signal;
 /** The log of one pipeline in Kafka: topics that are the user's, and for each stream one that is ours, its journal. */
 export class KafkaLog implements EventLog {
   #reached: Promise<Reached> | null = null;
-  #redis: Redis | null = null;
+  readonly #redis: WhileUsed<Redis>;
   #closed = false;
 
   constructor(
     private readonly output: KafkaOutput,
     private readonly deps: KafkaDeps,
     private readonly barredSeconds = BARRED_SECONDS,
-  ) {}
+  ) {
+    this.#redis = controlWhileUsed(deps.redis);
+  }
 
   sink(streamId: string, epoch: number, seat: Seat | null = null): Sink {
     return new KafkaSink(streamId, epoch, this.output, this.deps, seat);
@@ -155,7 +158,7 @@ export class KafkaLog implements EventLog {
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#redis?.disconnect();
+    this.#redis.end();
     return this.#leave();
   }
 
@@ -215,8 +218,7 @@ export class KafkaLog implements EventLog {
   /** What instances of a stream share. */
   async #shared<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      if (this.#closed) throw new Error('The log was closed');
-      return await use((this.#redis ??= controlConnection(this.deps.redis)));
+      return await this.#redis.use(use);
     } catch (error) {
       throw logUnavailable(error);
     }

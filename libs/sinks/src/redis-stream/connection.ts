@@ -1,5 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import { Redis, type RedisOptions } from 'ioredis';
+import { WhileUsed } from '../while-used.js';
 
 /** Makes a connection; `options` win over what the maker would choose. A test or an app may bring its own. */
 export type RedisFactory = (options: RedisOptions) => Redis;
@@ -42,7 +43,7 @@ export function cut(redis: Redis): void {
 }
 
 /** For everything that may be repeated. Fails within about 2 s and recovers by itself. */
-export function controlConnection(connect: RedisFactory): Redis {
+function controlConnection(connect: RedisFactory): Redis {
   const redis = connect({
     ...SHARED,
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1_000),
@@ -54,6 +55,13 @@ export function controlConnection(connect: RedisFactory): Redis {
   redis.on('error', () => undefined);
   return redis;
 }
+
+/** One for all who ask a log something at the same time. */
+export const controlWhileUsed = (connect: RedisFactory): WhileUsed<Redis> =>
+  new WhileUsed(
+    () => controlConnection(connect),
+    (redis) => redis.disconnect(),
+  );
 
 /**
  * For writes that may be repeated because the log knows them again. Comes back by itself; what was under way when it

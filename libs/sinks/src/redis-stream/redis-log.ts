@@ -13,8 +13,9 @@ import {
   type Sink,
 } from '@planasonix/core';
 import type { Redis } from 'ioredis';
+import type { WhileUsed } from '../while-used.js';
 import { TRANSACTION_FROM } from './appends.js';
-import { controlConnection, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
+import { controlWhileUsed, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
 import { answersKey, borrowedKey, countsKey, eventsKey, logKey } from './keys.js';
@@ -32,8 +33,7 @@ const TAIL_BLOCK_MS = 2_000;
 /** The Redis log of one pipeline: one Redis stream per stream, beside it a hash with what the writer must know. */
 export class RedisLog implements EventLog {
   readonly #retention: Retention;
-  #control: Redis | null = null;
-  #closed = false;
+  readonly #control: WhileUsed<Redis>;
 
   constructor(
     output: RedisOutput,
@@ -41,6 +41,7 @@ export class RedisLog implements EventLog {
     private readonly clock: Clock,
     private readonly transactionFrom = TRANSACTION_FROM,
   ) {
+    this.#control = controlWhileUsed(connect);
     const { retention } = output;
     this.#retention = retention ? { maxEntries: retention.max_entries, onFull: retention.on_full } : DEFAULT_RETENTION;
   }
@@ -143,9 +144,7 @@ export class RedisLog implements EventLog {
   }
 
   close(): Promise<void> {
-    this.#closed = true;
-    this.#control?.disconnect();
-    this.#control = null;
+    this.#control.end();
     return Promise.resolve();
   }
 
@@ -161,8 +160,7 @@ export class RedisLog implements EventLog {
 
   async #run<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      if (this.#closed) throw new Error('The log was closed');
-      return await use((this.#control ??= controlConnection(this.connect)));
+      return await this.#control.use(use);
     } catch (error) {
       throw logUnavailable(error);
     }
