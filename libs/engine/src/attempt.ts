@@ -292,10 +292,15 @@ export class Attempt {
       limit.end(),
     );
     this.#abort.signal.throwIfAborted();
-    if (found === 'late')
-      throw new StreamError('source_unreachable', `The source did not answer within ${CHECK_MS / 1_000} s`);
-    const failure = failureOfChecks(found, { givesUp: this.#onLost !== null, runs: spec.status === 'running' });
-    if (failure) throw new PreflightFailed(failure);
+    const failure =
+      found === 'late'
+        ? failureOf(
+            new StreamError('source_unreachable', `It did not answer within ${CHECK_MS / 1_000} s`),
+            engine.log,
+            spec.id,
+          )
+        : failureOfChecks(found, { givesUp: this.#onLost !== null, runs: spec.status === 'running' });
+    if (failure) throw new PreflightFailed({ ...failure, ofStart: spec.status === 'starting' });
   }
 
   async #watchLag(source: Source, positions: () => Positions, everyMs: number, signal: AbortSignal): Promise<void> {

@@ -15,6 +15,8 @@ export interface Failure {
   readonly recourse: Recourse;
   readonly message: string;
   readonly hint: string | null;
+  /** Of the preflight of a start: the user waits for what becomes of it. */
+  readonly ofStart?: boolean;
 }
 
 /** Failures that wait for somebody else to come back: retried for as long as it takes. */
@@ -28,6 +30,8 @@ export const PATIENT: ReadonlySet<string> = new Set<string>([
 ]);
 /** Others that a retry may mend are given up after so many in a row. */
 const MOST_RETRIES = 20;
+/** So many where the source can't be reached when a stream is started: some ten seconds where it refuses at once. */
+const MOST_AT_START = 7;
 
 export function failureOf(error: unknown, log: Log, streamId: string): Failure {
   if (error instanceof StreamError)
@@ -73,6 +77,7 @@ export function failureOfChecks(
 export function verdict(failure: Failure, failures: number): 'retry' | 'error' | 'fenced' {
   if (failure.recourse === 'fenced') return 'fenced';
   if (failure.recourse !== 'retry') return 'error';
+  if (failure.ofStart === true && failure.code === 'source_unreachable' && failures > MOST_AT_START) return 'error';
   return PATIENT.has(failure.code) || failures <= MOST_RETRIES ? 'retry' : 'error';
 }
 

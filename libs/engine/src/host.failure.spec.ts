@@ -93,11 +93,22 @@ describe('a worker, when things fail', () => {
     const row = ledger.add(ID);
     server.checks = [{ code: 'source_unreachable', severity: 'error', message: 'no answer', fix: null }];
     worker();
-    await clock.advance(120_000);
+    await clock.advance(1_000);
     expect(row).toMatchObject({ status: 'starting', lastError: { code: 'source_unreachable' } });
     server.checks = [];
     await clock.advance(31_000);
     expect(row.status).toBe('running');
+  });
+
+  it('ends a start whose source can not be reached in error, after its retries; one that ran is waited for (Invariant 7)', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const started = ledger.add(ID);
+    const ran = ledger.add('str_ran', { status: 'running' });
+    server.checks = [{ code: 'source_unreachable', severity: 'error', message: 'no answer', fix: null }];
+    worker();
+    await clock.advance(120_000);
+    expect(started).toMatchObject({ status: 'error', owner: null, lastError: { code: 'source_unreachable' } });
+    expect(ran).toMatchObject({ status: 'running', lastError: { code: 'source_unreachable' } });
   });
 
   it('goes to error with the first finding of the preflight and its fix, and gives the lease back', async () => {

@@ -38,6 +38,10 @@ describe('what becomes of a failure', () => {
   it('is patient with what others must bring back, and not for ever with the rest', () => {
     for (const code of ['source_unreachable', 'log_unavailable', 'store_unavailable', 'xa_prepared'] as const)
       expect(verdict(of(code), 10_000)).toBe('retry');
+    // Of a start somebody waits to hear what became of it.
+    const ofStart = { ...of('source_unreachable'), ofStart: true };
+    expect([verdict(ofStart, 7), verdict(ofStart, 8)]).toEqual(['retry', 'error']);
+    expect(verdict({ ...of('log_unavailable'), ofStart: true }, 10_000)).toBe('retry');
     expect(verdict(of('slot_active'), 20)).toBe('retry');
     expect(verdict(of('slot_active'), 21)).toBe('error');
     expect(verdict(of('auth_failed'), 1)).toBe('error');
