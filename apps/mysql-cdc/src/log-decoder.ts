@@ -1,17 +1,19 @@
 import { crc32 } from 'node:zlib';
 import { StreamError, type ChangeEvent } from '@planasonix/core';
 import { EVENT, HEADER_BYTES, IGNORABLE, LOADING, ROWS, SILENT, type RowsKind } from './decode/event-types.js';
-import { inflate, inflated } from './decode/inflate.js';
+import { inflated } from './decode/inflate.js';
 import { payloadEvents } from './decode/payload.js';
-import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
-import { judgeStatement } from './decode/statement.js';
+import { mariaGtid, mysqlGtid, newTransaction, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
+import { readStatement } from './decode/statement-event.js';
+import type { Verdict } from './decode/statement.js';
 import { unsupported } from './decode/unsupported.js';
 import { gtidList, previousGtids } from './gtid-set.js';
 import { LogCursor } from './log-cursor.js';
 import type { MySqlPosition } from './position.js';
 import { ReadGtids } from './read-gtids.js';
 import type { Flavor, LogPlace } from './server.js';
-import { effectsOf, statementFormat } from './statement-effects.js';
+import { effectsOfAny, statementFormat } from './statement-effects.js';
+import { verdictsOf } from './statement-verdicts.js';
 import type { TableBook } from './table-book.js';
 import type { Asks } from './tables.js';
 
@@ -257,11 +259,7 @@ export class LogDecoder {
 
   private begin(event: Buffer, begin: number, gtid: string | null, timeMs: number): Transaction {
     if (this.transaction !== null) throw unsupported('a transaction within another');
-    const print = printOf(0, event);
-    this.transaction = {
-      ...{ begin, print, gtid, timeMs, statedAt: null },
-      ...{ explicit: false, xa: false, told: false, seq: 0 },
-    };
+    this.transaction = newTransaction(begin, printOf(0, event), gtid, timeMs);
     this.encoder.begin(this.transaction, this.cursor.file, this.serverId);
     return this.transaction;
   }
@@ -282,12 +280,14 @@ export class LogDecoder {
   }
 
   private statement(body: Buffer, compressed: boolean, begin: number): Promise<void> | null {
-    const databaseBytes = body[8]!;
-    const from = 13 + body.readUInt16LE(11);
-    const database = body.toString('utf8', from, from + databaseBytes);
-    const rest = body.subarray(from + databaseBytes + 1);
-    const verdict = judgeStatement((compressed ? inflate(rest) : rest).toString('utf8'), database);
-    const { transaction } = this;
+    const verdicts = verdictsOf(readStatement(body, compressed), this.deps.flavor, this.deps.book);
+    if (!(verdicts instanceof Promise)) return this.judged(verdicts, begin);
+    return verdicts.then((known) => this.judged(known, begin) ?? undefined);
+  }
+
+  /** @param verdicts which all say the same of a transaction's bounds */
+  private judged(verdicts: readonly Verdict[], begin: number): Promise<void> | null {
+    const [verdict, { transaction }] = [verdicts[0]!, this];
     switch (verdict.kind) {
       case 'begin':
         if (transaction !== null) transaction.explicit = true;
@@ -308,7 +308,7 @@ export class LogDecoder {
       default:
         break;
     }
-    const wait = this.proving === null ? effectsOf(verdict, { ...this.deps, encoder: this.encoder }, begin) : null;
+    const wait = this.proving === null ? effectsOfAny(verdicts, { ...this.deps, encoder: this.encoder }, begin) : null;
     const done = (): void => {
       if (transaction?.explicit !== true) this.commit();
     };

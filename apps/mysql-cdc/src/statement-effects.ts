@@ -18,6 +18,29 @@ export const statementFormat = (what: string): StreamError =>
 const all = (waits: readonly Promise<void>[]): Promise<void> | null =>
   waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
 
+/** Tables that it speaks of; a schema alone is none. */
+const tablesOf = (verdict: Verdict): readonly TableName[] => {
+  if (verdict.kind === 'replaced') return [...verdict.tables, ...verdict.left];
+  if (verdict.kind === 'rows' || verdict.kind === 'changed') return verdict.tables ?? [];
+  if (verdict.kind !== 'emptied') return [];
+  return verdict.tables.flatMap(({ schema, table }) => (table === null ? [] : [{ schema, table }]));
+};
+
+/**
+ * Like `effectsOf`, of a statement that can be read in several ways: it is about tables that are known, where there are such
+ * among them. Else all count, for one of them happened.
+ */
+export function effectsOfAny(verdicts: readonly Verdict[], deps: EffectsDeps, pos: number): Promise<void> | null {
+  const fold = (name: string): string => (deps.foldsCase ? name.toLowerCase() : name);
+  const known = verdicts.filter(
+    (one) =>
+      (one.kind === 'rows' && one.tables === null) ||
+      tablesOf(one).some(({ schema, table }) => deps.book.knows(fold(schema), fold(table))),
+  );
+  const those = verdicts.length > 1 && known.length > 0 ? known : verdicts;
+  return all(those.flatMap((one) => effectsOf(one, deps, pos) ?? []));
+}
+
 /**
  * What a statement does to the tables that are read.
  * @param pos where it stands in its file

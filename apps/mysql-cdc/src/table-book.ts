@@ -1,5 +1,5 @@
 import { StreamError } from '@planasonix/core';
-import { BINARY, type Charsets } from './decode/charsets.js';
+import { BINARY, textsIn, type Charsets } from './decode/charsets.js';
 import { Packed } from './decode/packed.js';
 import { prepareRelation, relationFrame, type Relation } from './decode/relation.js';
 import { parseTableForm, tableNames, TYPE, type FormColumn, type TableForm } from './decode/table-form.js';
@@ -80,6 +80,21 @@ export class TableBook {
     }
     const form = parseTableForm(new Packed(body, 6), this.deps.server.flavor);
     return this.#prepare(form).then((relation) => this.#keep(text, id, relation));
+  }
+
+  charsetOf(collation: number): string | undefined {
+    return this.deps.charsets.nameOf(collation);
+  }
+
+  /** Names as clients wrote them, each byte a character, to their text. */
+  textsOf(charset: string, names: readonly string[]): Promise<readonly string[]> {
+    return this.deps.ask((session) => textsIn(session, charset, names));
+  }
+
+  /** Whether the catalog had it when reading began, or the log has told of it. */
+  knows(schema: string, table: string): boolean {
+    const isIt = (one: Relation | null): boolean => one?.schema === schema && one.table === table;
+    return this.#known.has(`${schema}.${table}`) || [...this.#byForm.values()].some(isIt);
   }
 
   /** A statement has changed the form of this table, or made it. */

@@ -29,6 +29,12 @@ export interface Transaction {
   seq: number;
 }
 
+/** One of which nothing but its first event has come. */
+export const newTransaction = (begin: number, print: number, gtid: string | null, timeMs: number): Transaction => ({
+  ...{ begin, print, gtid, timeMs, statedAt: null },
+  ...{ explicit: false, xa: false, told: false, seq: 0 },
+});
+
 export interface EncoderOptions {
   readonly flavor: Flavor;
   /** Begins every id: names the log, so that ids of two servers differ. */

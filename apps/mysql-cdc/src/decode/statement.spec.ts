@@ -1,6 +1,10 @@
+import type { Reading } from './statement-tokens.js';
 import { judgeStatement } from './statement.js';
 
-const of = (sql: string) => judgeStatement(sql, 'shop');
+const PLAIN: Reading = { flavor: 'mariadb', charset: 'utf8mb4', escapes: true, ansiQuotes: false };
+const of = (sql: string, reading: Partial<Reading> = {}) =>
+  judgeStatement(sql, { database: 'shop', reading: { ...PLAIN, ...reading }, named: (bytes) => bytes });
+const bytes = (hex: string): string => Buffer.from(hex, 'hex').toString('latin1');
 
 describe('what a statement in the log means for rows', () => {
   it.each([
@@ -88,5 +92,59 @@ describe('what a statement in the log means for rows', () => {
       tables: tables.map((table) => ({ schema: 'shop', table })),
       left: left.map((table) => ({ schema: 'shop', table })),
     });
+  });
+
+  const changed = { kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] };
+  const replaced = { kind: 'replaced' };
+
+  it.each<[string, string, Partial<Reading>, object]>([
+    ['a backslash that escapes', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p, COMMENT \\''", {}, changed],
+    ['one that does not', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p", { escapes: false }, replaced],
+    ['one in a name', 'ALTER TABLE orders DROP COLUMN "a\\", DROP PARTITION "p"', { ansiQuotes: true }, replaced],
+    ['one in a string', 'ALTER TABLE orders COMMENT "a\\", DROP PARTITION p, COMMENT \\""', {}, changed],
+    [
+      'half of a character',
+      `ALTER TABLE orders COMMENT '${bytes('955c')}', DROP PARTITION p`,
+      { charset: 'sjis' },
+      replaced,
+    ],
+    [
+      'the byte behind one',
+      `ALTER TABLE orders COMMENT '\\${bytes('955c')}', DROP PARTITION p, COMMENT '\\''`,
+      { charset: 'sjis' },
+      changed,
+    ],
+    [
+      'half of one among those of four bytes',
+      `ALTER TABLE orders COMMENT '${bytes('8130813081305c')}', DROP PARTITION p`,
+      { charset: 'gb18030' },
+      changed,
+    ],
+    [
+      'a whole one among those',
+      `ALTER TABLE orders COMMENT '${bytes('81308130c45c')}', DROP PARTITION p`,
+      { charset: 'gb18030' },
+      replaced,
+    ],
+    [
+      'a quote as half of a character',
+      `ALTER TABLE orders DROP COLUMN \`${bytes('c460')}\`, DROP PARTITION p`,
+      { charset: 'gbk' },
+      replaced,
+    ],
+  ])('%s', (_, sql, reading, expected) => {
+    expect(of(sql, reading)).toMatchObject(expected);
+  });
+
+  it.each<[string, Partial<Reading>, string]>([
+    ["TRUNCATE TABLE orders-- it's", {}, 'orders'],
+    ['TRUNCATE TABLE orders#x', {}, 'orders'],
+    [`TRUNCATE TABLE ${bytes('a0')}orders`, { charset: 'latin1' }, 'orders'],
+    [`TRUNCATE TABLE ${bytes('c2a0')}orders`, {}, bytes('c2a06f7264657273')],
+    [`TRUNCATE TABLE ${bytes('8140')}orders`, { charset: 'gbk' }, bytes('81406f7264657273')],
+    ['TRUNCATE /*M!100000 seen, */ orders', { flavor: 'mysql' }, 'orders'],
+    ['TRUNCATE /*M!100000 orders, */ seen', {}, 'orders'],
+  ])('%s names %s', (sql, reading, table) => {
+    expect(of(sql, reading)).toEqual({ kind: 'emptied', tables: [{ schema: 'shop', table }] });
   });
 });

@@ -1,4 +1,4 @@
-import { tokensOf, type Token } from './statement-tokens.js';
+import { tokensOf, type Reading, type Token } from './statement-tokens.js';
 
 export interface TableName {
   readonly schema: string;
@@ -35,6 +35,7 @@ class Reader {
   constructor(
     private readonly tokens: readonly Token[],
     private readonly database: string,
+    private readonly named: (bytes: string) => string,
   ) {}
 
   get word(): string {
@@ -61,10 +62,10 @@ class Reader {
   }
 
   name(): TableName {
-    const first = this.tokens[this.at++]?.name ?? '';
+    const first = this.named(this.tokens[this.at++]?.name ?? '');
     if (this.word !== '.') return { schema: this.database, table: first };
     this.at += 1;
-    return { schema: first, table: this.tokens[this.at++]?.name ?? '' };
+    return { schema: first, table: this.named(this.tokens[this.at++]?.name ?? '') };
   }
 
   names(): TableName[] {
@@ -84,9 +85,20 @@ class Reader {
   }
 }
 
-/** @param database that was current for the statement */
-export function judgeStatement(sql: string, database: string): Verdict {
-  const reader = new Reader(tokensOf(sql), database);
+export interface Judging {
+  /** That was current for the statement. */
+  readonly database: string;
+  readonly reading: Reading;
+  /** A name's bytes, one a character, to its text. */
+  named(bytes: string): string;
+}
+
+/** @param sql its bytes, one a character */
+export const judgeStatement = (sql: string, judging: Judging): Verdict =>
+  judgeTokens(tokensOf(sql, judging.reading), judging);
+
+export function judgeTokens(tokens: readonly Token[], { database, named }: Omit<Judging, 'reading'>): Verdict {
+  const reader = new Reader(tokens, database, named);
   // MariaDB logs these settings with the statement that they are for: it may be one of each kind.
   while (reader.take('SET', 'STATEMENT')) if (!reader.find('FOR')) return { kind: 'rows', tables: null };
   if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
