@@ -1,6 +1,8 @@
 import { StreamError } from '@planasonix/core';
 import type { RowEncoder } from './decode/row-encoder.js';
-import type { TableName, Verdict } from './decode/statement.js';
+import type { TableName } from './decode/statement-reader.js';
+import type { Verdict } from './decode/statement.js';
+import type { ToldKinds } from './decode/told-kinds.js';
 import type { TableBook } from './table-book.js';
 import type { Asks } from './tables.js';
 
@@ -57,10 +59,11 @@ export function effectsOf(
     tables
       .filter(({ schema, table }) => asks(schema, table))
       .map(({ schema, table }) => ({ schema: fold(schema), table: fold(table) }));
-  const changed = (tables: readonly TableName[]) => all(tables.map(({ schema, table }) => book.changed(schema, table)));
-  const emptied = (tables: readonly TableName[]) => {
+  const changed = (tables: readonly TableName[], told: ToldKinds) =>
+    all(tables.map(({ schema, table }) => book.changed(schema, table, told)));
+  const emptied = (tables: readonly TableName[], told: ToldKinds) => {
     for (const { schema, table } of tables) encoder.emptied(book.frame(schema, table), pos);
-    return changed(tables);
+    return changed(tables, told);
   };
   switch (verdict.kind) {
     case 'rows':
@@ -68,7 +71,7 @@ export function effectsOf(
       throw statementFormat(verdict.tables === null ? 'a statement' : 'a DELETE');
     case 'replaced': {
       const [table] = asked(verdict.tables);
-      if (table === undefined) return emptied(asked(verdict.left));
+      if (table === undefined) return emptied(asked(verdict.left), { kind: 'gone' });
       throw new StreamError(
         'offset_gap',
         `${verdict.what} changed rows of ${table.schema}.${table.table}, and the log does not say which.`,
@@ -82,9 +85,10 @@ export function effectsOf(
             table === null ? book.ofSchema(fold(schema)).map((name) => ({ schema, table: name })) : [{ schema, table }],
           ),
         ),
+        verdict.told,
       );
     case 'changed':
-      return changed(asked(verdict.tables));
+      return changed(asked(verdict.tables), verdict.told);
     default:
       return null;
   }

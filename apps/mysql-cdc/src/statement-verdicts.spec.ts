@@ -36,7 +36,8 @@ const verdicts = (sql: Buffer | string, set: Set = {}) =>
     textsOf: (charset, names) =>
       Promise.resolve(names.map((name) => (charset === 'latin1' ? name : `${charset} ${name}`))),
   });
-const emptied = (...tables: string[]) => tables.map((table) => ({ kind: 'emptied', tables: [{ schema: 'é', table }] }));
+const emptied = (...tables: string[]) =>
+  tables.map((table) => ({ kind: 'emptied', tables: [{ schema: 'é', table }], told: { kind: 'same' } }));
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 describe('how the bytes of a statement are read', () => {

@@ -18,7 +18,7 @@ const BEGIN: readonly Verdict[] = [{ kind: 'begin' }];
 const UNICODE = 'utf8mb4';
 /** Bytes that are these letters in every character set of a client. */
 const PLAIN = /^[\w$]*$/;
- 
+
 const ASCII = /^[\x00-\x7f]*$/;
 
 /** Which tables in memory are empty after a restart is said in words of the server's own, as MariaDB and MySQL have them. */

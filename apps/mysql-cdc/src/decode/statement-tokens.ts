@@ -89,7 +89,6 @@ const stepper =
 
 /** Two of them begin a comment where a space or a control follows. */
 const isDashes = (sql: string, at: number): boolean =>
-   
   sql.startsWith('--', at) && /^[\x00-\x20\x7f]?$/.test(sql.slice(at + 2, at + 3));
 
 /** Doubled quotes are one. @param escapes a backslash takes the byte behind it with it */

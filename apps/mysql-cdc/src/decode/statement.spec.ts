@@ -63,7 +63,7 @@ describe('what a statement in the log means for rows', () => {
     ],
     ['DROP DATABASE IF EXISTS `shop`', [{ schema: 'shop', table: null }]],
   ])('%s: all rows are gone', (sql, tables) => {
-    expect(of(sql)).toEqual({ kind: 'emptied', tables });
+    expect(of(sql)).toMatchObject({ kind: 'emptied', tables });
   });
 
   it.each([
@@ -71,7 +71,7 @@ describe('what a statement in the log means for rows', () => {
     ['CREATE TABLE IF NOT EXISTS orders (id INT PRIMARY KEY)'],
     ["ALTER TABLE orders COMMENT 'TRUNCATE PARTITION p'"],
   ])('%s: another form', (sql) => {
-    expect(of(sql)).toEqual({ kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] });
+    expect(of(sql)).toMatchObject({ kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] });
   });
 
   it.each([
@@ -145,6 +145,6 @@ describe('what a statement in the log means for rows', () => {
     ['TRUNCATE /*M!100000 seen, */ orders', { flavor: 'mysql' }, 'orders'],
     ['TRUNCATE /*M!100000 orders, */ seen', {}, 'orders'],
   ])('%s names %s', (sql, reading, table) => {
-    expect(of(sql, reading)).toEqual({ kind: 'emptied', tables: [{ schema: 'shop', table }] });
+    expect(of(sql, reading)).toMatchObject({ kind: 'emptied', tables: [{ schema: 'shop', table }] });
   });
 });
