@@ -6,7 +6,7 @@ import { payloadEvents } from './decode/payload.js';
 import { mariaGtid, mysqlGtid, newTransaction, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
 import { readStatement } from './decode/statement-event.js';
 import type { Verdict } from './decode/statement.js';
-import { unsupported } from './decode/unsupported.js';
+import { foreign, unsupported } from './decode/unsupported.js';
 import { gtidList, previousGtids } from './gtid-set.js';
 import { LogCursor } from './log-cursor.js';
 import type { MySqlPosition } from './position.js';
@@ -230,7 +230,7 @@ export class LogDecoder {
     const next = this.cursor.rotation();
     if (next === null) return null;
     this.abandon();
-    if (this.proving !== null) throw this.foreign();
+    if (this.proving !== null) throw foreign(this.place.file, this.provenPos);
     this.cursor.enter(next);
     this.head = null;
     this.deps.book.forgetIds();
@@ -250,7 +250,8 @@ export class LogDecoder {
     const version = body.toString('latin1', 2, 52).replace(/\0.*$/s, '');
     this.head = `${whole.readUInt32LE(0)}-${whole.readUInt32LE(5)}-${version}`;
     const began = file === this.place.file;
-    if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
+    if (began && this.place.head !== null && this.head !== this.place.head)
+      throw foreign(this.place.file, this.provenPos);
     // The last transaction stays what it was; its events are in another file.
     if (!began) this.moveTo({ ...this.place, file, pos, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
@@ -298,11 +299,13 @@ export class LogDecoder {
       case 'commit':
         this.commit();
         return null;
+      case 'savepoint':
+        transaction?.savepoints.set(verdict.name, this.encoder.events.length - this.committed);
+        return null;
       case 'rollback':
       case 'rollback_to':
-        // What stands in the log before it was partly taken back: which part is not said.
-        if (transaction !== null && transaction.seq > 0)
-          throw unsupported('a transaction that was rolled back in part');
+        if (transaction !== null)
+          this.encoder.takeBack(transaction, 'name' in verdict ? verdict.name : null, this.committed);
         if (verdict.kind === 'rollback') this.commit();
         return null;
       default:
@@ -324,7 +327,8 @@ export class LogDecoder {
     const { begin, print, gtid, timeMs, statedAt } = transaction;
     const { file, pos } = this.cursor;
     if (this.proving !== null) {
-      if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print) throw this.foreign();
+      if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print)
+        throw foreign(this.place.file, this.provenPos);
       this.proving = null;
       // A position may not know it yet.
       if (this.place.at === null) this.moveTo({ ...this.place, at: statedAt ?? Math.floor(timeMs / 1000) });
@@ -339,12 +343,5 @@ export class LogDecoder {
     this.place = place;
     this.committed = this.encoder.events.length;
     this.moved = true;
-  }
-
-  private foreign(): StreamError {
-    return new StreamError(
-      'source_identity_changed',
-      `Another log has the place ${this.place.file} at ${this.provenPos}.`,
-    );
   }
 }

@@ -11,10 +11,10 @@ describe('what a statement in the log means for rows', () => {
     ['BEGIN', 'begin'],
     ['COMMIT', 'commit'],
     ['/* by whom */ ROLLBACK', 'rollback'],
-    ['ROLLBACK TO `one`', 'rollback_to'],
     ["XA START X'6f6e65',X'',1", 'xa_begin'],
     ["XA COMMIT X'6f6e65'", 'harmless'],
-    ['SAVEPOINT `one`', 'harmless'],
+    ['ROLLBACK WORK', 'rollback'],
+    ['RELEASE SAVEPOINT `one`', 'harmless'],
     ["GRANT SELECT ON shop.* TO reader@'%'", 'harmless'],
     ['CREATE VIEW v AS SELECT 1', 'harmless'],
     ['DROP TEMPORARY TABLE orders', 'harmless'],
@@ -24,6 +24,14 @@ describe('what a statement in the log means for rows', () => {
     ['-- a word before\nCREATE USER one', 'harmless'],
   ])('%s: %s', (sql, kind) => {
     expect(of(sql)).toEqual({ kind });
+  });
+
+  it.each([
+    ['SAVEPOINT `One`', 'savepoint'],
+    ['ROLLBACK TO `one`', 'rollback_to'],
+    ['ROLLBACK WORK TO SAVEPOINT one', 'rollback_to'],
+  ])('%s: %s', (sql, kind) => {
+    expect(of(sql)).toEqual({ kind, name: 'one' });
   });
 
   it.each([

@@ -4,7 +4,9 @@ import { tokensOf, type Reading, type Token } from './statement-tokens.js';
 
 /** What a statement in the log means for the rows of tables. */
 export type Verdict =
-  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback_to' | 'xa_begin' | 'harmless' }
+  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'xa_begin' | 'harmless' }
+  /** Names of savepoints do not tell upper from lower case. */
+  | { readonly kind: 'savepoint' | 'rollback_to'; readonly name: string }
   /** The form of tables may be another from here on. */
   | { readonly kind: 'changed'; readonly tables: readonly TableName[]; readonly told: ToldKinds }
   /** All rows are gone; `schema` without `table`: of all its tables. */
@@ -25,7 +27,7 @@ export type Verdict =
 
 /** Of those that servers log; everything else could change rows. */
 const HARMLESS = new Set([
-  ...['SAVEPOINT', 'RELEASE', 'GRANT', 'REVOKE', 'SET', 'FLUSH', 'LOCK', 'UNLOCK'],
+  ...['RELEASE', 'GRANT', 'REVOKE', 'SET', 'FLUSH', 'LOCK', 'UNLOCK'],
   ...['ANALYZE', 'OPTIMIZE', 'REPAIR', 'CHECK', 'INSTALL', 'UNINSTALL'],
 ]);
 
@@ -47,7 +49,14 @@ export function judgeTokens(tokens: readonly Token[], { database, named }: Omit<
   while (reader.take('SET', 'STATEMENT')) if (!reader.find('FOR')) return { kind: 'rows', tables: null };
   if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
   if (reader.take('COMMIT')) return { kind: 'commit' };
-  if (reader.take('ROLLBACK')) return { kind: reader.done || reader.word === 'WORK' ? 'rollback' : 'rollback_to' };
+  const savepoint = (): string => reader.name().table.toLowerCase();
+  if (reader.take('SAVEPOINT')) return { kind: 'savepoint', name: savepoint() };
+  if (reader.take('ROLLBACK')) {
+    reader.take('WORK');
+    if (!reader.take('TO')) return { kind: 'rollback' };
+    reader.take('SAVEPOINT');
+    return { kind: 'rollback_to', name: savepoint() };
+  }
   if (reader.take('XA')) return { kind: reader.one('START', 'BEGIN') ? 'xa_begin' : 'harmless' };
   if (reader.take('TRUNCATE')) {
     reader.take('TABLE');
