@@ -1,17 +1,19 @@
 import { crc32 } from 'node:zlib';
 import { StreamError, type ChangeEvent } from '@planasonix/core';
 import { EVENT, HEADER_BYTES, IGNORABLE, LOADING, ROWS, SILENT, type RowsKind } from './decode/event-types.js';
-import { inflate, inflated } from './decode/inflate.js';
+import { inflated } from './decode/inflate.js';
 import { payloadEvents } from './decode/payload.js';
-import { mariaGtid, mysqlGtid, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
-import { judgeStatement } from './decode/statement.js';
-import { unsupported } from './decode/unsupported.js';
+import { mariaGtid, mysqlGtid, newTransaction, printOf, RowEncoder, type Transaction } from './decode/row-encoder.js';
+import { readStatement } from './decode/statement-event.js';
+import type { Verdict } from './decode/statement.js';
+import { foreign, unsupported } from './decode/unsupported.js';
 import { gtidList, previousGtids } from './gtid-set.js';
 import { LogCursor } from './log-cursor.js';
 import type { MySqlPosition } from './position.js';
 import { ReadGtids } from './read-gtids.js';
 import type { Flavor, LogPlace } from './server.js';
-import { effectsOf, statementFormat } from './statement-effects.js';
+import { effectsOfAny, statementFormat } from './statement-effects.js';
+import { verdictsOf } from './statement-verdicts.js';
 import type { TableBook } from './table-book.js';
 import type { Asks } from './tables.js';
 
@@ -228,7 +230,7 @@ export class LogDecoder {
     const next = this.cursor.rotation();
     if (next === null) return null;
     this.abandon();
-    if (this.proving !== null) throw this.foreign();
+    if (this.proving !== null) throw foreign(this.place.file, this.provenPos);
     this.cursor.enter(next);
     this.head = null;
     this.deps.book.forgetIds();
@@ -248,7 +250,8 @@ export class LogDecoder {
     const version = body.toString('latin1', 2, 52).replace(/\0.*$/s, '');
     this.head = `${whole.readUInt32LE(0)}-${whole.readUInt32LE(5)}-${version}`;
     const began = file === this.place.file;
-    if (began && this.place.head !== null && this.head !== this.place.head) throw this.foreign();
+    if (began && this.place.head !== null && this.head !== this.place.head)
+      throw foreign(this.place.file, this.provenPos);
     // The last transaction stays what it was; its events are in another file.
     if (!began) this.moveTo({ ...this.place, file, pos, proof: null, head: this.head });
     else if (this.place.head === null) this.moveTo({ ...this.place, head: this.head });
@@ -257,11 +260,7 @@ export class LogDecoder {
 
   private begin(event: Buffer, begin: number, gtid: string | null, timeMs: number): Transaction {
     if (this.transaction !== null) throw unsupported('a transaction within another');
-    const print = printOf(0, event);
-    this.transaction = {
-      ...{ begin, print, gtid, timeMs, statedAt: null },
-      ...{ explicit: false, xa: false, told: false, seq: 0 },
-    };
+    this.transaction = newTransaction(begin, printOf(0, event), gtid, timeMs);
     this.encoder.begin(this.transaction, this.cursor.file, this.serverId);
     return this.transaction;
   }
@@ -282,12 +281,14 @@ export class LogDecoder {
   }
 
   private statement(body: Buffer, compressed: boolean, begin: number): Promise<void> | null {
-    const databaseBytes = body[8]!;
-    const from = 13 + body.readUInt16LE(11);
-    const database = body.toString('utf8', from, from + databaseBytes);
-    const rest = body.subarray(from + databaseBytes + 1);
-    const verdict = judgeStatement((compressed ? inflate(rest) : rest).toString('utf8'), database);
-    const { transaction } = this;
+    const verdicts = verdictsOf(readStatement(body, compressed), this.deps.flavor, this.deps.book);
+    if (!(verdicts instanceof Promise)) return this.judged(verdicts, begin);
+    return verdicts.then((known) => this.judged(known, begin) ?? undefined);
+  }
+
+  /** @param verdicts which all say the same of a transaction's bounds */
+  private judged(verdicts: readonly Verdict[], begin: number): Promise<void> | null {
+    const [verdict, { transaction }] = [verdicts[0]!, this];
     switch (verdict.kind) {
       case 'begin':
         if (transaction !== null) transaction.explicit = true;
@@ -298,17 +299,19 @@ export class LogDecoder {
       case 'commit':
         this.commit();
         return null;
+      case 'savepoint':
+        transaction?.savepoints.set(verdict.name, this.encoder.events.length - this.committed);
+        return null;
       case 'rollback':
       case 'rollback_to':
-        // What stands in the log before it was partly taken back: which part is not said.
-        if (transaction !== null && transaction.seq > 0)
-          throw unsupported('a transaction that was rolled back in part');
+        if (transaction !== null)
+          this.encoder.takeBack(transaction, 'name' in verdict ? verdict.name : null, this.committed);
         if (verdict.kind === 'rollback') this.commit();
         return null;
       default:
         break;
     }
-    const wait = this.proving === null ? effectsOf(verdict, { ...this.deps, encoder: this.encoder }, begin) : null;
+    const wait = this.proving === null ? effectsOfAny(verdicts, { ...this.deps, encoder: this.encoder }, begin) : null;
     const done = (): void => {
       if (transaction?.explicit !== true) this.commit();
     };
@@ -324,7 +327,8 @@ export class LogDecoder {
     const { begin, print, gtid, timeMs, statedAt } = transaction;
     const { file, pos } = this.cursor;
     if (this.proving !== null) {
-      if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print) throw this.foreign();
+      if (pos !== this.provenPos || begin !== this.proving.begin || print !== this.proving.print)
+        throw foreign(this.place.file, this.provenPos);
       this.proving = null;
       // A position may not know it yet.
       if (this.place.at === null) this.moveTo({ ...this.place, at: statedAt ?? Math.floor(timeMs / 1000) });
@@ -339,12 +343,5 @@ export class LogDecoder {
     this.place = place;
     this.committed = this.encoder.events.length;
     this.moved = true;
-  }
-
-  private foreign(): StreamError {
-    return new StreamError(
-      'source_identity_changed',
-      `Another log has the place ${this.place.file} at ${this.provenPos}.`,
-    );
   }
 }

@@ -88,4 +88,37 @@ describe('reading the log', () => {
     waker.stir();
     expect(await next).toMatchObject({ done: true });
   });
+
+  it('tells a part of a transaction for its own size alone, so that every reader tells the same of it before it goes back to a savepoint', async () => {
+    const events = Array.from({ length: 1000 }, () => ({ order: null }));
+    const decoder = {
+      ...{ more: false, committed: 999, moved: false, inside: true, torn: false, proven: true, gtids: null },
+      ...{ between: { file: 'b.000001', pos: 500 }, encoder: { events, bytes: 0 } },
+      place: { file: 'b.000001', pos: 500, gtid: null, at: null, proof: null, head: null },
+      feed: () => null,
+      takeCommitted: () => {
+        decoder.committed = 0;
+        return decoder.encoder.events.splice(0, 999);
+      },
+    };
+    const work = {
+      ...{ look: () => undefined, note: () => null, state: {}, take: () => null },
+      feed: { wantsStillness: false, stands: () => undefined, passed: () => undefined, handed: (of: unknown) => of },
+    };
+    const waker = new Waker();
+    let left = 2;
+    const next = (): Buffer | null => (left-- > 0 ? Buffer.alloc(19) : null);
+    const reader = new LogReader({
+      ...{ work: work as unknown as RowWork, decoder: decoder as unknown as LogDecoder, book: {} as TableBook, waker },
+      ...{ feed: { finished: false, next } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
+      ...{ clock: busyClock(), wholeBy: null },
+    });
+    const batches = reader.batches(abort.signal);
+    expect((await batches.next()).value?.events).toHaveLength(999);
+    const after = batches.next();
+    await eventually('the log was read to its end', () => left < 0);
+    abort.abort();
+    waker.stir();
+    expect(await after).toMatchObject({ done: true });
+  });
 });

@@ -82,11 +82,11 @@ export class LogReader {
         const wait = event === null ? decoder.feedPacked() : decoder.feed(event);
         if (wait !== null) await wait;
         if (turns.due) await turns.give();
-        const { encoder } = decoder;
-        if (encoder.events.length < EVENTS && encoder.bytes < BYTES) continue;
+        if (!this.full) continue;
         rowsNext = true;
         if (decoder.committed > 0) yield this.whole();
-        if (encoder.events.length > 0 && decoder.inside) {
+        // What is told of a transaction before its end depends on it alone: a savepoint that it goes back to is met by every reader in the same state.
+        if (this.full && decoder.inside) {
           if (!decoder.torn)
             yield { partition: OPEN, events: [], position: encodeOpen(from.attempt, decoder.between, decoder.gtid) };
           const events = work.feed.handed(decoder.takeOpen(), true);
@@ -103,6 +103,11 @@ export class LogReader {
   get reached(): LogPlace {
     const { decoder } = this.deps;
     return decoder.proven ? decoder.between : NOWHERE;
+  }
+
+  private get full(): boolean {
+    const { events, bytes } = this.deps.decoder.encoder;
+    return events.length >= EVENTS || bytes >= BYTES;
   }
 
   private nextEvent(): Buffer | null {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Mysqld } from '@planasonix/testing';
-import type { Connection } from 'mysql2/promise';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import { UNKNOWN_CHARSETS } from './decode/charsets.js';
 import { connectionOf, dial, FURTHER_LEGS, type Leg } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
@@ -34,6 +35,30 @@ const ODD: readonly Odd[] = [
     columns: 'c BIGINT, d BIGINT UNSIGNED',
     rows: ['9007199254740991, 9007199254740991', '-9007199254740979, 9007199254740959', '9007199254740993, 1'],
     shows: ['9007199254740991', '-9007199254740979'],
+  },
+  {
+    what: 'every kind of geometry, with where on Earth it is',
+    columns: 'c GEOMETRY, p POINT, l LINESTRING, g POLYGON, m MULTIPOINT, n MULTILINESTRING, o MULTIPOLYGON, q GEOMETRYCOLLECTION', // prettier-ignore
+    rows: [0, 4326].map((srid) =>
+      [
+        ...[
+          'POINT(1.5 2)',
+          'POINT(-1 2)',
+          'LINESTRING(0 0,1 1.25)',
+          'POLYGON((0 0,0 3,3 3,0 0),(1 2,1.5 2,1.5 1.75,1 2))',
+        ],
+        ...[
+          'MULTIPOINT(0 0,1 1)',
+          'MULTILINESTRING((0 0,1 1),(2 2,3 3))',
+          'MULTIPOLYGON(((0 0,0 3,3 3,0 0)),((5 5,5 6,6 6,5 5)))',
+        ],
+        'GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))',
+      ]
+        .map((text) => `ST_GeomFromText('${text}', ${srid})`)
+        .join(', '),
+    ),
+    // A place of 4326 is four bytes before its kind, little end first.
+    shows: [Buffer.from([0xe6, 0x10, 0, 0, 1, 1]).toString('base64')],
   },
   {
     what: 'labels of more than two bytes',
@@ -179,6 +204,44 @@ describe.each(FURTHER_LEGS)(
         for (const text of shows) expect(found.join('\n')).toContain(text);
       },
     );
+
+    it('text in every character set that the server has', async () => {
+      const [sets] = await db.query<RowDataPacket[]>(
+        'SELECT CHARACTER_SET_NAME AS name, MAXLEN AS bytes FROM information_schema.CHARACTER_SETS ORDER BY 1',
+      );
+      const known = sets.filter(({ name }) => !UNKNOWN_CHARSETS.has(String(name)) && name !== 'binary');
+      expect(known.length).toBeGreaterThan(35);
+      const of = await schema();
+      const columns = known.map(({ name }) => `\`${name}\` VARCHAR(130) CHARACTER SET ${name}`);
+      await db.query(`CREATE TABLE t (id INT PRIMARY KEY, ${columns.join(', ')})`);
+      const live = stream(of, { snapshot: 'never' });
+      await live.begun();
+      const bytes = (from: number, to: number): string =>
+        `X'${Buffer.from(Array.from({ length: to - from + 1 }, (_, i) => from + i)).toString('hex')}'`;
+      const words = ['Łódź Žlutý ÿ', 'Жяїђ№', 'Ελλάς', 'שלום', '中文漢', '日本ｱ①', '한국', 'ไทย', '€„“', '😀'];
+      // All there are of one byte; of others what of these words they have.
+      const single = (part: string) =>
+        known.map(({ name, bytes }) => (bytes === 1 ? `CONVERT(${part} USING ${name})` : `'~'`));
+      await db.query(
+        `INSERT IGNORE INTO t VALUES (1, ${single(bytes(0x80, 0xff)).join(', ')}), (2, ${single(bytes(0, 0x7f)).join(', ')})`,
+      );
+      for (const [i, word] of words.entries())
+        await db.query(`INSERT IGNORE INTO t VALUES (${i + 3}, ${known.map(() => `'${word}'`).join(', ')})`);
+      const found = await both(of, live, words.length + 2);
+      expect(found).toHaveLength(words.length + 2);
+      for (const [name, word] of [
+        ['latin2', 'Łódź'],
+        ['cp1251', 'Жяїђ№'],
+        ['greek', 'Ελλάς'],
+        ['hebrew', 'שלום'],
+        ['gb2312', '中文'],
+        ['cp932', '日本ｱ①'],
+        ['tis620', 'ไทย'],
+        ['cp1250', '€„“'],
+        ['utf32', '😀'],
+      ])
+        expect(found.join('\n')).toContain(`"${name}":"${word}`);
+    });
 
     it('a key that the server made, where its catalog hides it', async () => {
       if (type !== 'mysql') return expect(type).toBe('mariadb'); // MariaDB makes none

@@ -62,6 +62,7 @@ export async function preflightServer(session: Session, server: Server, schemas:
   checks.push(
     ...(await retention(session)),
     ...(await gtids(session, server)),
+    ...(await timeZone(session)),
     ...(await filters(session, server, schemas)),
   );
   return checks;
@@ -73,18 +74,38 @@ async function retention(session: Session): Promise<Check[]> {
   if (kept === null) return [info('retention', 'The server keeps its log until somebody throws it away.')];
   if (kept >= DAY_S) return [info('retention', `The server keeps its log for ${Math.round(kept / 3600)} hours.`)];
   const message = `The server keeps its log for ${kept} s only: a stream that rests longer loses its place.`;
-  return [warned('retention', message, 'SET GLOBAL binlog_expire_logs_seconds = 604800;')];
+  // MariaDB knows it from 10.6 on.
+  const countsSeconds = (await variable(session, 'binlog_expire_logs_seconds')) !== null;
+  const fix = countsSeconds ? 'binlog_expire_logs_seconds = 604800' : 'expire_logs_days = 7';
+  return [warned('retention', message, `SET GLOBAL ${fix};`)];
 }
 
 async function gtids(session: Session, { flavor }: Server): Promise<Check[]> {
   if (flavor === 'mariadb') return [info('gtid_mode', 'Transactions have GTIDs.')];
   const mode = await variable(session, 'gtid_mode');
+  if (mode === 'ON') return [info('gtid_mode', 'Transactions have GTIDs.')];
+  const message =
+    'Transactions have no GTIDs: events have none, no other server can be gone on with, and reading rows takes locks.';
+  return [{ ...info('gtid_mode', message), fix: gtidFix(mode) }];
+}
+
+/** A server goes from OFF to ON one step at a time. */
+const GTID_STEPS = ['OFF', 'OFF_PERMISSIVE', 'ON_PERMISSIVE', 'ON'];
+
+function gtidFix(mode: string | null): string {
+  const steps = GTID_STEPS.slice(GTID_STEPS.indexOf(mode ?? 'OFF') + 1);
+  const statements = ['enforce_gtid_consistency = ON', ...steps.map((step) => `gtid_mode = ${step}`)];
+  return statements.map((one) => `SET PERSIST ${one};`).join(' ');
+}
+
+/** Sessions of ours are in UTC. */
+async function timeZone(session: Session): Promise<Check[]> {
+  const zone = (await variable(session, 'time_zone')) ?? 'SYSTEM';
+  const named = zone === 'SYSTEM' ? `SYSTEM (${(await variable(session, 'system_time_zone')) ?? 'unknown'})` : zone;
   return [
     info(
-      'gtid_mode',
-      mode === 'ON'
-        ? 'Transactions have GTIDs.'
-        : 'Transactions have no GTIDs: events have none, and no other server can be gone on with.',
+      'time_zone',
+      `The server's time zone is ${named}: TIMESTAMP is told in UTC whatever it is, DATETIME as stored.`,
     ),
   ];
 }

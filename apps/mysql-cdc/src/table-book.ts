@@ -1,8 +1,9 @@
-import { StreamError } from '@planasonix/core';
-import { BINARY, type Charsets } from './decode/charsets.js';
+import { StreamError, type Log } from '@planasonix/core';
+import { BINARY, textsIn, type Charsets } from './decode/charsets.js';
 import { Packed } from './decode/packed.js';
 import { prepareRelation, relationFrame, type Relation } from './decode/relation.js';
 import { parseTableForm, tableNames, TYPE, type FormColumn, type TableForm } from './decode/table-form.js';
+import { kindsAfter, type ToldKinds } from './decode/told-kinds.js';
 import type { ColumnKind, Kinds } from './position.js';
 import type { Flavor, Server } from './server.js';
 import type { Session } from './session.js';
@@ -17,6 +18,7 @@ export interface TableBookDeps {
   ask<T>(question: (session: Session) => Promise<T>): Promise<T>;
   /** As they were noted with the position that reading goes on from. */
   readonly kinds: Kinds;
+  readonly log: Log;
 }
 
 /** Forms that are kept; past so many all are learnt again. Invariant 6. */
@@ -24,8 +26,8 @@ const MOST = 4096;
 
 /**
  * Tables as the log tells them. Everything comes from the log itself, as of the event (trap 20), but for what MariaDB has
- * no word for there: UUID, INET6, INET4 and JSON, which are taken from the catalog before the rows they are in were
- * written, and again after each statement that changes a table.
+ * no word for there: UUID, INET6, INET4 and JSON. Those are taken from the catalog when reading begins, and from there on
+ * from the statements in the log; from the catalog again where one of these does not say it.
  */
 export class TableBook {
   readonly #byForm = new Map<string, Relation | null>();
@@ -33,6 +35,8 @@ export class TableBook {
   #kinds: Kinds;
   /** Tables whose kinds are known. */
   readonly #known: Set<string>;
+  /** Those of them that were not there any more when the catalog was asked. */
+  readonly #gone = new Set<string>();
 
   constructor(private readonly deps: TableBookDeps) {
     this.#kinds = deps.kinds;
@@ -82,10 +86,45 @@ export class TableBook {
     return this.#prepare(form).then((relation) => this.#keep(text, id, relation));
   }
 
-  /** A statement has changed the form of this table, or made it. */
-  async changed(schema: string, table: string): Promise<void> {
+  charsetOf(collation: number): string | undefined {
+    return this.deps.charsets.nameOf(collation);
+  }
+
+  /** Names as clients wrote them, each byte a character, to their text. */
+  textsOf(charset: string, names: readonly string[]): Promise<readonly string[]> {
+    return this.deps.ask((session) => textsIn(session, charset, names));
+  }
+
+  /** Whether the catalog had it when reading began, or the log has told of it. */
+  knows(schema: string, table: string): boolean {
+    const isIt = (one: Relation | null): boolean => one?.schema === schema && one.table === table;
+    return this.#known.has(`${schema}.${table}`) || [...this.#byForm.values()].some(isIt);
+  }
+
+  /** A statement has changed the form of this table, or made it. @param told what it says of what the log has no word for */
+  async changed(schema: string, table: string, told: ToldKinds): Promise<void> {
     this.#byForm.clear();
-    if (this.deps.server.flavor === 'mariadb' && this.deps.asks(schema, table)) await this.#learn(schema, table);
+    if (this.deps.server.flavor !== 'mariadb' || !this.deps.asks(schema, table)) return;
+    if (told.kind === 'gone') this.#forget(`${schema}.${table}`);
+    else if (told.kind !== 'same') await this.#learn(schema, table, this.#by(`${schema}.${table}`, told));
+  }
+
+  /** What a table has by what was told of it; `null`: that does not say it. */
+  #by(name: string, told: ToldKinds): Readonly<Record<string, ColumnKind>> | null {
+    const isKnown = this.#known.has(name);
+    if ((told.kind === 'made' || told.kind === 'like') && told.onlyNew && isKnown) return null;
+    if (told.kind === 'made') return told.columns;
+    if (told.kind === 'altered') return isKnown ? kindsAfter(this.#kinds[name] ?? {}, told) : null;
+    if (told.kind !== 'like') return null;
+    const of = `${told.of.schema}.${told.of.table}`;
+    return this.#known.has(of) ? (this.#kinds[of] ?? {}) : null;
+  }
+
+  #forget(name: string): void {
+    const { [name]: _, ...others } = this.#kinds;
+    this.#kinds = others;
+    this.#known.delete(name);
+    this.#gone.delete(name);
   }
 
   frame(schema: string, table: string): Pick<Relation, 'heads' | 'sourceHead' | 'subject'> {
@@ -115,9 +154,10 @@ export class TableBook {
     const { schema, table } = form;
     const { charsets, server } = this.deps;
     if (server.flavor === 'mariadb' && !this.#known.has(`${schema}.${table}`)) {
-      const wanted = await this.#learn(schema, table);
+      const wanted = await this.#learn(schema, table, null);
       if (!wanted) return null;
     }
+    this.#warn(form);
     const collations = new Set(form.columns.map(({ collation }) => collation).filter((one) => one !== BINARY));
     const missing = [...collations].filter((one) => !charsets.has(one));
     if (missing.length > 0)
@@ -132,22 +172,31 @@ export class TableBook {
     });
   }
 
-  /** @returns whether it is a table at all. @throws StreamError for one that can't be told exactly */
-  async #learn(schema: string, table: string): Promise<boolean> {
+  /**
+   * @param told what is in it by the log; `null`: the catalog is asked, which may have another table by now
+   * @returns whether it is a table at all. @throws StreamError for one that can't be told exactly
+   */
+  async #learn(schema: string, table: string, told: Readonly<Record<string, ColumnKind>> | null): Promise<boolean> {
     const { server } = this.deps;
     const found = await this.deps.ask((session) => describeTable(session, server, { schema, table }));
     const name = `${schema}.${table}`;
+    this.#forget(name);
     this.#known.add(name);
-    const { [name]: _, ...others } = this.#kinds;
-    if (found === null) {
-      // It is gone by now: what it was called then is all that there is.
-      return true;
-    }
-    if (found.form === 'SEQUENCE') return false;
-    const [unfit] = unfitReasons(found);
+    if (found?.form === 'SEQUENCE') return false;
+    const [unfit] = found === null ? [] : unfitReasons(found);
     if (unfit !== undefined) throw new StreamError(unfit.code, unfit.message, { hint: unfit.fix });
-    this.#kinds = Object.keys(found.kinds).length === 0 ? others : { ...others, [name]: found.kinds };
+    const kinds = told ?? found?.kinds;
+    if (kinds === undefined) this.#gone.add(name);
+    else if (Object.keys(kinds).length > 0) this.#kinds = { ...this.#kinds, [name]: kinds };
     return true;
+  }
+
+  /** The table was dropped or renamed since, and the log does not say what it had: its bytes are told as they are. */
+  #warn({ schema, table, columns }: TableForm): void {
+    const bare = columns.filter((column) => KINDS.some((kind) => canBe(column, kind))).map(({ name }) => name);
+    if (!this.#gone.delete(`${schema}.${table}`) || bare.length === 0) return;
+    const why = 'these columns may be of UUID, INET6, INET4 or JSON, and the table that could say so is gone';
+    this.deps.log.warn({ schema, table, columns: bare }, why);
   }
 }
 
@@ -160,13 +209,21 @@ function hashesOf({ columns }: TableForm, flavor: Flavor): string[] {
   return flavor === 'mariadb' ? columns.slice(last + 1).map(({ name }) => name.toLowerCase()) : [];
 }
 
-/** Kinds that a column of this form can have at all. */
+const KINDS: readonly ColumnKind[] = ['uuid', 'inet6', 'inet4', 'json'];
+
+/** Whether a column of this form can be of that kind at all. JSON is a LONGTEXT, by the bytes of its length. */
+function canBe({ type, collation, size, meta }: FormColumn, kind: ColumnKind): boolean {
+  if (kind === 'json') return type === TYPE.BLOB && collation !== BINARY && meta[0] === 4;
+  return type === TYPE.STRING && collation === BINARY && size === (kind === 'inet4' ? 4 : 16);
+}
+
+/** By the names that the form has; they do not tell upper from lower case. */
 function fitting(form: TableForm, kinds: Readonly<Record<string, ColumnKind>>): Readonly<Record<string, ColumnKind>> {
-  const fits = (name: string, kind: ColumnKind): boolean => {
-    const column = form.columns.find((one) => one.name === name);
-    if (column === undefined) return false;
-    if (kind === 'json') return column.type === TYPE.BLOB && column.collation !== BINARY;
-    return column.type === TYPE.STRING && column.collation === BINARY && column.size === (kind === 'inet4' ? 4 : 16);
-  };
-  return Object.fromEntries(Object.entries(kinds).filter(([name, kind]) => fits(name, kind)));
+  const by = new Map(Object.entries(kinds).map(([name, kind]) => [name.toLowerCase(), kind]));
+  return Object.fromEntries(
+    form.columns.flatMap((column) => {
+      const kind = by.get(column.name.toLowerCase());
+      return kind !== undefined && canBe(column, kind) ? [[column.name, kind] as const] : [];
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import type { Session } from '../session.js';
+import { unsupported } from './unsupported.js';
 
 /** Text of a column to text of JavaScript; `null`: it is UTF-8 already, and is copied as it is. */
 export type Decode = ((source: Buffer, start: number, end: number) => string) | null;
@@ -10,7 +11,8 @@ export const BINARY = 63;
 /** Four bytes a character, and no server to be had that could be asked for all of them in reasonable time. */
 export const UNKNOWN_CHARSETS: ReadonlySet<string> = new Set(['gb18030']);
 
-const UTF8 = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'binary']);
+/** Those whose text is UTF-8 as it stands; names of tables that a client sends as `binary` are too. */
+export const UTF8: ReadonlySet<string> = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'binary']);
 const TWO_BYTES = new Set(['big5', 'gb2312', 'gbk', 'sjis', 'cp932', 'euckr', 'ujis', 'eucjpms']);
 /** After 8F two more bytes follow. */
 const THREE_BYTES = new Set(['ujis', 'eucjpms']);
@@ -110,6 +112,11 @@ export class Charsets {
       if (id && name) this.#names.set(Number(id), name);
   }
 
+  /** Name of a collation's character set. */
+  nameOf(collation: number): string | undefined {
+    return this.#names.get(collation);
+  }
+
   has(collation: number): boolean {
     const name = this.#names.get(collation);
     return name !== undefined && this.#decoders.has(name);
@@ -134,6 +141,23 @@ export class Charsets {
   of(collation: number): Decode {
     return this.#decoders.get(this.#names.get(collation) ?? '') ?? null;
   }
+}
+
+/**
+ * Texts of what clients wrote in a character set, as the server takes them. @param texts their bytes, one a character
+ * @throws StreamError `event_unsupported` where they are none
+ */
+export async function textsIn(session: Session, charset: string, texts: readonly string[]): Promise<readonly string[]> {
+  const list = texts.map((text, i) => {
+    const code = Buffer.from(text, 'latin1').toString('hex');
+    return `CONVERT(CONVERT(X'${code}' USING ${charset}) USING utf8mb4) AS t${i}`;
+  });
+  const [row] = await session.query(`SELECT ${list.join(', ')}`);
+  return texts.map((_, i) => {
+    const text = row?.[`t${i}`] ?? null;
+    if (text === null) throw unsupported(`a name that is no text in ${charset}`);
+    return text;
+  });
 }
 
 async function decoderOf(session: Session, name: string): Promise<Decode> {

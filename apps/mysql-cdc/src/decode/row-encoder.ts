@@ -8,6 +8,7 @@ import { EVENT, type RowsKind } from './event-types.js';
 import { Packed } from './packed.js';
 import type { Relation } from './relation.js';
 import { writeImage, type Image, type Present } from './row-image.js';
+import { unsupported } from './unsupported.js';
 
 /** Where a transaction stands in the log, and what is the same for all its events. */
 export interface Transaction {
@@ -27,7 +28,15 @@ export interface Transaction {
   told: boolean;
   /** Events so far. */
   seq: number;
+  /** Savepoint → events of it that were in the encoder then. */
+  readonly savepoints: Map<string, number>;
 }
+
+/** One of which nothing but its first event has come. */
+export const newTransaction = (begin: number, print: number, gtid: string | null, timeMs: number): Transaction => ({
+  ...{ begin, print, gtid, timeMs, statedAt: null },
+  ...{ explicit: false, xa: false, told: false, seq: 0, savepoints: new Map() },
+});
 
 export interface EncoderOptions {
   readonly flavor: Flavor;
@@ -73,6 +82,18 @@ export class RowEncoder {
   drop(kept: number): void {
     this.events.length = kept;
     this.bytes = this.events.reduce((sum, { data }) => sum + data.length, 0);
+  }
+
+  /**
+   * A transaction goes back to one of its savepoints: servers log that where its rows were cached beside tables without
+   * transactions, whose own rows stand in transactions of their own.
+   * @param to `null`: its beginning. @param committed events that are not its own. @throws StreamError where what is taken back is not known, or was told
+   */
+  takeBack({ seq, told, savepoints }: Transaction, to: string | null, committed: number): void {
+    if (seq === 0) return;
+    const kept = to === null ? undefined : savepoints.get(to);
+    if (told || kept === undefined) throw unsupported('a transaction that was rolled back in part');
+    this.drop(committed + kept);
   }
 
   /** Before the first event of a transaction. */

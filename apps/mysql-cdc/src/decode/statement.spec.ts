@@ -1,16 +1,20 @@
+import type { Reading } from './statement-tokens.js';
 import { judgeStatement } from './statement.js';
 
-const of = (sql: string) => judgeStatement(sql, 'shop');
+const PLAIN: Reading = { flavor: 'mariadb', charset: 'utf8mb4', escapes: true, ansiQuotes: false };
+const of = (sql: string, reading: Partial<Reading> = {}) =>
+  judgeStatement(sql, { database: 'shop', reading: { ...PLAIN, ...reading }, named: (bytes) => bytes });
+const bytes = (hex: string): string => Buffer.from(hex, 'hex').toString('latin1');
 
 describe('what a statement in the log means for rows', () => {
   it.each([
     ['BEGIN', 'begin'],
     ['COMMIT', 'commit'],
     ['/* by whom */ ROLLBACK', 'rollback'],
-    ['ROLLBACK TO `one`', 'rollback_to'],
     ["XA START X'6f6e65',X'',1", 'xa_begin'],
     ["XA COMMIT X'6f6e65'", 'harmless'],
-    ['SAVEPOINT `one`', 'harmless'],
+    ['ROLLBACK WORK', 'rollback'],
+    ['RELEASE SAVEPOINT `one`', 'harmless'],
     ["GRANT SELECT ON shop.* TO reader@'%'", 'harmless'],
     ['CREATE VIEW v AS SELECT 1', 'harmless'],
     ['DROP TEMPORARY TABLE orders', 'harmless'],
@@ -20,6 +24,14 @@ describe('what a statement in the log means for rows', () => {
     ['-- a word before\nCREATE USER one', 'harmless'],
   ])('%s: %s', (sql, kind) => {
     expect(of(sql)).toEqual({ kind });
+  });
+
+  it.each([
+    ['SAVEPOINT `One`', 'savepoint'],
+    ['ROLLBACK TO `one`', 'rollback_to'],
+    ['ROLLBACK WORK TO SAVEPOINT one', 'rollback_to'],
+  ])('%s: %s', (sql, kind) => {
+    expect(of(sql)).toEqual({ kind, name: 'one' });
   });
 
   it.each([
@@ -59,7 +71,7 @@ describe('what a statement in the log means for rows', () => {
     ],
     ['DROP DATABASE IF EXISTS `shop`', [{ schema: 'shop', table: null }]],
   ])('%s: all rows are gone', (sql, tables) => {
-    expect(of(sql)).toEqual({ kind: 'emptied', tables });
+    expect(of(sql)).toMatchObject({ kind: 'emptied', tables });
   });
 
   it.each([
@@ -67,7 +79,7 @@ describe('what a statement in the log means for rows', () => {
     ['CREATE TABLE IF NOT EXISTS orders (id INT PRIMARY KEY)'],
     ["ALTER TABLE orders COMMENT 'TRUNCATE PARTITION p'"],
   ])('%s: another form', (sql) => {
-    expect(of(sql)).toEqual({ kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] });
+    expect(of(sql)).toMatchObject({ kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] });
   });
 
   it.each([
@@ -88,5 +100,59 @@ describe('what a statement in the log means for rows', () => {
       tables: tables.map((table) => ({ schema: 'shop', table })),
       left: left.map((table) => ({ schema: 'shop', table })),
     });
+  });
+
+  const changed = { kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] };
+  const replaced = { kind: 'replaced' };
+
+  it.each<[string, string, Partial<Reading>, object]>([
+    ['a backslash that escapes', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p, COMMENT \\''", {}, changed],
+    ['one that does not', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p", { escapes: false }, replaced],
+    ['one in a name', 'ALTER TABLE orders DROP COLUMN "a\\", DROP PARTITION "p"', { ansiQuotes: true }, replaced],
+    ['one in a string', 'ALTER TABLE orders COMMENT "a\\", DROP PARTITION p, COMMENT \\""', {}, changed],
+    [
+      'half of a character',
+      `ALTER TABLE orders COMMENT '${bytes('955c')}', DROP PARTITION p`,
+      { charset: 'sjis' },
+      replaced,
+    ],
+    [
+      'the byte behind one',
+      `ALTER TABLE orders COMMENT '\\${bytes('955c')}', DROP PARTITION p, COMMENT '\\''`,
+      { charset: 'sjis' },
+      changed,
+    ],
+    [
+      'half of one among those of four bytes',
+      `ALTER TABLE orders COMMENT '${bytes('8130813081305c')}', DROP PARTITION p`,
+      { charset: 'gb18030' },
+      changed,
+    ],
+    [
+      'a whole one among those',
+      `ALTER TABLE orders COMMENT '${bytes('81308130c45c')}', DROP PARTITION p`,
+      { charset: 'gb18030' },
+      replaced,
+    ],
+    [
+      'a quote as half of a character',
+      `ALTER TABLE orders DROP COLUMN \`${bytes('c460')}\`, DROP PARTITION p`,
+      { charset: 'gbk' },
+      replaced,
+    ],
+  ])('%s', (_, sql, reading, expected) => {
+    expect(of(sql, reading)).toMatchObject(expected);
+  });
+
+  it.each<[string, Partial<Reading>, string]>([
+    ["TRUNCATE TABLE orders-- it's", {}, 'orders'],
+    ['TRUNCATE TABLE orders#x', {}, 'orders'],
+    [`TRUNCATE TABLE ${bytes('a0')}orders`, { charset: 'latin1' }, 'orders'],
+    [`TRUNCATE TABLE ${bytes('c2a0')}orders`, {}, bytes('c2a06f7264657273')],
+    [`TRUNCATE TABLE ${bytes('8140')}orders`, { charset: 'gbk' }, bytes('81406f7264657273')],
+    ['TRUNCATE /*M!100000 seen, */ orders', { flavor: 'mysql' }, 'orders'],
+    ['TRUNCATE /*M!100000 orders, */ seen', {}, 'orders'],
+  ])('%s names %s', (sql, reading, table) => {
+    expect(of(sql, reading)).toMatchObject({ kind: 'emptied', tables: [{ schema: 'shop', table }] });
   });
 });

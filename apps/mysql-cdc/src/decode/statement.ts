@@ -1,17 +1,20 @@
-import { tokensOf, type Token } from './statement-tokens.js';
-
-export interface TableName {
-  readonly schema: string;
-  readonly table: string;
-}
+import { toldByAlter, toldByCreate, type ToldKinds } from './told-kinds.js';
+import { StatementReader, type TableName } from './statement-reader.js';
+import { tokensOf, type Reading, type Token } from './statement-tokens.js';
 
 /** What a statement in the log means for the rows of tables. */
 export type Verdict =
-  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'rollback_to' | 'xa_begin' | 'harmless' }
+  | { readonly kind: 'begin' | 'commit' | 'rollback' | 'xa_begin' | 'harmless' }
+  /** Names of savepoints do not tell upper from lower case. */
+  | { readonly kind: 'savepoint' | 'rollback_to'; readonly name: string }
   /** The form of tables may be another from here on. */
-  | { readonly kind: 'changed'; readonly tables: readonly TableName[] }
+  | { readonly kind: 'changed'; readonly tables: readonly TableName[]; readonly told: ToldKinds }
   /** All rows are gone; `schema` without `table`: of all its tables. */
-  | { readonly kind: 'emptied'; readonly tables: readonly { schema: string; table: string | null }[] }
+  | {
+      readonly kind: 'emptied';
+      readonly tables: readonly { schema: string; table: string | null }[];
+      readonly told: ToldKinds;
+    }
   /** Rows came or went without a word about which: `what` did it. `left`: tables whose rows went elsewhere. */
   | {
       readonly kind: 'replaced';
@@ -24,78 +27,40 @@ export type Verdict =
 
 /** Of those that servers log; everything else could change rows. */
 const HARMLESS = new Set([
-  ...['SAVEPOINT', 'RELEASE', 'GRANT', 'REVOKE', 'SET', 'FLUSH', 'LOCK', 'UNLOCK'],
+  ...['RELEASE', 'GRANT', 'REVOKE', 'SET', 'FLUSH', 'LOCK', 'UNLOCK'],
   ...['ANALYZE', 'OPTIMIZE', 'REPAIR', 'CHECK', 'INSTALL', 'UNINSTALL'],
 ]);
 
-/** Goes through the words of one statement. */
-class Reader {
-  at = 0;
-
-  constructor(
-    private readonly tokens: readonly Token[],
-    private readonly database: string,
-  ) {}
-
-  get word(): string {
-    const token = this.tokens[this.at];
-    return token === undefined || token.quoted ? '' : token.text;
-  }
-
-  get done(): boolean {
-    return this.at >= this.tokens.length;
-  }
-
-  /** Takes these words in this order, all or none. */
-  take(...words: readonly string[]): boolean {
-    const all = words.every((word, i) => {
-      const token = this.tokens[this.at + i];
-      return token !== undefined && !token.quoted && token.text === word;
-    });
-    if (all) this.at += words.length;
-    return all;
-  }
-
-  one(...words: readonly string[]): boolean {
-    return words.some((word) => this.take(word));
-  }
-
-  name(): TableName {
-    const first = this.tokens[this.at++]?.name ?? '';
-    if (this.word !== '.') return { schema: this.database, table: first };
-    this.at += 1;
-    return { schema: first, table: this.tokens[this.at++]?.name ?? '' };
-  }
-
-  names(): TableName[] {
-    const names = [this.name()];
-    while (this.take(',')) names.push(this.name());
-    return names;
-  }
-
-  /** Goes on behind these words, or stays where it is. */
-  find(...words: readonly string[]): boolean {
-    for (const from = this.at; ; this.at++) {
-      if (this.take(...words)) return true;
-      if (!this.done) continue;
-      this.at = from;
-      return false;
-    }
-  }
+export interface Judging {
+  /** That was current for the statement. */
+  readonly database: string;
+  readonly reading: Reading;
+  /** A name's bytes, one a character, to its text. */
+  named(bytes: string): string;
 }
 
-/** @param database that was current for the statement */
-export function judgeStatement(sql: string, database: string): Verdict {
-  const reader = new Reader(tokensOf(sql), database);
+/** @param sql its bytes, one a character */
+export const judgeStatement = (sql: string, judging: Judging): Verdict =>
+  judgeTokens(tokensOf(sql, judging.reading), judging);
+
+export function judgeTokens(tokens: readonly Token[], { database, named }: Omit<Judging, 'reading'>): Verdict {
+  const reader = new StatementReader(tokens, database, named);
   // MariaDB logs these settings with the statement that they are for: it may be one of each kind.
   while (reader.take('SET', 'STATEMENT')) if (!reader.find('FOR')) return { kind: 'rows', tables: null };
   if (reader.take('BEGIN') || reader.take('START', 'TRANSACTION')) return { kind: 'begin' };
   if (reader.take('COMMIT')) return { kind: 'commit' };
-  if (reader.take('ROLLBACK')) return { kind: reader.done || reader.word === 'WORK' ? 'rollback' : 'rollback_to' };
+  const savepoint = (): string => reader.name().table.toLowerCase();
+  if (reader.take('SAVEPOINT')) return { kind: 'savepoint', name: savepoint() };
+  if (reader.take('ROLLBACK')) {
+    reader.take('WORK');
+    if (!reader.take('TO')) return { kind: 'rollback' };
+    reader.take('SAVEPOINT');
+    return { kind: 'rollback_to', name: savepoint() };
+  }
   if (reader.take('XA')) return { kind: reader.one('START', 'BEGIN') ? 'xa_begin' : 'harmless' };
   if (reader.take('TRUNCATE')) {
     reader.take('TABLE');
-    return { kind: 'emptied', tables: [reader.name()] };
+    return { kind: 'emptied', tables: [reader.name()], told: { kind: 'same' } };
   }
   if (reader.take('DROP')) return dropped(reader);
   if (reader.take('CREATE')) return created(reader);
@@ -109,25 +74,26 @@ export function judgeStatement(sql: string, database: string): Verdict {
   return HARMLESS.has(reader.word) || reader.done ? { kind: 'harmless' } : { kind: 'rows', tables: null };
 }
 
-function dropped(reader: Reader): Verdict {
+function dropped(reader: StatementReader): Verdict {
   if (reader.one('DATABASE', 'SCHEMA')) {
     reader.take('IF', 'EXISTS');
-    return { kind: 'emptied', tables: [{ schema: reader.name().table, table: null }] };
+    return { kind: 'emptied', tables: [{ schema: reader.name().table, table: null }], told: { kind: 'gone' } };
   }
   if (!reader.one('TABLE', 'TABLES')) return { kind: 'harmless' };
   reader.take('IF', 'EXISTS');
-  return { kind: 'emptied', tables: reader.names() };
+  return { kind: 'emptied', tables: reader.names(), told: { kind: 'gone' } };
 }
 
-function created(reader: Reader): Verdict {
+function created(reader: StatementReader): Verdict {
   const replaces = reader.take('OR', 'REPLACE');
   if (!reader.take('TABLE')) return { kind: 'harmless' };
-  reader.take('IF', 'NOT', 'EXISTS');
+  const onlyNew = reader.take('IF', 'NOT', 'EXISTS');
   const tables = [reader.name()];
-  return replaces ? { kind: 'emptied', tables } : { kind: 'changed', tables };
+  const told = toldByCreate(reader, onlyNew);
+  return { kind: replaces ? 'emptied' : 'changed', tables, told };
 }
 
-function renamed(reader: Reader): Verdict {
+function renamed(reader: StatementReader): Verdict {
   reader.take('IF', 'EXISTS');
   const [left, tables]: [TableName[], TableName[]] = [[], []];
   do {
@@ -142,12 +108,13 @@ function renamed(reader: Reader): Verdict {
 }
 
 /** What an ALTER TABLE does to rows beyond giving them another form. */
-function altered(reader: Reader): Verdict {
+function altered(reader: StatementReader): Verdict {
   reader.one('ONLINE', 'OFFLINE');
   const ignores = reader.take('IGNORE');
   if (!reader.take('TABLE')) return { kind: 'harmless' };
   reader.take('IF', 'EXISTS');
   const table = reader.name();
+  const told = toldByAlter(reader);
   const replaced = (what: string, more: readonly TableName[] = []): Verdict => ({
     ...{ kind: 'replaced', tables: [table, ...more], left: [], what: `ALTER TABLE … ${what}` },
   });
@@ -171,5 +138,5 @@ function altered(reader: Reader): Verdict {
   }
   // Rows that a new key, or another form of an old one, has twice are thrown away.
   if (ignores) return { kind: 'replaced', tables: [table], left: [], what: 'ALTER IGNORE TABLE' };
-  return { kind: 'changed', tables: [table] };
+  return { kind: 'changed', tables: [table], told };
 }
