@@ -20,7 +20,7 @@ const schema = z.strictObject({
     .default(null)
     .meta({
       description:
-        'A regular expression for whole names, without groups. Topics that match later start at their first record.',
+        'A regular expression for whole names, without groups. Topics that match later start at their first record; those that the stream itself writes to are passed over.',
       examples: ['shop\\.[a-z]+'],
     }),
   start: z

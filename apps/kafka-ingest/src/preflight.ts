@@ -1,6 +1,7 @@
 import { type Check, findingOf } from '@planasonix/core';
-import { toStreamError, type KafkaCluster } from '@planasonix/kafka';
+import { toStreamError, type KafkaCluster, type TopicView } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
+import type { OwnOutput } from './own-output.js';
 import type { SchemaSource } from './registry/schema-source.js';
 import { partitionsOf, rangesOf, topicDenied, topicMissing, wantedTopics } from './partitions.js';
 
@@ -12,12 +13,16 @@ export interface PreflightInput {
   readonly group: string;
   /** `null`: the stream has none. */
   readonly registry: SchemaSource | null;
+  /** What it is not to read. */
+  readonly output: OwnOutput;
   readonly signal: AbortSignal;
 }
 
 export const FETCH = { key: 1, version: 13 } as const;
 const NOT_THERE = 3;
 const DENIED = 29;
+/** Topics, in a message. */
+const NAMED = 10;
 
 const info = (code: string, message: string): Check => ({ code, severity: 'info', message, fix: null });
 
@@ -72,6 +77,16 @@ async function groupCheck(cluster: KafkaCluster, group: string, user: string | n
   }
 }
 
+/** Who looks for them is told where they are. */
+function passedOver(wanted: readonly TopicView[], read: readonly TopicView[]): Check[] {
+  const own = wanted.filter((one) => !read.includes(one)).map(({ topic }) => topic);
+  if (own.length === 0) return [];
+  const names = own.slice(0, NAMED).join(', ') + (own.length > NAMED ? ', …' : '');
+  return [
+    info('topics', `topic_pattern matches topics that the stream itself writes to, which are passed over: ${names}.`),
+  ];
+}
+
 /** Can the stream run? Never throws. */
 export async function preflight({
   cluster,
@@ -79,12 +94,14 @@ export async function preflight({
   user,
   group,
   registry,
+  output,
   signal,
 }: PreflightInput): Promise<readonly Check[]> {
   const checks: Check[] = [];
   try {
-    const topics = await wantedTopics(cluster, config, signal);
-    checks.push(info('reachable', 'The cluster answers.'), await versionCheck(cluster));
+    const wanted = await wantedTopics(cluster, config, signal);
+    const topics = wanted.filter(({ topic }) => !output.has(topic));
+    checks.push(info('reachable', 'The cluster answers.'), ...passedOver(wanted, topics), await versionCheck(cluster));
     checks.push(...(await brokerChecks(cluster)));
     if (registry !== null) checks.push(await registryCheck(registry));
     for (const { topic, error } of topics) {

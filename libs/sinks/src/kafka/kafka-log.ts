@@ -4,6 +4,7 @@ import {
   findingOf,
   type Inlet,
   type LogEntry,
+  type LogTopics,
   type LogTotals,
   type Positions,
   type Seat,
@@ -23,7 +24,7 @@ import { KafkaSink } from './kafka-sink.js';
 import { LogView } from './log-view.js';
 import { evictionChecks, preflight } from './preflight.js';
 import { SeenTopic } from './seen-topic.js';
-import { topicOfAll } from './topic-name.js';
+import { topicNames, topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
 /** So long nobody who was under way finds the journal without the epoch that bars him. */
@@ -97,6 +98,13 @@ export class KafkaLog implements EventLog {
     } catch (error) {
       if (!signal.aborted) throw logFailure(error);
     }
+  }
+
+  topics(streamId: string): Promise<LogTopics> {
+    return this.#run(async ({ cluster }) => {
+      const { clusterId } = await cluster.view([]);
+      return { clusterId, ...topicNames(this.output.topic, streamId) };
+    });
   }
 
   /** Events that were appended: how many of them Kafka still holds is for the retention of its topics to say. */
