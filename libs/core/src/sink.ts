@@ -129,7 +129,10 @@ export interface EventLog {
    * that nobody who was under way makes it anew. A writer who opens it with no lower epoch keeps it: it lives on.
    */
   expire(streamId: string, seconds: number, epoch: number): Promise<void>;
-  /** How safe and how full the log is: `log_not_durable`, `log_unavailable`, … */
-  check(): Promise<readonly Check[]>;
+  /**
+   * How safe and how full the log is: `log_not_durable`, `log_unavailable`, …
+   * @param streamId absent: what holds for every stream
+   */
+  check(streamId?: string): Promise<readonly Check[]>;
   close(): Promise<void>;
 }

@@ -95,7 +95,7 @@ export class Answers {
     if (spec === null) return null;
     const [source, log] = await Promise.all([
       this.look(spec, signal, (one) => one.check(signal)).catch(aboutConfig),
-      this.deps.logs.of(spec.output).check(),
+      this.deps.logs.of(spec.output).check(spec.id),
     ]);
     const checks = [...source, ...log];
     return { ok: passes(checks), checks };

@@ -151,11 +151,11 @@ export class KafkaLog implements EventLog {
     });
   }
 
-  async check(): Promise<readonly Check[]> {
+  async check(streamId?: string): Promise<readonly Check[]> {
     // One that can't be asked is told of elsewhere.
     const shared = this.#shared(readDurability).then(evictionChecks, () => []);
     try {
-      return [...(await this.#run((reached) => preflight(this.output, reached))), ...(await shared)];
+      return [...(await this.#run((reached) => preflight(this.output, reached, streamId))), ...(await shared)];
     } catch (error) {
       return [findingOf(logFailure(error))];
     }
