@@ -174,6 +174,8 @@ describe('Kafka topics into the log, from outside', () => {
       const { a } = await stack.api('GET', `/api/streams/${id}/metrics?window=1m`);
       return a.rejected_events === 1;
     });
+    const reading = async () => [await owner(id), await redis.hget(`plnx:log:{${id}}`, 'session')];
+    const before = await reading();
     expect((await stack.api('POST', `/api/streams/${id}/pause`)).a.status).toBe('paused');
     await put('strict', ['{"n":3}']);
     await eventually('the lag grows', async () => {
@@ -183,6 +185,8 @@ describe('Kafka topics into the log, from outside', () => {
     expect(await values()).toHaveLength(2);
     expect((await stack.api('POST', `/api/streams/${id}/resume`)).a.status).toBe('running');
     await eventually('the third is there', async () => (await values()).length === 3);
+    // The same reader with what it had, not a new one.
+    expect(await reading()).toEqual(before);
     expect((await stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
     const group = `planasonix-${id}`;
     const groups = async () => (await admin.listGroups()).groups.map(({ groupId }) => groupId);
