@@ -82,6 +82,28 @@ describe('Kafka topics into the log, from outside', () => {
     expect(wrong.text).toContain('topics');
   });
 
+  it('refuses a stream that is to read what it writes, when it is made and when it is started', async () => {
+    await createTopics(admin, [{ topic: 'copied' }, { topic: 'copies' }]);
+    const into = await makePipeline(stack, 'copies', { type: 'kafka', connectionId, topic: 'copies' });
+    const named = (name: string, topics: readonly string[], pipeline = into) =>
+      stack.api('POST', '/api/streams', { name, sourceType: 'kafka', connectionId, pipelineId: pipeline, config: { topics } }); // prettier-ignore
+    const refused = await named('own', ['copied', 'copies']);
+    expect(refused).toMatchObject({ status: 400, text: expect.stringContaining('writes to the topic copies') });
+    const { status, id } = await named('other', ['copied']);
+    expect(status).toBe(201);
+    const patched = await stack.api('PATCH', `/api/streams/${id}`, { config: { topics: ['copies'] } });
+    expect(patched).toMatchObject({ status: 400, text: expect.stringContaining('Leave copies out of topics') });
+    // The pipeline is changed under it.
+    const output = { type: 'kafka', connectionId, topic: 'copied' };
+    expect((await stack.api('PUT', `/api/pipelines/${into}`, { name: 'copies', output })).status).toBe(200);
+    await stack.api('POST', `/api/streams/${id}/start`);
+    await until(stack, id, 'error');
+    expect((await stack.api('GET', `/api/streams/${id}`)).a.last_error).toMatchObject({
+      ...{ code: 'config_invalid', message: expect.stringContaining('writes to the topic copied') },
+      hint: expect.stringContaining('let the pipeline write to topics of other names'),
+    });
+  });
+
   it('has each record once over kills and freezes of its worker and a kill of the broker', async () => {
     await createTopics(admin, [{ topic: 'orders', numPartitions: PARTITIONS }]);
     const id = await stream('orders', { topics: ['orders'] });
@@ -152,6 +174,8 @@ describe('Kafka topics into the log, from outside', () => {
       const { a } = await stack.api('GET', `/api/streams/${id}/metrics?window=1m`);
       return a.rejected_events === 1;
     });
+    const reading = async () => [await owner(id), await redis.hget(`plnx:log:{${id}}`, 'session')];
+    const before = await reading();
     expect((await stack.api('POST', `/api/streams/${id}/pause`)).a.status).toBe('paused');
     await put('strict', ['{"n":3}']);
     await eventually('the lag grows', async () => {
@@ -161,6 +185,8 @@ describe('Kafka topics into the log, from outside', () => {
     expect(await values()).toHaveLength(2);
     expect((await stack.api('POST', `/api/streams/${id}/resume`)).a.status).toBe('running');
     await eventually('the third is there', async () => (await values()).length === 3);
+    // The same reader with what it had, not a new one.
+    expect(await reading()).toEqual(before);
     expect((await stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
     const group = `planasonix-${id}`;
     const groups = async () => (await admin.listGroups()).groups.map(({ groupId }) => groupId);

@@ -16,6 +16,7 @@ const LONG = [
   'test/demo.system.spec.ts',
   'test/exactness.system.spec.ts',
   'test/mysql.system.spec.ts',
+  'test/mysql-kafka.system.spec.ts',
   'test/scale.system.spec.ts',
   'libs/sinks/src/kafka/three-nodes.int.spec.ts',
   'apps/kafka-ingest/src/faults.int.spec.ts',

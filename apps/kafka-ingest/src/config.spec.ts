@@ -17,6 +17,8 @@ describe('the config of a Kafka stream', () => {
   it.each([
     [{ topics, start: { timestamp: 'yesterday' } }, /start/],
     [{ topics, start: { offsets: { orders: { a: 1 } } } }, /start/],
+    [{ topics, start: { offsets: { orders: { 0: 1 }, order: { 0: 1 } } } }, /start\.offsets: .* order:/],
+    [{ topic_pattern: 'shop.*', start: { offsets: { orders: { 0: 1 } } } }, /start\.offsets: .* orders:/],
     [{ topics: ['or ders'] }, /topics\.0/],
     [{ topics, max_tasks: 0 }, /max_tasks/],
     [{ topics, topik: 1 }, /topik/],

@@ -20,7 +20,7 @@ const schema = z.strictObject({
     .default(null)
     .meta({
       description:
-        'A regular expression for whole names, without groups. Topics that match later start at their first record.',
+        'A regular expression for whole names, without groups. Topics that match later start at their first record; those that the stream itself writes to are passed over.',
       examples: ['shop\\.[a-z]+'],
     }),
   start: z
@@ -32,7 +32,7 @@ const schema = z.strictObject({
     .default('earliest')
     .meta({
       description:
-        'For partitions without a position of ours. A partition that `offsets` does not name, and every one that comes later, starts at its first record.',
+        'For partitions without a position of ours. A partition that `offsets` does not name, and every one that comes later, starts at its first record. One that `offsets` names and that is not there is refused.',
       examples: ['earliest', { timestamp: '2026-01-31T00:00:00Z' }, { offsets: { orders: { '0': 42 } } }],
     }),
   max_tasks: z
@@ -91,7 +91,25 @@ export function parseConfig(raw: unknown): KafkaConfig {
   if (config.topics.length === 0 && pattern === null) throw wrong('topics: name a topic, or give topic_pattern.');
   if (['avro', 'json_schema', 'protobuf'].includes(config.format) && config.schema_registry === undefined)
     throw wrong('format: give schema_registry, which this format needs.');
-  return { ...config, pattern };
+  const whole = { ...config, pattern };
+  const stray = offsetsOf(whole).find(({ topic }) => !isWanted(whole, topic, false));
+  if (stray !== undefined)
+    throw wrong(`start.offsets: the stream does not read ${stray.topic}: name it in topics, or leave it out here.`);
+  return whole;
+}
+
+/** Where the config says to start, partition by partition. */
+export const offsetsOf = ({ start }: Pick<KafkaConfig, 'start'>): readonly StartOffset[] =>
+  typeof start === 'object' && 'offsets' in start
+    ? Object.entries(start.offsets).flatMap(([topic, offsets]) =>
+        Object.entries(offsets).map(([index, offset]) => ({ topic, partition: Number(index), offset })),
+      )
+    : [];
+
+export interface StartOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
 }
 
 /** Positions, counters and ids of ours: a stream from Kafka to Kafka that read them would feed itself with each commit. */

@@ -1,6 +1,6 @@
 import { StreamError, type OnLostPosition, type Positions } from '@planasonix/core';
 import { EARLIEST, partitionName, type KafkaCluster, type Place } from '@planasonix/kafka';
-import type { KafkaConfig } from './config.js';
+import { offsetsOf, type KafkaConfig } from './config.js';
 import { offsetsAt, outOfRange, positionsOf, rangesOf, recreated, type Partition, type Range } from './partitions.js';
 import { decodeStarts, NOTEBOOK, type KafkaPosition } from './position.js';
 
@@ -96,32 +96,53 @@ async function earliest(
 /** As `start` says, for the first read of all. */
 async function configured({ cluster, config, partitions, signal }: OpeningInput) {
   const { start } = config;
+  const missing = offsetsWithout(config, partitions);
+  if (missing.length > 0)
+    throw new StreamError('config_invalid', `start.offsets: there is no partition ${missing.join(', ')}.`, {
+      hint: 'Correct start.offsets: what comes later starts at its first record.',
+    });
   const ranges = await rangesOf(cluster, partitions, signal);
   const byTime =
     typeof start === 'object' && 'timestamp' in start
       ? await offsetsAt(cluster, partitions, Date.parse(start.timestamp), signal)
       : null;
+  const wished = new Map(offsetsOf(config).map((one) => [partitionName(one), one.offset]));
   const starts = new Map<string, KafkaPosition>();
   for (const partition of partitions) {
     const name = partitionName(partition);
     const range = ranges.get(name)!;
-    starts.set(name, at(partition, chosen(config, partition, range, byTime?.get(name)?.offset)));
+    starts.set(
+      name,
+      at(partition, chosen(start, range, { name, byTime: byTime?.get(name)?.offset, wished: wished.get(name) })),
+    );
   }
   return starts;
 }
 
-function chosen({ start }: KafkaConfig, { topic, partition }: Partition, range: Range, byTime?: number): number {
-  if (start === 'latest') return range.end;
-  if (start === 'earliest') return range.first;
+/** Partitions that `start.offsets` names and that there are not. */
+export const offsetsWithout = (config: KafkaConfig, partitions: readonly Partition[]): string[] => {
+  const there = new Set(partitions.map(partitionName));
+  return offsetsOf(config)
+    .map(partitionName)
+    .filter((name) => !there.has(name));
+};
+
+interface Wish {
+  readonly name: string;
+  /** Of the first record that is no earlier than `start` says. */
+  readonly byTime: number | undefined;
+  /** As `start.offsets` says. */
+  readonly wished: number | undefined;
+}
+
+function chosen(start: KafkaConfig['start'], { first, end }: Range, { name, byTime, wished }: Wish): number {
+  if (start === 'latest') return end;
+  if (start === 'earliest') return first;
   // No record is so late: what comes from now on is.
-  if ('timestamp' in start) return byTime === undefined || byTime < 0 ? range.end : byTime;
-  const offset = start.offsets[topic]?.[String(partition)];
-  if (offset === undefined) return range.first;
-  if (offset >= range.first && offset <= range.end) return offset;
-  throw new StreamError(
-    'config_invalid',
-    `start.offsets: ${topic}/${partition} holds ${range.first} to ${range.end}, not ${offset}.`,
-  );
+  if ('timestamp' in start) return byTime === undefined || byTime < 0 ? end : byTime;
+  if (wished === undefined) return first;
+  if (wished >= first && wished <= end) return wished;
+  throw new StreamError('config_invalid', `start.offsets: ${name} holds ${first} to ${end}, not ${wished}.`);
 }
 
 /** `skip` gives up what is lost, and in a log that was cut back what has places that were told already; `resnapshot` reads everything that there is again. */

@@ -27,7 +27,7 @@ export const topicDenied = (topic: string, user: string | null): StreamError =>
     hint: `kafka-acls.sh --bootstrap-server … --add --allow-principal User:${user ?? 'ANONYMOUS'} --operation Read --operation Describe --topic '${topic}'`,
   });
 
-/** The topics of the stream as they are now. A pattern has to look at all that there are. */
+/** The topics of the stream as they are now, also its own output. A pattern has to look at all that there are. */
 export async function wantedTopics(
   cluster: KafkaCluster,
   config: KafkaConfig,

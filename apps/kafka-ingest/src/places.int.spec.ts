@@ -50,6 +50,23 @@ describe('places in topics', () => {
       expect(byOffset.values().sort()).toEqual(['after', 'other 0', 'other 1']);
     });
 
+    it('not at all where an offset is of a partition that is not there', async () => {
+      const prefix = world.name('off');
+      await world.topic(1, `${prefix}a`);
+      const start = { offsets: { [`${prefix}a`]: { '0': 0, '1': 7 }, [`${prefix}b`]: { '0': 5 } } };
+      const missing = `${prefix}a/1, ${prefix}b/0`;
+      const s = world.stream({ topic_pattern: `${prefix}.*`, start });
+      expect(await s.check()).toContainEqual(
+        expect.objectContaining({ severity: 'warning', code: 'config_invalid', message: expect.stringContaining(missing) }), // prettier-ignore
+      );
+      s.start();
+      expect(await s.outcome()).toMatchObject({
+        ...{ code: 'config_invalid', message: `start.offsets: there is no partition ${missing}.` },
+        hint: expect.stringContaining('Correct start.offsets'),
+      });
+      expect(s.kept.size).toBe(0);
+    });
+
     it('partitions and topics that come later are read from their first record', async () => {
       const prefix = world.name('late');
       await world.topic(1, `${prefix}.a`);

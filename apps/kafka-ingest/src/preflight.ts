@@ -1,6 +1,8 @@
 import { type Check, findingOf } from '@planasonix/core';
-import { toStreamError, type KafkaCluster } from '@planasonix/kafka';
+import { toStreamError, type KafkaCluster, type TopicView } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
+import { offsetsWithout } from './opening.js';
+import type { OwnOutput } from './own-output.js';
 import type { SchemaSource } from './registry/schema-source.js';
 import { partitionsOf, rangesOf, topicDenied, topicMissing, wantedTopics } from './partitions.js';
 
@@ -12,12 +14,19 @@ export interface PreflightInput {
   readonly group: string;
   /** `null`: the stream has none. */
   readonly registry: SchemaSource | null;
+  /** What it is not to read. */
+  readonly output: OwnOutput;
   readonly signal: AbortSignal;
 }
 
 export const FETCH = { key: 1, version: 13 } as const;
 const NOT_THERE = 3;
 const DENIED = 29;
+/** So many names stand in a message. */
+const NAMED = 10;
+
+const some = (names: readonly string[]): string =>
+  names.slice(0, NAMED).join(', ') + (names.length > NAMED ? ', …' : '');
 
 const info = (code: string, message: string): Check => ({ code, severity: 'info', message, fix: null });
 
@@ -72,6 +81,25 @@ async function groupCheck(cluster: KafkaCluster, group: string, user: string | n
   }
 }
 
+/** Who looks for them is told where they are. */
+function passedOver(wanted: readonly TopicView[], read: readonly TopicView[]): Check[] {
+  const own = wanted.filter((one) => !read.includes(one)).map(({ topic }) => topic);
+  if (own.length === 0) return [];
+  return [
+    info(
+      'topics',
+      `topic_pattern matches topics that the stream itself writes to, which are passed over: ${some(own)}.`,
+    ),
+  ];
+}
+
+/** Whether reading has begun is not known here: from then on nobody asks for them. */
+function startChecks(missing: readonly string[]): Check[] {
+  if (missing.length === 0) return [];
+  const message = `start.offsets names partitions that are not there: ${some(missing)}. A stream that has not begun can't begin.`;
+  return [{ code: 'config_invalid', severity: 'warning', message, fix: 'Correct start.offsets.' }];
+}
+
 /** Can the stream run? Never throws. */
 export async function preflight({
   cluster,
@@ -79,12 +107,14 @@ export async function preflight({
   user,
   group,
   registry,
+  output,
   signal,
 }: PreflightInput): Promise<readonly Check[]> {
   const checks: Check[] = [];
   try {
-    const topics = await wantedTopics(cluster, config, signal);
-    checks.push(info('reachable', 'The cluster answers.'), await versionCheck(cluster));
+    const wanted = await wantedTopics(cluster, config, signal);
+    const topics = wanted.filter(({ topic }) => !output.has(topic));
+    checks.push(info('reachable', 'The cluster answers.'), ...passedOver(wanted, topics), await versionCheck(cluster));
     checks.push(...(await brokerChecks(cluster)));
     if (registry !== null) checks.push(await registryCheck(registry));
     for (const { topic, error } of topics) {
@@ -102,6 +132,7 @@ export async function preflight({
       const partitions = partitionsOf(topics, config, user);
       await rangesOf(cluster, partitions, signal);
       checks.push(info('topics', `${topics.length} topics, ${partitions.length} partitions.`));
+      checks.push(...startChecks(offsetsWithout(config, partitions)));
     }
   } catch (error) {
     checks.push(finding(error, 'checking the source'));

@@ -4,6 +4,7 @@ import {
   partitionName,
   ReadObstacle,
   type KafkaCluster,
+  type Obstacle,
   type Place,
   type RecordChunk,
 } from '@planasonix/kafka';
@@ -29,6 +30,16 @@ export interface Newest {
   readonly timestamp: number;
   /** Monotonic. */
   readonly handedAt: number;
+}
+
+function damaged(name: string, { place, why, next }: Extract<Obstacle, { kind: 'damaged' }>): StreamError {
+  const { topic, partition, offset } = place;
+  const message = `${name} can't be read from ${offset} on: ${why}.`;
+  if (next === null) return new StreamError('event_unsupported', message);
+  const beyond = JSON.stringify({ [topic]: { [partition]: next } });
+  return new StreamError('event_unsupported', message, {
+    hint: `Nothing was passed over. To go on without ${offset} to ${next - 1}, stop the stream and set its position (PUT …/position) to ${beyond}.`,
+  });
 }
 
 /** The partitions of a stream being read, and what it means when one of them can't be any more. */
@@ -98,7 +109,7 @@ export class Reading {
       case 'denied':
         throw topicDenied(place.topic, user);
       case 'damaged':
-        throw new StreamError('event_unsupported', `${name} can't be read from ${place.offset} on: ${obstacle.why}.`);
+        throw damaged(name, obstacle);
       case 'diverged':
         throw new StreamError(
           'offset_out_of_range',

@@ -1,3 +1,4 @@
+import { KafkaCluster } from '@planasonix/kafka';
 import { eventually, kcat } from '@planasonix/testing';
 import type { Admin } from 'kafkajs';
 import { rising, TopicsUnderTest } from './topics-under-test.js';
@@ -25,7 +26,7 @@ describe('a stream of records', () => {
         { partition: 0, key: '', value: 'null' },
       ],
     });
-    const headers = ['z=1', 'a=2', 'z=3', 'nil'].flatMap((header) => ['-H', header]);
+    const headers = ['z=1', 'a=2', '__proto__=p', 'z=3', 'constructor=c', 'nil'].flatMap((header) => ['-H', header]);
     await kcat(['-b', world.kafka.brokers[0]!, '-P', '-t', t, '-K', ':', ...headers], 'k:{}\n');
     const s = world.stream({ topics: [t] });
     s.start();
@@ -63,7 +64,9 @@ describe('a stream of records', () => {
     expect(s.data()[5]!.headers).toEqual([
       ['z', '1', 'text'],
       ['a', '2', 'text'],
+      ['__proto__', 'p', 'text'],
       ['z', '3', 'text'],
+      ['constructor', 'c', 'text'],
       ['nil', null, 'none'],
     ]);
     expect(sixth!.order! > fifth!.order!).toBe(true);
@@ -164,6 +167,69 @@ describe('a stream of records', () => {
       const { backlogRecords, oldestPendingMs } = await s.lag();
       return backlogRecords === 2 && oldestPendingMs! > since - 1_000;
     }).finally(open);
+  });
+
+  it('keeps its partitions and places while nothing is taken from it, as in a pause, and goes on with them', async () => {
+    const t = await world.topic(3);
+    for (const partition of rising(3)) await world.put(t, rising(2).map(String), partition);
+    const s = world.stream({ topics: [t] });
+    s.start();
+    await world.has(s, 6);
+    let resume: () => void = () => undefined;
+    const paused = new Promise<void>((resolve) => (resume = resolve));
+    s.beforeEach = () => paused;
+    const asked = jest.spyOn(KafkaCluster.prototype, 'offsets');
+    try {
+      for (const partition of rising(3)) await world.put(t, rising(2, 2).map(String), partition);
+      await admin.createPartitions({ topicPartitions: [{ topic: t, count: 4 }] });
+      for (const value of rising(4)) await world.putByKcat(t, 3, String(value));
+      resume();
+      await world.has(s, 16);
+    } finally {
+      resume();
+    }
+    // Where it goes on is asked of none but the one that is new.
+    const places = asked.mock.calls.flatMap(([asks]) => asks.map((one) => `${one.topic}/${one.partition}`));
+    asked.mockRestore();
+    expect(new Set(places)).toEqual(new Set([`${t}/3`]));
+    for (const partition of rising(4))
+      expect(s.data().filter(({ source }) => source.partition === partition).map(({ value }) => value)).toEqual(rising(4)); // prettier-ignore
+  });
+
+  it('is not behind where nothing but what was given up, and marks of transactions, follows (trap 24)', async () => {
+    const t = await world.topic();
+    const producer = await world.transactional();
+    const transaction = async (values: readonly string[], end: 'commit' | 'abort') => {
+      const open = await producer.transaction();
+      await open.send({ topic: t, messages: values.map((value) => ({ partition: 0, value })) });
+      await open[end]();
+    };
+    const s = world.stream({ topics: [t] });
+    const ended = async () => (await admin.fetchTopicOffsets(t))[0]!.high;
+    const upToDate = () =>
+      eventually('it is up to date', async () => {
+        const { backlogRecords, oldestPendingMs } = await s.lag();
+        return backlogRecords === 0 && oldestPendingMs === null;
+      });
+    await transaction(['0', '1'], 'commit');
+    await transaction(['2', '3', '4'], 'abort');
+    s.start();
+    await world.has(s, 2);
+    await upToDate();
+    await transaction(['5'], 'abort');
+    await eventually('its mark is there', async () => (await ended()) === '9');
+    await upToDate();
+    await s.stop();
+    // The position is behind the marks: also while nobody reads.
+    await upToDate();
+    await transaction(['6'], 'abort');
+    await eventually('what follows waits, though it will not show', async () => (await s.lag()).backlogRecords === 2);
+    s.start();
+    await upToDate();
+    expect(s.values()).toEqual([0, 1]);
+    const offsets = { groupId: s.owned['group']!, topics: [t] };
+    const shown = async () => (await admin.fetchOffsets(offsets))[0]!.partitions[0]!.offset;
+    await eventually('people see it, too', async () => (await shown()) === '11');
   });
 
   it('goes where a user says, while it is stopped', async () => {

@@ -20,6 +20,7 @@ import { ReaderGroup } from './group.js';
 import { lagOf } from './lag.js';
 import { latecomers, openPartitions } from './opening.js';
 import { partitionsOf, wantedTopics, type Partition } from './partitions.js';
+import { OwnOutput } from './own-output.js';
 import { decodePosition, encodePosition, encodeStarts, NOTEBOOK } from './position.js';
 import { preflight } from './preflight.js';
 import { Reading } from './reading.js';
@@ -48,6 +49,7 @@ export class KafkaSource implements Source {
   private reading: Reading | null = null;
   /** How many partitions there are, in all shares. */
   private seen = 0;
+  private output: OwnOutput | null = null;
   private looked: { readonly partitions: readonly Partition[]; readonly until: number } | null = null;
 
   constructor(
@@ -70,7 +72,15 @@ export class KafkaSource implements Source {
     const { cluster, config, settings } = this;
     const registry = this.schemas();
     const user = settings.sasl?.username ?? null;
-    return preflight({ cluster, config, user, group: this.group.name, registry, signal });
+    return preflight({
+      cluster,
+      config,
+      user,
+      group: this.group.name,
+      registry,
+      output: await this.outputOr(),
+      signal,
+    });
   }
 
   async *read(from: Positions, signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -128,19 +138,37 @@ export class KafkaSource implements Source {
   }
 
   /** Those of our share. */
-  private async partitions(signal: AbortSignal): Promise<Partition[]> {
+  private async partitions(signal: AbortSignal, output?: OwnOutput): Promise<Partition[]> {
     const { cluster, config, settings } = this;
     const { share = WHOLE } = this.context;
-    const all = partitionsOf(await wantedTopics(cluster, config, signal), config, settings.sasl?.username ?? null);
+    const own = output ?? (await this.ownOutput());
+    const topics = (await wantedTopics(cluster, config, signal)).filter(({ topic }) => !own.has(topic));
+    const all = partitionsOf(topics, config, settings.sasl?.username ?? null);
     this.seen = all.length;
     return all.filter((partition) => isIn(share, partitionName(partition)));
+  }
+
+  /** Asked once. @throws StreamError `log_unavailable` */
+  private async ownOutput(): Promise<OwnOutput> {
+    if (this.output !== null) return this.output;
+    const log = (await this.context.logTopics?.()) ?? null;
+    const isHere = log?.clusterId != null && log.clusterId === (await this.cluster.view([])).clusterId;
+    return (this.output = new OwnOutput(this.config, isHere ? log : null));
+  }
+
+  /** For a look, which has no use for a log that can't be reached. */
+  private outputOr(): Promise<OwnOutput> {
+    return this.ownOutput().catch(() => new OwnOutput(this.config, null));
   }
 
   /** Good enough for the lag: asking for all topics of a large cluster each second is not. */
   private async lately(signal: AbortSignal): Promise<readonly Partition[]> {
     const now = this.context.clock.monotonic();
     if (this.looked === null || now > this.looked.until)
-      this.looked = { partitions: await this.partitions(signal), until: now + this.pace.lookEveryMs };
+      this.looked = {
+        partitions: await this.partitions(signal, await this.outputOr()),
+        until: now + this.pace.lookEveryMs,
+      };
     return this.looked.partitions;
   }
 

@@ -43,6 +43,8 @@ export class StreamUnderTest {
   connected = false;
   /** What it reads of the stream. */
   share = WHOLE;
+  /** Where its events are said to go. */
+  logTopics: SourceContext['logTopics'];
   /** More impatient than the product: nothing that a test waits for is slow. */
   pace: Pace = { lookEveryMs: 250, patienceMs: 15_000 };
   /** Called before each batch is taken; what it throws ends the reading there, as if it were killed. */
@@ -135,7 +137,7 @@ export class StreamUnderTest {
       connection: { id: 'conn_test', type: 'kafka', config: connection },
       remember: (owned) => Promise.resolve(void (this.owned = owned)),
       setAside: (records) => Promise.resolve(void this.aside.push(...records)),
-      ...{ onLostPosition, abandoned, share: this.share, clock: systemClock, log },
+      ...{ onLostPosition, abandoned, share: this.share, logTopics: this.logTopics, clock: systemClock, log },
     };
     return new KafkaSource(context, this.pace);
   }

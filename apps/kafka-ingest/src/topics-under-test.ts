@@ -12,10 +12,12 @@ const silent = { debug: () => undefined, info: () => undefined, warn: () => unde
 /** For specs: one broker, topics in it, and streams that read them. */
 export class TopicsUnderTest {
   readonly #streams: StreamUnderTest[] = [];
+  readonly #producers: Producer[] = [];
   #names = 0;
 
   private constructor(
     readonly kafka: Kafka,
+    private readonly client: Client,
     readonly admin: Admin,
     readonly producer: Producer,
   ) {}
@@ -30,16 +32,23 @@ export class TopicsUnderTest {
     const admin = client.admin();
     const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
     await Promise.all([admin.connect(), producer.connect()]);
-    return new TopicsUnderTest(kafka, admin, producer);
+    return new TopicsUnderTest(kafka, client, admin, producer);
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.admin.disconnect(), this.producer.disconnect()]);
+    await Promise.all([this.admin, this.producer, ...this.#producers].map((one) => one.disconnect()));
     await this.kafka.stop();
   }
 
   async stopStreams(): Promise<void> {
     for (const stream of this.#streams.splice(0)) await stream.stop();
+  }
+
+  async transactional(): Promise<Producer> {
+    const made = this.client.producer({ transactionalId: this.name('tx'), idempotent: true, maxInFlightRequests: 1 });
+    await made.connect();
+    this.#producers.push(made);
+    return made;
   }
 
   /** One that nothing else has. */

@@ -84,6 +84,18 @@ export interface LogEntry {
   readonly data: string;
 }
 
+/** Topics in Kafka in which a log has the events of a stream. */
+export interface LogTopics {
+  /** `null`: the cluster does not say. */
+  readonly clusterId: string | null;
+  /** All of them are in this one; `null`: it depends on the event. */
+  readonly only: string | null;
+  /** The topic of events with this subject. */
+  of(subject: string): string;
+  /** Whether an event may go to a topic of this name, whatever its subject is. */
+  may(topic: string): boolean;
+}
+
 /** The log from the side of the control plane: fencing, looking, giving back. */
 export interface EventLog {
   /** @param seat absent: the writer of the stream; else one who writes other partitions beside him */
@@ -108,6 +120,8 @@ export interface EventLog {
   ): Promise<readonly LogEntry[]>;
   /** Entries as they are appended, from now or from after a cursor, until `signal` is aborted. */
   tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry>;
+  /** Absent: it is not in Kafka. @throws StreamError `log_unavailable` */
+  topics?(streamId: string): Promise<LogTopics>;
   depth(streamId: string): Promise<number>;
   totals(streamId: string): Promise<LogTotals>;
   /**
@@ -115,7 +129,10 @@ export interface EventLog {
    * that nobody who was under way makes it anew. A writer who opens it with no lower epoch keeps it: it lives on.
    */
   expire(streamId: string, seconds: number, epoch: number): Promise<void>;
-  /** How safe and how full the log is: `log_not_durable`, `log_unavailable`, … */
-  check(): Promise<readonly Check[]>;
+  /**
+   * How safe and how full the log is: `log_not_durable`, `log_unavailable`, …
+   * @param streamId absent: what holds for every stream
+   */
+  check(streamId?: string): Promise<readonly Check[]>;
   close(): Promise<void>;
 }

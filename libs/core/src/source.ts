@@ -2,6 +2,7 @@ import type { Check, ConnectionReport } from './check.js';
 import type { Clock } from './clock.js';
 import type { ChangeBatch, Orders, Position, Positions } from './event.js';
 import type { Share } from './share.js';
+import type { LogTopics } from './sink.js';
 import type { Steps } from './steps.js';
 
 /** How far a source's head is ahead of what it has handed over. */
@@ -210,6 +211,11 @@ export interface SourceContext {
   readonly share?: Share;
   /** Set for the first read after the user gave up a lost position; `null` otherwise. */
   readonly onLostPosition: OnLostPosition | null;
+  /**
+   * Where its events go, for a source that could read them: it would feed itself. `null`: not into Kafka. Absent: nobody
+   * says. @throws StreamError `log_unavailable`
+   */
+  readonly logTopics?: () => Promise<LogTopics | null>;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
   readonly abandoned?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */

@@ -26,14 +26,22 @@ const KAFKA_CODES: Readonly<Record<number, string>> = {
   14: 'COORDINATOR_LOAD_IN_PROGRESS',
   15: 'COORDINATOR_NOT_AVAILABLE',
   16: 'NOT_COORDINATOR',
+  18: 'RECORD_LIST_TOO_LARGE',
+  19: 'NOT_ENOUGH_REPLICAS',
+  20: 'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
   25: 'UNKNOWN_MEMBER_ID',
   29: 'TOPIC_AUTHORIZATION_FAILED',
   30: 'GROUP_AUTHORIZATION_FAILED',
   31: 'CLUSTER_AUTHORIZATION_FAILED',
+  32: 'INVALID_TIMESTAMP',
   35: 'UNSUPPORTED_VERSION',
+  38: 'INVALID_REPLICATION_FACTOR',
+  44: 'POLICY_VIOLATION',
   45: 'OUT_OF_ORDER_SEQUENCE_NUMBER',
   47: 'INVALID_PRODUCER_EPOCH',
   48: 'INVALID_TXN_STATE',
+  50: 'INVALID_TRANSACTION_TIMEOUT',
+  51: 'CONCURRENT_TRANSACTIONS',
   53: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
   56: 'KAFKA_STORAGE_ERROR',
   58: 'SASL_AUTHENTICATION_FAILED',
@@ -51,6 +59,14 @@ const KAFKA_CODES: Readonly<Record<number, string>> = {
 /** Another broker has it now, or will have it soon: look at the metadata and ask again. */
 export const MOVED: ReadonlySet<number> = new Set([5, 6, 7, 9, 13, 14, 15, 16, 56, 74, 75, 78]);
 
+/**
+ * The same request may succeed later, with nothing changed in it: replicas that come back, markers that are still being
+ * written, clocks that are set.
+ */
+const LATER: ReadonlySet<number> = new Set([19, 20, 32, 38, 51]);
+const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+/** A rule of the cluster's, which no repetition changes. */
+const AGAINST_RULES: ReadonlySet<number> = new Set([44, 50]);
 const DENIED: ReadonlySet<number> = new Set([29, 30, 31, 53]);
 /** Of kafkajs; it has no codes for these. All are about the connection. */
 const OUTAGES = /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|BrokerNotFound|NoBrokerAvailable|LockTimeout)/;
@@ -74,7 +90,9 @@ function codeOf(error: object): StreamErrorCode | null {
   if (typeof code === 'number') {
     if (DENIED.has(code)) return 'permission_denied';
     if (code === 58 || code === 33) return 'auth_failed';
-    return MOVED.has(code) ? 'source_unreachable' : null;
+    if (TOO_LARGE.has(code)) return 'message_too_large';
+    if (AGAINST_RULES.has(code)) return 'config_invalid';
+    return MOVED.has(code) || LATER.has(code) ? 'source_unreachable' : null;
   }
   if (typeof code === 'string') {
     if (code in STREAM_ERRORS) return code as StreamErrorCode;

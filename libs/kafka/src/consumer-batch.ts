@@ -26,8 +26,20 @@ export interface RecordBatch {
   /** Of a control batch. */
   readonly aborts: boolean;
   readonly count: number;
-  /** @throws RangeError where it can't be inflated or is damaged. */
+  /** @throws DamagedBatch where it can't be inflated or is not right. */
   records(): KafkaRecord[];
+}
+
+/** A batch that is not what it says of itself. */
+export class DamagedBatch extends RangeError {
+  constructor(
+    message: string,
+    /** What is behind it, if that at least is right. */
+    readonly next: number,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }
 
 const HEAD = 61;
@@ -45,7 +57,7 @@ const int64 = (bytes: Buffer, at: number): number => Number(bytes.readBigInt64BE
 
 /**
  * The whole batches of a piece of a log; the last one of a fetch may be cut short and is left out.
- * @throws RangeError on a format older than 2, or a checksum that is not right
+ * @throws DamagedBatch of a format older than 2, or with a checksum that is not right
  */
 export function* batchesOf(bytes: Buffer): Generator<RecordBatch> {
   for (let at = 0; at + HEAD <= bytes.length;) {
@@ -71,15 +83,17 @@ export function endOf(bytes: Buffer): { readonly offset: number; readonly leader
 
 function batchAt(bytes: Buffer): RecordBatch {
   const firstOffset = int64(bytes, 0);
+  const lastOffset = firstOffset + bytes.readInt32BE(AT.lastDelta);
+  const damaged = (why: string, cause?: unknown) => new DamagedBatch(why, lastOffset + 1, { cause });
   const magic = bytes[AT.magic]!;
-  if (magic !== 2) throw new RangeError(`offset ${firstOffset} has message format ${magic}; format 2 is read`);
+  if (magic !== 2) throw damaged(`offset ${firstOffset} has message format ${magic}; format 2 is read`);
   if (crc32c(bytes, AT.attributes, bytes.length) !== bytes.readUInt32BE(AT.crc))
-    throw new RangeError(`the checksum of the batch at offset ${firstOffset} is not right`);
+    throw damaged(`the checksum of the batch at offset ${firstOffset} is not right`);
   const attributes = bytes.readInt16BE(AT.attributes);
   const control = (attributes & CONTROL) !== 0;
   const batch: RecordBatch = {
     firstOffset,
-    lastOffset: firstOffset + bytes.readInt32BE(AT.lastDelta),
+    lastOffset,
     leaderEpoch: bytes.readInt32BE(AT.leaderEpoch),
     maxTimestamp: int64(bytes, AT.maxTime),
     producerId: int64(bytes, AT.producerId),
@@ -90,7 +104,13 @@ function batchAt(bytes: Buffer): RecordBatch {
       // The key of a marker: version, then 0 for abort and 1 for commit.
       return control && this.records()[0]?.key?.readInt16BE(2) === 0;
     },
-    records: () => recordsOf(bytes, attributes, firstOffset),
+    records() {
+      try {
+        return recordsOf(bytes, attributes, firstOffset);
+      } catch (error) {
+        throw error instanceof RangeError ? damaged(error.message, error) : error;
+      }
+    },
   };
   return batch;
 }

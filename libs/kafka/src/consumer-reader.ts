@@ -1,7 +1,7 @@
 import { Limit, type Clock } from '@planasonix/core';
 import { KafkaError, MOVED, toStreamError } from './connection-error.js';
 import type { KafkaCluster } from './client-cluster.js';
-import { batchesOf, endOf } from './consumer-batch.js';
+import { batchesOf, DamagedBatch, endOf } from './consumer-batch.js';
 import { committedOnly } from './consumer-committed.js';
 import { fetchCall, type Fetched, type FetchLimits } from './consumer-fetch.js';
 import { partitionName, ReadObstacle, type PartitionReader, type Place, type RecordChunk } from './consumer.js';
@@ -46,8 +46,8 @@ interface Reading {
 /** An answer that waits. */
 interface Ready {
   readonly reading: Reading;
-  /** Where it begins. */
-  readonly place: Place;
+  /** Where what was not handed out begins. */
+  place: Place;
   readonly bytes: number;
   readonly chunks: Iterator<RecordChunk>;
 }
@@ -120,12 +120,15 @@ export class FetchReader implements PartitionReader {
         if (!(error instanceof RangeError)) throw error;
         // Nothing of this partition may be handed out behind the gap, nor of any other any more.
         this.#ready.length = 0;
-        this.#failure = { error: new ReadObstacle({ kind: 'damaged', place, why: error.message }) };
+        const behind = error instanceof DamagedBatch ? error.next : 0;
+        const next = behind > place.offset && behind <= reading.place.offset ? behind : null;
+        this.#fail({ kind: 'damaged', place, why: error.message, next });
         return null;
       }
       if (!step.done) {
         // The next answer is under way while this one is handed out.
         this.#fetchAll();
+        ready.place = { ...place, offset: step.value.next };
         return step.value;
       }
       reading.held--;

@@ -31,7 +31,8 @@ export type Obstacle =
   /** No topic has this id any more. */
   | { readonly kind: 'topic_gone'; readonly place: Place }
   | { readonly kind: 'denied'; readonly place: Place }
-  | { readonly kind: 'damaged'; readonly place: Place; readonly why: string };
+  /** `next`: what is behind what can't be read; `null`: that can't be told. */
+  | { readonly kind: 'damaged'; readonly place: Place; readonly why: string; readonly next: number | null };
 
 /** Thrown by a reader. Whoever knows the stream decides what it means; the client never does (trap 24). */
 export class ReadObstacle extends Error {

@@ -1,4 +1,3 @@
-import type { WireReader } from './client-wire.js';
 import type { Call } from './connection.js';
 import { KafkaError } from './connection-error.js';
 
@@ -21,7 +20,6 @@ export function grouped<T, K>(items: readonly T[], keyOf: (item: T) => K): Reado
 
 const TRANSACTION = 1;
 const ALL = -1;
-const TOPIC = 2;
 
 /** Which broker decides about the transactions of a name. */
 export const transactionCoordinatorCall = (transactionalId: string): Call<number> => ({
@@ -175,52 +173,3 @@ export const produceCall = (
     return answers.flat();
   },
 });
-
-/** `null`: there is no such topic, or it may not be looked at. */
-export const topicSettingsCall = (topic: string): Call<ReadonlyMap<string, string> | null> => ({
-  name: 'DescribeConfigs',
-  key: 32,
-  versions: [4],
-  encode: (to) =>
-    to
-      .array([topic], (name) =>
-        to
-          .int8(TOPIC)
-          .string(name)
-          .array(null, () => undefined)
-          .tags(),
-      )
-      .bool(false)
-      .bool(false)
-      .tags(),
-  decode(from) {
-    from.int32();
-    const [found] = from.array(() => {
-      const error = from.int16();
-      from.nullableString();
-      from.int8();
-      from.string();
-      const settings = from.array(() => settingOf(from));
-      from.tags();
-      return error === 0 ? new Map(settings) : null;
-    });
-    return found ?? null;
-  },
-});
-
-function settingOf(from: WireReader): readonly [name: string, value: string] {
-  const setting = [from.string(), from.string()] as const;
-  from.bool(); // read only
-  from.int8(); // where it comes from
-  from.bool(); // secret
-  from.array(() => {
-    from.string();
-    from.nullableString();
-    from.int8();
-    from.tags();
-  });
-  from.int8(); // its type
-  from.nullableString();
-  from.tags();
-  return setting;
-}

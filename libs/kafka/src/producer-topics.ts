@@ -1,11 +1,11 @@
 import { StreamError, type Log, type Outbound } from '@planasonix/core';
-import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import type { KafkaCluster } from './client-cluster.js';
 import { kafkaJs } from './client.js';
 import type { KafkaSettings } from './config.js';
 import { KafkaError, toStreamError } from './connection-error.js';
 import { askAny } from './producer-ask.js';
-import { topicSettingsCall, transactionCoordinatorCall } from './producer-requests.js';
+import { transactionCoordinatorCall } from './producer-requests.js';
 
 export interface NewTopic {
   readonly topic: string;
@@ -62,17 +62,6 @@ export class TopicAdmin {
     });
   }
 
-  /** Replaces all settings of a topic that are its own. */
-  set(topic: string, settings: Readonly<Record<string, string>>): Promise<void> {
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    return this.#with(`setting the topic ${topic}`, async (admin) => {
-      await admin.alterConfigs({
-        validateOnly: false,
-        resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }],
-      });
-    });
-  }
-
   async #with<T>(doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
     const admin = kafkaJs(this.settings, this.outbound, this.log).admin();
     try {
@@ -112,9 +101,3 @@ export const mayUseTransactions = (cluster: KafkaCluster, transactionalId: strin
   );
 
 const TRANSACTIONS_DENIED = 53;
-
-/** As they hold for the topic, its own or the brokers'. `null`: there is none, or it may not be looked at. */
-export const topicSettings = (cluster: KafkaCluster, topic: string): Promise<ReadonlyMap<string, string> | null> =>
-  askAny(cluster, topicSettingsCall(topic)).catch((error: unknown) => {
-    throw toStreamError(error, `looking at the settings of ${topic}`);
-  });

@@ -1,61 +1,12 @@
-import { StreamError, systemClock } from '@planasonix/core';
-import { createOutbound } from '@planasonix/outbound';
-import { becomes, eventually, kcat, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
-import { ClusterUnderTest, silent } from './cluster-under-test.js';
+import { StreamError } from '@planasonix/core';
+import { becomes, eventually, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { ClusterUnderTest } from './cluster-under-test.js';
 import { metadataCall } from './client-requests.js';
 import type { Call } from './connection.js';
-import {
-  KafkaCluster,
-  kafkaSettings,
-  ProducerRoutes,
-  TopicAdmin,
-  TransactionalProducer,
-  type OutRecord,
-  type TransactionOptions,
-} from './index.js';
+import type { TransactionalProducer } from './index.js';
+import { committed, Producers, text } from './producers-under-test.js';
 
-const outbound = createOutbound({ policy: 'allow-private' });
-const text = (value: string, key: string | null = null): OutRecord => ({
-  key: key === null ? null : Buffer.from(key),
-  value: Buffer.from(value),
-  headers: [],
-});
 const rising = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
-
-/** What librdkafka reads, committed alone; values in the order of each partition. */
-async function committed(brokers: readonly string[], topic: string): Promise<string[]> {
-  const args = ['-b', brokers.join(','), '-C', '-t', topic, '-e', '-q', '-f', '%s\n'];
-  const out = await kcat([...args, '-X', 'isolation.level=read_committed']);
-  return out.toString().split('\n').slice(0, -1);
-}
-
-class Producers {
-  readonly #closers: (() => void)[] = [];
-
-  constructor(private readonly brokers: readonly string[]) {}
-
-  make(transactionalId: string, more: Partial<TransactionOptions> = {}): TransactionalProducer {
-    const settings = kafkaSettings({ config: { brokers: this.brokers } });
-    const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock });
-    const admin = new TopicAdmin(settings, outbound, silent);
-    const routes = new ProducerRoutes({
-      cluster,
-      clock: systemClock,
-      create: (topic) => admin.create({ topic, partitions: 1, replicationFactor: -1 }).then(() => true),
-      maxBytes: () => Promise.resolve(null),
-    });
-    const producer = new TransactionalProducer({ cluster, clock: systemClock, routes, transactionalId, ...more });
-    this.#closers.push(
-      () => producer.close(),
-      () => cluster.close(),
-    );
-    return producer;
-  }
-
-  close(): void {
-    for (const close of this.#closers.splice(0)) close();
-  }
-}
 
 describe('a producer with transactions', () => {
   let server: Kafka;

@@ -1,4 +1,5 @@
 export * from './eventually.js';
+export * from './kafka-proxy.js';
 export * from './proxy.js';
 export * from './temp-dir.js';
 export { alive, processOf } from './servers/alive.js';

@@ -5,6 +5,7 @@ import {
   failedTest,
   findingOf,
   passes,
+  type PipelineOutput,
   type Position,
   type ReleaseReport,
   type SnapshotOrder,
@@ -17,7 +18,7 @@ import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/st
 import { discretionOf } from './discreet.js';
 import { HostLanes } from './host-lanes.js';
 import type { LogBook } from './log-book.js';
-import type { Sources } from './sources.js';
+import type { Looked, Sources } from './sources.js';
 
 /** Findings about the config itself: a stream that has them is not created. */
 const CONFIG_FINDINGS = new Set(['no_tables', 'config_invalid']);
@@ -42,12 +43,12 @@ export type SettleAnswer =
 export interface Draft {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly connectionId?: string;
+  /** Where the events of a stream are to go that is not there yet. */
+  readonly output?: PipelineOutput;
   readonly order?: Omit<SnapshotOrder, 'id'>;
   readonly position?: unknown;
   readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
 }
-
-type Looked = Parameters<Sources['look']>[0];
 
 export interface AnswerDeps {
   readonly sources: Sources;
@@ -94,7 +95,7 @@ export class Answers {
     if (spec === null) return null;
     const [source, log] = await Promise.all([
       this.look(spec, signal, (one) => one.check(signal)).catch(aboutConfig),
-      this.deps.logs.of(spec.output).check(),
+      this.deps.logs.of(spec.output).check(spec.id),
     ]);
     const checks = [...source, ...log];
     return { ok: passes(checks), checks };
@@ -105,7 +106,8 @@ export class Answers {
     if (draft === null) return null;
     const connection =
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
-    const spec = { id: 'str_draft', name: 'draft', config: draft.config ?? {}, connection, owned: {} };
+    const { config = {}, output } = draft;
+    const spec = { id: 'str_draft', name: 'draft', config, connection, output, owned: {} };
     const checks = await this.look(spec, signal, (source) => source.check(signal)).catch(aboutConfig);
     const about = checks.filter((check) => CONFIG_FINDINGS.has(check.code));
     return { ok: passes(about), checks: about };

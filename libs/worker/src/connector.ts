@@ -58,7 +58,6 @@ export class Connector {
       policy: env.OUTBOUND_POLICY,
       reserved: [endpointOf(env.DATABASE_URL), endpointOf(env.REDIS_URL)],
     });
-    const sources = new Sources(type, outbound, log, step);
     this.workers = new WorkerStore(store);
     this.beats = new WorkerStore(leases);
     const connections = new ConnectionStore(store, box);
@@ -66,6 +65,7 @@ export class Connector {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
+    const sources = new Sources(type, outbound, log, step, this.logs);
     this.emitter = countersEmitter(env, log);
     this.announcement = {
       id: this.workerId,

@@ -2,10 +2,13 @@ import {
   NO_ORDERS,
   StreamError,
   systemClock,
+  type EventLog,
   type Log,
+  type LogTopics,
   type OnLostPosition,
   type Outbound,
   type Owned,
+  type PipelineOutput,
   type Positions,
   type SetAside,
   type Share,
@@ -34,6 +37,10 @@ const barred: Pick<SourceWishes, 'remember' | 'orders'> = {
   remember: () => Promise.reject(new Error('only the owner of a stream makes things at its source')),
 };
 
+/** What a source is made of. A draft may not say where its events go. */
+export type Looked = Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'sealed' | 'owned'> &
+  Partial<Pick<StreamSpec, 'output'>>;
+
 /** Makes sources of one type from what the store says of a stream. */
 export class Sources {
   constructor(
@@ -41,10 +48,12 @@ export class Sources {
     readonly outbound: Outbound,
     private readonly log: Log,
     private readonly step?: Steps,
+    /** Absent: sources are not told where their events go. */
+    private readonly logs?: { of(output: PipelineOutput): Pick<EventLog, 'topics'> },
   ) {}
 
   /** For the owner of the stream. @throws StreamError `secrets_sealed`, or what its config is refused for */
-  owned(spec: StreamSpec, wishes: SourceWishes): Source {
+  owned(spec: Looked, wishes: SourceWishes): Source {
     if (spec.sealed !== undefined) throw new StreamError('secrets_sealed', spec.sealed);
     const source = this.type.create({
       streamId: spec.id,
@@ -54,6 +63,7 @@ export class Sources {
       outbound: this.outbound,
       owned: wishes.owned,
       remember: wishes.remember,
+      logTopics: this.logTopics(spec),
       abandoned: wishes.abandoned,
       setAside: wishes.setAside,
       orders: wishes.orders,
@@ -67,15 +77,18 @@ export class Sources {
   }
 
   /** For a look: preflight, lag, giving back. Closed when `use` is done. */
-  async look<T>(
-    spec: Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'sealed' | 'owned'>,
-    use: (source: Source) => Promise<T>,
-  ): Promise<T> {
-    const source = this.owned({ ...spec } as StreamSpec, { owned: spec.owned, onLostPosition: null, ...barred });
+  async look<T>(spec: Looked, use: (source: Source) => Promise<T>): Promise<T> {
+    const source = this.owned(spec, { owned: spec.owned, onLostPosition: null, ...barred });
     try {
       return await use(source);
     } finally {
       await source.close();
     }
+  }
+
+  private logTopics({ id, output }: Looked): (() => Promise<LogTopics | null>) | undefined {
+    const { logs } = this;
+    if (logs === undefined || output === undefined) return undefined;
+    return async () => (await logs.of(output).topics?.(id)) ?? null;
   }
 }

@@ -50,10 +50,16 @@ export class WorkerQuestions {
   async expectTables(
     workspaceId: string,
     sourceType: string,
-    of: { connectionId: string | null; config: Readonly<Record<string, unknown>> },
+    of: {
+      readonly connectionId: string | null;
+      readonly config: Readonly<Record<string, unknown>>;
+      /** Of its pipeline. Absent: it can't be one that the source reads. */
+      readonly output?: Readonly<Record<string, unknown>>;
+    },
   ): Promise<void> {
     const draftId = await this.drafts.put(workspaceId, 'tables', {
       config: of.config,
+      output: of.output,
       ...(of.connectionId === null ? {} : { connectionId: of.connectionId }),
     });
     const answer = await this.asks

@@ -41,21 +41,22 @@ export class StreamDrafts {
       throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const config = canonicalConfig(source, of.config ?? {});
     const split = checkedConfig(source, config);
-    await this.workers.expectTables(workspaceId, source.type, { connectionId, config });
+    await this.workers.expectTables(workspaceId, source.type, { connectionId, config, output: pipeline.output });
     return { ...split, ingestToken: takesDeliveries(source) ? newIngestToken() : null };
   }
 
   /** @param earlier the config before, secrets in the clear. */
   async forPatch(
     workspaceId: string,
-    of: { readonly source_type: string; readonly connection_id: string | null },
+    of: { readonly source_type: string; readonly connection_id: string | null; readonly pipeline_id: string },
     earlier: Json,
     patch: Json,
   ): Promise<SplitConfig> {
     const source = await this.catalog.get(of.source_type);
     const config = mergePatch(earlier, canonicalConfig(source, patch));
     const split = checkedConfig(source, config, earlier);
-    await this.workers.expectTables(workspaceId, source.type, { connectionId: of.connection_id, config });
+    const output = (await this.pipelines.get(workspaceId, of.pipeline_id))?.output;
+    await this.workers.expectTables(workspaceId, source.type, { connectionId: of.connection_id, config, output });
     return split;
   }
 

@@ -1,7 +1,7 @@
 import type { Clock, LogTotals, Position } from '@planasonix/core';
-import { topicSettings, type KafkaRecord, type OutRecord } from '@planasonix/kafka';
+import { changeSettings, topicSettings, type KafkaRecord, type OutRecord } from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
-import { isGone, OwnTopic } from './own-topic.js';
+import { forgottenIn, isGone, OwnTopic, unset } from './own-topic.js';
 
 /** How far a partition of the source is in the log. */
 export interface Mark {
@@ -68,9 +68,9 @@ const TOTALS_BESIDE = 'beside:';
 const RESET_KEY = 'reset';
 const SEEN_KEY = 'seen';
 const MARK_KEY = 'at:';
+const POLICY = 'compact';
 /** Small pieces, so that what was replaced goes soon: a new writer reads all that is there. */
-const SETTINGS = {
-  'cleanup.policy': 'compact',
+const PIECES = {
   'segment.bytes': String(8 * 1024 * 1024),
   'segment.ms': String(6 * 60 * 60 * 1000),
   'min.cleanable.dirty.ratio': '0.2',
@@ -104,16 +104,23 @@ export class Journal {
   /** @returns whether it was made; `false`: it was there. */
   make(): Promise<boolean> {
     const { topic, replicationFactor } = this;
-    return this.reached.admin.create({ topic, partitions: 1, replicationFactor, settings: SETTINGS });
+    return this.reached.admin.create({
+      topic,
+      partitions: 1,
+      replicationFactor,
+      settings: { 'cleanup.policy': POLICY, ...PIECES },
+    });
   }
 
   remove(): Promise<void> {
     return this.reached.admin.remove([this.topic]);
   }
 
-  /** As it was made: nothing in it is forgotten. */
-  keep(): Promise<void> {
-    return this.reached.admin.set(this.topic, SETTINGS);
+  /** Nothing in it is forgotten. What somebody else has set is left as it is otherwise. */
+  async keep(): Promise<void> {
+    const { reached, topic } = this;
+    const changes = { 'cleanup.policy': POLICY, 'retention.ms': null };
+    await changeSettings(reached.cluster, topic, { ...(await unset(reached, topic, PIECES)), ...changes });
   }
 
   /**
@@ -124,13 +131,12 @@ export class Journal {
     if (entrant !== '') return false;
     if (session !== '' || marks.size + besides.size > 0) return true;
     const policy = (await topicSettings(this.reached.cluster, this.topic))?.get('cleanup.policy');
-    return policy !== undefined && policy !== SETTINGS['cleanup.policy'];
+    return policy !== undefined && policy !== POLICY;
   }
 
   /** Lets the broker forget it `seconds` from now on. */
   expire(seconds: number): Promise<void> {
-    const settings = { 'cleanup.policy': 'delete', 'retention.ms': String(seconds * 1000) };
-    return this.reached.admin.set(this.topic, { ...SETTINGS, ...settings });
+    return changeSettings(this.reached.cluster, this.topic, forgottenIn(seconds));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { topicSettings, TransactionalProducer } from '@planasonix/kafka';
+import { changeSettings, topicSettings, TransactionalProducer } from '@planasonix/kafka';
 import { eventually } from '@planasonix/testing';
 import { delivery, gate, repeated, soon, written } from '../deliveries-under-test.js';
 import { indexKey } from '../redis-stream/keys.js';
@@ -166,7 +166,7 @@ describe('many writers into one log in Kafka', () => {
 
   it('one that the log refuses is told so, and takes the others with it no further', async () => {
     const inlet = await opened();
-    await (await at.logs.reach()).admin.set(`log.${at.id}`, { 'max.message.bytes': '100000' });
+    await changeSettings((await at.logs.reach()).cluster, `log.${at.id}`, { 'max.message.bytes': '100000' });
     const large = delivery('large', { parts: [{ partitionkey: '', data: Buffer.alloc(200_000, 32) }] });
     const all = ['a', 'large', 'b'].map((name) =>
       inlet.append(at.id, 1, name === 'large' ? large : delivery(name), soon(20_000)),
@@ -179,7 +179,7 @@ describe('many writers into one log in Kafka', () => {
 
   it('one that a compacted topic refuses is refused alone', async () => {
     const inlet = await opened();
-    await (await at.logs.reach()).admin.set(`log.${at.id}`, { 'cleanup.policy': 'compact' });
+    await changeSettings((await at.logs.reach()).cluster, `log.${at.id}`, { 'cleanup.policy': 'compact' });
     const keyed = (name: string, partitionkey: string) =>
       inlet.append(at.id, 1, delivery(name, { parts: [{ partitionkey, data: Buffer.from('{}') }] }), soon(20_000));
     const [a, refused, b] = await Promise.allSettled([keyed('a', '"1"'), keyed('none', ''), keyed('b', '"2"')]);

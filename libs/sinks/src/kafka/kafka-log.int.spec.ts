@@ -236,7 +236,7 @@ describe('the log in Kafka', () => {
       { code: 'config_invalid', severity: 'warning', fix: expect.stringContaining('1 or less') },
     ]);
     await expect(logs.sink(wide, `${id}wide`, 1).open()).rejects.toMatchObject({
-      message: expect.stringContaining('error 38'),
+      message: expect.stringContaining('INVALID_REPLICATION_FACTOR'),
     });
     const topics = [{ topic: `strict.${id}`, configEntries: [{ name: 'min.insync.replicas', value: '2' }] }];
     await createTopics(await admin(), topics);

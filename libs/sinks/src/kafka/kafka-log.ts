@@ -4,6 +4,7 @@ import {
   findingOf,
   type Inlet,
   type LogEntry,
+  type LogTopics,
   type LogTotals,
   type Positions,
   type Seat,
@@ -24,7 +25,7 @@ import { KafkaSink } from './kafka-sink.js';
 import { LogView } from './log-view.js';
 import { evictionChecks, preflight } from './preflight.js';
 import { SeenTopic } from './seen-topic.js';
-import { topicOfAll } from './topic-name.js';
+import { topicNames, topicOfAll } from './topic-name.js';
 import { StreamWriter, type KafkaOutput } from './writer.js';
 
 /** So long nobody who was under way finds the journal without the epoch that bars him. */
@@ -102,6 +103,13 @@ export class KafkaLog implements EventLog {
     }
   }
 
+  topics(streamId: string): Promise<LogTopics> {
+    return this.#run(async ({ cluster }) => {
+      const { clusterId } = await cluster.view([]);
+      return { clusterId, ...topicNames(this.output.topic, streamId) };
+    });
+  }
+
   /** Events that were appended: how many of them Kafka still holds is for the retention of its topics to say. */
   async depth(streamId: string): Promise<number> {
     return (await this.totals(streamId)).events;
@@ -146,11 +154,11 @@ export class KafkaLog implements EventLog {
     });
   }
 
-  async check(): Promise<readonly Check[]> {
+  async check(streamId?: string): Promise<readonly Check[]> {
     // One that can't be asked is told of elsewhere.
     const shared = this.#shared(readDurability).then(evictionChecks, () => []);
     try {
-      return [...(await this.#run((reached) => preflight(this.output, reached))), ...(await shared)];
+      return [...(await this.#run((reached) => preflight(this.output, reached, streamId))), ...(await shared)];
     } catch (error) {
       return [findingOf(logFailure(error))];
     }

@@ -1,4 +1,4 @@
-import { systemClock, type EventLog, type Seat, type Sink } from '@planasonix/core';
+import { systemClock, type Clock, type EventLog, type Seat, type Sink } from '@planasonix/core';
 import { createOutbound, type Endpoint } from '@planasonix/outbound';
 import { eventually, kcat } from '@planasonix/testing';
 import { openLog } from '../open-log.js';
@@ -38,10 +38,10 @@ export class Logs {
   }
 
   /** @param barredSeconds for how long nothing of a log that was deleted goes */
-  hasty(barredSeconds: number): EventLog {
+  hasty(barredSeconds: number, clock: Clock = systemClock): EventLog {
     const log = new KafkaLog(
       this.output(),
-      { ...depsOf({ brokers: this.brokers }), redis: redisFactory(this.redisUrl), clock: systemClock },
+      { ...depsOf({ brokers: this.brokers }), redis: redisFactory(this.redisUrl), clock },
       barredSeconds,
     );
     this.#closers.push(() => log.close());

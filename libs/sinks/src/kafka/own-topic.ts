@@ -5,8 +5,10 @@ import {
   KafkaError,
   LATEST,
   ReadObstacle,
+  topicSettings,
   type KafkaRecord,
   type OffsetEnd,
+  type SettingChanges,
 } from '@planasonix/kafka';
 import type { Reached } from './kafka-cluster.js';
 
@@ -90,3 +92,19 @@ export class OwnTopic {
 /** The topic was removed while it was read. */
 export const isGone = (error: unknown): boolean =>
   error instanceof ReadObstacle && error.obstacle.kind === 'topic_gone';
+
+/** Of a topic that is to go. */
+export const forgottenIn = (seconds: number): SettingChanges => ({
+  'cleanup.policy': 'delete',
+  'retention.ms': String(seconds * 1000),
+});
+
+/** Those of `settings` that nobody has set for the topic; none where it may not be looked at. */
+export async function unset(
+  { cluster }: Reached,
+  topic: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<SettingChanges> {
+  const own = await topicSettings(cluster, topic, 'own');
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => own?.has(name) === false));
+}

@@ -1,23 +1,17 @@
 import type { Check } from '@planasonix/core';
-import { topicSettings, type ClusterView, type TopicView } from '@planasonix/kafka';
+import type { ClusterView } from '@planasonix/kafka';
 import type { Durability } from '../redis-stream/durability.js';
 import type { Reached } from './kafka-cluster.js';
-import { ownRights, topicDenied, unreadable } from './rights.js';
-import { topicOfAll } from './topic-name.js';
+import { ownRights } from './rights.js';
+import { finding, namedChecks, ownTopicChecks, topicChecks } from './topic-checks.js';
+import { topicNames, topicOfAll } from './topic-name.js';
 import type { KafkaOutput } from './writer.js';
 
-const NO_SUCH_TOPIC = 3;
-const DENIED = 29;
-const MODEST_BYTES = 1_000_000;
-
-const finding = (severity: Check['severity'], code: string, message: string, fix: string | null): Check => ({
-  ...{ code, severity, message, fix },
-});
-
-/** Can the log be written: brokers, what the user may do, and the topic where it is the same for every stream. */
-export async function preflight(output: KafkaOutput, reached: Reached): Promise<readonly Check[]> {
-  const topic = topicOfAll(output.topic, '{stream}');
-  const fixed = topic === output.topic ? topic : null;
+/**
+ * Can the log be written: brokers, what the user may do, and topics.
+ * @param streamId absent: as far as it is the same for every stream
+ */
+export async function preflight(output: KafkaOutput, reached: Reached, streamId?: string): Promise<readonly Check[]> {
   const view = await reached.cluster.view([]);
   // Others answer: one that is down at this moment is no reason not to begin.
   const unreachable = (await reached.cluster.probe()).map(({ broker, error }) =>
@@ -30,12 +24,24 @@ export async function preflight(output: KafkaOutput, reached: Reached): Promise<
   );
   // Whoever is asked next may be that one, and would say less of it.
   if (unreachable.some(({ severity }) => severity === 'error')) return unreachable;
+  const rights = await ownRights(reached);
   return [
     ...unreachable,
     ...replication(output, view),
-    ...(await ownRights(reached)),
-    ...(fixed === null ? [] : await topicChecks(fixed, output, reached)),
+    ...rights,
+    // What is missing for all of them is not told for each.
+    ...(streamId === undefined || rights.length > 0 ? [] : await ownTopicChecks(streamId, reached)),
+    ...(await outputChecks(output, reached, streamId)),
   ];
+}
+
+async function outputChecks(output: KafkaOutput, reached: Reached, streamId?: string): Promise<Check[]> {
+  if (streamId === undefined) {
+    const fixed = topicOfAll(output.topic, '{stream}');
+    return fixed === output.topic ? topicChecks(fixed, output, reached) : [];
+  }
+  const names = topicNames(output.topic, streamId);
+  return names.only === null ? namedChecks(names, output, reached) : topicChecks(names.only, output, reached);
 }
 
 /** What repeats of deliveries are looked up in must not forget. */
@@ -63,64 +69,4 @@ function replication({ createTopics }: KafkaOutput, { brokers }: ClusterView): C
       `Bring all brokers up, or set createTopics.replicationFactor to ${brokers.size} or less.`,
     ),
   ];
-}
-
-async function topicChecks(name: string, { createTopics }: KafkaOutput, { cluster, admin }: Reached): Promise<Check[]> {
-  const topic = (await cluster.rights([name])).topics.find((one) => one.topic === name);
-  if (topic?.error === DENIED) return [topicDenied(name, createTopics !== undefined)];
-  if (topic === undefined || topic.error === NO_SUCH_TOPIC) {
-    if (createTopics !== undefined) return (await admin.mayCreate(name)) ? [] : [topicDenied(name, true)];
-    const fix = `kafka-topics.sh --create --topic ${name}; or set createTopics in the output of the pipeline.`;
-    return [finding('error', 'topic_missing', `There is no topic ${name}.`, fix)];
-  }
-  const found: Check[] = [];
-  if (topic.may?.has('write') === false) found.push(topicDenied(name, false));
-  else if (topic.may?.has('read') === false) found.push(unreadable(name));
-  const settings = await topicSettings(cluster, name);
-  return settings === null ? found : [...found, ...settingChecks(topic, settings)];
-}
-
-function settingChecks({ topic, partitions }: TopicView, settings: ReadonlyMap<string, string>): Check[] {
-  const found: Check[] = [];
-  const inSync = Number(settings.get('min.insync.replicas') ?? 1);
-  const replicas = Math.min(...partitions.map((one) => one.replicas));
-  const alter = (setting: string) => `kafka-configs.sh --alter --topic ${topic} --add-config ${setting}`;
-  if (inSync > replicas)
-    found.push(
-      finding(
-        'error',
-        'log_unavailable',
-        `min.insync.replicas of ${topic} is ${inSync}, and it has ${replicas} replica(s): nothing can be written.`,
-        alter(`min.insync.replicas=${Math.max(1, replicas - 1)}`),
-      ),
-    );
-  else if (replicas > 1 && inSync === 1)
-    found.push(
-      finding(
-        'warning',
-        'log_not_durable',
-        `min.insync.replicas of ${topic} is 1: what is acknowledged may be on one broker alone.`,
-        alter('min.insync.replicas=2'),
-      ),
-    );
-  const maxBytes = Number(settings.get('max.message.bytes') ?? MODEST_BYTES);
-  if (maxBytes < MODEST_BYTES)
-    found.push(
-      finding(
-        'warning',
-        'message_too_large',
-        `${topic} takes no more than ${maxBytes} bytes in one record: a larger event stops the stream.`,
-        alter('max.message.bytes=1048588'),
-      ),
-    );
-  if (/compact/.test(settings.get('cleanup.policy') ?? ''))
-    found.push(
-      finding(
-        'info',
-        'topic_compacted',
-        `${topic} is compacted: of each key the last event stays, and events without a key are refused.`,
-        null,
-      ),
-    );
-  return found;
 }

@@ -14,6 +14,11 @@ const denied = (message: string, fix: string, severity: Check['severity'] = 'err
   ...{ code: 'permission_denied', severity, message, fix },
 });
 
+const ALLOW_OWN = allow(
+  ['Create', 'Write', 'Read', 'Describe', 'AlterConfigs', 'DescribeConfigs', 'Delete'],
+  `--topic ${JOURNAL_PREFIX} --resource-pattern-type prefixed`,
+);
+
 /** What the user of the connection needs for every log: transactions, and the topics in which streams keep their positions. */
 export async function ownRights({ cluster, admin }: Reached): Promise<Check[]> {
   const found: Check[] = [];
@@ -28,10 +33,7 @@ export async function ownRights({ cluster, admin }: Reached): Promise<Check[]> {
     found.push(
       denied(
         `The user may not make the topics in which positions are kept: Create is missing on ${JOURNAL_PREFIX}*.`,
-        allow(
-          ['Create', 'Write', 'Read', 'Describe', 'AlterConfigs', 'DescribeConfigs', 'Delete'],
-          `--topic ${JOURNAL_PREFIX} --resource-pattern-type prefixed`,
-        ),
+        ALLOW_OWN,
       ),
     );
   return found;
@@ -41,6 +43,23 @@ export const topicDenied = (topic: string, creates: boolean): Check =>
   denied(
     `The user may not write to the topic ${topic}: ${creates ? 'Create, ' : ''}Write and Describe are needed.`,
     allow([...(creates ? ['Create'] : []), 'Write', 'Describe', 'Read', 'DescribeConfigs'], `--topic ${topic}`),
+  );
+
+/** @param template with placeholders for what is not known before */
+export const creationDenied = (template: string): Check =>
+  denied(
+    `The user may not make topics of names like ${template}: Create, Write and Describe are needed.`,
+    allow(
+      ['Create', 'Write', 'Describe', 'Read', 'DescribeConfigs'],
+      `--topic '${template.replace(/\{.*/s, '') || '*'}'${/^[^{]/.test(template) ? ' --resource-pattern-type prefixed' : ''}`,
+    ),
+  );
+
+/** @param topic one of ours */
+export const ownTopicsDenied = (topic: string): Check =>
+  denied(
+    `The user may not write and read ${topic}: Write, Read and Describe are needed on ${JOURNAL_PREFIX}*.`,
+    ALLOW_OWN,
   );
 
 export const unreadable = (topic: string): Check =>

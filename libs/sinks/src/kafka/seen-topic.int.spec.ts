@@ -1,4 +1,4 @@
-import { KafkaCluster, topicSettings } from '@planasonix/kafka';
+import { changeSettings, KafkaCluster, topicSettings } from '@planasonix/kafka';
 import { eventually } from '@planasonix/testing';
 import { delivery, gate, repeated, soon, written } from '../deliveries-under-test.js';
 import { indexKey, knownKey } from '../redis-stream/keys.js';
@@ -130,12 +130,12 @@ describe('what a log in Kafka knows of deliveries that it has', () => {
     await at.log.expire(at.id, 0, 2);
     frozen.open();
     await refused;
-    const { admin, cluster } = await at.logs.reach();
+    const { cluster } = await at.logs.reach();
     const settings = () => topicSettings(cluster, seenTopic(at.id));
     expect((await settings())!.get('cleanup.policy')).toBe('delete');
     // Who takes it as it is has it kept, for its age alone.
     await inlet.open(at.id, 3, null);
-    await admin.set(seenTopic(at.id), {
+    await changeSettings(cluster, seenTopic(at.id), {
       'cleanup.policy': 'delete',
       'retention.ms': '60000',
       'retention.bytes': '1000',
@@ -177,7 +177,7 @@ describe('what a log in Kafka knows of deliveries that it has', () => {
     const longest = 30 * 86_400_000;
     const inlet = await opened();
     await inlet.append(at.id, 1, delivery('a', { windowMs: longest }), soon());
-    const { admin, cluster } = await at.logs.reach();
+    const { cluster } = await at.logs.reach();
     const kept = async () => (await topicSettings(cluster, seenTopic(at.id)))!.get('retention.ms');
     // eslint-disable-next-line @typescript-eslint/unbound-method
     const send = KafkaCluster.prototype.send;
@@ -192,7 +192,7 @@ describe('what a log in Kafka knows of deliveries that it has', () => {
     await inlet.open(at.id, 2, null);
     denied.mockRestore();
     expect(await kept()).toBe(String(longest + 86_400_000));
-    await admin.set(seenTopic(at.id), { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' });
+    await changeSettings(cluster, seenTopic(at.id), { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' });
     await inlet.open(at.id, 3, null);
     expect(await kept()).toBe(String(longest + 86_400_000));
   });

@@ -1,8 +1,8 @@
 import { StreamError, type Clock } from '@planasonix/core';
-import { KafkaError, topicSettings, type OutRecord, type PartitionRecords } from '@planasonix/kafka';
+import { changeSettings, KafkaError, topicSettings, type OutRecord, type PartitionRecords } from '@planasonix/kafka';
 import { journalTopic } from './journal.js';
 import type { Reached } from './kafka-cluster.js';
-import { OwnTopic, type CommittedChunk, type TopicEnds } from './own-topic.js';
+import { forgottenIn, OwnTopic, unset, type CommittedChunk, type TopicEnds } from './own-topic.js';
 import { otherLog } from './writer.js';
 
 /** What makes a repeated delivery known, by its name. */
@@ -26,14 +26,13 @@ const DAY_MS = 86_400_000;
 /** Longer than a delivery is known: clocks differ. */
 const SLACK_MS = DAY_MS;
 /** With `compact` beside it, it is not taken for one that is to go (`sweepJournals`). */
-const settingsFor = (windowMs: number) => ({
+const keptFor = (windowMs: number) => ({
   'cleanup.policy': 'compact,delete',
   'retention.ms': String(windowMs + SLACK_MS),
   // Whatever the brokers are set to: it is forgotten by its age alone.
   'retention.bytes': '-1',
-  'segment.bytes': String(64 * 1024 * 1024),
-  'segment.ms': String(DAY_MS),
 });
+const PIECES = { 'segment.bytes': String(64 * 1024 * 1024), 'segment.ms': String(DAY_MS) } as const;
 /** What streams have unless they say otherwise, and what they may have. */
 const WINDOW_MS = { usual: 3 * DAY_MS, longest: 30 * DAY_MS } as const;
 const APPEARS_MS = 10_000;
@@ -67,6 +66,7 @@ export class SeenTopic {
   /** Makes it where it is not. @returns how it is, once every broker that is asked knows it */
   async made(signal: AbortSignal): Promise<TopicEnds> {
     const { topic, clock, reached, replicationFactor } = this;
+    const settings = { ...keptFor(WINDOW_MS.usual), ...PIECES };
     const until = clock.monotonic() + APPEARS_MS;
     for (let asked = false; ;) {
       const ends = await this.look(signal).catch((error: unknown) => {
@@ -75,8 +75,7 @@ export class SeenTopic {
         return null;
       });
       if (ends !== null) return ends;
-      if (!asked)
-        await reached.admin.create({ topic, partitions: 1, replicationFactor, settings: settingsFor(WINDOW_MS.usual) });
+      if (!asked) await reached.admin.create({ topic, partitions: 1, replicationFactor, settings });
       asked = true;
       if (clock.monotonic() > until || !(await clock.sleep(ASK_AGAIN_MS, signal)))
         throw new StreamError('log_unavailable', `The topic ${topic} can not be made.`);
@@ -85,13 +84,13 @@ export class SeenTopic {
 
   /**
    * As it was made, or for longer where it was kept for longer: nothing in it is forgotten early. One that was kept for
-   * ever, or may not be looked at, is kept for what suffices for all.
+   * ever, or may not be looked at, is kept for what suffices for all. What somebody else has set is left as it is otherwise.
    */
   async keep(): Promise<void> {
-    const { cluster, admin } = this.reached;
-    const kept = Number((await topicSettings(cluster, this.topic))?.get('retention.ms') ?? -1);
+    const { reached, topic } = this;
+    const kept = Number((await topicSettings(reached.cluster, topic))?.get('retention.ms') ?? -1);
     const windowMs = kept < 0 ? WINDOW_MS.longest : Math.max(WINDOW_MS.usual, kept - SLACK_MS);
-    await admin.set(this.topic, settingsFor(windowMs));
+    await changeSettings(reached.cluster, topic, { ...(await unset(reached, topic, PIECES)), ...keptFor(windowMs) });
   }
 
   /**
@@ -100,21 +99,20 @@ export class SeenTopic {
    */
   async keepFor(windowMs: number): Promise<void> {
     if (windowMs <= this.#windowMs) return;
-    const { cluster, admin } = this.reached;
+    const { cluster } = this.reached;
     const settings = await topicSettings(cluster, this.topic);
     if (settings?.get('cleanup.policy') === 'delete') throw otherLog();
     const kept = settings?.get('retention.ms');
     // What may not be looked at is set to what suffices for all.
     const wanted = kept === undefined ? WINDOW_MS.longest : windowMs;
     if (kept === undefined || (Number(kept) >= 0 && Number(kept) < windowMs + SLACK_MS))
-      await admin.set(this.topic, settingsFor(wanted));
+      await changeSettings(cluster, this.topic, keptFor(wanted));
     this.#windowMs = wanted;
   }
 
   /** Lets the broker forget it `seconds` from now on. */
   expire(seconds: number): Promise<void> {
-    const settings = { 'cleanup.policy': 'delete', 'retention.ms': String(seconds * 1000) };
-    return this.reached.admin.set(this.topic, { ...settingsFor(0), ...settings });
+    return changeSettings(this.reached.cluster, this.topic, forgottenIn(seconds));
   }
 
   /** What is committed, from an offset to the end. */

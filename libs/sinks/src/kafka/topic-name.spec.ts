@@ -1,5 +1,5 @@
 import { murmur2, partitionOf } from './murmur2.js';
-import { templateProblem, topicOf, topicOfAll } from './topic-name.js';
+import { templateProblem, topicNames, topicOf, topicOfAll } from './topic-name.js';
 
 describe('the name of a topic', () => {
   const named = (template: string, subject: string) => topicOf(template, { stream: 'str_1', subject });
@@ -21,6 +21,18 @@ describe('the name of a topic', () => {
   it('is one for a whole stream where nothing of the event is in it', () => {
     expect(topicOfAll('log.{stream}', 'str_1')).toBe('log.str_1');
     expect(topicOfAll('log.{table}', 'str_1')).toBeNull();
+  });
+
+  it.each([
+    ['log.{stream}', ['log.str_1'], ['log.str_2', 'log.str_1.x', 'orders']],
+    ['copy.{topic}', ['copy.a', 'copy.copy.a', 'copy..'], ['copy.', 'copy', 'xcopy.a', 'a']],
+    ['{topic}.copy', ['a.copy', '.copy.copy'], ['.copy', 'a.copy.b']],
+    ['{schema}.{table}', ['a.b', '_.b', 'a.b.c', '...'], ['ab', '.b', 'a.']],
+    ['x{schema}.y.{table}z', ['xa.y.bz', 'x.y..y.bz'], ['xa.y.z', 'x.y.bz', 'xa.x.bz']],
+    ['größe {table}', ['gr__e_a'], ['größe a', 'gr__e_']],
+  ])('%s may be %j, and not %j', (template, may, mayNot) => {
+    const names = topicNames(template, 'str_1');
+    expect([...may, ...mayNot].filter((name) => names.may(name))).toEqual(may);
   });
 
   it('tells what is wrong with a template', () => {

@@ -1,3 +1,5 @@
+import type { LogTopics } from '@planasonix/core';
+
 /** What a topic is named after. */
 export interface Named {
   readonly stream: string;
@@ -34,6 +36,34 @@ export function topicOf(template: string, { stream, subject }: Named): string {
 /** The one topic of a stream; `null` where it depends on the event. */
 export const topicOfAll = (template: string, stream: string): string | null =>
   /\{(schema|table|topic)\}/.test(template) ? null : topicOf(template, { stream, subject: '' });
+
+/** All of a stream's. */
+export function topicNames(template: string, stream: string): Omit<LogTopics, 'clusterId'> {
+  const literals = template.split(/\{(?:schema|table|topic)\}/).map((text) => text.replaceAll('{stream}', stream));
+  return {
+    only: topicOfAll(template, stream),
+    of: (subject) => topicOf(template, { stream, subject }),
+    may: (topic) =>
+      fills(
+        literals.map((text) => text.replace(FORBIDDEN, '_')),
+        topic,
+      ),
+  };
+}
+
+/** Whether something stands between each two of the literals, and nothing around them. In one pass: both are the user's. */
+function fills([first = '', ...others]: readonly string[], name: string): boolean {
+  const last = others.pop();
+  if (last === undefined) return name === first;
+  if (!name.startsWith(first) || !name.endsWith(last)) return false;
+  let at = first.length;
+  for (const literal of others) {
+    const found = name.indexOf(literal, at + 1);
+    if (found < 0) return false;
+    at = found + literal.length;
+  }
+  return name.length - last.length > at;
+}
 
 /** `null`: it may stand. */
 export function templateProblem(template: string): string | null {
