@@ -23,9 +23,14 @@ const utf16 = (source: Buffer, start: number, end: number): string => {
 };
 const utf16le = (source: Buffer, start: number, end: number): string => source.toString('utf16le', start, end);
 const utf32 = (source: Buffer, start: number, end: number): string => {
-  let text = '';
-  for (let at = start; at < end; at += 4) text += String.fromCodePoint(source.readUInt32BE(at));
-  return text;
+  const text = Buffer.allocUnsafe(end - start);
+  let to = 0;
+  for (let at = start; at < end; at += 4) {
+    const code = source.readUInt32BE(at);
+    if (code > 0xffff) to = put(text, to, 0xd7c0 + (code >> 10));
+    to = put(text, to, code > 0xffff ? 0xdc00 | (code & 0x3ff) : code);
+  }
+  return text.toString('utf16le', 0, to);
 };
 export const ucs2: NonNullable<Decode> = (source, start, end) => utf16(source, start, end);
 const WIDE: Readonly<Record<string, NonNullable<Decode>>> = { ucs2, utf16, utf16le, utf32 };
@@ -53,13 +58,21 @@ async function singleBytes(session: Session, charset: string): Promise<readonly 
   return texts.map((text) => text ?? '?');
 }
 
-const single =
-  (table: readonly string[]): NonNullable<Decode> =>
-  (source, start, end) => {
-    let text = '';
-    for (let at = start; at < end; at++) text += table[source[at]!]!;
-    return text;
+/** One unit of UTF-16 for each byte. Put together as bytes: a string that grows by a character takes 32 bytes for each. */
+export function single(table: readonly string[]): NonNullable<Decode> {
+  const units = Uint16Array.from(table, (text) => text.charCodeAt(0));
+  return (source, start, end) => {
+    const text = Buffer.allocUnsafe((end - start) * 2);
+    for (let at = start, to = 0; at < end; at++) to = put(text, to, units[source[at]!]!);
+    return text.toString('utf16le');
   };
+}
+
+function put(text: Buffer, to: number, unit: number): number {
+  text[to] = unit;
+  text[to + 1] = unit >> 8;
+  return to + 2;
+}
 
 /** Code of two or three bytes → its text. */
 async function multiBytes(session: Session, charset: string): Promise<ReadonlyMap<number, string>> {
@@ -82,19 +95,22 @@ async function multiBytes(session: Session, charset: string): Promise<ReadonlyMa
   return codes;
 }
 
-const multi =
+/** No code has more units of UTF-16 than bytes. */
+export const multi =
   (bytes: readonly string[], codes: ReadonlyMap<number, string>): NonNullable<Decode> =>
   (source, start, end) => {
-    let text = '';
+    const text = Buffer.allocUnsafe((end - start) * 2);
+    let to = 0;
     for (let at = start; at < end;) {
       const one = source[at]!;
       const two = one < 0x80 || at + 1 >= end ? undefined : codes.get(one * 256 + source[at + 1]!);
       const three =
         one !== 0x8f || at + 2 >= end ? undefined : codes.get((one * 256 + source[at + 1]!) * 256 + source[at + 2]!);
-      text += three ?? two ?? bytes[one]!;
+      const found = three ?? two ?? bytes[one]!;
+      for (let i = 0; i < found.length; i++) to = put(text, to, found.charCodeAt(i));
       at += three !== undefined ? 3 : two !== undefined ? 2 : 1;
     }
-    return text;
+    return text.toString('utf16le', 0, to);
   };
 
 /** Character sets by collation, learnt from the server when they are first met; the log names collations by number. */
