@@ -101,6 +101,19 @@ describe('npm start with an empty environment', () => {
   });
 });
 
+describe('npm start with a wrong environment', () => {
+  it('says which variable is wrong and ends: starting the app again would change nothing', async () => {
+    const root = freshCheckout();
+    const { out, ended, left } = start(root, {
+      ...{ PORT: String(await freePort()), INGEST_PORT: String(await freePort()), OUTBOUND_POLICY: 'whatever' },
+    });
+    expect(await ended).toBe(1);
+    expect(out.text).toContain('OUTBOUND_POLICY has to be allow-private or public-only');
+    expect(out.text).not.toContain('started again');
+    await left();
+  });
+});
+
 describe('npx nx serve', () => {
   it('runs one app over servers of its own, and SIGTERM ends all of it', async () => {
     const root = freshCheckout();

@@ -1,6 +1,6 @@
 import type { Clock, Lag, Positions } from '@planasonix/core';
 import { FetchReader, partitionName, type KafkaCluster, type Place } from '@planasonix/kafka';
-import { outOfRange, positionsOf, rangesOf, recreated, type Partition } from './partitions.js';
+import { lostPlace, positionsOf, rangesOf, recreated, type Partition } from './partitions.js';
 import { decodeStarts, NOTEBOOK } from './position.js';
 import type { Newest } from './reading.js';
 
@@ -38,7 +38,7 @@ export async function lagOf(input: LagInput): Promise<Lag> {
     const position = known.get(name) ?? starts?.get(name);
     if (position && position.topic_id !== partition.topicId) throw recreated(name);
     const offset = position?.offset ?? range.first;
-    if (offset < range.first || offset > range.end) throw outOfRange(name, offset, range);
+    if (offset < range.first || offset > range.end) throw await lostPlace(cluster, { ...partition, offset }, range);
     if (offset < range.end) behind.push({ ...partition, offset, leaderEpoch: -1, records: range.end - offset });
   }
   const oldest = behind.length === 0 ? null : await oldestOf(input, behind);

@@ -1,7 +1,7 @@
 import { StreamError, type OnLostPosition, type Positions } from '@planasonix/core';
 import { EARLIEST, partitionName, type KafkaCluster, type Place } from '@planasonix/kafka';
 import { offsetsOf, type KafkaConfig } from './config.js';
-import { offsetsAt, outOfRange, positionsOf, rangesOf, recreated, type Partition, type Range } from './partitions.js';
+import { lostPlace, offsetsAt, positionsOf, rangesOf, recreated, type Partition, type Range } from './partitions.js';
 import { decodeStarts, NOTEBOOK, type KafkaPosition } from './position.js';
 
 export interface Opening {
@@ -60,10 +60,9 @@ export async function latecomers({ cluster, partitions, known, signal }: Latecom
     else places.push(placeAt(partition, position));
   }
   const ranges = await rangesOf(cluster, places, signal);
-  for (const { topic, partition, offset } of places) {
-    const name = partitionName({ topic, partition });
-    const range = ranges.get(name)!;
-    if (offset < range.first || offset > range.end) throw outOfRange(name, offset, range);
+  for (const place of places) {
+    const range = ranges.get(partitionName(place))!;
+    if (place.offset < range.first || place.offset > range.end) throw await lostPlace(cluster, place, range);
   }
   return [...places, ...(await earliest(cluster, fresh, signal))];
 }

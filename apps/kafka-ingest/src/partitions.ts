@@ -103,6 +103,17 @@ export const positionsOf = (positions: Positions): ReadonlyMap<string, KafkaPosi
 const goOn = (name: string, at: number): string =>
   `Start with {"onLostPosition":"skip"} to go on at ${at} of ${name} and where they were in all others, with {"onLostPosition":"resnapshot"} to read all records again, or set the position of ${name} while the stream is stopped.`;
 
+/** Why a position is no place of its partition: its records are gone, or the topic of that name is another one by now. */
+export async function lostPlace(
+  cluster: KafkaCluster,
+  place: Pick<Place, 'topic' | 'topicId' | 'partition' | 'offset'>,
+  range: Range,
+): Promise<StreamError> {
+  const [topic] = (await cluster.view([place.topic])).topics;
+  const name = partitionName(place);
+  return topic?.error === 0 && topic.id !== place.topicId ? recreated(name) : outOfRange(name, place.offset, range);
+}
+
 /** Invariant 2. */
 export function outOfRange(name: string, offset: number, range: Range): StreamError {
   const held = range.first === range.end ? `nothing, the next is ${range.end}` : `${range.first} to ${range.end - 1}`;

@@ -173,6 +173,24 @@ describe('places in topics', () => {
       expect(new Set(s.events.map(({ id }) => id)).size).toBe(5);
     });
 
+    it('a topic that was made anew and is shorter than our position: the lag finds it first', async () => {
+      const t = await world.topic();
+      await world.put(t, ['0', '1', '2']);
+      const s = world.stream({ topics: [t] });
+      s.start();
+      await world.has(s, 3);
+      await admin.deleteTopics({ topics: [t] });
+      await world.topic(1, t);
+      const told = await eventually('the lag can not be told', () =>
+        s.lag().then(
+          () => null,
+          (error: { code: string }) => (error.code === 'source_unreachable' ? null : error),
+        ),
+      );
+      expect(told).toMatchObject({ code: 'topic_recreated' });
+      expect(await s.outcome()).toMatchObject({ code: 'topic_recreated' });
+    });
+
     it('a topic that is deleted, or that never was', async () => {
       const t = await world.topic();
       const s = world.stream({ topics: [t] });

@@ -9,7 +9,7 @@ import {
   type RecordChunk,
 } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
-import { outOfRange, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
+import { lostPlace, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
 import type { KafkaPosition } from './position.js';
 
 export interface ReadingInput {
@@ -117,7 +117,7 @@ export class Reading {
         );
       case 'out_of_range': {
         const range = (await rangesOf(cluster, [place], new AbortController().signal)).get(name)!;
-        throw outOfRange(name, place.offset, range);
+        throw await lostPlace(cluster, place, range);
       }
       case 'topic_gone': {
         const named = [place.topic];

@@ -23,12 +23,15 @@ const LEAVES_OUT_GENERATED = 110_000;
 export function preflightTables(input: TablesInput): Check[] {
   const { config, server, missing, excludedOf } = input;
   const tables = input.tables.filter(({ form }) => form !== 'SEQUENCE');
+  const lacking: Check[] = [];
   if (missing.length > 0)
-    return [
+    lacking.push(
       failed('tables_missing', `There is no table ${missing.join(', ')}.`, 'Create the tables, or correct `tables`.'),
-    ];
+    );
+  // Also beside the names: a config that matches nothing at all is refused before there is a stream.
   if (tables.length === 0)
-    return [failed('no_tables', `No table matches ${config.tables.join(', ')}.`, 'Use exact names or schema.*.')];
+    lacking.push(failed('no_tables', `No table matches ${config.tables.join(', ')}.`, 'Use exact names or schema.*.'));
+  if (lacking.length > 0) return lacking;
   const checks: Check[] = [];
   for (const table of tables) {
     const name = `${table.schema}.${table.table}`;

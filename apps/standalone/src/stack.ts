@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { urlOf } from '@planasonix/core';
+import { EXIT_CONFIG, urlOf } from '@planasonix/core';
 import { freePort } from '@planasonix/testing';
 import { masked, type WriteLine } from './log-lines.js';
 import { supervise, type Supervised } from './supervised.js';
@@ -37,6 +37,8 @@ export interface Stack {
   readonly url: string;
   /** Resolves when the gateway answers that it is ready, `false` when stopped before. */
   ready(): Promise<boolean>;
+  /** Resolves with the name of an app that does not start in this environment; it has said why. */
+  readonly refused: Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -117,23 +119,31 @@ export function distinctPorts(spokenFor: readonly number[], draw = freePort): ()
 export async function startStack(options: StackOptions): Promise<Stack> {
   const processes: Supervised[] = [];
   const connectors: string[] = [];
+  let refuse: (app: string) => void = () => undefined;
+  const refused = new Promise<string>((resolve) => (refuse = resolve));
+  const run = (...[app, name, of, port]: Parameters<typeof launch>): void => {
+    const started = launch(app, name, of, port, true);
+    processes.push(started);
+    void started.ended.then((code) => code === EXIT_CONFIG && refuse(name));
+  };
   const nextPort = distinctPorts([options.port, Number(options.env.INGEST_PORT)]);
   for (const app of chosenApps(options.root, options.connectors).filter((one) => one !== GATEWAY)) {
     const count = SINGLE.includes(app) ? 1 : options.workers;
     for (let number = 1; number <= count; number++) {
       const port = await nextPort();
-      processes.push(launch(app, count === 1 ? app : `${app}.${number}`, options, port, true));
+      run(app, count === 1 ? app : `${app}.${number}`, options, port, true);
       if (!SINGLE.includes(app)) connectors.push(urlOf(options.host, port));
     }
   }
   const stopping = new AbortController();
   const announced = Promise.all(connectors.map((url) => readyAt(url, stopping.signal, CONNECTORS_MS)));
   const opened = announced.then(() => {
-    if (!stopping.signal.aborted) processes.push(launch(GATEWAY, GATEWAY, options, 0, true));
+    if (!stopping.signal.aborted) run(GATEWAY, GATEWAY, options, 0, true);
   });
   const url = urlOf(options.host, options.port);
   return {
     url,
+    refused,
     ready: () => opened.then(() => readyAt(url, stopping.signal)),
     async stop() {
       stopping.abort();

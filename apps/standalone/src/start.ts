@@ -28,13 +28,15 @@ export async function start(root: string): Promise<number> {
       say(`Planasonix Streams is ready: ${stack.url} (documentation: ${stack.url}/api/docs)`);
       showKey(key);
     });
-    say(`standalone | ending (${await asked}) …`);
+    const refused = stack.refused.then((app) => ({ why: `${app} does not start in this environment`, code: 1 }));
+    const { why, code } = await Promise.race([asked.then((signal) => ({ why: signal, code: 0 })), refused]);
+    say(`standalone | ending (${why}) …`);
     await stack.stop();
     await ready;
+    return code;
   } finally {
     await stop();
   }
-  return 0;
 }
 
 /** An app that can't have its port waits for it in silence. @throws Error naming the variable to set. */

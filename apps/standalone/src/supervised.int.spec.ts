@@ -46,6 +46,12 @@ describe('a supervised app', () => {
     expect(app.pid).toBeNull();
   });
 
+  it('is not started again where its environment is not right: that would change nothing', async () => {
+    const { process: app, lines } = run('console.log("PORT has to be a port number"); process.exit(78);');
+    expect(await app.ended).toBe(78);
+    expect(lines.join()).not.toContain('started again');
+  });
+
   it('ends on SIGTERM, and is killed when it does not', async () => {
     const deaf = run(`process.on("SIGTERM", () => {}); ${RUNS_ON}`);
     await eventually('it is up', () => deaf.lines.includes('app | up'));

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { EXIT_CONFIG } from '@planasonix/core';
 import { guardProcess } from '@planasonix/testing';
 import { forwardLines, type WriteLine } from './log-lines.js';
 
@@ -8,7 +9,7 @@ export interface Supervised {
   readonly pid: number | null;
   /** SIGTERM, then SIGKILL after `killAfterMs`. */
   stop(killAfterMs: number): Promise<void>;
-  /** Resolves with the exit code when it has ended for good (only where it is not started again). */
+  /** Resolves with the exit code when it has ended for good: where it is not started again, or that would change nothing. */
   readonly ended: Promise<number>;
 }
 
@@ -64,7 +65,7 @@ export function supervise(options: SupervisedOptions): Supervised {
       child = null;
       release();
       gone();
-      if (stopping || !options.restarts) return finish(code);
+      if (stopping || !options.restarts || code === EXIT_CONFIG) return finish(code);
       waitMs = nextWait(waitMs, performance.now() - startedAt);
       options.write(`standalone | ${options.name} ended (${how}); it is started again in ${waitMs} ms`);
       timer = setTimeout(start, waitMs);

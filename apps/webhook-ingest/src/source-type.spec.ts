@@ -1,8 +1,8 @@
-import { systemClock, type SourceContext } from '@planasonix/core';
+import { StreamError, systemClock, type SourceContext } from '@planasonix/core';
 import { webhook } from './source-type.js';
 
-const findings = async (auth: object) => {
-  const context = { config: { auth }, clock: systemClock, outbound: {} } as unknown as SourceContext;
+const findings = async (auth: object, outbound: object = {}) => {
+  const context = { config: { auth }, clock: systemClock, outbound } as unknown as SourceContext;
   const source = webhook({ header: null, direct: false }).create(context);
   return (await source.check(new AbortController().signal)).map(({ code, severity }) => [code, severity]);
 };
@@ -16,6 +16,17 @@ describe('check of a webhook stream', () => {
     ['no proof at all', { type: 'none' }, 'no_auth'],
   ])('warns of %s', async (_, auth, code) => {
     expect(await findings(auth)).toEqual([[code, 'warning']]);
+  });
+
+  it('refuses keys from where nothing may be fetched, and warns where they can not be had now (trap 34)', async () => {
+    const auth = { type: 'jwt', issuer: 'i', audience: 'a', jwks_url: 'http://169.254.169.254:8080/keys' };
+    const asked: unknown[] = [];
+    const saying = (code: 'host_forbidden' | 'source_unreachable') => ({
+      resolve: (...of: unknown[]) => (asked.push(of), Promise.reject(new StreamError(code, 'no'))),
+    });
+    expect(await findings(auth, saying('host_forbidden'))).toEqual([['host_forbidden', 'error']]);
+    expect(asked).toEqual([['169.254.169.254', 8080]]);
+    expect(await findings(auth, saying('source_unreachable'))).toEqual([['keys_unavailable', 'warning']]);
   });
 
   it('finds nothing where the time is signed, or none is sent', async () => {

@@ -1,7 +1,7 @@
 import { StreamError, type Check, type Source, type SourceContext, type SourceType } from '@planasonix/core';
 import { configJsonSchema, parseConfig } from './config.js';
 import { lives } from './verify/certificate.js';
-import { RemoteKeys } from './verify/jwks.js';
+import { RemoteKeys, resolved } from './verify/jwks.js';
 import { certificatesOf, schemeOf, type CertificateWays } from './verify/scheme-of.js';
 
 /** Findings about the config: what would keep it from taking anything in, and what is weak. */
@@ -30,6 +30,11 @@ async function check(
       found.push(
         warning('certificate_ended', 'A certificate of the sender does not live now.', 'Renew auth.certificates.'),
       );
+    for (const url of remoteKeys.keys()) {
+      const why = await forbidden(new URL(url), outbound);
+      if (why !== null)
+        return [{ code: 'host_forbidden', severity: 'error', message: `auth.jwks_url: ${why.message}`, fix: why.hint }];
+    }
     for (const [url, keys] of remoteKeys)
       if ((await keys.keys(true)) === null)
         found.push(
@@ -39,6 +44,16 @@ async function check(
   } catch (error) {
     const message = error instanceof StreamError ? error.message : 'auth.secrets: are no keys of this scheme.';
     return [{ code: 'config_invalid', severity: 'error', message, fix: null }];
+  }
+}
+
+/** Why no key may be fetched from there, or `null`. One that can't be reached now is another matter. Trap 34 */
+async function forbidden(url: URL, outbound: SourceContext['outbound']): Promise<StreamError | null> {
+  try {
+    await resolved(url, outbound);
+    return null;
+  } catch (error) {
+    return error instanceof StreamError && error.code === 'host_forbidden' ? error : null;
   }
 }
 

@@ -9,6 +9,7 @@ export * from './event.js';
 export * from './inlet.js';
 export * from './latency.js';
 export * from './own-url.js';
+export * from './exit-codes.js';
 export * from './ports.js';
 export * from './share.js';
 export * from './sink.js';

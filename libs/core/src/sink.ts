@@ -118,8 +118,11 @@ export interface EventLog {
     streamId: string,
     options: { readonly limit: number; readonly after?: string | null },
   ): Promise<readonly LogEntry[]>;
-  /** Entries as they are appended, from now or from after a cursor, until `signal` is aborted. */
-  tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry>;
+  /**
+   * Entries as they are appended, from now or from after a cursor, until `signal` is aborted.
+   * @param placed is called before the first one: whatever is appended from then on comes
+   */
+  tail(streamId: string, after: string | null, signal: AbortSignal, placed?: () => void): AsyncIterable<LogEntry>;
   /** Absent: it is not in Kafka. @throws StreamError `log_unavailable` */
   topics?(streamId: string): Promise<LogTopics>;
   depth(streamId: string): Promise<number>;

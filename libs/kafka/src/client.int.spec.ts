@@ -38,6 +38,7 @@ describe('a client of a cluster', () => {
     expect(await ask({ ...secure, sasl: sasl('scram-sha-512') })).toBe('ok');
     expect(await ask({ ...secure, sasl: sasl('scram-sha-512', 'not-the-password') })).toBe('auth_failed');
     expect(await ask({ brokers: kafka.secureBrokers, tls: true, sasl: sasl('plain') })).toBe('tls_failed');
+    expect(await ask({ brokers: kafka.brokers, sasl: sasl('plain') })).toBe('auth_failed');
     expect(await ask({ brokers: ['127.0.0.1:1'] })).toBe('source_unreachable');
     expect(lines.join('\n')).not.toMatch(/not-the-password|test-secret/);
   });

@@ -34,6 +34,8 @@ const KAFKA_CODES: Readonly<Record<number, string>> = {
   30: 'GROUP_AUTHORIZATION_FAILED',
   31: 'CLUSTER_AUTHORIZATION_FAILED',
   32: 'INVALID_TIMESTAMP',
+  33: 'UNSUPPORTED_SASL_MECHANISM',
+  34: 'ILLEGAL_SASL_STATE',
   35: 'UNSUPPORTED_VERSION',
   38: 'INVALID_REPLICATION_FACTOR',
   44: 'POLICY_VIOLATION',
@@ -67,6 +69,9 @@ const LATER: ReadonlySet<number> = new Set([19, 20, 32, 38, 51]);
 const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
 /** A rule of the cluster's, which no repetition changes. */
 const AGAINST_RULES: ReadonlySet<number> = new Set([44, 50]);
+const LOGINS: ReadonlySet<number> = new Set([33, 34, 58]);
+/** Asked to log somebody in where nobody does. */
+const NO_LOGIN = 34;
 const DENIED: ReadonlySet<number> = new Set([29, 30, 31, 53]);
 /** Of kafkajs; it has no codes for these. All are about the connection. */
 const OUTAGES = /^KafkaJS(Connection|ConnectionClosed|RequestTimeout|BrokerNotFound|NoBrokerAvailable|LockTimeout)/;
@@ -89,7 +94,7 @@ function codeOf(error: object): StreamErrorCode | null {
   const name = String(field(error, 'name'));
   if (typeof code === 'number') {
     if (DENIED.has(code)) return 'permission_denied';
-    if (code === 58 || code === 33) return 'auth_failed';
+    if (LOGINS.has(code)) return 'auth_failed';
     if (TOO_LARGE.has(code)) return 'message_too_large';
     if (AGAINST_RULES.has(code)) return 'config_invalid';
     return MOVED.has(code) || LATER.has(code) ? 'source_unreachable' : null;
@@ -123,6 +128,11 @@ export function toStreamError(error: unknown, doing: string): StreamError {
   const code = codeOf(found) ?? codeOf(error);
   if (code === null)
     return new StreamError('internal', `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });
+  if (code === 'auth_failed' && field(found, 'code') === NO_LOGIN)
+    return new StreamError(code, `The broker takes no user and password at this address (${doing}).`, {
+      hint: 'Leave sasl out of the connection, or give the port of a listener with SASL.',
+      cause: error,
+    });
   if (code === 'auth_failed')
     return new StreamError(code, `The broker refuses user and password (${doing}).`, { cause: error });
   return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });

@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger as Pino } from 'pino';
+import { EXIT_CONFIG } from '@planasonix/core';
 import { EnvError, type ServiceEnv } from './env.js';
 import { mountHealth, type Dependency } from './health.js';
 import { watchRequests } from './http-log.js';
@@ -121,6 +122,6 @@ export function run(main: () => Promise<unknown>): void {
     .catch((error: unknown) => {
       const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
       process.stderr.write(`${error instanceof EnvError ? error.message : plainText(told)}\n`);
-      process.exit(1);
+      process.exit(error instanceof EnvError ? EXIT_CONFIG : 1);
     });
 }

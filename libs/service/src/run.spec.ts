@@ -26,7 +26,7 @@ describe('an app that can not start', () => {
       throw new EnvError(['PORT has to be a port number', 'REDIS_URL is needed: redis://host:port']);
     };
     const text =
-      'The environment is not right:\n  PORT has to be a port number\n  REDIS_URL is needed: redis://host:port\nexit 1';
+      'The environment is not right:\n  PORT has to be a port number\n  REDIS_URL is needed: redis://host:port\nexit 78';
     expect(await told(wrong)).toBe(text);
     expect(await told(async () => wrong())).toBe(text);
   });

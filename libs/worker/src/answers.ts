@@ -22,6 +22,8 @@ import type { Looked, Sources } from './sources.js';
 
 /** Findings about the config itself: a stream that has them is not created. */
 const CONFIG_FINDINGS = new Set(['no_tables', 'config_invalid']);
+/** Of a source without a connection the hosts are in its config, too. */
+const OWN_FINDINGS = new Set([...CONFIG_FINDINGS, 'host_forbidden']);
 
 export interface CheckAnswer {
   readonly ok: boolean;
@@ -109,7 +111,8 @@ export class Answers {
     const { config = {}, output } = draft;
     const spec = { id: 'str_draft', name: 'draft', config, connection, output, owned: {} };
     const checks = await this.look(spec, signal, (source) => source.check(signal)).catch(aboutConfig);
-    const about = checks.filter((check) => CONFIG_FINDINGS.has(check.code));
+    const of = connection === null ? OWN_FINDINGS : CONFIG_FINDINGS;
+    const about = checks.filter((check) => of.has(check.code));
     return { ok: passes(about), checks: about };
   }
 

@@ -45,7 +45,7 @@ export class WorkerQuestions {
 
   /**
    * Whether any table matches, as far as a worker can say within 3 s; a source that can't be reached proves nothing.
-   * @throws ApiError `no_tables`
+   * @throws ApiError `no_tables`, `host_forbidden`, 400 for the config
    */
   async expectTables(
     workspaceId: string,
@@ -72,6 +72,13 @@ export class WorkerQuestions {
     const findings = checks(answer).filter(({ severity }) => severity === 'error');
     const wrong = findings.find(({ code }) => code === 'config_invalid');
     if (wrong !== undefined) throw badField('config', wrong.message, wrong.fix ?? undefined);
+    const forbidden = findings.find(({ code }) => code === 'host_forbidden');
+    if (forbidden !== undefined)
+      throw new ApiError('host_forbidden', {
+        message: forbidden.message,
+        hint: forbidden.fix ?? undefined,
+        details: [{ field: 'config', issue: forbidden.message }],
+      });
     const missing = findings.find(({ code }) => code === 'no_tables');
     if (missing === undefined) return;
     throw new ApiError('no_tables', {

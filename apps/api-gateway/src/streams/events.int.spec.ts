@@ -74,6 +74,18 @@ describe('the events of a stream', () => {
     await append(4);
     await eventually('what came since', () => text.includes('"id":"e4"'));
     expect(text).not.toContain('"id":"e2"');
+    // Whoever has the head of the answer misses nothing of what is appended from then on.
+    for (let n = 5; n < 13; n++) {
+      const now = new AbortController();
+      const next = await gateway.tail(`/api/streams/${id}/events`, {}, now.signal);
+      await append(n);
+      let seen = '';
+      for await (const chunk of next.body as unknown as AsyncIterable<Uint8Array>) {
+        seen += Buffer.from(chunk).toString();
+        if (seen.includes(`"id":"e${n}"`)) break;
+      }
+      now.abort();
+    }
     ending.abort();
     await reading;
     await eventually('the tail has ended at the server', async () => (await tails()) === before);

@@ -54,7 +54,9 @@ export class LiveTails {
       void this.endWithKey(keyId, ending);
     }, HEARTBEAT_MS);
     const longest = setTimeout(() => ending.abort(), LONGEST_MS);
-    void this.pour(events.tail(streamId, after, ending.signal), stream, room, ending.signal).finally(() => {
+    // The head of the answer goes with this: what is appended once a client has it comes.
+    const placed = (): void => void stream.push('retry: 1000\n: connected\n\n');
+    void this.pour(events.tail(streamId, after, ending.signal, placed), stream, room, ending.signal).finally(() => {
       clearInterval(heartbeat);
       clearTimeout(longest);
       this.open.delete(ending);
@@ -75,7 +77,6 @@ export class LiveTails {
     room: () => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
-    stream.push('retry: 1000\n: connected\n\n');
     try {
       for await (const entry of entries) {
         if (signal.aborted) return;

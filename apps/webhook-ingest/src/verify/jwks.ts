@@ -62,11 +62,16 @@ export class RemoteKeys {
   }
 }
 
-/** Dials the address that was checked, under the name that the certificate has. Trap 34 */
-async function get(url: URL, outbound: Outbound): Promise<unknown> {
+/** Where keys are fetched: an address that was checked. @throws StreamError `host_forbidden`, `source_unreachable` */
+export async function resolved(url: URL, outbound: Outbound): Promise<{ name: string; host: string; port: number }> {
   const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
   const name = url.hostname.replace(/^\[|\]$/g, '');
-  const host = await outbound.resolve(name, port);
+  return { name, host: await outbound.resolve(name, port), port };
+}
+
+/** Dials the address that was checked, under the name that the certificate has. Trap 34 */
+async function get(url: URL, outbound: Outbound): Promise<unknown> {
+  const { name, host, port } = await resolved(url, outbound);
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const asked = send(

@@ -94,10 +94,15 @@ export class KafkaLog implements EventLog {
     return this.#run(() => view.read(options));
   }
 
-  async *tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry> {
+  async *tail(
+    streamId: string,
+    after: string | null,
+    signal: AbortSignal,
+    placed?: () => void,
+  ): AsyncIterable<LogEntry> {
     const view = await this.#view(streamId);
     try {
-      yield* view.tail(after, signal);
+      yield* view.tail(after, signal, placed);
     } catch (error) {
       if (!signal.aborted) throw logFailure(error);
     }

@@ -40,8 +40,9 @@ export class LogView {
   }
 
   /** What is committed, as it comes. */
-  async *tail(after: string | null, signal: AbortSignal): AsyncIterable<LogEntry> {
+  async *tail(after: string | null, signal: AbortSignal, placed?: () => void): AsyncIterable<LogEntry> {
     let places = await this.#places(after === null ? LATEST : EARLIEST);
+    placed?.();
     while (places.length === 0) {
       if (!(await this.clock.sleep(TOPIC_APPEARS_MS, signal))) return;
       places = await this.#places(EARLIEST);

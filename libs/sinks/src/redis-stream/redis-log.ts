@@ -81,7 +81,12 @@ export class RedisLog implements EventLog {
     return from ? entries : entries.reverse();
   }
 
-  async *tail(streamId: string, after: string | null, signal: AbortSignal): AsyncIterable<LogEntry> {
+  async *tail(
+    streamId: string,
+    after: string | null,
+    signal: AbortSignal,
+    placed?: () => void,
+  ): AsyncIterable<LogEntry> {
     const key = eventsKey(streamId);
     let last: string = after === null ? '' : checkedCursor(after);
     const redis = tailConnection(this.connect);
@@ -92,6 +97,7 @@ export class RedisLog implements EventLog {
       await redis.connect();
       // Not `$`: between two reads of `$` entries would be missed.
       if (last === '') last = (await redis.xrevrange(key, '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-0';
+      placed?.();
       while (!signal.aborted) {
         const answer: [string, RawEntry[]][] | null = await redis.xread(
           'COUNT',
