@@ -33,4 +33,29 @@ describe('alternatives that a key tells apart', () => {
     expect(found({ type: 'hmacs' })).toEqual(['config.auth.type must be one of hmac, none']);
     expect(found({})).toEqual(['config.auth.type must be one of hmac, none']);
   });
+
+  it('where its keys tell which one was meant, what they hold is wrong', () => {
+    const of = (name: string, value: object) => ({
+      type: 'object',
+      required: [name],
+      properties: { [name]: value },
+      additionalProperties: false,
+    });
+    const start = {
+      anyOf: [
+        { type: 'string', enum: ['earliest', 'latest'] },
+        of('timestamp', { type: 'string', pattern: '^2' }),
+        of('offsets', { type: 'object' }),
+      ],
+    };
+    const whole = { type: 'object', properties: { start } };
+    const wrong = new Ajv2020({ strict: false, allErrors: true, verbose: true }).compile(whole);
+    const about = (value: unknown) => {
+      wrong({ start: value });
+      return ajvFindings(wrong.errors ?? [], whole, 'config').map(({ field, issue }) => `${field} ${issue}`);
+    };
+    expect(about({ timestamp: 'yesterday' })).toEqual(['config.start.timestamp is not in the documented form']);
+    expect(about({ offsets: 7 })).toEqual(['config.start.offsets must be object']);
+    expect(about('soon')[0]).toBe('config.start must be one of earliest, latest');
+  });
 });

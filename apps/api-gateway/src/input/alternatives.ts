@@ -31,6 +31,25 @@ export interface Undecided {
 }
 
 /**
+ * Where the keys of one alternative are those that were given, and only what they hold is wrong, it was meant.
+ * @returns the others beside it
+ */
+function withUnfitKeys(errors: readonly ErrorObject[]): ReadonlySet<string> {
+  const unfit = new Set<string>();
+  for (const { keyword, schemaPath, instancePath } of errors) {
+    if (keyword !== 'oneOf' && keyword !== 'anyOf') continue;
+    const fits = new Map<string, boolean>();
+    for (const error of errors) {
+      const alternative = ALTERNATIVE.exec(error.schemaPath)?.[0];
+      if (alternative === undefined || alternative.slice(0, alternative.lastIndexOf('/')) !== schemaPath) continue;
+      fits.set(alternative, (fits.get(alternative) ?? true) && error.instancePath !== instancePath);
+    }
+    if ([...fits.values()].includes(true)) for (const [alternative, fit] of fits) if (!fit) unfit.add(alternative);
+  }
+  return unfit;
+}
+
+/**
  * Of alternatives that a key tells apart (`{"type":"hmac"}` or `{"type":"none"}`) the complaints of the one that was
  * meant: the others say nothing but that they were not.
  */
@@ -43,7 +62,13 @@ export function meant(errors: readonly ErrorObject[]): {
     const found = mismatch(error);
     if (found) ruledOut.set(found.alternative, found);
   }
-  const kept = errors.filter(({ schemaPath }) => !ruledOut.has(ALTERNATIVE.exec(schemaPath)?.[0] ?? ''));
+  const unfit = withUnfitKeys(
+    errors.filter(({ schemaPath }) => !ruledOut.has(ALTERNATIVE.exec(schemaPath)?.[0] ?? '')),
+  );
+  const kept = errors.filter(({ schemaPath }) => {
+    const alternative = ALTERNATIVE.exec(schemaPath)?.[0] ?? '';
+    return !ruledOut.has(alternative) && !unfit.has(alternative);
+  });
   const undecided = errors
     .filter(({ keyword }) => keyword === 'oneOf' || keyword === 'anyOf')
     .flatMap(({ schemaPath, instancePath, schema }): Undecided[] => {

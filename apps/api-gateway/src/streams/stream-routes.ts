@@ -274,5 +274,5 @@ export const streamEvents = route({
   answer: answers.eventPage,
   answerDescription: 'Events, oldest first; `meta.page.cursor` is the place of the last one, for `after`.',
   alsoAnswers: 'text/event-stream',
-  errors: ['invalid_cursor', 'log_unavailable', 'too_many_tails'],
+  errors: ['invalid_cursor', 'log_unavailable', 'log_unreadable', 'too_many_tails'],
 });
