@@ -33,4 +33,4 @@ export { mayUseTransactions, TopicAdmin, type NewTopic } from './producer-topics
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';
 export { TransactionLost } from './transaction-lost.js';
 export { type PartitionRecords } from './transaction-writer.js';
-export { lookAt } from './producer-view.js';
+export { lookAt, type LookOptions } from './producer-view.js';

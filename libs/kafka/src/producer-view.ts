@@ -7,19 +7,23 @@ import type { Place } from './consumer.js';
 const LIMITS: FetchLimits = { maxWaitMs: 0, maxBytes: 4_000_000, partitionBytes: 4_000_000, undecided: true };
 const OUT_OF_RANGE = 1;
 const NOTHING = Buffer.alloc(0);
+/** Records that are kept beyond those that may be told, before the others are sorted out. */
+const SLACK = 1_000;
 
 export interface LookOptions {
   /** Which records count. */
   readonly wanted: (record: KafkaRecord) => boolean;
-  /** So many of them are enough. */
+  /** So many of them at the most. */
   readonly limit: number;
+  /** The first ones that there are, or the last. */
+  readonly end: 'first' | 'last';
   /** Records to go through at the most. */
   readonly most: number;
 }
 
 interface Written {
   readonly record: KafkaRecord;
-  givenUp: boolean;
+  fate: 'stands' | 'undecided' | 'given up';
 }
 
 /**
@@ -49,8 +53,9 @@ export async function lookAt(cluster: KafkaCluster, place: Place, options: LookO
   return look.found;
 }
 
-class Look {
-  readonly #written: Written[] = [];
+/** What was found so far. Of the last ones no more are kept than may be told (Invariant 6). */
+export class Look {
+  #written: Written[] = [];
   /** Of transactions that are not decided, by producer. */
   readonly #open = new Map<number, Written[]>();
   #seen = 0;
@@ -59,31 +64,52 @@ class Look {
 
   /** Enough is there, and all of it is decided. */
   get over(): boolean {
-    const { limit, most } = this.options;
-    return this.#seen >= most || (this.#written.length >= limit && this.#open.size === 0);
+    const { limit, most, end } = this.options;
+    return this.#seen >= most || (end === 'first' && this.#written.length >= limit && this.#open.size === 0);
+  }
+
+  /** Records in memory. */
+  get kept(): number {
+    return this.#written.length;
   }
 
   get found(): KafkaRecord[] {
-    const standing = this.#written.filter(({ givenUp }) => !givenUp).map(({ record }) => record);
-    return standing.slice(0, this.options.limit);
+    const { limit, end } = this.options;
+    const standing = this.#written.filter(({ fate }) => fate !== 'given up').map(({ record }) => record);
+    return end === 'first' ? standing.slice(0, limit) : standing.slice(-limit);
   }
 
   take(batch: RecordBatch, from: number): void {
     const { producerId } = batch;
     if (batch.control) {
-      if (batch.aborts) for (const one of this.#open.get(producerId) ?? []) one.givenUp = true;
+      for (const one of this.#open.get(producerId) ?? []) one.fate = batch.aborts ? 'given up' : 'stands';
       this.#open.delete(producerId);
       return;
     }
     for (const record of batch.records()) {
+      if (record.offset < from) continue;
       this.#seen++;
-      if (record.offset < from || !this.options.wanted(record)) continue;
-      const one: Written = { record, givenUp: false };
+      if (!this.options.wanted(record)) continue;
+      const one: Written = { record, fate: batch.transactional ? 'undecided' : 'stands' };
       this.#written.push(one);
       if (!batch.transactional) continue;
       const open = this.#open.get(producerId);
       if (open) open.push(one);
       else this.#open.set(producerId, [one]);
     }
+    const { limit, end } = this.options;
+    if (end === 'last' && this.#written.length > 4 * limit + SLACK) this.#prune();
+  }
+
+  /** What stands may be told, as far as `limit` goes back; so may what a producer has not decided yet. The rest never is. */
+  #prune(): void {
+    const { limit } = this.options;
+    for (const [producerId, open] of this.#open) this.#open.set(producerId, open.slice(-limit));
+    const undecided = new Set([...this.#open.values()].flat());
+    let standing = 0;
+    this.#written = this.#written
+      .reverse()
+      .filter((one) => (one.fate === 'stands' ? standing++ < limit : undecided.has(one)))
+      .reverse();
   }
 }

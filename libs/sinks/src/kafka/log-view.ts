@@ -1,5 +1,14 @@
 import { StreamError, type Clock, type LogEntry } from '@planasonix/core';
-import { EARLIEST, FetchReader, LATEST, lookAt, type KafkaRecord, type OffsetAsk, type Place } from '@planasonix/kafka';
+import {
+  EARLIEST,
+  FetchReader,
+  LATEST,
+  lookAt,
+  type KafkaRecord,
+  type LookOptions,
+  type OffsetAsk,
+  type Place,
+} from '@planasonix/kafka';
 import { toEntry } from './cloud-event.js';
 import type { Reached } from './kafka-cluster.js';
 import { cursorOf, cursorText } from './log-cursor.js';
@@ -69,7 +78,9 @@ export class LogView {
 
   async #after(starts: readonly Place[], cursor: readonly number[], limit: number): Promise<LogEntry[]> {
     const from = starts.map((place, i) => ({ ...place, offset: Math.max(place.offset, cursor[i]!) }));
-    const found = await Promise.all(from.map((place) => this.#scan(place, limit, SCAN_MOST / from.length)));
+    const found = await Promise.all(
+      from.map((place) => this.#scan(place, { limit, most: SCAN_MOST / from.length, end: 'first' })),
+    );
     const merged = merge(found).slice(0, limit);
     return this.#entries(
       merged,
@@ -80,17 +91,19 @@ export class LogView {
   /** From ever further back, until there are enough or no more. */
   async #newest(starts: readonly Place[], limit: number): Promise<LogEntry[]> {
     const ends = await this.#places(LATEST);
-    for (let window = limit * 2 + 100; ; window *= 4) {
+    const most = Math.max(1, Math.floor(SCAN_MOST / starts.length));
+    for (let window = Math.min(limit * 2 + 100, most); ; window = Math.min(window * 4, most)) {
       const from = starts.map((start, i) => ({
         ...start,
         offset: Math.max(start.offset, (ends[i]?.offset ?? 0) - window),
       }));
-      const found = await Promise.all(from.map((place) => this.#scan(place, Infinity, Infinity)));
+      const found = await Promise.all(from.map((place) => this.#scan(place, { limit, most: window, end: 'last' })));
       const merged = merge(found);
       const all = from.every(({ offset }, i) => offset === starts[i]!.offset);
-      if (merged.length < limit && !all && window * from.length < SCAN_MOST) continue;
+      if (merged.length < limit && !all && window < most) continue;
       const skipped = merged.slice(0, Math.max(0, merged.length - limit));
-      const next = from.map(({ offset }) => offset);
+      // Behind everything that is older than what is told of a partition.
+      const next = from.map(({ offset }, i) => found[i]![0]?.record.offset ?? offset);
       for (const { partition, record } of skipped) next[partition] = record.offset + 1;
       return this.#entries(merged.slice(skipped.length), next);
     }
@@ -103,10 +116,10 @@ export class LogView {
     });
   }
 
-  /** Events of this stream in one partition, up to `limit` of them, in up to `most` records. */
-  async #scan(place: Place, limit: number, most: number): Promise<Found[]> {
+  /** Events of this stream in one partition. */
+  async #scan(place: Place, options: Omit<LookOptions, 'wanted'>): Promise<Found[]> {
     const wanted = (record: KafkaRecord) => toEntry(record, this.#source, '') !== null;
-    const records = await lookAt(this.reached.cluster, place, { wanted, limit, most });
+    const records = await lookAt(this.reached.cluster, place, { wanted, ...options });
     return records.map((record) => ({ partition: place.partition, record }));
   }
 
