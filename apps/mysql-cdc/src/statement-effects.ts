@@ -33,13 +33,15 @@ const tablesOf = (verdict: Verdict): readonly TableName[] => {
  * among them. Else all count, for one of them happened.
  */
 export function effectsOfAny(verdicts: readonly Verdict[], deps: EffectsDeps, pos: number): Promise<void> | null {
+  const [only] = verdicts;
+  if (only !== undefined && verdicts.length === 1) return effectsOf(only, deps, pos);
   const fold = (name: string): string => (deps.foldsCase ? name.toLowerCase() : name);
   const known = verdicts.filter(
     (one) =>
       (one.kind === 'rows' && one.tables === null) ||
       tablesOf(one).some(({ schema, table }) => deps.book.knows(fold(schema), fold(table))),
   );
-  const those = verdicts.length > 1 && known.length > 0 ? known : verdicts;
+  const those = known.length > 0 ? known : verdicts;
   return all(those.flatMap((one) => effectsOf(one, deps, pos) ?? []));
 }
 

@@ -57,6 +57,7 @@ function readingsOf(
   const own = { flavor, charset: charset ?? UNICODE, escapes: !noEscapes, ansiQuotes };
   const other = !isAscii && !UTF8.has(own.charset) && isUtf8(Buffer.from(sql, 'latin1'));
   const readings = other ? [own, { ...own, charset: UNICODE }] : [own];
+  if (flavor !== 'mariadb' || !/sql_mode/i.test(sql)) return readings;
   const [first, second, ...rest] = tokensOf(sql, own);
   if (first?.text !== 'SET' || second?.text !== 'STATEMENT' || !rest.some(({ text }) => text === 'SQL_MODE'))
     return readings;

@@ -181,8 +181,9 @@ export class TableBook {
     const found = await this.deps.ask((session) => describeTable(session, server, { schema, table }));
     const name = `${schema}.${table}`;
     this.#forget(name);
-    this.#known.add(name);
+    // It is looked at again for each of its forms: what is known is taken for a table.
     if (found?.form === 'SEQUENCE') return false;
+    this.#known.add(name);
     const [unfit] = found === null ? [] : unfitReasons(found);
     if (unfit !== undefined) throw new StreamError(unfit.code, unfit.message, { hint: unfit.fix });
     const kinds = told ?? found?.kinds;

@@ -73,11 +73,35 @@ export function failureOfChecks(
   };
 }
 
+/** Failures in a row. */
+export class Failures {
+  #count = 0;
+  /** Those of them, the last ones, at which a start could not reach its source. */
+  #unreached = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  clear(): void {
+    this.#count = this.#unreached = 0;
+  }
+
+  note(failure: Failure, progressed: boolean): void {
+    this.#count = progressed ? 1 : this.#count + 1;
+    this.#unreached = failure.ofStart === true && failure.code === 'source_unreachable' ? this.#unreached + 1 : 0;
+  }
+
+  /** What becomes of the stream after the last one. */
+  verdict(failure: Failure): 'retry' | 'error' | 'fenced' {
+    return this.#unreached > MOST_AT_START ? 'error' : verdict(failure, this.#count);
+  }
+}
+
 /** What becomes of the stream after `failures` failures in a row, this one included. */
 export function verdict(failure: Failure, failures: number): 'retry' | 'error' | 'fenced' {
   if (failure.recourse === 'fenced') return 'fenced';
   if (failure.recourse !== 'retry') return 'error';
-  if (failure.ofStart === true && failure.code === 'source_unreachable' && failures > MOST_AT_START) return 'error';
   return PATIENT.has(failure.code) || failures <= MOST_RETRIES ? 'retry' : 'error';
 }
 

@@ -12,7 +12,7 @@ import { Attempt } from './attempt.js';
 import { Attempts } from './attempts.js';
 import { backoffMs } from './backoff.js';
 import { Counters } from './counters.js';
-import { lastError, verdict, type Failure } from './failure.js';
+import { Failures, lastError, type Failure } from './failure.js';
 import { HeldRow } from './held-row.js';
 import type { RunnerDeps, RunnerEnd } from './runner-deps.js';
 
@@ -48,7 +48,7 @@ export class StreamRunner {
   #onLost: StreamSpec['onLostPosition'];
   /** The last failure that is still to be acted upon. */
   #failure: Failure | null = null;
-  #failures = 0;
+  readonly #failures = new Failures();
   #retryAt = 0;
   /** It has connected once for this generation: no preflight from here on, and retries keep it `running`. */
   #connectedOnce = false;
@@ -97,7 +97,7 @@ export class StreamRunner {
     }
     if (view.generation < this.#want.generation) return;
     if (view.generation > this.#want.generation) {
-      this.#failures = 0;
+      this.#failures.clear();
       this.#retryAt = 0;
       this.#connectedOnce &&= this.#attempts.now?.connected ?? false;
     }
@@ -244,7 +244,7 @@ export class StreamRunner {
           preflight: !this.#connectedOnce,
           mayWrite: () => this.deps.mayWrite(),
           onChange: () => this.#bell.ring(),
-          onSettled: () => (this.#failures = 0),
+          onSettled: () => this.#failures.clear(),
           onGivenUp: () => void this.#givenUp(),
         }),
     );
@@ -253,7 +253,7 @@ export class StreamRunner {
 
   #fail(failure: Failure, progressed: boolean): void {
     this.counters.failed();
-    this.#failures = progressed ? 1 : this.#failures + 1;
+    this.#failures.note(failure, progressed);
     this.#failure = failure;
     this.#sayOpened();
   }
@@ -262,7 +262,7 @@ export class StreamRunner {
   async #actOnFailure(failure: Failure): Promise<RunnerEnd | null> {
     const { clock, random = Math.random, log } = this.deps.engine;
     const found = lastError(failure, clock);
-    switch (verdict(failure, this.#failures)) {
+    switch (this.#failures.verdict(failure)) {
       case 'fenced':
         return this.#lose();
       case 'error': {
@@ -272,13 +272,13 @@ export class StreamRunner {
         return this.#finish('error', { lastError: found, blocked: null });
       }
       case 'retry': {
-        const wait = backoffMs(failure, this.#failures, random());
+        const wait = backoffMs(failure, this.#failures.count, random());
         this.#failure = null;
         this.#retryAt = clock.monotonic() + wait; // `#begin` waits for it
         log.info(
           {
             ...{ streamId: this.#held.streamId, code: failure.code, reason: found.message },
-            ...{ failures: this.#failures, waitMs: Math.round(wait) },
+            ...{ failures: this.#failures.count, waitMs: Math.round(wait) },
           },
           'stream retries',
         );

@@ -1,7 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import { backoffMs } from './backoff.js';
 import { SilentLog } from './fakes/index.js';
-import { failureOf, failureOfChecks, verdict } from './failure.js';
+import { failureOf, failureOfChecks, Failures, verdict } from './failure.js';
 import { holds, holdsUntil, LEASE } from './lease.js';
 
 describe('back-off', () => {
@@ -39,9 +39,16 @@ describe('what becomes of a failure', () => {
     for (const code of ['source_unreachable', 'log_unavailable', 'store_unavailable', 'xa_prepared'] as const)
       expect(verdict(of(code), 10_000)).toBe('retry');
     // Of a start somebody waits to hear what became of it.
-    const ofStart = { ...of('source_unreachable'), ofStart: true };
-    expect([verdict(ofStart, 7), verdict(ofStart, 8)]).toEqual(['retry', 'error']);
-    expect(verdict({ ...of('log_unavailable'), ofStart: true }, 10_000)).toBe('retry');
+    const failures = new Failures();
+    const after = (code: Parameters<typeof of>[0], times: number) => {
+      for (let i = 0; i < times; i++) failures.note({ ...of(code), ofStart: true }, false);
+      return failures.verdict({ ...of(code), ofStart: true });
+    };
+    // What others had to bring back before does not count.
+    expect(after('log_unavailable', 1000)).toBe('retry');
+    expect([after('source_unreachable', 7), after('source_unreachable', 1)]).toEqual(['retry', 'error']);
+    failures.clear();
+    expect(after('source_unreachable', 7)).toBe('retry');
     expect(verdict(of('slot_active'), 20)).toBe('retry');
     expect(verdict(of('slot_active'), 21)).toBe('error');
     expect(verdict(of('auth_failed'), 1)).toBe('error');

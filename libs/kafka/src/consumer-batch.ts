@@ -51,6 +51,8 @@ const CODEC = 0x07;
 const LOG_APPEND_TIME = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
+/** Of a batch that does not say what is behind it. */
+const UNTOLD = 0;
 const NO_HEADERS: readonly RecordHeader[] = [];
 
 const int64 = (bytes: Buffer, at: number): number => Number(bytes.readBigInt64BE(at));
@@ -63,7 +65,11 @@ export function* batchesOf(bytes: Buffer): Generator<RecordBatch> {
   for (let at = 0; at + HEAD <= bytes.length;) {
     const end = at + 12 + bytes.readInt32BE(at + AT.length);
     if (end > bytes.length) return;
-    yield batchAt(bytes.subarray(at, end));
+    const whole = bytes.subarray(at, end);
+    const why = unreadable(whole);
+    // What such a batch says of its own end may be what is damaged: the next one tells, if that is right.
+    if (why !== null) throw new DamagedBatch(why, beginOf(bytes.subarray(end)) ?? UNTOLD);
+    yield batchAt(whole);
     at = end;
   }
 }
@@ -81,14 +87,25 @@ export function endOf(bytes: Buffer): { readonly offset: number; readonly leader
   return found;
 }
 
+function unreadable(bytes: Buffer): string | null {
+  const magic = bytes[AT.magic]!;
+  const first = int64(bytes, 0);
+  if (magic !== 2) return `offset ${first} has message format ${magic}; format 2 is read`;
+  const isWhole = crc32c(bytes, AT.attributes, bytes.length) === bytes.readUInt32BE(AT.crc);
+  return isWhole ? null : `the checksum of the batch at offset ${first} is not right`;
+}
+
+/** Offset at which a whole batch begins there. */
+function beginOf(bytes: Buffer): number | null {
+  if (bytes.length < HEAD) return null;
+  const end = 12 + bytes.readInt32BE(AT.length);
+  return end < HEAD || end > bytes.length || unreadable(bytes.subarray(0, end)) !== null ? null : int64(bytes, 0);
+}
+
 function batchAt(bytes: Buffer): RecordBatch {
   const firstOffset = int64(bytes, 0);
   const lastOffset = firstOffset + bytes.readInt32BE(AT.lastDelta);
   const damaged = (why: string, cause?: unknown) => new DamagedBatch(why, lastOffset + 1, { cause });
-  const magic = bytes[AT.magic]!;
-  if (magic !== 2) throw damaged(`offset ${firstOffset} has message format ${magic}; format 2 is read`);
-  if (crc32c(bytes, AT.attributes, bytes.length) !== bytes.readUInt32BE(AT.crc))
-    throw damaged(`the checksum of the batch at offset ${firstOffset} is not right`);
   const attributes = bytes.readInt16BE(AT.attributes);
   const control = (attributes & CONTROL) !== 0;
   const batch: RecordBatch = {

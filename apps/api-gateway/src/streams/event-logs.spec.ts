@@ -20,4 +20,17 @@ describe('the logs that the gateway has open', () => {
     expect(open.of(output(2))).not.toBe(second);
     await open.close();
   });
+
+  it('are closed when nobody can be using them any more, a live tail of an hour neither', async () => {
+    jest.useFakeTimers();
+    const open = logs();
+    const close = jest.spyOn(open.of(output(1)), 'close');
+    for (let n = 2; n <= 51; n++) open.of(output(n));
+    await jest.advanceTimersByTimeAsync(60 * 60_000);
+    expect(close).not.toHaveBeenCalled();
+    await jest.advanceTimersByTimeAsync(60_000);
+    expect(close).toHaveBeenCalledTimes(1);
+    jest.useRealTimers();
+    await open.close();
+  });
 });

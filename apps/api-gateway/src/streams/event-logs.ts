@@ -1,9 +1,10 @@
 import type { EventLog, PipelineOutput } from '@planasonix/core';
 import { openLog, type LogDeps } from '@planasonix/sinks';
+import { LONGEST_MS } from './live-tails.js';
 
 const KEPT = 50;
-/** Whoever is using one that is given up has so long to end. */
-const GRACE_MS = 60_000;
+/** Whoever is using one that is given up has so long to end: a live tail too. */
+const GRACE_MS = LONGEST_MS + 60_000;
 
 /** The logs of pipelines, opened when first looked into; each kind and setting once, and those that were used last. */
 export class EventLogs {

@@ -7,7 +7,7 @@ import { sseText } from './event-text.js';
 
 const HEARTBEAT_MS = 15_000;
 /** A client comes back by itself, with the id of the last event. */
-const LONGEST_MS = 60 * 60_000;
+export const LONGEST_MS = 60 * 60_000;
 const PER_GATEWAY = 200;
 const PER_WORKSPACE = 20;
 

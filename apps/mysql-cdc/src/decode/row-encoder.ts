@@ -87,7 +87,7 @@ export class RowEncoder {
   /**
    * A transaction goes back to one of its savepoints: servers log that where its rows were cached beside tables without
    * transactions, whose own rows stand in transactions of their own.
-   * @param to `null`: its beginning. @param committed events that are not its own. @throws StreamError where what is taken back is not known, or was told
+   * @param to `null`: the log does not name one that is known. @param committed events that are not its own. @throws StreamError where what is taken back is not known, or was told
    */
   takeBack({ seq, told, savepoints }: Transaction, to: string | null, committed: number): void {
     if (seq === 0) return;

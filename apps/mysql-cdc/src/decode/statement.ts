@@ -1,6 +1,6 @@
 import { toldByAlter, toldByCreate, type ToldKinds } from './told-kinds.js';
 import { StatementReader, type TableName } from './statement-reader.js';
-import { tokensOf, type Reading, type Token } from './statement-tokens.js';
+import { tokensOf, type Reading } from './statement-tokens.js';
 
 /** What a statement in the log means for the rows of tables. */
 export type Verdict =
@@ -36,14 +36,12 @@ export interface Judging {
   readonly database: string;
   readonly reading: Reading;
   /** A name's bytes, one a character, to its text. */
-  named(bytes: string): string;
+  readonly named: (bytes: string) => string;
 }
 
 /** @param sql its bytes, one a character */
-export const judgeStatement = (sql: string, judging: Judging): Verdict =>
-  judgeTokens(tokensOf(sql, judging.reading), judging);
-
-export function judgeTokens(tokens: readonly Token[], { database, named }: Omit<Judging, 'reading'>): Verdict {
+export function judgeStatement(sql: string, { database, reading, named }: Judging): Verdict {
+  const tokens = tokensOf(sql, reading);
   const reader = new StatementReader(tokens, database, named);
   // MariaDB logs these settings with the statement that they are for: it may be one of each kind.
   while (reader.take('SET', 'STATEMENT')) if (!reader.find('FOR')) return { kind: 'rows', tables: null };

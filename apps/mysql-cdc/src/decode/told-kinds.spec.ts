@@ -58,6 +58,8 @@ describe('what a statement says of types that the log has no word for', () => {
     ['MODIFY doc LONGTEXT', 'unsaid'],
     ['DROP CONSTRAINT doc', 'unsaid'],
     ['CONVERT TO CHARACTER SET utf8mb4', 'unsaid'],
+    ['ADD COLUMN period JSON, ADD system UUID', { ...BEFORE, period: 'json', system: 'uuid' }],
+    ['ADD PERIOD FOR p (a, b)', BEFORE],
     ['ADD COLUMN IF NOT EXISTS a UUID', 'unsaid'],
     ['RENAME COLUMN IF EXISTS u TO v', 'unsaid'],
   ])('ALTER TABLE orders %s', (sql, expected) => {

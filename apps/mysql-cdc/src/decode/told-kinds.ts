@@ -94,6 +94,12 @@ export function toldByCreate(reader: StatementReader, onlyNew: boolean): ToldKin
   return { kind: 'made', columns: Object.fromEntries(found), onlyNew };
 }
 
+/** `PERIOD` and `SYSTEM` alone may be names of columns. */
+const isNoColumn = ([first, second]: readonly Token[]): boolean =>
+  is(first, 'PARTITION') ||
+  (is(first, 'PERIOD') && is(second, 'FOR')) ||
+  (is(first, 'SYSTEM') && is(second, 'VERSIONING'));
+
 /** @param reader behind the table's name, where it stays */
 export function toldByAlter({ rest, named }: StatementReader): ToldKinds {
   const [left, moved]: [string[], [string, string][]] = [[], []];
@@ -114,7 +120,7 @@ export function toldByAlter({ rest, named }: StatementReader): ToldKinds {
       moved.push([name(spec[0]), name(spec[2])]);
     } else if (is(verb, 'ADD', 'MODIFY', 'CHANGE')) {
       if (is(spec[0], 'IF')) return { kind: UNSAID };
-      if (is(spec[0], 'PARTITION', 'PERIOD', 'SYSTEM')) continue;
+      if (isNoColumn(spec)) continue;
       const isNew = is(verb, 'ADD');
       if (is(spec[0], ...NO_COLUMN)) {
         const column = checked(spec, named);

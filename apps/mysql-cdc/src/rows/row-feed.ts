@@ -101,6 +101,7 @@ export class RowFeed {
       this.tasks.push(task);
       if (done) this.finished.push(task);
     }
+    this.finished.splice(0, Math.max(0, this.finished.length - TABLES_SHOWN));
     for (const sift of state.sifts) this.watch.sift(sift);
     // It tells the end of no order; the next one does.
     this.moved ||= state.open === undefined;

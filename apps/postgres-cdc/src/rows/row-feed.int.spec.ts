@@ -26,8 +26,11 @@ describe('what the stream says between two chunks', () => {
     const { feed, order } = await reading({});
     const done = { oid: 1, table: JSON.stringify(['public', 'first']), order: 'snap_1', id: 'begun', attempt: 1 };
     const state = { ...done, ...{ key: ['id'], lanes: [], again: [], rows: 41, empties: false, emptied: false } };
-    feed.restore({ tables: [{ ...state, done: true }], sifts: [], open: ['snap_1'] }, []);
-    expect(feed.finished.map((task) => task.progress)).toMatchObject([{ table: 'public.first', state: 'done' }]);
+    const many = Array.from({ length: 300 }, (_, i) => ({ ...state, oid: i + 10, order: 'snap_0', done: true }));
+    feed.restore({ tables: [...many, { ...state, done: true }], sifts: [], open: ['snap_0', 'snap_1'] }, []);
+    expect(feed.finished).toHaveLength(200);
+    feed.forget(({ order }) => order === 'snap_0');
+    expect(feed.finished.at(-1)!.progress).toMatchObject({ table: 'public.first', order: 'snap_1', state: 'done' });
     expect(endedOrders(feed.state!)).toEqual(new Set(['snap_1']));
     order(2, 'second', 'snap_1');
     expect([feed.state!.tables.length, endedOrders(feed.state!)]).toEqual([1, new Set()]);

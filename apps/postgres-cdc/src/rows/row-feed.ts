@@ -53,7 +53,12 @@ export class RowFeed {
     this.sifts = new Sifts((oid) => deps.slotOf(oid));
     this.openings = new TaskOpenings({
       ...{ config: deps.config, clock: deps.clock, control: () => deps.control(), alone: () => this.alone },
-      ...{ still: () => this.still, stopped: () => this.stopped, ring: () => this.ring(), wait: () => this.wait() },
+      ...{
+        still: () => this.still,
+        stopped: () => this.stopped,
+        ring: () => this.ring(),
+        wait: () => this.bell.wait(),
+      },
       tasks: () => this.tasks,
       isBeingRead: (task) => this.runs.some((run) => run.task === task),
       gone: (task) => this.gone(task),
@@ -65,7 +70,7 @@ export class RowFeed {
       exported: () => (this.before ? this.exported : null),
       next: () => this.next(),
       idle: () => this.idle,
-      wait: () => this.wait(),
+      wait: () => this.bell.wait(),
       failed: (task, error) => this.giveUp(task.wish, error),
       gone: (task) => this.gone(task),
       broke: (error) => this.fail(error),
@@ -88,6 +93,7 @@ export class RowFeed {
       task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
+    this.finished.splice(0, Math.max(0, this.finished.length - TABLES_SHOWN));
     for (const sift of state.sifts) this.sifts.add(sift);
     this.ring();
   }
@@ -342,9 +348,5 @@ export class RowFeed {
   private ring(): void {
     this.bell.ring();
     this.deps.waker.stir();
-  }
-
-  private wait(): Promise<void> {
-    return this.bell.wait();
   }
 }
