@@ -116,7 +116,11 @@ describe('MariaDB into the log, from outside', () => {
     expect(JSON.stringify(types.json)).toContain('"mysql_cdc"');
     const test = await stack.api('POST', `/api/connections/${connectionId}/test`);
     expect(test.json).toMatchObject({ ok: true });
-    const id = await stream('missing', { tables: ['shop.nowhere'] });
+    const nothing = await stack.api('POST', '/api/streams', {
+      ...{ name: 'nothing', sourceType: 'mysql_cdc', connectionId, pipelineId, config: { tables: ['shop.nowhere'] } },
+    });
+    expect([nothing.status, nothing.json.error.code]).toEqual([400, 'no_tables']);
+    const id = await stream('missing', { tables: ['shop.orders', 'shop.nowhere'] });
     const { a } = await stack.api('POST', `/api/streams/${id}/check`);
     expect(a.ok).toBe(false);
     expect(a.checks).toContainEqual(expect.objectContaining({ code: 'tables_missing', severity: 'error' }));
