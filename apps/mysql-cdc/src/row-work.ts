@@ -159,7 +159,7 @@ export class RowWork {
       tables_done: this.toRead.tables - running.filter((task) => task.wish.order === null).length,
       rows_done: rows,
       rows_estimated: estimates.includes(null) ? null : rows + left,
-      tables: [...running.slice(0, TABLES_SHOWN), ...finished].map((task) => task.progress),
+      tables: [...running.slice(0, TABLES_SHOWN), ...finished.last].map((task) => task.progress),
     };
   }
 

@@ -178,7 +178,7 @@ export class RowWork {
     const tables: TableProgress[] = [
       ...running.slice(0, TABLES_SHOWN).map((task) => task.progress),
       ...[...this.late.refused, ...this.late.told].slice(0, TABLES_SHOWN),
-      ...finished.map((task) => task.progress),
+      ...finished.last.map((task) => task.progress),
     ];
     const done = own.filter((task) => task.over).length;
     const noted = [...this.noted.keys()].filter((oid) => oid > 0).length;

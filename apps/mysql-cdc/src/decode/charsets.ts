@@ -23,7 +23,7 @@ const utf16 = (source: Buffer, start: number, end: number): string => {
 };
 const utf16le = (source: Buffer, start: number, end: number): string => source.toString('utf16le', start, end);
 const utf32 = (source: Buffer, start: number, end: number): string => {
-  const text = Buffer.allocUnsafe(end - start);
+  const text = room(end - start);
   let to = 0;
   for (let at = start; at < end; at += 4) {
     const code = source.readUInt32BE(at);
@@ -58,13 +58,21 @@ async function singleBytes(session: Session, charset: string): Promise<readonly 
   return texts.map((text) => text ?? '?');
 }
 
-/** One unit of UTF-16 for each byte. Put together as bytes: a string that grows by a character takes 32 bytes for each. */
-export function single(table: readonly string[]): NonNullable<Decode> {
+/**
+ * Texts are put together here as bytes of UTF-16: a string that grows by a character takes 32 bytes for each, and memory of its
+ * own for each text takes longer than a short one. What it holds is used up before the next one.
+ */
+const SCRATCH = Buffer.allocUnsafeSlow(65_536);
+const room = (bytes: number): Buffer => (bytes <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafe(bytes));
+
+/** One unit of UTF-16 for each byte. */
+function single(table: readonly string[]): NonNullable<Decode> {
   const units = Uint16Array.from(table, (text) => text.charCodeAt(0));
   return (source, start, end) => {
-    const text = Buffer.allocUnsafe((end - start) * 2);
-    for (let at = start, to = 0; at < end; at++) to = put(text, to, units[source[at]!]!);
-    return text.toString('utf16le');
+    const text = room((end - start) * 2);
+    let to = 0;
+    for (let at = start; at < end; at++) to = put(text, to, units[source[at]!]!);
+    return text.toString('utf16le', 0, to);
   };
 }
 
@@ -96,10 +104,10 @@ async function multiBytes(session: Session, charset: string): Promise<ReadonlyMa
 }
 
 /** No code has more units of UTF-16 than bytes. */
-export const multi =
+const multi =
   (bytes: readonly string[], codes: ReadonlyMap<number, string>): NonNullable<Decode> =>
   (source, start, end) => {
-    const text = Buffer.allocUnsafe((end - start) * 2);
+    const text = room((end - start) * 2);
     let to = 0;
     for (let at = start; at < end;) {
       const one = source[at]!;

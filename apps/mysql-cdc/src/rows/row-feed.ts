@@ -1,5 +1,5 @@
 import { Bell, type ChangeEvent, type Log, type SnapshotOrder } from '@planasonix/core';
-import { TABLES_SHOWN } from '@planasonix/rows';
+import { Finished } from '@planasonix/rows';
 import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
@@ -33,8 +33,7 @@ interface Look {
 
 /** Reads rows of tables beside the log: which ones, by how many readers, and when they may be handed over. */
 export class RowFeed {
-  /** The last ones that are over. */
-  readonly finished: RowTask[] = [];
+  readonly finished = new Finished<RowTask>();
   private tasks: RowTask[] = [];
   private readonly readers: RowReaders;
   private readonly watch: RowWatch;
@@ -99,9 +98,8 @@ export class RowFeed {
       if (order !== null && !done && !where.has(order)) continue;
       const task = restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone);
       this.tasks.push(task);
-      if (done) this.finished.push(task);
+      if (done) this.finished.add(task);
     }
-    this.finished.splice(0, Math.max(0, this.finished.length - TABLES_SHOWN));
     for (const sift of state.sifts) this.watch.sift(sift);
     // It tells the end of no order; the next one does.
     this.moved ||= state.open === undefined;
@@ -236,8 +234,7 @@ export class RowFeed {
 
   private leave(task: RowTask, as: 'done' | 'cancelled'): void {
     task.end(as);
-    this.finished.push(task);
-    if (this.finished.length > TABLES_SHOWN) this.finished.shift();
+    this.finished.add(task);
     this.deps.waker.stir();
   }
 

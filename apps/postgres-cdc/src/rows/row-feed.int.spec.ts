@@ -28,9 +28,13 @@ describe('what the stream says between two chunks', () => {
     const state = { ...done, ...{ key: ['id'], lanes: [], again: [], rows: 41, empties: false, emptied: false } };
     const many = Array.from({ length: 300 }, (_, i) => ({ ...state, oid: i + 10, order: 'snap_0', done: true }));
     feed.restore({ tables: [...many, { ...state, done: true }], sifts: [], open: ['snap_0', 'snap_1'] }, []);
-    expect(feed.finished).toHaveLength(200);
+    expect(feed.finished.last).toHaveLength(200);
     feed.forget(({ order }) => order === 'snap_0');
-    expect(feed.finished.at(-1)!.progress).toMatchObject({ table: 'public.first', order: 'snap_1', state: 'done' });
+    expect(feed.finished.last.at(-1)!.progress).toMatchObject({
+      table: 'public.first',
+      order: 'snap_1',
+      state: 'done',
+    });
     expect(endedOrders(feed.state!)).toEqual(new Set(['snap_1']));
     order(2, 'second', 'snap_1');
     expect([feed.state!.tables.length, endedOrders(feed.state!)]).toEqual([1, new Set()]);
@@ -41,7 +45,9 @@ describe('what the stream says between two chunks', () => {
     const names = Array.from({ length: 30 }, (_, i) => `wide_${i}`);
     for (const name of names) order(await table(name, 1, 'a'), name, 'snap_1');
     await eventually('they are read', () => take().size > 0 && feed.idle);
-    expect(feed.finished.map((task) => task.progress.table).sort()).toEqual(names.map((one) => `public.${one}`).sort());
+    expect(feed.finished.last.map((task) => task.progress.table).sort()).toEqual(
+      names.map((one) => `public.${one}`).sort(),
+    );
   });
 
   it('a key that moves behind the readers of an order, before its turn comes again, is read by itself (traps 5, 14)', async () => {

@@ -1,5 +1,5 @@
 import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from '@planasonix/core';
-import { TABLES_SHOWN } from '@planasonix/rows';
+import { Finished } from '@planasonix/rows';
 import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
@@ -39,8 +39,7 @@ export class RowFeed {
   private failure: { readonly error: unknown } | null = null;
   /** The stream stands still, by wish of `wantsStillness`. */
   private still = false;
-  /** The last ones that are over. */
-  readonly finished: RowTask[] = [];
+  readonly finished = new Finished<RowTask>();
   /** Rows are those of the stream's beginning: nothing of it has been read. */
   private before: boolean;
   private exported: string | null;
@@ -89,11 +88,10 @@ export class RowFeed {
       const condition = table.order === null ? null : (where.get(table.order) ?? null);
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
       this.tasks.push(task);
-      if (task.over) this.finished.push(task);
+      if (task.over) this.finished.add(task);
       task.listen();
       if (!task.over && !task.keyless && task.state.empties && !task.state.emptied) this.sayEmptied(task);
     }
-    this.finished.splice(0, Math.max(0, this.finished.length - TABLES_SHOWN));
     for (const sift of state.sifts) this.sifts.add(sift);
     this.ring();
   }
@@ -308,8 +306,7 @@ export class RowFeed {
   private leave(task: RowTask, as: 'done' | 'cancelled', why: string | null = null): void {
     task.end(as, why);
     this.emptying = this.emptying.filter((one) => one !== task);
-    this.finished.push(task);
-    if (this.finished.length > TABLES_SHOWN) this.finished.shift();
+    this.finished.add(task);
     this.deps.waker.stir();
   }
 
