@@ -2,6 +2,7 @@ import type { Clock, Lag } from '@planasonix/core';
 import type { Client, ClientConfig } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
+import type { Holdings } from './holdings.js';
 import type { PgPosition } from './position.js';
 import { holds, slotState, walFlushed } from './slot.js';
 import { WalConnection } from './wal-connection.js';
@@ -11,6 +12,7 @@ export interface PeekDeps {
   readonly config: ClientConfig;
   readonly slot: string;
   readonly publication: string;
+  readonly holdings: Pick<Holdings, 'owns'>;
   readonly serverVersion: number;
   readonly decoder: DecoderOptions;
   /** Whether the stream would read the table: a publication may cover more. */
@@ -26,7 +28,7 @@ const ASK_EVERY_MS = 100;
  */
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
   const state = await slotState(deps.control, deps.slot);
-  holds(state, deps.slot, position);
+  holds(state, deps.slot, position, deps.holdings.owns('slot', deps.slot));
   const head = await walFlushed(deps.control);
   const from = parseLsn(position.lsn);
   const backlogBytes = Number(head > from ? head - from : 0n);

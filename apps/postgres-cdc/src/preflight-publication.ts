@@ -14,7 +14,7 @@ const NOT_OWNED = `
 
 /** The publication: there and covering, or such that the stream can make it so. */
 export async function checkPublication(
-  { client, config, publicationName: name, ownsPublication }: PreflightInput,
+  { client, config, publicationName: name, slotName, ownsPublication, givenUp }: PreflightInput,
   tables: readonly SourceTable[],
   server: ServerFacts,
 ): Promise<Check[]> {
@@ -33,10 +33,26 @@ export async function checkPublication(
   }
   if (lacking.length === 0) return [];
   const refusal = await whyNot({ client, lacking, creates: state === null, server });
-  if (refusal === null) return [];
+  const knew = ownsPublication || config.publication !== undefined;
+  if (refusal === null) return state === null && knew && !givenUp ? await unread(client, name, slotName) : [];
   return config.publication === undefined
     ? [error('permission_denied', `The publication ${name} can't be made: ${refusal}.`)]
     : [error('publication_missing', `There is no publication ${name}, and it can't be made: ${refusal}.`)];
+}
+
+/** It will be there again; but changes that were made without it can't be read, if there were any (trap 10). */
+async function unread(client: PreflightInput['client'], name: string, slotName: string): Promise<Check[]> {
+  const slot = await client.query('SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1', [slotName]);
+  return slot.rowCount === 0
+    ? []
+    : [
+        {
+          code: 'publication_missing',
+          severity: 'warning',
+          message: `There is no publication ${name} (it will be made), but there is the slot ${slotName}: changes that were made without it can't be read from there.`,
+          fix: 'Should there be any, and the stream end in slot_lost or offset_gap, start it with {"onLostPosition":"resnapshot"}.',
+        },
+      ];
 }
 
 async function whyNot(of: {

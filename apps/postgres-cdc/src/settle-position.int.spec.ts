@@ -34,9 +34,11 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
     end: (session: Client) => session.end(),
   };
   const value = async (text: string): Promise<string> => (await control.query<{ v: string }>(text)).rows[0]!.v;
+  let own = true;
+  const holdings = { owns: () => own };
   const settle = (wanted: unknown, from: object | null = null, slot = 'ours') =>
     settlePosition(
-      { sessions, slot, failover: false },
+      { sessions, slot, holdings, failover: false },
       wanted,
       new Map(from === null ? [] : [['', encodePosition({ ...whole(), ...from })]]),
     );
@@ -98,7 +100,7 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
       expect(readNotebook((await settle({ lsn: later }, { phase })).get(NOTEBOOK))?.tables).toEqual(new Map());
     // What is noted already stays.
     const noted = new Map([['', encodePosition(whole())], [NOTEBOOK, 'as it is']]); // prettier-ignore
-    expect((await settlePosition({ sessions, slot: 'ours', failover: false }, { lsn: later }, noted)).get(NOTEBOOK)).toBe('as it is'); // prettier-ignore
+    expect((await settlePosition({ sessions, slot: 'ours', holdings, failover: false }, { lsn: later }, noted)).get(NOTEBOOK)).toBe('as it is'); // prettier-ignore
   });
 
   it('is refused with both places where the slot is beyond it (trap 5, Invariant 2)', async () => {
@@ -154,7 +156,15 @@ describe.each([14, 18] as const)('a position that is set by hand, on Postgres %i
       await admin.query('CHECKPOINT');
       return (await value('SELECT wal_status AS v FROM pg_replication_slots')) === 'lost';
     });
-    await expect(settle({ lsn: later })).rejects.toMatchObject({ code: 'slot_lost' });
+    await expect(settle({ lsn: later })).rejects.toMatchObject({
+      code: 'slot_lost',
+      hint: expect.not.stringContaining('pg_drop_replication_slot'),
+    });
+    own = false;
+    await expect(settle({ lsn: later })).rejects.toMatchObject({
+      code: 'slot_lost',
+      hint: expect.stringContaining("SELECT pg_drop_replication_slot('ours')"),
+    });
     await control.query("SELECT pg_drop_replication_slot('ours')");
     await expect(settle({ lsn: later })).rejects.toMatchObject({ code: 'slot_lost' });
     await admin.end();

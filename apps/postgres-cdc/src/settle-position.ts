@@ -1,6 +1,7 @@
 import { StreamError, type Positions } from '@planasonix/core';
 import type { Client } from 'pg';
 import { lsnText, parseLsn } from './decode/index.js';
+import type { Holdings } from './holdings.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
 import { NOTEBOOK, writeNotebook } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
@@ -11,6 +12,7 @@ import { settleHistory } from './timeline.js';
 export interface SettleDeps {
   readonly sessions: Pick<Sessions, 'control' | 'open' | 'end'>;
   readonly slot: string;
+  readonly holdings: Pick<Holdings, 'owns'>;
   readonly failover: boolean;
 }
 
@@ -73,7 +75,7 @@ async function settled(
   try {
     const state = await slotState(control, slot);
     if (state !== null && state.wal_status !== 'lost') held(state.confirmed_flush_lsn, position, slot);
-    holds(state, slot, position);
+    holds(state, slot, position, deps.holdings.owns('slot', slot));
     await written(control, asked.lsn, position.lsn);
   } catch (error) {
     throw toStreamError(error, 'looking at the slot');

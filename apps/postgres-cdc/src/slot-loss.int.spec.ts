@@ -74,6 +74,25 @@ describe('what takes a slot away, or holds it back', () => {
     await rests.stop();
   });
 
+  it('a publication that was dropped while it rested: the check says what that may cost (trap 10)', async () => {
+    const one = stream('str_unpublished');
+    const told = async () => (await one.check()).filter(({ code }) => code === 'publication_missing');
+    expect(await told()).toEqual([]);
+    await reads(one);
+    await one.stop();
+    expect(await told()).toEqual([]);
+    await admin.query('DROP PUBLICATION planasonix_unpublished');
+    expect(await told()).toMatchObject([{ severity: 'warning', fix: expect.stringContaining('resnapshot') }]);
+    await admin.query("INSERT INTO quiet VALUES (50, 'unpublished')");
+    one.start();
+    expect(await one.outcome()).toMatchObject({ code: 'offset_gap', recourse: 'lost' });
+    await admin.query('DROP PUBLICATION planasonix_unpublished');
+    one.start({ onLost: 'resnapshot' });
+    expect(await told()).toEqual([]);
+    await one.seen('unpublished');
+    await one.stop();
+  });
+
   it.each(['never', 'initial', 'skip'])(
     'what is written once it says that it reads comes, whatever ends it (%s; Invariant 2)',
     async (begins) => {

@@ -141,8 +141,8 @@ export class PostgresSource implements Source {
 
   async settle(wanted: unknown, from: Positions): Promise<Positions> {
     try {
-      const { sessions, slot, config } = this;
-      return await settlePosition({ sessions, slot, failover: config.failover }, wanted, from);
+      const { sessions, slot, holdings, config } = this;
+      return await settlePosition({ sessions, slot, holdings, failover: config.failover }, wanted, from);
     } catch (error) {
       throw toStreamError(error, 'settling the position');
     }
@@ -171,10 +171,10 @@ export class PostgresSource implements Source {
     try {
       const control = await this.sessions.control();
       const { version, database } = await serverOf(control);
-      const { slot, publication } = this;
+      const { slot, publication, holdings } = this;
       return await peekLag(
         {
-          ...{ control, slot, publication, serverVersion: version, clock: this.context.clock },
+          ...{ control, slot, publication, holdings, serverVersion: version, clock: this.context.clock },
           config: await this.sessions.dialling(),
           decoder: this.decoding(database, position),
           asks: (relation) => this.known.asks(relation),
