@@ -1,9 +1,10 @@
-import type { Clock, Lag } from '@planasonix/core';
+import { StreamError, type Clock, type Lag } from '@planasonix/core';
 import type { Client, ClientConfig } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { Holdings } from './holdings.js';
 import type { PgPosition } from './position.js';
+import { publicationState } from './publication.js';
 import { holds, slotState, walFlushed } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
@@ -29,6 +30,9 @@ const ASK_EVERY_MS = 100;
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
   const state = await slotState(deps.control, deps.slot);
   holds(state, deps.slot, position, deps.holdings.owns('slot', deps.slot));
+  // Some servers would say that there is nothing.
+  if ((await publicationState(deps.control, deps.publication)) === null)
+    throw new StreamError('publication_missing', `There is no publication ${deps.publication}.`);
   const head = await walFlushed(deps.control);
   const from = parseLsn(position.lsn);
   const backlogBytes = Number(head > from ? head - from : 0n);

@@ -2,7 +2,8 @@ import { StreamError, type Log, type SourceContext, type TableProgress } from '@
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
-import { identitySql, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
+import { identitySql, memberships, publicationTables, uncovered, unsentKeys, type Memberships } from './publication.js';
+import { serverOf } from './slot.js';
 import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps extends Emptiers {
@@ -101,6 +102,8 @@ export class LateTables {
     if (table.unidentified.length > 0)
       return `no_replica_identity: its changes can't be published. Add a primary key, or: ${identitySql([table])}`;
     try {
+      const unsent = unsentKeys([table], (await serverOf(control)).version);
+      if (unsent !== null) throw unsent;
       await this.deps.publish(control, [table]);
       return null;
     } catch (error) {

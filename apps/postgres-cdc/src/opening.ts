@@ -75,7 +75,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
   let keeps = false;
   try {
     const server = await identify(replication);
-    deps.holdings.at({ server: server.system_id, database: (await serverOf(control)).database });
+    const { database, version } = await serverOf(control);
+    deps.holdings.at({ server: server.system_id, database });
     const given = context.onLostPosition;
     const only = config.snapshot === 'only';
     const { failover } = config;
@@ -103,6 +104,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
       if (own) await settleFailover({ replication, control }, slot, failover);
       return { ...goesOn, position, membership: await memberships(control, publication) };
     }
+    if (config.snapshot === 'never' && given === null && found !== null && version >= 180_000) younger(deps);
     const attempt = (position?.attempt ?? 0) + 1;
     const place = only
       ? { lsn: await walEnd(control), snapshot: null }
@@ -155,6 +157,19 @@ async function published(
     }
   }
   return taken;
+}
+
+/**
+ * From 18 on a server passes over what was written before the publication was there, and says nothing; before, it refuses
+ * to (trap 10). Where rows are read, they have it.
+ */
+function younger({ holdings, slot, publication }: OpeningDeps): void {
+  if (holdings.owns('slot', slot) || !holdings.owns('publication', publication)) return;
+  throw new StreamError(
+    'slot_lost',
+    `The slot ${slot} is older than the publication ${publication}, which was made for it: what was written between can't be read.`,
+    { hint: 'Make a publication first and the slot after it, or start with {"onLostPosition":"skip"}.' },
+  );
 }
 
 const resumable = ({ phase }: PgPosition, only: boolean): boolean =>

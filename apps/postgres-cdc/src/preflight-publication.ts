@@ -21,7 +21,8 @@ export async function checkPublication(
   if (config.snapshot === 'only') return [];
   const state = await publicationState(client, name);
   const lacking = state === null ? tables : uncovered(await publicationTables(client, name), tables);
-  const fix = state === null ? `${creatingSql(name, tables, server.version)};` : coveringSql(name, state, lacking);
+  const fix =
+    state === null ? `${creatingSql(name, tables, server.version)};` : await coveringSql(client, name, state, lacking);
   const error = (code: string, message: string): Check => ({ code, severity: 'error', message, fix });
 
   if (state !== null && !ownsPublication) {
@@ -29,7 +30,7 @@ export async function checkPublication(
       return [
         error('publication_incomplete', `The publication ${name} does not cover ${lacking.map(sqlName).join(', ')}.`),
       ];
-    return [...withheld(name, state.withheld), ...(await filtered(client, name, server))];
+    return [...withheld(name, state.withheld), ...(await filtered(client, config, name, server))];
   }
   if (lacking.length === 0) return [];
   const refusal = await whyNot({ client, lacking, creates: state === null, server });
@@ -82,7 +83,12 @@ function withheld(name: string, operations: readonly string[]): Check[] {
   ];
 }
 
-async function filtered(client: PreflightInput['client'], name: string, server: ServerFacts): Promise<Check[]> {
+async function filtered(
+  client: PreflightInput['client'],
+  config: PreflightInput['config'],
+  name: string,
+  server: ServerFacts,
+): Promise<Check[]> {
   if (server.version < 150_000) return [];
   const { rows } = await client.query<{ schema: string; table: string }>(
     `SELECT n.nspname AS schema, c.relname AS table FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
@@ -97,7 +103,7 @@ async function filtered(client: PreflightInput['client'], name: string, server: 
     {
       code: 'publication_filters',
       severity: 'warning',
-      message: `The publication ${name} filters rows or columns of ${names}.`,
+      message: `The publication ${name} filters rows or columns of ${names}: changes, ${config.snapshot === 'never' ? 'and not rows that are ordered' : 'and not the rows of the snapshot'}.`,
       // In one transaction, so that no change falls between.
       fix: `BEGIN; ALTER PUBLICATION ${publication} DROP TABLE ${names}; ALTER PUBLICATION ${publication} ADD TABLE ${names}; COMMIT;`,
     },

@@ -1,20 +1,18 @@
-import type { Check } from '@planasonix/core';
+import { findingOf, type Check } from '@planasonix/core';
 import { qualified, quoteIdent } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
-import { identitySql } from './publication.js';
+import { identitySql, unsentKeys } from './publication.js';
 import { missingTables, type SourceTable } from './tables.js';
 
-/** Relations whose rows a snapshot reads: a table, or the partitions of one. Only columns that are read need to be granted. */
+/** What a snapshot reads: a table, and the partitions of one. Locking it takes the right to the whole table, not to columns. */
 const UNREADABLE = `
-  SELECT t.oid AS root, n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
-    row_security_active(c.oid) AS secured,
-    has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-      AND NOT a.attisdropped AND a.attname = ANY (SELECT jsonb_array_elements_text($2::jsonb -> t.oid::text)) AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
+  SELECT n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
+    row_security_active(c.oid) AS secured, has_table_privilege(c.oid, 'SELECT') AS readable
   FROM unnest($1::oid[]) AS t(oid)
   CROSS JOIN LATERAL ${partitionTree('t.oid')} AS l
-  JOIN pg_class c ON c.oid = l.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
+  JOIN pg_class c ON c.oid = l.oid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
 
 const error = (code: string, message: string, fix: string): Check => ({ code, severity: 'error', message, fix });
 const sqlName = ({ schema, table }: { schema: string; table: string }): string => qualified(schema, table);
@@ -44,6 +42,8 @@ export async function checkTables(
         identitySql(unidentified),
       ),
     );
+  const unsent = unsentKeys(tables, server.version);
+  if (unsent !== null && config.snapshot !== 'only') checks.push(findingOf(unsent));
   return [
     ...checks,
     ...excludedColumns(input, tables),
@@ -119,10 +119,9 @@ async function privileges(
   server: ServerFacts,
 ): Promise<Check[]> {
   if (config.snapshot === 'never' || tables.length === 0) return [];
-  const columns = Object.fromEntries(tables.map(({ oid, columns }) => [oid, columns.map((column) => column.name)]));
   const { rows } = await client.query<Record<'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
     UNREADABLE,
-    [tables.map((table) => table.oid), JSON.stringify(columns)],
+    [tables.map((table) => table.oid)],
   );
   const checks: Check[] = [];
   const user = quoteIdent(server.user);

@@ -1,6 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import type { Client } from 'pg';
 import { qualified, quoteIdent } from './identifier.js';
+import { serverOf } from './slot.js';
 import { toStreamError } from './stream-error.js';
 import type { SourceTable } from './tables.js';
 
@@ -51,15 +52,23 @@ const publishedSql = (schemas: boolean): string => `
       JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relispartition)
   SELECT n.nspname AS schema, c.relname AS table FROM publication p CROSS JOIN pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE CASE WHEN p.pubviaroot THEN c.oid IN (SELECT relid FROM listed) AND c.oid NOT IN (SELECT relid FROM below WHERE relid <> root)
+  WHERE CASE WHEN p.pubviaroot OR $2 THEN c.oid IN (SELECT relid FROM listed) AND c.oid NOT IN (SELECT relid FROM below WHERE relid <> root)
     ELSE c.relkind = 'r' AND c.oid IN (SELECT relid FROM below) END`;
 
-/** The tables that it publishes, under the names that they are published by. */
-export async function publicationTables(client: Client, name: string): Promise<readonly Name[]> {
-  const { rows: known } = await client.query<{ schemas: string | null }>(
+/** From 15 on a publication may name schemas. */
+async function namesSchemas(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ schemas: string | null }>(
     "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace')::text AS schemas",
   );
-  return (await client.query<Name>(publishedSql(known[0]?.schemas != null), [name])).rows;
+  return rows[0]?.schemas != null;
+}
+
+/**
+ * The tables that it publishes, under the names that they are published by.
+ * @param byRoot as if it published partitions as their root, whatever it does
+ */
+export async function publicationTables(client: Client, name: string, byRoot = false): Promise<readonly Name[]> {
+  return (await client.query<Name>(publishedSql(await namesSchemas(client)), [name, byRoot])).rows;
 }
 
 /**
@@ -68,17 +77,29 @@ export async function publicationTables(client: Client, name: string): Promise<r
  */
 export type Memberships = (oid: number) => string | null;
 
+const membershipsSql = (schemas: boolean): string => `
+  SELECT p.oid AS publication, m.relid::oid AS table, m.oid AS membership FROM pg_catalog.pg_publication p
+  LEFT JOIN (
+    SELECT r.prpubid, r.prrelid AS relid, r.oid, 1 AS rank FROM pg_catalog.pg_publication_rel r
+    ${
+      schemas
+        ? `UNION ALL SELECT n.pnpubid, c.oid, n.oid, 0 FROM pg_catalog.pg_publication_namespace n
+      JOIN pg_catalog.pg_class c ON c.relnamespace = n.pnnspid AND c.relkind IN ('r', 'p')`
+        : ''
+    }) m ON m.prpubid = p.oid
+  WHERE p.pubname = $1 ORDER BY m.rank`;
+
 export async function memberships(client: Client, name: string): Promise<Memberships> {
   const { rows } = await client.query<{ publication: string; table: string | null; membership: string | null }>(
-    `SELECT p.oid AS publication, r.prrelid::oid AS table, r.oid AS membership FROM pg_catalog.pg_publication p
-     LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1`,
+    membershipsSql(await namesSchemas(client)),
     [name],
   );
   const state = await publicationState(client, name);
   const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
+  // One that is named itself as well as by its schema: by its own.
   const named = new Map(rows.map((row) => [Number(row.table), row.membership]));
   return (oid) => {
-    // All tables, or those of a schema: they come and go with the publication.
+    // All tables: they come and go with the publication.
     const membership = named.get(oid) ?? rows[0]?.publication;
     return membership === undefined ? null : `${membership}${withheld}`;
   };
@@ -90,12 +111,20 @@ export function uncovered<T extends Name>(published: readonly Name[], wanted: re
   return wanted.filter((table) => !names.has(sqlName(table)));
 }
 
-/** SQL that makes a found publication cover the tables. */
-export function coveringSql(name: string, state: PublicationState, lacking: readonly SourceTable[]): string {
-  const pub = quoteIdent(name);
+/** What `lacking` of a found publication takes: partitions as their root, and tables that it does not have even so. */
+async function covering(client: Client, name: string, state: PublicationState, lacking: readonly SourceTable[]) {
   const roots = !state.viaRoot && lacking.some((table) => table.partitioned);
-  return `${roots ? `ALTER PUBLICATION ${pub} SET (publish_via_partition_root = true); ` : ''}ALTER PUBLICATION ${pub} ADD TABLE ${sqlNames(lacking)};`;
+  const add = roots ? uncovered(await publicationTables(client, name, true), lacking) : lacking;
+  const alter = `ALTER PUBLICATION ${quoteIdent(name)}`;
+  return [
+    ...(roots ? [`${alter} SET (publish_via_partition_root = true)`] : []),
+    ...(add.length > 0 ? [`${alter} ADD TABLE ${sqlNames(add)}`] : []),
+  ];
 }
+
+/** SQL that makes a found publication cover the tables. */
+export const coveringSql = async (...of: Parameters<typeof covering>): Promise<string> =>
+  (await covering(...of)).map((statement) => `${statement};`).join(' ');
 
 /** Tables come as their root; on 18, generated columns too, as `to_jsonb(row)` has them. */
 export const creatingSql = (name: string, tables: readonly Name[], version: number): string =>
@@ -121,6 +150,27 @@ function refuseUnidentified(tables: readonly SourceTable[]): void {
   );
 }
 
+/** Before 18 changes carry no generated columns: where one is part of the key, what they carry tells no row apart. */
+export function unsentKeys(tables: readonly SourceTable[], version: number): StreamError | null {
+  const generated = ({ key, columns }: SourceTable): boolean =>
+    columns.some((column) => column.generated !== null && key.includes(column.name));
+  const partial = version >= 180_000 ? [] : tables.filter(generated);
+  if (partial.length === 0) return null;
+  return new StreamError(
+    'no_replica_identity',
+    `Generated columns are part of the key of ${sqlNames(partial)}, and Postgres sends them from 18 on: changes could not be told apart.`,
+    {
+      hint: 'Make a unique index of other columns (NOT NULL), and: ALTER TABLE … REPLICA IDENTITY USING INDEX …; or use Postgres 18.',
+    },
+  );
+}
+
+async function refuseUnfit(client: Client, tables: readonly SourceTable[]): Promise<void> {
+  refuseUnidentified(tables);
+  const unsent = unsentKeys(tables, (await serverOf(client)).version);
+  if (unsent !== null) throw unsent;
+}
+
 export interface PublicationWish {
   readonly name: string;
   readonly tables: readonly SourceTable[];
@@ -137,24 +187,23 @@ export interface PublicationWish {
  */
 export async function ensurePublication(client: Client, wish: PublicationWish): Promise<'made' | 'found'> {
   const { name, tables, owned } = wish;
-  refuseUnidentified(tables);
   try {
     const state = await publicationState(client, name);
     if (state === null) {
-      const { rows } = await client.query<{ version: string }>(
-        "SELECT pg_catalog.current_setting('server_version_num') AS version",
-      );
+      await refuseUnfit(client, tables);
       await wish.remember();
-      await client.query(creatingSql(name, tables, Number(rows[0]!.version)));
+      await client.query(creatingSql(name, tables, (await serverOf(client)).version));
       return 'made';
     }
     const lacking = uncovered(await publicationTables(client, name), tables);
     if (lacking.length === 0) return owned ? 'made' : 'found';
     if (!owned)
       throw new StreamError('publication_incomplete', `The publication ${name} does not cover ${sqlNames(lacking)}.`, {
-        hint: coveringSql(name, state, lacking),
+        hint: await coveringSql(client, name, state, lacking),
       });
-    await client.query(`ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${sqlNames(lacking)}`);
+    // Of those that are published already, whoever took the identity away has had the harm.
+    await refuseUnfit(client, lacking);
+    for (const statement of await covering(client, name, state, lacking)) await client.query(statement);
     return 'made';
   } catch (error) {
     throw toStreamError(error, `making the publication ${name}`);

@@ -86,10 +86,10 @@ export class RowWork {
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.noteGone((oid) => !asked.has(oid));
     this.noteUnpublished([...beginning.unpublished, ...this.putBack(beginning.membership)]);
+    if (!this.rereads && (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows)) this.noteAll();
     this.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
-    if (!this.rereads && (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows)) this.noteAll();
     this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
     await this.takeOrders();
     this.any = feed.all.length > 0;
@@ -194,9 +194,10 @@ export class RowWork {
 
   /** No rows are wanted of any of them. */
   private noteAll(): void {
-    if (this.beginning.resumes && this.beginning.unpublished.some((oid) => this.noted.has(-oid))) throw gap();
+    if (this.beginning.tables.some(({ oid }) => this.noted.has(-oid) && !this.published.has(oid))) throw gap();
     for (const [oid, name] of this.everything()) {
       if (this.noted.get(oid) === name) continue;
+      this.noted.delete(-oid);
       this.noted.set(oid, name);
       this.noteDue = true;
     }

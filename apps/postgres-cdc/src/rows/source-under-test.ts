@@ -1,5 +1,5 @@
 /** One server for a spec, a database for each of its tests, and what is asked of a reading at its end. */
-import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import { eventually, startPostgres, type Postgres, type PostgresVersion } from '@planasonix/testing';
 import type { Client } from 'pg';
 import { openSession } from '../session.js';
 import { TrialStream } from '../trial/trial-stream.js';
@@ -12,8 +12,8 @@ export interface Database {
   ours(): Promise<Client>;
 }
 
-/** To be called at the top of a spec: starts the server before its tests, and ends readings after each. */
-export function sourceUnderTest() {
+/** To be called at the top of a spec, or of a `describe`: starts the server before its tests, and ends readings after each. */
+export function sourceUnderTest(version: PostgresVersion = 17) {
   let server: Postgres;
   let admin: Client;
   let databases = 0;
@@ -21,7 +21,7 @@ export function sourceUnderTest() {
   const opened: Client[] = [];
   beforeAll(async () => {
     const config = { wal_sender_timeout: '10s', max_replication_slots: '40', max_prepared_transactions: '4' };
-    server = await startPostgres({ version: 17, config });
+    server = await startPostgres({ version, config });
     admin = await server.connect();
   }, 60_000);
   afterEach(async () => {
