@@ -317,7 +317,7 @@ export class RowWork {
     const { deps, feed, book } = this;
     const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
     const ids = new Set(wanted.map((order) => order.id));
-    feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
+    feed.takeBack((id) => ids.has(id));
     for (const order of wanted) {
       if (this.orders.has(order.id)) continue;
       const control = await deps.control();
