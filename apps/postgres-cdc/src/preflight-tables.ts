@@ -1,4 +1,5 @@
 import type { Check } from '@planasonix/core';
+import type { Client } from 'pg';
 import { qualified, quoteIdent } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
@@ -8,7 +9,7 @@ import { missingTables, type SourceTable } from './tables.js';
 
 /** Relations whose rows a snapshot reads: a table, or the partitions of one. Only columns that are read need to be granted. */
 const UNREADABLE = `
-  SELECT t.oid AS root, n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
+  SELECT current_user AS role, n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
     row_security_active(c.oid) AS secured,
     has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
       AND NOT a.attisdropped AND a.attname = ANY (SELECT jsonb_array_elements_text($2::jsonb -> t.oid::text)) AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS readable
@@ -49,7 +50,7 @@ export async function checkTables(
     ...excludedColumns(input, tables),
     ...generatedColumns(input, tables, server),
     ...keyless(input, tables),
-    ...(await privileges(input, tables, server)),
+    ...(config.snapshot === 'never' ? [] : await readingRights(input.client, tables)),
   ];
 }
 
@@ -113,19 +114,17 @@ function excludedColumns({ config }: PreflightInput, tables: readonly SourceTabl
   return checks;
 }
 
-async function privileges(
-  { client, config }: PreflightInput,
-  tables: readonly SourceTable[],
-  server: ServerFacts,
-): Promise<Check[]> {
-  if (config.snapshot === 'never' || tables.length === 0) return [];
+/** What keeps the session's user from reading rows of these tables, with the SQL that lets him. */
+export async function readingRights(client: Client, tables: readonly SourceTable[]): Promise<Check[]> {
   const columns = Object.fromEntries(tables.map(({ oid, columns }) => [oid, columns.map((column) => column.name)]));
-  const { rows } = await client.query<Record<'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
+  const { rows } = await client.query<Record<'role' | 'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
     UNREADABLE,
     [tables.map((table) => table.oid), JSON.stringify(columns)],
   );
+  const [first] = rows;
+  if (first === undefined) return [];
   const checks: Check[] = [];
-  const user = quoteIdent(server.user);
+  const user = quoteIdent(first.role);
   const refused = rows.filter((row) => row.usage !== 't' || row.readable !== 't');
   if (refused.length > 0) {
     const schemas = new Set(refused.filter((row) => row.usage !== 't').map((row) => row.schema));
@@ -133,7 +132,7 @@ async function privileges(
     checks.push(
       error(
         'permission_denied',
-        `The user ${server.user} may not read ${refused.map(sqlName).join(', ')}.`,
+        `The user ${first.role} may not read ${refused.map(sqlName).join(', ')}.`,
         [
           ...[...schemas].map((schema) => `GRANT USAGE ON SCHEMA ${quoteIdent(schema)} TO ${user};`),
           ...(grants.length > 0 ? [`GRANT SELECT ON ${grants.join(', ')} TO ${user};`] : []),
@@ -146,7 +145,7 @@ async function privileges(
     checks.push(
       error(
         'permission_denied',
-        `Row security would hide rows of ${secured.map(sqlName).join(', ')} from ${server.user}.`,
+        `Row security would hide rows of ${secured.map(sqlName).join(', ')} from ${first.role}.`,
         `ALTER ROLE ${user} BYPASSRLS;`,
       ),
     );

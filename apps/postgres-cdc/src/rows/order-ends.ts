@@ -1,9 +1,14 @@
+import { toldText } from '@planasonix/core';
 import type { RowTask, RowWish } from './row-task.js';
+
+const DENIED = '42501';
 
 export interface OrderEndsDeps {
   tasks(): readonly RowTask[];
   /** It is not read any further. */
   drop(task: RowTask, why: string | null): void;
+  /** Rows are read under a snapshot that somebody else keeps. */
+  exported(): boolean;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
 }
@@ -44,11 +49,31 @@ export class OrderEnds {
     this.deps.refuse(order, why);
   }
 
-  /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
-  failed({ wish: { order, where, schema, name } }: RowTask, error: unknown): null {
-    const { code = '' } = error as { code?: string };
-    if (order === null || where === null || !/^(22|42|P0)...$/.test(code)) throw error;
-    this.deps.refuse(order, `Its condition fails on rows of ${schema}.${name} (SQLSTATE ${code}).`);
+  /** Rows could not be read. @returns `null` where that is so of this table alone, and its order ends with it. @throws otherwise */
+  failed(task: RowTask, error: unknown): null {
+    const { order } = task.wish;
+    const why = order === null ? null : unread(task, error, this.deps.exported());
+    if (order === null || why === null) throw error;
+    if (!task.over) this.deps.refuse(order, why);
     return null;
   }
+}
+
+/** SQLSTATEs by which the server judges a table, its rows or a condition, and not its own health or that of the connection. */
+const OF_TABLE = /^(0A|22|42|P0)...$|^(XX001|XX002|58030)$/;
+const OF_CONDITION = /^(22|42|P0)...$/;
+/** Of a snapshot that is not there any more. */
+const NO_SNAPSHOT = /^(22023|42704)$/;
+
+/** Why rows of an ordered table can't be read; `null`: that is not known to be the table's. */
+function unread({ wish, owed }: RowTask, error: unknown, exported: boolean): string | null {
+  const { code = '', message = '' } = error as { code?: string; message?: string };
+  if (!OF_TABLE.test(code) || (exported && NO_SNAPSHOT.test(code))) return null;
+  const name = `${wish.schema}.${wish.name}`;
+  const partly = owed ? ' Readers have forgotten what they had of it: order its rows again once that is mended.' : '';
+  // The server's words for a right speak of names alone; others could hold a row's value.
+  if (code === DENIED) return `Rows of ${name} can't be read: ${toldText(message)}.${partly}`;
+  if (wish.where !== null && OF_CONDITION.test(code))
+    return `Its condition fails on rows of ${name} (SQLSTATE ${code}).`;
+  return `Rows of ${name} can't be read (SQLSTATE ${code}).${partly}`;
 }

@@ -55,6 +55,7 @@ export class RowFeed {
     this.ends = new OrderEnds({
       tasks: () => this.tasks,
       drop: (task, why) => this.drop(task, why),
+      exported: () => this.before,
       refuse: (order, why) => deps.refuse(order, why),
     });
     this.openings = new TaskOpenings({
@@ -70,7 +71,7 @@ export class RowFeed {
       gone: (task) => this.ends.gone(task),
       empties: (task) => this.sayEmptied(task),
       keyless: (task) => this.ends.keyless(task),
-      failed: (error) => this.fail(error),
+      failed: (task, error) => this.unopened(task, error),
     });
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? this.exported : null),
@@ -325,6 +326,14 @@ export class RowFeed {
     task.phase = 'emptying';
     this.emptying.push(task);
     this.deps.waker.stir();
+  }
+
+  private unopened(task: RowTask, error: unknown): void {
+    try {
+      this.ends.failed(task, error);
+    } catch {
+      this.fail(error);
+    }
   }
 
   private fail(error: unknown): void {
