@@ -4,6 +4,7 @@ import { conditionReach } from './condition-reach.js';
 import { conditionProblem } from './condition.js';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
+import { readingRights } from './preflight-tables.js';
 import { toStreamError } from './session.js';
 import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';
 
@@ -40,20 +41,26 @@ export async function checkOrder(
           `It reads: ${tables.map(({ schema, table }) => `${schema}.${table}`).join(', ').slice(0, MOST_TEXT)}.`, // prettier-ignore
         ),
       ];
-    const wrong = order.where === null ? null : await wrongCondition(control, ordered, order.where);
-    return wrong === null ? [] : [wrong];
+    return await wrongOrder(control, ordered, order.where);
   } catch (error) {
     const { code, message, hint } = toStreamError(error, 'checking the order');
     return [finding(code, message, hint)];
   }
 }
 
-/** What is wrong with a condition for these tables: asked when it is ordered, and again before it is put into a query. */
-export async function wrongCondition(
+/** What is wrong with an order of these tables: asked when it is placed, and again before its condition is put into a query. */
+export async function wrongOrder(
   control: Client,
   tables: readonly SourceTable[],
-  where: string,
-): Promise<Check | null> {
+  where: string | null,
+): Promise<readonly Check[]> {
+  const unreadable = await readingRights(control, tables);
+  if (unreadable.length > 0 || where === null) return unreadable;
+  const wrong = await wrongCondition(control, tables, where);
+  return wrong === null ? [] : [wrong];
+}
+
+async function wrongCondition(control: Client, tables: readonly SourceTable[], where: string): Promise<Check | null> {
   const problem = conditionProblem(where);
   if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
   for (const table of tables) {

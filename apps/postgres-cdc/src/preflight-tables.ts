@@ -1,4 +1,5 @@
 import { findingOf, type Check } from '@planasonix/core';
+import type { Client } from 'pg';
 import { qualified, quoteIdent } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
@@ -8,7 +9,7 @@ import { missingTables, type SourceTable } from './tables.js';
 
 /** What a snapshot reads: a table, and the partitions of one. Locking it takes the right to the whole table, not to columns. */
 const UNREADABLE = `
-  SELECT n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
+  SELECT current_user AS role, n.nspname AS schema, c.relname AS table, has_schema_privilege(n.oid, 'USAGE') AS usage,
     row_security_active(c.oid) AS secured, has_table_privilege(c.oid, 'SELECT') AS readable
   FROM unnest($1::oid[]) AS t(oid)
   CROSS JOIN LATERAL ${partitionTree('t.oid')} AS l
@@ -49,7 +50,7 @@ export async function checkTables(
     ...excludedColumns(input, tables),
     ...generatedColumns(input, tables, server),
     ...keyless(input, tables),
-    ...(await privileges(input, tables, server)),
+    ...(config.snapshot === 'never' ? [] : await readingRights(input.client, tables)),
   ];
 }
 
@@ -113,18 +114,16 @@ function excludedColumns({ config }: PreflightInput, tables: readonly SourceTabl
   return checks;
 }
 
-async function privileges(
-  { client, config }: PreflightInput,
-  tables: readonly SourceTable[],
-  server: ServerFacts,
-): Promise<Check[]> {
-  if (config.snapshot === 'never' || tables.length === 0) return [];
-  const { rows } = await client.query<Record<'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
+/** What keeps the session's user from reading rows of these tables, with the SQL that lets him. */
+export async function readingRights(client: Client, tables: readonly SourceTable[]): Promise<Check[]> {
+  const { rows } = await client.query<Record<'role' | 'schema' | 'table' | 'usage' | 'secured' | 'readable', string>>(
     UNREADABLE,
     [tables.map((table) => table.oid)],
   );
+  const [first] = rows;
+  if (first === undefined) return [];
   const checks: Check[] = [];
-  const user = quoteIdent(server.user);
+  const user = quoteIdent(first.role);
   const refused = rows.filter((row) => row.usage !== 't' || row.readable !== 't');
   if (refused.length > 0) {
     const schemas = new Set(refused.filter((row) => row.usage !== 't').map((row) => row.schema));
@@ -132,7 +131,7 @@ async function privileges(
     checks.push(
       error(
         'permission_denied',
-        `The user ${server.user} may not read ${refused.map(sqlName).join(', ')}.`,
+        `The user ${first.role} may not read ${refused.map(sqlName).join(', ')}.`,
         [
           ...[...schemas].map((schema) => `GRANT USAGE ON SCHEMA ${quoteIdent(schema)} TO ${user};`),
           ...(grants.length > 0 ? [`GRANT SELECT ON ${grants.join(', ')} TO ${user};`] : []),
@@ -145,7 +144,7 @@ async function privileges(
     checks.push(
       error(
         'permission_denied',
-        `Row security would hide rows of ${secured.map(sqlName).join(', ')} from ${server.user}.`,
+        `Row security would hide rows of ${secured.map(sqlName).join(', ')} from ${first.role}.`,
         `ALTER ROLE ${user} BYPASSRLS;`,
       ),
     );

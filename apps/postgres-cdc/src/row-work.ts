@@ -6,16 +6,16 @@ import {
   type TableProgress,
 } from '@planasonix/core';
 import { OrderBook, TABLES_SHOWN, endedOrders } from '@planasonix/rows';
-import { wrongCondition } from './check-order.js';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
+import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
 import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type Notebook, type RowsState } from './rows/rows-state.js';
-import { resolveTables, tableMatcher, type SourceTable } from './tables.js';
+import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
@@ -45,8 +45,7 @@ export class RowWork {
   private noteDue = false;
   private rereads: boolean;
   private readonly book: OrderBook;
-  /** Orders whose tables are known. */
-  private readonly orders = new Set<string>();
+  private readonly intake: OrderIntake;
   private lookAt = 0;
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
@@ -71,6 +70,12 @@ export class RowWork {
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
     this.late = new LateTables(deps, this.partitions);
     this.book = new OrderBook(deps.context, notebook?.orders ?? null);
+    this.intake = new OrderIntake({
+      ...{ config: deps.config, clock: deps.clock, feed: this.feed, book: this.book },
+      control: () => deps.control(),
+      refuse: (order, why) => this.refuse(order, why),
+      took: () => void (this.any = true),
+    });
     this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
     this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
     this.published = notebook?.published ?? new Map<number, string>();
@@ -91,7 +96,7 @@ export class RowWork {
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
     this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
-    await this.takeOrders();
+    await this.intake.look();
     this.any = feed.all.length > 0;
     this.ready = true;
     feed.start();
@@ -291,7 +296,7 @@ export class RowWork {
       );
       if (taken.length > 0) await this.takeLate(taken);
     }
-    await this.takeOrders();
+    await this.intake.look();
     deps.waker.stir();
   }
 
@@ -312,39 +317,5 @@ export class RowWork {
     this.feed.cancel((wish) => wish.order === order, why);
     await this.book.refuse(order, why).catch(() => undefined);
     this.noteDue ||= this.book.has(order);
-  }
-
-  private async takeOrders(): Promise<void> {
-    const { deps, feed, book } = this;
-    const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
-    const ids = new Set(wanted.map((order) => order.id));
-    feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
-    for (const order of wanted) {
-      if (this.orders.has(order.id)) continue;
-      const control = await deps.control();
-      const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
-      const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
-      this.orders.add(order.id);
-      if (tables.length === 0) {
-        await this.refuse(order.id, 'None of its tables is read by the stream.');
-        continue;
-      }
-      // Ordered while nobody could ask the source, or the tables have changed since.
-      const wrong = order.where === null ? null : await wrongCondition(control, tables, order.where);
-      if (wrong !== null) {
-        await this.refuse(order.id, wrong.message);
-        continue;
-      }
-      // Also where it is over before anybody looks.
-      this.any = true;
-      // Another reading, of the same order: its rows have other ids (Invariant 4).
-      const id = `${order.id}.${deps.clock.now().toString(36)}`;
-      const there = new Set(feed.all.flatMap(({ wish }) => (wish.order === order.id ? [wish.oid] : [])));
-      for (const { oid, schema, table, key } of tables.filter((one) => !there.has(one.oid)))
-        feed.add({
-          ...{ oid, schema, name: table, order: order.id, where: order.where, id },
-          ...{ keyless: key.length === 0, empties: key.length === 0 && order.where === null },
-        });
-    }
   }
 }

@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
+import { OrderEnds } from './order-ends.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish } from './row-task.js';
 import type { RowsState } from './rows-state.js';
@@ -34,6 +35,7 @@ export class RowFeed {
   private emptying: RowTask[] = [];
   private readonly openings: TaskOpenings;
   private readonly sifts: Sifts;
+  private readonly ends: OrderEnds;
   private stopped = false;
   private readonly bell = new Bell();
   private failure: { readonly error: unknown } | null = null;
@@ -50,6 +52,12 @@ export class RowFeed {
     this.exported = deps.exported;
     this.before = deps.exported !== null;
     this.sifts = new Sifts((oid) => deps.slotOf(oid));
+    this.ends = new OrderEnds({
+      tasks: () => this.tasks,
+      drop: (task, why) => this.drop(task, why),
+      exported: () => this.before,
+      refuse: (order, why) => deps.refuse(order, why),
+    });
     this.openings = new TaskOpenings({
       ...{ config: deps.config, clock: deps.clock, control: () => deps.control(), alone: () => this.alone },
       ...{
@@ -60,18 +68,18 @@ export class RowFeed {
       },
       tasks: () => this.tasks,
       isBeingRead: (task) => this.runs.some((run) => run.task === task),
-      gone: (task) => this.gone(task),
+      gone: (task) => this.ends.gone(task),
       empties: (task) => this.sayEmptied(task),
-      keyless: (task) => this.keyless(task),
-      failed: (error) => this.fail(error),
+      keyless: (task) => this.ends.keyless(task),
+      failed: (task, error) => this.unopened(task, error),
     });
     this.readers = new RowReaders(deps, {
       exported: () => (this.before ? this.exported : null),
       next: () => this.next(),
       idle: () => this.idle,
       wait: () => this.bell.wait(),
-      failed: (task, error) => this.giveUp(task.wish, error),
-      gone: (task) => this.gone(task),
+      failed: (task, error) => this.ends.failed(task, error),
+      gone: (task) => this.ends.gone(task),
       broke: (error) => this.fail(error),
     });
   }
@@ -84,9 +92,10 @@ export class RowFeed {
   restore(state: RowsState, orders: readonly SnapshotOrder[]): void {
     const where = new Map(orders.map((order) => [order.id, order.where]));
     for (const table of state.tables) {
-      if (table.order !== null && !table.done && !where.has(table.order)) continue;
       const condition = table.order === null ? null : (where.get(table.order) ?? null);
       const task = restoredTask(table, condition, (oid) => this.deps.slotOf(oid));
+      task.takenBack = table.order !== null && !table.done && !where.has(table.order);
+      if (task.takenBack && !task.owed) continue;
       this.tasks.push(task);
       if (task.over) this.finished.add(task);
       task.listen();
@@ -105,31 +114,16 @@ export class RowFeed {
     this.ring();
   }
 
-  /** Takes back what belongs to an order, or to a table that is not there any more. */
+  /** Ends what belongs to an order that can't be carried out, or to a table that is not there any more. */
   cancel(which: (wish: RowWish) => boolean, why: string | null = null): void {
-    for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
-      for (const run of this.runs) if (run.task === task) run.cancel();
-      this.leave(task, 'cancelled', why);
-    }
+    this.ends.cancel(which, why);
     this.ring();
   }
 
-  /** Its table is not there any more; an order of which nothing else is left ends with that. */
-  private gone({ wish, over }: RowTask): void {
-    const { order, schema, name } = wish;
-    const why = `${schema}.${name} was dropped before all of its rows were read.`;
-    this.cancel((one) => one === wish, why);
-    if (over || order === null || this.tasks.some((one) => one.wish.order === order && one.phase !== 'cancelled'))
-      return;
-    this.deps.refuse(order, why);
-  }
-
-  /** Some of its rows are wanted, and can't be told from the others: an order that was begun before it lost its key. */
-  private keyless({ wish: { order, schema, name } }: RowTask): void {
-    if (order === null) return;
-    const why = `${schema}.${name} has no key, and only all of its rows can be read.`;
-    this.cancel((wish) => wish.order === order, why);
-    this.deps.refuse(order, why);
+  /** Ends orders that are not wanted any more. */
+  takeBack(isWanted: (order: string) => boolean): void {
+    this.ends.takeBack(isWanted);
+    this.ring();
   }
 
   get all(): readonly RowTask[] {
@@ -143,7 +137,7 @@ export class RowFeed {
   /** What has to be kept; `null`: nothing. */
   get state(): RowsState | null {
     const kept = ({ phase, state }: RowTask) =>
-      phase !== 'cancelled' && (phase !== 'waiting' || state.emptied || state.lanes.length > 0);
+      phase !== 'cancelled' && (phase !== 'waiting' || state.emptied || state.owed === true || state.lanes.length > 0);
     const begun = this.tasks.filter(kept);
     const sifts = [...this.sifts.state];
     if (begun.length === 0 && sifts.length === 0) return null;
@@ -303,19 +297,17 @@ export class RowFeed {
     this.sifts.add({ oid: task.wish.oid, held: snapshot.text, until: lsnText(snapshot.lsn) });
   }
 
+  private drop(task: RowTask, why: string | null): void {
+    for (const run of this.runs) if (run.task === task) run.cancel();
+    this.leave(task, 'cancelled', why);
+    this.ring();
+  }
+
   private leave(task: RowTask, as: 'done' | 'cancelled', why: string | null = null): void {
     task.end(as, why);
     this.emptying = this.emptying.filter((one) => one !== task);
     this.finished.add(task);
     this.deps.waker.stir();
-  }
-
-  /** A condition that fails on a row ends its order alone; the server's words could hold that row's values. */
-  private giveUp({ order, where, schema, name }: RowWish, error: unknown): null {
-    const { code = '' } = error as { code?: string };
-    if (order === null || where === null || !/^(22|42|P0)...$/.test(code)) throw error;
-    this.deps.refuse(order, `Its condition fails on rows of ${schema}.${name} (SQLSTATE ${code}).`);
-    return null;
   }
 
   private next(): { task: RowTask; share: NonNullable<ReturnType<RowTask['share']>> } | null {
@@ -334,6 +326,14 @@ export class RowFeed {
     task.phase = 'emptying';
     this.emptying.push(task);
     this.deps.waker.stir();
+  }
+
+  private unopened(task: RowTask, error: unknown): void {
+    try {
+      this.ends.failed(task, error);
+    } catch {
+      this.fail(error);
+    }
   }
 
   private fail(error: unknown): void {

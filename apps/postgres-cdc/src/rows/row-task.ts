@@ -36,6 +36,8 @@ export type Share =
 const KEYS_AT_ONCE = 200;
 /** Keys that are kept for that, in each position. Invariant 6. */
 export const MOST_AGAIN = 5_000;
+const TAKEN_BACK =
+  'Its order was taken back after readers had been told to forget the table: all of its rows are read, for else they would have a part of them.';
 const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers, or the key itself: its rows are gone through once more.`;
 
 /** One table on its way into the log. */
@@ -44,6 +46,8 @@ export class RowTask {
   note: string | null = null;
   /** Why its order failed. */
   private why: string | null = null;
+  /** Its order is not there any more, and it is read all the same. */
+  takenBack = false;
   /** Why it had to be read from its beginning again, for people. */
   begunOver: string | null = null;
   estimated: number | null = null;
@@ -78,6 +82,11 @@ export class RowTask {
 
   get over(): boolean {
     return this.phase === 'done' || this.phase === 'cancelled';
+  }
+
+  /** Without its rows readers would have a part of the table, whoever asked for them (Invariant 2). */
+  get owed(): boolean {
+    return this.state.owed === true && !this.over;
   }
 
   /** It has to be opened before a chunk of it is begun: it begins over, or its watch has forgotten something. */
@@ -180,6 +189,7 @@ export class RowTask {
   /** Readers are told to forget what they have of it, with what the stream has told before. */
   forgotten(): void {
     this.state.emptied = true;
+    this.state.owed = true;
     this.state.rows = 0;
     this.watch.forget();
     this.phase = this.whole ? 'reading' : 'waiting';
@@ -279,7 +289,7 @@ export class RowTask {
       rows_done: this.state.rows,
       rows_estimated: this.estimated,
       order: this.wish.order,
-      note: this.why ?? this.note ?? (this.sweeping ? SWEEPING : this.begunOver),
+      note: this.why ?? this.note ?? (this.takenBack ? TAKEN_BACK : this.sweeping ? SWEEPING : this.begunOver),
     };
   }
 }
@@ -310,6 +320,8 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
     attempt: table.attempt + (done ? 0 : 1),
     empties: table.empties || keyless,
     emptied: table.emptied && !keyless,
+    // A position of an earlier version does not say it.
+    ...(table.emptied ? { owed: true } : {}),
   };
   const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
   if (state.lanes.length > 0) task.began(state.again);

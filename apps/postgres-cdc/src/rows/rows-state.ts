@@ -36,6 +36,8 @@ const table = z.object({
   /** Readers have to be told to forget what they have of the table (`op:"t"`); and they were. */
   empties: z.boolean(),
   emptied: z.boolean(),
+  /** Readers have forgotten what they had of the table for this, and not got all of its rows since, whoever reads them by now. */
+  owed: z.boolean().optional(),
   done: z.boolean(),
 });
 

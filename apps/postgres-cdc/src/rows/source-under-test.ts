@@ -72,8 +72,9 @@ export function sourceUnderTest(version: PostgresVersion = 17) {
       };
       return { name, client, session, ours };
     },
-    reading: (db: Pick<Database, 'name'>, config: object): TrialStream => {
-      const at = { port: server.port, password: server.password, database: db.name };
+    /** @param login default: the server's superuser */
+    reading: (db: Pick<Database, 'name'>, config: object, login?: { user: string; password: string }): TrialStream => {
+      const at = { port: server.port, password: server.password, database: db.name, ...login };
       const one = new TrialStream(`str_${db.name}`, { heartbeat_interval: '200ms', ...config }, at);
       readings.push(one);
       return one;

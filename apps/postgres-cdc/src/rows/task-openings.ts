@@ -14,7 +14,8 @@ export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended
   gone(task: RowTask): void;
   empties(task: RowTask): void;
   keyless(task: RowTask): void;
-  failed(error: unknown): void;
+  /** It could not be opened. */
+  failed(task: RowTask, error: unknown): void;
 }
 
 /** When tables are opened: as many at once as there are readers, and each table once at a time. */
@@ -69,7 +70,7 @@ export class TaskOpenings {
       else if (outcome === 'reading') task.phase = 'reading';
       deps.ring();
     } catch (error) {
-      deps.failed(error);
+      deps.failed(task, error);
     } finally {
       this.underWay.delete(task);
     }

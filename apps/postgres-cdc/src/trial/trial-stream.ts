@@ -28,6 +28,8 @@ interface Server {
   readonly port: number;
   readonly password: string;
   /** Default: `postgres`. */
+  readonly user?: string;
+  /** Default: `postgres`. */
   readonly database?: string;
 }
 
@@ -181,11 +183,11 @@ export class TrialStream {
   }
 
   private make(onLostPosition: OnLostPosition | null): Source {
-    const { port, password, database = 'postgres' } = this.server;
+    const { port, password, user = 'postgres', database = 'postgres' } = this.server;
     const connection: ConnectionSettings = {
       id: 'conn_1',
       type: 'postgres',
-      config: { host: '127.0.0.1', port, database, user: 'postgres', password, sslMode: 'disable' },
+      config: { host: '127.0.0.1', port, database, user, password, sslMode: 'disable' },
     };
     const log: Log = {
       ...{ debug: () => undefined, info: () => undefined, error: () => undefined },
