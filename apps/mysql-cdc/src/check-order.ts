@@ -4,7 +4,7 @@ import type { MySqlConfig } from './config.js';
 import { failed } from './finding.js';
 import { parsePattern, qualified } from './identifier.js';
 import { readingKey } from './rows/key-column.js';
-import { isGone } from './rows/table-now.js';
+import { isGone } from './stream-error.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';

@@ -77,6 +77,26 @@ describe.each(FURTHER_LEGS.filter(({ type }) => type === 'mariadb'))(
       expect(stream.warnings).toEqual([]);
     });
 
+    it('go with a table that gets the name of another', async () => {
+      await rested(
+        'CREATE TABLE t (id INT PRIMARY KEY, u UUID); CREATE TABLE g (id INT PRIMARY KEY, u BINARY(16), w UUID)',
+        [
+          'RENAME TABLE t TO old, g TO t',
+          `INSERT INTO t VALUES (2, X'${UUID.replaceAll('-', '')}', '${UUID}')`,
+          `INSERT INTO old VALUES (3, '${UUID}')`,
+          'ALTER TABLE old ADD n INET4, RENAME TO t_of_old',
+          `INSERT INTO t_of_old VALUES (4, '${UUID}', '1.2.3.4')`,
+          'DROP TABLE t, t_of_old',
+        ],
+      );
+      expect(told()).toEqual([
+        { id: 2, u: BYTES, w: UUID },
+        { id: 3, u: UUID },
+        { id: 4, u: UUID, n: '1.2.3.4' },
+      ]);
+      expect(stream.warnings.filter(({ message }) => message.includes('gone'))).toEqual([]);
+    });
+
     it('are said not to be known where nobody can know them', async () => {
       await rested('CREATE TABLE unread.t (id INT PRIMARY KEY, v VARCHAR(9), u UUID)', [
         'CREATE TABLE t LIKE unread.t',

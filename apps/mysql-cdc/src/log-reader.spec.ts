@@ -46,7 +46,11 @@ describe('reading the log', () => {
     const work = { look: () => undefined, feed: feedOfRows } as unknown as RowWork;
     const deps: LogReaderDeps = {
       work,
-      ...{ feed: feed as unknown as LogFeed, decoder: decoder as unknown as LogDecoder, book: {} as TableBook },
+      ...{
+        feed: feed as unknown as LogFeed,
+        decoder: decoder as unknown as LogDecoder,
+        book: { renews: false } as TableBook,
+      },
       ...{ from: {} as LogReaderDeps['from'], wholeBy: null, clock: busyClock(), waker: new Waker() },
     };
     setImmediate(() => abort.abort());
@@ -71,7 +75,12 @@ describe('reading the log', () => {
     };
     const waker = new Waker();
     const reader = new LogReader({
-      ...{ work: work as unknown as RowWork, decoder: decoder as unknown as LogDecoder, book: {} as TableBook, waker },
+      ...{
+        work: work as unknown as RowWork,
+        decoder: decoder as unknown as LogDecoder,
+        book: { renews: false } as TableBook,
+        waker,
+      },
       ...{ feed: { finished: false, next: () => null } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
       ...{ clock: busyClock(), wholeBy: { file: 'b.000001', pos: 900 } },
     });
@@ -109,7 +118,12 @@ describe('reading the log', () => {
     let left = 2;
     const next = (): Buffer | null => (left-- > 0 ? Buffer.alloc(19) : null);
     const reader = new LogReader({
-      ...{ work: work as unknown as RowWork, decoder: decoder as unknown as LogDecoder, book: {} as TableBook, waker },
+      ...{
+        work: work as unknown as RowWork,
+        decoder: decoder as unknown as LogDecoder,
+        book: { renews: false } as TableBook,
+        waker,
+      },
       ...{ feed: { finished: false, next } as unknown as LogFeed, from: {} as LogReaderDeps['from'] },
       ...{ clock: busyClock(), wholeBy: null },
     });

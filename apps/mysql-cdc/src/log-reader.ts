@@ -82,8 +82,10 @@ export class LogReader {
         const wait = event === null ? decoder.feedPacked() : decoder.feed(event);
         if (wait !== null) await wait;
         if (turns.due) await turns.give();
-        if (!this.full) continue;
+        const renews = this.deps.book.renews && !decoder.inside;
+        if (!this.full && !renews) continue;
         rowsNext = true;
+        if (renews) yield* this.renewed();
         if (decoder.committed > 0) yield this.whole();
         // What is told of a transaction before its end depends on it alone: a savepoint that it goes back to is met by every reader in the same state.
         if (this.full && decoder.inside) {
@@ -148,6 +150,13 @@ export class LogReader {
     yield note;
     yield { partition: '', events: [], position: this.position() };
     return true;
+  }
+
+  /** Noted before a position is past the change that replaced them: whoever goes on from there reads these rows. */
+  private *renewed(): Generator<ChangeBatch> {
+    const { book, work, decoder } = this.deps;
+    const note = work.renew(book.takeRenewed(), decoder.place);
+    if (note !== null) yield note;
   }
 
   /** Whole transactions, and the place that they reach. */

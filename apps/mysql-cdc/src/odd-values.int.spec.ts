@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Mysqld } from '@planasonix/testing';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { UNKNOWN_CHARSETS } from './decode/charsets.js';
 import { connectionOf, dial, FURTHER_LEGS, type Leg } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
@@ -99,6 +98,15 @@ const ODD: readonly Odd[] = [
     columns: 'c VARCHAR(9) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin NOT NULL',
     key: 'c',
     rows: ["CONVERT(X'EDA080' USING utf8mb3)", "CONVERT(X'EDA081' USING utf8mb3)"],
+  },
+  {
+    what: 'text of gb18030 that is a key, and labels of it',
+    only: 'mysql',
+    columns:
+      "c VARCHAR(9) CHARACTER SET gb18030 NOT NULL, d ENUM('é','漢','😀') CHARACTER SET gb18030, e SET('ß','漢') CHARACTER SET gb18030",
+    key: 'c',
+    rows: ["'中', 'é', 'ß'", "'é', '漢', '漢'", "'😀', '😀', 'ß,漢'", "'a\"中é', NULL, ''"],
+    shows: ['"c":"中","d":"é","e":["ß"]', '"c":"😀"', 'a\\"中é'],
   },
   {
     what: 'a year of two digits',
@@ -209,7 +217,7 @@ describe.each(FURTHER_LEGS)(
       const [sets] = await db.query<RowDataPacket[]>(
         'SELECT CHARACTER_SET_NAME AS name, MAXLEN AS bytes FROM information_schema.CHARACTER_SETS ORDER BY 1',
       );
-      const known = sets.filter(({ name }) => !UNKNOWN_CHARSETS.has(String(name)) && name !== 'binary');
+      const known = sets.filter(({ name }) => name !== 'binary');
       expect(known.length).toBeGreaterThan(35);
       const of = await schema();
       const columns = known.map(({ name }) => `\`${name}\` VARCHAR(130) CHARACTER SET ${name}`);
@@ -241,6 +249,27 @@ describe.each(FURTHER_LEGS)(
         ['utf32', '😀'],
       ])
         expect(found.join('\n')).toContain(`"${name}":"${word}`);
+    });
+
+    it('every code of gb18030, also those that are no character', async () => {
+      if (type !== 'mysql') return expect(type).toBe('mariadb'); // MariaDB has no gb18030
+      const hex = (...codes: readonly number[]): string => Buffer.from(codes).toString('hex');
+      const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+      const [lead, digit] = [range(0x81, 0xfe), range(0x30, 0x39)];
+      const two = lead.map((one) => range(0x40, 0xfe).map((trail) => (trail === 0x7f ? '' : hex(one, trail))).join('')); // prettier-ignore
+      const four = (first: number): string =>
+        digit.map((second) => lead.map((third) => digit.map((last) => hex(first, second, third, last)).join('')).join('')).join(''); // prettier-ignore
+      const of = await schema();
+      await db.query('CREATE TABLE t (id INT PRIMARY KEY, c MEDIUMTEXT CHARACTER SET gb18030)');
+      const live = stream(of, { snapshot: 'never' });
+      await live.begun();
+      const values = [...two, ...lead.map(four), hex(...range(0, 0x7f))];
+      for (const [i, value] of values.entries()) await db.query(`INSERT INTO t VALUES (${i}, X'${value}')`);
+      const found = await both(of, live, values.length);
+      const characters = new Set(found.join(''));
+      for (const character of ['中', 'é', '€', '😀', '\u{10000}', '\u{10ffff}', '\uffff'])
+        expect(characters.has(character)).toBe(true);
+      expect(characters.size).toBeGreaterThan(0x11_0000 - 3000);
     });
 
     it('a key that the server made, where its catalog hides it', async () => {

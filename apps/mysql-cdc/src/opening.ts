@@ -179,7 +179,7 @@ function stillUnread({ server, tables, asks }: Common, notes: Notes, sifted: rea
 function kindsOfWaiting({ server, tables }: Common, { rows, kinds }: MySqlPosition, unread: readonly Unread[]): Kinds {
   const same = sameTable(server.foldsCase);
   const begun = new Set(rows?.tables.map(({ id }) => id));
-  const waiting = unread.filter(({ id }) => !begun.has(id));
+  const waiting = unread.filter(({ id, renewed }) => !begun.has(id) && renewed !== true);
   const unknown = tables.filter(({ schema, table }) => kinds[`${schema}.${table}`] === undefined);
   return kindsByTable(unknown.filter((table) => waiting.some((one) => same(one, table))));
 }

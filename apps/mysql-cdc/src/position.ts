@@ -90,8 +90,10 @@ const unread = z.object({
   id: z.string(),
   /** Readers may have rows of the table. */
   empties: z.boolean(),
-  /** All rows were asked for anew: also where the stream has `snapshot: never`. */
+  /** All rows were asked for anew, or are others by a change that did not say which: also where the stream has `snapshot: never`. */
   anyway: z.boolean().optional(),
+  /** The log itself has replaced its rows: what it has no word for is known from there, and not from the catalog of later. */
+  renewed: z.boolean().optional(),
 });
 const notes = z.object({
   asked: z.array(asked),

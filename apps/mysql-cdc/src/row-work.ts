@@ -7,7 +7,7 @@ import type { RowWish } from './rows/row-task.js';
 import type { RowsState } from './rows/rows-state.js';
 import { isLater } from './rows/table-now.js';
 import type { LogPlace } from './server.js';
-import { resolveTables, sameTable, tableMatcher } from './tables.js';
+import { resolveTables, sameTable, tableMatcher, type TableName } from './tables.js';
 
 /** How often it is looked whether there are orders, should nobody have said so. */
 const LOOK_EVERY_MS = 5_000;
@@ -100,6 +100,31 @@ export class RowWork {
     this.rowsBefore += over.reduce((sum, { state }) => sum + state.rows, 0);
     feed.forget(noted);
     return this.notebook;
+  }
+
+  /**
+   * All rows of these tables are others by a change that did not say which: they are read from their beginning, also where the
+   * stream has `snapshot: never`. What is in the log of them is forgotten there (`op:"t"`) with that change.
+   * @param place where it ends
+   * @returns the notebook, which has to be handed over before a position that holds the change; `null`: nothing is to be noted
+   */
+  renew(tables: readonly TableName[], place: LogPlace): ChangeBatch | null {
+    const { clock, log, server } = this.deps;
+    const same = sameTable(server.foldsCase);
+    const begins = `${clock.now().toString(36)}.${place.pos.toString(36)}`;
+    let isNew = false;
+    for (const [i, { schema, table }] of tables.entries()) {
+      const own = this.feed.renew({ schema, table }, place);
+      if (own === 'held') continue;
+      const id = own?.wish.id ?? `${begins}.${i.toString(36)}`;
+      const empties = own?.wish.empties ?? false;
+      const others = this.unread.filter((one) => !same(one, { schema, table }));
+      this.unread = [...others, { schema, table, id, empties, anyway: true, renewed: true }];
+      if (own === null) this.feed.add({ schema, table, id, empties, order: null, where: null });
+      this.any = isNew = true;
+      log.warn({ schema, table }, 'all rows of the table were replaced by a rename: they are read again');
+    }
+    return isNew ? this.notebook : null;
   }
 
   /** What a position has to hold of the rows; spread into it. */

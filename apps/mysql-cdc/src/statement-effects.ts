@@ -1,7 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import type { RowEncoder } from './decode/row-encoder.js';
 import type { TableName } from './decode/statement-reader.js';
-import type { Verdict } from './decode/statement.js';
+import type { Move, Verdict } from './decode/statement.js';
 import type { ToldKinds } from './decode/told-kinds.js';
 import type { TableBook } from './table-book.js';
 import type { Asks } from './tables.js';
@@ -22,8 +22,8 @@ const all = (waits: readonly Promise<void>[]): Promise<void> | null =>
 
 /** Tables that it speaks of; a schema alone is none. */
 const tablesOf = (verdict: Verdict): readonly TableName[] => {
-  if (verdict.kind === 'replaced') return [...verdict.tables, ...verdict.left];
-  if (verdict.kind === 'rows' || verdict.kind === 'changed') return verdict.tables ?? [];
+  if (verdict.kind === 'renamed') return verdict.moves.flatMap(({ from, to }) => [from, to]);
+  if (verdict.kind === 'rows' || verdict.kind === 'changed' || verdict.kind === 'replaced') return verdict.tables ?? [];
   if (verdict.kind !== 'emptied') return [];
   return verdict.tables.flatMap(({ schema, table }) => (table === null ? [] : [{ schema, table }]));
 };
@@ -45,6 +45,23 @@ export function effectsOfAny(verdicts: readonly Verdict[], deps: EffectsDeps, po
   return all(those.flatMap((one) => effectsOf(one, deps, pos) ?? []));
 }
 
+const keyOf = ({ schema, table }: TableName): string => JSON.stringify([schema, table]);
+
+const distinct = (names: readonly TableName[]): readonly TableName[] => [
+  ...new Map(names.map((name) => [keyOf(name), name])).values(),
+];
+
+/** Renames as if all were done at once: from the name that a table had before to the one that it has behind them all. */
+function settled(moves: readonly Move[]): readonly Move[] {
+  const now = new Map<string, Move>();
+  for (const { from, to } of moves) {
+    const origin = now.get(keyOf(from))?.from ?? from;
+    now.delete(keyOf(from));
+    now.set(keyOf(to), { from: origin, to });
+  }
+  return [...now.values()].filter(({ from, to }) => keyOf(from) !== keyOf(to));
+}
+
 /**
  * What a statement does to the tables that are read.
  * @param pos where it stands in its file
@@ -57,10 +74,9 @@ export function effectsOf(
   pos: number,
 ): Promise<void> | null {
   const fold = (name: string): string => (foldsCase ? name.toLowerCase() : name);
+  const folded = ({ schema, table }: TableName): TableName => ({ schema: fold(schema), table: fold(table) });
   const asked = (tables: readonly TableName[]): TableName[] =>
-    tables
-      .filter(({ schema, table }) => asks(schema, table))
-      .map(({ schema, table }) => ({ schema: fold(schema), table: fold(table) }));
+    tables.filter(({ schema, table }) => asks(schema, table)).map(folded);
   const changed = (tables: readonly TableName[], told: ToldKinds) =>
     all(tables.map(({ schema, table }) => book.changed(schema, table, told)));
   const emptied = (tables: readonly TableName[], told: ToldKinds) => {
@@ -73,12 +89,19 @@ export function effectsOf(
       throw statementFormat(verdict.tables === null ? 'a statement' : 'a DELETE');
     case 'replaced': {
       const [table] = asked(verdict.tables);
-      if (table === undefined) return emptied(asked(verdict.left), { kind: 'gone' });
+      if (table === undefined) return null;
       throw new StreamError(
         'offset_gap',
         `${verdict.what} changed rows of ${table.schema}.${table.table}, and the log does not say which.`,
         { hint: 'Start with {"onLostPosition":"resnapshot"}, which reads all rows again, or "skip".' },
       );
+    }
+    case 'renamed': {
+      const moves = settled(verdict.moves.map(({ from, to }) => ({ from: folded(from), to: folded(to) })));
+      if (moves.length === 0) return changed(asked(verdict.moves.map(({ to }) => to)), verdict.told);
+      const names = asked(moves.flatMap(({ from, to }) => [from, to]));
+      for (const { schema, table } of distinct(names)) encoder.emptied(book.frame(schema, table), pos);
+      return names.length === 0 ? null : book.moved(moves, verdict.told);
     }
     case 'emptied':
       return emptied(

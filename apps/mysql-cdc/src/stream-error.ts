@@ -33,6 +33,12 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
   1213: ['snapshot_failed'],
 };
 
+/** `ER_NO_SUCH_TABLE`; `ER_BAD_DB_ERROR`, which is MySQL's answer where the whole schema is gone. */
+const GONE: readonly unknown[] = [1146, 1049];
+
+/** Whether the server says that a table is not there. */
+export const isGone = (error: unknown): boolean => GONE.includes((error as { errno?: unknown }).errno);
+
 /** Of the driver. */
 const OVER = 'PROTOCOL_CONNECTION_LOST';
 const HANDSHAKE = /^HANDSHAKE_(NO_SSL_SUPPORT|SSL_ERROR)/;

@@ -3,6 +3,8 @@ import { BINARY, textsIn, type Charsets } from './decode/charsets.js';
 import { Packed } from './decode/packed.js';
 import { prepareRelation, relationFrame, type Relation } from './decode/relation.js';
 import { parseTableForm, tableNames, TYPE, type FormColumn, type TableForm } from './decode/table-form.js';
+import type { TableName } from './decode/statement-reader.js';
+import type { Move } from './decode/statement.js';
 import { kindsAfter, type ToldKinds } from './decode/told-kinds.js';
 import type { ColumnKind, Kinds } from './position.js';
 import type { Flavor, Server } from './server.js';
@@ -33,10 +35,11 @@ export class TableBook {
   readonly #byForm = new Map<string, Relation | null>();
   readonly #byId = new Map<number, Relation | null>();
   #kinds: Kinds;
-  /** Tables whose kinds are known. */
+  /** Tables that are there, as far as that is known, and so are their kinds. */
   readonly #known: Set<string>;
   /** Those of them that were not there any more when the catalog was asked. */
   readonly #gone = new Set<string>();
+  #renewed: TableName[] = [];
 
   constructor(private readonly deps: TableBookDeps) {
     this.#kinds = deps.kinds;
@@ -104,9 +107,10 @@ export class TableBook {
   /** A statement has changed the form of this table, or made it. @param told what it says of what the log has no word for */
   async changed(schema: string, table: string, told: ToldKinds): Promise<void> {
     this.#byForm.clear();
-    if (this.deps.server.flavor !== 'mariadb' || !this.deps.asks(schema, table)) return;
+    if (!this.deps.asks(schema, table)) return;
     if (told.kind === 'gone') this.#forget(`${schema}.${table}`);
-    else if (told.kind !== 'same') await this.#learn(schema, table, this.#by(`${schema}.${table}`, told));
+    else if (this.deps.server.flavor === 'mariadb' && told.kind !== 'same')
+      await this.#learn(schema, table, this.#by(`${schema}.${table}`, told));
   }
 
   /** What a table has by what was told of it; `null`: that does not say it. */
@@ -118,6 +122,55 @@ export class TableBook {
     if (told.kind !== 'like') return null;
     const of = `${told.of.schema}.${told.of.table}`;
     return this.#known.has(of) ? (this.#kinds[of] ?? {}) : null;
+  }
+
+  /**
+   * Tables have other names, all at once, and rows that the log did not tell under these.
+   * @param told see `changed`
+   * @throws StreamError `config_invalid` where columns would leave the worker that never are to
+   */
+  async moved(moves: readonly Move[], told: ToldKinds): Promise<void> {
+    this.#byForm.clear();
+    for (const move of moves) this.#keepExcluded(move);
+    const found = moves.map(({ from: { schema, table }, to }) => {
+      const name = `${schema}.${table}`;
+      const isKnown = told.kind !== 'unsaid' && this.#known.has(name);
+      // The log has a word for all that MySQL has.
+      const before = this.deps.server.flavor === 'mysql' ? {} : isKnown ? (this.#kinds[name] ?? {}) : null;
+      return { to, kinds: before !== null && told.kind === 'altered' ? kindsAfter(before, told) : before };
+    });
+    for (const { from } of moves) this.#forget(`${from.schema}.${from.table}`);
+    for (const { to, kinds } of found) {
+      if (!this.deps.asks(to.schema, to.table)) continue;
+      if (await this.#learn(to.schema, to.table, kinds)) this.#renewed.push(to);
+    }
+  }
+
+  /** `exclude_columns` goes by names of tables. */
+  #keepExcluded({ from, to }: Move): void {
+    const { deps } = this;
+    if (!deps.asks(to.schema, to.table)) return;
+    const excluded = deps.excludedOf(to.schema, to.table);
+    const shown = [...deps.excludedOf(from.schema, from.table)].filter((column) => !excluded.has(column));
+    if (shown.length === 0) return;
+    const name = `${to.schema}.${to.table}`;
+    throw new StreamError(
+      'config_invalid',
+      `${from.schema}.${from.table} was renamed to ${name}, and exclude_columns says nothing of ${shown.join(', ')} there.`,
+      { hint: `Name them for ${name} in exclude_columns, or leave it out with exclude_tables.` },
+    );
+  }
+
+  /** Whether there are tables of which all rows are others, by a statement that did not say which. */
+  get renews(): boolean {
+    return this.#renewed.length > 0;
+  }
+
+  /** These tables; they are the caller's now. */
+  takeRenewed(): readonly TableName[] {
+    const tables = this.#renewed;
+    this.#renewed = [];
+    return tables;
   }
 
   #forget(name: string): void {
@@ -157,6 +210,7 @@ export class TableBook {
       const wanted = await this.#learn(schema, table, null);
       if (!wanted) return null;
     }
+    this.#known.add(`${schema}.${table}`);
     this.#warn(form);
     const collations = new Set(form.columns.map(({ collation }) => collation).filter((one) => one !== BINARY));
     const missing = [...collations].filter((one) => !charsets.has(one));

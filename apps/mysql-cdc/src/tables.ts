@@ -3,6 +3,7 @@ import { parsePattern, qualified, quoteLiteral } from './identifier.js';
 import type { ColumnKind, Kinds } from './position.js';
 import type { Server } from './server.js';
 import type { Row, Session } from './session.js';
+import { isGone } from './stream-error.js';
 
 export interface SourceColumn {
   readonly name: string;
@@ -155,12 +156,15 @@ export async function findTables(
       collation: column['collation'] ?? null,
       generated: generatedOf(column['extra'] ?? ''),
     }));
+    const key =
+      primary.length > 0
+        ? { key: primary, keyIndex: 'PRIMARY' }
+        : await uniqueKey(session, qualified(at(row, 's'), at(row, 't')), at(row, 'engine'), found);
+    if (key === null) continue;
     described.push({
       ...{ schema: at(row, 's'), table: at(row, 't'), form: at(row, 'form'), engine: at(row, 'engine') },
       columns: found,
-      ...(primary.length > 0
-        ? { key: primary, keyIndex: 'PRIMARY' }
-        : await uniqueKey(session, qualified(at(row, 's'), at(row, 't')), at(row, 'engine'), found)),
+      ...key,
       cascades: cascades.has(name),
       estimatedRows: row['n'] === null || row['n'] === undefined ? null : Number(row['n']),
       kinds: kindsOf(flavor, found, json),
@@ -172,15 +176,20 @@ export async function findTables(
 const generatedOf = (extra: string): SourceColumn['generated'] =>
   /VIRTUAL GENERATED/i.test(extra) ? 'virtual' : /(STORED|PERSISTENT)/i.test(extra) ? 'stored' : null;
 
-/** Without a primary key the server takes the first unique one of whole columns without null, in the order of `SHOW INDEX`. */
+/** `null`: the table is gone since. Without a primary key the server takes the first unique one of whole columns without null, in the order of `SHOW INDEX`. */
 async function uniqueKey(
   session: Session,
   name: string,
   engine: string,
   columns: readonly SourceColumn[],
-): Promise<Pick<SourceTable, 'key' | 'keyIndex'>> {
+): Promise<Pick<SourceTable, 'key' | 'keyIndex'> | null> {
   const virtual = new Set(columns.filter(({ generated }) => generated === 'virtual').map((column) => column.name));
-  const rows = (await session.query(`SHOW INDEX FROM ${name}`)).filter((row) => row['Non_unique'] === '0');
+  const shown = await session.query(`SHOW INDEX FROM ${name}`).catch((error: unknown) => {
+    if (isGone(error)) return null;
+    throw error;
+  });
+  if (shown === null) return null;
+  const rows = shown.filter((row) => row['Non_unique'] === '0');
   const whole = (part: Row): boolean =>
     part['Sub_part'] === null &&
     part['Null'] !== 'YES' &&

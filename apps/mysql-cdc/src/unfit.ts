@@ -1,5 +1,4 @@
 import type { StreamErrorCode } from '@planasonix/core';
-import { UNKNOWN_CHARSETS } from './decode/charsets.js';
 import type { SourceTable } from './tables.js';
 
 /** Why rows of a table can't be told exactly, and what mends it. */
@@ -20,10 +19,7 @@ export function unfitReasons(table: SourceTable): readonly Unfit[] {
   if (table.form === 'SYSTEM VERSIONED')
     say('keeps old versions of its rows (WITH SYSTEM VERSIONING), which is not supported');
   else if (table.form !== 'BASE TABLE') say(`is a ${table.form.toLowerCase()} and no table`);
-  for (const { name: column, declared, charset } of table.columns) {
+  for (const { name: column, declared } of table.columns)
     if (/\bCOMPRESSED\b/i.test(declared)) say(`has the compressed column ${column}, which is not supported`);
-    if (charset !== null && UNKNOWN_CHARSETS.has(charset))
-      say(`has the column ${column} in character set ${charset}, which is not supported`);
-  }
   return found;
 }

@@ -1,15 +1,14 @@
 import { StreamError } from '@planasonix/core';
 import type { Session } from '../session.js';
+import { gb18030 } from './gb18030.js';
 import { unsupported } from './unsupported.js';
+import { put, putCode, room } from './utf16-text.js';
 
 /** Text of a column to text of JavaScript; `null`: it is UTF-8 already, and is copied as it is. */
 export type Decode = ((source: Buffer, start: number, end: number) => string) | null;
 
 /** Collation of what is no text. */
 export const BINARY = 63;
-
-/** Four bytes a character, and no server to be had that could be asked for all of them in reasonable time. */
-export const UNKNOWN_CHARSETS: ReadonlySet<string> = new Set(['gb18030']);
 
 /** Those whose text is UTF-8 as it stands; names of tables that a client sends as `binary` are too. */
 export const UTF8: ReadonlySet<string> = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'binary']);
@@ -25,11 +24,7 @@ const utf16le = (source: Buffer, start: number, end: number): string => source.t
 const utf32 = (source: Buffer, start: number, end: number): string => {
   const text = room(end - start);
   let to = 0;
-  for (let at = start; at < end; at += 4) {
-    const code = source.readUInt32BE(at);
-    if (code > 0xffff) to = put(text, to, 0xd7c0 + (code >> 10));
-    to = put(text, to, code > 0xffff ? 0xdc00 | (code & 0x3ff) : code);
-  }
+  for (let at = start; at < end; at += 4) to = putCode(text, to, source.readUInt32BE(at));
   return text.toString('utf16le', 0, to);
 };
 export const ucs2: NonNullable<Decode> = (source, start, end) => utf16(source, start, end);
@@ -58,13 +53,6 @@ async function singleBytes(session: Session, charset: string): Promise<readonly 
   return texts.map((text) => text ?? '?');
 }
 
-/**
- * Texts are put together here as bytes of UTF-16: a string that grows by a character takes 32 bytes for each, and memory of its
- * own for each text takes longer than a short one. What it holds is used up before the next one.
- */
-const SCRATCH = Buffer.allocUnsafeSlow(65_536);
-const room = (bytes: number): Buffer => (bytes <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafe(bytes));
-
 /** One unit of UTF-16 for each byte. */
 function single(table: readonly string[]): NonNullable<Decode> {
   const units = Uint16Array.from(table, (text) => text.charCodeAt(0));
@@ -74,12 +62,6 @@ function single(table: readonly string[]): NonNullable<Decode> {
     for (let at = start; at < end; at++) to = put(text, to, units[source[at]!]!);
     return text.toString('utf16le', 0, to);
   };
-}
-
-function put(text: Buffer, to: number, unit: number): number {
-  text[to] = unit;
-  text[to + 1] = unit >> 8;
-  return to + 2;
 }
 
 /** Code of two or three bytes → its text. */
@@ -149,14 +131,10 @@ export class Charsets {
   /** @throws StreamError `event_unsupported` for one that is not known. */
   async prepare(session: Session, collation: number): Promise<void> {
     const name = this.#names.get(collation);
-    if (name === undefined || UNKNOWN_CHARSETS.has(name))
-      throw new StreamError(
-        'event_unsupported',
-        `Text in character set ${name ?? `of collation ${collation}`} is not supported.`,
-        {
-          hint: 'Leave the table out with exclude_tables.',
-        },
-      );
+    if (name === undefined)
+      throw new StreamError('event_unsupported', `Text of collation ${collation} is not supported.`, {
+        hint: 'Leave the table out with exclude_tables.',
+      });
     if (this.#decoders.has(name)) return;
     this.#decoders.set(name, await decoderOf(session, name));
   }
@@ -188,6 +166,7 @@ async function decoderOf(session: Session, name: string): Promise<Decode> {
   if (UTF8.has(name)) return null;
   const wide = WIDE[name];
   if (wide !== undefined) return wide;
+  if (name === 'gb18030') return gb18030(session, await multiBytes(session, name));
   const bytes = await singleBytes(session, name);
   return TWO_BYTES.has(name) ? multi(bytes, await multiBytes(session, name)) : single(bytes);
 }

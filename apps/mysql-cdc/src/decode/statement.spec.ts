@@ -83,22 +83,31 @@ describe('what a statement in the log means for rows', () => {
   });
 
   it.each([
-    ['ALTER TABLE orders TRUNCATE PARTITION p1', ['orders'], []],
-    ['ALTER TABLE orders ADD COLUMN x INT, DROP PARTITION p1', ['orders'], []],
-    ['ALTER TABLE `orders` EXCHANGE PARTITION p WITH TABLE `shop`.`old` WITHOUT VALIDATION', ['orders', 'old'], []],
-    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE old', ['orders', 'old'], []],
-    ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', ['orders'], []],
-    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders ADD PRIMARY KEY (n)', ['orders'], []],
-    ['ALTER TABLE orders IMPORT TABLESPACE', ['orders'], []],
-    ['ALTER TABLE orders ADD SYSTEM VERSIONING', ['orders'], []],
-    ['ALTER TABLE orders RENAME TO kept', ['kept'], ['orders']],
-    ['ALTER TABLE orders RENAME kept', ['kept'], ['orders']],
-    ['RENAME TABLE orders TO _orders_del, _orders_gho TO orders', ['_orders_del', 'orders'], ['orders', '_orders_gho']],
-  ])('%s: rows came or went unsaid', (sql, tables, left) => {
+    ['ALTER TABLE orders TRUNCATE PARTITION p1', ['orders']],
+    ['ALTER TABLE orders ADD COLUMN x INT, DROP PARTITION p1', ['orders']],
+    ['ALTER TABLE `orders` EXCHANGE PARTITION p WITH TABLE `shop`.`old` WITHOUT VALIDATION', ['orders', 'old']],
+    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE old', ['orders', 'old']],
+    ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', ['orders']],
+    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders ADD PRIMARY KEY (n)', ['orders']],
+    ['ALTER TABLE orders IMPORT TABLESPACE', ['orders']],
+    ['ALTER TABLE orders ADD SYSTEM VERSIONING', ['orders']],
+  ])('%s: rows came or went unsaid', (sql, tables) => {
+    expect(of(sql)).toMatchObject({ kind: 'replaced', tables: tables.map((table) => ({ schema: 'shop', table })) });
+  });
+
+  const same = { kind: 'same' };
+  it.each([
+    ['ALTER TABLE orders RENAME TO kept', [['orders', 'kept']], { kind: 'altered' }],
+    ['ALTER TABLE orders ADD j JSON, RENAME kept', [['orders', 'kept']], { kind: 'altered', columns: { j: 'json' } }],
+    ['RENAME TABLE orders TO _del, _gho WAIT 5 TO orders', [['orders', '_del'], ['_gho', 'orders']], same], // prettier-ignore
+    ['RENAME TABLE orders TO _del WAIT 5, _gho TO orders NOWAIT', [['orders', '_del'], ['_gho', 'orders']], same], // prettier-ignore
+    ['RENAME TABLES IF EXISTS shop.orders TO kept', [['orders', 'kept']], { kind: 'unsaid' }],
+  ])('%s: tables have other names', (sql, moves, told) => {
+    const named = (table?: string) => ({ schema: 'shop', table });
     expect(of(sql)).toMatchObject({
-      kind: 'replaced',
-      tables: tables.map((table) => ({ schema: 'shop', table })),
-      left: left.map((table) => ({ schema: 'shop', table })),
+      kind: 'renamed',
+      moves: moves.map(([from, to]) => ({ from: named(from), to: named(to) })),
+      told,
     });
   });
 

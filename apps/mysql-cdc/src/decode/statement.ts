@@ -15,15 +15,17 @@ export type Verdict =
       readonly tables: readonly { schema: string; table: string | null }[];
       readonly told: ToldKinds;
     }
-  /** Rows came or went without a word about which: `what` did it. `left`: tables whose rows went elsewhere. */
-  | {
-      readonly kind: 'replaced';
-      readonly tables: readonly TableName[];
-      readonly left: readonly TableName[];
-      readonly what: string;
-    }
+  /** Rows came or went without a word about which: `what` did it. */
+  | { readonly kind: 'replaced'; readonly tables: readonly TableName[]; readonly what: string }
+  /** Tables have other names, one after the other. `told`: what it says of their forms besides. */
+  | { readonly kind: 'renamed'; readonly moves: readonly Move[]; readonly told: ToldKinds }
   /** Changes of rows as the statement that made them. `tables`: which, where that is known. */
   | { readonly kind: 'rows'; readonly tables: readonly TableName[] | null };
+
+export interface Move {
+  readonly from: TableName;
+  readonly to: TableName;
+}
 
 /** Of those that servers log; everything else could change rows. */
 const HARMLESS = new Set([
@@ -92,17 +94,18 @@ function created(reader: StatementReader): Verdict {
 }
 
 function renamed(reader: StatementReader): Verdict {
-  reader.take('IF', 'EXISTS');
-  const [left, tables]: [TableName[], TableName[]] = [[], []];
+  // Where one of them was not there, another one may be what it was.
+  const told: ToldKinds = { kind: reader.take('IF', 'EXISTS') ? 'unsaid' : 'same' };
+  const moves: Move[] = [];
   do {
-    left.push(reader.name());
+    const from = reader.name();
     reader.find('TO');
-    tables.push(reader.name());
+    moves.push({ from, to: reader.name() });
     // MariaDB: how long to wait, with a number.
     if (reader.one('WAIT')) reader.at += 1;
     else reader.take('NOWAIT');
   } while (reader.take(','));
-  return { kind: 'replaced', tables, left, what: 'RENAME TABLE' };
+  return { kind: 'renamed', moves, told };
 }
 
 /** What an ALTER TABLE does to rows beyond giving them another form. */
@@ -114,7 +117,7 @@ function altered(reader: StatementReader): Verdict {
   const table = reader.name();
   const told = toldByAlter(reader);
   const replaced = (what: string, more: readonly TableName[] = []): Verdict => ({
-    ...{ kind: 'replaced', tables: [table, ...more], left: [], what: `ALTER TABLE … ${what}` },
+    ...{ kind: 'replaced', tables: [table, ...more], what: `ALTER TABLE … ${what}` },
   });
   for (; !reader.done; reader.at++) {
     for (const verb of ['TRUNCATE', 'DROP', 'DISCARD', 'IMPORT', 'CONVERT', 'EXCHANGE'] as const) {
@@ -132,9 +135,9 @@ function altered(reader: StatementReader): Verdict {
     if (!reader.take('RENAME')) continue;
     if (reader.one('COLUMN', 'INDEX', 'KEY', 'CONSTRAINT')) continue;
     reader.one('TO', 'AS', '=');
-    return { kind: 'replaced', tables: [reader.name()], left: [table], what: 'ALTER TABLE … RENAME' };
+    return { kind: 'renamed', moves: [{ from: table, to: reader.name() }], told };
   }
   // Rows that a new key, or another form of an old one, has twice are thrown away.
-  if (ignores) return { kind: 'replaced', tables: [table], left: [], what: 'ALTER IGNORE TABLE' };
+  if (ignores) return { kind: 'replaced', tables: [table], what: 'ALTER IGNORE TABLE' };
   return { kind: 'changed', tables: [table], told };
 }

@@ -3,9 +3,9 @@ import { qualified } from '../identifier.js';
 import { logEnd, type LogPlace, type Server } from '../server.js';
 import type { Session } from '../session.js';
 import { settle, settles } from '../settled.js';
+import { isGone } from '../stream-error.js';
 import { beginTold } from './consistent.js';
 import { isBehind, type Begin } from './row-watch.js';
-import { isGone } from './table-now.js';
 
 /** Errors by which a user is told that he may not: for one schema, one table, one column, at all, or where it is hosted. */
 const NOT_ALLOWED: readonly unknown[] = [1044, 1142, 1143, 1227, 1045];

@@ -4,16 +4,15 @@ import { isBefore } from '../position.js';
 import type { LogPlace } from '../server.js';
 import type { Session } from '../session.js';
 import { isKnown } from '../stream-error.js';
-import type { SourceTable } from '../tables.js';
+import { sameTable, type TableName } from '../tables.js';
 import type { ChunkRun } from './chunk-run.js';
-import { cutLanes } from './chunk-sql.js';
-import { readingKey, type KeyColumn } from './key-column.js';
 import { RowReaders, type RowReadersDeps } from './row-readers.js';
 import { newTask, restoredTask, type RowTask, type RowWish, type Share } from './row-task.js';
 import { lastBegin, RowWatch, type Begin } from './row-watch.js';
 import { emptiedEvent } from './row-writer.js';
-import type { LaneState, RowsState } from './rows-state.js';
-import { BUSY, isGone, isLater, LATER_MS, tableNow } from './table-now.js';
+import type { RowsState } from './rows-state.js';
+import { lookAtTable } from './table-look.js';
+import { BUSY, LATER_MS } from './table-now.js';
 
 export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'> {
   readonly log: Log;
@@ -24,19 +23,13 @@ export interface RowFeedDeps extends Omit<RowReadersDeps, 'delivered' | 'watch'>
   refuse(order: string, why: string): void;
 }
 
-/** What a table is read by. */
-interface Look {
-  readonly table: SourceTable;
-  readonly key: readonly KeyColumn[];
-  readonly lanes: LaneState[];
-}
-
 /** Reads rows of tables beside the log: which ones, by how many readers, and when they may be handed over. */
 export class RowFeed {
   readonly finished = new Finished<RowTask>();
   private tasks: RowTask[] = [];
   private readonly readers: RowReaders;
   private readonly watch: RowWatch;
+  private readonly same: ReturnType<typeof sameTable>;
   private readonly opening = new Set<RowTask>();
   private readonly bell = new Bell();
   private delivered: Begin;
@@ -52,6 +45,7 @@ export class RowFeed {
   constructor(private readonly deps: RowFeedDeps) {
     this.delivered = deps.from;
     this.watch = new RowWatch(deps.server.foldsCase);
+    this.same = sameTable(deps.server.foldsCase);
     this.readers = new RowReaders(
       { ...deps, delivered: () => this.delivered, watch: (run) => this.watch.begin(run.task.wish) },
       {
@@ -122,6 +116,18 @@ export class RowFeed {
       this.moved = true;
     }
     this.ring();
+  }
+
+  /**
+   * All rows of a table are others from `place` on, and changes of before are about to be handed over: what is under way begins anew.
+   * @returns the stream's own reading of it, if there is one; `held`: its rows are in the log, and of later
+   */
+  renew(table: TableName, place: LogPlace): RowTask | 'held' | null {
+    if (this.watch.holds(table, place)) return 'held';
+    const tasks = this.tasks.filter(({ over, wish }) => !over && this.same(wish, table));
+    for (const task of tasks) task.renew();
+    this.ring();
+    return tasks.find(({ wish }) => wish.order === null) ?? null;
   }
 
   /** Their end is noted. */
@@ -273,8 +279,8 @@ export class RowFeed {
     for (const task of this.tasks) if (task.phase === 'starting') void this.begin(task);
     const active = this.tasks.filter((task) => !task.over && task.phase !== 'waiting');
     if (active.length >= this.deps.config.snapshot_readers) return;
-    const same = (a: RowTask, b: RowTask): boolean => a.wish.schema === b.wish.schema && a.wish.table === b.wish.table;
-    const next = this.tasks.find((task) => task.phase === 'waiting' && !active.some((one) => same(one, task)));
+    const isActive = ({ wish }: RowTask): boolean => active.some((one) => this.same(one.wish, wish));
+    const next = this.tasks.find((task) => task.phase === 'waiting' && !isActive(task));
     if (next === undefined) return;
     next.phase = 'starting';
     void this.begin(next);
@@ -287,7 +293,7 @@ export class RowFeed {
     this.opening.add(task);
     try {
       const { attempt } = task.state;
-      const found = await this.deps.ask((session) => this.lookAt(session, task));
+      const found = await this.deps.ask((session) => lookAtTable(session, task, this.deps));
       if (task.over || this.stopped || task.state.attempt !== attempt) return;
       if (found === 'gone') return this.gone(task);
       task.waitsFor = found === 'busy' ? BUSY : null;
@@ -308,22 +314,6 @@ export class RowFeed {
     } finally {
       this.opening.delete(task);
       this.ring();
-    }
-  }
-
-  /** Where it is gone or busy that is an answer: after a failure others who ask at this session would have to dial anew. */
-  private async lookAt(session: Session, task: RowTask): Promise<Look | 'gone' | 'busy'> {
-    const { server, config, excludedOf } = this.deps;
-    try {
-      const table = await tableNow(session, server, task.wish);
-      if (table === null) return 'gone';
-      const key = readingKey(table, excludedOf(table.schema, table.table));
-      if (task.keyIs(key) && task.state.lanes.length > 0) return { table, key, lanes: task.state.lanes };
-      return { table, key, lanes: await cutLanes(session, server, table, key, config.snapshot_readers) };
-    } catch (error) {
-      if (isGone(error)) return 'gone';
-      if (isLater(error)) return 'busy';
-      throw error;
     }
   }
 

@@ -2,10 +2,11 @@ import { Bell, type Clock, type Log, type Waker } from '@planasonix/core';
 import { Pace } from '@planasonix/rows';
 import type { MySqlConfig } from '../config.js';
 import type { Session } from '../session.js';
+import { isGone } from '../stream-error.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import type { RowTask, Share } from './row-task.js';
-import { BUSY, isGone, isLater, isLocked, LATER_MS } from './table-now.js';
+import { BUSY, isLater, isLocked, LATER_MS } from './table-now.js';
 
 /** Pieces that wait for the engine before readers stand still. Invariant 6. */
 const WAITING = 8;
@@ -99,7 +100,9 @@ export class RowReaders {
   private async readChunk(reader: ChunkReader, run: ChunkRun): Promise<void> {
     let pause = 0;
     try {
-      if ((await this.whileWanted(reader, run)) === 'gone') this.work.gone(run.task);
+      const outcome = await this.whileWanted(reader, run);
+      // Of what is void, the table that is to be read may be there by now.
+      if (outcome === 'gone' && !run.void) this.work.gone(run.task);
     } catch (error) {
       if (this.stopped) return;
       // Its session was ended amid that, or it would have been.

@@ -48,9 +48,10 @@ export class RowTask {
     return this.phase === 'done' || this.phase === 'cancelled';
   }
 
-  /** Something of it would be lost if it were not kept. */
+  /** Something of it would be lost if it were not kept: of the attempts too, or ids of one would come again. */
   get begun(): boolean {
-    return this.phase !== 'waiting' || this.state.lanes.length > 0 || this.state.emptied || this.state.done;
+    const { attempt, lanes, emptied, done } = this.state;
+    return this.phase !== 'waiting' || attempt > 1 || lanes.length > 0 || emptied || done;
   }
 
   get owesEmptied(): boolean {
@@ -88,6 +89,14 @@ export class RowTask {
   restart(key: readonly KeyColumn[]): void {
     this.state.attempt++;
     this.keyBecomes(key);
+    if (this.phase === 'reading') this.phase = 'starting';
+  }
+
+  /** All rows of its table are others, and so may its key be: from the beginning, once that was looked at. */
+  renew(): void {
+    this.state.attempt++;
+    this.state.key = null;
+    this.state.lanes = [];
     if (this.phase === 'reading') this.phase = 'starting';
   }
 

@@ -34,6 +34,19 @@ describe('what is told while a chunk is read', () => {
     expect([window.void, window.quiet]).toEqual([true, true]);
   });
 
+  it.each([
+    [{ file: 'b.000001', pos: 0x20 }, true, false],
+    [{ file: 'b.000001', pos: 0x10 }, false, true],
+    [{ file: 'b.000000', pos: 0x40 }, false, true],
+  ])('rows that were read as a whole at %j hold a change that ends at 32, or do not', (place, holds, told) => {
+    const watch = new RowWatch(false);
+    watch.sift({ ...T, ...place });
+    const end = { file: 'b.000001', pos: 0x20 };
+    expect([watch.holds(T, end), watch.holds({ ...T, table: 'u' }, end)]).toEqual([holds, false]);
+    // What begins it is left out if they do, and only then.
+    expect(watch.handed([change('', ROW_EVENT_TYPES.t)])).toHaveLength(told ? 1 : 0);
+  });
+
   it('is remembered for no chunk that is over before its reader comes to it (Invariant 6)', () => {
     const watch = new RowWatch(false);
     const task = newTask({ ...T, order: null, where: null, id: 'i', empties: false }, false);

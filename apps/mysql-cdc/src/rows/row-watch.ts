@@ -102,6 +102,12 @@ export class RowWatch {
     return [...this.sifts.values()];
   }
 
+  /** Whether the log has rows of this table that were read as a whole, with all that was before this place. */
+  holds({ schema, table }: Name, place: LogPlace): boolean {
+    const sift = this.sifts.get(this.nameOf(`${schema}.${table}`));
+    return sift !== undefined && !isBefore(sift, place);
+  }
+
   /** @returns what of these changes is to be handed over, as it is now */
   handed(events: ChangeEvent[]): ChangeEvent[] {
     if (this.windows.size === 0 && this.sifts.size === 0) return events;

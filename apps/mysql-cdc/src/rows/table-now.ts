@@ -3,8 +3,6 @@ import type { Server } from '../server.js';
 import type { Session } from '../session.js';
 import { describeTable, type SourceTable } from '../tables.js';
 
-/** `ER_NO_SUCH_TABLE`; `ER_BAD_DB_ERROR`, which is MySQL's answer where the whole schema is gone. */
-const GONE: readonly unknown[] = [1146, 1049];
 /** `ER_TABLE_DEF_CHANGED`, `ER_LOCK_WAIT_TIMEOUT`, `ER_LOCK_DEADLOCK`: a moment later it can be read. */
 const LATER: readonly unknown[] = [1412, 1205, 1213];
 const LOCKED = 1205;
@@ -13,9 +11,6 @@ export const LATER_MS = 1_000;
 export const BUSY = 'is locked, or its form is being changed: its rows wait for that';
 
 const errnoOf = (error: unknown): unknown => (error as { errno?: unknown }).errno;
-
-/** Whether the server says that a table is not there. */
-export const isGone = (error: unknown): boolean => GONE.includes(errnoOf(error));
 
 /** Whether a table can be read a moment later, in another transaction. */
 export const isLater = (error: unknown): boolean => LATER.includes(errnoOf(error));
@@ -34,7 +29,7 @@ export const touch = (session: Session, { schema, table }: Name): Promise<unknow
 
 /**
  * One table as it is now. The catalog hides what a user may not read as if it were not there, so that the table itself is
- * asked then. @returns `null`: something else has its name @throws what the server says, `isGone` among it
+ * asked then. @returns `null`: something else has its name @throws what the server says, also that it is gone
  */
 export async function tableNow(session: Session, server: Server, of: Name): Promise<SourceTable | null> {
   const found = await describeTable(session, server, of);
