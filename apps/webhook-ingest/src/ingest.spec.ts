@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { systemClock, type Clock } from '@planasonix/core';
+import { received } from './answer.js';
 import type { Door } from './door.js';
 import { Ingest, type IngestDeps } from './ingest.js';
 import { Tally } from './tally.js';
@@ -68,4 +69,31 @@ describe('a stranger is answered no sooner than any proof is judged, for what is
   it('whoever has proved itself is told at once that the stream does not run', async () => {
     expect(await held(stopped(openScheme), Buffer.from('{}'))).toMatchObject({ early: true, status: 503 });
   });
+});
+
+it('a flood of one stream does not stand before the delivery of another', async () => {
+  const order: string[] = [];
+  const door = (id: string) =>
+    ({
+      ...{ id, name: id, isOpen: true, row: { token: id }, scheme: openScheme, handshake: null },
+      ...{ windowMs: 1, queueMs: 1, hidden: new Set(), places: { eventId: null, idIsSigned: false, eventType: null } },
+      config: { max_body_bytes: 1_000, expand_array: false },
+    }) as unknown as Door;
+  const doors = new Map(['flooded', 'other'].map((id) => [id, door(id)]));
+  const tally = new Tally();
+  const ingest = new Ingest({
+    directory: { byToken: (token: string) => doors.get(token) ?? null },
+    reporter: { of: () => tally },
+    storing: {
+      store: ({ id }: Door, { intake }: { intake: { id: string } }) => {
+        order.push(id);
+        return Promise.resolve(received(intake.id, { events: null, eventId: null }));
+      },
+    },
+    ...{ clock: systemClock, publicBase: 'http://hooks', peers: null, addressRate: 0 },
+  } as unknown as IngestDeps);
+  const flood = Array.from({ length: 60 }, (_, i) => ingest.answer(posted(Buffer.from(`${i}`)), 'flooded'));
+  const other = ingest.answer(posted(Buffer.from('{}')), 'other');
+  expect((await Promise.all([other, ...flood])).map(({ status }) => status)).toEqual(Array<number>(61).fill(200));
+  expect(order.indexOf('other')).toBeLessThan(16);
 });

@@ -14,6 +14,7 @@ import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import { Turns } from './turns.js';
 import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
 import { SignatureScheme } from './verify/signature.js';
@@ -43,6 +44,8 @@ export interface IngestDeps {
 /** A body that is larger is no handshake: it would be parsed into many times its size. */
 const LARGEST_HANDSHAKE = 64 * 1024;
 
+/** Whose turn it is where nothing is taken in: the same for what is stopped and for what is not there. */
+const NOBODY = '';
 const NO_SIGNATURE = '00'.repeat(32);
 /** Does the same work where there is no stream as where there is one. */
 const decoy = new SignatureScheme(
@@ -67,6 +70,7 @@ export class Ingest {
   /** What is sent where nothing is taken in leaves the streams that run their memory. */
   readonly #idle = new Memory(HELD.stream);
   readonly #memories = new WeakMap<object, Memory>();
+  readonly #turns = new Turns();
 
   constructor(private readonly deps: IngestDeps) {
     this.#rates = { addresses: new Rates(deps.clock), streams: new Rates(deps.clock) };
@@ -126,6 +130,7 @@ export class Ingest {
     const { door, encoding, max, receivedAtMs, hold } = of;
     const body = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, hold);
     if (!Buffer.isBuffer(body)) return unread(body);
+    await this.#turns.take(door?.isOpen ? door.id : NOBODY, body.length);
     const signed = this.#signed(request, body);
     const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
     if (door === null) return refusal('not_found');
