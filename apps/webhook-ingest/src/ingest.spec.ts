@@ -19,9 +19,10 @@ const stopped = (scheme: Door['scheme']): Door =>
 
 /**
  * One request to an address where nothing is taken in.
+ * @param made what a look at the store finds there
  * @returns how long it is held back, ms; whether it was answered before that; and what it was answered
  */
-async function held(door: Door | null, body: Buffer) {
+async function held(door: Door | null, body: Buffer, made: Door | null = null) {
   let [letGo, isAnswered] = [() => {}, false];
   let asked = (_ms: number) => {};
   const ms = new Promise<number>((resolve) => (asked = resolve));
@@ -31,8 +32,10 @@ async function held(door: Door | null, body: Buffer) {
   };
   const clock: Clock = { ...systemClock, sleep };
   const tally = new Tally();
+  let known = door;
+  const look = async () => void (known = made ?? door);
   const ingest = new Ingest({
-    directory: { byToken: () => door, unserved: () => null, look: () => Promise.resolve(), byId: () => door },
+    directory: { byToken: () => known, unserved: () => null, look, lookForStrangers: look, byId: () => known },
     reporter: { of: () => tally },
     ...{ storing: null, clock, publicBase: 'http://hooks', peers: null, addressRate: 0 },
   } as unknown as IngestDeps);
@@ -64,6 +67,15 @@ describe('a stranger is answered no sooner than any proof is judged, for what is
   it.each(doors)('%s', async (_, door) => {
     expect(await held(door, Buffer.from('{}'))).toEqual({ ms: expect.closeTo(250, 0), early: false, status: 404 });
     expect(await held(door, Buffer.alloc(10_000_000))).toEqual({ ms: 450, early: false, status: 404 });
+  });
+
+  it('one that was made just now is found, and tells a stranger nothing either', async () => {
+    const body = Buffer.from('{}');
+    expect(await held(null, body, stopped(new SignatureScheme(own, ['one'])))).toMatchObject({
+      early: false,
+      status: 404,
+    });
+    expect(await held(null, body, stopped(openScheme))).toMatchObject({ early: true, status: 503 });
   });
 
   it('whoever has proved itself is told at once that the stream does not run', async () => {
