@@ -10,6 +10,7 @@ class World {
   status: ServedStream['status'] = 'starting';
   epoch = 0;
   begun = 0;
+  looks = 0;
   #leaseEndsAt = 0;
   #logEpoch = 0;
 
@@ -28,7 +29,10 @@ class World {
 
   /** As `InletLedger` has it. */
   private readonly ledger = {
-    versions: () => Promise.resolve(new Map([['str_1', `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`]])),
+    versions: () => {
+      this.looks++;
+      return Promise.resolve(new Map([['str_1', `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`]]));
+    },
     streams: () =>
       Promise.resolve([
         {
@@ -98,5 +102,24 @@ describe('a log that takes longer to open than an opening is waited for', () => 
 
   it('is left to another instance where it hangs', async () => {
     expect((await after(90_000, 80_000)).begun).toBe(2);
+  });
+});
+
+describe('an address that is not known', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+
+  it('is looked for in the store within 0.2 s, however many ask no more than five times a second', async () => {
+    const world = new World(0);
+    world.status = 'running';
+    const directory = world.instance('one');
+    let found = 0;
+    for (let asked = 0; asked < 100; asked++) {
+      void directory.lookForStrangers().then(() => found++);
+      await jest.advanceTimersByTimeAsync(10);
+    }
+    await jest.advanceTimersByTimeAsync(200);
+    expect({ found, looks: world.looks }).toEqual({ found: 100, looks: 6 });
+    expect(directory.byToken('t')?.isOpen).toBe(true);
   });
 });

@@ -9,6 +9,8 @@ import type { Surroundings } from './verify/scheme-of.js';
 const LOOK_MS = 400;
 /** However many ask for a look: deliveries to a stream that does not run do. */
 const SPACING_MS = 30;
+/** Whoever asks for what is not there may be anybody: together they cause no more looks than one in this time. */
+const STRANGERS_MS = 200;
 /** Logs that are opened at once. Invariant 6. */
 const OPENINGS_AT_ONCE = 8;
 /** How often others are told that an opening takes longer; well within what they wait for the next word (`InletLedger`). */
@@ -54,6 +56,7 @@ export class Directory {
   readonly #told = new Map<string, string>();
   #looking: Promise<void> | null = null;
   #next: Promise<void> | null = null;
+  #forStrangers: Promise<void> | null = null;
   #beganAt = Number.NEGATIVE_INFINITY;
   #lookedAt: number | null = null;
   readonly #opening = new Set<string>();
@@ -108,6 +111,15 @@ export class Directory {
     if (this.#looking === null && wait <= 0)
       return (this.#looking = this.#once().finally(() => (this.#looking = null)));
     return (this.#next ??= this.#lookAfter(wait));
+  }
+
+  /** The same, and seldom: for addresses that are not known. */
+  lookForStrangers(): Promise<void> {
+    const wait = this.#beganAt + STRANGERS_MS - this.deps.clock.monotonic();
+    return (this.#forStrangers ??= this.deps.clock.sleep(Math.max(0, wait)).then(() => {
+      this.#forStrangers = null;
+      return this.look();
+    }));
   }
 
   async #lookAfter(ms: number): Promise<void> {

@@ -14,6 +14,7 @@ import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import { Turns } from './turns.js';
 import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
 import { SignatureScheme } from './verify/signature.js';
@@ -43,6 +44,8 @@ export interface IngestDeps {
 /** A body that is larger is no handshake: it would be parsed into many times its size. */
 const LARGEST_HANDSHAKE = 64 * 1024;
 
+/** Whose turn it is where nothing is taken in: the same for what is stopped and for what is not there. */
+const NOBODY = '';
 const NO_SIGNATURE = '00'.repeat(32);
 /** Does the same work where there is no stream as where there is one. */
 const decoy = new SignatureScheme(
@@ -52,6 +55,12 @@ const decoy = new SignatureScheme(
   },
   [randomBytes(32).toString('hex')],
 );
+
+/** At whose door a request is, and what its proof is worth there. */
+interface Seen {
+  readonly door: Door | null;
+  readonly verdict: Verdict;
+}
 
 /** A delivery that is on its way into the log. */
 interface Admitted {
@@ -67,6 +76,7 @@ export class Ingest {
   /** What is sent where nothing is taken in leaves the streams that run their memory. */
   readonly #idle = new Memory(HELD.stream);
   readonly #memories = new WeakMap<object, Memory>();
+  readonly #turns = new Turns();
 
   constructor(private readonly deps: IngestDeps) {
     this.#rates = { addresses: new Rates(deps.clock), streams: new Rates(deps.clock) };
@@ -75,11 +85,11 @@ export class Ingest {
   async answer(request: IncomingMessage, token: string): Promise<Answer> {
     const { directory } = this.deps;
     const door = directory.byToken(token);
-    const answer = await this.#judge(request, door);
+    const answer = await this.#judge(request, token, door);
     const unserved = door === null ? directory.unserved(token) : null;
     const told = unserved === null ? answer : answerOf(unserved, answer);
     // What nobody has proved tells a user nothing of a stream that does not run.
-    const of = door ?? unserved;
+    const of = door ?? unserved ?? directory.byToken(token);
     if (of !== null) this.#note(of, told);
     return told;
   }
@@ -89,7 +99,7 @@ export class Ingest {
     this.deps.reporter.of(of).answered({ atMs, status, reason, event_id: eventId, id });
   }
 
-  async #judge(request: IncomingMessage, door: Door | null): Promise<Answer> {
+  async #judge(request: IncomingMessage, token: string, door: Door | null): Promise<Answer> {
     if (request.method !== 'POST') return refusal('method_not_allowed');
     // The limits of a stream that does not run would tell that it is there.
     const open = door?.isOpen ? door : null;
@@ -106,7 +116,7 @@ export class Ingest {
     const receivedAtMs = this.deps.clock.now();
     const hold = new Hold([this.#memory, open ? this.#memoryOf(open) : this.#idle]);
     try {
-      const admitted = await this.#admit(request, { door, encoding, max, receivedAtMs, hold });
+      const admitted = await this.#admit(request, { token, known: door, encoding, max, receivedAtMs, hold });
       // The body is gone: while an event waits for the log, it alone is held.
       return 'taken' in admitted ? await this.#store(admitted) : admitted;
     } finally {
@@ -121,13 +131,14 @@ export class Ingest {
 
   async #admit(
     request: IncomingMessage,
-    of: { door: Door | null; encoding: Encoding; max: number; receivedAtMs: number; hold: Hold },
+    of: { token: string; known: Door | null; encoding: Encoding; max: number; receivedAtMs: number; hold: Hold },
   ): Promise<Answer | Admitted> {
-    const { door, encoding, max, receivedAtMs, hold } = of;
+    const { token, known, encoding, max, receivedAtMs, hold } = of;
     const body = await readBody(request, { maxBytes: max, withinMs: BODY_MS }, hold);
     if (!Buffer.isBuffer(body)) return unread(body);
+    await this.#turns.take(known?.isOpen ? known.id : NOBODY, body.length);
     const signed = this.#signed(request, body);
-    const verdict = door?.isOpen ? await door.scheme.verify(signed) : await this.#unseen(door, signed);
+    const { door, verdict } = known?.isOpen ? await seen(known, signed) : await this.#unseen(known, token, signed);
     if (door === null) return refusal('not_found');
     if (!verdict.valid) return refusal(door.isOpen ? unproved(verdict.reason) : 'not_found', verdict);
     const open = await this.#running(door);
@@ -151,11 +162,21 @@ export class Ingest {
   }
 
   /** Without a proof a stream that does not run can't be told from one that is not there, nor by the time. */
-  async #unseen(door: Door | null, signed: SignedRequest): Promise<Verdict> {
+  async #unseen(door: Door | null, token: string, signed: SignedRequest): Promise<Seen> {
     const ms = NOT_FOUND_MS.least + (signed.body.length / 1_000_000) * NOT_FOUND_MS.perMegabyte;
-    const floor = this.deps.clock.sleep(ms).then(() => refused('too_slow'));
-    const verdict = await Promise.race([verified(door, signed), floor]);
-    return door !== null && verdict.valid ? verdict : floor.then(() => verdict);
+    const floor = this.deps.clock.sleep(ms).then(() => ({ door, verdict: refused('too_slow') }));
+    const judged = door === null ? this.#looked(token, signed) : seen(door, signed);
+    const found = await Promise.race([judged, floor]);
+    return found.door !== null && found.verdict.valid ? found : floor.then(() => found);
+  }
+
+  /** What is not known here may have been made just now. */
+  async #looked(token: string, signed: SignedRequest): Promise<Seen> {
+    const { directory } = this.deps;
+    const verdict = decoy.verify({ ...signed, header: () => NO_SIGNATURE });
+    await directory.lookForStrangers();
+    const door = directory.byToken(token);
+    return door === null ? { door, verdict } : seen(door, signed);
   }
 
   /** It may just have been started: the store is asked once more before it is turned away. */
@@ -196,9 +217,10 @@ export class Ingest {
   }
 }
 
-async function verified(door: Door | null, request: SignedRequest): Promise<Verdict> {
-  return door === null ? decoy.verify({ ...request, header: () => NO_SIGNATURE }) : door.scheme.verify(request);
-}
+const seen = async (door: Door, request: SignedRequest): Promise<Seen> => ({
+  door,
+  verdict: await door.scheme.verify(request),
+});
 
 /** Of one that runs nobody is told that it is gone: senders would give it up. */
 function answerOf({ code, isShut }: Unserved, answer: Answer): Answer {

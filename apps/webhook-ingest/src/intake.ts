@@ -79,8 +79,12 @@ export function intakeOf(door: Door, delivery: Delivery, room: (bytes: number) =
     data: dataOf(frame, content),
   }));
   return {
+    // One by one: V8 takes microseconds for each member that follows a spread.
     intake: {
-      ...names,
+      id: names.id,
+      otherId: names.otherId,
+      sameDelivery: names.sameDelivery,
+      sameId: names.sameId,
       windowMs: door.windowMs,
       type: TYPE,
       subject: door.name,
@@ -147,8 +151,9 @@ function frameOf(
   { method, contentType, headers, inflated }: Delivery,
   of: { readonly eventId: string | null; readonly eventType: string | null; readonly time: string },
 ): string {
-  const hidden = (lower: string) => door.hidden.has(lower) || (inflated && AS_SENT.has(lower));
-  const shown = headers.flatMap(({ name, lower, value }) => (hidden(lower) ? [] : [[name, value]]));
+  const shown: (readonly [string, string])[] = [];
+  for (const { name, lower, value } of headers)
+    if (!door.hidden.has(lower) && !(inflated && AS_SENT.has(lower))) shown.push([name, value]);
   return JSON.stringify({
     headers: shown,
     method,

@@ -48,7 +48,7 @@ export class Storing {
       if ('code' in outcome) return refusal(outcome.kind, { reason: outcome.code, eventId: taken.eventId });
       const repeated = outcome.kind === 'repeated';
       if (!repeated) tally.durable(clock.now() - taken.intake.timeMs, taken.intake.parts.length);
-      return received(outcome.id, { ...taken, repeated });
+      return received(outcome.id, { events: taken.events, eventId: taken.eventId, repeated });
     } finally {
       landed();
     }
@@ -109,11 +109,11 @@ export class Storing {
 
   /** @param reason for the user; where too many wait already, the log need not be full. */
   #withoutRoom(door: Door, taken: Taken, reason: 'log_full' | 'backlog_full'): Answer {
-    const { eventId } = taken;
+    const { intake, events, eventId } = taken;
     if (door.config.backpressure !== 'shed') return refusal('log_full', { reason, waitMs: NO_ROOM_MS, eventId });
     // The loss that the user chose, and counted as such.
-    this.deps.reporter.of(door).dropped(taken.intake.parts.length);
-    return received(taken.intake.id, { ...taken, dropped: true });
+    this.deps.reporter.of(door).dropped(intake.parts.length);
+    return received(intake.id, { events, eventId, dropped: true });
   }
 
   /** Shown in the row when it changes, whichever instance has shown what is there. */

@@ -27,8 +27,9 @@ export async function readBody(
       chunks.push(chunk);
     };
     request.on('data', onData);
-    request.once('end', () => end(request.complete ? Buffer.concat(chunks) : 'cut_short'));
-    request.once('error', () => end('cut_short'));
-    request.once('close', () => end('cut_short'));
+    // The first of them counts.
+    request.on('end', () => end(request.complete ? Buffer.concat(chunks) : 'cut_short'));
+    request.on('error', () => end('cut_short'));
+    request.on('close', () => end('cut_short'));
   });
 }

@@ -86,8 +86,10 @@ export class RedisInlet implements Inlet {
       line.push({ epoch, intake, bytes, until, resolve, reject });
       if (line.busy) return;
       line.busy = true;
-      // What else came in this turn of the loop goes with it.
-      setImmediate(() => void this.#drain(streamId, line));
+      // What else came in this turn of the loop goes with it; beside other streams it goes before their next groups.
+      const drain = () => void this.#drain(streamId, line);
+      if (this.#lines.size > 1) process.nextTick(drain);
+      else setImmediate(drain);
     });
   }
 
