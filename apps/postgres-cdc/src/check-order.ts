@@ -1,5 +1,6 @@
 import type { Check, SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
+import { inBriefLine } from './brief-lock.js';
 import { conditionReach } from './condition-reach.js';
 import { conditionProblem } from './condition.js';
 import type { PostgresConfig } from './config.js';
@@ -12,6 +13,8 @@ import { missingTables, resolveTables, tableMatcher, type SourceTable } from './
 const JUDGED = /^(0A|22|42|P0)/;
 const SYNTAX_ERROR = '42601';
 const MOST_TEXT = 300;
+const WAITS = 'Whether the condition fits can not be asked now.';
+const IS_LOCKED = 'Somebody keeps a table locked (ALTER, VACUUM FULL, REINDEX): wait for the end of that transaction.';
 
 const finding = (code: string, message: string, fix: string | null = null): Check => ({
   ...{ code, severity: 'error', message, fix },
@@ -41,26 +44,35 @@ export async function checkOrder(
           `It reads: ${tables.map(({ schema, table }) => `${schema}.${table}`).join(', ').slice(0, MOST_TEXT)}.`, // prettier-ignore
         ),
       ];
-    return await wrongOrder(control, ordered, order.where);
+    const wrong = await wrongOrder(control, ordered, order.where);
+    return wrong === 'locked' ? [finding('source_unreachable', WAITS, IS_LOCKED)] : wrong;
   } catch (error) {
     const { code, message, hint } = toStreamError(error, 'checking the order');
     return [finding(code, message, hint)];
   }
 }
 
-/** What is wrong with an order of these tables: asked when it is placed, and again before its condition is put into a query. */
+/**
+ * What is wrong with an order of these tables: asked when it is placed, and again before its condition is put into a query.
+ *
+ * @returns `locked`: whether its condition fits can't be asked now, for somebody keeps a table locked
+ */
 export async function wrongOrder(
   control: Client,
   tables: readonly SourceTable[],
   where: string | null,
-): Promise<readonly Check[]> {
+): Promise<readonly Check[] | 'locked'> {
   const unreadable = await readingRights(control, tables);
   if (unreadable.length > 0 || where === null) return unreadable;
   const wrong = await wrongCondition(control, tables, where);
-  return wrong === null ? [] : [wrong];
+  return wrong === null ? [] : wrong === 'locked' ? wrong : [wrong];
 }
 
-async function wrongCondition(control: Client, tables: readonly SourceTable[], where: string): Promise<Check | null> {
+async function wrongCondition(
+  control: Client,
+  tables: readonly SourceTable[],
+  where: string,
+): Promise<Check | 'locked' | null> {
   const problem = conditionProblem(where);
   if (problem !== null) return finding('where_invalid', `The condition ${problem}.`, 'Write one SQL expression.');
   for (const table of tables) {
@@ -72,6 +84,9 @@ async function wrongCondition(control: Client, tables: readonly SourceTable[], w
       );
     const reach = conditionReach(where, table);
     if (reach !== null) return finding('where_invalid', `The condition ${reach.problem}.`, reach.fix);
+  }
+  // Only what has been found harmless for all of them gets to the server.
+  for (const table of tables) {
     const refused = await judged(control, table, where);
     if (refused !== null) return refused;
   }
@@ -79,12 +94,16 @@ async function wrongCondition(control: Client, tables: readonly SourceTable[], w
 }
 
 /** The server plans the query and reads no row. The extended protocol takes one statement and no more. */
-async function judged(control: Client, { schema, table }: SourceTable, where: string): Promise<Check | null> {
+async function judged(
+  control: Client,
+  { schema, table }: SourceTable,
+  where: string,
+): Promise<Check | 'locked' | null> {
   const before = `EXPLAIN SELECT FROM ${qualified(schema, table)} WHERE (${where}`;
   const text = `${before}\n)`;
   try {
-    await control.query({ text, queryMode: 'extended' } as { text: string });
-    return null;
+    const plan = await inBriefLine(control, () => control.query({ text, queryMode: 'extended' } as { text: string }));
+    return plan === 'locked' ? plan : null;
   } catch (error) {
     const { code = '', message = '', position } = error as { code?: string; message?: string; position?: string };
     if (!JUDGED.test(code)) throw error;

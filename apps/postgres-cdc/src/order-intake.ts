@@ -38,7 +38,10 @@ export class OrderIntake {
       const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
       const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
       // Ordered while nobody could ask the source, or tables and rights have changed since.
-      const [wrong] = await wrongOrder(control, tables, order.where);
+      const found = await wrongOrder(control, tables, order.where);
+      // It is for the next look. What an earlier reader began of it was judged by that, and goes on.
+      if (found === 'locked') continue;
+      const [wrong] = found;
       this.judged.add(order.id);
       if (tables.length === 0) await deps.refuse(order.id, 'None of its tables is read by the stream.');
       else if (wrong !== undefined) await deps.refuse(order.id, [wrong.message, wrong.fix ?? []].flat().join(' '));

@@ -16,6 +16,9 @@ const POOLER =
 const IN_CLEAR =
   'Let the server take TLS, and set sslMode to verify-full; or use scram-sha-256. Where the network between is trusted: sslMode disable.';
 
+const BROKEN_OFF =
+  'The server broke a query off for another transaction; it is tried again. Where a standby does so often: hot_standby_feedback, or a longer max_standby_streaming_delay.';
+
 /** SQLSTATEs that say all by themselves. */
 const STATES: Readonly<Record<string, Verdict>> = {
   '28P01': ['auth_failed'],
@@ -31,6 +34,12 @@ const STATES: Readonly<Record<string, Verdict>> = {
   '53400': ['too_many_connections', 'Raise max_replication_slots at the source, or drop slots that nobody needs.'],
   '55006': ['slot_active'],
   '57014': ['source_unreachable', 'The server broke a query off because it took too long; it is tried again.'],
+  '55P03': [
+    'source_unreachable',
+    'Somebody keeps a table, or an index of it, locked (ALTER, VACUUM FULL, REINDEX); it is tried again.',
+  ],
+  '40001': ['source_unreachable', BROKEN_OFF],
+  '40P01': ['source_unreachable', BROKEN_OFF],
   '58P01': ['slot_lost'],
   // Only a pooler refuses what the driver says at the start.
   '08P01': ['config_invalid', POOLER],

@@ -43,6 +43,8 @@ export interface SourceTable {
   readonly keyCollations: readonly (string | null)[];
   /** Per key column: the operators of the index where their plain signs would not mean them; else `null`. */
   readonly keyOperators: readonly (KeyOperators | null)[];
+  /** Per key column: the type that it and values of it are to be compared as, ready for SQL, where the server needs to be told; else `null`. */
+  readonly keyCasts: readonly (string | null)[];
   readonly identity: 'd' | 'n' | 'f' | 'i';
   /** One that can be a replica identity: a deferrable one can't. */
   readonly hasPrimaryKey: boolean;
@@ -105,6 +107,19 @@ const SORTS_OF = (index: string) => `
   FROM unnest(${index}.indkey::int2[], ${index}.indcollation::oid[], ${index}.indclass::oid[]) WITH ORDINALITY AS k(attnum, coll, opclass, n)
   JOIN pg_opclass c ON c.oid = k.opclass JOIN pg_namespace n ON n.oid = c.opcnamespace WHERE k.n <= ${index}.indnkeyatts`;
 
+/**
+ * A bare literal beside a composite type is read as one without a name, which the server can't; and no operator of enums or
+ * composite types takes a domain over one. Others need no word, nor the right to use their schema, that a cast would ask for.
+ */
+const CASTS_OF = (index: string) => `
+  SELECT json_agg((
+    WITH RECURSIVE base(oid) AS (
+      SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base JOIN pg_type t ON t.oid = base.oid WHERE t.typtype = 'd')
+    SELECT format('%I.%I', n.nspname, t.typname) FROM base JOIN pg_type t ON t.oid = base.oid JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'c' OR (t.typtype IN ('e', 'm') AND t.oid <> a.atttypid)) ORDER BY k.n)
+  FROM unnest(${index}.indkey) WITH ORDINALITY AS k(attnum, n)
+  JOIN pg_attribute a ON a.attrelid = ${index}.indrelid AND a.attnum = k.attnum WHERE k.n <= ${index}.indnkeyatts`;
+
 /** Whether the server could tell an updated row of relation `l` apart. */
 const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid AND i.indimmediate
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
@@ -114,16 +129,16 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
 const details = (which: string): string => `
-  SELECT c.oid, cn.nspname AS schema, c.relname AS table, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts,
+  SELECT c.oid, cn.nspname AS schema, c.relname AS table, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, p.casts AS primary_casts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts, r.casts AS identity_casts,
     (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
     leaves.tuples, leaves.bytes, leaves.unidentified
   FROM pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts, (${CASTS_OF('i')}) AS casts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate) p ON true
-  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts
+  LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${COLLATIONS_OF('i')}) AS collations, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts, (${CASTS_OF('i')}) AS casts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND c.relreplident = 'i') r ON true
   CROSS JOIN LATERAL (
     SELECT CASE WHEN min(l.reltuples) >= 0 THEN sum(l.reltuples)::int8 END AS tuples, coalesce(sum(${BYTES}), 0) AS bytes,
@@ -150,6 +165,8 @@ interface Detail {
   readonly identity_operators: string | null;
   readonly primary_sorts: string | null;
   readonly identity_sorts: string | null;
+  readonly primary_casts: string | null;
+  readonly identity_casts: string | null;
   readonly columns: string | null;
   readonly tuples: string | null;
   readonly bytes: string;
@@ -262,6 +279,7 @@ function describe(row: Detail, config: Wanted): SourceTable {
     keyTypes: key.map((name) => columns.find((column) => column.name === name)?.typeOid ?? 0),
     keySorts: list<string>(row.identity_key === null ? row.primary_sorts : row.identity_sorts),
     keyCollations: list<string | null>(row.identity_collations),
+    keyCasts: list<string | null>(row.identity_key === null ? row.primary_casts : row.identity_casts),
     keyOperators: list<Readonly<Record<string, string>> | null>(
       row.identity_key === null ? row.primary_operators : row.identity_operators,
     ).map(byStrategy),

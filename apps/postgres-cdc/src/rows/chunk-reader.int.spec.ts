@@ -97,4 +97,27 @@ describe('one chunk, on the session that reads the next one too', () => {
     expect(await left()).toEqual({ state: 'idle', locks: 0 });
     expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
   });
+
+  it.each([
+    ['55P03', 'locked'],
+    ['40001', 'conflict'],
+    ['40P01', 'conflict'],
+  ] as const)(
+    'what the server breaks off by %s is to be read again, and the session goes on',
+    async (state, expected) => {
+      const name = `broken_${state.toLowerCase()}`;
+      const oid = await table(name, 3, 'x');
+      await query(
+        `CREATE FUNCTION ${name}() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '${state}'; END $$`,
+      );
+      const { one, pid } = await reader();
+      const told: string[] = [];
+      const { chunk: broken } = locksOf(oid, pid, {
+        opened: () => `COPY (SELECT public.${name}(), NULL) TO STDOUT`,
+        busy: (why) => void told.push(why),
+      });
+      expect([await one.read(broken, pace), told]).toEqual([0, [expected]]);
+      expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+    },
+  );
 });

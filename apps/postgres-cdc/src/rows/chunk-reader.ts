@@ -28,8 +28,8 @@ export interface ChunkSnapshot {
 export interface Chunk {
   /** Once the table is locked against a change of its form, before the snapshot is taken; once more where that was another one. */
   begin(): void;
-  /** Somebody keeps the table to himself. */
-  busy(): void;
+  /** Somebody keeps the table, or an index of it, to himself; or the server gave others precedence. It has to be read again. */
+  busy(why: 'locked' | 'conflict'): void;
   /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
   /** It can't be read under the exported snapshot. */
@@ -56,6 +56,17 @@ export interface ChunkDeps {
 
 /** A chunk that waits for somebody who changes the table's form is tried again: those who wait behind us must not wait long. */
 const LOCK_MS = 2_000;
+/**
+ * SQLSTATEs of what somebody stands in the way of. Also behind the lock of the table: who plans a query locks its indexes,
+ * and a standby breaks off what its replay can't wait for.
+ */
+const BUSY: Readonly<Record<string, 'locked' | 'conflict'>> = {
+  '55P03': 'locked',
+  '40001': 'conflict',
+  '40P01': 'conflict',
+};
+
+const codeOf = (error: unknown): string => String((error as { code?: unknown }).code);
 
 /**
  * Truncated or rewritten since an older snapshot was taken: under that it is empty. Or the index of its key is there no more:
@@ -133,12 +144,7 @@ export class ChunkReader {
     const before = await this.replayed();
     this.open = true;
     try {
-      const locked = await this.begin(known, remembered);
-      if (locked === 'gone') return 'moved';
-      if (locked === 'busy') {
-        chunk.busy();
-        return 0;
-      }
+      if (!(await this.begin(known, remembered))) return 'moved';
       chunk.begin();
       const snapshot = await this.snapshot(known, chunk, before);
       if (snapshot === 'moved') return 'moved';
@@ -165,6 +171,11 @@ export class ChunkReader {
       await deps.catalog.ensure(types, query);
       const sql = chunk.opened(snapshot, table);
       return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot, pace);
+    } catch (error) {
+      const why = BUSY[codeOf(error)];
+      if (why === undefined) throw error;
+      chunk.busy(why);
+      return 0;
     } finally {
       if (this.open) await session.query('COMMIT').catch(() => undefined);
       this.open = false;
@@ -187,17 +198,21 @@ export class ChunkReader {
     if (!this.heldUp && !this.ahead) this.copy?.resume();
   }
 
-  /** Begins the transaction and locks the table. @param remembered whatever is wrong may be so with what has its name by now */
-  private async begin({ schema, table }: TableName, remembered: boolean): Promise<'ours' | 'gone' | 'busy'> {
+  /**
+   * Begins the transaction and locks the table.
+   *
+   * @param remembered whatever is wrong may be so with what has its name by now
+   * @returns `false`: there is no such table, or it may be another one
+   */
+  private async begin({ schema, table }: TableName, remembered: boolean): Promise<boolean> {
     try {
       await this.session.query(
         `BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = ${LOCK_MS}; LOCK TABLE ${qualified(schema, table)} IN ACCESS SHARE MODE`,
       );
-      return 'ours';
+      return true;
     } catch (error) {
-      const { code } = error as { code?: string };
-      if (code === '55P03') return 'busy';
-      if (remembered || code === '42P01') return 'gone';
+      const code = codeOf(error);
+      if (!(code in BUSY) && (remembered || code === '42P01')) return false;
       throw error;
     }
   }

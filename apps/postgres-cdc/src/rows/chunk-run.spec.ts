@@ -19,6 +19,7 @@ const keyed = (...key: string[]): SourceTable => ({
     key,
     keyCollations: [],
     keyOperators: [],
+    keyCasts: [],
     keyTypes: key.map(() => 23),
     keySorts: key.map((_, i) => `${i + 1}::pg_catalog.int4_ops`),
     identity: 'd',

@@ -2,7 +2,7 @@ import type { ChangeEvent } from '@planasonix/core';
 import type { SourceTable } from '../tables.js';
 import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
 import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
-import type { RowTask, Share } from './row-task.js';
+import { LOCKED, type RowTask, type Share } from './row-task.js';
 import type { Window } from './table-watch.js';
 
 /** Rows that are ready to go, and what is true once they are in the log. */
@@ -14,7 +14,8 @@ export interface Piece {
 /** Rows of one chunk: short transactions, so that the source's vacuum is not held up. */
 export const CHUNK_ROWS = 20_000;
 
-const LOCKED = 'Somebody keeps it, or a partition of it, locked: its rows wait for the end of that transaction.';
+const CONFLICTED =
+  'The server broke the reading off for another transaction, or for what a standby replays: it is tried again.';
 
 /** One chunk from before its snapshot until its last row has been handed over. */
 export class ChunkRun implements Chunk {
@@ -101,8 +102,8 @@ export class ChunkRun implements Chunk {
     this.cancel();
   }
 
-  busy(): void {
-    this.task.note = LOCKED;
+  busy(why: 'locked' | 'conflict'): void {
+    this.task.note = why === 'locked' ? LOCKED : CONFLICTED;
     this.cancel();
   }
 

@@ -4,6 +4,10 @@ import type { KeyOperators, SourceTable } from '../tables.js';
 interface KeyColumn {
   /** With the collation of the index that it is read by. */
   readonly sql: string;
+  /** The same, to be compared with `value`. Rows are in the order of `sql`: by another type than the index has they would be sorted. */
+  readonly compared: string;
+  /** A value of it from its text. */
+  readonly value: (text: string) => string;
   readonly operators: KeyOperators | null;
 }
 
@@ -11,8 +15,13 @@ interface KeyColumn {
 const keyColumns = (table: SourceTable, of = ''): readonly KeyColumn[] =>
   table.key.map((name, i) => {
     const collation = table.keyCollations[i] ?? null;
+    const as = (sql: string): string => sql + (table.keyCasts[i] ? `::${table.keyCasts[i]}` : '');
+    const collated = (sql: string): string => sql + (collation === null ? '' : ` COLLATE ${collation}`);
+    const column = of + quoteIdent(name);
     return {
-      sql: of + quoteIdent(name) + (collation === null ? '' : ` COLLATE ${collation}`),
+      sql: collated(column),
+      compared: collated(as(column)),
+      value: (text) => as(quoteLiteral(text)),
       operators: table.keyOperators[i] ?? null,
     };
   });
@@ -22,16 +31,17 @@ const order = (key: readonly KeyColumn[]): string =>
 
 const isPlain = (key: readonly KeyColumn[]): boolean => key.every(({ operators }) => operators === null);
 const row = (values: readonly string[]): string => (values.length === 1 ? values[0]! : `(${values.join(', ')})`);
-const left = (key: readonly KeyColumn[]): string => row(key.map(({ sql }) => sql));
-const right = (texts: readonly string[]): string => row(texts.map(quoteLiteral));
+const left = (key: readonly KeyColumn[]): string => row(key.map(({ compared }) => compared));
+const right = (key: readonly KeyColumn[], texts: readonly string[]): string =>
+  row(key.map(({ value }, i) => value(texts[i]!)));
 
 const SIGNS: KeyOperators = { less: '<', atMost: '<=', equal: '=', atLeast: '>=', greater: '>' };
-const compare = ({ sql, operators }: KeyColumn, how: keyof KeyOperators, text: string): string =>
-  `${sql} ${(operators ?? SIGNS)[how]} ${quoteLiteral(text)}`;
+const compare = ({ compared, value, operators }: KeyColumn, how: keyof KeyOperators, text: string): string =>
+  `${compared} ${(operators ?? SIGNS)[how]} ${value(text)}`;
 
 /** Rows behind (`greater`), or up to, a key. Where columns have operators of their own, rows can't be compared as such. */
 function beyond(key: readonly KeyColumn[], how: 'greater' | 'atMost', texts: readonly string[]): string {
-  if (isPlain(key)) return `${left(key)} ${SIGNS[how]} ${right(texts)}`;
+  if (isPlain(key)) return `${left(key)} ${SIGNS[how]} ${right(key, texts)}`;
   const outer = how === 'greater' ? 'greater' : 'less';
   const at = (i: number): string => {
     const [column, text] = [key[i]!, texts[i]!];
@@ -44,7 +54,7 @@ function beyond(key: readonly KeyColumn[], how: 'greater' | 'atMost', texts: rea
 }
 
 function among(key: readonly KeyColumn[], keys: readonly (readonly string[])[]): string {
-  if (isPlain(key)) return `${left(key)} IN (${keys.map(right).join(', ')})`;
+  if (isPlain(key)) return `${left(key)} IN (${keys.map((texts) => right(key, texts)).join(', ')})`;
   const one = (texts: readonly string[]): string =>
     `(${key.map((column, i) => compare(column, 'equal', texts[i]!)).join(' AND ')})`;
   return `(${keys.map(one).join(' OR ')})`;

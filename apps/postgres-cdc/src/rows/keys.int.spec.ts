@@ -61,7 +61,7 @@ describe('keys of every kind', () => {
     const ours = await db.ours();
     const [table] = await resolveTables(ours, WANTED);
     const lanes = await cutLanes(ours, table!, 4);
-    const bounds = lanes.flatMap(({ upto }) => upto ?? []).map(Number);
+    const bounds = (lanes === 'locked' ? [] : lanes).flatMap(({ upto }) => upto ?? []).map(Number);
     expect(bounds.length).toBe(3);
     expect([...bounds].sort((a, b) => a - b)).toEqual(bounds);
   });

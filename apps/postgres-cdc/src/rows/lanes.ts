@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { inBriefLine } from '../brief-lock.js';
 import type { SourceTable } from '../tables.js';
 import { sampleSql } from './chunk-sql.js';
 import type { LaneState } from './rows-state.js';
@@ -15,14 +16,18 @@ const whole = (): LaneState => ({ after: null, upto: null, chunk: 0 });
 /**
  * Cuts a table into ranges of its key that are read side by side. Where to cut comes from a sample of its blocks, so
  * the cost does not grow with the table; a bad sample makes uneven lanes and nothing worse.
+ *
+ * @returns `locked`: somebody keeps the table, or an index of it
  */
-export async function cutLanes(client: Client, table: SourceTable, count: number): Promise<LaneState[]> {
+export async function cutLanes(client: Client, table: SourceTable, count: number): Promise<LaneState[] | 'locked'> {
   const small = (table.estimatedRows ?? Infinity) <= ONE_LANE_ROWS || table.bytes <= ONE_LANE_BYTES;
   if (count < 2 || small) return [whole()];
   const blocks = Math.max(1, table.bytes / BLOCK);
   const percent = Math.min(100, Math.max((100 * KEYS_PER_LANE * count) / (blocks * 10), 0.0001));
-  const { rows } = await client.query<{ key: string }>(sampleSql(table, Number(percent.toFixed(4))));
-  const keys = rows.map((row) => JSON.parse(row.key) as string[]);
+  const sql = sampleSql(table, Number(percent.toFixed(4)));
+  const sample = await inBriefLine(client, () => client.query<{ key: string }>(sql));
+  if (sample === 'locked') return sample;
+  const keys = sample.rows.map((row) => JSON.parse(row.key) as string[]);
   const bounds = cutAt(keys, count);
   return [...bounds, null].map((upto, i) => ({ after: bounds[i - 1] ?? null, upto, chunk: 0 }));
 }

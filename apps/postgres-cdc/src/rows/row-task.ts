@@ -36,6 +36,8 @@ export type Share =
 const KEYS_AT_ONCE = 200;
 /** Keys that are kept for that, in each position. Invariant 6. */
 export const MOST_AGAIN = 5_000;
+export const LOCKED =
+  'Somebody keeps it, a partition or an index of it locked: its rows wait for the end of that transaction.';
 const TAKEN_BACK =
   'Its order was taken back after readers had been told to forget the table: all of its rows are read, for else they would have a part of them.';
 const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers, or the key itself: its rows are gone through once more.`;

@@ -3,10 +3,12 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { describeTable } from '../tables.js';
 import { cutLanes } from './lanes.js';
-import type { RowTask } from './row-task.js';
+import { LOCKED, type RowTask } from './row-task.js';
 import { writersOf } from './writers.js';
 
 const WRITERS_MS = 100;
+/** How often it is tried whether a table is still locked: the session is for others' questions, too. */
+const LOCKED_MS = 900;
 /** So long the stream may stand for writers; then it goes on, and they are waited out beside it. */
 const STANDING_MS = 2_000;
 
@@ -22,16 +24,22 @@ export interface TaskOpening {
   readonly ended: (task: RowTask) => boolean;
 }
 
+type Opened = 'reading' | 'empties' | 'keyless' | 'gone' | 'ended';
+
 /**
  * Makes a table ready to be read: watches its changes, waits out who wrote unseen, cuts lanes.
  *
  * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again.
  * `keyless`: some of its rows are wanted, and it has no key by which they could be told from changes and from other rows.
  */
-export async function openTask(
-  task: RowTask,
-  opening: TaskOpening,
-): Promise<'reading' | 'empties' | 'keyless' | 'gone' | 'ended'> {
+export async function openTask(task: RowTask, opening: TaskOpening): Promise<Opened> {
+  for (;;) {
+    const opened = await openOnce(task, opening);
+    if (opened !== 'again') return opened;
+  }
+}
+
+async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | 'again'> {
   const { config, alone } = opening;
   // Only who waits for the table to be still, or reads it then, keeps the stream standing.
   task.wantsStill = false;
@@ -50,14 +58,19 @@ export async function openTask(
     while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
   // The stream is read too since: what it has delivered meanwhile has to be waited out.
-  if (alone() !== wasAlone) return openTask(task, opening);
+  if (alone() !== wasAlone) return 'again';
   if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
     const lanes = await cutLanes(control, table, config.snapshot_readers);
+    if (lanes === 'locked') {
+      task.note = LOCKED;
+      await opening.clock.sleep(LOCKED_MS);
+      return opening.ended(task) ? 'ended' : 'again';
+    }
     if (task.state.attempt === attempt) task.state.lanes = lanes;
   }
   // Begun over meanwhile, and keys forgotten with that: who has written since has to be waited out too.
-  return task.state.attempt === attempt ? 'reading' : openTask(task, opening);
+  return task.state.attempt === attempt ? 'reading' : 'again';
 }
 
 /** @returns whether the stream stands, and everything that it has delivered of the table is visible. */
