@@ -77,7 +77,7 @@ export class PostgresSource implements Source {
       slot: this.slot,
       budget: this.config.walBudget,
       facts: async () => slotFacts(await this.sessions.control(), this.slot),
-      ours: () => this.holdings.owns('slot', this.slot),
+      ours: () => this.holdings.ownsHere('slot', this.slot),
       begun: context.onLostPosition === null,
       standing: () => (this.reader?.stands === true ? this.reader : null),
       clock: context.clock,
