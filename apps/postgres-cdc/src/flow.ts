@@ -47,9 +47,14 @@ export class Flow {
     this.torn = deps.wholeBy ?? null;
   }
 
-  /** The log ends in a transaction that is not whole, or may do so. */
+  /** The log ends in a transaction that is not whole, or may do so; or the names of tables are of later than the log is. */
   private get inside(): boolean {
-    return this.amid || this.torn !== null;
+    return this.amid || this.torn !== null || this.behind;
+  }
+
+  private get behind(): boolean {
+    const { reader, work } = this.deps;
+    return reader !== null && reader.reached < work.until;
   }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -143,7 +148,7 @@ export class Flow {
 
   private nudge(): void {
     const { reader, work, monotonic, mark } = this.deps;
-    const waits = this.torn !== null && !work.feed.idle ? this.torn : work.feed.waitsFor;
+    const waits = this.torn !== null && !work.feed.idle ? this.torn : this.behind ? work.until : work.feed.waitsFor;
     if (reader === null || waits === null || this.still || waits <= reader.reached) return;
     const now = monotonic();
     if (now - this.nudgedAt < NUDGE_MS) return;

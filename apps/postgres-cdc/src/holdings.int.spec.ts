@@ -114,4 +114,33 @@ describe('what a stream holds at its source, when its config or its connection c
     await release(one);
     expect(await held()).toEqual([]);
   });
+
+  it('a slot of its name at another server is never given up for a budget', async () => {
+    const other = await startPostgres();
+    const there = await other.connect();
+    await there.query('CREATE TABLE t (id int PRIMARY KEY)');
+    await there.query("SELECT pg_create_logical_replication_slot('slot_f', 'pgoutput')");
+    for (const client of [admin, there])
+      for (let i = 0; i < 3; i++)
+        await client.query("SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000))");
+    const one = new TrialStream('str_over', config('slot_f'), server);
+    await reads(one);
+    await one.stop();
+    one.configure({ ...config('slot_f'), wal_budget: { bytes: '1MB', on_exceeded: 'release' } });
+    one.moveTo(other);
+    expect((await one.lag()).retention!.heldBytes).toBeGreaterThan(1 << 20);
+    const letGo = () => one.look((source) => source.letGo!(AbortSignal.timeout(10_000)));
+    expect(await letGo()).toEqual({ released: [], remaining: [] });
+    expect(await held(there)).toEqual(['slot_f']);
+    await there.end();
+    await other.stop('immediate');
+    // Its own is, where it is as far behind.
+    one.moveTo(server);
+    for (let i = 0; i < 3; i++)
+      await admin.query("SELECT pg_logical_emit_message(true, 'noise', repeat('x', 1000000))");
+    await expect(one.lag()).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
+    expect(await letGo()).toMatchObject({ released: ['slot slot_f'] });
+    await release(one);
+    expect(await held()).toEqual([]);
+  });
 });

@@ -36,6 +36,13 @@ export class Holdings {
     return this.all.some((one) => one.now && one.kind === kind && one.name === name && !this.isElsewhere(one));
   }
 
+  /** The same of the server that the connection leads to, which is asked who it is where nobody knows yet. @throws StreamError */
+  async ownsHere(kind: Kind, name: string): Promise<boolean> {
+    if (!this.owns(kind, name)) return false;
+    await this.settle(this.all);
+    return this.owns(kind, name);
+  }
+
   /** It is about to be made. What stood in its place stays on the list until it is given back. */
   async remember(kind: Kind, name: string): Promise<void> {
     const same = (one: Holding) => one.kind === kind && one.name === name && !this.isElsewhere(one);
@@ -87,7 +94,7 @@ export class Holdings {
     if (some.length === 0) return NOTHING;
     try {
       const client = await this.deps.sessions.control();
-      if (some.some(({ place }) => place !== null)) this.place ??= await this.look();
+      await this.settle(some);
       const here = some.filter((one) => !this.isElsewhere(one));
       const names = (kind: Kind) => here.filter((one) => one.kind === kind).map(({ name }) => name);
       const report = await releaseAtSource(
@@ -107,6 +114,11 @@ export class Holdings {
     const here = this.place;
     if (place === null || here === null) return false;
     return place.server !== here.server || (kind === 'publication' && place.database !== here.database);
+  }
+
+  /** What was made before places were remembered tells nothing of them. */
+  private async settle(some: readonly Holding[]): Promise<void> {
+    if (some.some(({ place }) => place !== null)) this.place ??= await this.look();
   }
 
   private async look(): Promise<Place> {

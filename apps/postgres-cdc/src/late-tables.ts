@@ -19,11 +19,10 @@ export interface LateTablesDeps extends Emptiers {
 export interface Looked {
   /** New ones; their changes are published from now on. */
   readonly taken: readonly SourceTable[];
-  /**
-   * OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), that have
-   * another name, or whose new partitions brought rows.
-   */
+  /** OIDs of known ones whose changes are not published any more, so that some are missing (Invariant 2), or whose new partitions brought rows. */
   readonly lost: readonly number[];
+  /** Known ones that have another name by now: to readers they are other tables. */
+  readonly renamed: readonly Candidate[];
   /** Partitions are others than before. */
   readonly repartitioned: boolean;
   /** Notes them, in the same turn in which `lost` is acted upon: a notebook between the two would hide what is missing. */
@@ -62,9 +61,8 @@ export class LateTables {
     const asked = await askedTables(control, config);
     const published = await publicationTables(control, publication);
     const there = asked.filter((one) => known.has(one.oid));
-    // Under another name it is another table to readers: its rows follow under that.
     const renamed = there.filter((one) => known.get(one.oid) !== `${one.schema}.${one.table}`);
-    const lost = [...uncovered(published, there), ...renamed].map((one) => one.oid);
+    const lost = uncovered(published, there).map((one) => one.oid);
     const strange = asked.filter((one) => !known.has(one.oid));
     const refused = new Map<number, TableProgress>();
     const taken: SourceTable[] = [];
@@ -79,7 +77,8 @@ export class LateTables {
     }
     this.refused_ = refused;
     const { filled, ...partitions } = await this.lookAtPartitions(control, there);
-    return { taken, lost: [...lost, ...filled], ...partitions, membership: await memberships(control, publication) };
+    const membership = await memberships(control, publication);
+    return { taken, lost: [...lost, ...filled], renamed, ...partitions, membership };
   }
 
   private async lookAtPartitions(control: Client, there: readonly Candidate[]) {

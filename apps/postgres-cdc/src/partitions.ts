@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
-import { parseLsn } from './decode/index.js';
 import type { Emptyings } from './emptyings.js';
 import { qualified } from './identifier.js';
+import { walEnd } from './slot.js';
 
 /** A partition that holds rows, as it was when it was looked at. */
 export interface Partition {
@@ -50,9 +50,6 @@ const KEPT = (leaf: string) => `
 const REFORMED = `
   SELECT (EXISTS (SELECT FROM pg_class WHERE oid = $1::oid AND xmin::text = ANY ($2::text[]))
     OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::oid AND xmin::text = ANY ($2::text[]))) AS yes`;
-
-const WAL_END = `
-  SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text AS lsn`;
 
 /** What the stream says of tables that are emptied as a whole. */
 export interface Emptiers {
@@ -228,8 +225,7 @@ export class PartitionWatch {
     const files = fresh.map(({ oid, file }) => `${oid}:${file}`).sort().join(); // prettier-ignore
     const open = this.open.get(root);
     if (open?.files === files) return reached() >= open.lsn ? 'themselves' : 'unknown';
-    const { rows } = await control.query<{ lsn: string }>(WAL_END);
-    this.open.set(root, { files, lsn: parseLsn(rows[0]!.lsn) });
+    this.open.set(root, { files, lsn: await walEnd(control) });
     return 'unknown';
   }
 }

@@ -1,20 +1,16 @@
-import {
-  StreamError,
-  type ChangeBatch,
-  type SnapshotProgress,
-  type SourceContext,
-  type TableProgress,
-} from '@planasonix/core';
-import { OrderBook, TABLES_SHOWN, endedOrders } from '@planasonix/rows';
+import { StreamError, type ChangeBatch, type SnapshotProgress, type SourceContext } from '@planasonix/core';
+import { OrderBook, endedOrders } from '@planasonix/rows';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { Beginning } from './opening.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
-import type { Memberships } from './publication.js';
 import type { PgPosition } from './position.js';
+import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
-import { NOTEBOOK, readNotebook, writeNotebook, type Notebook, type RowsState } from './rows/rows-state.js';
+import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
+import { walEnd } from './slot.js';
+import { TakenTables } from './taken-tables.js';
 import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
@@ -30,18 +26,19 @@ export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'r
 const gap = (): StreamError =>
   new StreamError(
     'offset_gap',
-    'Tables were taken out of the publication: what was written since is missing, and no rows are to be read.',
+    'Changes of tables are missing, for they left the publication or came under a name that is not asked for, and no rows are to be read.',
   );
+
+const nameOf = ({ schema, table }: Pick<SourceTable, 'schema' | 'table'>): string => `${schema}.${table}`;
 
 /** Which rows are to be read: those of the beginning, of tables that come later, and what somebody ordered. */
 export class RowWork {
   readonly feed: RowFeed;
   private readonly late: LateTables;
-  /** OID → name of the tables whose rows the log has, or was not to get. */
-  private readonly noted: Map<number, string>;
-  /** OID → its membership of the publication when its changes were first taken. */
-  private readonly published: Map<number, string>;
+  private readonly taken: TakenTables;
   private readonly partitions: Map<number, Partitions>;
+  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place. */
+  until = 0n;
   private noteDue = false;
   private rereads: boolean;
   private readonly book: OrderBook;
@@ -77,8 +74,8 @@ export class RowWork {
       took: () => void (this.any = true),
     });
     this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
-    this.noted = notebook?.tables ?? (beginning.resumes ? this.everything() : new Map<number, string>());
-    this.published = notebook?.published ?? new Map<number, string>();
+    this.taken = new TakenTables(notebook, () => (this.noteDue = true));
+    if (notebook === null && beginning.resumes) this.noteAll();
   }
 
   async begin(): Promise<void> {
@@ -89,12 +86,16 @@ export class RowWork {
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
-    this.noteGone((oid) => !asked.has(oid));
-    this.noteUnpublished([...beginning.unpublished, ...this.putBack(beginning.membership)]);
-    if (!this.rereads && (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows)) this.noteAll();
-    this.join(asked, beginning.membership);
+    this.taken.leave((oid) => !asked.has(oid));
+    this.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
+    for (const one of state?.strays ?? []) this.stray(one);
+    this.taken.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
+    if (!this.rereads && (beginning.resumes ? deps.config.snapshot === 'never' : !beginning.rows)) {
+      if (beginning.tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
+      this.noteAll();
+    }
     this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
     await this.intake.look();
     this.any = feed.all.length > 0;
@@ -102,25 +103,28 @@ export class RowWork {
     feed.start();
   }
 
-  private get notebook(): Notebook {
-    const { noted: tables, published, partitions, book, rereads } = this;
-    return { tables, published, partitions, orders: book.ids, rereads };
+  private get notebook(): string {
+    const { partitions, book, rereads } = this;
+    const { noted: tables, gone, published, missed } = this.taken;
+    return writeNotebook({ tables, gone, published, missed, partitions, orders: book.ids, rereads });
   }
 
   /** What a position has to say of it; `null`: nothing. */
   get state(): RowsState | null {
     const emptyings = [...this.deps.emptyings.state];
+    const strays = [...this.taken.strays];
     const rows = this.feed.state;
-    return emptyings.length === 0 ? rows : { ...(rows ?? { tables: [], sifts: [] }), emptyings };
+    if (emptyings.length + strays.length === 0) return rows;
+    const besides = { ...(emptyings.length > 0 ? { emptyings } : {}), ...(strays.length > 0 ? { strays } : {}) };
+    return { ...(rows ?? { tables: [], sifts: [] }), ...besides };
   }
 
   /** The notebook, when there is something new in it. */
   note(): ChangeBatch | null {
     const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
     for (const { wish, state } of done) {
-      this.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
+      this.taken.note(wish.oid, `${wish.schema}.${wish.name}`);
       this.rowsBefore += state.rows;
-      this.noteDue = true;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
     this.noteDue ||= this.rereads && !left;
@@ -128,9 +132,10 @@ export class RowWork {
     this.deps.emptyings.noted();
     if (!this.noteDue) return null;
     this.noteDue = false;
+    this.taken.written();
     for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
     this.feed.forget(({ order }) => order === null || this.book.has(order));
-    return { partition: NOTEBOOK, events: [], position: writeNotebook(this.notebook) };
+    return { partition: NOTEBOOK, events: [], position: this.notebook };
   }
 
   /** A position is committed: orders that it tells the end of are told so. */
@@ -169,90 +174,76 @@ export class RowWork {
   }
 
   get progress(): SnapshotProgress | 'over' | null {
-    const { all, finished } = this.feed;
-    const own = all.filter((task) => task.wish.order === null && task.phase !== 'cancelled');
-    const running = all.filter((task) => !task.over);
-    this.any ||= running.length > 0 || this.late.refused.length + this.late.told.length > 0;
+    const { feed, taken, rowsBefore } = this;
+    const told = [...this.late.refused, ...this.late.told];
+    this.any ||= told.length > 0 || !feed.idle;
     if (!this.any) return this.ready ? 'over' : null;
-    const estimates = running.map((task) => task.estimated ?? null);
-    const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
-    const left = running.reduce(
-      (sum, { estimated, state }) => sum + Math.max(estimated ?? 0, state.rows) - state.rows,
-      0,
-    );
-    const tables: TableProgress[] = [
-      ...running.slice(0, TABLES_SHOWN).map((task) => task.progress),
-      ...[...this.late.refused, ...this.late.told].slice(0, TABLES_SHOWN),
-      ...finished.last.map((task) => task.progress),
-    ];
-    const done = own.filter((task) => task.over).length;
-    const noted = [...this.noted.keys()].filter((oid) => oid > 0).length;
-    return {
-      state: running.length > 0 ? 'running' : 'done',
-      tables_total: noted + own.length,
-      tables_done: noted + done,
-      rows_done: rows,
-      rows_estimated: estimates.includes(null) ? null : rows + left,
-      tables,
-    };
+    return progressOf(feed, { noted: taken.noted.size, rowsBefore, told });
   }
 
   /** No rows are wanted of any of them. */
   private noteAll(): void {
-    if (this.beginning.tables.some(({ oid }) => this.noted.has(-oid) && !this.published.has(oid))) throw gap();
-    for (const [oid, name] of this.everything()) {
-      if (this.noted.get(oid) === name) continue;
-      this.noted.delete(-oid);
-      this.noted.set(oid, name);
-      this.noteDue = true;
-    }
+    for (const table of this.beginning.tables)
+      if (this.taken.noted.get(table.oid) !== nameOf(table)) this.taken.note(table.oid, nameOf(table));
   }
 
-  private everything(): Map<number, string> {
-    return new Map(this.beginning.tables.map(({ oid, schema, table }) => [oid, `${schema}.${table}`]));
+  /** No rows are to be read: what is missing stays missing. */
+  private get rowless(): boolean {
+    return this.deps.config.snapshot === 'never' && !this.rereads;
   }
 
-  /** Tables that were taken out of the publication and put back: what was written in between is missing. */
-  private putBack(membership: Memberships): number[] {
-    return [...this.published].flatMap(([oid, before]) => (membership(oid) === before ? [] : [oid]));
+  /** The name by which the stream has a table; absent: it does not. */
+  nameOf(oid: number): string | undefined {
+    return this.known().get(oid);
   }
 
-  /** Their changes are taken from here on. */
-  private join(oids: Iterable<number>, membership: Memberships): void {
-    for (const oid of oids) {
-      const now = membership(oid);
-      if (now === null || this.published.get(oid) === now) continue;
-      this.published.set(oid, now);
-      this.noteDue = true;
+  /** The stream has come to changes of a table under this name, or under this form. */
+  came(one: StrayState): void {
+    const as = this.nameOf(one.oid);
+    if (as === undefined && one.asked) this.met();
+    else if (as !== one.name) this.stray(one);
+  }
+
+  /** Under another name it is another table to readers: they lack these changes under the one that it is taken by. */
+  private stray(one: StrayState): void {
+    const { oid, name, asked } = one;
+    const { taken } = this;
+    // Without rows nothing is missing: the log has its changes under either name.
+    if (asked && this.rowless) return;
+    const known = this.known();
+    if (known.has(oid)) {
+      taken.stray(one);
+      // Whoever has this name has changes of another table among its own.
+      const others = asked ? [...known].flatMap(([other, of]) => (of === name && other !== oid ? [other] : [])) : [];
+      this.readAnew([oid, ...others]);
+      if (asked) taken.gone.set(name, oid);
+      this.met();
+    } else if (taken.isGone(oid) && taken.gone.get(name) !== oid && !taken.missed.has(oid)) {
+      taken.missed.add(oid);
+      taken.stray(one);
     }
   }
 
   /** Their rows are read anew, as soon as their changes are published: readers forget what they have. */
-  private noteUnpublished(oids: readonly number[]): void {
+  private readAnew(oids: readonly number[]): void {
+    const { taken, feed } = this;
     const lost = new Set(oids);
-    for (const oid of lost) this.noteDue = this.published.delete(oid) || this.noteDue;
-    for (const { wish } of this.feed.all)
-      if (lost.has(wish.oid) && wish.order === null) this.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
-    const known = oids.filter((oid) => this.noted.has(oid));
+    for (const oid of lost) taken.unpublish(oid);
+    for (const { wish } of feed.all)
+      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
+    const known = [...lost].filter((oid) => taken.noted.has(oid));
     if (known.length === 0) return;
     const { log, context } = this.deps;
     log.warn(
       { streamId: context.streamId, tables: known.length },
-      'changes of tables are missing, for their publication or partitions have changed; their rows are read anew',
+      'changes of tables are missing, for their publication, partitions or names have changed; their rows are read anew',
     );
-    this.feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
-    this.feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
-    this.noteGone((oid) => lost.has(oid));
-  }
-
-  /** What is not taken any more may come back: then its rows are read anew, for its changes are missing. */
-  private noteGone(which: (oid: number) => boolean): void {
-    for (const [oid, name] of [...this.noted])
-      if (oid > 0 && which(oid)) {
-        this.noted.delete(oid);
-        this.noted.set(-oid, name);
-        this.noteDue = true;
-      }
+    feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
+    feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
+    // Nobody has told an order that is being read of what is missing.
+    for (const task of feed.all) if (lost.has(task.wish.oid) && !task.over) task.watch.blur();
+    for (const oid of known) taken.missed.add(oid);
+    taken.leave((oid) => lost.has(oid));
   }
 
   /** Tables whose rows nobody has read. One that was made anew under a name that was there before says so first. */
@@ -260,15 +251,13 @@ export class RowWork {
     const known = this.known();
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
-      const name = `${schema}.${table}`;
-      const before = [...this.noted].filter(([, of]) => of === name);
-      for (const [old] of before) this.noted.delete(old);
+      const before = this.taken.takeOver(nameOf({ schema, table }));
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
       this.feed.add({
         ...{ oid, schema, name: table, order: null, where: null, id, keyless },
         // Without a key what the stream has said of it already can't be told from its rows.
-        empties: restarts || before.length > 0 || (keyless && (late || this.beginning.exported === null)),
+        empties: restarts || before || (keyless && (late || this.beginning.exported === null)),
       });
     }
   }
@@ -276,21 +265,27 @@ export class RowWork {
   /** OIDs of tables that are the stream's already. */
   private known(): Map<number, string> {
     const tasks = this.feed.all.filter(({ wish }) => wish.order === null);
-    return new Map([...this.noted, ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const)]);
+    return new Map([
+      ...this.taken.noted,
+      ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const),
+    ]);
   }
 
   private async lookAround(): Promise<void> {
     const { deps } = this;
     if (deps.config.snapshot !== 'only') {
-      const { taken, lost, repartitioned, accept, membership } = await this.late.look(this.known());
+      const { taken, lost, renamed, repartitioned, accept, membership } = await this.late.look(this.known());
       accept();
       this.noteDue ||= repartitioned;
-      const missed = [...lost, ...this.putBack(membership)];
+      if (this.rowless)
+        for (const one of renamed) if (this.taken.noted.has(one.oid)) this.taken.note(one.oid, nameOf(one));
+      const others = this.rowless ? [] : renamed.map(({ oid }) => oid);
+      const missed = [...lost, ...others, ...this.taken.putBack(membership)];
       if (missed.length > 0) {
-        this.noteUnpublished(missed);
+        this.readAnew(missed);
         this.lookAt = 0;
       }
-      this.join(
+      this.taken.join(
         taken.map((table) => table.oid),
         membership,
       );
@@ -305,11 +300,15 @@ export class RowWork {
     await deps.learn(tables);
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
-    if (deps.config.snapshot === 'never') {
-      if (tables.some(({ oid }) => this.noted.has(-oid))) throw gap();
-      for (const { oid, schema, table } of tables) this.noted.set(oid, `${schema}.${table}`);
-      this.noteDue = true;
-    } else this.take(tables, false, true);
+    if (this.rowless) {
+      if (tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
+      for (const table of tables) this.taken.note(table.oid, nameOf(table));
+      return;
+    }
+    // What the stream has yet to say may be of a time in which another table, or none, had this name.
+    this.until = await walEnd(await deps.control());
+    this.any = true;
+    this.take(tables, false, true);
   }
 
   /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */

@@ -92,7 +92,10 @@ function notesOf(before: PgPosition | null): string | null {
   if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
   const tables = new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')]));
-  return writeNotebook({ tables, published: new Map(), partitions: new Map(), orders: null, rereads: false });
+  return writeNotebook({
+    ...{ tables, gone: new Map(), published: new Map(), partitions: new Map() },
+    ...{ orders: null, rereads: false, missed: new Set() },
+  });
 }
 
 function understood(wanted: unknown, slot: string): Wanted {

@@ -85,7 +85,7 @@ describe('care for a slot', () => {
       slot: 's',
       budget,
       facts: asked,
-      ours: () => ours,
+      ours: () => Promise.resolve(ours),
       begun,
       standing: () => null,
       clock,
@@ -126,6 +126,8 @@ describe('care for a slot', () => {
   it('while rows flow nobody waits for the answer; the next one who asks is told', async () => {
     const one = care({ bytes, on_exceeded: 'release' });
     await one.watch(true);
+    // The server has answered, and it is known whose the slot is.
+    await new Promise((resolve) => setImmediate(resolve));
     await expect(one.watch(true)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
   });
 
@@ -142,7 +144,7 @@ describe('care for a slot', () => {
     let hungUp = 0;
     const standing = { hangUp: () => void hungUp++ };
     const of = (reader: typeof standing | null, facts: () => Promise<SlotFacts>) =>
-      new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => true, begun: true, standing: () => reader, clock, log }); // prettier-ignore
+      new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => Promise.resolve(true), begun: true, standing: () => reader, clock, log }); // prettier-ignore
     const ended = (ending: boolean) => () => Promise.resolve({ ...facts, ending });
     const refused = (code: string) => () =>
       Promise.reject(new StreamError('source_unreachable', 'refused', { cause: Object.assign(new Error(), { code }) }));
@@ -161,7 +163,7 @@ describe('care for a slot', () => {
     for (const answer of [null, { ...facts, lost: true }]) {
       let stands = true;
       const standing = () => (stands ? { hangUp: () => undefined } : null);
-      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => true, begun: true, standing, clock, log }); // prettier-ignore
+      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => Promise.resolve(true), begun: true, standing, clock, log }); // prettier-ignore
       await one.watch(false);
       await expect(one.watch(true)).rejects.toMatchObject({ code: 'slot_lost' });
       // Whoever reads hears of it himself: another server may have answered.

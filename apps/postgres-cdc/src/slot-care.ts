@@ -125,8 +125,8 @@ export interface SlotCareDeps {
   readonly budget: WalBudget | null;
   /** Asks the server; `null` where there is no such slot. */
   facts(): Promise<SlotFacts | null>;
-  /** The stream made the slot: it may be given up. Anybody else's never is. */
-  ours(): boolean;
+  /** The stream made the slot, at this very server: it may be given up. Anybody else's never is. Asked where it is to be. */
+  ours(): Promise<boolean>;
   /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
   readonly begun: boolean;
   /** Of the stream's own reading, for as long as nothing is taken from the server; `null`: it is read, or nobody reads. */
@@ -142,6 +142,7 @@ export class SlotCare {
   private gone = false;
   private factsAtMs = 0;
   private seen: Retention | null = null;
+  private mine = false;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private looking = false;
   private round = 0;
@@ -174,7 +175,7 @@ export class SlotCare {
 
   /** The user wants the slot to be given up rather than this, and it is the stream's own. */
   get toBeGivenUp(): boolean {
-    return this.overBudget && this.deps.budget!.on_exceeded === 'release' && this.deps.ours();
+    return this.overBudget && this.deps.budget!.on_exceeded === 'release' && this.mine;
   }
 
   /**
@@ -205,6 +206,7 @@ export class SlotCare {
     this.facts = null;
     this.gone = false;
     this.seen = null;
+    this.mine = false;
     this.lookedAt = Number.NEGATIVE_INFINITY;
   }
 
@@ -226,6 +228,9 @@ export class SlotCare {
       if (facts !== null) this.memory.rate.note(facts.head, this.lookedAt);
       this.seen = facts === null ? null : retention(facts, this.memory.rate.bytesPerSecond, budget?.bytes ?? null);
       this.warn();
+      if (!this.overBudget || budget!.on_exceeded !== 'release') return;
+      const mine = await this.deps.ours();
+      if (round === this.round) this.mine = mine;
     } catch (error) {
       // The reading side finds out what is wrong with the server, and says so. Where it stands it would keep a server from shutting down.
       if (shutsDown(error)) this.deps.standing()?.hangUp();

@@ -36,6 +36,15 @@ export async function walFlushed(client: Client): Promise<bigint> {
   return parseLsn(rows[0]!.lsn);
 }
 
+/** How far WAL was written or is about to be: what commits from now on lies behind that place. */
+export async function walEnd(client: Client): Promise<bigint> {
+  const { rows } = await client.query<{ lsn: string }>(
+    `SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+       ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text AS lsn`,
+  );
+  return parseLsn(rows[0]!.lsn);
+}
+
 /** @param own the stream made it, and may drop it when it is started anew. */
 export const invalidated = (slot: string, own = true): StreamError =>
   new StreamError(

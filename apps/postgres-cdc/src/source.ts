@@ -77,7 +77,7 @@ export class PostgresSource implements Source {
       slot: this.slot,
       budget: this.config.walBudget,
       facts: async () => slotFacts(await this.sessions.control(), this.slot),
-      ours: () => this.holdings.owns('slot', this.slot),
+      ours: () => this.holdings.ownsHere('slot', this.slot),
       begun: context.onLostPosition === null,
       standing: () => (this.reader?.stands === true ? this.reader : null),
       clock: context.clock,
@@ -87,7 +87,7 @@ export class PostgresSource implements Source {
       this.config,
       this.catalog,
       () => this.sessions.control(),
-      () => this.work?.met(),
+      () => this.work,
       this.emptyings,
     );
   }
@@ -340,7 +340,7 @@ export class PostgresSource implements Source {
       catalog: this.catalog,
       keyOf: (relation) => this.known.keyOf(relation),
       excludedOf: (relation) => this.known.excludedOf(relation),
-      slotOf: (relation) => this.known.slotOf(relation.oid),
+      slotOf: (relation) => this.known.gateOf(relation),
       emptied: (relation, xid) => this.known.emptied(relation.oid, xid),
       database,
       idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,

@@ -2,8 +2,9 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import type { GateSlot, RelationInfo, TypeCatalog } from './decode/index.js';
 import type { Emptyings } from './emptyings.js';
+import type { StrayState } from './rows/rows-state.js';
 import { SHUT } from './rows/table-watch.js';
-import { askedTables, isAsked, type SourceTable } from './tables.js';
+import { askedTables, describeTable, isAsked, type SourceTable, type TableName } from './tables.js';
 
 const KEY = `
   SELECT a.attname AS name FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
@@ -14,6 +15,18 @@ const ANCESTORS = `
   SELECT c.oid, n.nspname AS schema, c.relname AS table FROM pg_partition_ancestors($1::oid) a
   JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.relid::oid <> $1::oid`;
 
+/** Whoever takes tables up. */
+export interface Taker {
+  /** The name by which it has a table; absent: it does not. */
+  nameOf(oid: number): string | undefined;
+  /** Changes come under this name from here on, and are left out where it is not asked for. */
+  came(under: StrayState): void;
+  /** A table with partitions was emptied. */
+  met(): void;
+}
+
+type Ancestor = TableName & { readonly oid: string };
+
 /** Which tables the decoder can take rows of: their types are in the catalog, their keys are known, and who stands at them. */
 export class KnownTables {
   private readonly keys = new Map<number, readonly string[]>();
@@ -23,6 +36,8 @@ export class KnownTables {
   private readonly names = new Map<number, string>();
   /** Partitions that come under their own names → their root. */
   private readonly roots = new Map<number, number>();
+  /** Those whose changes come under a name that nobody asked for: a publication may cover more than the stream does. */
+  private readonly unasked = new Set<number>();
   /** Tables with partitions. */
   private readonly partitioned = new Set<number>();
 
@@ -30,8 +45,7 @@ export class KnownTables {
     private readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>,
     private readonly catalog: TypeCatalog,
     private readonly control: () => Promise<Client>,
-    /** A table that is asked for and was not there before has sent its first change, or one with partitions was emptied. */
-    private readonly met: (oid: number) => void,
+    private readonly taker: () => Taker | null,
     private readonly emptyings: Emptyings,
   ) {}
 
@@ -60,7 +74,12 @@ export class KnownTables {
     const root = this.roots.get(oid) ?? oid;
     if (!this.partitioned.has(root)) return;
     this.emptyings.say(root, xid);
-    this.met(root);
+    this.taker()?.met();
+  }
+
+  /** The gate that its changes go through, under the name that they have. */
+  gateOf({ oid }: { readonly oid: number }): GateSlot {
+    return this.unasked.has(this.roots.get(oid) ?? oid) ? { gate: SHUT } : this.slotOf(oid);
   }
 
   /** Where somebody may stand at a table; a partition goes by its root. */
@@ -79,12 +98,13 @@ export class KnownTables {
     if (seen !== undefined) return seen === shape && relation.replicaIdentity !== 'f';
     // The first message of a table on this connection: the catalog is fresh, unless a type is new.
     if (!this.keys.has(relation.oid)) return false;
+    if (this.taker()?.nameOf(relation.oid) !== `${relation.schema}.${relation.table}`) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
     this.shapes.set(relation.oid, shape);
     return true;
   }
 
-  /** Its form has changed, or it is new: key, types and whether it is asked for are asked of the catalog. */
+  /** Its form or its name has changed, or it is new: key, types and whether it is asked for are asked of the catalog. */
   async learn(relation: RelationInfo): Promise<void> {
     const control = await this.control();
     await this.catalog.renew(
@@ -92,7 +112,7 @@ export class KnownTables {
       async (sql, params) => (await control.query<Record<string, string | null>>(sql, [...params])).rows,
     );
     const { rows } = await control.query<{ name: string }>(KEY, [relation.oid, relation.replicaIdentity === 'i']);
-    if (!this.keys.has(relation.oid)) await this.place(control, relation);
+    await this.place(control, relation);
     this.keys.set(
       relation.oid,
       rows.map((row) => row.name),
@@ -102,19 +122,32 @@ export class KnownTables {
 
   /** A publication may cover more than was asked for, and may send partitions under their own names. */
   private async place(control: Client, { oid, schema, table }: RelationInfo): Promise<void> {
-    const { rows } = await control.query<{ oid: string; schema: string; table: string }>(ANCESTORS, [oid]);
-    const root = rows.map((row) => Number(row.oid)).find((one) => this.keys.has(one));
-    if (root !== undefined) this.roots.set(oid, root);
-    else if (isAsked(this.config, { schema, table, ancestors: rows })) this.met(oid);
-    else this.slotOf(oid).gate = SHUT;
+    const ancestors = await ancestorsOf(control, oid);
+    if (!this.keys.has(oid)) {
+      const root = ancestors.map((one) => Number(one.oid)).find((one) => this.keys.has(one));
+      if (root !== undefined) this.roots.set(oid, root);
+    }
+    if (this.roots.has(oid)) return;
+    const [taker, asked] = [this.taker(), isAsked(this.config, { schema, table, ancestors })];
+    if (asked) this.unasked.delete(oid);
+    else this.unasked.add(oid);
+    // It will be refused: nothing of it comes until it is taken up.
+    if (asked && taker?.nameOf(oid) === undefined && (await this.lacksIdentity(control, oid)))
+      this.slotOf(oid).gate ??= SHUT;
+    taker?.came({ oid, name: `${schema}.${table}`, asked });
+  }
+
+  private async lacksIdentity(control: Client, oid: number): Promise<boolean> {
+    const table = await describeTable(control, oid, this.config);
+    return table !== null && table.unidentified.length > 0;
   }
 
   /** Whether its changes would be read, by the name that they were made under or the one that it has by now. */
   async asks({ oid, schema, table }: RelationInfo): Promise<boolean> {
     const control = await this.control();
-    const { rows } = await control.query<{ oid: string; schema: string; table: string }>(ANCESTORS, [oid]);
-    if (isAsked(this.config, { schema, table, ancestors: rows })) return true;
-    const family = new Set([oid, ...rows.map((row) => Number(row.oid))]);
+    const ancestors = await ancestorsOf(control, oid);
+    if (isAsked(this.config, { schema, table, ancestors })) return true;
+    const family = new Set([oid, ...ancestors.map((one) => Number(one.oid))]);
     return (await askedTables(control, this.config)).some((one) => family.has(one.oid));
   }
 
@@ -127,6 +160,9 @@ export class KnownTables {
     );
   }
 }
+
+const ancestorsOf = async (control: Client, oid: number): Promise<readonly Ancestor[]> =>
+  (await control.query<Ancestor>(ANCESTORS, [oid])).rows;
 
 const shapeOf = ({ schema, table, replicaIdentity, columns }: RelationInfo): string =>
   JSON.stringify([

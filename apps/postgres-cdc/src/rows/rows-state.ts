@@ -52,6 +52,14 @@ const sift = z.object({
 /** The stream has said that a transaction emptied a table with partitions, and the notebook does not have its new files yet. */
 const emptying = z.object({ oid: z.number().int(), xid: z.number().int() });
 
+/** Changes of a table came under another name than the one that readers have its rows by, and the notebook does not have it yet. */
+const stray = z.object({
+  oid: z.number().int(),
+  name: z.string(),
+  /** The stream reads what has that name; otherwise the changes were left out. */
+  asked: z.boolean(),
+});
+
 /** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
 export const rowsState = z.object({
   tables: z.array(table),
@@ -59,12 +67,14 @@ export const rowsState = z.object({
   /** Ids of orders of which something is still to be read: `tables` leaves out what waits for its turn. Absent: of an earlier version. */
   open: z.array(z.string()).optional(),
   emptyings: z.array(emptying).optional(),
+  strays: z.array(stray).optional(),
 });
 
 export type LaneState = z.output<typeof lane>;
 export type TableState = z.output<typeof table>;
 export type SiftState = z.output<typeof sift>;
 export type EmptyingState = z.output<typeof emptying>;
+export type StrayState = z.output<typeof stray>;
 export type RowsState = z.output<typeof rowsState>;
 
 /** The partition that is a notebook: whose rows the log has, or was not to get. */
@@ -85,10 +95,14 @@ const notebook = z.object({
   /** Ids of orders that were carried out; absent: an older notebook. */
   orders: z.array(z.string()).optional(),
   rereads: z.boolean().default(false),
+  /** OIDs of tables of which changes are missing. */
+  missed: z.array(z.number().int()).default([]),
 });
 
 export interface Notebook {
   readonly tables: Map<number, string>;
+  /** Name → OID of tables that do not come under it any more, and whose rows readers may still have under it. */
+  readonly gone: Map<string, number>;
   readonly published: Map<number, string>;
   /** OID of a table → its partitions. */
   readonly partitions: Map<number, Partitions>;
@@ -96,18 +110,18 @@ export interface Notebook {
   readonly orders: readonly string[] | null;
   /** All rows were asked for anew, and some are still to be read, though the stream has `snapshot: never`. */
   readonly rereads: boolean;
+  /** OIDs of tables of which changes are missing, and whose rows have not been read anew. */
+  readonly missed: Set<number>;
 }
 
-/**
- * OID → `schema.table`. A negative OID: a table that is not there, or not asked for, any more, and whose rows readers may
- * still have under that name. @returns `null` where nothing was noted.
- */
+/** In it a negative OID is that of a table that is gone. @returns `null` where nothing was noted. */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions, orders = null, rereads } = notebook.parse(JSON.parse(text));
-  const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
+  const { tables, published, partitions, orders = null, rereads, missed } = notebook.parse(JSON.parse(text));
+  const names = Object.entries(tables);
   return {
-    tables: byOid(tables),
+    tables: new Map(names.flatMap(([name, oid]) => (oid > 0 ? [[oid, name] as const] : []))),
+    gone: new Map(names.flatMap(([name, oid]) => (oid > 0 ? [] : [[name, -oid] as const]))),
     partitions: new Map(
       Object.entries(partitions).map(([root, parts]) => [
         Number(root),
@@ -120,7 +134,7 @@ export function readNotebook(text: string | undefined): Notebook | null {
       ]),
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
-    ...{ orders, rereads },
+    ...{ orders, rereads, missed: new Set(missed) },
   };
 }
 
@@ -132,13 +146,13 @@ export function takenUp(rows: RowsState | undefined, notes: string | undefined):
   return new Set([...noted.tables.keys(), ...noted.published.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
 }
 
-const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
-  Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
-
-export const writeNotebook = ({ tables, published, partitions, orders, rereads }: Notebook): string =>
+export const writeNotebook = ({ tables, gone, published, partitions, orders, rereads, missed }: Notebook): string =>
   JSON.stringify({
     v: 1,
-    tables: byName(tables),
+    tables: Object.fromEntries([
+      ...[...gone].map(([name, oid]) => [name, -oid] as const),
+      ...[...tables].map(([oid, name]) => [name, oid] as const),
+    ]),
     published: Object.fromEntries(published),
     partitions: Object.fromEntries(
       [...partitions].map(([root, parts]) => [
@@ -152,4 +166,5 @@ export const writeNotebook = ({ tables, published, partitions, orders, rereads }
       ]),
     ),
     ...{ orders: orders ?? undefined, rereads: rereads || undefined },
+    missed: missed.size === 0 ? undefined : [...missed],
   });

@@ -2,6 +2,7 @@ import {
   CONNECTED,
   NO_ORDERS,
   systemClock,
+  type ChangeBatch,
   type ChangeEvent,
   type Check,
   type Clock,
@@ -23,6 +24,8 @@ import { postgresCdc } from '../source-type.js';
 import { fold } from './fold.js';
 
 const outbound: Outbound = { resolve: (host) => Promise.resolve(host) };
+
+type BeforeEach = (batch: ChangeBatch) => void | Promise<void>;
 
 interface Server {
   readonly port: number;
@@ -85,7 +88,7 @@ export class TrialStream {
   start({
     onLost = null,
     beforeEach = () => undefined,
-  }: { onLost?: OnLostPosition | null; beforeEach?: () => void | Promise<void> } = {}): void {
+  }: { onLost?: OnLostPosition | null; beforeEach?: BeforeEach } = {}): void {
     this.failure = null;
     this.connected = false;
     this.abort = new AbortController();
@@ -166,11 +169,11 @@ export class TrialStream {
     }
   }
 
-  private async read(source: Source, from: Positions, beforeEach: () => void | Promise<void>): Promise<void> {
+  private async read(source: Source, from: Positions, beforeEach: BeforeEach): Promise<void> {
     try {
       for await (const batch of source.read(from, this.abort.signal, new Map(this.highest))) {
         this.connected ||= batch === CONNECTED;
-        await beforeEach();
+        await beforeEach(batch);
         this.events.push(...batch.events);
         for (const { order } of batch.events) if (order !== null) this.highest.set(batch.partition, order);
         if (batch.position === null) continue;

@@ -1,0 +1,92 @@
+import type { Memberships } from './publication.js';
+import type { Notebook, StrayState } from './rows/rows-state.js';
+
+/** Which tables are the stream's, under which names readers have their rows, and of which changes are missing. */
+export class TakenTables {
+  /** OID → name of the tables whose rows the log has, or was not to get. */
+  readonly noted: Map<number, string>;
+  /** Name → OID of a table that does not come under it any more: readers may still have rows under that name. */
+  readonly gone: Map<string, number>;
+  /** OID → its membership of the publication when its changes were first taken. */
+  readonly published: Map<number, string>;
+  /** OIDs of those of which changes are missing in the log, until their rows are read anew. */
+  readonly missed: Set<number>;
+  /** Changes that came under another name, which the notebook does not know of yet. */
+  private strays_: readonly StrayState[] = [];
+
+  /** @param changed there is something new to be noted */
+  constructor(
+    notebook: Pick<Notebook, 'tables' | 'gone' | 'published' | 'missed'> | null,
+    private readonly changed: () => void,
+  ) {
+    this.noted = notebook?.tables ?? new Map<number, string>();
+    this.gone = notebook?.gone ?? new Map<string, number>();
+    this.published = notebook?.published ?? new Map<number, string>();
+    this.missed = notebook?.missed ?? new Set<number>();
+  }
+
+  /** Under this name the log has its rows, or is to have none, and all of its changes from here on. */
+  note(oid: number, name: string): void {
+    this.noted.set(oid, name);
+    this.gone.delete(name);
+    this.missed.delete(oid);
+    this.changed();
+  }
+
+  /** What is not taken any more may come back, under this name or another: then its rows are read anew. */
+  leave(which: (oid: number) => boolean): void {
+    for (const [oid, name] of [...this.noted])
+      if (which(oid)) {
+        this.noted.delete(oid);
+        this.gone.set(name, oid);
+        this.changed();
+      }
+  }
+
+  /** Another table is about to come under this name. @returns whether readers may have rows under it. */
+  takeOver(name: string): boolean {
+    this.leave((oid) => this.noted.get(oid) === name);
+    return this.gone.has(name);
+  }
+
+  /** It was taken, and is not any more. */
+  isGone(oid: number): boolean {
+    return [...this.gone.values()].includes(oid);
+  }
+
+  /** Tables that were taken out of the publication and put back: what was written in between is missing. */
+  putBack(membership: Memberships): number[] {
+    return [...this.published].flatMap(([oid, before]) => (membership(oid) === before ? [] : [oid]));
+  }
+
+  /** Their changes are taken from here on. */
+  join(oids: Iterable<number>, membership: Memberships): void {
+    for (const oid of oids) {
+      const now = membership(oid);
+      if (now === null || this.published.get(oid) === now) continue;
+      this.published.set(oid, now);
+      this.changed();
+    }
+  }
+
+  /** Its changes are not published any more. */
+  unpublish(oid: number): void {
+    if (this.published.delete(oid)) this.changed();
+  }
+
+  /** Positions tell of it until the notebook does: what is missing then must not be forgotten by an interruption. */
+  stray(one: StrayState): void {
+    if (!this.strays_.some(({ oid, name }) => oid === one.oid && name === one.name))
+      this.strays_ = [...this.strays_, one];
+    this.changed();
+  }
+
+  get strays(): readonly StrayState[] {
+    return this.strays_;
+  }
+
+  /** The notebook has it all. */
+  written(): void {
+    this.strays_ = [];
+  }
+}
