@@ -87,6 +87,7 @@ export class Connector {
       ledger,
       spread: type.spreads === true ? new PgSpreadLedger(store, leases) : undefined,
       openSink: (spec, seat) => this.logs.of(spec.output).sink(spec.id, spec.epoch, seat),
+      checkLog: (spec) => this.logs.of(spec.output).check(spec.id),
       createSource: (spec, wishes) => sources.owned(spec, wishes),
       clock: systemClock,
       log,
