@@ -63,6 +63,21 @@ export default tseslint.config(
     },
   },
   {
+    // What takes a driver's place has one seam: `client.ts`. Nothing else knows which one stands behind it.
+    files: ['libs/kafka/src/**/*.ts'],
+    ignores: ['libs/kafka/src/kafkajs/**', 'libs/kafka/src/default-client.ts', '**/*.spec.ts', '**/*-under-test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['kafkajs', 'kafkajs/*', '**/kafkajs/*'], message: 'Over KafkaClient (client.ts) alone.' },
+          ],
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.spec.ts', '**/*-under-test.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
     rules: {
       // A spec may use the real servers of libs/testing from any room, and reads untyped JSON from outside.

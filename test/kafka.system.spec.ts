@@ -47,6 +47,12 @@ describe('Kafka topics into the log, from outside', () => {
   const put = (topic: string, values: readonly string[], partition = 0) =>
     producer.send({ topic, messages: values.map((value) => ({ partition, key: `k${partition}`, value })) });
 
+  const outputTo = (topic: string, connection = connectionId) => ({ type: 'kafka', connectionId: connection, topic });
+
+  /** The output of a pipeline, past all that the gateway looks at. */
+  const leadTo = (pipeline: string, topic: string) =>
+    store.query(`UPDATE pipelines SET output = $2 WHERE id = $1`, [pipeline, JSON.stringify(outputTo(topic))]);
+
   /** Pid of the worker that holds the lease. */
   async function owner(id: string): Promise<number> {
     const { rows } = await store.query<{ owner: string | null }>(
@@ -84,7 +90,7 @@ describe('Kafka topics into the log, from outside', () => {
 
   it('refuses a stream that is to read what it writes, when it is made and when it is started', async () => {
     await createTopics(admin, [{ topic: 'copied' }, { topic: 'copies' }]);
-    const into = await makePipeline(stack, 'copies', { type: 'kafka', connectionId, topic: 'copies' });
+    const into = await makePipeline(stack, 'copies', outputTo('copies'));
     const named = (name: string, topics: readonly string[], pipeline = into) =>
       stack.api('POST', '/api/streams', { name, sourceType: 'kafka', connectionId, pipelineId: pipeline, config: { topics } }); // prettier-ignore
     const refused = await named('own', ['copied', 'copies']);
@@ -93,14 +99,53 @@ describe('Kafka topics into the log, from outside', () => {
     expect(status).toBe(201);
     const patched = await stack.api('PATCH', `/api/streams/${id}`, { config: { topics: ['copies'] } });
     expect(patched).toMatchObject({ status: 400, text: expect.stringContaining('Leave copies out of topics') });
-    // The pipeline is changed under it.
-    const output = { type: 'kafka', connectionId, topic: 'copied' };
-    expect((await stack.api('PUT', `/api/pipelines/${into}`, { name: 'copies', output })).status).toBe(200);
+    const led = await stack.api('PUT', `/api/pipelines/${into}`, { name: 'copies', output: outputTo('copied') });
+    expect([led.status, led.json.error.details[0]]).toMatchObject([
+      400,
+      { field: 'output.topic', issue: expect.stringContaining('"other": The stream writes to the topic copied') },
+    ]);
+    await leadTo(into, 'copied');
     await stack.api('POST', `/api/streams/${id}/start`);
     await until(stack, id, 'error');
     expect((await stack.api('GET', `/api/streams/${id}`)).a.last_error).toMatchObject({
       ...{ code: 'config_invalid', message: expect.stringContaining('writes to the topic copied') },
       hint: expect.stringContaining('let the pipeline write to topics of other names'),
+    });
+  });
+
+  it('refuses a circle over several streams, when one is made, a pipeline is changed, and at the start', async () => {
+    await createTopics(admin, ['round.a', 'round.b', 'round.c'].map((topic) => ({ topic }))); // prettier-ignore
+    // Another connection to the same brokers.
+    const config = { brokers: kafka.brokers.map((broker) => broker.replace('127.0.0.1', 'localhost')) };
+    const { id: other } = await stack.api('POST', '/api/connections', { name: 'round', type: 'kafka', config });
+    const there = await makePipeline(stack, 'round there', outputTo('round.b'));
+    const back = await makePipeline(stack, 'round back', outputTo('round.a', other));
+    const named = (name: string, topic: string, pipeline: string) =>
+      stack.api('POST', '/api/streams', {
+        ...{ name, sourceType: 'kafka', connectionId: other, pipelineId: pipeline },
+        config: { topics: [topic] },
+      });
+    const first = await named('round there', 'round.a', there);
+    expect(first.status).toBe(201);
+    const circle = 'it takes round.b to round.a, and "round there" takes round.a to round.b';
+    const refused = await named('round back', 'round.b', back);
+    expect(refused).toMatchObject({ status: 400, text: expect.stringContaining(circle.replaceAll('"', '\\"')) });
+    const second = await named('round back', 'round.c', back);
+    expect(second.status).toBe(201);
+    const output = outputTo('round.c');
+    const led = await stack.api('PUT', `/api/pipelines/${there}`, { name: 'round there', output });
+    expect([led.status, led.json.error.details[0].issue]).toEqual([400, expect.stringContaining('for ever')]);
+    await leadTo(there, 'round.c');
+    await start(stack, first.id);
+    const check = await stack.api('POST', `/api/streams/${first.id}/check`);
+    expect(check.a.ok).toBe(true);
+    expect(check.a.checks).toContainEqual(
+      expect.objectContaining({ severity: 'warning', message: expect.stringContaining('as soon as "round back" ran') }),
+    );
+    await stack.api('POST', `/api/streams/${second.id}/start`);
+    await until(stack, second.id, 'error');
+    expect((await stack.api('GET', `/api/streams/${second.id}`)).a.last_error).toMatchObject({
+      ...{ code: 'config_invalid', message: expect.stringContaining('"round there" takes round.a to round.c') },
     });
   });
 

@@ -1,6 +1,6 @@
 /**
  * The log in Kafka: our sink beside Java's `ProducerPerformance` with records of the same size, both in transactions;
- * topics as a source: our reader beside Java's `ConsumerPerformance`, both with nobody behind them; and the whole path from
+ * topics as a source: our reader beside Java's `ConsumerPerformance`, both of what is committed and with nobody behind them; and the whole path from
  * Postgres beside the same WAL read to nowhere.
  */
 import { NO_ORDERS, systemClock, type ChangeBatch, type ChangeEvent, type Log } from '@planasonix/core';
@@ -9,6 +9,7 @@ import { openLog } from '@planasonix/sinks';
 import { createTopics, eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { Kafka as KafkaClient, logLevel } from 'kafkajs';
 import { kafkaIngest } from '../../apps/kafka-ingest/src/source-type.js';
+import { CloudEventEncoder, keyOf } from '../../libs/sinks/src/kafka/cloud-event.js';
 import { until } from '../shop.js';
 import { javaConsumer, javaProducer } from './kafka-java.js';
 import { perMillion, round, stopwatch } from './measure.js';
@@ -22,8 +23,8 @@ const ROWS = 600_000;
 const PER_TRANSACTION = 100;
 const BATCH = 500;
 const IN_FLIGHT = 8;
-/** Attributes and key of an event, in the log, bytes. */
-const AROUND = 300;
+const SIZES = [300, 1_000] as const;
+const PARTITIONS = [1, 6] as const;
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const output = {
   type: 'kafka',
@@ -45,22 +46,41 @@ const logOf = (kafka: Kafka, partitions: number) =>
     },
   );
 
+const streamOf = (partitions: number, recordBytes: number): string => `str_${partitions}_${recordBytes}`;
+
+const eventOf = (n: number, data: Buffer): ChangeEvent => ({
+  id: `1mlarf1n9bzpc-1-${n.toString(16).padStart(16, '0')}-00000000`,
+  type: 'com.planasonix.row.insert',
+  subject: 'public.b',
+  time: '2026-01-01T00:00:00.000000Z',
+  timeMs: 1_767_225_600_000,
+  partitionkey: `{"id":${n}}`,
+  data,
+  order: n.toString(16).padStart(16, '0'),
+});
+
+/** Data with which key, headers and value of its record are so many bytes: Java's record is a value of that size alone. */
+function filling(streamId: string, bare: ChangeEvent, recordBytes: number): Buffer {
+  const key = keyOf(bare);
+  const [record] = new CloudEventEncoder(streamId, false).records(bare, key);
+  const around = record!.headers.reduce((sum, { bytes }) => sum + bytes.length, key?.length ?? 0);
+  if (around >= recordBytes) throw new Error(`an event without data is ${around} bytes already`);
+  return Buffer.alloc(recordBytes - around, 'x');
+}
+
 /** As the engine calls it: batches of whole commits, so many of them under way. Records per second. */
 async function ours(kafka: Kafka, partitions: number, recordBytes: number): Promise<number> {
   const log = logOf(kafka, partitions);
-  const sink = log.sink(`str_${partitions}_${recordBytes}`, 1);
+  const streamId = streamOf(partitions, recordBytes);
+  const sink = log.sink(streamId, 1);
   await sink.open();
-  const data = Buffer.alloc(Math.max(1, recordBytes - AROUND), 'x');
-  const event = (n: number): ChangeEvent => ({
-    id: `1mlarf1n9bzpc-1-${n.toString(16).padStart(16, '0')}-00000000`,
-    type: 'com.planasonix.row.insert',
-    subject: 'public.bench',
-    time: '2026-01-01T00:00:00.000000Z',
-    timeMs: 1_767_225_600_000,
-    partitionkey: `{"id":${n}}`,
-    data,
-    order: n.toString(16).padStart(16, '0'),
-  });
+  const data = new Map<number, Buffer>();
+  const event = (n: number): ChangeEvent => {
+    const bare = eventOf(n, Buffer.alloc(0));
+    const { length } = bare.partitionkey;
+    if (!data.has(length)) data.set(length, filling(streamId, bare, recordBytes));
+    return eventOf(n, data.get(length)!);
+  };
   const signal = new AbortController().signal;
   let next = 0;
   const one = async (): Promise<void> => {
@@ -82,11 +102,11 @@ async function ours(kafka: Kafka, partitions: number, recordBytes: number): Prom
 
 async function producing(kafka: Kafka): Promise<Record<string, object>> {
   const found: Record<string, object> = {};
-  for (const recordBytes of [350, 1_000])
-    for (const partitions of [1, 6]) {
+  for (const recordBytes of SIZES)
+    for (const partitions of PARTITIONS) {
       const name = `${recordBytes} B, ${partitions} partition${partitions > 1 ? 's' : ''}`;
       const mine = await ours(kafka, partitions, recordBytes);
-      const topic = `bench.str_${partitions}_${recordBytes}`;
+      const topic = `bench.${streamOf(partitions, recordBytes)}`;
       const java = await javaProducer({
         topic,
         records: RECORDS,
@@ -135,8 +155,8 @@ async function consuming(kafka: Kafka): Promise<Record<string, object>> {
   const found: Record<string, object> = {};
   const admin = new KafkaClient({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
-  for (const recordBytes of [300, 1_000])
-    for (const partitions of [1, 6]) {
+  for (const recordBytes of SIZES)
+    for (const partitions of PARTITIONS) {
       const topic = `consumed.${partitions}.${recordBytes}`;
       await createTopics(admin, [{ topic, numPartitions: partitions }]);
       const { brokers } = kafka;

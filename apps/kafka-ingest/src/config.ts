@@ -116,5 +116,9 @@ export interface StartOffset {
 const OWN_TOPICS = 'planasonix.';
 
 /** Is this topic one of the stream's? The brokers' own topics, and ours, are only where they are named. */
-export const isWanted = ({ topics, pattern }: KafkaConfig, topic: string, internal: boolean): boolean =>
+export const isWanted = (
+  { topics, pattern }: Pick<KafkaConfig, 'topics' | 'pattern'>,
+  topic: string,
+  internal: boolean,
+): boolean =>
   topics.includes(topic) || (!internal && !topic.startsWith(OWN_TOPICS) && pattern !== null && pattern.test(topic));

@@ -73,6 +73,39 @@ describe('a stream into the cluster that it reads', () => {
     expect(await reads.lag()).toMatchObject({ backlogRecords: 0 });
   });
 
+  it('reads nothing that another stream would bring back, also what is made later', async () => {
+    const prefix = under.name('p');
+    await under.topic(1, `${prefix}a`);
+    await under.put(`${prefix}a`, ['1']);
+    const reads = stream({ topic_pattern: `${prefix}.*` }, `of.${prefix}`);
+    const brokers = under.kafka.brokers.map((one) => one.replace('127.0.0.1', 'localhost'));
+    const topics = { only: `${prefix}b`, of: () => `${prefix}b`, may: (topic: string) => topic === `${prefix}b` };
+    const back = { name: 'back', config: { topics: [`of.${prefix}`] }, from: 'conn_2', into: 'conn_2', topics, runs: true }; // prettier-ignore
+    reads.neighbours = {
+      all: () => Promise.resolve([{ ...back, config: { topics: ['other'] } }]),
+      settings: (id) => Promise.resolve({ id, type: 'kafka', config: { brokers } }),
+    };
+    reads.start();
+    await under.has(reads, 1);
+    await reads.stop();
+    reads.neighbours = { ...reads.neighbours, all: () => Promise.resolve([back]) };
+    const message = `The stream would feed itself for ever: from ${prefix}a on it takes ${prefix}b to of.${prefix}, and "back" takes of.${prefix} to ${prefix}b.`;
+    const found = (await reads.check()).filter(({ severity }) => severity === 'error');
+    expect(found).toMatchObject([
+      { code: 'config_invalid', message, fix: expect.stringContaining(`Leave ${prefix}a`) },
+    ]);
+    reads.start();
+    expect(await reads.outcome()).toMatchObject({ code: 'config_invalid', message, recourse: 'fatal' });
+    // From what is there no way leads back.
+    const late = stream({ topic_pattern: `${prefix}[ab]` }, `to.{topic}`);
+    const copies = { ...back, config: { topics: [`to.${prefix}b`] } };
+    late.neighbours = { ...reads.neighbours, all: () => Promise.resolve([copies]) };
+    late.start();
+    await under.has(late, 1);
+    await under.topic(1, `${prefix}b`);
+    expect(await late.outcome()).toMatchObject({ code: 'config_invalid', message: expect.stringContaining('"back"') });
+  });
+
   it('reads a topic of the same name where its log is in another cluster', async () => {
     const topic = await under.topic();
     await under.put(topic, rising(3).map(String));

@@ -1,5 +1,6 @@
 import { type Check, findingOf } from '@planasonix/core';
 import { toStreamError, type KafkaCluster, type TopicView } from '@planasonix/kafka';
+import type { Circles } from './circles.js';
 import type { KafkaConfig } from './config.js';
 import { offsetsWithout } from './opening.js';
 import type { OwnOutput } from './own-output.js';
@@ -15,7 +16,9 @@ export interface PreflightInput {
   /** `null`: the stream has none. */
   readonly registry: SchemaSource | null;
   /** What it is not to read. */
-  readonly output: OwnOutput;
+  readonly own: OwnOutput;
+  /** `null`: it can't be in one. */
+  readonly circles: Circles | null;
   readonly signal: AbortSignal;
 }
 
@@ -107,15 +110,17 @@ export async function preflight({
   user,
   group,
   registry,
-  output,
+  own,
+  circles,
   signal,
 }: PreflightInput): Promise<readonly Check[]> {
   const checks: Check[] = [];
   try {
     const wanted = await wantedTopics(cluster, config, signal);
-    const topics = wanted.filter(({ topic }) => !output.has(topic));
+    const topics = wanted.filter(({ topic }) => !own.has(topic));
     checks.push(info('reachable', 'The cluster answers.'), ...passedOver(wanted, topics), await versionCheck(cluster));
     checks.push(...(await brokerChecks(cluster)));
+    if (circles !== null) checks.push(...(await circles.checks(topics.map(({ topic }) => topic))));
     if (registry !== null) checks.push(await registryCheck(registry));
     for (const { topic, error } of topics) {
       if (error === NOT_THERE) checks.push(finding(topicMissing(topic), 'looking'));

@@ -5,6 +5,7 @@ import {
   WHOLE,
   type ChangeBatch,
   type Check,
+  type ConnectionSettings,
   type Lag,
   type Position,
   type Positions,
@@ -15,6 +16,7 @@ import {
 } from '@planasonix/core';
 import { KafkaCluster, kafkaSettings, partitionName, toStreamError, type KafkaSettings } from '@planasonix/kafka';
 import { Batches } from './batches.js';
+import { Circles } from './circles.js';
 import { parseConfig } from './config.js';
 import { ReaderGroup } from './group.js';
 import { lagOf } from './lag.js';
@@ -49,7 +51,7 @@ export class KafkaSource implements Source {
   private reading: Reading | null = null;
   /** How many partitions there are, in all shares. */
   private seen = 0;
-  private output: OwnOutput | null = null;
+  private output: { readonly own: OwnOutput; readonly circles: Circles | null } | null = null;
   private looked: { readonly partitions: readonly Partition[]; readonly until: number } | null = null;
 
   constructor(
@@ -78,7 +80,7 @@ export class KafkaSource implements Source {
       user,
       group: this.group.name,
       registry,
-      output: await this.outputOr(),
+      ...(await this.outputOr()),
       signal,
     });
   }
@@ -141,24 +143,55 @@ export class KafkaSource implements Source {
   private async partitions(signal: AbortSignal, output?: OwnOutput): Promise<Partition[]> {
     const { cluster, config, settings } = this;
     const { share = WHOLE } = this.context;
-    const own = output ?? (await this.ownOutput());
+    const own = output ?? (await this.ownOutput()).own;
     const topics = (await wantedTopics(cluster, config, signal)).filter(({ topic }) => !own.has(topic));
     const all = partitionsOf(topics, config, settings.sasl?.username ?? null);
     this.seen = all.length;
     return all.filter((partition) => isIn(share, partitionName(partition)));
   }
 
-  /** Asked once. @throws StreamError `log_unavailable` */
-  private async ownOutput(): Promise<OwnOutput> {
+  /** Those that may be read. @throws StreamError `config_invalid` where streams that run would bring back what it reads */
+  private async outOfCircles(signal: AbortSignal): Promise<Partition[]> {
+    const partitions = await this.partitions(signal);
+    await (await this.ownOutput()).circles?.expectNone([...new Set(partitions.map(({ topic }) => topic))]);
+    return partitions;
+  }
+
+  /** Asked once. @throws StreamError `log_unavailable`, `store_unavailable` */
+  private async ownOutput(): Promise<NonNullable<KafkaSource['output']>> {
     if (this.output !== null) return this.output;
-    const log = (await this.context.logTopics?.()) ?? null;
-    const isHere = log?.clusterId != null && log.clusterId === (await this.cluster.view([])).clusterId;
-    return (this.output = new OwnOutput(this.config, isHere ? log : null));
+    const { config, context } = this;
+    const log = (await context.logTopics?.()) ?? null;
+    const clusterId = log?.clusterId == null ? null : (await this.cluster.view([])).clusterId;
+    const own = new OwnOutput(config, clusterId !== null && log?.clusterId === clusterId ? log : null);
+    const { neighbours } = context;
+    const circles =
+      log === null || clusterId === null || neighbours === undefined
+        ? null
+        : new Circles({
+            ...{ config, connectionId: context.connection!.id, clusterId, log, neighbours: await neighbours.all() },
+            clusterOf: async (id) => this.clusterOf(await neighbours.settings(id)),
+          });
+    return (this.output = { own, circles });
   }
 
   /** For a look, which has no use for a log that can't be reached. */
-  private outputOr(): Promise<OwnOutput> {
-    return this.ownOutput().catch(() => new OwnOutput(this.config, null));
+  private outputOr(): Promise<NonNullable<KafkaSource['output']>> {
+    return this.ownOutput().catch(() => ({ own: new OwnOutput(this.config, null), circles: null }));
+  }
+
+  private async clusterOf(connection: ConnectionSettings | null): Promise<string | null> {
+    if (connection === null) return null;
+    const { outbound, log, clock } = this.context;
+    try {
+      const cluster = new KafkaCluster({ settings: kafkaSettings(connection), outbound, log, clock });
+      return await cluster
+        .view([])
+        .then(({ clusterId }) => clusterId)
+        .finally(() => cluster.close());
+    } catch {
+      return null;
+    }
   }
 
   /** Good enough for the lag: asking for all topics of a large cluster each second is not. */
@@ -166,7 +199,7 @@ export class KafkaSource implements Source {
     const now = this.context.clock.monotonic();
     if (this.looked === null || now > this.looked.until)
       this.looked = {
-        partitions: await this.partitions(signal, await this.outputOr()),
+        partitions: await this.partitions(signal, (await this.outputOr()).own),
         until: now + this.pace.lookEveryMs,
       };
     return this.looked.partitions;
@@ -179,7 +212,7 @@ export class KafkaSource implements Source {
     const begun = share.of === 1 || from.has(NOTEBOOK) ? from : new Map([...from, [NOTEBOOK, encodeStarts(new Map())]]);
     const given = decision === null ? null : { decision, positions: (await context.abandoned?.()) ?? from };
     const { places, starts, before } = await openPartitions({
-      ...{ cluster, config, partitions: await this.partitions(signal), from: begun, given, signal },
+      ...{ cluster, config, partitions: await this.outOfCircles(signal), from: begun, given, signal },
     });
     const reading = (this.reading = new Reading({
       cluster,
@@ -231,7 +264,7 @@ export class KafkaSource implements Source {
   /** Topics and partitions that came since. */
   private async late(reading: Reading, signal: AbortSignal) {
     const { cluster } = this;
-    const partitions = (await this.partitions(signal)).filter((one) => !reading.reads(partitionName(one)));
+    const partitions = (await this.outOfCircles(signal)).filter((one) => !reading.reads(partitionName(one)));
     return partitions.length === 0 ? [] : latecomers({ cluster, partitions, known: reading.known, signal });
   }
 }

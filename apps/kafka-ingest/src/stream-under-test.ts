@@ -45,6 +45,7 @@ export class StreamUnderTest {
   share = WHOLE;
   /** Where its events are said to go. */
   logTopics: SourceContext['logTopics'];
+  neighbours: SourceContext['neighbours'];
   /** More impatient than the product: nothing that a test waits for is slow. */
   pace: Pace = { lookEveryMs: 250, patienceMs: 15_000 };
   /** Called before each batch is taken; what it throws ends the reading there, as if it were killed. */
@@ -138,6 +139,7 @@ export class StreamUnderTest {
       remember: (owned) => Promise.resolve(void (this.owned = owned)),
       setAside: (records) => Promise.resolve(void this.aside.push(...records)),
       ...{ onLostPosition, abandoned, share: this.share, logTopics: this.logTopics, clock: systemClock, log },
+      neighbours: this.neighbours,
     };
     return new KafkaSource(context, this.pace);
   }

@@ -12,6 +12,17 @@ export interface Check {
   readonly fix: string | null;
 }
 
+/** Codes of findings about a log that stop no stream; the text is the documentation. `log_not_durable` and `log_may_evict` warn. */
+export const LOG_FINDINGS = {
+  log_not_durable:
+    'What the source was told to forget may be lost: the log does not write to disk, may be on one broker alone, or will forget how far the stream is.',
+  log_may_evict: 'The Redis drops keys when its memory is full.',
+  log_fsync_everysec: 'The Redis of the log syncs once a second: sources are acknowledged 2 s late.',
+  log_settings_unknown: 'The settings of the Redis of the log may not be read: sync once a second is assumed.',
+  log_rewrites_often: 'The Redis of the log rewrites its file from a small size on.',
+  topic_compacted: 'The topic is compacted: of each key the last event stays, and events without a key are refused.',
+} as const satisfies Readonly<Record<string, string>>;
+
 /** What a connection test found (`POST /api/connections/test`). */
 export interface ConnectionReport {
   readonly ok: boolean;

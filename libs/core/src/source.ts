@@ -193,6 +193,26 @@ export interface SetAside {
   readonly timeMs: number;
 }
 
+/** Another stream of the same type and workspace whose events go into Kafka: over it, this one could feed itself. */
+export interface Neighbour {
+  readonly name: string;
+  /** Secrets are masked. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Ids of the connections: of its source, and of its log. */
+  readonly from: string | null;
+  readonly into: string;
+  readonly topics: Omit<LogTopics, 'clusterId'>;
+  /** It is to run. */
+  readonly runs: boolean;
+}
+
+export interface Neighbours {
+  /** All that there are by now. @throws StreamError `store_unavailable` */
+  all(): Promise<readonly Neighbour[]>;
+  /** What a connection of theirs leads to; `null`: it is gone. */
+  settings(connectionId: string): Promise<ConnectionSettings | null>;
+}
+
 /** What a user decided about a position that is lost (`POST …/start {"onLostPosition": …}`). */
 export type OnLostPosition = 'resnapshot' | 'skip';
 
@@ -216,6 +236,8 @@ export interface SourceContext {
    * says. @throws StreamError `log_unavailable`
    */
   readonly logTopics?: () => Promise<LogTopics | null>;
+  /** Absent: nobody knows them. */
+  readonly neighbours?: Neighbours;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
   readonly abandoned?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */

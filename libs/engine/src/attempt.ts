@@ -18,7 +18,8 @@ import {
 } from '@planasonix/core';
 import type { Counters } from './counters.js';
 import type { EngineDeps, SourceExtras } from './deps.js';
-import { failureOf, failureOfChecks, type Failure } from './failure.js';
+import { failureOf, type Failure } from './failure.js';
+import { preflight, PreflightFailed } from './preflight.js';
 import { Pump } from './pump.js';
 import { within } from './within.js';
 
@@ -46,7 +47,6 @@ export interface AttemptDeps {
   onGivenUp(): void;
 }
 
-const CHECK_MS = 15_000;
 const CLOSE_MS = 1_500;
 const LAG_MS = { reading: 1_000, looking: 10_000, late: 5_000 } as const;
 
@@ -238,7 +238,10 @@ export class Attempt {
   async #read(source: Source, from: Positions): Promise<void> {
     const { engine, held, counters } = this.deps;
     const { clock, log, ledger } = engine;
-    if (this.deps.preflight) await this.#check(source);
+    if (this.deps.preflight) {
+      const givesUp = this.#onLost !== null;
+      await preflight(engine, { spec: this.deps.spec, source, givesUp, signal: this.#abort.signal });
+    }
     const pump = new Pump({
       source,
       sink: this.#sink!,
@@ -285,24 +288,6 @@ export class Attempt {
     }
   }
 
-  async #check(source: Source): Promise<void> {
-    const { spec, engine } = this.deps;
-    const limit = new Limit(this.#abort.signal);
-    const found = await within(engine.clock, CHECK_MS, source.check(limit.signal), limit.signal).finally(() =>
-      limit.end(),
-    );
-    this.#abort.signal.throwIfAborted();
-    const failure =
-      found === 'late'
-        ? failureOf(
-            new StreamError('source_unreachable', `It did not answer within ${CHECK_MS / 1_000} s`),
-            engine.log,
-            spec.id,
-          )
-        : failureOfChecks(found, { givesUp: this.#onLost !== null, runs: spec.status === 'running' });
-    if (failure) throw new PreflightFailed({ ...failure, ofStart: spec.status === 'starting' });
-  }
-
   async #watchLag(source: Source, positions: () => Positions, everyMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.deps.engine;
     do {
@@ -341,9 +326,3 @@ export class Attempt {
 }
 
 const ABORTED: Failure = { code: 'internal', recourse: 'retry', message: 'ended', hint: null };
-
-class PreflightFailed extends Error {
-  constructor(readonly failure: Failure) {
-    super(failure.message);
-  }
-}

@@ -1,4 +1,5 @@
 import type {
+  Check,
   Clock,
   CounterReport,
   Log,
@@ -44,6 +45,8 @@ export interface EngineDeps {
   readonly spread?: SpreadLedger;
   /** The writing end of the stream's log, not yet opened. One for each attempt. */
   openSink(spec: StreamSpec, seat?: Seat): Sink;
+  /** How the stream's log is, asked for a start. Never throws. Absent: its opening says it all. */
+  checkLog?(spec: StreamSpec): Promise<readonly Check[]>;
   /** One for each attempt; closed by the engine. */
   createSource(spec: StreamSpec, wishes: SourceWishes): Source;
   readonly clock: Clock;

@@ -134,6 +134,36 @@ describe('a worker, when things fail', () => {
     expect(row).toMatchObject({ status: 'running', lastError: null });
   });
 
+  it('goes to error with what a check finds wrong with its log, after the source; one that ran is not asked again', async () => {
+    const { clock, ledger, logChecks, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    logChecks.push(
+      { code: 'log_not_durable', severity: 'warning', message: 'on one broker alone', fix: null },
+      { code: 'topic_missing', severity: 'error', message: 'There is no topic copies.', fix: 'kafka-topics.sh …' },
+    );
+    const host = worker();
+    await clock.advance(5_000);
+    const lastError = { code: 'topic_missing', message: 'There is no topic copies.', hint: 'kafka-topics.sh …' };
+    expect(row).toMatchObject({ status: 'error', owner: null, lastError });
+    expect(server.reads).toEqual([]);
+    server.checks = [{ code: 'wal_level', severity: 'error', message: 'wal_level is replica', fix: null }];
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'error', lastError: { code: 'wal_level' } });
+    server.checks = [];
+    const wrong = logChecks.splice(1);
+    ledger.command(ID, 'running');
+    await clock.advance(3_000);
+    expect(row).toMatchObject({ status: 'running', lastError: null });
+    logChecks.push(...wrong);
+    const stopped = host.stop(8_000);
+    await clock.advance(100);
+    await stopped;
+    worker('w2');
+    await clock.advance(500);
+    expect(row).toMatchObject({ owner: 'w2', status: 'running', lastError: null });
+  });
+
   it('goes on at another worker though a table can not be taken up, and not with what ails all of them', async () => {
     const { clock, ledger, server, worker } = hostWorld();
     const row = ledger.add(ID);

@@ -1,5 +1,5 @@
-import { StreamError, type Clock, type Log, type Outbound } from '@planasonix/core';
-import { CLIENT_ID, CONNECT_MS } from './client.js';
+import { StreamError, type Clock } from '@planasonix/core';
+import { CLIENT_ID, CONNECT_MS, type Call, type KafkaClient, type Link, type Reach } from './client.js';
 import {
   commitCall,
   coordinatorCall,
@@ -13,15 +13,14 @@ import {
   type OffsetEnd,
   type OffsetFound,
 } from './client-requests.js';
-import { addressText, type BrokerAddress, type KafkaSettings } from './config.js';
-import { openLink, type Call, type Link } from './connection.js';
+import { addressText, type BrokerAddress } from './config.js';
 import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { CLIENT } from './default-client.js';
 
-export interface ClusterOptions {
-  readonly settings: KafkaSettings;
-  readonly outbound: Outbound;
-  readonly log: Log;
+export interface ClusterOptions extends Reach {
   readonly clock: Clock;
+  /** Absent: `CLIENT`. */
+  readonly client?: KafkaClient;
   /** How long an answer may take, by lane, ms. */
   readonly answerMs?: Partial<Readonly<Record<Lane, number>>>;
 }
@@ -228,8 +227,8 @@ export class KafkaCluster {
       if (link?.open) return link;
       if (this.#links.get(name) !== there) return this.#link(address, lane);
     }
-    const { settings, outbound, log, answerMs } = this.options;
-    const opening = openLink(address, {
+    const { settings, outbound, log, answerMs, client = CLIENT } = this.options;
+    const opening = client.open(address, {
       ...{ settings, outbound, log, clientId: CLIENT_ID },
       ...{
         connectMs: CONNECT_MS,

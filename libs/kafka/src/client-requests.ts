@@ -1,6 +1,6 @@
 import type { WireReader, WireWriter } from './client-wire.js';
 import type { BrokerAddress } from './config.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import { KafkaError } from './connection-error.js';
 
 export interface PartitionView {

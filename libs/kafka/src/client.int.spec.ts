@@ -1,33 +1,42 @@
-import { StreamError, type Log, type Outbound } from '@planasonix/core';
+import { StreamError, systemClock, type Log, type Outbound } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
-import { startKafka, type Kafka } from '@planasonix/testing';
-import { kafkaJs, kafkaSettings, toStreamError } from './index.js';
+import { eventually, startKafka, type Kafka } from '@planasonix/testing';
+import { CLIENTS } from './clients-under-test.js';
+import { KafkaCluster, kafkaSettings, TopicAdmin, topicSettings } from './index.js';
 
 const lines: string[] = [];
 const write = (fields: object, message: string) => void lines.push(`${message} ${JSON.stringify(fields)}`);
 const log: Log = { debug: write, info: write, warn: write, error: write };
 const outbound = createOutbound({ policy: 'allow-private' });
 
-/** The code of what became of a request for the topics. */
-async function ask(config: Record<string, unknown>, policy: Outbound = outbound): Promise<string> {
-  const admin = kafkaJs(kafkaSettings({ config }), policy, log).admin();
-  try {
-    await admin.connect();
-    await admin.listTopics();
-    return 'ok';
-  } catch (error) {
-    return toStreamError(error, 'asking').code;
-  } finally {
-    await admin.disconnect();
-  }
-}
+const reach = (config: Record<string, unknown>, policy: Outbound = outbound) => ({
+  ...{ settings: kafkaSettings({ config }), outbound: policy, log },
+});
 
-describe('a client of a cluster', () => {
+describe.each(CLIENTS)('a client of a cluster: %s', (_, client) => {
   let kafka: Kafka;
   beforeAll(async () => {
     kafka = await startKafka({ secure: true, advertise: (port) => `localhost:${port}` });
   });
   afterAll(() => kafka.stop());
+
+  const made: KafkaCluster[] = [];
+  const cluster = (config: Record<string, unknown>, policy?: Outbound): KafkaCluster => {
+    made.push(new KafkaCluster({ ...reach(config, policy), clock: systemClock, client }));
+    return made.at(-1)!;
+  };
+  afterEach(() => made.splice(0).forEach((one) => one.close()));
+
+  /** The codes of what became of a request for the topics, and of one that makes none. */
+  async function ask(config: Record<string, unknown>): Promise<string> {
+    const codes = [cluster(config).view(null), new TopicAdmin(reach(config), client).mayCreate('t')].map((asked) =>
+      asked.then(
+        () => 'ok',
+        (error: StreamError) => error.code,
+      ),
+    );
+    return [...new Set(await Promise.all(codes))].join(' ');
+  }
 
   it('logs in over TLS, checks the authority, and says what is wrong without the secret', async () => {
     const { username, password, ca } = kafka.login;
@@ -53,12 +62,31 @@ describe('a client of a cluster', () => {
       },
     };
     const forbidding: Outbound = { resolve: async (host, port) => policy.resolve(host, port) };
-    const admin = kafkaJs(kafkaSettings({ config: { brokers: kafka.brokers } }), forbidding, log).admin();
-    await admin.connect();
+    const config = { brokers: kafka.brokers };
+    const over = cluster(config, forbidding);
+    await over.view([]);
+    const refused = { code: 'host_forbidden', message: expect.stringContaining('localhost') };
+    expect(await over.probe()).toMatchObject([{ error: refused }]);
     // Any broker answers for the list; this asks the one that leads, by its advertised name.
-    await expect(admin.createTopics({ topics: [{ topic: 'x' }] })).rejects.toMatchObject({ message: /localhost/ });
-    await admin.disconnect();
+    const admin = new TopicAdmin(reach(config, forbidding), client);
+    await expect(admin.create({ topic: 'x', partitions: 1, replicationFactor: 1 })).rejects.toMatchObject(refused);
     expect(asked).toEqual(expect.arrayContaining(['127.0.0.1', 'localhost']));
+  });
+
+  it('makes a topic once, with its settings, and removes it once', async () => {
+    const config = { brokers: kafka.brokers };
+    const [over, admin] = [cluster(config), new TopicAdmin(reach(config), client)];
+    const topic = { topic: 'made', partitions: 3, replicationFactor: 1, settings: { 'retention.ms': '1000' } };
+    expect(await admin.mayCreate('made')).toBe(true);
+    const there = async () =>
+      (await over.view(['made'])).topics.map(({ error, partitions }) => [error, partitions.length]);
+    expect(await there()).toEqual([[3, 0]]);
+    expect([await admin.create(topic), await admin.create({ ...topic, partitions: 1 })]).toEqual([true, false]);
+    await eventually('it is there', async () => (await there())[0]?.[1] === 3);
+    expect((await topicSettings(over, 'made'))?.get('retention.ms')).toBe('1000');
+    await admin.remove(['made']);
+    await admin.remove(['made']);
+    await eventually('it is gone', async () => (await there())[0]?.[0] === 3);
   });
 
   it('names the fields of a config that is not right, not their values', () => {

@@ -11,11 +11,13 @@ import {
   type ProducerConfig,
 } from 'kafkajs';
 import {
+  CLIENT,
   EARLIEST,
   FetchReader,
   kafkaSettings,
   KafkaCluster,
   type ClusterOptions,
+  type KafkaClient,
   type KafkaRecord,
   type Place,
   type ReaderOptions,
@@ -33,7 +35,10 @@ export class ClusterUnderTest {
   readonly #closers: (() => unknown)[] = [];
   #admin: Promise<Admin> | null = null;
 
-  constructor(readonly server: Server) {}
+  constructor(
+    readonly server: Server,
+    private readonly client: KafkaClient = CLIENT,
+  ) {}
 
   cluster(config: Readonly<Record<string, unknown>> = {}, answerMs: ClusterOptions['answerMs'] = {}): KafkaCluster {
     const cluster = new KafkaCluster({
@@ -41,6 +46,7 @@ export class ClusterUnderTest {
       outbound: createOutbound({ policy: 'allow-private' }),
       log: silent,
       clock: systemClock,
+      client: this.client,
       answerMs,
     });
     this.#closers.push(() => cluster.close());

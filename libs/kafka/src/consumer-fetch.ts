@@ -1,5 +1,5 @@
 import type { WireReader } from './client-wire.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import type { AbortedTransaction } from './consumer-committed.js';
 import { KafkaError } from './connection-error.js';
 

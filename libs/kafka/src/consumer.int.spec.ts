@@ -1,17 +1,18 @@
 import { becomes, eventually, startKafka, type Kafka } from '@planasonix/testing';
 import { randomBytes } from 'node:crypto';
+import { CLIENTS } from './clients-under-test.js';
 import { ClusterUnderTest } from './cluster-under-test.js';
 import type { KafkaRecord, Place } from './index.js';
 
 const texts = (records: readonly KafkaRecord[]) => records.map(({ value }) => value?.toString() ?? null);
 const rising = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-describe('reading a cluster', () => {
+describe.each(CLIENTS)('over %s, reading a cluster', (_, client) => {
   let server: Kafka;
   let kafka: ClusterUnderTest;
   beforeAll(async () => {
     server = await startKafka({ properties: { 'log.cleaner.backoff.ms': '200', 'message.max.bytes': '4000000' } });
-    kafka = new ClusterUnderTest(server);
+    kafka = new ClusterUnderTest(server, client);
   });
   afterAll(async () => {
     await kafka.close();

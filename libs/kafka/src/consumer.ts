@@ -43,8 +43,7 @@ export class ReadObstacle extends Error {
 }
 
 /**
- * Reads partitions from places of ours: no group, no offsets but those it is given, no place but the next one. The
- * interface that another client has to fill.
+ * Reads partitions from places of ours: no group, no offsets but those it is given, no place but the next one.
  */
 export interface PartitionReader {
   /**

@@ -1,4 +1,13 @@
-export { CLIENT_ID, kafkaJs, type ClientOptions } from './client.js';
+export {
+  CLIENT_ID,
+  type Call,
+  type KafkaClient,
+  type Link,
+  type LinkOptions,
+  type NewTopic,
+  type Reach,
+} from './client.js';
+export { CLIENT } from './default-client.js';
 export { addressText, brokerAddress, kafkaSettings, type BrokerAddress, type KafkaSettings } from './config.js';
 export { pinnedLookup, UNRESOLVED } from './connection-socket.js';
 export { KafkaError, toStreamError } from './connection-error.js';
@@ -29,7 +38,7 @@ export type { OutRecord } from './record-batch.js';
 export { HeaderWriter, headerName, type OutHeaders } from './record-headers.js';
 export { ProducerRoutes, type TopicFacts } from './producer-routes.js';
 export { changeSettings, topicSettings, type SettingChanges } from './producer-settings.js';
-export { mayUseTransactions, TopicAdmin, type NewTopic } from './producer-topics.js';
+export { mayUseTransactions, TopicAdmin } from './producer-topics.js';
 export { TransactionalProducer, type TransactionOptions } from './transaction.js';
 export { TransactionLost } from './transaction-lost.js';
 export { type PartitionRecords } from './transaction-writer.js';

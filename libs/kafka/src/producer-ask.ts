@@ -1,6 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import type { KafkaCluster } from './client-cluster.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import { KafkaError, MOVED } from './connection-error.js';
 
 /** What any broker can answer, from the first one that does. @throws KafkaError, StreamError, what the network said */

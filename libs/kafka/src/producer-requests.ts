@@ -1,4 +1,4 @@
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import { KafkaError } from './connection-error.js';
 
 /** Who writes: numbers that the coordinator gave. An older epoch of the same producer is refused by every broker. */

@@ -1,6 +1,6 @@
 import type { KafkaCluster } from './client-cluster.js';
 import type { WireReader } from './client-wire.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import { KafkaError, toStreamError } from './connection-error.js';
 import { askAny } from './producer-ask.js';
 

@@ -1,49 +1,28 @@
-import { StreamError, type Log, type Outbound } from '@planasonix/core';
-import type { Admin } from 'kafkajs';
+import { StreamError } from '@planasonix/core';
 import type { KafkaCluster } from './client-cluster.js';
-import { kafkaJs } from './client.js';
-import type { KafkaSettings } from './config.js';
+import type { KafkaClient, NewTopic, Reach } from './client.js';
 import { KafkaError, toStreamError } from './connection-error.js';
+import { CLIENT } from './default-client.js';
 import { askAny } from './producer-ask.js';
 import { transactionCoordinatorCall } from './producer-requests.js';
-
-export interface NewTopic {
-  readonly topic: string;
-  /** -1: as the brokers are set. */
-  readonly partitions: number;
-  /** -1: as the brokers are set. */
-  readonly replicationFactor: number;
-  readonly settings?: Readonly<Record<string, string>>;
-}
 
 /** Making topics and giving them back; a connection of its own for each time. */
 export class TopicAdmin {
   constructor(
-    private readonly settings: KafkaSettings,
-    private readonly outbound: Outbound,
-    private readonly log: Log,
+    private readonly reach: Reach,
+    private readonly client: KafkaClient = CLIENT,
   ) {}
 
   /** One that is there already is left as it is. @returns whether it was made. */
-  create({ topic, partitions, replicationFactor, settings = {} }: NewTopic): Promise<boolean> {
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
-    return this.#with(`making the topic ${topic}`, (admin) =>
-      admin.createTopics({
-        waitForLeaders: false,
-        topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
-      }),
-    );
+  create(topic: NewTopic): Promise<boolean> {
+    return told(`making the topic ${topic.topic}`, this.client.createTopic(this.reach, topic, { trial: false }));
   }
 
   /** Whether the user may make it. Nothing is made. */
   async mayCreate(topic: string): Promise<boolean> {
+    const like = { topic, partitions: 1, replicationFactor: -1 };
     try {
-      await this.#with(`asking whether ${topic} may be made`, (admin) =>
-        admin.createTopics({
-          ...{ validateOnly: true, waitForLeaders: false },
-          topics: [{ topic, numPartitions: 1, replicationFactor: -1 }],
-        }),
-      );
+      await told(`asking whether ${topic} may be made`, this.client.createTopic(this.reach, like, { trial: true }));
       return true;
     } catch (error) {
       if (error instanceof StreamError && error.code === 'permission_denied') return false;
@@ -52,42 +31,22 @@ export class TopicAdmin {
   }
 
   /** Safe to repeat. */
-  remove(topics: readonly string[]): Promise<void> {
-    return this.#with('removing topics', async (admin) => {
-      try {
-        await admin.deleteTopics({ topics: [...topics] });
-      } catch (error) {
-        if (codeOf(error) !== NO_SUCH_TOPIC) throw error;
-      }
-    });
-  }
-
-  async #with<T>(doing: string, use: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = kafkaJs(this.settings, this.outbound, this.log).admin();
-    try {
-      await admin.connect();
-      return await use(admin);
-    } catch (error) {
-      const code = codeOf(error);
-      throw toStreamError(code === null ? error : new KafkaError(code, doing), doing);
-    } finally {
-      await admin.disconnect().catch(() => undefined);
-    }
+  async remove(topics: readonly string[]): Promise<void> {
+    await told(
+      'removing topics',
+      this.client.removeTopics(this.reach, topics).catch((error: unknown) => {
+        if (!(error instanceof KafkaError) || error.code !== NO_SUCH_TOPIC) throw error;
+      }),
+    );
   }
 }
 
 const NO_SUCH_TOPIC = 3;
 
-/** Of the protocol; kafkajs wraps what the broker said several times. */
-function codeOf(error: unknown): number | null {
-  for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 6; depth++) {
-    const code: unknown = Reflect.get(at, 'code');
-    if (typeof code === 'number' && code > 0) return code;
-    const errors: unknown = Reflect.get(at, 'errors');
-    at = Array.isArray(errors) ? errors[0] : Reflect.get(at, 'cause');
-  }
-  return null;
-}
+const told = <T>(doing: string, asked: Promise<T>): Promise<T> =>
+  asked.catch((error: unknown) => {
+    throw toStreamError(error, doing);
+  });
 
 /** Whether the user may write in transactions of this name, as far as that can be told without beginning one. */
 export const mayUseTransactions = (cluster: KafkaCluster, transactionalId: string): Promise<boolean> =>

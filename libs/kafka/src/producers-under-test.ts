@@ -8,6 +8,7 @@ import {
   ProducerRoutes,
   TopicAdmin,
   TransactionalProducer,
+  type KafkaClient,
   type OutRecord,
   type TransactionOptions,
 } from './index.js';
@@ -31,12 +32,15 @@ export async function committed(brokers: readonly string[], topic: string): Prom
 export class Producers {
   readonly #closers: (() => void)[] = [];
 
-  constructor(private readonly brokers: readonly string[]) {}
+  constructor(
+    private readonly brokers: readonly string[],
+    private readonly client: KafkaClient,
+  ) {}
 
   make(transactionalId: string, more: Partial<TransactionOptions> = {}): TransactionalProducer {
     const settings = kafkaSettings({ config: { brokers: this.brokers } });
-    const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock });
-    const admin = new TopicAdmin(settings, outbound, silent);
+    const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock, client: this.client });
+    const admin = new TopicAdmin({ settings, outbound, log: silent }, this.client);
     const routes = new ProducerRoutes({
       cluster,
       clock: systemClock,

@@ -1,14 +1,15 @@
 import { StreamError } from '@planasonix/core';
 import { becomes, eventually, startKafka, startProxy, type Kafka, type Proxy } from '@planasonix/testing';
+import { CLIENTS } from './clients-under-test.js';
 import { ClusterUnderTest } from './cluster-under-test.js';
 import { metadataCall } from './client-requests.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import type { TransactionalProducer } from './index.js';
 import { committed, Producers, text } from './producers-under-test.js';
 
 const rising = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
 
-describe('a producer with transactions', () => {
+describe.each(CLIENTS)('over %s, a producer with transactions', (_, client) => {
   let server: Kafka;
   let kafka: ClusterUnderTest;
   let producers: Producers;
@@ -22,10 +23,10 @@ describe('a producer with transactions', () => {
         return `127.0.0.1:${proxy.port}`;
       },
     });
-    kafka = new ClusterUnderTest(server);
+    kafka = new ClusterUnderTest(server, client);
     dead = proxy.port;
   });
-  beforeEach(() => (producers = new Producers([`127.0.0.1:${dead}`])));
+  beforeEach(() => (producers = new Producers([`127.0.0.1:${dead}`], client)));
   afterEach(() => {
     proxy.resume();
     producers.close();

@@ -1,6 +1,6 @@
 import type { Clock } from '@planasonix/core';
 import type { KafkaCluster } from './client-cluster.js';
-import type { Call } from './connection.js';
+import type { Call } from './client.js';
 import { KafkaError, MOVED, toStreamError } from './connection-error.js';
 import { askAny } from './producer-ask.js';
 import type { ProducerRoutes } from './producer-routes.js';

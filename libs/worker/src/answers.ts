@@ -45,8 +45,11 @@ export type SettleAnswer =
 export interface Draft {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly connectionId?: string;
-  /** Where the events of a stream are to go that is not there yet. */
-  readonly output?: PipelineOutput;
+  readonly workspaceId?: string;
+  /** Absent: it is not there yet. */
+  readonly streamId?: string;
+  /** Where the events of the stream are to go. */
+  readonly pipeline?: { readonly id: string; readonly output: PipelineOutput };
   readonly order?: Omit<SnapshotOrder, 'id'>;
   readonly position?: unknown;
   readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
@@ -108,11 +111,11 @@ export class Answers {
     if (draft === null) return null;
     const connection =
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
-    const { config = {}, output } = draft;
-    const spec = { id: 'str_draft', name: 'draft', config, connection, output, owned: {} };
-    const checks = await this.look(spec, signal, (source) => source.check(signal)).catch(aboutConfig);
-    const of = connection === null ? OWN_FINDINGS : CONFIG_FINDINGS;
-    const about = checks.filter((check) => of.has(check.code));
+    const { config = {}, streamId: id = 'str_draft', workspaceId, pipeline } = draft;
+    const of = { id, name: 'draft', config, connection, workspaceId, pipeline, output: pipeline?.output, owned: {} };
+    const checks = await this.look(of, signal, (source) => source.check(signal)).catch(aboutConfig);
+    const told = connection === null ? OWN_FINDINGS : CONFIG_FINDINGS;
+    const about = checks.filter((check) => told.has(check.code));
     return { ok: passes(about), checks: about };
   }
 

@@ -9,6 +9,7 @@ import {
   ConnectionStore,
   DraftStore,
   ForgottenStore,
+  NeighbourStore,
   PgSpreadLedger,
   PgStreamLedger,
   SecretBox,
@@ -22,6 +23,7 @@ import type { WorkerEnv } from './env.js';
 import { Janitor } from './janitor.js';
 import { LagProbe } from './lag-probe.js';
 import { LogBook } from './log-book.js';
+import { Neighbourhood } from './neighbourhood.js';
 import { Sources } from './sources.js';
 
 const HEARTBEAT_MS = 2000;
@@ -65,7 +67,10 @@ export class Connector {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
-    const sources = new Sources(type, outbound, log, step, this.logs);
+    const sources = new Sources(type, outbound, log, step, {
+      logs: this.logs,
+      neighbourhood: new Neighbourhood(type.type, new NeighbourStore(store), connections),
+    });
     this.emitter = countersEmitter(env, log);
     this.announcement = {
       id: this.workerId,
@@ -82,6 +87,7 @@ export class Connector {
       ledger,
       spread: type.spreads === true ? new PgSpreadLedger(store, leases) : undefined,
       openSink: (spec, seat) => this.logs.of(spec.output).sink(spec.id, spec.epoch, seat),
+      checkLog: (spec) => this.logs.of(spec.output).check(spec.id),
       createSource: (spec, wishes) => sources.owned(spec, wishes),
       clock: systemClock,
       log,

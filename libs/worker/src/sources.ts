@@ -5,6 +5,7 @@ import {
   type EventLog,
   type Log,
   type LogTopics,
+  type Neighbours,
   type OnLostPosition,
   type Outbound,
   type Owned,
@@ -19,6 +20,7 @@ import {
   type StreamSpec,
 } from '@planasonix/core';
 import { discretionOf } from './discreet.js';
+import type { Neighbourhood, Neighboured } from './neighbourhood.js';
 
 export interface SourceWishes {
   readonly owned: Owned;
@@ -39,7 +41,14 @@ const barred: Pick<SourceWishes, 'remember' | 'orders'> = {
 
 /** What a source is made of. A draft may not say where its events go. */
 export type Looked = Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 'sealed' | 'owned'> &
-  Partial<Pick<StreamSpec, 'output'>>;
+  Partial<Pick<StreamSpec, 'output' | 'workspaceId'>> &
+  Pick<Neighboured, 'pipeline'>;
+
+/** What sources are told of that is not theirs. */
+export interface Surroundings {
+  readonly logs: { of(output: PipelineOutput): Pick<EventLog, 'topics'> };
+  readonly neighbourhood: Neighbourhood;
+}
 
 /** Makes sources of one type from what the store says of a stream. */
 export class Sources {
@@ -48,8 +57,8 @@ export class Sources {
     readonly outbound: Outbound,
     private readonly log: Log,
     private readonly step?: Steps,
-    /** Absent: sources are not told where their events go. */
-    private readonly logs?: { of(output: PipelineOutput): Pick<EventLog, 'topics'> },
+    /** Absent: sources are told neither where their events go nor who else reads. */
+    private readonly around?: Surroundings,
   ) {}
 
   /** For the owner of the stream. @throws StreamError `secrets_sealed`, or what its config is refused for */
@@ -64,6 +73,7 @@ export class Sources {
       owned: wishes.owned,
       remember: wishes.remember,
       logTopics: this.logTopics(spec),
+      neighbours: this.neighbours(spec),
       abandoned: wishes.abandoned,
       setAside: wishes.setAside,
       orders: wishes.orders,
@@ -87,8 +97,12 @@ export class Sources {
   }
 
   private logTopics({ id, output }: Looked): (() => Promise<LogTopics | null>) | undefined {
-    const { logs } = this;
-    if (logs === undefined || output === undefined) return undefined;
-    return async () => (await logs.of(output).topics?.(id)) ?? null;
+    const { around } = this;
+    if (around === undefined || output === undefined) return undefined;
+    return async () => (await around.logs.of(output).topics?.(id)) ?? null;
+  }
+
+  private neighbours({ id, workspaceId, pipeline }: Looked): Neighbours | undefined {
+    return workspaceId === undefined ? undefined : this.around?.neighbourhood.of({ id, workspaceId, pipeline });
   }
 }

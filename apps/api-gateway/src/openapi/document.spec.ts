@@ -26,6 +26,11 @@ describe('the OpenAPI document', () => {
     expect(new Set(operations.map(({ of }) => of['operationId'])).size).toBe(operations.length);
   });
 
+  it.each(['invalid_transition', 'topic_missing', 'log_not_durable'])('says what the code %s means', (code) => {
+    const { description } = document['info'] as { description: string };
+    expect(description).toMatch(new RegExp(`^\\| \`${code}\` \\| .*\\w{4}`, 'm'));
+  });
+
   it('every schema in it compiles', () => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false });
     ajv.addSchema({ $id: 'doc', ...document });

@@ -1,4 +1,4 @@
-import { STREAM_ERRORS } from '@planasonix/core';
+import { LOG_FINDINGS, STREAM_ERRORS } from '@planasonix/core';
 import { z } from 'zod';
 import { API_ERRORS, type ApiErrorCode } from '../contract/error-table.js';
 import { TAGS, type RouteSpec } from '../contract/route.js';
@@ -146,7 +146,8 @@ const headers = (route: RouteSpec): Json[] =>
           name: 'Idempotency-Key',
           in: 'header',
           required: false,
-          description: 'The same key and body within 24 h give the stored answer; another body is 409.',
+          description:
+            'The same key and body within 24 h give the stored answer; another body is 409. Only successes are kept: after an error the key is free.',
           schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
         },
       ]
@@ -216,6 +217,13 @@ function description(): string {
       '| code | becomes | what to do |',
       '|---|---|---|',
       ...Object.entries(STREAM_ERRORS).map(([code, of]) => `| \`${code}\` | ${of.recourse} | ${cell(of.hint)} |`),
+    ].join('\n'),
+    '## Findings about a log',
+    'Of `POST …/check`, beside the codes above: they stop no stream, and `fix` is what mends it.',
+    [
+      '| code | what is so |',
+      '|---|---|',
+      ...Object.entries(LOG_FINDINGS).map(([code, of]) => `| \`${code}\` | ${cell(of)} |`),
     ].join('\n'),
   ].join('\n\n');
 }

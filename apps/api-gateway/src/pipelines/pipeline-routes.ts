@@ -121,7 +121,8 @@ export const putPipeline = route({
   id: 'putPipeline',
   tag,
   summary: 'Replace a pipeline',
-  description: 'Streams take a new output up when they are next started; what they have written stays where it is.',
+  description:
+    'Streams take a new output up when they are next started; what they have written stays where it is. An output is refused through which one of its streams would read what it writes, alone or over other streams.',
   scope: 'pipelines:write',
   params,
   body,

@@ -10,6 +10,16 @@ const TABLES_MS = 3000;
 const ORDER_MS = 8000;
 const SAMPLE_MS = 8000;
 
+/** What a stream is to be. */
+export interface StreamDraft {
+  /** Absent: it is not there yet. */
+  readonly streamId?: string;
+  readonly connectionId: string | null;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Where its events go. Absent: into nothing that a source could read. */
+  readonly pipeline?: { readonly id: string; readonly output: Readonly<Record<string, unknown>> };
+}
+
 /** What only a worker can tell: it has the driver. What it needs for that lies sealed in the store, never in a job. */
 export class WorkerQuestions {
   constructor(
@@ -47,29 +57,8 @@ export class WorkerQuestions {
    * Whether any table matches, as far as a worker can say within 3 s; a source that can't be reached proves nothing.
    * @throws ApiError `no_tables`, `host_forbidden`, 400 for the config
    */
-  async expectTables(
-    workspaceId: string,
-    sourceType: string,
-    of: {
-      readonly connectionId: string | null;
-      readonly config: Readonly<Record<string, unknown>>;
-      /** Of its pipeline. Absent: it can't be one that the source reads. */
-      readonly output?: Readonly<Record<string, unknown>>;
-    },
-  ): Promise<void> {
-    const draftId = await this.drafts.put(workspaceId, 'tables', {
-      config: of.config,
-      output: of.output,
-      ...(of.connectionId === null ? {} : { connectionId: of.connectionId }),
-    });
-    const answer = await this.asks
-      .ask(sourceType, { kind: 'tables', draftId }, TABLES_MS)
-      .catch((error: unknown) => {
-        if (error instanceof LifecycleError) return null;
-        throw error;
-      })
-      .finally(() => this.forget(draftId));
-    const findings = checks(answer).filter(({ severity }) => severity === 'error');
+  async expectTables(workspaceId: string, sourceType: string, of: StreamDraft): Promise<void> {
+    const findings = await this.wrongWith(workspaceId, sourceType, of);
     const wrong = findings.find(({ code }) => code === 'config_invalid');
     if (wrong !== undefined) throw badField('config', wrong.message, wrong.fix ?? undefined);
     const forbidden = findings.find(({ code }) => code === 'host_forbidden');
@@ -86,6 +75,17 @@ export class WorkerQuestions {
       hint: missing.fix ?? undefined,
       details: [{ field: 'config.tables', issue: 'matches no table of the source' }],
     });
+  }
+
+  /**
+   * Whether a stream that there is may write to where `of.pipeline` says, as far as a worker can say within 3 s.
+   * @throws ApiError 400 where it would feed itself, alone or over others
+   */
+  async expectOutput(workspaceId: string, sourceType: string, name: string, of: StreamDraft): Promise<void> {
+    const findings = await this.wrongWith(workspaceId, sourceType, of);
+    const wrong = findings.find(({ code }) => code === 'config_invalid');
+    if (wrong !== undefined)
+      throw badField('output.topic', `does not go with the stream "${name}": ${wrong.message}`, wrong.fix ?? undefined);
   }
 
   /**
@@ -130,6 +130,22 @@ export class WorkerQuestions {
     if (!isObject(answer) || kind !== 'sent') throw new ApiError('worker_busy');
     const { status, event_id, body } = answer;
     return { delivered: status === 200, status, event_id, answer: body };
+  }
+
+  private async wrongWith(workspaceId: string, sourceType: string, of: StreamDraft): Promise<readonly Check[]> {
+    const { connectionId, pipeline, ...draft } = of;
+    const draftId = await this.drafts.put(workspaceId, 'tables', {
+      ...{ ...draft, workspaceId, pipeline: pipeline && { id: pipeline.id, output: pipeline.output } },
+      ...(connectionId === null ? {} : { connectionId }),
+    });
+    const answer = await this.asks
+      .ask(sourceType, { kind: 'tables', draftId }, TABLES_MS)
+      .catch((error: unknown) => {
+        if (error instanceof LifecycleError) return null;
+        throw error;
+      })
+      .finally(() => this.forget(draftId));
+    return checks(answer).filter(({ severity }) => severity === 'error');
   }
 
   private async test(type: string, of: { connectionId?: string; draftId?: string }): Promise<ConnectionReport> {

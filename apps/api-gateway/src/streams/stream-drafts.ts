@@ -1,4 +1,4 @@
-import type { ConnectionStore, PipelineStore, SplitConfig } from '@planasonix/store';
+import type { ConnectionStore, Pipeline, PipelineStore, SplitConfig, Stream } from '@planasonix/store';
 import { badField } from '../contract/api-error.js';
 import { canonicalConfig, checkedConfig, mergePatch } from '../sources/config.js';
 import type { KnownSource, SourceCatalog } from '../sources/source-catalog.js';
@@ -41,23 +41,44 @@ export class StreamDrafts {
       throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const config = canonicalConfig(source, of.config ?? {});
     const split = checkedConfig(source, config);
-    await this.workers.expectTables(workspaceId, source.type, { connectionId, config, output: pipeline.output });
+    await this.workers.expectTables(workspaceId, source.type, { connectionId, config, pipeline });
     return { ...split, ingestToken: takesDeliveries(source) ? newIngestToken() : null };
   }
 
   /** @param earlier the config before, secrets in the clear. */
   async forPatch(
     workspaceId: string,
-    of: { readonly source_type: string; readonly connection_id: string | null; readonly pipeline_id: string },
+    of: Pick<Stream, 'id' | 'source_type' | 'connection_id' | 'pipeline_id'>,
     earlier: Json,
     patch: Json,
   ): Promise<SplitConfig> {
     const source = await this.catalog.get(of.source_type);
     const config = mergePatch(earlier, canonicalConfig(source, patch));
     const split = checkedConfig(source, config, earlier);
-    const output = (await this.pipelines.get(workspaceId, of.pipeline_id))?.output;
-    await this.workers.expectTables(workspaceId, source.type, { connectionId: of.connection_id, config, output });
+    const pipeline = (await this.pipelines.get(workspaceId, of.pipeline_id)) ?? undefined;
+    await this.workers.expectTables(workspaceId, source.type, {
+      ...{ streamId: of.id, connectionId: of.connection_id, config, pipeline },
+    });
     return split;
+  }
+
+  /**
+   * Whether the streams that feed a pipeline may write to where it is to lead.
+   * @param streams with their configs, secrets in the clear
+   * @throws ApiError 400 that names the first one that would read what it writes
+   */
+  async forOutput(
+    workspaceId: string,
+    pipeline: Pick<Pipeline, 'id' | 'output'>,
+    streams: readonly Pick<Stream, 'id' | 'name' | 'source_type' | 'connection_id' | 'config'>[],
+  ): Promise<void> {
+    const types = await this.catalog.all();
+    const readers = streams.filter(({ source_type: type }) => types.get(type)?.connection_types.includes('kafka'));
+    await Promise.all(
+      readers.map(({ id: streamId, name, source_type: type, connection_id: connectionId, config }) =>
+        this.workers.expectOutput(workspaceId, type, name, { streamId, connectionId, config, pipeline }),
+      ),
+    );
   }
 
   private async checkConnection(workspaceId: string, source: KnownSource, id: string | null): Promise<void> {

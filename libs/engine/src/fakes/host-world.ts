@@ -1,4 +1,4 @@
-import type { CounterReport, Source, StreamSpec } from '@planasonix/core';
+import type { Check, CounterReport, Source, StreamSpec } from '@planasonix/core';
 import type { SourceExtras } from '../deps.js';
 import { WorkerHost } from '../host.js';
 import { FakeLedger } from './fake-ledger.js';
@@ -12,6 +12,8 @@ export function hostWorld(clock = new ManualClock()) {
   const log = new FakeLog();
   /** Of the pipelines whose output is Kafka. */
   const otherLog = new FakeLog();
+  /** What a check of the log finds. */
+  const logChecks: Check[] = [];
   const server = new FakeServer(() => clock.now());
   const ledger = new FakeLedger(clock);
   const lines = new SilentLog();
@@ -23,6 +25,7 @@ export function hostWorld(clock = new ManualClock()) {
       sourceType: 'fake',
       ledger,
       openSink: ({ epoch, output }) => (output.type === 'kafka' ? otherLog : log).sink(epoch),
+      checkLog: () => Promise.resolve(logChecks),
       createSource(spec, extras) {
         const source = server.source(1);
         made.push({ spec, source, extras });
@@ -37,5 +40,5 @@ export function hostWorld(clock = new ManualClock()) {
     host.start();
     return host;
   }
-  return { clock, log, otherLog, server, ledger, lines, reports, made, worker };
+  return { clock, log, otherLog, logChecks, server, ledger, lines, reports, made, worker };
 }

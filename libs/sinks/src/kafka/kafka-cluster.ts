@@ -29,7 +29,7 @@ export async function reach(connectionId: string, { settings, outbound, log, clo
   const of = kafkaSettings(connection);
   return {
     cluster: new KafkaCluster({ settings: of, outbound, log, clock }),
-    admin: new TopicAdmin(of, outbound, log),
+    admin: new TopicAdmin({ settings: of, outbound, log }),
   };
 }
 

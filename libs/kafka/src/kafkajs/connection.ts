@@ -1,44 +1,13 @@
-import type { Log, Outbound } from '@planasonix/core';
 import Connection from 'kafkajs/src/network/connection.js';
 import Encoder from 'kafkajs/src/protocol/encoder.js';
 import type { Socket } from 'node:net';
-import { WireReader, WireWriter } from './client-wire.js';
-import type { BrokerAddress, KafkaSettings } from './config.js';
-import { KafkaError } from './connection-error.js';
+import { WireReader, WireWriter } from '../client-wire.js';
+import type { Call, Link, LinkOptions } from '../client.js';
+import type { BrokerAddress } from '../config.js';
+import { KafkaError } from '../connection-error.js';
+import { socketFactory, type SocketWish } from '../connection-socket.js';
 import { kafkaJsLogger } from './connection-log.js';
 import { RequestPieces } from './connection-pieces.js';
-import { socketFactory, type SocketWish } from './connection-socket.js';
-
-/** One request of the protocol, of a flexible version (request header 2, response header 1). */
-export interface Call<R> {
-  readonly name: string;
-  readonly key: number;
-  /** The versions that we can speak, the newest first. */
-  readonly versions: readonly number[];
-  encode(to: WireWriter, version: number): unknown;
-  decode(from: WireReader, version: number): R;
-}
-
-/** One connection to one broker, logged in. */
-export interface Link {
-  /** Highest version of each API that the broker speaks; -1 for those that it does not. */
-  highest(apiKey: number): number;
-  readonly open: boolean;
-  send<R>(call: Call<R>): Promise<R>;
-  /** At once; what waits for an answer fails. Safe to repeat. */
-  close(): void;
-}
-
-export interface LinkOptions {
-  readonly settings: KafkaSettings;
-  readonly outbound: Outbound;
-  readonly log: Log;
-  readonly clientId: string;
-  readonly connectMs: number;
-  readonly requestMs: number;
-  /** Called where no answer came in time; the connection is closed by then. */
-  readonly onSilence?: () => void;
-}
 
 const SASL_AUTHENTICATE = 36;
 const UNSUPPORTED_VERSION = 35;
