@@ -135,8 +135,8 @@ export const creatingSql = (name: string, tables: readonly Name[], version: numb
 /** What would give each of the tables a replica identity. */
 export const identitySql = (tables: readonly SourceTable[]): string =>
   tables
-    .flatMap((table) => table.unidentified)
-    .map((name) => `ALTER TABLE ${sqlName(name)} REPLICA IDENTITY FULL;`)
+    .flatMap(({ unidentified, hasPrimaryKey }) => unidentified.map((name) => ({ name, hasPrimaryKey })))
+    .map(({ name, hasPrimaryKey: has }) => `ALTER TABLE ${sqlName(name)} REPLICA IDENTITY ${has ? 'DEFAULT' : 'FULL'};`)
     .join(' ');
 
 /** Publishing a table without replica identity breaks its owner's UPDATE and DELETE (trap 11). */

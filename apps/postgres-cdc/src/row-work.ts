@@ -10,7 +10,7 @@ import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
-import { TakenTables } from './taken-tables.js';
+import { TakenTables, sameNames } from './taken-tables.js';
 import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
@@ -105,8 +105,8 @@ export class RowWork {
 
   private get notebook(): string {
     const { partitions, book, rereads } = this;
-    const { noted: tables, gone, published, missed } = this.taken;
-    return writeNotebook({ tables, gone, published, missed, partitions, orders: book.ids, rereads });
+    const { noted: tables, gone, published, missed, keys } = this.taken;
+    return writeNotebook({ tables, gone, published, missed, keys, partitions, orders: book.ids, rereads });
   }
 
   /** What a position has to say of it; `null`: nothing. */
@@ -123,7 +123,7 @@ export class RowWork {
   note(): ChangeBatch | null {
     const done = this.feed.all.filter((task) => task.phase === 'done' && task.wish.order === null);
     for (const { wish, state } of done) {
-      this.taken.note(wish.oid, `${wish.schema}.${wish.name}`);
+      this.taken.note(wish.oid, `${wish.schema}.${wish.name}`, state.key);
       this.rowsBefore += state.rows;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
@@ -197,14 +197,19 @@ export class RowWork {
     return this.known().get(oid);
   }
 
-  /** The stream has come to changes of a table under this name, or under this form. */
-  came(one: StrayState): void {
-    const as = this.nameOf(one.oid);
-    if (as === undefined && one.asked) this.met();
-    else if (as !== one.name) this.stray(one);
+  keyOf(oid: number): readonly string[] | undefined {
+    return this.taken.keys.get(oid);
   }
 
-  /** Under another name it is another table to readers: they lack these changes under the one that it is taken by. */
+  /** The stream has come to changes of a table under this name, or by this key. */
+  came(one: StrayState): void {
+    const as = this.nameOf(one.oid);
+    const by = this.keyOf(one.oid);
+    if (as === undefined && one.asked) this.met();
+    else if (as !== one.name || (by !== undefined && one.key !== undefined && !sameNames(by, one.key))) this.stray(one);
+  }
+
+  /** Under another name, or by another key, these are other rows to readers: they lack these changes under what they have. */
   private stray(one: StrayState): void {
     const { oid, name, asked } = one;
     const { taken } = this;
@@ -236,7 +241,7 @@ export class RowWork {
     const { log, context } = this.deps;
     log.warn(
       { streamId: context.streamId, tables: known.length },
-      'changes of tables are missing, for their publication, partitions or names have changed; their rows are read anew',
+      'changes of tables are missing, for their publication, partitions, names or keys have changed; their rows are read anew',
     );
     feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
     feed.forget((wish) => lost.has(wish.oid) && wish.order === null);

@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import type { GateSlot, RelationInfo, TypeCatalog } from './decode/index.js';
+import { keyOf, type GateSlot, type RelationInfo, type TypeCatalog } from './decode/index.js';
 import type { Emptyings } from './emptyings.js';
 import type { StrayState } from './rows/rows-state.js';
 import { SHUT } from './rows/table-watch.js';
+import { sameNames } from './taken-tables.js';
 import { askedTables, describeTable, isAsked, type SourceTable, type TableName } from './tables.js';
 
 const KEY = `
@@ -19,7 +20,9 @@ const ANCESTORS = `
 export interface Taker {
   /** The name by which it has a table; absent: it does not. */
   nameOf(oid: number): string | undefined;
-  /** Changes come under this name from here on, and are left out where it is not asked for. */
+  /** Columns of the key by which readers have its rows; absent: not known, or they have none. */
+  keyOf(oid: number): readonly string[] | undefined;
+  /** Changes come under this name, and by this key, from here on, and are left out where it is not asked for. */
   came(under: StrayState): void;
   /** A table with partitions was emptied. */
   met(): void;
@@ -99,6 +102,8 @@ export class KnownTables {
     // The first message of a table on this connection: the catalog is fresh, unless a type is new.
     if (!this.keys.has(relation.oid)) return false;
     if (this.taker()?.nameOf(relation.oid) !== `${relation.schema}.${relation.table}`) return false;
+    const known = this.taker()?.keyOf(relation.oid);
+    if (known !== undefined && !sameNames(known, this.toldKey(relation))) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
     this.shapes.set(relation.oid, shape);
     return true;
@@ -112,16 +117,15 @@ export class KnownTables {
       async (sql, params) => (await control.query<Record<string, string | null>>(sql, [...params])).rows,
     );
     const { rows } = await control.query<{ name: string }>(KEY, [relation.oid, relation.replicaIdentity === 'i']);
-    await this.place(control, relation);
-    this.keys.set(
-      relation.oid,
-      rows.map((row) => row.name),
-    );
+    const key = rows.map((row) => row.name);
+    await this.place(control, relation, key);
+    this.keys.set(relation.oid, key);
     this.shapes.set(relation.oid, shapeOf(relation));
   }
 
   /** A publication may cover more than was asked for, and may send partitions under their own names. */
-  private async place(control: Client, { oid, schema, table }: RelationInfo): Promise<void> {
+  private async place(control: Client, relation: RelationInfo, key: readonly string[]): Promise<void> {
+    const { oid, schema, table } = relation;
     const ancestors = await ancestorsOf(control, oid);
     if (!this.keys.has(oid)) {
       const root = ancestors.map((one) => Number(one.oid)).find((one) => this.keys.has(one));
@@ -134,7 +138,11 @@ export class KnownTables {
     // It will be refused: nothing of it comes until it is taken up.
     if (asked && taker?.nameOf(oid) === undefined && (await this.lacksIdentity(control, oid)))
       this.slotOf(oid).gate ??= SHUT;
-    taker?.came({ oid, name: `${schema}.${table}`, asked });
+    taker?.came({ oid, name: `${schema}.${table}`, asked, key: namesAt(relation, key) });
+  }
+
+  private toldKey(relation: RelationInfo): readonly string[] {
+    return namesAt(relation, this.keys.get(relation.oid) ?? []);
   }
 
   private async lacksIdentity(control: Client, oid: number): Promise<boolean> {
@@ -163,6 +171,10 @@ export class KnownTables {
 
 const ancestorsOf = async (control: Client, oid: number): Promise<readonly Ancestor[]> =>
   (await control.query<Ancestor>(ANCESTORS, [oid])).rows;
+
+/** The key by which the stream tells of its rows. */
+const namesAt = (relation: RelationInfo, key: readonly string[]): readonly string[] =>
+  keyOf(relation, key).map((i) => relation.columns[i]!.name);
 
 const shapeOf = ({ schema, table, replicaIdentity, columns }: RelationInfo): string =>
   JSON.stringify([

@@ -1,6 +1,9 @@
 import type { Memberships } from './publication.js';
 import type { Notebook, StrayState } from './rows/rows-state.js';
 
+export const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((name, i) => name === b[i]);
+
 /** Which tables are the stream's, under which names readers have their rows, and of which changes are missing. */
 export class TakenTables {
   /** OID → name of the tables whose rows the log has, or was not to get. */
@@ -11,23 +14,30 @@ export class TakenTables {
   readonly published: Map<number, string>;
   /** OIDs of those of which changes are missing in the log, until their rows are read anew. */
   readonly missed: Set<number>;
+  /** OID → columns of the key by which readers have its rows, where that is known. */
+  readonly keys: Map<number, readonly string[]>;
   /** Changes that came under another name, which the notebook does not know of yet. */
   private strays_: readonly StrayState[] = [];
 
   /** @param changed there is something new to be noted */
   constructor(
-    notebook: Pick<Notebook, 'tables' | 'gone' | 'published' | 'missed'> | null,
+    notebook: Pick<Notebook, 'tables' | 'gone' | 'published' | 'missed' | 'keys'> | null,
     private readonly changed: () => void,
   ) {
     this.noted = notebook?.tables ?? new Map<number, string>();
     this.gone = notebook?.gone ?? new Map<string, number>();
     this.published = notebook?.published ?? new Map<number, string>();
     this.missed = notebook?.missed ?? new Set<number>();
+    this.keys = notebook?.keys ?? new Map<number, readonly string[]>();
   }
 
-  /** Under this name the log has its rows, or is to have none, and all of its changes from here on. */
-  note(oid: number, name: string): void {
+  /**
+   * Under this name the log has its rows, or is to have none, and all of its changes from here on.
+   * @param key by which it has the rows; `null`: it has none
+   */
+  note(oid: number, name: string, key: readonly string[] | null = null): void {
     this.noted.set(oid, name);
+    if (key !== null) this.keys.set(oid, key);
     this.gone.delete(name);
     this.missed.delete(oid);
     this.changed();
@@ -38,6 +48,7 @@ export class TakenTables {
     for (const [oid, name] of [...this.noted])
       if (which(oid)) {
         this.noted.delete(oid);
+        this.keys.delete(oid);
         this.gone.set(name, oid);
         this.changed();
       }

@@ -66,9 +66,19 @@ export interface Relation extends RelationInfo {
 }
 
 /**
- * @param keyNames the key's columns in its order, from the catalog; used where it names the same columns as the wire
- *   does, or where the wire can't tell (FULL).
+ * Where the columns of the key stand, in its order. The wire says which they are; where it can't (FULL, and NOTHING, of which
+ * only inserts come), or means the same ones, the catalog does.
+ * @param keyNames from the catalog
  */
+export function keyOf(info: RelationInfo, keyNames: readonly string[]): readonly number[] {
+  const flagged = info.columns.flatMap((column, i) => (column.identity ? [i] : []));
+  const at = new Map(info.columns.map((column, i) => [column.name, i]));
+  const fromCatalog = keyNames.flatMap((name) => at.get(name) ?? []);
+  const same = fromCatalog.length === flagged.length && fromCatalog.every((i) => flagged.includes(i));
+  return same || info.replicaIdentity === 'f' || info.replicaIdentity === 'n' ? fromCatalog : flagged;
+}
+
+/** @param keyNames see `keyOf` */
 export function prepareRelation(
   info: RelationInfo,
   keyNames: readonly string[],
@@ -77,13 +87,8 @@ export function prepareRelation(
   catalog: TypeCatalog,
   slot: GateSlot = { gate: null },
 ): Relation {
-  const index = new Map(info.columns.map((column, i) => [column.name, i]));
-  const flagged = info.columns.flatMap((column, i) => (column.identity ? [i] : []));
-  const fromCatalog = keyNames.flatMap((name) => index.get(name) ?? []);
-  const sameColumns = fromCatalog.length === flagged.length && fromCatalog.every((i) => flagged.includes(i));
-  const all = info.replicaIdentity === 'f' || sameColumns ? fromCatalog : flagged;
   const hidden = info.columns.map((column) => excluded.has(column.name));
-  const key = all.filter((i) => !hidden[i]);
+  const key = keyOf(info, keyNames).filter((i) => !hidden[i]);
   const label = (name: string, comma: string): Piece => piece(`${comma}${JSON.stringify(name)}:`);
   const head = (op: RowOp): Piece => piece(`{"op":"${op}","before":`);
   return {

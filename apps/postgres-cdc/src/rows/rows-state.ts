@@ -52,12 +52,14 @@ const sift = z.object({
 /** The stream has said that a transaction emptied a table with partitions, and the notebook does not have its new files yet. */
 const emptying = z.object({ oid: z.number().int(), xid: z.number().int() });
 
-/** Changes of a table came under another name than the one that readers have its rows by, and the notebook does not have it yet. */
+/** Changes of a table came under another name, or by another key, than readers have its rows by, and the notebook does not have it yet. */
 const stray = z.object({
   oid: z.number().int(),
   name: z.string(),
   /** The stream reads what has that name; otherwise the changes were left out. */
   asked: z.boolean(),
+  /** Columns of the key by which they came. */
+  key: z.array(z.string()).readonly().optional(),
 });
 
 /** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
@@ -97,6 +99,8 @@ const notebook = z.object({
   rereads: z.boolean().default(false),
   /** OIDs of tables of which changes are missing. */
   missed: z.array(z.number().int()).default([]),
+  /** OID → columns of the key by which rows were read. */
+  keys: z.record(z.string(), z.array(z.string())).default({}),
 });
 
 export interface Notebook {
@@ -112,12 +116,14 @@ export interface Notebook {
   readonly rereads: boolean;
   /** OIDs of tables of which changes are missing, and whose rows have not been read anew. */
   readonly missed: Set<number>;
+  /** OID → columns of the key by which readers have its rows. */
+  readonly keys: Map<number, readonly string[]>;
 }
 
 /** In it a negative OID is that of a table that is gone. @returns `null` where nothing was noted. */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions, orders = null, rereads, missed } = notebook.parse(JSON.parse(text));
+  const { tables, published, partitions, orders = null, rereads, missed, keys } = notebook.parse(JSON.parse(text));
   const names = Object.entries(tables);
   return {
     tables: new Map(names.flatMap(([name, oid]) => (oid > 0 ? [[oid, name] as const] : []))),
@@ -135,6 +141,7 @@ export function readNotebook(text: string | undefined): Notebook | null {
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
     ...{ orders, rereads, missed: new Set(missed) },
+    keys: new Map(Object.entries(keys).map(([oid, key]) => [Number(oid), key])),
   };
 }
 
@@ -146,7 +153,16 @@ export function takenUp(rows: RowsState | undefined, notes: string | undefined):
   return new Set([...noted.tables.keys(), ...noted.published.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
 }
 
-export const writeNotebook = ({ tables, gone, published, partitions, orders, rereads, missed }: Notebook): string =>
+export const writeNotebook = ({
+  tables,
+  gone,
+  published,
+  partitions,
+  orders,
+  rereads,
+  missed,
+  keys,
+}: Notebook): string =>
   JSON.stringify({
     v: 1,
     tables: Object.fromEntries([
@@ -167,4 +183,5 @@ export const writeNotebook = ({ tables, gone, published, partitions, orders, rer
     ),
     ...{ orders: orders ?? undefined, rereads: rereads || undefined },
     missed: missed.size === 0 ? undefined : [...missed],
+    keys: Object.fromEntries(keys),
   });
