@@ -18,6 +18,7 @@ import {
 } from '@planasonix/core';
 import type { Counters } from './counters.js';
 import type { EngineDeps, SourceExtras } from './deps.js';
+import { DurableProgress } from './durable-progress.js';
 import { failureOf, type Failure } from './failure.js';
 import { preflight, PreflightFailed } from './preflight.js';
 import { Pump } from './pump.js';
@@ -56,6 +57,7 @@ export class Attempt {
   #sink: Sink | null = null;
   #source: Source | null = null;
   #pump: Pump | null = null;
+  readonly #rows = new DurableProgress();
   #session: string | null = null;
   #orders: Orders = new Map();
   #progressed = false;
@@ -131,7 +133,7 @@ export class Attempt {
   }
 
   snapshot(): SnapshotProgress | 'over' | null {
-    return this.#source?.snapshot() ?? null;
+    return this.#rows.see(this.#source?.snapshot() ?? null, this.#pump?.counts ?? { handed: 0, landed: 0 });
   }
 
   /** Orders have come or were cancelled. */

@@ -1,4 +1,4 @@
-import type { ChangeBatch, ChangeEvent, Position } from '@planasonix/core';
+import { ROW_EVENT_TYPES, type ChangeBatch, type ChangeEvent, type Position } from '@planasonix/core';
 
 /** Several batches of one partition that go into the log together. */
 export interface Group {
@@ -20,6 +20,15 @@ export interface BatchLimits {
 
 const EVENT_OVERHEAD = 150;
 
+export const isSnapshot = ({ events }: Pick<ChangeBatch, 'events'>): boolean => events[0]?.type === ROW_EVENT_TYPES.r;
+
+/** The least of those that are known; `null`: none is. */
+export function oldestOf(times: Iterable<number | null>): number | null {
+  let oldest: number | null = null;
+  for (const ms of times) if (ms !== null && (oldest === null || ms < oldest)) oldest = ms;
+  return oldest;
+}
+
 /**
  * Merges what a source yields into groups, first in first out. A batch is never split, and what has no position of its
  * own is never put behind a position: a group is whole commits, or a part of one.
@@ -29,6 +38,7 @@ export class Batcher {
   readonly #open = new Map<string, Group>();
   #events = 0;
   #bytes = 0;
+  #taken = 0;
 
   constructor(private readonly limits: BatchLimits) {}
 
@@ -50,10 +60,12 @@ export class Batcher {
   }
 
   oldestMs(): number | null {
-    let oldest: number | null = null;
-    for (const group of this.#queue)
-      if (group.oldestMs !== null && (oldest === null || group.oldestMs < oldest)) oldest = group.oldestMs;
-    return oldest;
+    return oldestOf(this.#queue.map((group) => group.oldestMs));
+  }
+
+  /** Events that wait, and those that were taken since it began. */
+  get counts(): { readonly waiting: number; readonly taken: number } {
+    return { waiting: this.#events, taken: this.#taken };
   }
 
   add(batch: ChangeBatch): void {
@@ -96,6 +108,7 @@ export class Batcher {
     const group = this.#queue.shift()!;
     if (this.#open.get(group.partition) === group) this.#open.delete(group.partition);
     this.#events -= group.events.length;
+    this.#taken += group.events.length;
     this.#bytes -= group.bytes;
     return group;
   }

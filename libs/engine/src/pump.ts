@@ -5,12 +5,11 @@ import {
   type Position,
   type Orders,
   type Positions,
-  ROW_EVENT_TYPES,
   type Sink,
   type Source,
   StreamError,
 } from '@planasonix/core';
-import { Batcher, type Group } from './batcher.js';
+import { Batcher, isSnapshot, oldestOf, type Group } from './batcher.js';
 import { PUMP_LIMITS, type PumpLimits } from './pump-limits.js';
 import { lapsed, Settler, type SettlerDeps } from './settler.js';
 
@@ -25,8 +24,6 @@ export interface PumpDeps extends SettlerDeps {
   /** Positions that were read here were committed. */
   onSettled(): void;
 }
-
-const isSnapshot = ({ events }: Pick<ChangeBatch, 'events'>): boolean => events[0]?.type === ROW_EVENT_TYPES.r;
 
 type State = 'running' | 'draining' | 'paused' | 'stopping' | 'over';
 
@@ -91,11 +88,15 @@ export class Pump {
 
   /** Commit time of the oldest event that was handed over and is not in the log, ms. */
   oldestHeld(): number | null {
-    let oldest = this.#batcher.oldestMs();
-    for (const { oldestMs } of this.#flights)
-      if (oldestMs !== null && (oldest === null || oldestMs < oldest)) oldest = oldestMs;
-    for (const { timeMs } of this.#parked?.events ?? []) if (oldest === null || timeMs < oldest) oldest = timeMs;
-    return oldest;
+    const parked = (this.#parked?.events ?? []).map((event) => event.timeMs);
+    return oldestOf([this.#batcher.oldestMs(), ...this.#flights.map((group) => group.oldestMs), ...parked]);
+  }
+
+  /** Events that the source has handed over, and those of them that are in the log. */
+  get counts(): { readonly handed: number; readonly landed: number } {
+    const { waiting, taken } = this.#batcher.counts;
+    const landed = this.#flights.reduce((left, group) => left - group.events.length, taken);
+    return { handed: taken + waiting + (this.#parked?.events.length ?? 0), landed };
   }
 
   /**
