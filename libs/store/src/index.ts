@@ -11,6 +11,7 @@ export * from './id.js';
 export * from './idempotency-store.js';
 export * from './inlet-ledger.js';
 export * from './metrics-snapshot-store.js';
+export * from './neighbour-store.js';
 export * from './outbox-store.js';
 export * from './pipeline-store.js';
 export * from './position-store.js';

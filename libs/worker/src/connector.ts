@@ -9,6 +9,7 @@ import {
   ConnectionStore,
   DraftStore,
   ForgottenStore,
+  NeighbourStore,
   PgSpreadLedger,
   PgStreamLedger,
   SecretBox,
@@ -65,7 +66,7 @@ export class Connector {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
-    const sources = new Sources(type, outbound, log, step, this.logs);
+    const sources = new Sources(type, outbound, log, step, this.logs, new NeighbourStore(store));
     this.emitter = countersEmitter(env, log);
     this.announcement = {
       id: this.workerId,

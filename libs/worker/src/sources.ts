@@ -5,6 +5,7 @@ import {
   type EventLog,
   type Log,
   type LogTopics,
+  type Neighbour,
   type OnLostPosition,
   type Outbound,
   type Owned,
@@ -50,6 +51,8 @@ export class Sources {
     private readonly step?: Steps,
     /** Absent: sources are not told where their events go. */
     private readonly logs?: { of(output: PipelineOutput): Pick<EventLog, 'topics'> },
+    /** Absent: sources do not know of each other. */
+    private readonly streams?: { neighbours(type: string, of: Looked): Promise<readonly Neighbour[]> },
   ) {}
 
   /** For the owner of the stream. @throws StreamError `secrets_sealed`, or what its config is refused for */
@@ -69,6 +72,7 @@ export class Sources {
       orders: wishes.orders,
       share: wishes.share,
       onLostPosition: wishes.onLostPosition,
+      ...(this.streams && { neighbours: () => this.streams!.neighbours(this.type.type, spec) }),
       clock: systemClock,
       log: this.log,
       step: this.step,

@@ -9,6 +9,7 @@ import {
   type ConnectionSettings,
   type Lag,
   type Log,
+  type Neighbour,
   type OnLostPosition,
   type Outbound,
   type Owned,
@@ -49,6 +50,8 @@ export class TrialStream {
   readonly orders: SnapshotOrder[] = [];
   readonly closed: { id: string; failed: string | null }[] = [];
   owned: Owned = {};
+  /** Other streams at its server. */
+  neighbours: readonly Neighbour[] = [];
   /** Of readers that are started from now on. */
   clock: Clock = systemClock;
   /** Of the last reader, once it has ended. */
@@ -212,7 +215,7 @@ export class TrialStream {
           return Promise.resolve();
         },
       },
-      ...{ onLostPosition, clock: this.clock, log },
+      ...{ onLostPosition, clock: this.clock, log, neighbours: () => Promise.resolve(this.neighbours) },
     });
   }
 }
