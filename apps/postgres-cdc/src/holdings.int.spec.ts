@@ -143,4 +143,32 @@ describe('what a stream holds at its source, when its config or its connection c
     await release(one);
     expect(await held()).toEqual([]);
   });
+
+  it('what another stream names stays for as long as it does, whoever made it; also what was given up for something else', async () => {
+    const one = new TrialStream('str_maker', config('slot_g', 'pub_g'), server);
+    await reads(one);
+    await one.stop();
+    one.sharers = [{ config: { slot_name: 'slot_g', publication: 'pub_g' }, database: 'postgres' }];
+    const used = { code: 'active_consumers', why: expect.stringContaining('Another stream') };
+    const both = [
+      { what: 'slot slot_g', ...used },
+      { what: 'publication pub_g', ...used },
+    ];
+    for (const force of [false, true])
+      expect(await one.look((source) => source.release({ force }, AbortSignal.timeout(10_000)))).toEqual({
+        released: [],
+        remaining: both,
+      });
+    one.configure(config('slot_h', 'pub_g'));
+    await reads(one, 'resnapshot');
+    await eventually('it is told', () => JSON.stringify(one.warnings).includes('slot slot_g'));
+    await one.stop();
+    expect(await held()).toEqual(['pub_g', 'slot_g', 'slot_h']);
+    // A publication of this name in another database is another one.
+    one.sharers = [{ config: { slot_name: 'slot_g', publication: 'pub_g' }, database: 'elsewhere' }];
+    expect((await release(one)).remaining.map(({ what }) => what)).toEqual(['slot slot_g']);
+    one.sharers = [];
+    expect((await release(one)).remaining).toEqual([]);
+    expect(await held()).toEqual([]);
+  });
 });

@@ -6,7 +6,7 @@ import { identify, serverOf } from './slot.js';
 import { toStreamError } from './stream-error.js';
 
 export interface HoldingsDeps {
-  readonly context: Pick<SourceContext, 'streamId' | 'owned' | 'remember' | 'log'>;
+  readonly context: Pick<SourceContext, 'streamId' | 'owned' | 'remember' | 'log' | 'sharers' | 'connection'>;
   readonly sessions: Sessions;
   /** Of the stream's sessions: its own reader is ended where it holds a slot, anybody else's is not. */
   readonly name: string;
@@ -95,18 +95,30 @@ export class Holdings {
     try {
       const client = await this.deps.sessions.control();
       await this.settle(some);
-      const here = some.filter((one) => !this.isElsewhere(one));
+      const named = await this.namedByOthers();
+      const spared = some.filter((one) => !this.isElsewhere(one) && named.has(called(one)));
+      const here = some.filter((one) => !this.isElsewhere(one) && !spared.includes(one));
       const names = (kind: Kind) => here.filter((one) => one.kind === kind).map(({ name }) => name);
       const report = await releaseAtSource(
         { client, slots: names('slot'), publications: names('publication'), applicationName: this.deps.name, force },
         signal,
       );
       const elsewhere = some.filter((one) => this.isElsewhere(one));
-      return { ...report, remaining: [...report.remaining, ...elsewhere.map(outOfReach)] };
+      return { ...report, remaining: [...report.remaining, ...spared.map(inUse), ...elsewhere.map(outOfReach)] };
     } catch (error) {
       const { message: why } = toStreamError(error, 'giving back');
       return { released: [], remaining: some.map((one) => ({ what: called(one), why, code: 'source_unreachable' })) };
     }
+  }
+
+  /** What other streams name was there when they came, or they count on it: it stays for as long as they do. */
+  private async namedByOthers(): Promise<ReadonlySet<string>> {
+    const { sharers, connection } = this.deps.context;
+    const names = ((await sharers?.()) ?? []).flatMap(({ config, database }) => [
+      `slot ${String(config['slot_name'])}`,
+      ...(database === connection?.config['database'] ? [`publication ${String(config['publication'])}`] : []),
+    ]);
+    return new Set(names);
   }
 
   /** Slots are the server's, publications the database's. What was made before places were remembered is taken to be here. */
@@ -134,6 +146,12 @@ export class Holdings {
     this.all = all;
   }
 }
+
+const inUse = (one: Holding): ReleaseReport['remaining'][number] => ({
+  what: called(one),
+  why: 'Another stream at this server names it in its config.',
+  code: 'active_consumers',
+});
 
 const outOfReach = (one: Holding): ReleaseReport['remaining'][number] => ({
   what: called(one),

@@ -216,6 +216,13 @@ export interface Neighbours {
 /** What a user decided about a position that is lost (`POST …/start {"onLostPosition": …}`). */
 export type OnLostPosition = 'resnapshot' | 'skip';
 
+/** Another stream of the same type at the same server, as far as what it is configured by goes. */
+export interface Sharer {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Of its connection; `null`: it has none. */
+  readonly database: string | null;
+}
+
 export interface SourceContext {
   readonly streamId: string;
   readonly streamName: string;
@@ -242,6 +249,8 @@ export interface SourceContext {
   readonly abandoned?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
+  /** All others whose connection is this one or has its host and port: what they name is theirs to use. Absent: nobody knows. */
+  readonly sharers?: () => Promise<readonly Sharer[]>;
   readonly clock: Clock;
   readonly log: Log;
   /** Absent: nobody asks. */

@@ -1,4 +1,4 @@
-import type { PipelineOutput } from '@planasonix/core';
+import type { PipelineOutput, Sharer, StreamSpec } from '@planasonix/core';
 import type { DataSource } from 'typeorm';
 import { sql } from './sql.js';
 
@@ -14,11 +14,11 @@ export interface NeighbourRow {
   readonly runs: boolean;
 }
 
-/** Streams beside a stream: of its workspace, for no other may be known. */
+/** Streams beside a stream. */
 export class NeighbourStore {
   constructor(private readonly store: DataSource) {}
 
-  /** All of a type but this one. */
+  /** All of a type and of its workspace, for no other may be shown, but this one. */
   of(workspaceId: string, sourceType: string, streamId: string): Promise<NeighbourRow[]> {
     return sql<NeighbourRow>(
       this.store,
@@ -29,4 +29,26 @@ export class NeighbourStore {
       [workspaceId, sourceType, streamId],
     );
   }
+
+  /**
+   * Streams of a type, whosever they are, whose connection is that of `of` or has its host and port. One without a port
+   * has any: which one is meant only the source knows.
+   */
+  async sharers(
+    sourceType: string,
+    { id, connection }: Pick<StreamSpec, 'id' | 'connection'>,
+  ): Promise<readonly Sharer[]> {
+    if (connection === null) return [];
+    const { host, port } = connection.config;
+    return sql<Sharer>(
+      this.store,
+      `SELECT s.config, c.config ->> 'database' AS database FROM streams s JOIN connections c ON c.id = s.connection_id
+       WHERE s.source_type = $1 AND s.id <> $2 AND (c.id = $3 OR lower(c.config ->> 'host') = lower($4)
+         AND coalesce(c.config ->> 'port', $5) IS NOT DISTINCT FROM coalesce($5, c.config ->> 'port'))`,
+      [sourceType, id, connection.id, textOf(host), textOf(port)],
+    );
+  }
 }
+
+const textOf = (value: unknown): string | null =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : null;

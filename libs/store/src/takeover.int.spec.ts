@@ -1,4 +1,4 @@
-import { InletLedger, StreamDeletion, type Actor } from './index.js';
+import { InletLedger, NeighbourStore, StreamDeletion, type Actor } from './index.js';
 import { StoreUnderTest } from './store-under-test.js';
 
 describe('what a worker is told of streams, and which it may take up', () => {
@@ -117,5 +117,32 @@ describe('what a worker is told of streams, and which it may take up', () => {
       spec.generation,
     );
     expect(await ledger.resting('postgres_cdc')).toContain(id);
+  });
+
+  it('knows of other streams at the same server, by connection or by host and port, whosever they are', async () => {
+    const at = async (config: object, of = actor) => {
+      const { id } = await under.makeConnection(of, { config: { ...config } });
+      const stream = await under.makeStream(of, { connectionId: id, config: { slot_name: JSON.stringify(config) } });
+      return { id: stream.id, connection: id };
+    };
+    const db = { host: 'db.example', port: 5433, database: 'shop' };
+    const one = await at(db);
+    const beside = await under.makeStream(actor, { connectionId: one.connection, config: { slot_name: 'beside' } });
+    const other = await under.actor('other');
+    const same: Partial<typeof db>[] = [{ ...db, host: 'DB.example', database: 'other' }, { host: 'db.example' }];
+    for (const config of same) await at(config, other);
+    for (const config of [
+      { ...db, port: 5434 },
+      { ...db, host: 'elsewhere' },
+    ])
+      await at(config);
+    const rows = new NeighbourStore(under.store);
+    const spec = (await ledger.spec(one.id))!;
+    const found = await rows.sharers('postgres_cdc', spec);
+    expect(found.map(({ config, database }) => [config['slot_name'], database]).sort()).toEqual(
+      [['beside', 'shop'], ...same.map((config) => [JSON.stringify(config), config.database ?? null])].sort(),
+    );
+    expect(await rows.sharers('mysql_cdc', spec)).toEqual([]);
+    expect(await rows.sharers('postgres_cdc', { id: beside.id, connection: null })).toEqual([]);
   });
 });

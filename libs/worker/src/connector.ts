@@ -67,9 +67,11 @@ export class Connector {
       redisUrl: env.REDIS_URL,
       kafka: { settings: (id) => connections.settingsOf(id), outbound, log },
     });
+    const rows = new NeighbourStore(store);
     const sources = new Sources(type, outbound, log, step, {
       logs: this.logs,
-      neighbourhood: new Neighbourhood(type.type, new NeighbourStore(store), connections),
+      neighbourhood: new Neighbourhood(type.type, rows, connections),
+      sharers: (of) => rows.sharers(type.type, of),
     });
     this.emitter = countersEmitter(env, log);
     this.announcement = {

@@ -6,6 +6,7 @@ import {
   type Log,
   type LogTopics,
   type Neighbours,
+  type Sharer,
   type OnLostPosition,
   type Outbound,
   type Owned,
@@ -48,6 +49,7 @@ export type Looked = Pick<StreamSpec, 'id' | 'name' | 'config' | 'connection' | 
 export interface Surroundings {
   readonly logs: { of(output: PipelineOutput): Pick<EventLog, 'topics'> };
   readonly neighbourhood: Neighbourhood;
+  sharers(of: Looked): Promise<readonly Sharer[]>;
 }
 
 /** Makes sources of one type from what the store says of a stream. */
@@ -74,6 +76,7 @@ export class Sources {
       remember: wishes.remember,
       logTopics: this.logTopics(spec),
       neighbours: this.neighbours(spec),
+      sharers: this.sharers(spec),
       abandoned: wishes.abandoned,
       setAside: wishes.setAside,
       orders: wishes.orders,
@@ -104,5 +107,10 @@ export class Sources {
 
   private neighbours({ id, workspaceId, pipeline }: Looked): Neighbours | undefined {
     return workspaceId === undefined ? undefined : this.around?.neighbourhood.of({ id, workspaceId, pipeline });
+  }
+
+  private sharers(spec: Looked): (() => Promise<readonly Sharer[]>) | undefined {
+    const { around } = this;
+    return around && (() => around.sharers(spec));
   }
 }

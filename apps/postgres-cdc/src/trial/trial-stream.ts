@@ -9,6 +9,7 @@ import {
   type ConnectionSettings,
   type Lag,
   type Log,
+  type Sharer,
   type OnLostPosition,
   type Outbound,
   type Owned,
@@ -51,6 +52,8 @@ export class TrialStream {
   readonly orders: SnapshotOrder[] = [];
   readonly closed: { id: string; failed: string | null }[] = [];
   owned: Owned = {};
+  /** Other streams at its server. */
+  sharers: readonly Sharer[] = [];
   /** Of readers that are started from now on. */
   clock: Clock = systemClock;
   /** Of the last reader, once it has ended. */
@@ -214,7 +217,7 @@ export class TrialStream {
           return Promise.resolve();
         },
       },
-      ...{ onLostPosition, clock: this.clock, log },
+      ...{ onLostPosition, clock: this.clock, log, sharers: () => Promise.resolve(this.sharers) },
     });
   }
 }
