@@ -105,6 +105,7 @@ describe('what takes a slot away, or holds it back', () => {
         await eventually('the slot is dropped', () =>
           admin.query("SELECT pg_drop_replication_slot('planasonix_cut_skip')"),
         );
+        await expect(cut.lag()).rejects.toMatchObject({ code: 'slot_lost', recourse: 'lost' });
       }
       cut.start({
         onLost: skips ? 'skip' : null,
