@@ -276,7 +276,7 @@ export const streamEvents = route({
       .min(1)
       .max(100)
       .optional()
-      .meta({ description: 'Cursor of an event; those after it are answered.' }),
+      .meta({ description: 'Cursor of an event; those after it are answered. `0`: from the beginning of the log.' }),
   }),
   status: 200,
   answer: answers.eventPage,
