@@ -152,7 +152,7 @@ export async function composeGateway(env: GatewayEnv, log: Log) {
     questions,
     hosts: new HostRules(outbound),
     cursors: new Cursors(env.ENCRYPTION_KEY),
-    drafts: new StreamDrafts(catalog, pipelines, connections, questions),
+    drafts: new StreamDrafts(catalog, pipelines, connections, questions, streams),
     metrics: new StreamMetrics(counters, new MetricsSnapshotStore(store), streams),
     ingestBase: ingestBase(env),
     start(): void {

@@ -9,7 +9,12 @@ const SCHEMA = {
     tables: { type: 'array', minItems: 1, items: { type: 'string', pattern: String.raw`^\w+\.(?:\w+|\*)$` } },
     publication: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_$]{0,62}$' },
     exclude_tables: { type: 'array', items: { type: 'string' } },
-    slot_name: { type: 'string', pattern: '^[a-z_][a-z0-9_]{0,62}$', description: 'Lower-case letters, digits and _.' },
+    slot_name: {
+      type: 'string',
+      pattern: '^[a-z_][a-z0-9_]{0,62}$',
+      description: 'Lower-case letters, digits and _.',
+      'x-exclusive': true,
+    },
     signing: {
       type: 'object',
       additionalProperties: false,

@@ -2,7 +2,9 @@ import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { TABLE_NAME, TABLE_PATTERN, parsePattern, unquote } from './identifier.js';
 
-const pattern = z.string().max(260).regex(TABLE_PATTERN, 'is not schema.table or schema.*');
+const pattern = z.string().max(260).regex(TABLE_PATTERN, 'is not schema.table or schema.*').meta({
+  description: 'A table with its schema, such as shop.orders; shop.* is all tables of one.',
+});
 
 const schema = z.strictObject({
   tables: z

@@ -5,6 +5,7 @@ import {
   failedTest,
   type Outbound,
   passes,
+  worksFor,
 } from '@planasonix/core';
 import { info } from './finding.js';
 import { PLAIN } from './preflight.js';
@@ -57,7 +58,7 @@ export async function testConnection(
       ok,
       latencyMs,
       serverVersion: server.version,
-      message: ok ? 'The connection works.' : version.message,
+      message: ok ? worksFor(settings.filter(({ severity }) => severity === 'error')) : version.message,
       checks,
     };
   } catch (error) {

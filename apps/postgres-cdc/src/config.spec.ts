@@ -51,6 +51,11 @@ describe('the config of a Postgres stream', () => {
     expect(validate(raw)).toBe(false);
   });
 
+  it('the schema says what the name of a table looks like: the gateway has it for a hint', () => {
+    const { tables } = configJsonSchema['properties'] as Record<string, { items?: { description?: string } }>;
+    expect(tables?.items?.description).toContain('public.orders');
+  });
+
   it('schema and parser agree on any text in any place', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),

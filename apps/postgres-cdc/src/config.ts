@@ -2,7 +2,9 @@ import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { TABLE_NAME, TABLE_PATTERN, parsePattern, unquote } from './identifier.js';
 
-const pattern = z.string().max(260).regex(TABLE_PATTERN, 'is not schema.table or schema.*');
+const pattern = z.string().max(260).regex(TABLE_PATTERN, 'is not schema.table or schema.*').meta({
+  description: 'A table with its schema, such as public.orders; public.* is all tables of one.',
+});
 
 const schema = z.strictObject({
   tables: z
@@ -40,6 +42,7 @@ const schema = z.strictObject({
     .meta({
       description: 'Default: made by the stream and dropped with it. One that exists is used and never dropped.',
       examples: ['planasonix_orders_slot'],
+      'x-exclusive': true,
     }),
   snapshot: z
     .enum(['initial', 'never', 'only'])

@@ -5,6 +5,7 @@ import {
   failedTest,
   type Outbound,
   passes,
+  worksFor,
 } from '@planasonix/core';
 import type { Client } from 'pg';
 import { checkVersion, poolerCheck, replicationCheck, serverFacts, walLevelCheck } from './preflight-server.js';
@@ -52,6 +53,10 @@ export async function testConnection(
     );
     const tls = rows[0]?.version;
     const version = checkVersion(server.version, server.versionText);
+    const lacking = [
+      ...(server.walLevel === 'logical' ? [] : [walLevelCheck(server.walLevel)]),
+      ...(server.mayReplicate ? [] : [replicationCheck(server.user)]),
+    ];
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${server.user}.`),
@@ -64,12 +69,9 @@ export async function testConnection(
             fix: 'Set sslMode to verify-full.',
           },
       version,
-      server.walLevel === 'logical'
-        ? info('wal_level', 'wal_level is logical.')
-        : { ...walLevelCheck(server.walLevel), severity: 'warning' },
-      server.mayReplicate
-        ? info('replication', `${server.user} may replicate.`)
-        : { ...replicationCheck(server.user), severity: 'warning' },
+      ...(server.walLevel === 'logical' ? [info('wal_level', 'wal_level is logical.')] : []),
+      ...(server.mayReplicate ? [info('replication', `${server.user} may replicate.`)] : []),
+      ...lacking.map((check): Check => ({ ...check, severity: 'warning' })),
       ...(server.pooled ? [poolerCheck()] : []),
     ];
     const ok = passes(checks);
@@ -77,7 +79,7 @@ export async function testConnection(
       ok,
       latencyMs,
       serverVersion: server.versionText,
-      message: ok ? 'The connection works.' : version.message,
+      message: ok ? worksFor(lacking) : version.message,
       checks,
     };
   } catch (error) {

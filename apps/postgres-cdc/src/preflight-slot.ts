@@ -14,9 +14,9 @@ interface SlotRow {
   readonly invalidation_reason?: string | null;
 }
 
-/** The reader's own name is the first word of this session's: other sessions of a stream have a word more. */
+/** Sessions of one stream have its name as their first word; only the reader has no more than that. */
 const ACTIVE = `
-  SELECT application_name = split_part(current_setting('application_name'), ' ', 1) AS ours,
+  SELECT split_part(application_name, ' ', 1) = split_part(current_setting('application_name'), ' ', 1) AS ours,
     coalesce(nullif(application_name, ''), usename::text, 'unknown') AS who
   FROM pg_stat_activity WHERE pid = $1`;
 
@@ -65,13 +65,24 @@ export async function checkSlot(
     });
   if (slot.active_pid !== null) {
     const active = (await client.query<{ ours: string; who: string }>(ACTIVE, [slot.active_pid])).rows[0];
-    if (active !== undefined && active.ours !== 't')
-      checks.push({
-        code: 'slot_active',
-        severity: 'warning',
-        message: `The slot ${slotName} is being read by pid ${slot.active_pid} (${active.who}).`,
-        fix: `SELECT pg_terminate_backend(${slot.active_pid});`,
-      });
+    const other = /^planasonix_([0-9a-z]+)(?: slot)?$/.exec(active?.who ?? '')?.[1];
+    if (active === undefined || active.ours === 't') return checks;
+    // Two streams would take each other's changes; to end the reader of one helps neither.
+    if (other !== undefined)
+      return [
+        error(
+          'slot_active',
+          `The slot ${slotName} is being read by another stream, str_${other}.`,
+          'Give each stream a slot of its own: another slot_name, or none.',
+        ),
+        ...checks,
+      ];
+    checks.push({
+      code: 'slot_active',
+      severity: 'warning',
+      message: `The slot ${slotName} is being read by pid ${slot.active_pid} (${active.who}).`,
+      fix: `SELECT pg_terminate_backend(${slot.active_pid});`,
+    });
   }
   return checks;
 }

@@ -73,6 +73,14 @@ describe.each([14, 18] as const)('sessions at Postgres %i', (version: PostgresVe
     const report = await testConnection(connection(), outbound, AbortSignal.timeout(8000));
     expect(report).toMatchObject({ ok: true, serverVersion: expect.stringMatching(new RegExp(`^${version}\\.`)) });
     expect(report.checks.find((check) => check.code === 'tls')).toMatchObject({ severity: 'warning' });
+    expect(report.message).toBe('The connection works.');
+    await (await open('x')).query("CREATE ROLE reader LOGIN PASSWORD 'canary-9'");
+    const reader = connection({ user: 'reader', password: 'canary-9' });
+    expect(await testConnection(reader, outbound, AbortSignal.timeout(8000))).toMatchObject({
+      ok: true,
+      message: 'The connection works, but no changes can be read over it: The user reader may not replicate.',
+      checks: expect.arrayContaining([expect.objectContaining({ code: 'permission_denied', severity: 'warning' })]),
+    });
     const refused = await testConnection(connection({ password: 'canary-8' }), outbound, AbortSignal.timeout(8000));
     expect(refused).toMatchObject({ ok: false, latencyMs: null, checks: [{ code: 'auth_failed' }] });
     expect(JSON.stringify(refused)).not.toContain('canary-8');

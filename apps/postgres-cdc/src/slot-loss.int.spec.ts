@@ -74,6 +74,28 @@ describe('what takes a slot away, or holds it back', () => {
     await rests.stop();
   });
 
+  it('a slot that another stream reads: the check names that stream, and ends nobody', async () => {
+    const config = { tables: ['public.quiet'], snapshot: 'never', slot_name: 'shared' };
+    const [one, other] = ['str_01one', 'str_01other'].map((id) => new TrialStream(id, config, server)) as [
+      TrialStream,
+      TrialStream,
+    ];
+    await reads(one);
+    await eventually('it holds the slot', async () => {
+      const { rows } = await admin.query("SELECT FROM pg_replication_slots WHERE slot_name = 'shared' AND active");
+      return rows.length === 1;
+    });
+    const told = async (of: TrialStream) => (await of.check()).filter(({ code }) => code === 'slot_active');
+    expect(await told(one)).toEqual([]);
+    expect(await told(other)).toEqual([
+      {
+        ...{ code: 'slot_active', severity: 'error', message: expect.stringContaining('another stream, str_01one') },
+        fix: 'Give each stream a slot of its own: another slot_name, or none.',
+      },
+    ]);
+    await one.stop();
+  });
+
   it('a publication that was dropped while it rested: the check says what that may cost (trap 10)', async () => {
     const one = stream('str_unpublished');
     const told = async () => (await one.check()).filter(({ code }) => code === 'publication_missing');
@@ -105,6 +127,7 @@ describe('what takes a slot away, or holds it back', () => {
         await eventually('the slot is dropped', () =>
           admin.query("SELECT pg_drop_replication_slot('planasonix_cut_skip')"),
         );
+        await expect(cut.lag()).rejects.toMatchObject({ code: 'slot_lost', recourse: 'lost' });
       }
       cut.start({
         onLost: skips ? 'skip' : null,

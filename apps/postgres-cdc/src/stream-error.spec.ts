@@ -1,5 +1,5 @@
 import { StreamError } from '@planasonix/core';
-import { toStreamError } from './stream-error.js';
+import { toStreamError, unreadable } from './stream-error.js';
 
 const fault = (code: string | undefined, message = 'x', routine = '') =>
   Object.assign(new Error(message), { code, routine });
@@ -46,6 +46,14 @@ describe('errors of driver and server', () => {
     [undefined, 'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string', '', 'auth_failed'],
   ])('%s %j is %s %s', (code, message, routine, expected) => {
     expect(toStreamError(fault(code, message, routine), 'reading').code).toBe(expected);
+  });
+
+  it('a publication that was dropped is a lost slot that is there: the hint says what is gone', () => {
+    const dropped = toStreamError(fault('42704', 'publication "x" does not exist', 'get_publication_oid'), 'reading');
+    expect(unreadable(dropped)).toMatchObject({
+      ...{ code: 'slot_lost', message: expect.stringContaining('"x"') },
+      hint: expect.stringMatching(/^The slot is there, the publication was dropped.*onLostPosition/),
+    });
   });
 
   it('passes through what has its code, and keeps the text of unknown ones to itself', () => {

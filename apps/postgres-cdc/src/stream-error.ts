@@ -123,5 +123,7 @@ export function toStreamError(error: unknown, doing: string): StreamError {
 /** A slot can't be read past a place at which its publication was not there, also where there is one again (trap 10). */
 export const unreadable = (error: StreamError): StreamError =>
   error.code === 'publication_missing'
-    ? new StreamError('slot_lost', `The publication was dropped; the slot can't be read past that. ${error.message}`)
+    ? new StreamError('slot_lost', `The publication was dropped; the slot can't be read past that. ${error.message}`, {
+        hint: 'The slot is there, the publication was dropped: make it again if it is yours, then start with {"onLostPosition":"resnapshot"} or "skip".',
+      })
     : error;

@@ -40,6 +40,12 @@ export const findingOf = ({ code, message, hint }: Pick<LastError, 'code' | 'mes
   ...{ code, severity: 'error', message, fix: hint },
 });
 
+/** Of a test that passed. @param lacking what keeps a stream of changes from being read over the connection */
+export const worksFor = (lacking: readonly Pick<Check, 'message'>[]): string =>
+  lacking.length === 0
+    ? 'The connection works.'
+    : `The connection works, but no changes can be read over it: ${lacking.map(({ message }) => message).join(' ')}`;
+
 /** Of a test that this failure ended. */
 export const failedTest = (failure: StreamError): ConnectionReport => ({
   ...{ ok: false, latencyMs: null, serverVersion: null, message: failure.message, checks: [findingOf(failure)] },

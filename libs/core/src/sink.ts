@@ -84,6 +84,9 @@ export interface LogEntry {
   readonly data: string;
 }
 
+/** A cursor that every log takes: before its first entry. */
+export const BEGINNING = '0';
+
 /** Topics in Kafka in which a log has the events of a stream. */
 export interface LogTopics {
   /** `null`: the cluster does not say. */
@@ -113,13 +116,13 @@ export interface EventLog {
    * @throws StreamError `fenced` where the log has a higher epoch; `log_unavailable`
    */
   place(streamId: string, epoch: number, positions: Positions): Promise<void>;
-  /** Up to `limit` entries, oldest first: those after `after`, or the newest ones. */
+  /** Up to `limit` entries, oldest first: those after `after` (a cursor, or `BEGINNING`), or the newest ones. */
   read(
     streamId: string,
     options: { readonly limit: number; readonly after?: string | null },
   ): Promise<readonly LogEntry[]>;
   /**
-   * Entries as they are appended, from now or from after a cursor, until `signal` is aborted.
+   * Entries as they are appended, from now or from after a cursor (or `BEGINNING`), until `signal` is aborted.
    * @param placed is called before the first one: whatever is appended from then on comes
    */
   tail(streamId: string, after: string | null, signal: AbortSignal, placed?: () => void): AsyncIterable<LogEntry>;

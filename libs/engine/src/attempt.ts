@@ -191,7 +191,7 @@ export class Attempt {
 
   /** The log's position is the truth about where to go on. */
   async #open(): Promise<Positions> {
-    const { engine, spec, held, counters, reads, seat } = this.deps;
+    const { engine, spec, extras, counters, reads, seat } = this.deps;
     const sink = (this.#sink = engine.openSink(spec, seat));
     const gives = reads && this.#onLost !== null;
     const opened = await sink.open(gives ? { reset: spec.givenUpAt } : {});
@@ -212,7 +212,7 @@ export class Attempt {
       this.deps.onGivenUp();
     }
     if (opened.positions.size > 0 || gives) return this.#ours(opened.positions);
-    const committed = await this.#committed(held.streamId);
+    const committed = await extras.abandoned();
     if (!this.deps.reads) return committed;
     if (committed.size > 0)
       // Invariant 2: the source has forgotten what the log no longer holds.
@@ -225,16 +225,6 @@ export class Attempt {
     const { share } = this.deps;
     if (share.of === 1) return positions;
     return new Map([...positions].filter(([partition]) => partition.startsWith('#') || isIn(share, partition)));
-  }
-
-  async #committed(streamId: string): Promise<Positions> {
-    try {
-      return await this.deps.engine.ledger.positions(streamId);
-    } catch (error) {
-      throw error instanceof StreamError
-        ? error
-        : new StreamError('store_unavailable', "The positions can't be read from the store", { cause: error });
-    }
   }
 
   async #read(source: Source, from: Positions): Promise<void> {

@@ -25,7 +25,7 @@ export interface SourceExtras {
   readonly onLostPosition: OnLostPosition | null;
   /** Durable when it resolves. @throws StreamError `fenced` */
   remember(owned: Owned): Promise<void>;
-  /** With `onLostPosition`: the positions as they were committed. */
+  /** The positions as they were committed. @throws StreamError `store_unavailable` */
   abandoned(): Promise<Positions>;
   /** Counts and keeps records that are no events. Durable when it resolves. @throws StreamError `fenced` */
   setAside(records: readonly SetAside[]): Promise<void>;

@@ -23,6 +23,57 @@ describe('a worker, when things fail', () => {
     expect(row.history.every((status) => status === 'running')).toBe(true);
   });
 
+  it('says so no longer once that is over: something became durable, or it has been read from for a while (Invariant 7)', async () => {
+    const { clock, ledger, server, worker } = hostWorld();
+    const row = ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    for (const [events, withinMs] of [
+      [1, 2_500],
+      [0, 7_500],
+    ] as const) {
+      server.fail(new StreamError('log_unavailable', 'cut'));
+      await clock.advance(40);
+      expect(row.lastError).toMatchObject({ code: 'log_unavailable' });
+      if (events > 0) server.commit(events);
+      await clock.advance(withinMs);
+      expect(row).toMatchObject({ status: 'running', lastError: null });
+    }
+    // One that fails again and again before anything comes of it goes on being told.
+    for (let n = 0; n < 3; n++) {
+      server.fail(new StreamError('log_unavailable', 'again'));
+      await clock.advance(3_000);
+      expect(row.lastError).toMatchObject({ code: 'log_unavailable' });
+    }
+    // Nor is one over while the source does not answer.
+    server.answers = false;
+    server.fail(new StreamError('source_unreachable', 'cut'));
+    await clock.advance(20_000);
+    expect(row.lastError).toMatchObject({ code: 'source_unreachable' });
+  });
+
+  it('tells what the store refuses a source as the failure of the store', async () => {
+    const { clock, ledger, made, worker } = hostWorld();
+    ledger.add(ID);
+    worker();
+    await clock.advance(100);
+    const down = (): Promise<never> => Promise.reject(new Error('Query read timeout'));
+    Object.assign(ledger, {
+      ...{ openOrders: down, doneOrders: down, closeOrder: down },
+      ...{ remember: down, setAside: down, positions: down },
+    });
+    const { extras } = made[0]!;
+    for (const asked of [
+      () => extras.orders.open(),
+      () => extras.orders.done(),
+      () => extras.orders.close('snap_1', { failed: null }),
+      () => extras.remember({ slot: 's' }),
+      () => extras.setAside([]),
+      () => extras.abandoned(),
+    ])
+      await expect(asked()).rejects.toMatchObject({ code: 'store_unavailable', recourse: 'retry' });
+  });
+
   it('retries also where timers come a little early: a wake-up that comes too soon is not the only one', async () => {
     class Hasty extends ManualClock {
       override sleep(ms: number, signal?: AbortSignal): Promise<boolean> {

@@ -62,8 +62,10 @@ export class DeleteService {
     const { generation } = begun;
     this.deps.kick();
     this.deps.nudge(streamId);
+    let stopped = false;
     try {
       await this.stop(streamId, begun, options.force);
+      stopped = !['created', 'stopped'].includes(begun.before.status);
       const spec = await ledger.spec(streamId);
       if (spec === null) throw missing();
       // What a stream makes at its source it remembers first; with nothing remembered no worker is needed.
@@ -84,7 +86,7 @@ export class DeleteService {
       return new Date();
     } catch (error) {
       await deletion.abort(streamId, generation).catch(() => undefined);
-      throw error;
+      throw stopped ? saysStopped(error) : error;
     }
   }
 
@@ -139,6 +141,14 @@ export class DeleteService {
       return [{ what: 'everything at the source', why: error.message, code: error.code }];
     }
   }
+}
+
+/** It ran, and does not now, although it was not deleted: whoever asked for that hears of it. */
+function saysStopped(error: unknown): unknown {
+  if (!(error instanceof LifecycleError) || ['not_found', 'superseded'].includes(error.code)) return error;
+  const { httpStatus, code, message, hint, details } = error;
+  const said = /[.!?]$/.test(message) ? message : `${message}.`;
+  return new LifecycleError(httpStatus, code, `${said} It was not deleted, and is stopped now.`, hint, details);
 }
 
 type Begun = Extract<BegunDeletion, { kind: 'begun' }>;

@@ -138,11 +138,16 @@ describe('deleting a stream', () => {
   it('that holds a slot waits for a worker, and takes no answer that says nothing', async () => {
     const id = await running();
     await died(id);
-    await expect(remover(null, 0).remove(actor, id, gently)).rejects.toMatchObject({ code: 'no_worker' });
+    const isStopped = { message: expect.stringMatching(/\. It was not deleted, and is stopped now\.$/) };
+    await expect(remover(null, 0).remove(actor, id, gently)).rejects.toMatchObject({ code: 'no_worker', ...isStopped });
     for (const nothing of [null, {}, { remaining: 'none' }])
       await expect(remover(nothing).remove(actor, id, gently)).rejects.toMatchObject({ httpStatus: 503 });
     const left = { remaining: [{ what: 'slot planasonix_x', why: 'in use', code: 'active_consumers' }] };
-    await expect(remover(left).remove(actor, id, gently)).rejects.toMatchObject({ code: 'active_consumers' });
+    await expect(remover(left).remove(actor, id, gently)).rejects.toMatchObject({
+      code: 'active_consumers',
+      // It was stopped before.
+      message: 'slot planasonix_x: in use',
+    });
     expect(await commands.view(id)).toMatchObject({ status: 'stopped' });
     expect(await remover(NOTHING_LEFT).remove(actor, id, gently)).toBeInstanceOf(Date);
   });

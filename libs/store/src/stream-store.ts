@@ -82,6 +82,21 @@ export class StreamStore {
     );
   }
 
+  /** A stream of that connection whose config says so too; `null`: there is none. */
+  async named(
+    workspaceId: string,
+    connectionId: string,
+    of: { readonly key: string; readonly value: string; readonly except: string | null },
+  ): Promise<Pick<Stream, 'id' | 'name'> | null> {
+    const [row] = await sql<Pick<Stream, 'id' | 'name'>>(
+      this.store,
+      `SELECT id, name FROM streams WHERE workspace_id = $1 AND connection_id = $2 AND config ->> $3::text = $4
+         AND ($5::text IS NULL OR id <> $5) ORDER BY id LIMIT 1`,
+      [workspaceId, connectionId, of.key, of.value, of.except],
+    );
+    return row ?? null;
+  }
+
   async countByStatus(workspaceId: string): Promise<Map<StreamStatus, number>> {
     const rows = await sql<{ status: StreamStatus; n: number }>(
       this.store,

@@ -43,6 +43,60 @@ describe('a question about the config of a stream that is about to be created', 
   });
 });
 
+describe('a check of a stream that nobody reads', () => {
+  const lost = new StreamError('slot_lost', 'The replication slot s is gone.');
+  const finding = { code: 'slot_lost', severity: 'error', message: lost.message, fix: lost.hint };
+  const positions = new Map([['', '{}']]);
+  const checked = async (
+    of: Partial<StreamSpec> & { readonly at?: ReadonlyMap<string, string> },
+    { failure = lost, found = [] as readonly Check[] } = {},
+  ) => {
+    const { at = positions, ...more } = of;
+    const asked: unknown[] = [];
+    const spec = { id: 'str_1', status: 'stopped', onLostPosition: null, connection: null, output: {}, ...more };
+    const source = {
+      check: () => Promise.resolve(found),
+      lag: (from: unknown) => (asked.push(from), Promise.reject(failure)),
+      close: () => Promise.resolve(),
+    };
+    const answers = new Answers({
+      sources: new Sources({ create: () => source } as unknown as SourceType, {} as never, quiet),
+      ledger: { spec: () => Promise.resolve(spec as unknown as StreamSpec), positions: () => Promise.resolve(at) },
+      ...{ connections: {} as never, drafts: {} as never },
+      logs: { of: () => ({ check: () => Promise.resolve([]) }) } as never,
+    });
+    const answer = await answers.answer({ kind: 'check', streamId: 'str_1' } as never, 5_000);
+    return { answer, asked };
+  };
+
+  it('finds that its place is lost', async () => {
+    for (const status of ['stopped', 'error'] as const)
+      expect(await checked({ status })).toEqual({
+        answer: { ok: false, checks: [finding] },
+        asked: [positions],
+      });
+  });
+
+  it('finds nothing lost where it has no place, has given it up, is read, or the source only does not answer', async () => {
+    const fine = { ok: true, checks: [] };
+    for (const of of [
+      { status: 'created', at: new Map() },
+      { at: new Map() },
+      { onLostPosition: 'skip' },
+      { status: 'running' },
+      { status: 'paused' },
+    ] as const)
+      expect(await checked(of)).toEqual({ answer: fine, asked: [] });
+    const failure = new StreamError('source_unreachable', 'gone');
+    expect((await checked({}, { failure })).answer).toEqual(fine);
+  });
+
+  it('does not look for it where it can not start anyway', async () => {
+    const found: Check[] = [{ code: 'wal_level', severity: 'error', message: 'low', fix: null }];
+    expect(await checked({}, { found })).toEqual({ answer: { ok: false, checks: found }, asked: [] });
+  });
+});
+
 it('what a rogue server says in a test shows no secret that it was given, and is no longer than a line', async () => {
   const connection = { type: 'postgres', config: { host: 'db', password: 'hunter2-of-mine' } };
   const failure = new StreamError('auth_failed', 'password hunter2-of-mine is wrong');

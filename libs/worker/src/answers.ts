@@ -11,8 +11,11 @@ import {
   type SnapshotOrder,
   type Source,
   StreamError,
+  type StreamSpec,
+  systemClock,
   toldText,
 } from '@planasonix/core';
+import { within } from '@planasonix/engine';
 import type { AskJob } from '@planasonix/lifecycle';
 import type { ConnectionStore, DraftStore, PgStreamLedger } from '@planasonix/store';
 import { discretionOf } from './discreet.js';
@@ -24,6 +27,9 @@ import type { Looked, Sources } from './sources.js';
 const CONFIG_FINDINGS = new Set(['no_tables', 'config_invalid']);
 /** Of a source without a connection the hosts are in its config, too. */
 const OWN_FINDINGS = new Set([...CONFIG_FINDINGS, 'host_forbidden']);
+
+/** So long a check looks for the place of the stream: that it is lost shows at once. */
+const PLACE_MS = 2_000;
 
 export interface CheckAnswer {
   readonly ok: boolean;
@@ -99,11 +105,28 @@ export class Answers {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
     const [source, log] = await Promise.all([
-      this.look(spec, signal, (one) => one.check(signal)).catch(aboutConfig),
+      this.look(spec, signal, async (one) => {
+        const found = await one.check(signal);
+        return passes(found) ? [...(await this.lostPlace(spec, one, signal)), ...found] : found;
+      }).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(spec.id),
     ]);
     const checks = [...source, ...log];
     return { ok: passes(checks), checks };
+  }
+
+  /** A source is asked without its place: whether it still has that is found by looking at the lag, where nobody reads. */
+  private async lostPlace(spec: StreamSpec, source: Source, signal: AbortSignal): Promise<readonly Check[]> {
+    if (!['stopped', 'error'].includes(spec.status) || spec.onLostPosition !== null) return [];
+    const positions = await this.deps.ledger.positions(spec.id);
+    if (positions.size === 0) return [];
+    try {
+      const late = AbortSignal.any([signal, AbortSignal.timeout(PLACE_MS)]);
+      await within(systemClock, PLACE_MS, source.lag(positions, late));
+    } catch (error) {
+      if (error instanceof StreamError && error.recourse === 'lost') return [findingOf(error)];
+    }
+    return [];
   }
 
   private async tables(draftId: string, signal: AbortSignal): Promise<CheckAnswer | null> {

@@ -72,6 +72,11 @@ export const API_ERRORS = {
       'The config can change while a stream is created, paused, stopped or in error; the position while it is stopped or in error.',
     hint: 'Pause or stop the stream first.',
   },
+  source_taken: {
+    status: 409,
+    message: 'Another stream of this connection has that at the source.',
+    hint: 'Give each stream one of its own.',
+  },
   in_use: { status: 409, message: 'A stream or a pipeline uses it.', hint: 'Delete what uses it first.' },
   log_unreadable: {
     status: 409,

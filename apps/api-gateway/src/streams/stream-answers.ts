@@ -127,7 +127,7 @@ export const metrics = resource(
       .nullable()
       .meta({
         description:
-          'What the source keeps of its own log for this stream (WAL, binlog), looked at each 10 s; null: not known, or the source can not tell.',
+          'What the source keeps of its own log for this stream (WAL, binlog), looked at each 10 s; null: not known, the source can not tell, or the position is lost.',
       }),
     window: z.enum(WINDOWS),
     computed_at: time,

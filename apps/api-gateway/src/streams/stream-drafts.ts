@@ -1,8 +1,9 @@
-import type { ConnectionStore, Pipeline, PipelineStore, SplitConfig, Stream } from '@planasonix/store';
+import type { ConnectionStore, Pipeline, PipelineStore, SplitConfig, Stream, StreamStore } from '@planasonix/store';
 import { badField } from '../contract/api-error.js';
 import { canonicalConfig, checkedConfig, mergePatch } from '../sources/config.js';
 import type { KnownSource, SourceCatalog } from '../sources/source-catalog.js';
 import type { WorkerQuestions } from '../sources/worker-questions.js';
+import { expectExclusive } from './exclusive-config.js';
 import { newIngestToken, takesDeliveries } from './ingest-token.js';
 
 type Json = Record<string, unknown>;
@@ -26,9 +27,10 @@ export class StreamDrafts {
     private readonly pipelines: Pick<PipelineStore, 'get'>,
     private readonly connections: Pick<ConnectionStore, 'get'>,
     private readonly workers: WorkerQuestions,
+    private readonly streams: Pick<StreamStore, 'named'>,
   ) {}
 
-  /** @throws ApiError 400 for whatever does not fit. */
+  /** @throws ApiError 400 for whatever does not fit; 409 for what another stream has. */
   async forCreate(workspaceId: string, of: Wanted): Promise<Drafted> {
     const source = await this.catalog.get(of.sourceType);
     const connectionId = of.connectionId ?? null;
@@ -41,6 +43,7 @@ export class StreamDrafts {
       throw badField('pipeline_id', 'is not a pipeline of this workspace', 'GET /api/pipelines lists them.');
     const config = canonicalConfig(source, of.config ?? {});
     const split = checkedConfig(source, config);
+    await expectExclusive(this.streams, workspaceId, source, { id: null, connectionId, config });
     await this.workers.expectTables(workspaceId, source.type, { connectionId, config, pipeline });
     return { ...split, ingestToken: takesDeliveries(source) ? newIngestToken() : null };
   }
@@ -55,9 +58,11 @@ export class StreamDrafts {
     const source = await this.catalog.get(of.source_type);
     const config = mergePatch(earlier, canonicalConfig(source, patch));
     const split = checkedConfig(source, config, earlier);
+    const { id, connection_id: connectionId } = of;
+    await expectExclusive(this.streams, workspaceId, source, { id, connectionId, config, earlier });
     const pipeline = (await this.pipelines.get(workspaceId, of.pipeline_id)) ?? undefined;
     await this.workers.expectTables(workspaceId, source.type, {
-      ...{ streamId: of.id, connectionId: of.connection_id, config, pipeline },
+      ...{ streamId: id, connectionId, config, pipeline },
     });
     return split;
   }

@@ -1,3 +1,4 @@
+import { losesPosition } from '@planasonix/core';
 import type { MetricsStore, MetricsWindow } from '@planasonix/metrics';
 import type { MetricsSnapshotStore, Stream, StreamStore } from '@planasonix/store';
 
@@ -32,7 +33,9 @@ export class StreamMetrics {
     const metrics = await this.counters
       .window(row.id, window, row.created_at)
       .catch(() => this.lastKnown(row.id, window));
-    return { stream_id: row.id, status: row.status, ...metrics };
+    // What was seen before the place was lost is not so any more.
+    const lost = row.status === 'error' && losesPosition(row.last_error?.code ?? '');
+    return { stream_id: row.id, status: row.status, ...metrics, ...(lost ? { source_retention: null } : {}) };
   }
 
   /** Over the whole workspace. */

@@ -69,7 +69,7 @@ export const createStream = route({
   status: 201,
   answer: answers.stream,
   answerDescription: 'The stream, `created`.',
-  errors: ['source_type_unavailable', 'no_tables', 'host_forbidden', 'name_taken'],
+  errors: ['source_type_unavailable', 'no_tables', 'host_forbidden', 'name_taken', 'source_taken'],
 });
 
 export const streamsSummary = route({
@@ -116,7 +116,15 @@ export const patchStream = route({
   status: 200,
   answer: answers.stream,
   answerDescription: 'The stream as it is now.',
-  errors: ['name_taken', 'stream_active', 'no_tables', 'host_forbidden', 'superseded', 'secrets_sealed'],
+  errors: [
+    'name_taken',
+    'source_taken',
+    'stream_active',
+    'no_tables',
+    'host_forbidden',
+    'superseded',
+    'secrets_sealed',
+  ],
 });
 
 export const deleteStream = route({
@@ -268,7 +276,7 @@ export const streamEvents = route({
       .min(1)
       .max(100)
       .optional()
-      .meta({ description: 'Cursor of an event; those after it are answered.' }),
+      .meta({ description: 'Cursor of an event; those after it are answered. `0`: from the beginning of the log.' }),
   }),
   status: 200,
   answer: answers.eventPage,

@@ -182,12 +182,12 @@ describe('streams', () => {
       ...[id, state, desired[state] ?? state],
     ]);
     await client.end();
-    const changed = await api('PATCH', `/api/streams/${id}`, { config: { slot_name: 'another' } });
+    const changed = await api('PATCH', `/api/streams/${id}`, { config: { slot_name: `of_${state}` } });
     expect([changed.status, changed.json.error?.code]).toEqual([status, status === 409 ? 'stream_active' : undefined]);
     const named = await api('PATCH', `/api/streams/${id}`, { name: `changed while ${state}` });
     expect([named.status, named.json.data.attributes.config.slot_name]).toEqual([
       200,
-      status === 200 ? 'another' : undefined,
+      status === 200 ? `of_${state}` : undefined,
     ]);
   });
 

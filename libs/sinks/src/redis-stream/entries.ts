@@ -1,4 +1,4 @@
-import { StreamError, type LogEntry } from '@planasonix/core';
+import { BEGINNING, StreamError, type LogEntry } from '@planasonix/core';
 
 type Fields = Omit<LogEntry, 'cursor'>;
 const EMPTY: Fields = { id: '', type: '', source: '', subject: '', time: '', partitionkey: '', data: '' };
@@ -16,10 +16,11 @@ const MAX = 2n ** 64n;
 
 /** A cursor is Redis's own entry id. @throws StreamError `config_invalid` for anything else. */
 export function checkedCursor(cursor: string): string {
+  if (cursor === BEGINNING) return '0-0';
   const found = /^(\d{1,20})-(\d{1,20})$/.exec(cursor);
   if (!found || BigInt(found[1]!) >= MAX || BigInt(found[2]!) >= MAX)
     throw new StreamError('config_invalid', 'The cursor is not one of this log', {
-      hint: 'Take it from an entry that was read before.',
+      hint: `Take it from an entry that was read before; ${BEGINNING} is the beginning.`,
     });
   return cursor;
 }
