@@ -8,6 +8,7 @@ import {
 import { OrderBook, TABLES_SHOWN, endedOrders } from '@planasonix/rows';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
+import type { ExcludedColumns } from './excluded-columns.js';
 import type { Beginning } from './opening.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
@@ -23,6 +24,7 @@ const LOOK_EVERY_MS = 5_000;
 export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
+  readonly excluded: ExcludedColumns;
   /** New tables: their keys and types, before their changes come. */
   learn(tables: readonly SourceTable[]): Promise<void>;
 }
@@ -104,7 +106,7 @@ export class RowWork {
 
   private get notebook(): Notebook {
     const { noted: tables, published, partitions, book, rereads } = this;
-    return { tables, published, partitions, orders: book.ids, rereads };
+    return { tables, published, partitions, orders: book.ids, rereads, excluded: this.deps.excluded.memory };
   }
 
   /** What a position has to say of it; `null`: nothing. */
@@ -123,11 +125,11 @@ export class RowWork {
       this.noteDue = true;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
-    this.noteDue ||= this.rereads && !left;
+    this.noteDue ||= (this.rereads && !left) || this.deps.excluded.changed;
     this.rereads &&= left;
     this.deps.emptyings.noted();
     if (!this.noteDue) return null;
-    this.noteDue = false;
+    this.noteDue = this.deps.excluded.changed = false;
     for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
     this.feed.forget(({ order }) => order === null || this.book.has(order));
     return { partition: NOTEBOOK, events: [], position: writeNotebook(this.notebook) };

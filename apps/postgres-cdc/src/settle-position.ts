@@ -92,7 +92,8 @@ function notesOf(before: PgPosition | null): string | null {
   if (before === null || (before.phase === 'stream' && before.rows === undefined)) return null;
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
   const tables = new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')]));
-  return writeNotebook({ tables, published: new Map(), partitions: new Map(), orders: null, rereads: false });
+  const none = { published: new Map(), partitions: new Map(), excluded: new Map() };
+  return writeNotebook({ tables, ...none, orders: null, rereads: false });
 }
 
 function understood(wanted: unknown, slot: string): Wanted {

@@ -218,6 +218,8 @@ export interface SourceContext {
   readonly logTopics?: () => Promise<LogTopics | null>;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
   readonly abandoned?: () => Promise<Positions>;
+  /** For a look: how far the stream has been read. Absent: nothing was. */
+  readonly reached?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   readonly clock: Clock;

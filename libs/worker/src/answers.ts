@@ -48,6 +48,8 @@ export interface Draft {
   /** Where the events of a stream are to go that is not there yet. */
   readonly output?: PipelineOutput;
   readonly order?: Omit<SnapshotOrder, 'id'>;
+  /** Whose config is to be another one. Absent: it is not there yet. */
+  readonly streamId?: string;
   readonly position?: unknown;
   readonly connection?: { readonly type: string; readonly config: Readonly<Record<string, unknown>> };
 }
@@ -88,15 +90,17 @@ export class Answers {
     }
   }
 
-  private look<T>(spec: Looked, signal: AbortSignal, use: (source: Source) => Promise<T>): Promise<T> {
-    return this.lanes.run(spec.connection, signal, () => this.deps.sources.look(spec, use));
+  private look<T>(spec: Looked, signal: AbortSignal, use: (source: Source) => Promise<T>, of?: string): Promise<T> {
+    const { sources, ledger } = this.deps;
+    const reached = of === undefined ? undefined : () => ledger.positions(of);
+    return this.lanes.run(spec.connection, signal, () => sources.look(spec, use, reached));
   }
 
   private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
     const [source, log] = await Promise.all([
-      this.look(spec, signal, (one) => one.check(signal)).catch(aboutConfig),
+      this.look(spec, signal, (one) => one.check(signal), streamId).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(spec.id),
     ]);
     const checks = [...source, ...log];
@@ -110,7 +114,7 @@ export class Answers {
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
     const { config = {}, output } = draft;
     const spec = { id: 'str_draft', name: 'draft', config, connection, output, owned: {} };
-    const checks = await this.look(spec, signal, (source) => source.check(signal)).catch(aboutConfig);
+    const checks = await this.look(spec, signal, (source) => source.check(signal), draft.streamId).catch(aboutConfig);
     const of = connection === null ? OWN_FINDINGS : CONFIG_FINDINGS;
     const about = checks.filter((check) => of.has(check.code));
     return { ok: passes(about), checks: about };

@@ -55,11 +55,14 @@ export class WorkerQuestions {
       readonly config: Readonly<Record<string, unknown>>;
       /** Of its pipeline. Absent: it can't be one that the source reads. */
       readonly output?: Readonly<Record<string, unknown>>;
+      /** That it is the config of. Absent: of one that is not there yet. */
+      readonly streamId?: string;
     },
   ): Promise<void> {
     const draftId = await this.drafts.put(workspaceId, 'tables', {
       config: of.config,
       output: of.output,
+      streamId: of.streamId,
       ...(of.connectionId === null ? {} : { connectionId: of.connectionId }),
     });
     const answer = await this.asks

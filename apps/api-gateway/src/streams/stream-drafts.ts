@@ -48,7 +48,7 @@ export class StreamDrafts {
   /** @param earlier the config before, secrets in the clear. */
   async forPatch(
     workspaceId: string,
-    of: { readonly source_type: string; readonly connection_id: string | null; readonly pipeline_id: string },
+    of: Readonly<Record<'id' | 'source_type' | 'pipeline_id', string>> & { readonly connection_id: string | null },
     earlier: Json,
     patch: Json,
   ): Promise<SplitConfig> {
@@ -56,7 +56,8 @@ export class StreamDrafts {
     const config = mergePatch(earlier, canonicalConfig(source, patch));
     const split = checkedConfig(source, config, earlier);
     const output = (await this.pipelines.get(workspaceId, of.pipeline_id))?.output;
-    await this.workers.expectTables(workspaceId, source.type, { connectionId: of.connection_id, config, output });
+    const { id: streamId, connection_id: connectionId } = of;
+    await this.workers.expectTables(workspaceId, source.type, { connectionId, config, output, streamId });
     return split;
   }
 

@@ -1,4 +1,6 @@
+import type { Positions, SourceContext } from '@planasonix/core';
 import { z } from 'zod';
+import type { ExcludedMemory } from '../excluded-columns.js';
 import type { Partitions } from '../partitions.js';
 
 /** A range of keys of one table that is read from its beginning to its end; bounds are texts of the key's columns. */
@@ -85,6 +87,10 @@ const notebook = z.object({
   /** Ids of orders that were carried out; absent: an older notebook. */
   orders: z.array(z.string()).optional(),
   rereads: z.boolean().default(false),
+  /** OID → name by which a table was met, and `attnum` → name of its excluded columns. */
+  excluded: z
+    .record(z.string(), z.object({ table: z.string(), columns: z.record(z.string(), z.string()) }))
+    .default({}),
 });
 
 export interface Notebook {
@@ -96,6 +102,7 @@ export interface Notebook {
   readonly orders: readonly string[] | null;
   /** All rows were asked for anew, and some are still to be read, though the stream has `snapshot: never`. */
   readonly rereads: boolean;
+  readonly excluded: ExcludedMemory;
 }
 
 /**
@@ -104,7 +111,7 @@ export interface Notebook {
  */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions, orders = null, rereads } = notebook.parse(JSON.parse(text));
+  const { tables, published, partitions, orders = null, rereads, excluded } = notebook.parse(JSON.parse(text));
   const byOid = (names: Record<string, number>) => new Map(Object.entries(names).map(([name, oid]) => [oid, name]));
   return {
     tables: byOid(tables),
@@ -121,6 +128,12 @@ export function readNotebook(text: string | undefined): Notebook | null {
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
     ...{ orders, rereads },
+    excluded: new Map(
+      Object.entries(excluded).map(([oid, { table: met, columns }]) => [
+        Number(oid),
+        { table: met, columns: new Map(Object.entries(columns).map(([number, name]) => [Number(number), name])) },
+      ]),
+    ),
   };
 }
 
@@ -132,10 +145,17 @@ export function takenUp(rows: RowsState | undefined, notes: string | undefined):
   return new Set([...noted.tables.keys(), ...noted.published.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
 }
 
+/** What is remembered of excluded columns; `null`: nothing was ever read. @param from absent: for a look */
+export async function excludedBefore(context: SourceContext, from?: Positions): Promise<ExcludedMemory | null> {
+  const lost = context.onLostPosition === null ? undefined : await context.abandoned?.();
+  const positions = lost ?? from ?? (await context.reached?.()) ?? new Map<string, string>();
+  return positions.size === 0 ? null : (readNotebook(positions.get(NOTEBOOK))?.excluded ?? new Map());
+}
+
 const byName = (names: ReadonlyMap<number, string>): Record<string, number> =>
   Object.fromEntries([...names].map(([oid, name]) => [name, oid]));
 
-export const writeNotebook = ({ tables, published, partitions, orders, rereads }: Notebook): string =>
+export const writeNotebook = ({ tables, published, partitions, orders, rereads, excluded }: Notebook): string =>
   JSON.stringify({
     v: 1,
     tables: byName(tables),
@@ -152,4 +172,10 @@ export const writeNotebook = ({ tables, published, partitions, orders, rereads }
       ]),
     ),
     ...{ orders: orders ?? undefined, rereads: rereads || undefined },
+    excluded: Object.fromEntries(
+      [...excluded].map(([oid, { table: met, columns }]) => [
+        oid,
+        { table: met, columns: Object.fromEntries(columns) },
+      ]),
+    ),
   });
