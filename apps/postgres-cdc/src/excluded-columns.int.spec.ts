@@ -166,6 +166,19 @@ describe('excluded columns never leave the worker', () => {
     expect(leaked(one)).toBe(0);
   });
 
+  it('a table of later without such a column, whose changes a publication of the user sends at once, ends the stream', async () => {
+    const db = await fresh(`${SETUP}; CREATE PUBLICATION theirs FOR ALL TABLES`);
+    const exclude_columns = { 'public.users': ['secret', 'ssn'], 'public.late': ['secret'] };
+    const one = reading(db, { tables: ['public.*'], publication: 'theirs', exclude_columns });
+    one.start();
+    await one.rowsDone();
+    await db.client.query(
+      "BEGIN; CREATE TABLE late (id int PRIMARY KEY, scret text); INSERT INTO late VALUES (1, 'hidden-late'); COMMIT",
+    );
+    expect(await one.outcome()).toMatchObject({ ...REFUSED, message: expect.stringContaining('public.late') });
+    expect(leaked(one)).toBe(0);
+  });
+
   it('a table of later without such a column is refused by itself; one that is renamed keeps what was excluded, also after a stop', async () => {
     const db = await fresh(`${SETUP}; ALTER TABLE users RENAME TO people`);
     const one = reading(db, {
