@@ -24,6 +24,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
     ownsPublication: false,
     walBudget: null,
     givenUp: false,
+    excluded: null,
     ...by,
   });
   /** What is more than a piece of news. Each says what mends it. */
@@ -63,7 +64,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
       expect(orders).toMatchObject({ key: ['region', 'id'], identity: 'd', hasPrimaryKey: true, estimatedRows: null });
       expect(tables.get('full')).toMatchObject({ key: [], identity: 'f', unidentified: [] });
       expect(tables.get('indexed')).toMatchObject({ key: ['code'], identity: 'i', unidentified: [] });
-      expect(tables.get('T"x')!.columns[1]).toEqual({ name: 'twice', typeOid: 23, generated: 'stored' });
+      expect(tables.get('T"x')!.columns[1]).toEqual({ attnum: 2, name: 'twice', typeOid: 23, generated: 'stored' });
       expect(tables.get('log')).toMatchObject({ partitioned: true, unidentified: [] });
       const without = [...tables.values()].flatMap((table) => table.unidentified.map((one) => one.table));
       expect(without).toEqual(['audit', 'late', 'loose_1']);

@@ -2,6 +2,7 @@ import { StreamError, type SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
+import { lookAtExcluded, type ExcludedMemory } from './excluded-columns.js';
 import type { Holdings } from './holdings.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
@@ -61,6 +62,8 @@ export interface Reached {
   readonly order: string | null;
   /** OIDs of the tables that were taken up; `null`: all that there are. */
   readonly tables: ReadonlySet<number> | null;
+  /** `null`: nothing was ever read. */
+  readonly excluded: ExcludedMemory | null;
 }
 
 /** Publication before slot (trap 10), slot before the first row. */
@@ -71,6 +74,10 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
   const missing = missingTables(config, tables);
   if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
   if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
+  for (const table of tables) {
+    const { refused } = lookAtExcluded(config, table, reached.excluded);
+    if (refused !== null) throw refused;
+  }
   const replication = await sessions.open('slot', true);
   let keeps = false;
   try {

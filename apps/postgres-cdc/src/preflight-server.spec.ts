@@ -15,7 +15,7 @@ async function found(facts: Partial<ServerFacts>, slot?: { active: 't' | 'f' }, 
       client: { query: () => Promise.resolve({ rows: slot ? [slot] : [] }) } as unknown as Client,
       config: parseConfig({ tables: ['public.t'], ...config }),
       ...{ slotName: 's', publicationName: 'p', ownsSlot: false, ownsPublication: false },
-      ...{ walBudget: null, givenUp: false },
+      ...{ walBudget: null, givenUp: false, excluded: null },
     },
     { ...WELL, ...facts },
   );

@@ -1,6 +1,7 @@
 import { findingOf, type Check } from '@planasonix/core';
 import type { Client } from 'pg';
-import { qualified, quoteIdent } from './identifier.js';
+import { lookAtExcluded } from './excluded-columns.js';
+import { parsePattern, qualified, quoteIdent } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
@@ -14,6 +15,11 @@ const UNREADABLE = `
   FROM unnest($1::oid[]) AS t(oid)
   CROSS JOIN LATERAL ${partitionTree('t.oid')} AS l
   JOIN pg_class c ON c.oid = l.oid AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY c.oid`;
+
+const NO_SUCH_TABLE = `
+  SELECT w.schema, w.name AS table FROM unnest($1::text[], $2::text[]) AS w(schema, name)
+  WHERE NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = w.schema AND c.relname = w.name)`;
 
 const error = (code: string, message: string, fix: string): Check => ({ code, severity: 'error', message, fix });
 const sqlName = ({ schema, table }: { schema: string; table: string }): string => qualified(schema, table);
@@ -48,6 +54,7 @@ export async function checkTables(
   return [
     ...checks,
     ...excludedColumns(input, tables),
+    ...(await excludedTables(input)),
     ...generatedColumns(input, tables, server),
     ...keyless(input, tables),
     ...(config.snapshot === 'never' ? [] : await readingRights(input.client, tables)),
@@ -89,8 +96,9 @@ function keyless({ config }: PreflightInput, tables: readonly SourceTable[]): Ch
   ];
 }
 
-function excludedColumns({ config }: PreflightInput, tables: readonly SourceTable[]): Check[] {
+function excludedColumns({ config, excluded }: PreflightInput, tables: readonly SourceTable[]): Check[] {
   const checks: Check[] = [];
+  const unused: string[] = [];
   for (const table of tables) {
     const keys = table.key.filter((column) => table.excluded.has(column));
     if (keys.length > 0)
@@ -101,17 +109,36 @@ function excludedColumns({ config }: PreflightInput, tables: readonly SourceTabl
           'Take it out of exclude_columns.',
         ),
       );
+    const { refused, unused: names } = lookAtExcluded(config, table, excluded);
+    if (refused !== null) checks.push(findingOf(refused));
+    else unused.push(...names.map((name) => `${table.schema}.${table.table}.${name}`));
   }
   const known = new Set(tables.map(({ schema, table }) => `${schema}.${table}`));
   const strangers = Object.keys(config.exclude_columns).filter((name) => !known.has(name));
   if (strangers.length > 0)
-    checks.push({
-      code: 'exclude_columns_unused',
-      severity: 'warning',
-      message: `exclude_columns names ${strangers.join(', ')}, which the stream does not read.`,
-      fix: 'Correct the name, or take it out.',
-    });
+    checks.push(unusedNames('columns', `${strangers.join(', ')}, which the stream does not read.`));
+  if (unused.length > 0) checks.push(unusedNames('columns', `${unused.join(', ')}, which the table does not have.`));
   return checks;
+}
+
+const unusedNames = (what: 'columns' | 'tables', which: string): Check => ({
+  ...{ code: `exclude_${what}_unused`, severity: 'warning' },
+  message: `exclude_${what} names ${which}`,
+  fix: 'Correct the name, or take it out.',
+});
+
+/** Where a table was to be left out, another name than its own lets it in. */
+async function excludedTables({ client, config }: PreflightInput): Promise<Check[]> {
+  const named = config.exclude_tables.flatMap((text) => {
+    const { schema, table } = parsePattern(text)!;
+    return table === null ? [] : [{ schema, table }];
+  });
+  if (named.length === 0) return [];
+  const { rows } = await client.query<{ schema: string; table: string }>(NO_SUCH_TABLE, [
+    named.map(({ schema }) => schema),
+    named.map(({ table }) => table),
+  ]);
+  return rows.length === 0 ? [] : [unusedNames('tables', `${rows.map(sqlName).join(', ')}, which is not there.`)];
 }
 
 /** What keeps the session's user from reading rows of these tables, with the SQL that lets him. */

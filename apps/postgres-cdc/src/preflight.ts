@@ -1,6 +1,7 @@
 import { passes, type Check } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig, WalBudget } from './config.js';
+import type { ExcludedMemory } from './excluded-columns.js';
 import { checkCare } from './preflight-care.js';
 import { checkFailover } from './preflight-failover.js';
 import { checkPublication } from './preflight-publication.js';
@@ -20,6 +21,8 @@ export interface PreflightInput {
   readonly walBudget: WalBudget | null;
   /** The user gave the position up: a slot of the stream's own that is lost is replaced. */
   readonly givenUp: boolean;
+  /** `null`: nothing was ever read. */
+  readonly excluded: ExcludedMemory | null;
 }
 
 const ORDER = ['error', 'warning', 'info'] as const;

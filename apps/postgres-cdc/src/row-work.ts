@@ -2,6 +2,7 @@ import { StreamError, type ChangeBatch, type SnapshotProgress, type SourceContex
 import { OrderBook, endedOrders } from '@planasonix/rows';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
+import type { ExcludedColumns } from './excluded-columns.js';
 import type { Beginning } from './opening.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
@@ -19,6 +20,7 @@ const LOOK_EVERY_MS = 5_000;
 export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
+  readonly excluded: ExcludedColumns;
   /** New tables: their keys and types, before their changes come. */
   learn(tables: readonly SourceTable[]): Promise<void>;
 }
@@ -106,7 +108,8 @@ export class RowWork {
   private get notebook(): string {
     const { partitions, book, rereads } = this;
     const { noted: tables, gone, published, missed, keys } = this.taken;
-    return writeNotebook({ tables, gone, published, missed, keys, partitions, orders: book.ids, rereads });
+    const excluded = this.deps.excluded.memory;
+    return writeNotebook({ tables, gone, published, missed, keys, partitions, orders: book.ids, rereads, excluded });
   }
 
   /** What a position has to say of it; `null`: nothing. */
@@ -127,11 +130,11 @@ export class RowWork {
       this.rowsBefore += state.rows;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
-    this.noteDue ||= this.rereads && !left;
+    this.noteDue ||= (this.rereads && !left) || this.deps.excluded.changed;
     this.rereads &&= left;
     this.deps.emptyings.noted();
     if (!this.noteDue) return null;
-    this.noteDue = false;
+    this.noteDue = this.deps.excluded.changed = false;
     this.taken.written();
     for (const { wish, state } of this.feed.all) if (this.book.has(wish.order)) this.rowsBefore += state.rows;
     this.feed.forget(({ order }) => order === null || this.book.has(order));

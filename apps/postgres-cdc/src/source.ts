@@ -31,7 +31,7 @@ import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { RowWork } from './row-work.js';
 import { rowsAlone } from './rows-alone.js';
-import { NOTEBOOK, takenUp } from './rows/rows-state.js';
+import { NOTEBOOK, excludedBefore, takenUp } from './rows/rows-state.js';
 import { toStreamError, unreadable } from './stream-error.js';
 import { Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
@@ -103,6 +103,7 @@ export class PostgresSource implements Source {
         ownsPublication: this.holdings.owns('publication', this.publication),
         walBudget: this.config.walBudget,
         givenUp: this.context.onLostPosition !== null,
+        excluded: await excludedBefore(this.context),
       });
     } catch (error) {
       return [findingOf(toStreamError(error, 'checking the source'))];
@@ -208,17 +209,18 @@ export class PostgresSource implements Source {
     const { config, context, sessions, slot, publication, name, waker } = this;
     const text = from.get('');
     const last = text === undefined ? null : decodePosition(text);
+    const excluded = await excludedBefore(context, from);
+    this.known.columns.recall(excluded);
     const beginning = await openStream(
       { config, context, sessions, slot, publication, name, holdings: this.holdings },
       last,
-      { order, tables: takenUp(last?.rows, from.get(NOTEBOOK)) },
+      { order, excluded, tables: takenUp(last?.rows, from.get(NOTEBOOK)) },
     );
-    const { position, resumes } = beginning;
+    const { position, resumes, exported } = beginning;
     const control = await sessions.control();
     const { version, database, walSenderTimeoutMs } = await serverOf(control);
     await this.known.add(beginning.tables);
     this.care.begin();
-    const { exported } = beginning;
     // Changes from now on are found again by the place alone: where that is new it goes first.
     const placeFirst = !resumes && position.phase === 'stream';
     // A promotion that was found to be safe is written down: changes of the new history may come in part.
@@ -281,14 +283,13 @@ export class PostgresSource implements Source {
     return new RowWork(
       {
         ...{ config, context, database, catalog, waker, clock: context.clock, log: context.log },
-        publication: this.publication,
+        ...{ publication: this.publication, emptyings: this.emptyings, excluded: this.known.columns },
         open: () => sessions.open('rows'),
         end: (session) => sessions.end(session),
         control: () => sessions.control(),
         slotOf: (oid) => this.known.slotOf(oid),
-        emptyings: this.emptyings,
         reached: () => this.reader?.reached ?? 0n,
-        excludedOf: (table) => this.known.excludedOf(table),
+        excludedOf: (table) => this.known.columns.ofRows(table),
         learn: (tables) => this.known.add(tables),
         publish: async (client, tables) => {
           await ensurePublication(client, {

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { keyOf, type GateSlot, type RelationInfo, type TypeCatalog } from './decode/index.js';
 import type { Emptyings } from './emptyings.js';
+import { ExcludedColumns } from './excluded-columns.js';
 import type { StrayState } from './rows/rows-state.js';
 import { SHUT } from './rows/table-watch.js';
 import { sameNames } from './taken-tables.js';
@@ -35,8 +36,6 @@ export class KnownTables {
   private readonly keys = new Map<number, readonly string[]>();
   private readonly shapes = new Map<number, string>();
   private readonly slots = new Map<number, GateSlot>();
-  /** The name by which a table was met first: what was excluded of it stays excluded, whatever it is called later. */
-  private readonly names = new Map<number, string>();
   /** Partitions that come under their own names → their root. */
   private readonly roots = new Map<number, number>();
   /** Those whose changes come under a name that nobody asked for: a publication may cover more than the stream does. */
@@ -44,20 +43,24 @@ export class KnownTables {
   /** Tables with partitions. */
   private readonly partitioned = new Set<number>();
 
+  readonly columns: ExcludedColumns;
+
   constructor(
     private readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>,
     private readonly catalog: TypeCatalog,
     private readonly control: () => Promise<Client>,
     private readonly taker: () => Taker | null,
     private readonly emptyings: Emptyings,
-  ) {}
+  ) {
+    this.columns = new ExcludedColumns(config);
+  }
 
   /** Tables as the catalog has them. */
   async add(tables: readonly SourceTable[]): Promise<void> {
     for (const table of tables) {
       this.keys.set(table.oid, table.key);
       if (table.partitioned) this.partitioned.add(table.oid);
-      if (!this.names.has(table.oid)) this.names.set(table.oid, `${table.schema}.${table.table}`);
+      this.columns.add(table);
     }
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
   }
@@ -66,10 +69,12 @@ export class KnownTables {
     return this.keys.get(relation.oid) ?? [];
   }
 
-  /** Columns that never leave the worker: by the table's name now, the one that it was met by, and that of its root. */
-  excludedOf({ oid, schema, table }: { oid: number; schema: string; table: string }): ReadonlySet<string> {
-    const names = [`${schema}.${table}`, this.names.get(oid), this.names.get(this.roots.get(oid) ?? oid)];
-    return new Set(names.flatMap((name) => this.config.exclude_columns[name ?? ''] ?? []));
+  /** Columns that never leave the worker. @throws StreamError `config_invalid` where those can't be told */
+  excludedOf(relation: RelationInfo): ReadonlySet<string> {
+    const root = this.roots.get(relation.oid);
+    // Of what nobody asks for nothing leaves.
+    const shut = this.slotOf(relation.oid).gate === SHUT;
+    return shut ? this.columns.of(relation, root) : this.columns.ofChanges(relation, root);
   }
 
   /** The stream says so. It is looked at once, so that what is noted of its partitions is not older for long. */
@@ -105,6 +110,7 @@ export class KnownTables {
     const known = this.taker()?.keyOf(relation.oid);
     if (known !== undefined && !sameNames(known, this.toldKey(relation))) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
+    if (this.columns.differ(relation)) return false;
     this.shapes.set(relation.oid, shape);
     return true;
   }
@@ -120,6 +126,7 @@ export class KnownTables {
     const key = rows.map((row) => row.name);
     await this.place(control, relation, key);
     this.keys.set(relation.oid, key);
+    await this.columns.learn(control, relation, this.roots.get(relation.oid));
     this.shapes.set(relation.oid, shapeOf(relation));
   }
 

@@ -4,6 +4,7 @@ import { parsePattern, qualified } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 
 export interface SourceColumn {
+  readonly attnum: number;
   readonly name: string;
   readonly typeOid: number;
   /** Worked out by the server, once or each time that it is asked for. */
@@ -26,6 +27,8 @@ export interface SourceTable {
   readonly table: string;
   /** In the table's order, without dropped and excluded ones. */
   readonly columns: readonly SourceColumn[];
+  /** With the excluded ones. */
+  readonly all: readonly SourceColumn[];
   readonly excluded: ReadonlySet<string>;
   /**
    * Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). Not a deferrable one:
@@ -130,7 +133,7 @@ const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k
 
 const details = (which: string): string => `
   SELECT c.oid, cn.nspname AS schema, c.relname AS table, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, p.casts AS primary_casts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts, r.casts AS identity_casts,
-    (SELECT json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
+    (SELECT json_agg(json_build_object('attnum', a.attnum, 'name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
@@ -269,14 +272,14 @@ function describe(row: Detail, config: Wanted): SourceTable {
   const hasPrimaryKey = row.primary_key !== null;
   const partitioned = row.kind === 'p';
   const unidentified = list<TableName>(row.unidentified);
-  const columns = list<SourceColumn>(row.columns);
+  const all = list<SourceColumn>(row.columns);
   const key = list<string>(row.identity_key ?? row.primary_key);
   return {
     ...{ oid, schema, table, excluded, hasPrimaryKey, partitioned, identity: row.identity },
-    columns: columns.filter((column) => !excluded.has(column.name)),
+    ...{ all, columns: all.filter((column) => !excluded.has(column.name)) },
     partitions: list<TableName>(row.partitions),
     key,
-    keyTypes: key.map((name) => columns.find((column) => column.name === name)?.typeOid ?? 0),
+    keyTypes: key.map((name) => all.find((column) => column.name === name)?.typeOid ?? 0),
     keySorts: list<string>(row.identity_key === null ? row.primary_sorts : row.identity_sorts),
     keyCollations: list<string | null>(row.identity_collations),
     keyCasts: list<string | null>(row.identity_key === null ? row.primary_casts : row.identity_casts),

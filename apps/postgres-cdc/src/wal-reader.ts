@@ -232,14 +232,14 @@ export class WalReader {
     this.held ??= [];
     this.learning = true;
     this.connection.pause();
-    this.deps.learn(relation).then(
-      () => {
+    this.deps
+      .learn(relation)
+      .then(() => {
         this.decoder.adopt();
         this.learning = false;
         if (!this.frozen) this.release();
-      },
-      (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))),
-    );
+      })
+      .catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))));
   }
 
   /** Decodes what was held back. One of these may be the next table that is not known: the rest waits again. */

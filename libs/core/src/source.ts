@@ -247,6 +247,8 @@ export interface SourceContext {
   readonly neighbours?: Neighbours;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
   readonly abandoned?: () => Promise<Positions>;
+  /** For a look: how far the stream has been read. Absent: nothing was. */
+  readonly reached?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   /** All others whose connection is this one or has its host and port: what they name is theirs to use. Absent: nobody knows. */

@@ -7,13 +7,16 @@ const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}
 const missing: Check = { code: 'no_tables', severity: 'error', message: 'none', fix: null };
 
 /** What a worker answers about the config `{ of }` of a stream that is about to be created. */
-function asked(create: () => Pick<ReturnType<SourceType['create']>, 'check' | 'close'>): Promise<unknown> {
+function asked(
+  create: (...of: Parameters<SourceType['create']>) => Pick<ReturnType<SourceType['create']>, 'check' | 'close'>,
+  draft: object = {},
+): Promise<unknown> {
   const type = { create } as unknown as SourceType;
   const answers = new Answers({
     sources: new Sources(type, {} as never, quiet),
-    ledger: { spec: () => Promise.resolve(null), positions: () => Promise.resolve(new Map()) },
+    ledger: { spec: () => Promise.resolve(null), positions: (id) => Promise.resolve(new Map([['', id]])) },
     connections: { settingsOf: () => Promise.resolve(null) },
-    drafts: { read: () => Promise.resolve({ config: {} }) },
+    drafts: { read: () => Promise.resolve({ config: {}, ...draft }) },
     logs: {} as never,
   });
   return answers.answer({ kind: 'tables', draftId: 'draft' } as never, 5_000);
@@ -32,6 +35,20 @@ describe('a question about the config of a stream that is about to be created', 
     const other: Check = { code: 'wal_level', severity: 'error', message: 'low', fix: null };
     const source = { check: () => Promise.resolve([other, missing]), close: () => Promise.resolve() };
     expect(await asked(() => source)).toEqual({ ok: false, checks: [missing] });
+  });
+
+  it('is asked with the positions of the stream whose config is changed, and with none for a new one', async () => {
+    const reached = new Array<unknown>();
+    const create: SourceType['create'] = (context) => {
+      const check = async (): Promise<readonly Check[]> => {
+        reached.push(await context.reached?.());
+        return [];
+      };
+      return { check, close: () => Promise.resolve() } as never;
+    };
+    await asked(create);
+    await asked(create, { streamId: 'str_1' });
+    expect(reached).toEqual([undefined, new Map([['', 'str_1']])]);
   });
 
   it('is not answered where the source can not be asked', async () => {

@@ -97,18 +97,25 @@ export class Answers {
     }
   }
 
-  private look<T>(spec: Looked, signal: AbortSignal, use: (source: Source) => Promise<T>): Promise<T> {
-    return this.lanes.run(spec.connection, signal, () => this.deps.sources.look(spec, use));
+  private look<T>(spec: Looked, signal: AbortSignal, use: (source: Source) => Promise<T>, of?: string): Promise<T> {
+    const { sources, ledger } = this.deps;
+    const reached = of === undefined ? undefined : () => ledger.positions(of);
+    return this.lanes.run(spec.connection, signal, () => sources.look(spec, use, reached));
   }
 
   private async check(streamId: string, signal: AbortSignal): Promise<CheckAnswer | null> {
     const spec = await this.deps.ledger.spec(streamId);
     if (spec === null) return null;
     const [source, log] = await Promise.all([
-      this.look(spec, signal, async (one) => {
-        const found = await one.check(signal);
-        return passes(found) ? [...(await this.lostPlace(spec, one, signal)), ...found] : found;
-      }).catch(aboutConfig),
+      this.look(
+        spec,
+        signal,
+        async (one) => {
+          const found = await one.check(signal);
+          return passes(found) ? [...(await this.lostPlace(spec, one, signal)), ...found] : found;
+        },
+        streamId,
+      ).catch(aboutConfig),
       this.deps.logs.of(spec.output).check(spec.id),
     ]);
     const checks = [...source, ...log];
@@ -136,7 +143,7 @@ export class Answers {
       draft.connectionId === undefined ? null : await this.deps.connections.settingsOf(draft.connectionId);
     const { config = {}, streamId: id = 'str_draft', workspaceId, pipeline } = draft;
     const of = { id, name: 'draft', config, connection, workspaceId, pipeline, output: pipeline?.output, owned: {} };
-    const checks = await this.look(of, signal, (source) => source.check(signal)).catch(aboutConfig);
+    const checks = await this.look(of, signal, (source) => source.check(signal), draft.streamId).catch(aboutConfig);
     const told = connection === null ? OWN_FINDINGS : CONFIG_FINDINGS;
     const about = checks.filter((check) => told.has(check.code));
     return { ok: passes(about), checks: about };

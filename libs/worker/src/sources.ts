@@ -28,6 +28,7 @@ export interface SourceWishes {
   readonly onLostPosition: OnLostPosition | null;
   readonly remember: (owned: Owned) => Promise<void>;
   readonly abandoned?: () => Promise<Positions>;
+  readonly reached?: (() => Promise<Positions>) | undefined;
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;
   readonly orders: SnapshotOrders;
   /** Absent: all of it. */
@@ -78,6 +79,7 @@ export class Sources {
       neighbours: this.neighbours(spec),
       sharers: this.sharers(spec),
       abandoned: wishes.abandoned,
+      reached: wishes.reached,
       setAside: wishes.setAside,
       orders: wishes.orders,
       share: wishes.share,
@@ -90,8 +92,8 @@ export class Sources {
   }
 
   /** For a look: preflight, lag, giving back. Closed when `use` is done. */
-  async look<T>(spec: Looked, use: (source: Source) => Promise<T>): Promise<T> {
-    const source = this.owned(spec, { owned: spec.owned, onLostPosition: null, ...barred });
+  async look<T>(spec: Looked, use: (source: Source) => Promise<T>, reached?: () => Promise<Positions>): Promise<T> {
+    const source = this.owned(spec, { owned: spec.owned, onLostPosition: null, reached, ...barred });
     try {
       return await use(source);
     } finally {

@@ -25,7 +25,8 @@ const keyed = (...key: string[]): SourceTable => ({
     identity: 'd',
     hasPrimaryKey: true,
   },
-  columns: key.map((name) => ({ name, typeOid: 23, generated: null })),
+  columns: key.map((name, i) => ({ attnum: i + 1, name, typeOid: 23, generated: null })),
+  all: [],
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });
 

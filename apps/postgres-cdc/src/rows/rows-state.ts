@@ -1,4 +1,6 @@
+import type { Positions, SourceContext } from '@planasonix/core';
 import { z } from 'zod';
+import type { ExcludedMemory } from '../excluded-columns.js';
 import type { Partitions } from '../partitions.js';
 
 /** A range of keys of one table that is read from its beginning to its end; bounds are texts of the key's columns. */
@@ -101,6 +103,10 @@ const notebook = z.object({
   missed: z.array(z.number().int()).default([]),
   /** OID → columns of the key by which rows were read. */
   keys: z.record(z.string(), z.array(z.string())).default({}),
+  /** OID → name by which a table was met, and `attnum` → name of its excluded columns. */
+  excluded: z
+    .record(z.string(), z.object({ table: z.string(), columns: z.record(z.string(), z.string()) }))
+    .default({}),
 });
 
 export interface Notebook {
@@ -118,12 +124,22 @@ export interface Notebook {
   readonly missed: Set<number>;
   /** OID → columns of the key by which readers have its rows. */
   readonly keys: Map<number, readonly string[]>;
+  readonly excluded: ExcludedMemory;
 }
 
 /** In it a negative OID is that of a table that is gone. @returns `null` where nothing was noted. */
 export function readNotebook(text: string | undefined): Notebook | null {
   if (text === undefined) return null;
-  const { tables, published, partitions, orders = null, rereads, missed, keys } = notebook.parse(JSON.parse(text));
+  const {
+    tables,
+    published,
+    partitions,
+    orders = null,
+    rereads,
+    missed,
+    keys,
+    excluded,
+  } = notebook.parse(JSON.parse(text));
   const names = Object.entries(tables);
   return {
     tables: new Map(names.flatMap(([name, oid]) => (oid > 0 ? [[oid, name] as const] : []))),
@@ -142,6 +158,12 @@ export function readNotebook(text: string | undefined): Notebook | null {
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
     ...{ orders, rereads, missed: new Set(missed) },
     keys: new Map(Object.entries(keys).map(([oid, key]) => [Number(oid), key])),
+    excluded: new Map(
+      Object.entries(excluded).map(([oid, { table: met, columns }]) => [
+        Number(oid),
+        { table: met, columns: new Map(Object.entries(columns).map(([number, name]) => [Number(number), name])) },
+      ]),
+    ),
   };
 }
 
@@ -153,6 +175,13 @@ export function takenUp(rows: RowsState | undefined, notes: string | undefined):
   return new Set([...noted.tables.keys(), ...noted.published.keys(), ...(rows?.tables ?? []).map(({ oid }) => oid)]);
 }
 
+/** What is remembered of excluded columns; `null`: nothing was ever read. @param from absent: for a look */
+export async function excludedBefore(context: SourceContext, from?: Positions): Promise<ExcludedMemory | null> {
+  const lost = context.onLostPosition === null ? undefined : await context.abandoned?.();
+  const positions = lost ?? from ?? (await context.reached?.()) ?? new Map<string, string>();
+  return positions.size === 0 ? null : (readNotebook(positions.get(NOTEBOOK))?.excluded ?? new Map());
+}
+
 export const writeNotebook = ({
   tables,
   gone,
@@ -162,6 +191,7 @@ export const writeNotebook = ({
   rereads,
   missed,
   keys,
+  excluded,
 }: Notebook): string =>
   JSON.stringify({
     v: 1,
@@ -184,4 +214,10 @@ export const writeNotebook = ({
     ...{ orders: orders ?? undefined, rereads: rereads || undefined },
     missed: missed.size === 0 ? undefined : [...missed],
     keys: Object.fromEntries(keys),
+    excluded: Object.fromEntries(
+      [...excluded].map(([oid, { table: met, columns }]) => [
+        oid,
+        { table: met, columns: Object.fromEntries(columns) },
+      ]),
+    ),
   });

@@ -195,6 +195,7 @@ export class TrialStream {
       type: 'postgres',
       config: { host: '127.0.0.1', port, database, user, password, sslMode: 'disable' },
     };
+    const abandoned = new Map(this.positions);
     const log: Log = {
       ...{ debug: () => undefined, info: () => undefined, error: () => undefined },
       warn: (fields, message) => void this.warnings.push({ fields, message }),
@@ -218,6 +219,8 @@ export class TrialStream {
         },
       },
       ...{ onLostPosition, clock: this.clock, log, sharers: () => Promise.resolve(this.sharers) },
+      abandoned: () => Promise.resolve(abandoned),
+      reached: () => Promise.resolve(this.positions),
     });
   }
 }
