@@ -57,5 +57,7 @@ describe('what a preflight says of a server', () => {
   it('rows alone need neither slot nor sender', async () => {
     const facts = { slots: { used: 2, max: 2 }, senders: { used: 2, max: 2 }, walLevel: 'replica' };
     expect(await found(facts, undefined, { snapshot: 'only' })).toEqual([]);
+    // The server is asked who it is in the replication protocol.
+    expect(await found({ mayReplicate: false }, undefined, { snapshot: 'only' })).toEqual(['error permission_denied']);
   });
 });

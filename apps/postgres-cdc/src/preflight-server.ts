@@ -114,10 +114,11 @@ export async function checkServer({ client, config, slotName }: PreflightInput, 
   );
   const [slot] = rows;
   const checks: Check[] = [checkVersion(server.version, server.versionText)];
+  // Which server it is, is asked in the replication protocol, also where rows are all that is read.
+  if (!server.mayReplicate) checks.push(replicationCheck(server.user));
   // Rows alone need neither slot nor publication.
   if (config.snapshot === 'only') return checks;
   if (server.walLevel !== 'logical') checks.push(walLevelCheck(server.walLevel));
-  if (!server.mayReplicate) checks.push(replicationCheck(server.user));
   if (server.standby && server.version < 160_000)
     checks.push({
       code: 'config_invalid',

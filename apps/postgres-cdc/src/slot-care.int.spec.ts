@@ -162,8 +162,13 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
   });
 
   it('never gives up a slot that it did not make, nor one that somebody else reads', async () => {
+    await admin.query('CREATE PUBLICATION theirs FOR TABLE quiet');
     await admin.query("SELECT pg_create_logical_replication_slot('theirs', 'pgoutput')");
-    const found = stream({ slot_name: 'theirs', wal_budget: { bytes: '1MB', on_exceeded: 'release' } });
+    const found = stream({
+      slot_name: 'theirs',
+      publication: 'theirs',
+      wal_budget: { bytes: '1MB', on_exceeded: 'release' },
+    });
     await running(found);
     await found.stop();
     await write(2);
@@ -171,6 +176,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     await found.look((source) => source.letGo!(AbortSignal.timeout(8000)));
     expect((await admin.query("SELECT FROM pg_replication_slots WHERE slot_name = 'theirs'")).rowCount).toBe(1);
     await admin.query("SELECT pg_drop_replication_slot('theirs')");
+    await admin.query('DROP PUBLICATION theirs');
 
     const ours = stream({ wal_budget: { bytes: '1MB', on_exceeded: 'release' } });
     await running(ours);
@@ -178,7 +184,7 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     await write(2);
     const other = new TrialStream(
       'str_other',
-      { tables: ['public.quiet'], snapshot: 'never', slot_name: slotOf(ours) },
+      { tables: ['public.quiet'], snapshot: 'never', slot_name: slotOf(ours), publication: slotOf(ours) },
       server,
     );
     open.push(other);
