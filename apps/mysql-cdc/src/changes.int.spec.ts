@@ -163,17 +163,16 @@ describe.each(FURTHER_LEGS)('ways in which rows of $name change', ({ type, start
     expect(checks.some(({ code }) => code === 'cascades')).toBe(type === 'mariadb');
   });
 
-  it('partitions that change places with tables, after which all rows are read anew', async () => {
-    const stream = await reading(
-      `CREATE TABLE q (id INT PRIMARY KEY, v INT);
-       CREATE TABLE p (id INT PRIMARY KEY, v INT) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)`,
-    );
+  it('rows of files that others bring, after which all rows are read anew', async () => {
+    const stream = await reading('CREATE TABLE q (id INT PRIMARY KEY, v INT); CREATE TABLE p LIKE q');
     await db.query('INSERT INTO p VALUES (1, 1), (20, 1); INSERT INTO q VALUES (2, 2)');
     await stream.count(3);
-    await db.query('ALTER TABLE p EXCHANGE PARTITION p0 WITH TABLE q; INSERT INTO p VALUES (3, 3)');
+    await db.query(
+      'ALTER TABLE q DISCARD TABLESPACE; DROP TABLE q; CREATE TABLE q LIKE p; INSERT INTO q VALUES (3, 3)',
+    );
     expect(await stream.outcome()).toMatchObject({
       code: 'offset_gap',
-      message: expect.stringContaining('EXCHANGE PARTITION') as string,
+      message: expect.stringContaining('DISCARD TABLESPACE') as string,
     });
     expect(stream.events).toHaveLength(3);
     stream.start('resnapshot');
@@ -181,7 +180,7 @@ describe.each(FURTHER_LEGS)('ways in which rows of $name change', ({ type, start
     await db.query('UPDATE q SET v = 5');
     await stream.seen('"v":5');
     const rows = [...stream.fold()].map(([key, row]) => `${key.split(' ')[0]!.split('.')[1]!} ${row}`);
-    expect(rows.sort()).toEqual(['p {"id":2,"v":2}', 'p {"id":20,"v":1}', 'p {"id":3,"v":3}', 'q {"id":1,"v":5}']);
+    expect(rows.sort()).toEqual(['p {"id":1,"v":1}', 'p {"id":20,"v":1}', 'q {"id":3,"v":5}']);
   });
 
   it('while the log is thrown away behind the reader, and before it as far as the server lets that happen', async () => {

@@ -97,6 +97,29 @@ describe.each(FURTHER_LEGS.filter(({ type }) => type === 'mariadb'))(
       expect(stream.warnings.filter(({ message }) => message.includes('gone'))).toEqual([]);
     });
 
+    it('go with a partition that becomes a table, and stay where it changes places with one', async () => {
+      const form = '(id INT PRIMARY KEY, u UUID)';
+      const parts = 'PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (9), PARTITION p1 VALUES LESS THAN (99))';
+      await rested(`CREATE TABLE t ${form} ${parts}; CREATE TABLE x ${form}`, [
+        'ALTER TABLE t CONVERT PARTITION p0 TO TABLE y',
+        `INSERT INTO y VALUES (102, '${UUID}')`,
+        'ALTER TABLE t EXCHANGE PARTITION p1 WITH TABLE x',
+        `INSERT INTO t VALUES (13, '${UUID}')`,
+        `INSERT INTO x VALUES (4, '${UUID}')`,
+        'ALTER TABLE t CONVERT TABLE y TO PARTITION p2 VALUES LESS THAN (999)',
+        'CREATE TABLE y (id INT PRIMARY KEY, u BINARY(16))',
+        `INSERT INTO y VALUES (5, X'${UUID.replaceAll('-', '')}')`,
+        'DROP TABLE t, x, y',
+      ]);
+      expect(told()).toEqual([
+        { id: 102, u: UUID },
+        { id: 13, u: UUID },
+        { id: 4, u: UUID },
+        { id: 5, u: BYTES },
+      ]);
+      expect(stream.warnings.filter(({ message }) => message.includes('gone'))).toEqual([]);
+    });
+
     it('are said not to be known where nobody can know them', async () => {
       await rested('CREATE TABLE unread.t (id INT PRIMARY KEY, v VARCHAR(9), u UUID)', [
         'CREATE TABLE t LIKE unread.t',

@@ -1,6 +1,13 @@
-import type { ChangeBatch, ChangeEvent, SnapshotProgress, SourceContext } from '@planasonix/core';
+import {
+  ROW_EVENT_TYPES,
+  type ChangeBatch,
+  type ChangeEvent,
+  type SnapshotProgress,
+  type SourceContext,
+} from '@planasonix/core';
 import { endedOrders, OrderBook, TABLES_SHOWN } from '@planasonix/rows';
 import { wrongCondition } from './check-order.js';
+import { Leftovers } from './leftovers.js';
 import { encodeNotes, NOTEBOOK, type Asked, type MySqlPosition, type Unread } from './position.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import type { RowWish } from './rows/row-task.js';
@@ -32,6 +39,7 @@ export interface RowsToRead {
 /** Which rows are to be read: the stream's own, and what somebody ordered. */
 export class RowWork {
   readonly feed: RowFeed;
+  readonly leftovers: Leftovers;
   private unread: readonly Unread[];
   private readonly book: OrderBook;
   /** Orders are noted whose end was told. */
@@ -54,6 +62,7 @@ export class RowWork {
     private readonly toRead: RowsToRead,
   ) {
     this.feed = new RowFeed({ ...deps, refuse: (order, why) => void this.refuse(order, why) });
+    this.leftovers = new Leftovers(deps.log);
     this.unread = toRead.unread;
     this.book = new OrderBook(deps.context, toRead.orders);
   }
@@ -103,7 +112,7 @@ export class RowWork {
   }
 
   /**
-   * All rows of these tables are others by a change that did not say which: they are read from their beginning, also where the
+   * Rows of these tables are others by a change that did not say which: they are read from their beginning, also where the
    * stream has `snapshot: never`. What is in the log of them is forgotten there (`op:"t"`) with that change.
    * @param place where it ends
    * @returns the notebook, which has to be handed over before a position that holds the change; `null`: nothing is to be noted
@@ -122,7 +131,10 @@ export class RowWork {
       this.unread = [...others, { schema, table, id, empties, anyway: true, renewed: true }];
       if (own === null) this.feed.add({ schema, table, id, empties, order: null, where: null });
       this.any = isNew = true;
-      log.warn({ schema, table }, 'all rows of the table were replaced by a rename: they are read again');
+      log.warn(
+        { schema, table },
+        'the table has rows that the log did not tell under its name: all of its rows are read again',
+      );
     }
     return isNew ? this.notebook : null;
   }
@@ -165,16 +177,21 @@ export class RowWork {
 
   /** The next rows; see `RowFeed.take`. */
   take(reached: LogPlace): ChangeEvent[] | null {
-    return this.feed.take(reached);
+    const events = this.feed.take(reached);
+    const [first] = events ?? [];
+    if (first?.type === ROW_EVENT_TYPES.t) this.leftovers.forgotten(first.subject);
+    return events;
   }
 
   get progress(): SnapshotProgress | 'over' | null {
     const { all, finished } = this.feed;
     const running = all.filter((task) => !task.over);
+    const left = this.leftovers.told;
+    this.any ||= left.length > 0;
     if (!this.any) return this.ready && !this.putOff ? 'over' : null;
     const estimates = running.map((task) => task.estimated ?? null);
     const rows = this.rowsBefore + all.reduce((sum, task) => sum + task.state.rows, 0);
-    const left = running.reduce(
+    const ahead = running.reduce(
       (sum, { estimated, state }) => sum + Math.max(estimated ?? 0, state.rows) - state.rows,
       0,
     );
@@ -183,8 +200,12 @@ export class RowWork {
       tables_total: this.toRead.tables,
       tables_done: this.toRead.tables - running.filter((task) => task.wish.order === null).length,
       rows_done: rows,
-      rows_estimated: estimates.includes(null) ? null : rows + left,
-      tables: [...running.slice(0, TABLES_SHOWN), ...finished.last].map((task) => task.progress),
+      rows_estimated: estimates.includes(null) ? null : rows + ahead,
+      tables: [
+        ...running.slice(0, TABLES_SHOWN).map((task) => task.progress),
+        ...left.slice(0, TABLES_SHOWN),
+        ...finished.last.map((task) => task.progress),
+      ],
     };
   }
 

@@ -256,7 +256,7 @@ export class MySqlSource implements Source {
     const feed = (this.feed = new LogFeed({ session, host: replicaHost(streamId), clock, waker }));
     await feed.open({ serverId, file: from.file, pos: from.proof?.begin ?? from.pos, follow: true });
     const book = new TableBook({
-      ...{ server, charsets, asks, kinds: from.kinds, log: context.log },
+      ...{ server, charsets, asks, kinds: from.kinds, leftovers: work.leftovers, log: context.log },
       excludedOf: (schema, table) => this.excludedOf(schema, table),
       ask: (question) => sessions.ask(question),
     });

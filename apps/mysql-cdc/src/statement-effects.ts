@@ -23,6 +23,8 @@ const all = (waits: readonly Promise<void>[]): Promise<void> | null =>
 /** Tables that it speaks of; a schema alone is none. */
 const tablesOf = (verdict: Verdict): readonly TableName[] => {
   if (verdict.kind === 'renamed') return verdict.moves.flatMap(({ from, to }) => [from, to]);
+  if (verdict.kind === 'shifted')
+    return [...verdict.moves.flatMap(({ from, to }) => [from, to]), ...verdict.left, ...verdict.gone];
   if (verdict.kind === 'rows' || verdict.kind === 'changed' || verdict.kind === 'replaced') return verdict.tables ?? [];
   if (verdict.kind !== 'emptied') return [];
   return verdict.tables.flatMap(({ schema, table }) => (table === null ? [] : [{ schema, table }]));
@@ -75,12 +77,19 @@ export function effectsOf(
 ): Promise<void> | null {
   const fold = (name: string): string => (foldsCase ? name.toLowerCase() : name);
   const folded = ({ schema, table }: TableName): TableName => ({ schema: fold(schema), table: fold(table) });
+  const both = ({ from, to }: Move): Move => ({ from: folded(from), to: folded(to) });
   const asked = (tables: readonly TableName[]): TableName[] =>
     tables.filter(({ schema, table }) => asks(schema, table)).map(folded);
   const changed = (tables: readonly TableName[], told: ToldKinds) =>
     all(tables.map(({ schema, table }) => book.changed(schema, table, told)));
+  const forgotten = (tables: readonly TableName[]) => {
+    for (const { schema, table } of distinct(tables)) {
+      encoder.emptied(book.frame(schema, table), pos);
+      book.leftovers.forgotten(`${schema}.${table}`);
+    }
+  };
   const emptied = (tables: readonly TableName[], told: ToldKinds) => {
-    for (const { schema, table } of tables) encoder.emptied(book.frame(schema, table), pos);
+    forgotten(tables);
     return changed(tables, told);
   };
   switch (verdict.kind) {
@@ -96,11 +105,19 @@ export function effectsOf(
         { hint: 'Start with {"onLostPosition":"resnapshot"}, which reads all rows again, or "skip".' },
       );
     }
+    case 'shifted': {
+      for (const table of asked(verdict.left)) book.leftovers.tell(table, verdict.what);
+      const gone = emptied(asked(verdict.gone), { kind: 'gone' });
+      const came = asked(verdict.moves.map(({ to }) => to));
+      if (came.length === 0) return gone;
+      forgotten(came);
+      return all([...(gone === null ? [] : [gone]), book.refilled(verdict.moves.map(both), verdict.told)]);
+    }
     case 'renamed': {
-      const moves = settled(verdict.moves.map(({ from, to }) => ({ from: folded(from), to: folded(to) })));
+      const moves = settled(verdict.moves.map(both));
       if (moves.length === 0) return changed(asked(verdict.moves.map(({ to }) => to)), verdict.told);
       const names = asked(moves.flatMap(({ from, to }) => [from, to]));
-      for (const { schema, table } of distinct(names)) encoder.emptied(book.frame(schema, table), pos);
+      forgotten(names);
       return names.length === 0 ? null : book.moved(moves, verdict.told);
     }
     case 'emptied':

@@ -167,7 +167,7 @@ describe.each(FURTHER_LEGS)('changes of $name', ({ type, start }) => {
   });
 
   it.each([
-    ['ALTER TABLE p TRUNCATE PARTITION p0', 'offset_gap'],
+    ['ALTER TABLE fresh DISCARD TABLESPACE', 'offset_gap'],
     [
       "SET SESSION binlog_format = STATEMENT; INSERT INTO t VALUES (2, 'x'); SET SESSION binlog_format = ROW",
       'binlog_format_unsupported',
@@ -187,13 +187,13 @@ describe.each(FURTHER_LEGS)('changes of $name', ({ type, start }) => {
     ...(type === 'mariadb'
       ? [
           ["SET STATEMENT binlog_format = 'STATEMENT' FOR INSERT INTO t VALUES (5, 'x')", 'binlog_format_unsupported'],
-          ['SET STATEMENT lock_wait_timeout = 9 FOR ALTER IGNORE TABLE t ADD UNIQUE (v)', 'offset_gap'],
+          ['SET STATEMENT lock_wait_timeout = 9 FOR ALTER TABLE fresh DISCARD TABLESPACE', 'offset_gap'],
         ]
       : []),
   ])('%s ends the stream and is not passed over (trap 19)', async (sql, code) => {
-    const { stream } =
-      await reading(`CREATE TABLE t (id INT PRIMARY KEY, v CHAR(9)); CREATE TABLE fresh LIKE t; INSERT INTO t VALUES (1, 'x');
-      CREATE TABLE p (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)`);
+    const { stream } = await reading(
+      `CREATE TABLE t (id INT PRIMARY KEY, v CHAR(9)); CREATE TABLE fresh LIKE t; INSERT INTO t VALUES (1, 'x')`,
+    );
     await db.query(sql);
     expect(await stream.outcome()).toMatchObject({ code });
     const place = stream.positions.get('');

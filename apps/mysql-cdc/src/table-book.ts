@@ -6,6 +6,7 @@ import { parseTableForm, tableNames, TYPE, type FormColumn, type TableForm } fro
 import type { TableName } from './decode/statement-reader.js';
 import type { Move } from './decode/statement.js';
 import { kindsAfter, type ToldKinds } from './decode/told-kinds.js';
+import type { Leftovers } from './leftovers.js';
 import type { ColumnKind, Kinds } from './position.js';
 import type { Flavor, Server } from './server.js';
 import type { Session } from './session.js';
@@ -20,6 +21,7 @@ export interface TableBookDeps {
   ask<T>(question: (session: Session) => Promise<T>): Promise<T>;
   /** As they were noted with the position that reading goes on from. */
   readonly kinds: Kinds;
+  readonly leftovers: Leftovers;
   readonly log: Log;
 }
 
@@ -48,6 +50,10 @@ export class TableBook {
 
   get kinds(): Kinds {
     return this.#kinds;
+  }
+
+  get leftovers(): Leftovers {
+    return this.deps.leftovers;
   }
 
   /** Every table that the catalog had when reading began. */
@@ -146,6 +152,20 @@ export class TableBook {
     }
   }
 
+  /**
+   * Tables got rows that the log did not tell, and kept their names.
+   * @param told see `changed`
+   * @throws StreamError `config_invalid` where columns would leave the worker that never are to
+   */
+  async refilled(moves: readonly Move[], told: ToldKinds): Promise<void> {
+    for (const move of moves) this.#keepExcluded(move);
+    for (const { to } of moves) {
+      if (!this.deps.asks(to.schema, to.table)) continue;
+      await this.changed(to.schema, to.table, told);
+      this.#renewed.push(to);
+    }
+  }
+
   /** `exclude_columns` goes by names of tables. */
   #keepExcluded({ from, to }: Move): void {
     const { deps } = this;
@@ -156,7 +176,7 @@ export class TableBook {
     const name = `${to.schema}.${to.table}`;
     throw new StreamError(
       'config_invalid',
-      `${from.schema}.${from.table} was renamed to ${name}, and exclude_columns says nothing of ${shown.join(', ')} there.`,
+      `Rows of ${from.schema}.${from.table} came under the name ${name}, and exclude_columns says nothing of ${shown.join(', ')} there.`,
       { hint: `Name them for ${name} in exclude_columns, or leave it out with exclude_tables.` },
     );
   }

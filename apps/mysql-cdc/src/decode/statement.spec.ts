@@ -65,6 +65,7 @@ describe('what a statement in the log means for rows', () => {
       ],
     ],
     ['CREATE OR REPLACE TABLE orders (id INT)', [{ schema: 'shop', table: 'orders' }]],
+    ['ALTER TABLE orders TRUNCATE PARTITION ALL', [{ schema: 'shop', table: 'orders' }]],
     [
       'SET STATEMENT max_statement_time=0, lock_wait_timeout=1 FOR TRUNCATE orders',
       [{ schema: 'shop', table: 'orders' }],
@@ -83,16 +84,33 @@ describe('what a statement in the log means for rows', () => {
   });
 
   it.each([
-    ['ALTER TABLE orders TRUNCATE PARTITION p1', ['orders']],
-    ['ALTER TABLE orders ADD COLUMN x INT, DROP PARTITION p1', ['orders']],
-    ['ALTER TABLE `orders` EXCHANGE PARTITION p WITH TABLE `shop`.`old` WITHOUT VALIDATION', ['orders', 'old']],
-    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE old', ['orders', 'old']],
-    ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', ['orders']],
-    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders ADD PRIMARY KEY (n)', ['orders']],
-    ['ALTER TABLE orders IMPORT TABLESPACE', ['orders']],
-    ['ALTER TABLE orders ADD SYSTEM VERSIONING', ['orders']],
-  ])('%s: rows came or went unsaid', (sql, tables) => {
-    expect(of(sql)).toMatchObject({ kind: 'replaced', tables: tables.map((table) => ({ schema: 'shop', table })) });
+    ['ALTER TABLE orders IMPORT TABLESPACE'],
+    ['ALTER TABLE orders DISCARD PARTITION p TABLESPACE'],
+    ['ALTER TABLE orders ADD SYSTEM VERSIONING'],
+    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER TABLE orders DROP SYSTEM VERSIONING'],
+  ])('%s: rows came or went unsaid', (sql) => {
+    expect(of(sql)).toMatchObject({ kind: 'replaced', tables: [{ schema: 'shop', table: 'orders' }] });
+  });
+
+  const [orders, old] = ['orders', 'old'].map((table) => ({ schema: 'shop', table }));
+  const [there, back] = [
+    { from: orders, to: old },
+    { from: old, to: orders },
+  ];
+  const like = { kind: 'like', of: orders };
+  it.each<[string, object]>([
+    ['ALTER TABLE orders TRUNCATE PARTITION p1, `ALL`', { left: [orders] }],
+    ['ALTER TABLE orders TRUNCATE PARTITION `ALL`', { left: [orders] }],
+    ['ALTER TABLE orders DROP PARTITION IF EXISTS p1, p2', { left: [orders] }],
+    ['ALTER TABLE orders LOCK = NONE, DROP PARTITION p1', { left: [orders] }],
+    ['ALTER TABLE `orders` EXCHANGE PARTITION p WITH TABLE `shop`.`old` WITHOUT VALIDATION', { moves: [there, back] }],
+    ['ALTER TABLE orders CONVERT PARTITION p TO TABLE old', { moves: [there], left: [orders], told: like }],
+    ['ALTER TABLE orders CONVERT TABLE old TO PARTITION p VALUES LESS THAN (9)', { moves: [back], gone: [old] }],
+    ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', { moves: [{ from: orders, to: orders }], told: { kind: 'altered' } }],
+    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders DROP PARTITION p', { left: [orders] }],
+  ])('%s: rows came or went unsaid, and it is known where', (sql, shifted) => {
+    const nothing = { moves: [], left: [], gone: [], told: { kind: 'same' } };
+    expect(of(sql)).toMatchObject({ kind: 'shifted', ...nothing, ...shifted });
   });
 
   const same = { kind: 'same' };
@@ -112,18 +130,18 @@ describe('what a statement in the log means for rows', () => {
   });
 
   const changed = { kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] };
-  const replaced = { kind: 'replaced' };
+  const shifted = { kind: 'shifted' };
 
   it.each<[string, string, Partial<Reading>, object]>([
     ['a backslash that escapes', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p, COMMENT \\''", {}, changed],
-    ['one that does not', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p", { escapes: false }, replaced],
-    ['one in a name', 'ALTER TABLE orders DROP COLUMN "a\\", DROP PARTITION "p"', { ansiQuotes: true }, replaced],
+    ['one that does not', "ALTER TABLE orders COMMENT 'it\\', DROP PARTITION p", { escapes: false }, shifted],
+    ['one in a name', 'ALTER TABLE orders DROP COLUMN "a\\", DROP PARTITION "p"', { ansiQuotes: true }, shifted],
     ['one in a string', 'ALTER TABLE orders COMMENT "a\\", DROP PARTITION p, COMMENT \\""', {}, changed],
     [
       'half of a character',
       `ALTER TABLE orders COMMENT '${bytes('955c')}', DROP PARTITION p`,
       { charset: 'sjis' },
-      replaced,
+      shifted,
     ],
     [
       'the byte behind one',
@@ -141,13 +159,13 @@ describe('what a statement in the log means for rows', () => {
       'a whole one among those',
       `ALTER TABLE orders COMMENT '${bytes('81308130c45c')}', DROP PARTITION p`,
       { charset: 'gb18030' },
-      replaced,
+      shifted,
     ],
     [
       'a quote as half of a character',
       `ALTER TABLE orders DROP COLUMN \`${bytes('c460')}\`, DROP PARTITION p`,
       { charset: 'gbk' },
-      replaced,
+      shifted,
     ],
   ])('%s', (_, sql, reading, expected) => {
     expect(of(sql, reading)).toMatchObject(expected);

@@ -17,6 +17,8 @@ export type Verdict =
     }
   /** Rows came or went without a word about which: `what` did it. */
   | { readonly kind: 'replaced'; readonly tables: readonly TableName[]; readonly what: string }
+  /** The same, where it is known which tables have others now, and which have only lost some. */
+  | Shifted
   /** Tables have other names, one after the other. `told`: what it says of their forms besides. */
   | { readonly kind: 'renamed'; readonly moves: readonly Move[]; readonly told: ToldKinds }
   /** Changes of rows as the statement that made them. `tables`: which, where that is known. */
@@ -25,6 +27,19 @@ export type Verdict =
 export interface Move {
   readonly from: TableName;
   readonly to: TableName;
+}
+
+export interface Shifted {
+  readonly kind: 'shifted';
+  /** Tables that got rows, and where these were. */
+  readonly moves: readonly Move[];
+  /** What the statement says of the forms of tables that got rows. */
+  readonly told: ToldKinds;
+  /** Tables that lost rows and got none. */
+  readonly left: readonly TableName[];
+  /** Tables that are there no more. */
+  readonly gone: readonly TableName[];
+  readonly what: string;
 }
 
 /** Of those that servers log; everything else could change rows. */
@@ -116,21 +131,13 @@ function altered(reader: StatementReader): Verdict {
   reader.take('IF', 'EXISTS');
   const table = reader.name();
   const told = toldByAlter(reader);
-  const replaced = (what: string, more: readonly TableName[] = []): Verdict => ({
-    ...{ kind: 'replaced', tables: [table, ...more], what: `ALTER TABLE … ${what}` },
-  });
+  const replaced = (what: string): Verdict => ({ kind: 'replaced', tables: [table], what: `ALTER TABLE … ${what}` });
   for (; !reader.done; reader.at++) {
-    for (const verb of ['TRUNCATE', 'DROP', 'DISCARD', 'IMPORT', 'CONVERT', 'EXCHANGE'] as const) {
-      const here = reader.at;
-      if (reader.take(verb, 'PARTITION')) {
-        const meets = verb === 'EXCHANGE' ? reader.find('WITH', 'TABLE') : reader.find('TO', 'TABLE');
-        return replaced(`${verb} PARTITION`, meets ? [reader.name()] : []);
-      }
-      if ((verb === 'DISCARD' || verb === 'IMPORT') && reader.take(verb, 'TABLESPACE'))
-        return replaced(`${verb} TABLESPACE`);
-      if (verb === 'CONVERT' && reader.take(verb, 'TABLE')) return replaced('CONVERT TABLE', [reader.name()]);
-      reader.at = here;
-    }
+    const shifted = partitioned(reader, table);
+    if (shifted !== null) return shifted;
+    for (const verb of ['DISCARD', 'IMPORT'] as const)
+      for (const what of ['PARTITION', 'TABLESPACE'] as const)
+        if (reader.take(verb, what)) return replaced(`${verb} ${what}`);
     if (reader.take('SYSTEM', 'VERSIONING')) return replaced('SYSTEM VERSIONING');
     if (!reader.take('RENAME')) continue;
     if (reader.one('COLUMN', 'INDEX', 'KEY', 'CONSTRAINT')) continue;
@@ -138,6 +145,39 @@ function altered(reader: StatementReader): Verdict {
     return { kind: 'renamed', moves: [{ from: table, to: reader.name() }], told };
   }
   // Rows that a new key, or another form of an old one, has twice are thrown away.
-  if (ignores) return { kind: 'replaced', tables: [table], what: 'ALTER IGNORE TABLE' };
+  if (ignores) {
+    const moves = [{ from: table, to: table }];
+    return { kind: 'shifted', moves, told, left: [], gone: [], what: 'ALTER IGNORE TABLE' };
+  }
   return { kind: 'changed', tables: [table], told };
+}
+
+/** What an ALTER TABLE does to partitions with their rows; `null`: nothing of that stands here. */
+function partitioned(reader: StatementReader, table: TableName): Verdict | null {
+  const shifted = (what: string, of: Partial<Shifted>): Verdict => ({
+    ...{ kind: 'shifted', moves: [], told: { kind: 'same' }, left: [], gone: [], what: `ALTER TABLE … ${what}` },
+    ...of,
+  });
+  if (reader.take('DROP', 'PARTITION')) return shifted('DROP PARTITION', { left: [table] });
+  if (reader.take('TRUNCATE', 'PARTITION'))
+    return reader.take('ALL')
+      ? { kind: 'emptied', tables: [table], told: { kind: 'same' } }
+      : shifted('TRUNCATE PARTITION', { left: [table] });
+  if (reader.take('EXCHANGE', 'PARTITION')) {
+    reader.find('WITH', 'TABLE');
+    const other = reader.name();
+    const moves = [
+      { from: table, to: other },
+      { from: other, to: table },
+    ];
+    return shifted('EXCHANGE PARTITION', { moves });
+  }
+  if (reader.take('CONVERT', 'PARTITION')) {
+    reader.find('TO', 'TABLE');
+    const moves = [{ from: table, to: reader.name() }];
+    return shifted('CONVERT PARTITION', { moves, told: { kind: 'like', of: table, onlyNew: false }, left: [table] });
+  }
+  if (!reader.take('CONVERT', 'TABLE')) return null;
+  const other = reader.name();
+  return shifted('CONVERT TABLE', { moves: [{ from: other, to: table }], gone: [other] });
 }
