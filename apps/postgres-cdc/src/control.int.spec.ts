@@ -22,9 +22,7 @@ describe.each([14, 15, 16, 17, 18] as const)('the control plane of Postgres %i',
     publicationName: 'planasonix_p',
     ownsSlot: false,
     ownsPublication: false,
-    walBudget: null,
-    givenUp: false,
-    excluded: null,
+    ...{ walBudget: null, givenUp: false, excluded: null },
     ...by,
   });
   /** What is more than a piece of news. Each says what mends it. */
