@@ -247,7 +247,7 @@ export interface SourceContext {
   readonly neighbours?: Neighbours;
   /** With `onLostPosition`: the positions as they were, of which some may not be lost. Absent: nobody keeps them. */
   readonly abandoned?: () => Promise<Positions>;
-  /** For a look: how far the stream has been read. Absent: nothing was. */
+  /** How far the stream has been read, for what is asked of it without a position. Absent: nothing was. */
   readonly reached?: () => Promise<Positions>;
   /** Counts and keeps records that are no events; durable when it resolves. Absent: nobody keeps them. */
   readonly setAside?: (records: readonly SetAside[]) => Promise<void>;

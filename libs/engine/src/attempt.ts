@@ -169,7 +169,7 @@ export class Attempt {
       const onLostPosition = this.#onLost;
       const source = (this.#source = engine.createSource(
         { ...spec, onLostPosition },
-        { ...this.deps.extras, onLostPosition, share: this.deps.share },
+        { ...this.deps.extras, onLostPosition, share: this.deps.share, reached: () => Promise.resolve(positions) },
       ));
       if (this.#ordersRang) this.#tellOfOrders(source);
       if (this.deps.reads) await this.#read(source, positions);

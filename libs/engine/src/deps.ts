@@ -36,6 +36,8 @@ export interface SourceExtras {
 /** What an attempt makes a source with. */
 export interface SourceWishes extends SourceExtras {
   readonly share: Share;
+  /** Where the log stands; empty where the user gave that up. */
+  reached(): Promise<Positions>;
 }
 
 /** What the engine needs from outside; an app wires it once. */

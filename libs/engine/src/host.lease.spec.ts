@@ -28,6 +28,8 @@ describe('who holds a stream', () => {
       expect(made.at(-1)!.spec.onLostPosition).toBeNull();
       expect(made.at(-1)!.extras.onLostPosition).toBeNull();
       expect(server.reads.at(-1)!.get('')).toBe('2');
+      // What is asked of it before it reads, too.
+      expect((await made.at(-1)!.extras.reached()).get('')).toBe('2');
       expect(row.onLost).toBeNull();
       server.commit(1);
       await clock.advance(1_000);

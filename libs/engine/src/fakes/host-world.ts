@@ -1,5 +1,5 @@
 import type { Check, CounterReport, Source, StreamSpec } from '@planasonix/core';
-import type { SourceExtras } from '../deps.js';
+import type { SourceWishes } from '../deps.js';
 import { WorkerHost } from '../host.js';
 import { FakeLedger } from './fake-ledger.js';
 import { FakeLog } from './fake-log.js';
@@ -18,7 +18,7 @@ export function hostWorld(clock = new ManualClock()) {
   const ledger = new FakeLedger(clock);
   const lines = new SilentLog();
   const reports: CounterReport[] = [];
-  const made: { spec: StreamSpec; source: Source; extras: SourceExtras }[] = [];
+  const made: { spec: StreamSpec; source: Source; extras: SourceWishes }[] = [];
   function worker(workerId = 'w1', capacity = 10) {
     const host = new WorkerHost({
       workerId,
