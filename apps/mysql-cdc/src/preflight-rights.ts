@@ -12,7 +12,7 @@ import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
 import { LogFeed } from './wire/log-feed.js';
 
-export interface RightsInput extends PreflightDeps {
+export interface RightsInput extends Omit<PreflightDeps, 'isNew'> {
   readonly server: Server;
   readonly tables: readonly SourceTable[];
   /** There is a log that could be read. */

@@ -11,6 +11,8 @@ export interface TablesInput {
   readonly tables: readonly SourceTable[];
   readonly missing: readonly string[];
   readonly excludedOf: (schema: string, table: string) => ReadonlySet<string>;
+  /** See `PreflightDeps`. */
+  readonly isNew: boolean;
 }
 
 /** Engines whose rows a snapshot sees as they were at one moment. */
@@ -21,7 +23,7 @@ const LOGS_CASCADES = 90_600;
 const LEAVES_OUT_GENERATED = 110_000;
 
 export function preflightTables(input: TablesInput): Check[] {
-  const { config, server, missing, excludedOf } = input;
+  const { config, server, missing, excludedOf, isNew } = input;
   const tables = input.tables.filter(({ form }) => form !== 'SEQUENCE');
   const lacking: Check[] = [];
   if (missing.length > 0)
@@ -43,6 +45,17 @@ export function preflightTables(input: TablesInput): Check[] {
           'config_invalid',
           `${name}: ${hidden.join(', ')} belongs to the key and can't be left out.`,
           'Take it out of exclude_columns.',
+        ),
+      );
+    const columns = new Set(table.columns.map((column) => column.name.toLowerCase()));
+    const unknown = [...excludedOf(table.schema, table.table)].filter((column) => !columns.has(column));
+    if (unknown.length > 0)
+      // What a stream has read may be of a time in which it was there.
+      checks.push(
+        (isNew ? failed : warned)(
+          isNew ? 'config_invalid' : 'exclude_columns_unused',
+          `exclude_columns names ${unknown.join(', ')} of ${name}, which has no such column: nothing would be kept back.`,
+          'Correct the name, or take it out of exclude_columns.',
         ),
       );
     if (table.key.length === 0)

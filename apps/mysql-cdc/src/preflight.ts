@@ -14,6 +14,8 @@ export interface PreflightDeps {
   readonly streamId: string;
   readonly control: Session;
   readonly excludedOf: (schema: string, table: string) => ReadonlySet<string>;
+  /** The stream has read nothing yet, or what it has read is given up. */
+  readonly isNew: boolean;
   /** A session for reading the log for a moment. */
   readonly look: () => Promise<Session>;
   readonly end: (session: Session) => void;
@@ -34,6 +36,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
       ...{ config, server, tables, excludedOf: (schema, table) => deps.excludedOf(schema, table) },
+      isNew: deps.isNew,
       missing: missingTables(config, tables, server.foldsCase),
     }),
   ];

@@ -73,8 +73,9 @@ export class MySqlSource implements Source {
   async check(): Promise<readonly Check[]> {
     const { config, context } = this;
     try {
+      const isNew = context.onLostPosition !== null || ((await context.reached?.()) ?? new Map()).size === 0;
       return await preflight({
-        ...{ config, streamId: context.streamId },
+        ...{ config, streamId: context.streamId, isNew },
         excludedOf: (schema, table) => this.excludedOf(schema, table),
         control: await this.sessions.control(),
         look: () => this.sessions.open('preflight'),

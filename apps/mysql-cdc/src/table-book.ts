@@ -114,6 +114,7 @@ export class TableBook {
   async changed(schema: string, table: string, told: ToldKinds): Promise<void> {
     this.#byForm.clear();
     if (!this.deps.asks(schema, table)) return;
+    this.#keepRenamed({ schema, table }, told);
     if (told.kind === 'gone') this.#forget(`${schema}.${table}`);
     else if (this.deps.server.flavor === 'mariadb' && told.kind !== 'same')
       await this.#learn(schema, table, this.#by(`${schema}.${table}`, told));
@@ -138,6 +139,7 @@ export class TableBook {
   async moved(moves: readonly Move[], told: ToldKinds): Promise<void> {
     this.#byForm.clear();
     for (const move of moves) this.#keepExcluded(move);
+    for (const { to } of moves) if (this.deps.asks(to.schema, to.table)) this.#keepRenamed(to, told);
     const found = moves.map(({ from: { schema, table }, to }) => {
       const name = `${schema}.${table}`;
       const isKnown = told.kind !== 'unsaid' && this.#known.has(name);
@@ -178,6 +180,19 @@ export class TableBook {
       'config_invalid',
       `Rows of ${from.schema}.${from.table} came under the name ${name}, and exclude_columns says nothing of ${shown.join(', ')} there.`,
       { hint: `Name them for ${name} in exclude_columns, or leave it out with exclude_tables.` },
+    );
+  }
+
+  /** An excluded column that has another name now. */
+  #keepRenamed({ schema, table }: TableName, { renames = [] }: ToldKinds): void {
+    const excluded = this.deps.excludedOf(schema, table);
+    const shown = renames.find(([from, to]) => excluded.has(from.toLowerCase()) && !excluded.has(to.toLowerCase()));
+    if (shown === undefined) return;
+    const [from, to] = shown;
+    throw new StreamError(
+      'config_invalid',
+      `The column ${from} of ${schema}.${table} was renamed to ${to}: exclude_columns keeps back the one and says nothing of the other.`,
+      { hint: `Name both in exclude_columns: {"${schema}.${table}":${JSON.stringify([from, to])}}.` },
     );
   }
 

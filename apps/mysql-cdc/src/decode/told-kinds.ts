@@ -3,7 +3,12 @@ import type { StatementReader, TableName } from './statement-reader.js';
 import type { Token } from './statement-tokens.js';
 
 /** What a statement says of types that MariaDB's log has no word for in tables: UUID, INET6, INET4 and JSON. */
-export type ToldKinds =
+export type ToldKinds = Told & {
+  /** Columns that have another name, from and to; absent: none has. */
+  readonly renames?: readonly (readonly [string, string])[];
+};
+
+type Told =
   /** `unsaid`: they may be others, and which is not said. */
   | { readonly kind: 'same' | 'gone' | 'unsaid' }
   | { readonly kind: 'like'; readonly of: TableName; readonly onlyNew: boolean }
@@ -101,7 +106,25 @@ const isNoColumn = ([first, second]: readonly Token[]): boolean =>
   (is(first, 'SYSTEM') && is(second, 'VERSIONING'));
 
 /** @param reader behind the table's name, where it stays */
-export function toldByAlter({ rest, named }: StatementReader): ToldKinds {
+export function toldByAlter(reader: StatementReader): ToldKinds {
+  const renames = renamesOf(reader);
+  return { ...kindsByAlter(reader), ...(renames.length > 0 ? { renames } : {}) };
+}
+
+/** Columns under another name, whatever becomes of them besides. */
+function renamesOf({ rest, named }: StatementReader): (readonly [string, string])[] {
+  const name = (token: Token | undefined): string => named(token?.name ?? '');
+  return items(rest).items.flatMap((item) => {
+    const [verb, ...behind] = item;
+    const changes = is(verb, 'CHANGE');
+    if (!changes && !(is(verb, 'RENAME') && is(behind[0], 'COLUMN'))) return [];
+    const column = is(behind[0], 'COLUMN') ? behind.slice(1) : behind;
+    const [from, ...to] = is(column[0], 'IF') && is(column[1], 'EXISTS') ? column.slice(2) : column;
+    return [[name(from), name(to[changes ? 0 : 1])] as const];
+  });
+}
+
+function kindsByAlter({ rest, named }: StatementReader): Told {
   const [left, moved]: [string[], [string, string][]] = [[], []];
   const columns = new Map<string, ColumnKind>();
   const name = (token: Token | undefined): string => named(token?.name ?? '');

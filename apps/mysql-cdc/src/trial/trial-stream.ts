@@ -254,6 +254,7 @@ export class TrialStream {
         },
       },
       ...{ onLostPosition, clock: this.clock, log },
+      reached: () => Promise.resolve(this.positions),
       abandoned: () => Promise.resolve(abandoned),
       remember: () => Promise.resolve(),
     });
