@@ -104,6 +104,18 @@ describe('a stream into the cluster that it reads', () => {
     await under.has(late, 1);
     await under.topic(1, `${prefix}b`);
     expect(await late.outcome()).toMatchObject({ code: 'config_invalid', message: expect.stringContaining('"back"') });
+
+    // One that was there when it began, and is not any more when the topic comes.
+    const goesOn = stream({ topic_pattern: `${prefix}[ac]` }, `past.{topic}`);
+    const c = `${prefix}c`;
+    const gone = { ...back, config: { topics: [`past.${c}`] }, topics: { only: c, of: () => c, may: (topic: string) => topic === c } }; // prettier-ignore
+    let asked = 0;
+    goesOn.neighbours = { ...reads.neighbours, all: () => Promise.resolve(asked++ === 0 ? [gone] : []) };
+    goesOn.start();
+    await under.has(goesOn, 1);
+    await under.topic(1, c);
+    await under.put(c, ['2']);
+    await under.has(goesOn, 2);
   });
 
   it('reads a topic of the same name where its log is in another cluster', async () => {

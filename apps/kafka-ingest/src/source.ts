@@ -153,7 +153,13 @@ export class KafkaSource implements Source {
   /** Those that may be read. @throws StreamError `config_invalid` where streams that run would bring back what it reads */
   private async outOfCircles(signal: AbortSignal): Promise<Partition[]> {
     const partitions = await this.partitions(signal);
-    await (await this.ownOutput()).circles?.expectNone([...new Set(partitions.map(({ topic }) => topic))]);
+    const topics = [...new Set(partitions.map(({ topic }) => topic))];
+    const asked = await this.ownOutput();
+    await asked.circles?.expectNone(topics).catch(async () => {
+      // Streams of then may be gone.
+      if (this.output === asked) this.output = null;
+      await (await this.ownOutput()).circles?.expectNone(topics);
+    });
     return partitions;
   }
 

@@ -133,7 +133,8 @@ async function goesOn(
   const { kept, late } = stillUnread(common, notes, sifted);
   if (config.snapshot !== 'initial') {
     const noted = tables.filter(throughout(server, notes));
-    const read = kept.filter((one) => one.anyway);
+    // Also of those that a config of before did not ask for: no rows were to be read of them, and these are.
+    const read = notes.unread.filter(({ anyway, schema, table }) => anyway === true && common.asks(schema, table));
     const more = kindsOfWaiting(common, found, read);
     const isMoved = found !== before || Object.keys(more).length > 0;
     const position = isMoved ? { ...found, kinds: { ...found.kinds, ...more } } : found;

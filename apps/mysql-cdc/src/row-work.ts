@@ -195,10 +195,12 @@ export class RowWork {
       (sum, { estimated, state }) => sum + Math.max(estimated ?? 0, state.rows) - state.rows,
       0,
     );
+    const own = running.filter((task) => task.wish.order === null).length;
+    const total = Math.max(this.toRead.tables, own);
     return {
       state: running.length > 0 ? 'running' : 'done',
-      tables_total: this.toRead.tables,
-      tables_done: this.toRead.tables - running.filter((task) => task.wish.order === null).length,
+      tables_total: total,
+      tables_done: total - own,
       rows_done: rows,
       rows_estimated: estimates.includes(null) ? null : rows + ahead,
       tables: [

@@ -35,6 +35,11 @@ const ERRORS: Readonly<Record<number, Verdict>> = {
 
 /** `ER_NO_SUCH_TABLE`; `ER_BAD_DB_ERROR`, which is MySQL's answer where the whole schema is gone. */
 const GONE: readonly unknown[] = [1146, 1049];
+/** A view over what is not there, or of a user who is not. */
+const BROKEN_VIEW: readonly unknown[] = [1356, 1449];
+
+/** Whether what has that name is a view that shows nothing: its name may have been a table's. */
+export const isBrokenView = (error: unknown): boolean => BROKEN_VIEW.includes((error as { errno?: unknown }).errno);
 
 /** Whether the server says that a table is not there. */
 export const isGone = (error: unknown): boolean => GONE.includes((error as { errno?: unknown }).errno);

@@ -1,7 +1,7 @@
 import { StreamError, type Log, type SourceContext, type TableProgress } from '@planasonix/core';
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import { lookAtExcluded } from './excluded-columns.js';
+import { lookAtExcluded, type ExcludedColumns } from './excluded-columns.js';
 import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, unsentKeys, type Memberships } from './publication.js';
 import { serverOf } from './slot.js';
@@ -12,6 +12,7 @@ export interface LateTablesDeps extends Emptiers {
   readonly publication: string;
   readonly log: Log;
   readonly context: Pick<SourceContext, 'streamId'>;
+  readonly excluded: Pick<ExcludedColumns, 'memory'>;
   control(): Promise<Client>;
   /** Sees to it that their changes are published. @throws StreamError */
   publish(control: Client, tables: readonly SourceTable[]): Promise<void>;
@@ -101,7 +102,7 @@ export class LateTables {
   private async whyNot(control: Client, table: SourceTable): Promise<string | null> {
     if (table.unidentified.length > 0)
       return `no_replica_identity: its changes can't be published. Add a primary key, or: ${identitySql([table])}`;
-    const { refused } = lookAtExcluded(this.deps.config, table, new Map());
+    const { refused } = lookAtExcluded(this.deps.config, table, this.deps.excluded.memory);
     if (refused !== null) return `${refused.code}: ${refused.message} ${refused.hint}`;
     try {
       const unsent = unsentKeys([table], (await serverOf(control)).version);

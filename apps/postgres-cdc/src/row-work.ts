@@ -197,7 +197,8 @@ export class RowWork {
 
   /** The name by which the stream has a table; absent: it does not. */
   nameOf(oid: number): string | undefined {
-    return this.known().get(oid);
+    const task = this.feed.all.find(({ wish }) => wish.oid === oid && wish.order === null);
+    return task === undefined ? this.taken.noted.get(oid) : nameOf({ schema: task.wish.schema, table: task.wish.name });
   }
 
   keyOf(oid: number): readonly string[] | undefined {

@@ -19,3 +19,11 @@ it('is told once everything that was handed over by then is in the log', () => {
   expect(progress.see('over', { handed: 99, landed: 50 })).toEqual(rows(50, 'done'));
   expect(progress.see('over', { handed: 99, landed: 99 })).toBe('over');
 });
+
+it('of what was said while nothing was handed over, the last word counts (Invariant 6)', () => {
+  const progress = new DurableProgress();
+  progress.see(rows(1), { handed: 0, landed: 0 });
+  for (let n = 2; n < 9; n++) progress.see(rows(n), { handed: 5, landed: 4 });
+  expect(progress.see(rows(9), { handed: 5, landed: 4 })).toEqual(rows(1));
+  expect(progress.see(rows(9), { handed: 5, landed: 5 })).toEqual(rows(9));
+});

@@ -18,6 +18,9 @@ export class DurableProgress {
    */
   see(said: Progress, { handed, landed }: { readonly handed: number; readonly landed: number }): Progress {
     const text = JSON.stringify(said);
+    const last = this.#waiting.at(-1);
+    // Nothing else was handed over meanwhile: what was said before would be told at the same moment.
+    if (last?.after === handed && last.text !== text) this.#waiting.pop();
     if (this.#waiting.at(-1)?.text !== text) this.#waiting.push({ after: handed, said, text });
     while (this.#waiting.length > 0 && this.#waiting[0]!.after <= landed) this.#shown = this.#waiting.shift()!.said;
     return this.#shown;

@@ -31,7 +31,7 @@ export class NeighbourStore {
   }
 
   /**
-   * Streams of a type, whosever they are, whose connection is that of `of` or has its host and port. One without a port
+   * Streams of a type that were started, whosever they are, whose connection is that of `of` or has its host and port. One without a port
    * has any: which one is meant only the source knows.
    */
   async sharers(
@@ -43,7 +43,7 @@ export class NeighbourStore {
     return sql<Sharer>(
       this.store,
       `SELECT s.config, c.config ->> 'database' AS database FROM streams s JOIN connections c ON c.id = s.connection_id
-       WHERE s.source_type = $1 AND s.id <> $2 AND (c.id = $3 OR lower(c.config ->> 'host') = lower($4)
+       WHERE s.source_type = $1 AND s.id <> $2 AND s.status <> 'created' AND (c.id = $3 OR lower(c.config ->> 'host') = lower($4)
          AND coalesce(c.config ->> 'port', $5) IS NOT DISTINCT FROM coalesce($5, c.config ->> 'port'))`,
       [sourceType, id, connection.id, textOf(host), textOf(port)],
     );

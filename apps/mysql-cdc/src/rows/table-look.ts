@@ -1,7 +1,7 @@
 import type { MySqlConfig } from '../config.js';
 import type { Server } from '../server.js';
 import type { Session } from '../session.js';
-import { isGone } from '../stream-error.js';
+import { isBrokenView, isGone } from '../stream-error.js';
 import type { SourceTable } from '../tables.js';
 import { cutLanes } from './chunk-sql.js';
 import { readingKey, type KeyColumn } from './key-column.js';
@@ -35,7 +35,7 @@ export async function lookAtTable(
     if (task.keyIs(key) && task.state.lanes.length > 0) return { table, key, lanes: task.state.lanes };
     return { table, key, lanes: await cutLanes(session, server, table, key, config.snapshot_readers) };
   } catch (error) {
-    if (isGone(error)) return 'gone';
+    if (isGone(error) || isBrokenView(error)) return 'gone';
     if (isLater(error)) return 'busy';
     throw error;
   }

@@ -21,6 +21,8 @@ export interface RelationInfo {
 
 /** A change as whoever reads rows of the same table has to know it. */
 export interface WrittenChange {
+  /** `schema.table` that it came under. */
+  readonly subject: string;
   readonly op: RowOp;
   readonly xid: number;
   readonly commitLsn: bigint;

@@ -272,7 +272,7 @@ export class StreamDecoder {
     if (gate !== null) {
       const { xid, commitLsn } = this;
       const hole = op === 'd' || op === 't' ? null : holeOf(relation, tuple!, older);
-      gate.wrote({ op, xid, commitLsn, key, moved, hole, by: relation.keyColumns });
+      gate.wrote({ subject: relation.subject, op, xid, commitLsn, key, moved, hole, by: relation.keyColumns });
     }
     const order = this.orderOf(seq);
     this.bytes += data.length;

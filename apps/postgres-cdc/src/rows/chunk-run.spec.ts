@@ -43,6 +43,7 @@ function reading(): RowTask {
 function expectNothingRemembered(task: RowTask): void {
   for (let xid = 5; xid <= 7; xid++) {
     const written = {
+      subject: 'public.t',
       op: 'u',
       xid,
       commitLsn: BigInt(xid),

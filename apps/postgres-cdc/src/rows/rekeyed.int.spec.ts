@@ -45,6 +45,25 @@ describe('a table that gets another key after its rows were read', () => {
     expect(one.events.filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(emptied);
   });
 
+  it('is read anew also where it got it amid its rows', async () => {
+    const db = await fresh(`${T}; INSERT INTO t SELECT i, i + 100000, 'more' FROM generate_series(51, 50000) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1 });
+    let rekeyed = false;
+    one.start({
+      beforeEach: async () => {
+        if (rekeyed || !one.events.some(({ subject }) => subject === 'public.t')) return;
+        rekeyed = true;
+        await db.client.query(REKEY);
+      },
+    });
+    await one.rowsDone();
+    expect(rekeyed).toBe(true);
+    await db.client.query("UPDATE t SET v = 'after' WHERE a < 9");
+    await settle(one, db.client);
+    await one.rowsDone();
+    await expectEqual(one, db.client, 'public.t', "'b', b");
+  });
+
   it('is read anew also where it was killed once the change was durable, before anything was noted', async () => {
     const db = await fresh(T);
     const one = reading(db, { tables: ['public.*'] });

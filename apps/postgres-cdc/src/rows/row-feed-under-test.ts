@@ -100,6 +100,7 @@ export function rowFeedUnderTest() {
       },
       says: (oid: number, change: Partial<WrittenChange> & Pick<WrittenChange, 'xid' | 'key'>): void =>
         slotOf(oid).gate!.wrote({
+          subject: 'public.t',
           op: 'u',
           commitLsn: 1n,
           moved: false,

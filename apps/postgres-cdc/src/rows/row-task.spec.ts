@@ -24,7 +24,7 @@ function move(task: RowTask, from: number, count = MOST_AGAIN + 1): void {
 }
 
 function moveOne(task: RowTask, key: string, of: Pick<WrittenChange, 'hole' | 'by'>): void {
-  task.slot.gate!.wrote({ op: 'c', xid: 7, commitLsn: 7n, key, moved: true, ...of });
+  task.slot.gate!.wrote({ subject: 'public.t', op: 'c', xid: 7, commitLsn: 7n, key, moved: true, ...of });
 }
 
 /** Everything that was delivered is visible. */

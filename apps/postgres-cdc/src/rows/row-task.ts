@@ -74,7 +74,10 @@ export class RowTask {
   ) {
     this.keyless = wish.keyless;
     // Who orders rows wants them, whatever the stream has said.
-    this.watch = new TableWatch((key, change) => this.moved(key, change), wish.order === null);
+    this.watch = new TableWatch(
+      (key, change) => this.moved(key, change),
+      wish.order === null ? `${wish.schema}.${wish.name}` : null,
+    );
     this.asked = new Set(state.again.map(textOf));
   }
 
@@ -245,10 +248,12 @@ export class RowTask {
 
   /**
    * What was read by another one before comes again, with other ids. Rows without a key can't be told from those that were
-   * read before: readers forget these first.
+   * read before, and those that came by other columns are others to readers: they forget these first.
    */
   keyBecomes({ key, keyTypes, keySorts }: TableKey): void {
-    const wasKeyless = this.state.key?.length === 0;
+    const before = this.state.key;
+    const wasKeyless = before?.length === 0;
+    const others = this.wish.order === null && before !== null && !same(before, key);
     if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
     this.state.types = [...keyTypes];
@@ -257,7 +262,7 @@ export class RowTask {
     this.forgetAgain();
     this.first = null;
     this.keyless = key.length === 0;
-    if (!(this.keyless || wasKeyless) || this.state.rows === 0) return;
+    if (!others && (!(this.keyless || wasKeyless) || this.state.rows === 0)) return;
     this.state.empties = true;
     this.state.emptied = false;
   }

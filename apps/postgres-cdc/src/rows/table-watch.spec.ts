@@ -4,6 +4,7 @@ import { ReplayedUntil, VisibleTransactions } from './visibility.js';
 
 const change = (xid: number, key: string, more: object = {}) => ({
   ...{
+    subject: 'public.t',
     op: 'u' as const,
     xid,
     commitLsn: BigInt(xid),
@@ -15,7 +16,7 @@ const change = (xid: number, key: string, more: object = {}) => ({
   ...more,
 });
 
-function watching(moved: (key: readonly string[]) => void = () => undefined, spares = false): TableWatch {
+function watching(moved: (key: readonly string[]) => void = () => undefined, spares: string | null = null): TableWatch {
   const watch = new TableWatch(moved, spares);
   watch.reading = true;
   return watch;
@@ -87,12 +88,15 @@ describe('the watch at a table', () => {
   });
 
   it('knows the keys of which the stream has said everything, until it has not', () => {
-    const watch = new TableWatch(() => undefined, true);
+    const watch = new TableWatch(() => undefined, 'public.t');
     watch.wrote(change(1, 'whole'));
     watch.wrote(change(1, 'gone', { op: 'd' }));
     watch.wrote(change(1, 'part', { hole: ['part'] }));
     watch.wrote(change(2, 'gone', { op: 'c', moved: true, hole: ['gone'] }));
     expect(['whole', 'gone', 'part', 'other'].map((key) => watch.tells(key))).toEqual([true, false, false, false]);
+    // To readers those are rows of another table.
+    watch.wrote(change(2, 'elsewhere', { subject: 'public.before_it_was_renamed' }));
+    expect(watch.tells('elsewhere')).toBe(false);
     watch.wrote(change(3, '', { op: 't' }));
     expect(watch.tells('whole')).toBe(false);
     expect(watching().tells('whole')).toBe(false);
@@ -133,7 +137,7 @@ describe('the watch at a table', () => {
   });
 
   it('remembers nothing more for readers that are gone, also where the next has begun before, and nothing once it is closed', () => {
-    const watch = watching(undefined, true);
+    const watch = watching(undefined, 'public.t');
     let before = watch.begin();
     for (let round = 1; round <= 3; round++) {
       for (let i = 0; i < 90_000; i++) watch.wrote(change(round, `${round} ${i}`));

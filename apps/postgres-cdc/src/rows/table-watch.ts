@@ -110,8 +110,8 @@ export class TableWatch implements RowGate {
   /** @param moved the key was changed and values were not sent again: perhaps nobody knows them, so read the row. */
   constructor(
     private readonly moved: (key: readonly string[], change: WrittenChange) => void,
-    /** Rows that the stream has told of by itself need not be read. */
-    private readonly spares = false,
+    /** Rows that the stream has told of by itself under this name need not be read under it; `null`: all are read. */
+    private readonly spares: string | null = null,
   ) {}
 
   /** Something was forgotten: every writer that is open now has to be waited out before the next chunk. */
@@ -158,7 +158,7 @@ export class TableWatch implements RowGate {
   wrote(change: WrittenChange): void {
     const { op, xid, commitLsn, key, moved, hole } = change;
     if (this.closed) return;
-    if (this.spares) this.tell(change);
+    if (op === 't' || change.subject === this.spares) this.tell(change);
     if (!this.reading) return;
     if (moved && hole !== null) this.moved(hole, change);
     const unseen = this.latest?.sees(xid, commitLsn) !== true;
