@@ -32,7 +32,7 @@ const schema = z.strictObject({
     .default('initial')
     .meta({
       description:
-        '`initial`: rows first, as `op:"r"`, then changes. `never`: changes only. `only`: rows, then it stops.',
+        '`initial`: rows first, as `op:"r"`, then changes. `never`: changes only, and the rows of a table that gets others by a rename or an exchanged partition. `only`: rows, then it stops.',
       examples: ['initial'],
     }),
   snapshot_readers: z

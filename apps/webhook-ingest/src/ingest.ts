@@ -25,8 +25,10 @@ import { SignatureScheme } from './verify/signature.js';
  */
 const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
-/** Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream. Invariant 6. */
-/** One of a stream has room as it was sent, inflated, and as an event. */
+/**
+ * Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream, of which one has
+ * room as it was sent, inflated, and as an event. Invariant 6.
+ */
 const HELD = { all: 256 * 1024 * 1024, stream: 3 * LARGEST_BODY } as const;
 
 export interface IngestDeps {
