@@ -6,7 +6,14 @@ import { lookAtExcluded, type ExcludedMemory } from './excluded-columns.js';
 import type { Holdings } from './holdings.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
-import { ensurePublication, memberships, publicationTables, uncovered, type Memberships } from './publication.js';
+import {
+  ensurePublication,
+  memberships,
+  publicationTables,
+  refuseUnfit,
+  uncovered,
+  type Memberships,
+} from './publication.js';
 import type { Sessions } from './sessions.js';
 import {
   createSlot,
@@ -153,10 +160,12 @@ async function published(
       remember: () => holdings.remember('publication', name),
     });
   const taken = tables.filter(({ oid }) => known === null || known.has(oid));
+  if (known === null) await refuseUnfit(control, taken);
   if (taken.length > 0) await publish(taken);
   for (const table of tables) {
     if (taken.includes(table)) continue;
     try {
+      await refuseUnfit(control, [table]);
       await publish([table]);
       taken.push(table);
     } catch (error) {

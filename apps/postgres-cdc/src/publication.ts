@@ -165,7 +165,8 @@ export function unsentKeys(tables: readonly SourceTable[], version: number): Str
   );
 }
 
-async function refuseUnfit(client: Client, tables: readonly SourceTable[]): Promise<void> {
+/** Tables that nobody has taken up yet. @throws StreamError `no_replica_identity` */
+export async function refuseUnfit(client: Client, tables: readonly SourceTable[]): Promise<void> {
   refuseUnidentified(tables);
   const unsent = unsentKeys(tables, (await serverOf(client)).version);
   if (unsent !== null) throw unsent;
