@@ -1,4 +1,4 @@
-import { StreamError, type Clock, type Lag } from '@planasonix/core';
+import type { Clock, Lag } from '@planasonix/core';
 import type { Client, ClientConfig } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
@@ -30,9 +30,6 @@ const ASK_EVERY_MS = 100;
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
   const state = await slotState(deps.control, deps.slot);
   holds(state, deps.slot, position, deps.holdings.owns('slot', deps.slot));
-  // Some servers would say that there is nothing.
-  if ((await publicationState(deps.control, deps.publication)) === null)
-    throw new StreamError('publication_missing', `There is no publication ${deps.publication}.`);
   const head = await walFlushed(deps.control);
   const from = parseLsn(position.lsn);
   const backlogBytes = Number(head > from ? head - from : 0n);
@@ -42,6 +39,8 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
     backlogBytes,
   });
   if (head <= from) return done(null);
+  // Some servers would say that there is nothing.
+  if ((await publicationState(deps.control, deps.publication)) === null) return { ...done(null), provedAtMs: null };
 
   const decoder = new StreamDecoder(deps.decoder);
   const described = new Map<number, RelationInfo>();
