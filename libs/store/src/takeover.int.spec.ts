@@ -136,6 +136,9 @@ describe('what a worker is told of streams, and which it may take up', () => {
       { ...db, host: 'elsewhere' },
     ])
       await at(config);
+    await under.store.query("UPDATE streams SET status = 'stopped'");
+    // One that nobody has started holds nothing, and nobody's slot by naming it.
+    await at(db, other);
     const rows = new NeighbourStore(under.store);
     const spec = (await ledger.spec(one.id))!;
     const found = await rows.sharers('postgres_cdc', spec);
