@@ -11,7 +11,7 @@ import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
-import { TakenTables, sameNames } from './taken-tables.js';
+import { TakenTables, same } from './taken-tables.js';
 import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
@@ -210,7 +210,7 @@ export class RowWork {
     const as = this.nameOf(one.oid);
     const by = this.keyOf(one.oid);
     if (as === undefined && one.asked) this.met();
-    else if (as !== one.name || (by !== undefined && one.key !== undefined && !sameNames(by, one.key))) this.stray(one);
+    else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
   }
 
   /** Under another name, or by another key, these are other rows to readers: they lack these changes under what they have. */

@@ -5,7 +5,7 @@ import type { Emptyings } from './emptyings.js';
 import { ExcludedColumns } from './excluded-columns.js';
 import type { StrayState } from './rows/rows-state.js';
 import { SHUT } from './rows/table-watch.js';
-import { sameNames } from './taken-tables.js';
+import { same } from './taken-tables.js';
 import { askedTables, describeTable, isAsked, type SourceTable, type TableName } from './tables.js';
 
 const KEY = `
@@ -108,7 +108,7 @@ export class KnownTables {
     if (!this.keys.has(relation.oid)) return false;
     if (this.taker()?.nameOf(relation.oid) !== `${relation.schema}.${relation.table}`) return false;
     const known = this.taker()?.keyOf(relation.oid);
-    if (known !== undefined && !sameNames(known, this.toldKey(relation))) return false;
+    if (known !== undefined && !same(known, this.toldKey(relation))) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
     if (this.columns.differ(relation)) return false;
     this.shapes.set(relation.oid, shape);

@@ -1,8 +1,8 @@
 import type { Memberships } from './publication.js';
 import type { Notebook, StrayState } from './rows/rows-state.js';
 
-export const sameNames = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((name, i) => name === b[i]);
+export const same = <T>(a: readonly T[], b: readonly T[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);
 
 /** Which tables are the stream's, under which names readers have their rows, and of which changes are missing. */
 export class TakenTables {

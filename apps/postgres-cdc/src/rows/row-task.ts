@@ -1,6 +1,7 @@
 import type { TableProgress } from '@planasonix/core';
 import type { GateSlot, WrittenChange } from '../decode/index.js';
 import type { SourceTable } from '../tables.js';
+import { same } from '../taken-tables.js';
 import type { LaneState, TableState } from './rows-state.js';
 import { TableWatch } from './table-watch.js';
 import { SEES_NOTHING, type Visibility } from './visibility.js';
@@ -340,5 +341,3 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
 
 const name = (share: Share): string => (share.kind === 'lane' ? `lane ${share.lane}` : share.kind);
 const textOf = (key: readonly string[]): string => key.join('\0');
-const same = <T>(a: readonly T[], b: readonly T[]): boolean =>
-  a.length === b.length && a.every((one, i) => one === b[i]);
