@@ -24,6 +24,7 @@ import {
   serverOf,
   slotState,
   usable,
+  walEnd,
   type SlotState,
 } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
@@ -203,13 +204,6 @@ export async function exportSnapshot(sessions: Sessions): Promise<ExportedSnapsh
     await end();
     throw error;
   }
-}
-
-async function walEnd(control: Client): Promise<bigint> {
-  const { rows } = await control.query<{ lsn: string }>(
-    'SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn',
-  );
-  return parseLsn(rows[0]!.lsn);
 }
 
 /** The slot, made or found, and the place where its changes begin. */
