@@ -45,17 +45,31 @@ export async function bindStream(
   return (await eventually('the stream can be made', create, { timeoutMs: 30_000, everyMs: 200 })).data.id;
 }
 
+type Told = StreamAnswer['data']['attributes'];
+
 /** @throws with the stream's own reason when it goes to `error`. */
-export async function waitUntilRunning(api: Api, streamId: string, signal: AbortSignal): Promise<void> {
+async function until(
+  what: string,
+  so: (told: Told) => boolean,
+  [api, streamId, signal]: readonly [Api, string, AbortSignal],
+  timeoutMs: number,
+): Promise<void> {
   const failed = await eventually(
-    'the stream runs',
+    what,
     async () => {
-      const { status, last_error: error } = (await api.call<StreamAnswer>('GET', `/streams/${streamId}`)).data
-        .attributes;
+      const told = (await api.call<StreamAnswer>('GET', `/streams/${streamId}`)).data.attributes;
+      const { status, last_error: error } = told;
       if (status === 'error') return `The stream is in error: ${error?.code}: ${error?.message}`;
-      return status === 'running' || signal.aborted ? 'no' : null;
+      return so(told) || signal.aborted ? 'no' : null;
     },
-    { timeoutMs: 60_000, everyMs: 100 },
+    { timeoutMs, everyMs: 100 },
   );
   if (failed !== 'no') throw new Error(failed);
 }
+
+export const waitUntilRunning = (...stream: [api: Api, streamId: string, signal: AbortSignal]): Promise<void> =>
+  until('the stream runs', ({ status }) => status === 'running', stream, 60_000);
+
+/** Until then rows of the snapshot come between the changes: the change that was made last need not be the last entry. */
+export const waitUntilSnapshotIsOver = (...stream: [api: Api, streamId: string, signal: AbortSignal]): Promise<void> =>
+  until('the snapshot is in the log', ({ snapshot }) => snapshot?.state === 'done', stream, 120_000);

@@ -16,7 +16,7 @@ import { endAsked } from '../signals.js';
 import { startStack, type Stack } from '../stack.js';
 import { newApiKey, newEncryptionKey } from '../state.js';
 import { openApi } from './api.js';
-import { bindStream, waitUntilRunning } from './binding.js';
+import { bindStream, waitUntilRunning, waitUntilSnapshotIsOver } from './binding.js';
 import { Endings } from './endings.js';
 import type { Figures } from './figures.js';
 import { kafkaDemoLog } from './kafka-demo-log.js';
@@ -160,6 +160,7 @@ async function play(
   say('The shop closes; waiting until everything is in the log …');
   closing.abort();
   await trading;
+  await waitUntilSnapshotIsOver(api, streamId, signal);
   await waitForMark(events, await shop.mark());
   const equal = await verify(events, source, await settled(watch), say);
   return equal ? 0 : 1;

@@ -21,7 +21,10 @@ async function foldLog(log: DemoLog): Promise<{ fold: Fold; waits: Waits }> {
   return { fold, waits };
 }
 
-/** Waits until the row that was written last is in the log: order is the source's, so all before it is there too. */
+/**
+ * Waits until the row that was written last is in the log: order is the source's, so all before it is there too.
+ * Looks at the newest entries only: the snapshot is over when the mark is made.
+ */
 export const waitForMark = (log: DemoLog, mark: number): Promise<unknown> =>
   eventually(
     `mark ${mark} is in the log`,
