@@ -58,6 +58,14 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(errors(before).map(([code]) => code)).toEqual(
       expect.arrayContaining(['permission_denied', 'tables_missing']),
     );
+    const rights = async () => {
+      const { ok, message, checks } = await test(asCdc(), type);
+      return [ok, message, ...checks.flatMap(({ code, fix }) => (code === 'permission_denied' ? [fix] : []))];
+    };
+    expect(await rights()).toEqual([
+      ...[true, expect.stringMatching(/^The connection works, but .* The user may not ask where the log ends/)],
+      expect.stringMatching(/^GRANT (BINLOG MONITOR|REPLICATION CLIENT) ON \*\.\* TO 'cdc'@'%';$/),
+    ]);
     for (let round = 0; round < 5; round++) {
       const fixes = errors(await stream({}, asCdc()).check()).flatMap(([, fix]) =>
         fix?.startsWith('GRANT') ? [fix] : [],
@@ -66,6 +74,7 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
       if (fixes.length === 0) await db.query("GRANT SELECT ON c.* TO cdc@'%'");
     }
     expect(errors(await stream({}, asCdc()).check())).toEqual([]);
+    expect(await rights()).toEqual([true, 'The connection works.']);
     const limited = stream({}, asCdc());
     limited.start();
     await limited.begun();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type Check,
   type ConnectionReport,
@@ -8,8 +9,10 @@ import {
   worksFor,
 } from '@planasonix/core';
 import { info } from './finding.js';
+import { logRights, userOf } from './log-rights.js';
 import { PLAIN } from './preflight.js';
 import { preflightServer, versionCheck } from './preflight-server.js';
+import { lookingId } from './server-id.js';
 import { serverOf } from './server.js';
 import { openSession, type Session } from './session.js';
 import { toStreamError } from './stream-error.js';
@@ -40,25 +43,33 @@ export async function testConnection(
   let session: Session | null = null;
   try {
     const options = { name: 'planasonix connection test', connectTimeoutMs: CONNECT_MS, queryTimeoutMs: QUERY_MS };
-    session = await within(openSession(connection, outbound, options), signal);
+    const open = () => within(openSession(connection, outbound, options), signal);
+    session = await open();
     const server = await serverOf(session);
     const latencyMs = Math.round(performance.now() - begun);
     const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
     const version = versionCheck(server);
     const settings = await preflightServer(session, server, []);
+    const rights = passes(settings)
+      ? await logRights({
+          ...{ control: session, server, lookingAs: lookingId(randomUUID()) },
+          ...{ look: open, end: (looking) => looking.end() },
+        })
+      : [];
+    const forStreams = [...settings, ...rights];
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
-      info('auth', `Logged in as ${(await session.value('SELECT CURRENT_USER()')) ?? ''}.`),
+      info('auth', `Logged in as ${(await userOf(session)).name}.`),
       cipher?.['Value'] ? info('tls', `The connection is encrypted (${cipher['Value']}).`) : PLAIN,
       version,
-      ...settings.map((check): Check => (check.severity === 'error' ? { ...check, severity: 'warning' } : check)),
+      ...forStreams.map((check): Check => (check.severity === 'error' ? { ...check, severity: 'warning' } : check)),
     ];
     const ok = passes(checks);
     return {
       ok,
       latencyMs,
       serverVersion: server.version,
-      message: ok ? worksFor(settings.filter(({ severity }) => severity === 'error')) : version.message,
+      message: ok ? worksFor(forStreams.filter(({ severity }) => severity === 'error')) : version.message,
       checks,
     };
   } catch (error) {

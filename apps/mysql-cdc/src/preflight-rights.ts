@@ -1,16 +1,15 @@
-import { type Check, Waker } from '@planasonix/core';
-import { systemClock } from '@planasonix/core';
+import type { Check } from '@planasonix/core';
 import { quoteIdent, qualified } from './identifier.js';
-import { failed, info, warned } from './finding.js';
+import { info, warned } from './finding.js';
+import { denied, logRights, tried, userOf } from './log-rights.js';
 import type { PreflightDeps } from './preflight.js';
 import { anyPrepared, nonePrepared } from './prepared.js';
 import { lookingId } from './server-id.js';
-import { logEnd, type Server } from './server.js';
+import type { Server } from './server.js';
 import type { Session } from './session.js';
 import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
-import { LogFeed } from './wire/log-feed.js';
 
 export interface RightsInput extends Omit<PreflightDeps, 'isNew'> {
   readonly server: Server;
@@ -21,35 +20,16 @@ export interface RightsInput extends Omit<PreflightDeps, 'isNew'> {
 
 /** How many tables are tried. */
 const TABLES = 200;
-const LOOK_MS = 5_000;
 /** `ER_BAD_FIELD_ERROR`, `ER_NO_SUCH_TABLE`, `ER_TABLE_DEF_CHANGED` */
 const OTHER_FORM: readonly unknown[] = [1054, 1146, 1412];
 /** How often a table is described anew. */
 const TRIES = 5;
 
-const denied = (what: string, grant: string): Check => failed('permission_denied', `The user may not ${what}.`, grant);
-
 /** What a user may do is tried, not read from its grants: roles and wildcards give rights that no list of ours would find. */
 export async function rightsChecks(input: RightsInput): Promise<Check[]> {
   const { control, server, config, logged } = input;
-  const user = `CURRENT_USER()`;
-  const name = (await control.value(`SELECT ${user}`)) ?? '';
-  const [account = '', host = '%'] = name.split(/@(?=[^@]*$)/);
-  const to = `'${account.replaceAll("'", "''")}'@'${host.replaceAll("'", "''")}'`;
-  const checks: Check[] = [];
-  if (logged) {
-    const monitor = server.flavor === 'mariadb' ? 'BINLOG MONITOR' : 'REPLICATION CLIENT';
-    checks.push(
-      ...(await tried(
-        () => logEnd(control, server),
-        denied('ask where the log ends', `GRANT ${monitor} ON *.* TO ${to};`),
-      )),
-    );
-    if (checks.length === 0)
-      checks.push(
-        ...(await tried(() => readsLog(input), denied('read the log', `GRANT REPLICATION SLAVE ON *.* TO ${to};`))),
-      );
-  }
+  const { name, to } = await userOf(control);
+  const checks: Check[] = logged ? [...(await logRights({ ...input, lookingAs: lookingId(input.streamId) }))] : [];
   for (const table of input.tables.slice(0, TABLES)) {
     const of = qualified(table.schema, table.table);
     checks.push(
@@ -97,16 +77,6 @@ async function mayLock({ control, config }: RightsInput): Promise<boolean> {
   return grants.some((text) => all.test(text) || one?.test(text) === true || !/ ON /.test(text));
 }
 
-async function tried(attempt: () => Promise<unknown>, finding: Check): Promise<Check[]> {
-  try {
-    await attempt();
-    return [];
-  } catch (error) {
-    const { code, message, hint } = toStreamError(error, 'checking the source');
-    return [code === 'permission_denied' || code === 'auth_failed' ? finding : failed(code, message, hint)];
-  }
-}
-
 /** Asks for its columns, and no rows. One that was altered since it was described is described anew; one that is gone is no matter of rights. */
 async function readsTable({ control, server, excludedOf }: RightsInput, described: SourceTable): Promise<void> {
   let table: SourceTable | null = described;
@@ -123,22 +93,5 @@ async function readsTable({ control, server, excludedOf }: RightsInput, describe
       if (left === 0 || !OTHER_FORM.includes((error as { errno?: unknown }).errno)) throw error;
     }
     table = await describeTable(control, server, described);
-  }
-}
-
-/** Asks for the end of the log, and waits for the first answer. */
-async function readsLog({ control, server, streamId, look, end }: RightsInput): Promise<void> {
-  const { file, pos } = await logEnd(control, server);
-  const session = await look();
-  const waker = new Waker();
-  const feed = new LogFeed({ session, host: '', clock: systemClock, waker });
-  const late = setTimeout(() => feed.close(), LOOK_MS);
-  try {
-    await feed.open({ serverId: lookingId(streamId), file, pos, follow: false });
-    while (feed.next() === null && !feed.finished) await waker.wait();
-  } finally {
-    clearTimeout(late);
-    feed.close();
-    end(session);
   }
 }
