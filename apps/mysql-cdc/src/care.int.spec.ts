@@ -129,6 +129,18 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(errors(await hidden.check()).map(([code]) => code)).toEqual(['config_invalid']);
   });
 
+  it('warns that copies which tools make show what is kept back, until those are left out too', async () => {
+    const copies = async (config: object) =>
+      (await stream({ exclude_columns: { 'c.t': ['v'] }, ...config }, connectionOf(server)).check()).flatMap(
+        ({ code, fix }) => (code === 'exclude_columns_copies' ? [fix] : []),
+      );
+    const names = ['c._t_gho', 'c._t_del', 'c._t_new', 'c._t_old'];
+    expect(await copies({ tables: ['c.*'] })).toEqual([expect.stringContaining(JSON.stringify(names))]);
+    expect(await copies({ tables: ['c.*'], exclude_columns: {} })).toEqual([]);
+    expect(await copies({ tables: ['c.*'], exclude_tables: names })).toEqual([]);
+    expect(await copies({ tables: ['c.t'] })).toEqual([]);
+  });
+
   it('gives up a server_id that the server or a replica has, and takes a free one by itself', async () => {
     expect(errors(await stream({ server_id: 1 }, connectionOf(server)).check())).toMatchObject([
       ['config_invalid', expect.anything()],

@@ -2,7 +2,7 @@ import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
 import type { Server } from './server.js';
-import type { SourceTable } from './tables.js';
+import { tableMatcher, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
 
 export interface TablesInput {
@@ -21,6 +21,8 @@ const TRANSACTIONAL = new Set(['innodb', 'rocksdb']);
 const LOGS_CASCADES = 90_600;
 /** MariaDB 11.8 does, and 10.11 does not. */
 const LEAVES_OUT_GENERATED = 110_000;
+/** Under these names gh-ost and pt-online-schema-change have a table's rows for a while, and keep the former table. */
+const COPIES: readonly ((table: string) => string)[] = ['gho', 'del', 'new', 'old'].map((of) => (t) => `_${t}_${of}`);
 
 export function preflightTables(input: TablesInput): Check[] {
   const { config, server, missing, excludedOf, isNew } = input;
@@ -35,6 +37,7 @@ export function preflightTables(input: TablesInput): Check[] {
     lacking.push(failed('no_tables', `No table matches ${config.tables.join(', ')}.`, 'Use exact names or schema.*.'));
   if (lacking.length > 0) return lacking;
   const checks: Check[] = [];
+  const asks = tableMatcher(config, server.foldsCase);
   for (const table of tables) {
     const name = `${table.schema}.${table.table}`;
     checks.push(...unfitReasons(table).map(({ code, message, fix }) => failed(code, message, fix)));
@@ -56,6 +59,15 @@ export function preflightTables(input: TablesInput): Check[] {
           isNew ? 'config_invalid' : 'exclude_columns_unused',
           `exclude_columns names ${unknown.join(', ')} of ${name}, which has no such column: nothing would be kept back.`,
           'Correct the name, or take it out of exclude_columns.',
+        ),
+      );
+    const copies = COPIES.map((nameOf) => nameOf(table.table)).filter((copy) => asks(table.schema, copy));
+    if (excludedOf(table.schema, table.table).size > 0 && copies.length > 0)
+      checks.push(
+        warned(
+          'exclude_columns_copies',
+          `What exclude_columns keeps back of ${name} is not kept back of a copy that a tool makes in its schema, all of which is read.`,
+          `Before such a tool is used: "exclude_tables": ${JSON.stringify(copies.map((copy) => `${table.schema}.${copy}`))}, or name the tables instead of ${table.schema}.*.`,
         ),
       );
     if (table.key.length === 0)
