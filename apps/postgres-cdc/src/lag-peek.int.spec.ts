@@ -42,6 +42,27 @@ describe('a look at the lag', () => {
     expect((await one.lag()).oldestPendingMs).toBe(rows[0]!.ms);
   });
 
+  it('tells nothing from another server, also where that has a slot of the same name (trap 6)', async () => {
+    const one = stream('str_elsewhere', 'never');
+    one.start();
+    await eventually('it has a position', () => one.positions.size > 0);
+    await one.stop();
+    expect((await one.lag()).provedAtMs).not.toBeNull();
+    const other = await startPostgres({ version: 16 });
+    try {
+      const there = await other.connect();
+      await there.query(`CREATE TABLE seen (id int PRIMARY KEY); CREATE PUBLICATION plnx_str_elsewhere FOR TABLE seen`);
+      const { rows } = await admin.query<{ slot: string }>(
+        "SELECT slot_name AS slot FROM pg_replication_slots WHERE slot_name LIKE '%elsewhere%'",
+      );
+      await there.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [rows[0]!.slot]);
+      one.moveTo(other);
+      await expect(one.lag()).rejects.toMatchObject({ code: 'source_unreachable' });
+    } finally {
+      await other.stop('immediate');
+    }
+  });
+
   it.each(['never', 'initial'])(
     'takes the slot of a stream that nobody reads, and never that of one that is about to be read (snapshot %s)',
     async (snapshot) => {

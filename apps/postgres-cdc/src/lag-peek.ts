@@ -1,16 +1,17 @@
-import type { Clock, Lag } from '@planasonix/core';
-import type { Client, ClientConfig } from 'pg';
+import { StreamError, type Clock, type Lag } from '@planasonix/core';
+import type { Client } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { Holdings } from './holdings.js';
-import type { PgPosition } from './position.js';
+import type { PgPosition, ServerIdentity } from './position.js';
 import { publicationState } from './publication.js';
-import { holds, slotState, walFlushed } from './slot.js';
+import type { Sessions } from './sessions.js';
+import { holds, identify, slotState, walFlushed } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
 export interface PeekDeps {
   readonly control: Client;
-  readonly config: ClientConfig;
+  readonly sessions: Pick<Sessions, 'open' | 'end' | 'dialling'>;
   readonly slot: string;
   readonly publication: string;
   readonly holdings: Pick<Holdings, 'owns'>;
@@ -23,11 +24,31 @@ export interface PeekDeps {
 
 const ASK_EVERY_MS = 100;
 
+/** Who answers on a session, for as long as it lasts. */
+const answering = new WeakMap<Client, ServerIdentity>();
+
+/**
+ * An address may lead to another server than the one that the position is of, where neither its WAL nor a slot of that
+ * name says anything of the stream (trap 6). Whether reading goes on behind a promotion is decided when it does.
+ * @throws StreamError
+ */
+async function atItsServer({ control, sessions }: PeekDeps, position: PgPosition): Promise<void> {
+  let server = answering.get(control);
+  if (server === undefined) {
+    const replication = await sessions.open('control', true);
+    server = await identify(replication).finally(() => sessions.end(replication));
+    answering.set(control, server);
+  }
+  if (server.system_id !== position.system_id || server.timeline !== position.timeline)
+    throw new StreamError('source_unreachable', 'The server at this address is not the one that the position is of.');
+}
+
 /**
  * The lag of a stream that nobody reads: connects, reads up to the first change of its tables after `position`, and goes
  * away again. Acknowledges what the slot was told already and nothing more.
  */
 export async function peekLag(deps: PeekDeps, position: PgPosition, signal: AbortSignal): Promise<Lag> {
+  await atItsServer(deps, position);
   const state = await slotState(deps.control, deps.slot);
   holds(state, deps.slot, position, deps.holdings.owns('slot', deps.slot));
   const head = await walFlushed(deps.control);
@@ -42,6 +63,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
   // Some servers would say that there is nothing.
   if ((await publicationState(deps.control, deps.publication)) === null) return { ...done(null), provedAtMs: null };
 
+  const config = await deps.sessions.dialling();
   const decoder = new StreamDecoder(deps.decoder);
   const described = new Map<number, RelationInfo>();
   /** Whose first change has been met, by the form they have now. */
@@ -67,7 +89,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
         found = found.then(async (earlier) => earlier ?? ((await deps.asks(relation)) ? commitMs : null));
         found.then((at) => at !== null && resolve(at), reject);
       };
-      connection = new WalConnection(deps.config, {
+      connection = new WalConnection(config, {
         data: (message, high, low) => {
           // Of a change only its table is looked at, and of its transaction the time.
           switch (message[0]) {
@@ -97,7 +119,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
       );
       timer = setInterval(() => acker.ask(), ASK_EVERY_MS);
       const { slot, publication } = deps;
-      connection.open({ slot, publication, from, messages: false, server: null }).catch(reject);
+      connection.open({ slot, publication, from, messages: false, server: position }).catch(reject);
     });
     return done(first);
   } finally {

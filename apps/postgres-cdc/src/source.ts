@@ -172,11 +172,10 @@ export class PostgresSource implements Source {
     try {
       const control = await this.sessions.control();
       const { version, database } = await serverOf(control);
-      const { slot, publication, holdings } = this;
+      const { sessions, slot, publication, holdings } = this;
       return await peekLag(
         {
-          ...{ control, slot, publication, holdings, serverVersion: version, clock: this.context.clock },
-          config: await this.sessions.dialling(),
+          ...{ control, sessions, slot, publication, holdings, serverVersion: version, clock: this.context.clock },
           decoder: this.decoding(database, position),
           asks: (relation) => this.known.asks(relation),
         },

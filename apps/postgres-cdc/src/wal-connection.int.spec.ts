@@ -18,13 +18,17 @@ describe('the replication connection of one read', () => {
     await server?.stop('immediate');
   });
 
+  const identified = async () => {
+    const replication = new Client({ connectionString: server.url(), replication: 'database' } as ClientConfig);
+    await replication.connect();
+    return identify(replication).finally(() => replication.end());
+  };
+
   it.each([
     ['another system identifier', { system_id: '1' }],
     ['another timeline', { timeline: 2 }],
   ])('reads nothing from the server that answers by now if it has %s (trap 6)', async (_, other) => {
-    const replication = new Client({ connectionString: server.url(), replication: 'database' } as ClientConfig);
-    await replication.connect();
-    const identity = await identify(replication).finally(() => replication.end());
+    const identity = await identified();
     const received: string[] = [];
     const failed: Error[] = [];
     const open = async (of: typeof identity): Promise<void> => {
@@ -72,7 +76,7 @@ describe('the replication connection of one read', () => {
         failed: (error) => failed.push(error),
       },
     );
-    await connection.open({ slot: 'odd', publication: name, from: 0n, messages: false, server: null });
+    await connection.open({ slot: 'odd', publication: name, from: 0n, messages: false, server: await identified() });
     const kinds = () => received.map((message) => String.fromCharCode(message[0]!)).join('');
     await eventually('the row has come', () => /BRIC$/.test(kinds()) || failed.length > 0);
     expect(failed).toEqual([]);

@@ -31,7 +31,7 @@ class PgoutputStart extends PgoutputPlugin {
     private readonly of: {
       readonly publication: string;
       readonly messages: boolean;
-      readonly server: ServerIdentity | null;
+      readonly server: ServerIdentity;
       readonly handlers: WalHandlers;
       opened(wire: WireConnection): void;
     },
@@ -41,7 +41,7 @@ class PgoutputStart extends PgoutputPlugin {
 
   override async start(client: Client, slotName: string, lsn: string): Promise<unknown> {
     const { publication, messages, server, handlers } = this.of;
-    if (server !== null) await sameServer(client, server);
+    await sameServer(client, server);
     const wire = (client as unknown as { connection: WireConnection }).connection;
     new CopyTap(wire.stream, (bytes, start, end) => {
       const kind = bytes[start];
@@ -72,8 +72,8 @@ export interface WalPlace {
   readonly from: bigint;
   /** Logical messages are wanted. */
   readonly messages: boolean;
-  /** Nothing is read from any other; `null`: it does not matter. */
-  readonly server: ServerIdentity | null;
+  /** Nothing is read from any other. */
+  readonly server: ServerIdentity;
 }
 
 /** The replication connection of one read: opened once, closed once. */
