@@ -22,9 +22,20 @@ function kill(pids: readonly number[]): Injected {
   return { overAt: Date.now() };
 }
 
-const lead = fault('lead killed', [23, 38], async (scene) => kill([(await scene.spread()).lead]));
-const helper = fault('helper killed', [23, 38], async (scene) => kill([(await scene.spread()).helper]));
-const workers = fault('both workers killed', [23, 38], (scene) => Promise.resolve(kill(scene.pids())));
+/** 15 s until what a dead worker read is read elsewhere, and some for the first record of each partition to be durable. */
+const OF_THE_DEAD = { withinMs: 20_000 };
+const lead: TopicFault = {
+  ...fault('lead killed', [23, 38], async (scene) => kill([(await scene.spread()).lead])),
+  ...OF_THE_DEAD,
+};
+const helper: TopicFault = {
+  ...fault('helper killed', [23, 38], async (scene) => kill([(await scene.spread()).helper])),
+  ...OF_THE_DEAD,
+};
+const workers: TopicFault = {
+  ...fault('both workers killed', [23, 38], (scene) => Promise.resolve(kill(scene.pids()))),
+  ...OF_THE_DEAD,
+};
 const allAtOnce = fault('all at once', [23, 27, 37, 38], ({ stack }) =>
   Promise.resolve(kill(['kafka-ingest', 'api-gateway', 'metrics-aggregator'].flatMap((app) => stack.pids(app)))),
 );
