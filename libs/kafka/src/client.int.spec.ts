@@ -28,8 +28,9 @@ describe.each(CLIENTS)('a client of a cluster: %s', (_, client) => {
   afterEach(() => made.splice(0).forEach((one) => one.close()));
 
   /** The codes of what became of a request for the topics, and of one that makes none. */
-  async function ask(config: Record<string, unknown>): Promise<string> {
-    const codes = [cluster(config).view(null), new TopicAdmin(reach(config), client).mayCreate('t')].map((asked) =>
+  async function ask(config: Record<string, unknown>, policy?: Outbound): Promise<string> {
+    const admin = new TopicAdmin(reach(config, policy), client);
+    const codes = [cluster(config, policy).view(null), admin.mayCreate('t')].map((asked) =>
       asked.then(
         () => 'ok',
         (error: StreamError) => error.code,
@@ -38,7 +39,7 @@ describe.each(CLIENTS)('a client of a cluster: %s', (_, client) => {
     return [...new Set(await Promise.all(codes))].join(' ');
   }
 
-  it('logs in over TLS, checks the authority, and says what is wrong without the secret', async () => {
+  it('logs in over TLS, checks the authority and the name, and says what is wrong without the secret', async () => {
     const { username, password, ca } = kafka.login;
     const secure = { brokers: kafka.secureBrokers, tls: true, sslRootCert: ca };
     const sasl = (mechanism: string, secret = password) => ({ mechanism, username, password: secret });
@@ -47,6 +48,11 @@ describe.each(CLIENTS)('a client of a cluster: %s', (_, client) => {
     expect(await ask({ ...secure, sasl: sasl('scram-sha-512') })).toBe('ok');
     expect(await ask({ ...secure, sasl: sasl('scram-sha-512', 'not-the-password') })).toBe('auth_failed');
     expect(await ask({ brokers: kafka.secureBrokers, tls: true, sasl: sasl('plain') })).toBe('tls_failed');
+    const [, port] = kafka.secureBrokers[0]!.split(':');
+    const renamed: Outbound = { resolve: () => Promise.resolve('127.0.0.1') };
+    // Its certificate is good, and is another's.
+    expect(await ask({ ...secure, brokers: [`other.test:${port}`], sasl: sasl('plain') }, renamed)).toBe('tls_failed');
+    expect(await ask({ ...secure, brokers: [`localhost:${port}`], sasl: sasl('plain') }, renamed)).toBe('ok');
     expect(await ask({ brokers: kafka.brokers, sasl: sasl('plain') })).toBe('auth_failed');
     expect(await ask({ brokers: ['127.0.0.1:1'] })).toBe('source_unreachable');
     expect(lines.join('\n')).not.toMatch(/not-the-password|test-secret/);
