@@ -32,7 +32,8 @@ const schema = z.strictObject({
     .regex(/^[A-Za-z_][A-Za-z0-9_$]{0,62}$/, 'is not a plain name of at most 63 characters')
     .optional()
     .meta({
-      description: 'Default: made by the stream and dropped with it. One that exists is used and never dropped.',
+      description:
+        'Default: made by the stream and dropped with it. One that exists is used and never dropped; rows that are read obey its row filters and column lists as changes do.',
       examples: ['planasonix_orders_pub'],
     }),
   slot_name: z

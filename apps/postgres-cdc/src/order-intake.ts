@@ -11,6 +11,8 @@ export interface OrderIntakeDeps {
   readonly clock: Clock;
   readonly feed: RowFeed;
   readonly book: OrderBook;
+  /** See `ChunkDeps`. */
+  readonly obeys: string | null;
   control(): Promise<Client>;
   /** An order can't be carried out. */
   refuse(order: string, why: string): Promise<void>;
@@ -36,7 +38,9 @@ export class OrderIntake {
       if (this.judged.has(order.id)) continue;
       const control = await deps.control();
       const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
-      const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
+      const tables = (await resolveTables(control, deps.config, deps.obeys)).filter(
+        (one) => match(one.schema, one.table) !== null,
+      );
       // Ordered while nobody could ask the source, or tables and rights have changed since.
       const found = await wrongOrder(control, tables, order.where);
       // It is for the next look. What an earlier reader began of it was judged by that, and goes on.

@@ -14,7 +14,11 @@ describe('one chunk, on the session that reads the next one too', () => {
     const client = await session();
     ends.push(() => client.end());
     const one = new ChunkReader(client, {
-      ...{ catalog: new TypeCatalog(), config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {} } },
+      ...{
+        catalog: new TypeCatalog(),
+        config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {}, snapshot: 'initial' },
+        obeys: null,
+      },
       ...{ database: 'postgres', excludedOf: () => new Set<string>(), exported: () => exported, now: () => 0 },
     });
     return { one, pid: (await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid };
@@ -30,6 +34,7 @@ describe('one chunk, on the session that reads the next one too', () => {
         idPrefix: 'x-',
         begin: () => undefined,
         busy: () => undefined,
+        withheld: () => undefined,
         postpone: () => undefined,
       },
       opened: (_, { table: name }) => {

@@ -6,6 +6,7 @@ import { CopyOut } from '../copy-out.js';
 import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '../decode/index.js';
 import { qualified, quoteLiteral } from '../identifier.js';
 import { partitionTree } from '../partition-tree.js';
+import { heldBack, obeyedBy, type Obeyed } from '../publication-filter.js';
 import { describeTable, tableName, type SourceTable, type TableName } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
@@ -32,6 +33,8 @@ export interface Chunk {
   busy(why: 'locked' | 'conflict'): void;
   /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
+  /** The publication does not let its rows out: it has to be read again. @param why for people */
+  withheld(why: string): void;
   /** It can't be read under the exported snapshot. */
   postpone(): void;
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
@@ -45,7 +48,9 @@ export interface Chunk {
 
 export interface ChunkDeps {
   readonly catalog: TypeCatalog;
-  readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
+  readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns' | 'snapshot'>;
+  /** The publication whose row filters and column lists rows obey; `null`: none. */
+  readonly obeys: string | null;
   readonly database: string;
   /** Columns that never leave the worker. */
   excludedOf(table: SourceTable): ReadonlySet<string>;
@@ -102,6 +107,7 @@ export class ChunkReader {
   /** A transaction has been begun and not ended. */
   private open = false;
   private primary = false;
+  private obeyed: Promise<Obeyed | null> | null = null;
   private stopped = false;
   /** Why it reads no further for now: nobody takes what it has read; it has read as much as it may. */
   private heldUp = false;
@@ -142,6 +148,7 @@ export class ChunkReader {
   ): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
+    const obeyed = await (this.obeyed ??= obeyedBy(session, deps.obeys));
     this.open = true;
     try {
       if (!(await this.begin(known, remembered))) return 'moved';
@@ -152,7 +159,7 @@ export class ChunkReader {
         chunk.postpone();
         return 0;
       }
-      const described = await describeTable(session, chunk.oid, deps.config);
+      const described = await describeTable(session, chunk.oid, deps.config, obeyed);
       if (described === null) return null;
       if (described.schema !== known.schema || described.table !== known.table) {
         // What has that name by now may be another table.
@@ -161,6 +168,12 @@ export class ChunkReader {
         return 0;
       }
       this.known = { ...known, oid: chunk.oid };
+      const why = heldBack(described, deps.config.snapshot === 'only');
+      if (why !== null) {
+        if (snapshot.exported) chunk.postpone();
+        else chunk.withheld(why);
+        return 0;
+      }
       const excluded = deps.excludedOf(described);
       const columns = described.columns.filter((column) => !excluded.has(column.name));
       const table = { ...described, excluded, columns };

@@ -27,6 +27,7 @@ const keyed = (...key: string[]): SourceTable => ({
   },
   columns: key.map((name, i) => ({ attnum: i + 1, name, typeOid: 23, generated: null })),
   all: [],
+  ...{ unlisted: new Set<string>(), filter: null, published: true },
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });
 

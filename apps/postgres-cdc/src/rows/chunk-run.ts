@@ -1,4 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
+import { seesUnlisted } from '../condition-reach.js';
 import type { SourceTable } from '../tables.js';
 import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
 import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
@@ -14,6 +15,7 @@ export interface Piece {
 /** Rows of one chunk: short transactions, so that the source's vacuum is not held up. */
 export const CHUNK_ROWS = 20_000;
 
+const UNLISTED = 'Its condition speaks of columns that the publication does not list any more.';
 const CONFLICTED =
   'The server broke the reading off for another transaction, or for what a standby replays: it is tried again.';
 
@@ -77,6 +79,7 @@ export class ChunkRun implements Chunk {
         this.cancelled = true;
       }
     }
+    if (!this.void && seesUnlisted(task.wish.where, table)) this.withheld(UNLISTED);
     if (this.void) return null;
     task.readUnder(snapshot.visibility);
     const { where } = task.wish;
@@ -104,6 +107,13 @@ export class ChunkRun implements Chunk {
 
   busy(why: 'locked' | 'conflict'): void {
     this.task.note = why === 'locked' ? LOCKED : CONFLICTED;
+    this.cancel();
+  }
+
+  withheld(why: string): void {
+    const { task } = this;
+    task.note = why;
+    if (task.phase === 'reading') task.phase = 'starting';
     this.cancel();
   }
 

@@ -82,6 +82,7 @@ export function rowFeedUnderTest() {
       ...{ catalog: new TypeCatalog(), database: 'postgres', clock, waker: new Waker(), slotOf },
       config: parseConfig({ tables: ['public.*'], ...config }),
       ...{ open: session, end: endSession, excludedOf: () => new Set<string>(), alone: false, exported: null },
+      obeys: null,
       control: () => Promise.resolve(Object.assign(control, { query: slowed as unknown as Client['query'] })),
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),

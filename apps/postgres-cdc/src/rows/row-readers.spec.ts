@@ -10,7 +10,7 @@ function readersOf() {
   const readers = new RowReaders(
     {
       ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
-      config: parseConfig({ tables: ['public.*'] }),
+      ...{ config: parseConfig({ tables: ['public.*'] }), obeys: null },
       clock: { ...systemClock, monotonic: () => Date.now() },
       open: () => Promise.reject(new Error('no server')),
       end: () => Promise.resolve(),
@@ -84,7 +84,7 @@ describe('sessions of readers', () => {
     const readers = new RowReaders(
       {
         ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
-        ...{ config: parseConfig({ tables: ['public.*'] }), clock },
+        ...{ config: parseConfig({ tables: ['public.*'] }), obeys: null, clock },
         ...{ open: () => Promise.resolve(session), control: () => Promise.resolve(session) },
         end: async () => {
           await idle();
