@@ -31,6 +31,7 @@ export class ChunkRun implements Chunk {
   allowance: Allowance;
   private window: Window | null = null;
   private cancelled = false;
+  private readonly off = new AbortController();
   /** What is true at its end has been said. */
   private ended = false;
   /** Keys of rows that were dropped and held what the stream has not said. */
@@ -124,6 +125,17 @@ export class ChunkRun implements Chunk {
   busy(why: 'locked' | 'conflict'): void {
     this.task.note = why === 'locked' ? LOCKED : CONFLICTED;
     this.cancel();
+  }
+
+  /** Nobody wants it any more. */
+  drop(): void {
+    this.cancel();
+    this.off.abort();
+  }
+
+  /** Aborted once nobody wants it any more. */
+  get dropped(): AbortSignal {
+    return this.off.signal;
   }
 
   /** It has to be read again later. */

@@ -14,6 +14,8 @@ const EVERYTHING = 2n ** 64n;
 export const PAUSING = { snapshot_readers: 1, snapshot_max_rows_per_second: 40_000 };
 /** For how long it says that it would, or a little less: a chunk that was broken off is paid for in part. */
 const PAUSE_MS = { least: 200, most: 500 };
+/** How often a reader looks whether its chunk is of use yet. */
+const LOOK_MS = 1000;
 /** What a reader sleeps before it asks once more. */
 const RETRY_MS = 100;
 
@@ -83,6 +85,8 @@ export function rowFeedUnderTest() {
       monotonic: () => now,
       sleep: async (ms, signal) => {
         if (ms === RETRY_MS) seen.retries++;
+        // Nobody looks now and then: who stops reading has been told to.
+        if (ms === LOOK_MS) return new Promise((resolve) => signal!.addEventListener('abort', () => resolve(false)));
         if (ms > PAUSE_MS.most) return systemClock.sleep(ms, signal);
         const slept = await (ms < PAUSE_MS.least ? systemClock.sleep(ms, signal) : pause.pass());
         now += ms;

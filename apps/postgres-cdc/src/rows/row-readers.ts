@@ -16,7 +16,7 @@ const WHOLE_HELD_UP_MS = 600_000;
 const BEGUN_OVER =
   'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
-/** How often it is looked whether what is being read is still wanted. */
+/** How often it is looked whether what is being read is of use yet. */
 const LOOK_MS = 1_000;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
@@ -147,11 +147,14 @@ export class RowReaders {
     if (run.void || run.share.kind === 'again') await clock.sleep(RETRY_MS, this.over.signal);
   }
 
-  /** Of what is not wanted any more the session ends, and its query with it: that may look for the next row for long. */
+  /** Of what is not wanted any more the session ends at once, and its query with it: that may look for the next row for long. */
   private async whileWanted(reader: ChunkReader, run: ChunkRun): Promise<number | null> {
-    const over = new AbortController();
+    const wake = new AbortController();
+    let over = false;
+    run.dropped.addEventListener('abort', () => wake.abort(), { once: true });
     const look = async (): Promise<void> => {
-      while (!run.void) if (!(await this.deps.clock.sleep(LOOK_MS, over.signal))) return;
+      while (!over && !run.void) await this.deps.clock.sleep(LOOK_MS, wake.signal);
+      if (over) return;
       this.readers.delete(reader);
       await this.deps.end(reader.session);
     };
@@ -159,7 +162,8 @@ export class RowReaders {
     try {
       return await reader.read(run);
     } finally {
-      over.abort();
+      over = true;
+      wake.abort();
       await looking;
     }
   }
