@@ -1,3 +1,4 @@
+import { ROW_EVENT_TYPES } from '@planasonix/core';
 import { eventually, type PostgresVersion } from '@planasonix/testing';
 import type { TrialStream } from '../trial/trial-stream.js';
 import { expectEqual, settle, sourceUnderTest, type Database } from './source-under-test.js';
@@ -263,6 +264,10 @@ describe.each([17, 18] as const)('what a publication holds back, of Postgres %i'
     );
     await ours.rowsDone();
     await settle(ours, db.client);
+    await db.client.query("INSERT INTO p VALUES (2, 'by its root')");
+    await ours.seen('by its root');
+    const told = ours.events.filter(({ data }) => data.includes('by its root'));
+    expect(told.map(({ subject, type }) => [subject, type])).toEqual([['public.p', ROW_EVENT_TYPES.c]]);
     await expectEqual(ours, db.client, 'public.p', "'id', id");
   });
 
