@@ -27,6 +27,16 @@ export class OrderIntake {
 
   constructor(private readonly deps: OrderIntakeDeps) {}
 
+  /** Gives up what is not wanted any more, and asks the source nothing. @throws what the store says */
+  async takeBack(): Promise<void> {
+    const { feed, book } = this.deps;
+    const underWay = new Set(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    if (underWay.size === 0) return;
+    const ids = new Set((await book.wanted([...underWay])).map((order) => order.id));
+    // What a look has taken up meanwhile may be newer than this answer.
+    feed.takeBack((id) => ids.has(id) || !underWay.has(id));
+  }
+
   /** Takes up what is new, and gives up what is not wanted any more. */
   async look(): Promise<void> {
     const { deps } = this;

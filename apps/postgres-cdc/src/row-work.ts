@@ -47,6 +47,7 @@ export class RowWork {
   private readonly book: OrderBook;
   private readonly intake: OrderIntake;
   private lookAt = 0;
+  private asking = 0;
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
   private rowsBefore = 0;
@@ -156,6 +157,21 @@ export class RowWork {
 
   ordersChanged(): void {
     this.lookAt = 0;
+    this.deps.waker.stir();
+    if (this.ready) void this.takeBack();
+  }
+
+  /** Some order may have been cancelled: no rows go until that is known. */
+  get doubts(): boolean {
+    return this.asking > 0;
+  }
+
+  /** Also where nobody pulls: rows of what is cancelled while the stream is paused must not come when it goes on. */
+  private async takeBack(): Promise<void> {
+    this.asking++;
+    // Where the store does not answer, the next look says so.
+    await this.intake.takeBack().catch(() => undefined);
+    this.asking--;
     this.deps.waker.stir();
   }
 

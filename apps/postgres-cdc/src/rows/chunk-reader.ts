@@ -1,5 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
-import type { Pace } from '@planasonix/rows';
+import type { Allowance } from '@planasonix/rows';
 import type { Client, QueryResult } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
@@ -40,8 +40,11 @@ export interface Chunk {
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
   readonly oid: number;
-  /** All rows of a table at once: read no faster than may be. */
+  /** All rows of a table, one allowance after the other. */
   readonly whole: boolean;
+  readonly allowance: Allowance;
+  /** Resolves once it has another allowance; with `false` where nothing is read any more. */
+  more(): Promise<boolean>;
   /** Begins the id of each row; the key follows. */
   readonly idPrefix: string;
 }
@@ -123,13 +126,13 @@ export class ChunkReader {
    * snapshot, is that of the rows. @returns the number of rows, also of those that nobody wanted, or `null` where the table
    * is gone.
    */
-  async read(chunk: Chunk, pace: Pace): Promise<number | null> {
+  async read(chunk: Chunk): Promise<number | null> {
     for (;;) {
       const remembered = this.known?.oid === chunk.oid ? this.known : null;
       const name = remembered ?? (await tableName(this.session, chunk.oid));
       if (name === null) return null;
       this.known = null;
-      const count = await this.readAs(name, chunk, pace, remembered !== null);
+      const count = await this.readAs(name, chunk, remembered !== null);
       if (count !== 'moved') return count;
     }
   }
@@ -140,12 +143,7 @@ export class ChunkReader {
    * @param remembered the name is as old as the last chunk
    * @returns `moved`: it has another name by now
    */
-  private async readAs(
-    known: TableName,
-    chunk: Chunk,
-    pace: Pace,
-    remembered: boolean,
-  ): Promise<number | null | 'moved'> {
+  private async readAs(known: TableName, chunk: Chunk, remembered: boolean): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
     const obeyed = await (this.obeyed ??= obeyedBy(session, deps.obeys));
@@ -183,7 +181,7 @@ export class ChunkReader {
       await deps.catalog.renew(deps.catalog.changeable(types), query);
       await deps.catalog.ensure(types, query);
       const sql = chunk.opened(snapshot, table);
-      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot, pace);
+      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
     } catch (error) {
       const why = BUSY[codeOf(error)];
       if (why === undefined) throw error;
@@ -261,13 +259,7 @@ export class ChunkReader {
     return rows[0]?.lsn ?? null;
   }
 
-  private async copyOut(
-    chunk: Chunk,
-    sql: string,
-    table: SourceTable,
-    snapshot: ChunkSnapshot,
-    pace: Pace,
-  ): Promise<number> {
+  private async copyOut(chunk: Chunk, sql: string, table: SourceTable, snapshot: ChunkSnapshot): Promise<number> {
     const encoder = new SnapshotEncoder({
       catalog: this.deps.catalog,
       relation: {
@@ -285,8 +277,8 @@ export class ChunkReader {
     let rows = 0;
     let size = 0;
     let count = 0;
-    const paced = chunk.whole && Number.isFinite(pace.perSecond);
-    const most = paced ? Math.min(EVENTS, pace.perSecond) : EVENTS;
+    const allowed = (): number => (chunk.whole ? Math.min(EVENTS, Math.max(1, chunk.allowance.left)) : EVENTS);
+    let most = allowed();
     // What it reads under is not kept for a moment longer than it is read.
     const copy = CopyOut.run(this.session, `${sql};COMMIT`, (bytes, start, end) => {
       if (this.stopped) return;
@@ -294,7 +286,7 @@ export class ChunkReader {
       rows++;
       if (rows < most && size < BYTES) return;
       hand();
-      if (paced && !this.ahead) void wait();
+      if (chunk.whole && chunk.allowance.left === 0 && !this.ahead) void wait();
       if (this.heldUp || this.ahead) copy.pause();
     });
     const hand = (): void => {
@@ -302,13 +294,16 @@ export class ChunkReader {
       rows = 0;
       size = 0;
       this.heldUp = !chunk.rows(encoder.take(), encoder.lastKey());
+      most = allowed();
     };
     const wait = async (): Promise<void> => {
       this.ahead = true;
-      for (let allowed = 0; allowed < count && !this.stopped && this.copy === copy;)
-        if (!(await pace.keep((allowed = count)))) return;
-      if (this.copy !== copy) return;
+      // What the socket has brought already stays here until then.
+      most = EVENTS;
+      if (!(await chunk.more())) return;
+      if (this.copy !== copy) return chunk.allowance.end();
       this.ahead = false;
+      most = allowed();
       this.goOn();
     };
     this.copy = copy;

@@ -299,7 +299,7 @@ export class RowFeed {
   }
 
   private drop(task: RowTask, why: string | null): void {
-    for (const run of this.runs) if (run.task === task) run.cancel();
+    for (const run of this.runs) if (run.task === task) run.drop();
     this.leave(task, 'cancelled', why);
     this.ring();
   }
