@@ -18,7 +18,7 @@ class World {
 
   instance(name: string): Directory {
     const { ledger, inlets } = this;
-    const around = { clock: systemClock };
+    const around = { clock: systemClock, certificates: { header: null, direct: false } };
     const deps = { instance: name, sourceType: 'webhook', ledger, inlets, around, clock: systemClock, log: quiet };
     return new Directory(deps as unknown as DirectoryDeps);
   }

@@ -4,6 +4,7 @@ import { contentOf, lengthOf, partsOf, type Content } from './body/content.js';
 import { isJson, scalarAt } from './body/json-text.js';
 import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
+import { isNamedAsProof } from './header-names.js';
 
 export interface Header {
   readonly name: string;
@@ -153,7 +154,8 @@ function frameOf(
 ): string {
   const shown: (readonly [string, string])[] = [];
   for (const { name, lower, value } of headers)
-    if (!door.hidden.has(lower) && !(inflated && AS_SENT.has(lower))) shown.push([name, value]);
+    if (!door.hidden.has(lower) && !isNamedAsProof(lower) && !(inflated && AS_SENT.has(lower)))
+      shown.push([name, value]);
   return JSON.stringify({
     headers: shown,
     method,
