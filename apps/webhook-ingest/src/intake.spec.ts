@@ -1,6 +1,8 @@
+import { createHmac } from 'node:crypto';
 import { systemClock } from '@planasonix/core';
 import { doorOf, type Door } from './door.js';
 import { intakeOf, type Delivery } from './intake.js';
+import { verdict } from './vendors/vendors-under-test.js';
 
 /** A stream that runs under a config, at an instance whose proxies pass client certificates on. */
 function doorOfConfig(config: Record<string, unknown>): Door {
@@ -85,5 +87,31 @@ describe('headers of an event', () => {
       ...{ 'Idempotency-Key': '1', 'Signature-Input': '1', 'X-Design': '1' },
     };
     expect(shown(door, { ...proofs, ...others })).toEqual(Object.keys(others));
+  });
+});
+
+describe('mailgun: whoever has one of its signatures', () => {
+  const [secret, at, token] = ['a secret of some length', 1_700_000_000, 'c0ffee'];
+  const signature = createHmac('sha256', secret).update(`${at}${token}`).digest('hex');
+  const door = preset('mailgun', secret);
+  const proof = JSON.stringify({ timestamp: String(at), token, signature });
+  /** @param inflated what its bytes become */
+  const intake = (body: string, inflated = body) => {
+    const proved = verdict('mailgun', secret, { headers: {}, body, at });
+    if (!proved.valid) throw new Error(proved.reason);
+    return taken(door, { body: inflated, signed: proved.signed.map(String) });
+  };
+  const sent = intake(`{"signature":${proof},"event-data":{"event":"opened"}}`);
+
+  it.each([
+    ['nested deeper than is taken for JSON', `{"signature":${proof},"x":${'['.repeat(250)}${']'.repeat(250)}}`],
+    ['with another signature before it', `{"signature":{"token":"x"},"signature":${proof}}`],
+    ['with its names escaped', `{"\\u0073ignature":${proof}}`],
+    ['with a prototype', `{"signature":${proof},"__proto__":{"signature":{"token":"x"}}}`],
+    ['that its Content-Encoding makes something else of', `{"signature":${proof}}`, '{"forged":true}'],
+  ])('can not have another body taken in beside the real one: %s', (_, body, inflated = body) => {
+    const forged = intake(body, inflated);
+    expect([forged.eventId, forged.intake.sameDelivery]).toEqual([token, sent.intake.sameDelivery]);
+    expect(forged.intake.id).toBe(sent.intake.id);
   });
 });

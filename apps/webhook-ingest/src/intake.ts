@@ -5,6 +5,7 @@ import { isJson, scalarAt } from './body/json-text.js';
 import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
 import { isNamedAsProof } from './header-names.js';
+import type { Place } from './vendors/index.js';
 
 export interface Header {
   readonly name: string;
@@ -24,7 +25,7 @@ export interface Delivery {
   readonly body: Buffer;
   /** The body is not as it was sent. */
   readonly inflated: boolean;
-  /** What the proof covers. */
+  /** What the proof covers, in its parts. */
   readonly signed: readonly Buffer[];
   readonly receivedAtMs: number;
 }
@@ -124,8 +125,9 @@ function namesOf({ id, places }: Door, { body, signed }: Delivery, eventId: stri
 const encoded = (char: string): string => `%${char.codePointAt(0)!.toString(16)}.`;
 
 /** @param valid whether the body is JSON */
-function finder({ body, headers }: Delivery, valid: () => boolean) {
-  return (place: { readonly header: string } | { readonly pointer: string }): string | null => {
+function finder({ body, headers, signed }: Delivery, valid: () => boolean) {
+  return (place: Place): string | null => {
+    if ('signedPart' in place) return signed[place.signedPart]?.toString() ?? null;
     if ('header' in place) return headers.find(({ lower }) => lower === place.header)?.value ?? null;
     return valid() ? scalarAt(body, place.pointer) : null;
   };

@@ -1,8 +1,11 @@
 import type { CertifiedRule } from '../verify/certified.js';
 import type { SignatureRule } from '../verify/signature.js';
 
-/** Where an id or a type lies: in a header, or in the JSON of the body. */
-export type Place = { readonly header: string } | { readonly pointer: string };
+/**
+ * Where an id or a type lies: in a header, in the JSON of the body, or in that part of what the proof covers, as it was
+ * read for the proof: a second reader might find something else.
+ */
+export type Place = { readonly header: string } | { readonly pointer: string } | { readonly signedPart: number };
 
 /** What a handshake is answered with. */
 export type Handshake = object | 'no_content';

@@ -157,6 +157,7 @@ describe('twilio', () => {
     expect(verified('b=2&a=1&b=2&b=1', 'a1b1b2')).toBe(true);
     expect(verified('a=bc&ab=c', 'abcabc')).toBe(true);
     expect(verified('a=bc&ab=c', 'abc')).toBe(false);
+    expect([verified('?a=b', 'ab'), verified('?a=b', '?ab')]).toEqual([false, true]);
   });
 });
 
