@@ -10,6 +10,7 @@ describe('schemes as vendors document them', () => {
   const [secret, at] = ['a secret of some length', 1_700_000_000];
   const body = '{"id":"evt_1","type":"made"}';
   const url = 'https://hooks.example/ingest/t';
+  const linear = (seconds: number) => `{"action":"create","webhookTimestamp":${seconds}000,"webhookId":"w"}`;
   const form: readonly [vendor: string, headers: Record<string, string>, body?: string][] = [
     ['stripe', { 'Stripe-Signature': `t=${at},v0=6f,v1=${'0'.repeat(64)},v1=${mac(secret, `${at}.${body}`, 'hex')}` }],
     ['gitlab', { 'X-Gitlab-Token': secret }],
@@ -35,7 +36,7 @@ describe('schemes as vendors document them', () => {
       },
     ],
     ['intercom', { 'X-Hub-Signature': `sha1=${mac(secret, body, 'hex', 'sha1')}` }],
-    ['linear', { 'Linear-Signature': mac(secret, body, 'hex') }],
+    ['linear', { 'Linear-Signature': mac(secret, linear(at), 'hex') }, linear(at)],
     [
       'mailgun',
       {},
@@ -85,6 +86,17 @@ describe('schemes as vendors document them', () => {
       expect(verdict(vendor, secret, { ...sent, at: at - 301 })).toMatchObject({ reason: 'timestamp_in_future' });
     },
   );
+
+  it('linear: without a time, and as its time reads under a name twice', () => {
+    const sent = (own: string) =>
+      verdict('linear', secret, { headers: { 'Linear-Signature': mac(secret, own, 'hex') }, body: own, at });
+    for (const own of [body, '{"webhookTimestamp":null}', '{"webhookTimestamp":1.7e12}', 'no JSON', ''])
+      expect(sent(own)).toEqual({ valid: false, reason: 'timestamp_missing' });
+    expect(sent(`{"webhookTimestamp":${at}000,"webhookTimestamp":1}`)).toMatchObject({ reason: 'timestamp_too_old' });
+    // What is not proved is not looked into.
+    const headers = { 'Linear-Signature': mac('another', linear(at), 'hex') };
+    expect(verdict('linear', secret, { headers, body: linear(1), at })).toMatchObject({ reason: 'signature_wrong' });
+  });
 
   it('planasonix: 60 s ahead at the most, and an empty body is signed by its time alone', () => {
     const headers = {
