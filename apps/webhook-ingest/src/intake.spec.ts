@@ -115,3 +115,29 @@ describe('mailgun: whoever has one of its signatures', () => {
     expect(forged.intake.id).toBe(sent.intake.id);
   });
 });
+
+describe('a retry', () => {
+  const gitlab = preset('gitlab');
+  const key = (door: Door, headers: Record<string, string>, body = '{"object_kind":"push"}') =>
+    taken(door, { headers, body }).intake.sameDelivery;
+
+  it('gitlab: is known by its Idempotency-Key, which two deliveries that set each other off do not share', () => {
+    const first = { 'Idempotency-Key': 'k1', 'X-Gitlab-Event-UUID': 'u1' };
+    expect(taken(gitlab, { headers: first }).eventId).toBe('k1');
+    expect(key(gitlab, { ...first, 'X-Gitlab-Event-UUID': 'u2' })).toBe(key(gitlab, first));
+    expect(key(gitlab, { ...first, 'Idempotency-Key': 'k2' })).not.toBe(key(gitlab, first));
+  });
+
+  it('gitlab: of a version before 17.4 by its event UUID', () => {
+    for (const headers of [{}, { 'Idempotency-Key': '' }] as Record<string, string>[])
+      expect(taken(gitlab, { headers: { ...headers, 'X-Gitlab-Event-UUID': 'u1' } }).eventId).toBe('u1');
+    expect(taken(gitlab, {}).eventId).toBeNull();
+  });
+
+  it('shopify: is known by its webhook id: webhooks of one event are several, though their bodies are equal', () => {
+    const of = (id: string, topic: string) =>
+      key(preset('shopify'), { 'X-Shopify-Webhook-Id': id, 'X-Shopify-Event-Id': 'e', 'X-Shopify-Topic': topic });
+    expect(of('w1', 'orders/create')).toBe(of('w1', 'orders/create'));
+    expect(of('w2', 'orders/updated')).not.toBe(of('w1', 'orders/create'));
+  });
+});

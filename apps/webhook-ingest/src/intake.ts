@@ -5,7 +5,7 @@ import { isJson, scalarAt } from './body/json-text.js';
 import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
 import { isNamedAsProof } from './header-names.js';
-import type { Place } from './vendors/index.js';
+import { headersOf, type Place } from './vendors/index.js';
 
 export interface Header {
   readonly name: string;
@@ -124,20 +124,26 @@ function namesOf({ id, places }: Door, { body, signed }: Delivery, eventId: stri
 /** So that neither `/` nor `~` of an id looks like ours. */
 const encoded = (char: string): string => `%${char.codePointAt(0)!.toString(16)}.`;
 
+const valueOf = (headers: readonly Header[], name: string): string | null =>
+  headers.find(({ lower }) => lower === name)?.value ?? null;
+
 /** @param valid whether the body is JSON */
 function finder({ body, headers, signed }: Delivery, valid: () => boolean) {
   return (place: Place): string | null => {
     if ('signedPart' in place) return signed[place.signedPart]?.toString() ?? null;
-    if ('header' in place) return headers.find(({ lower }) => lower === place.header)?.value ?? null;
-    return valid() ? scalarAt(body, place.pointer) : null;
+    if ('pointer' in place) return valid() ? scalarAt(body, place.pointer) : null;
+    return (
+      headersOf(place)
+        .map((name) => valueOf(headers, name))
+        .find((value) => !!value) ?? null
+    );
   };
 }
 
 function headerKey({ config }: Door, { headers }: Delivery): string {
   const of = config.ordering_key;
   if (of === undefined || !('header' in of)) return '';
-  const wanted = of.header.toLowerCase();
-  return (headers.find(({ lower }) => lower === wanted)?.value ?? '').slice(0, LONGEST_KEY);
+  return (valueOf(headers, of.header.toLowerCase()) ?? '').slice(0, LONGEST_KEY);
 }
 
 function partitionKey(door: Door, delivery: Delivery, { encoding, bytes }: Content): string {
