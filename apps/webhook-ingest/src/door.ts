@@ -41,6 +41,7 @@ export function doorOf(row: ServedStream, around: Surroundings): Door {
   const vendor = auth.type === 'preset' ? vendors.get(auth.preset)! : null;
   const scheme = schemeOf(auth, around);
   const { header: certificate } = around.certificates;
+  scheme.warm?.();
   return {
     id: row.id,
     name: row.name,
