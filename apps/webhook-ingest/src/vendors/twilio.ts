@@ -28,6 +28,14 @@ function signed({ url, body, header }: SignedRequest): readonly Buffer[] | 'sign
   return [Buffer.from(url + once.flat().join(''))];
 }
 
+const PARTS = /^(https?:)(\/\/(?:\[[^\]]*\]|[^/:?#]*))(:\d+)?(.*)$/s;
+
+/** With its port and without, as its libraries take it: proxies show one or the other. */
+function addresses(url: string): readonly string[] {
+  const [, protocol = '', host = '', port = protocol === 'https:' ? ':443' : ':80', rest = ''] = PARTS.exec(url) ?? [];
+  return protocol === '' ? [url] : [url, protocol + host + rest, protocol + host + port + rest];
+}
+
 export const twilio: Vendor = {
   name: 'twilio',
   proof: {
@@ -36,6 +44,7 @@ export const twilio: Vendor = {
     headers: ['x-twilio-signature'],
     form: { kind: 'whole', prefix: '' },
     mostBytes: 256 * 1024,
+    addresses,
     signed,
   },
   eventId: { header: 'i-twilio-idempotency-token' },

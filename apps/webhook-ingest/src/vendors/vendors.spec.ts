@@ -108,6 +108,18 @@ describe('schemes as vendors document them', () => {
     expect(verdict('planasonix', secret, { headers, at: at + 300 })).toMatchObject({ valid: true });
   });
 
+  it('hubspot: the address as it was sent, or with the escapes undone that its documentation names', () => {
+    const sent = (signedUrl: string, own: string) => {
+      const signature = mac(secret, `POST${signedUrl}${body}${at}000`, 'base64');
+      const headers = { 'X-HubSpot-Request-Timestamp': `${at}000`, 'X-HubSpot-Signature-v3': signature };
+      return verdict('hubspot', secret, { headers, body, at, url: own }).valid;
+    };
+    const own = `${url}?a=%3a%2F%3F%40%21%24%27%28%29%2A%2C%3B&b=%26%20%C3%A9`;
+    expect(sent(`${url}?a=:/?@!$'()*,;&b=%26%20%C3%A9`, own)).toBe(true);
+    expect(sent(own, own)).toBe(true);
+    expect(sent(decodeURIComponent(own), own)).toBe(false);
+  });
+
   it('sendgrid: ECDSA over the time and the body, under its public key', () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');

@@ -42,6 +42,8 @@ export interface SignatureRule {
   readonly tolerance?: { readonly past: number; readonly ahead: number };
   /** A template, or the bytes themselves; `null`: the request can't have been signed. */
   readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | 'signed_too_large' | null);
+  /** The ways in which the address may have been signed; by default as it was sent. */
+  readonly addresses?: (url: string) => readonly string[];
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
@@ -81,7 +83,18 @@ export class SignatureScheme implements Scheme {
     this.#keys = secrets.filter((secret) => secret !== '').map((secret) => keyOf(rule, secret));
   }
 
+  /** Refused as the last address is: none of them is a secret, so that the time tells nothing. */
   verify(request: SignedRequest): Verdict {
+    const addresses = new Set(this.rule.addresses?.(request.url) ?? [request.url]);
+    let verdict = refused('signature_wrong');
+    for (const url of addresses) {
+      verdict = this.#judge({ ...request, url });
+      if (verdict.valid) break;
+    }
+    return verdict;
+  }
+
+  #judge(request: SignedRequest): Verdict {
     const { rule } = this;
     if (rule.mostBytes !== undefined && request.body.length > rule.mostBytes) return refused('signed_too_large');
     const found = rule.inBody ? readBody(rule.inBody, request.body) : readHeaders(rule, request);
