@@ -24,7 +24,7 @@ export class JwtScheme implements Scheme {
 
   /** Where nothing is taken in a verdict that waits for keys comes too late. */
   warm(): void {
-    if (this.rule.keys instanceof RemoteKeys) void this.rule.keys.keys(false);
+    if (this.rule.keys instanceof RemoteKeys) this.rule.keys.warm();
   }
 
   async verify(request: SignedRequest): Promise<Verdict> {
