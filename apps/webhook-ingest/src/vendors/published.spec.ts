@@ -102,6 +102,15 @@ const vectors: readonly Vector[] = [
     },
   },
   {
+    vendor: 'shopify',
+    source: 'shopify-app-js, packages/apps/shopify-api/lib/webhooks/__tests__/validate.test.ts',
+    secret: 'test_secret_key',
+    sent: {
+      headers: { 'X-Shopify-Hmac-Sha256': 'B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=' },
+      body: '{"foo": "bar"}',
+    },
+  },
+  {
     vendor: 'slack',
     source: 'docs.slack.dev, Verifying requests from Slack',
     secret: '8f742231b10e8888abcd99yyyzzz85a5',
