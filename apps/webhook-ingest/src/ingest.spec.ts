@@ -137,8 +137,7 @@ const signed: Partial<Door> = {
       request.header('x-signature') === 'right' ? openScheme.verify(request) : refused('signature_wrong'),
   },
 };
-const proved = (body: Buffer): IncomingMessage =>
-  Object.assign(posted(body), { headers: { 'x-signature': 'right' } });
+const proved = (body: Buffer): IncomingMessage => Object.assign(posted(body), { headers: { 'x-signature': 'right' } });
 
 it('whoever has no proof uses up nothing of what a stream may take in a second', async () => {
   const config = { ...doorAt('').config, rate_limit_per_second: 1 };

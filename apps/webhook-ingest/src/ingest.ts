@@ -27,7 +27,8 @@ const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
 /** What a request is, beside its headers and its body. */
 const REQUEST_BYTES = 2_048;
-const HEADERS_OF_MANY = 16 * 1024 * 1024;
+/** Headers of one request at the most, and room for those of many. */
+const HEADERS = { one: 64 * 1024, many: 16 * 1024 * 1024 } as const;
 /**
  * Bytes that are held at once, of bodies as sent and inflated, of events, and of headers: in all streams that run; for one of
  * them, of which one has room as it was sent, inflated, and as an event; of that, for what is not proved yet. What is sent where
@@ -35,8 +36,8 @@ const HEADERS_OF_MANY = 16 * 1024 * 1024;
  */
 const HELD = {
   all: 256 * 1024 * 1024,
-  stream: 3 * LARGEST_BODY + HEADERS_OF_MANY,
-  unproved: LARGEST_BODY + HEADERS_OF_MANY,
+  stream: 3 * LARGEST_BODY + HEADERS.one,
+  unproved: LARGEST_BODY + HEADERS.many,
 } as const;
 
 export interface IngestDeps {
