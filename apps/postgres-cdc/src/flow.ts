@@ -77,7 +77,7 @@ export class Flow {
           continue;
         }
         if (yield* this.notes()) continue;
-        if (reader === null && work.feed.idle) return;
+        if (reader === null && work.idle) return;
         else {
           this.nudge();
           rowsNext = true;

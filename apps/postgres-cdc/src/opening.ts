@@ -74,8 +74,22 @@ export interface Reached {
   readonly excluded: ExcludedMemory | null;
 }
 
+/** How often it is begun over where tables get other names meanwhile. */
+const TRIES = 5;
+
 /** Publication before slot (trap 10), slot before the first row. */
 export async function openStream(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await open(deps, from, reached);
+    } catch (error) {
+      // Not one that was missing when it was looked for: it was renamed or dropped before it could be published.
+      const renamed = error instanceof StreamError && error.code === 'tables_missing' && error.cause !== undefined;
+      if (!renamed || tries === TRIES) throw error;
+    }
+}
+
+async function open(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
   let tables = await resolveTables(control, config);

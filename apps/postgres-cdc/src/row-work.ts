@@ -12,12 +12,12 @@ import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
 import { TakenTables, same } from './taken-tables.js';
-import type { SourceTable } from './tables.js';
+import { isAsked, resolveTables, type SourceTable, type TableName } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   readonly excluded: ExcludedColumns;
@@ -64,6 +64,7 @@ export class RowWork {
       alone: deps.config.snapshot === 'only',
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
+      renamed: (oid, to) => this.renamed(oid, to),
     });
     const notebook = beginning.resumes ? readNotebook(notes) : null;
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
@@ -156,6 +157,12 @@ export class RowWork {
     this.deps.waker.stir();
   }
 
+  /** Nothing is to be read, as far as is known, and nobody is about to look. */
+  get idle(): boolean {
+    const looks = this.deps.config.snapshot === 'only' && (this.looking !== null || this.lookAt === 0);
+    return this.feed.idle && !looks;
+  }
+
   /** To be called often: looks for new tables and orders now and then. @throws what a look met. */
   look(): void {
     if (this.failure !== null) throw this.failure.error;
@@ -211,6 +218,13 @@ export class RowWork {
     const by = this.keyOf(one.oid);
     if (as === undefined && one.asked) this.met();
     else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
+  }
+
+  /** Readers of rows have met a table under another name, which the stream may never say anything of. */
+  private renamed(oid: number, to: TableName): void {
+    if (this.rowless) return;
+    this.came({ oid, name: nameOf(to), asked: isAsked(this.deps.config, { ...to, ancestors: [] }) });
+    this.met();
   }
 
   /** Under another name, or by another key, these are other rows to readers: they lack these changes under what they have. */
@@ -281,8 +295,11 @@ export class RowWork {
   }
 
   private async lookAround(): Promise<void> {
-    const { deps } = this;
-    if (deps.config.snapshot !== 'only') {
+    const { deps, taken: had } = this;
+    if (deps.config.snapshot === 'only') {
+      const tables = await resolveTables(await deps.control(), deps.config);
+      this.take(tables.filter(({ oid }) => had.missed.has(oid)), false, true); // prettier-ignore
+    } else {
       const { taken, lost, renamed, repartitioned, accept, membership } = await this.late.look(this.known());
       accept();
       this.noteDue ||= repartitioned;

@@ -62,7 +62,15 @@ function expectNothingRemembered(task: RowTask): void {
 it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  const [late, other] = [0, 1].map(
+    (lane) =>
+      new ChunkRun(
+        task,
+        { kind: 'lane', lane },
+        () => true,
+        () => undefined,
+      ),
+  );
   task.restart(keyed('id'));
   late!.close();
   late!.begin();
@@ -74,7 +82,12 @@ it('a chunk that is over before its reader comes to it has nothing remembered fo
 it('a chunk that was begun twice, for it had locked another table first, has nothing remembered once it is over (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  const run = new ChunkRun(
+    task,
+    { kind: 'lane', lane: 0 },
+    () => true,
+    () => undefined,
+  );
   run.begin();
   run.begin();
   run.close();
@@ -87,7 +100,15 @@ it('two chunks meet the change of a key: the table begins over once, by the key 
   task.state.key = ['a'];
   task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
   task.phase = 'reading';
-  const [newer, older] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  const [newer, older] = [0, 1].map(
+    (lane) =>
+      new ChunkRun(
+        task,
+        { kind: 'lane', lane },
+        () => true,
+        () => undefined,
+      ),
+  );
   for (const run of [newer!, older!]) run.begin();
   expect(newer!.opened(snapshot, keyed('c'))).toBeNull();
   expect(older!.opened(snapshot, keyed('b'))).toBeNull();
@@ -100,7 +121,12 @@ it('another key under a snapshot that was exported before is that of then: the t
   task.keyBecomes(keyed('now'));
   task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
   task.phase = 'reading';
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  const run = new ChunkRun(
+    task,
+    { kind: 'lane', lane: 0 },
+    () => true,
+    () => undefined,
+  );
   run.begin();
   expect(run.opened({ ...snapshot, exported: true }, keyed('then'))).toBeNull();
   expect([run.void, task.later, task.phase, task.state.key]).toEqual([true, true, 'reading', ['now']]);
