@@ -4,8 +4,9 @@ import type { PostgresConfig } from './config.js';
 import { lookAtExcluded, type ExcludedColumns } from './excluded-columns.js';
 import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, unsentKeys, type Memberships } from './publication.js';
+import { obeyedBy, obeyedName, unlistedKeys } from './publication-filter.js';
 import { serverOf } from './slot.js';
-import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
+import { askedTables, describeTables, resolveTables, type Candidate, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps extends Emptiers {
   readonly config: PostgresConfig;
@@ -29,7 +30,8 @@ export interface Looked {
   readonly repartitioned: boolean;
   /** Notes them, in the same turn in which `lost` is acted upon: a notebook between the two would hide what is missing. */
   readonly accept: () => void;
-  readonly membership: Memberships;
+  /** `null`: no changes are taken. */
+  readonly membership: Memberships | null;
 }
 
 /** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
@@ -56,10 +58,19 @@ export class LateTables {
     return [...this.told_.values()];
   }
 
-  /** @param known OID → name of those that the stream has already. */
-  async look(known: ReadonlyMap<number, string>): Promise<Looked> {
+  /**
+   * @param known OID → name of those that the stream has already.
+   * @param missed OIDs of those whose rows are to be read anew: of rows alone no others are taken up.
+   */
+  async look(known: ReadonlyMap<number, string>, missed: ReadonlySet<number>): Promise<Looked> {
     const { config, publication } = this.deps;
     const control = await this.deps.control();
+    if (config.snapshot === 'only') {
+      const tables = await resolveTables(control, config, obeyedName(config, publication));
+      const taken = tables.filter(({ oid }) => missed.has(oid) && !known.has(oid));
+      const nothing = { lost: [], renamed: [], repartitioned: false, membership: null };
+      return { ...nothing, taken, accept: () => undefined };
+    }
     const asked = await askedTables(control, config);
     const published = await publicationTables(control, publication);
     const there = asked.filter((one) => known.has(one.oid));
@@ -68,7 +79,8 @@ export class LateTables {
     const strange = asked.filter((one) => !known.has(one.oid));
     const refused = new Map<number, TableProgress>();
     const taken: SourceTable[] = [];
-    for (const table of await describeTables(control, strange, config)) {
+    const obeyed = strange.length === 0 ? null : await obeyedBy(control, publication);
+    for (const table of await describeTables(control, strange, config, obeyed)) {
       const why = await this.whyNot(control, table);
       if (why === null) taken.push(table);
       else
@@ -105,7 +117,7 @@ export class LateTables {
     const { refused } = lookAtExcluded(this.deps.config, table, this.deps.excluded.memory);
     if (refused !== null) return `${refused.code}: ${refused.message} ${refused.hint}`;
     try {
-      const unsent = unsentKeys([table], (await serverOf(control)).version);
+      const unsent = unlistedKeys([table]) ?? unsentKeys([table], (await serverOf(control)).version);
       if (unsent !== null) throw unsent;
       await this.deps.publish(control, [table]);
       return null;

@@ -4,20 +4,23 @@ import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { ExcludedColumns } from './excluded-columns.js';
 import type { Beginning } from './opening.js';
+import { MissingChanges } from './missing-changes.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
 import type { PgPosition } from './position.js';
+import { obeyedName } from './publication-filter.js';
 import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
-import { TakenTables, same } from './taken-tables.js';
-import { isAsked, resolveTables, type SourceTable, type TableName } from './tables.js';
+import { TakenTables } from './taken-tables.js';
+import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed'>, LateTablesDeps {
+export interface RowWorkDeps
+  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'obeys'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   readonly excluded: ExcludedColumns;
@@ -38,6 +41,7 @@ export class RowWork {
   readonly feed: RowFeed;
   private readonly late: LateTables;
   private readonly taken: TakenTables;
+  private readonly missing: MissingChanges;
   private readonly partitions: Map<number, Partitions>;
   /** Neither rows nor a word that a table is emptied may go before the stream has passed this place. */
   until = 0n;
@@ -46,6 +50,7 @@ export class RowWork {
   private readonly book: OrderBook;
   private readonly intake: OrderIntake;
   private lookAt = 0;
+  private asking = 0;
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
   private rowsBefore = 0;
@@ -59,25 +64,32 @@ export class RowWork {
     private readonly beginning: Beginning,
     notes: string | undefined,
   ) {
+    const obeys = obeyedName(deps.config, deps.publication);
     this.feed = new RowFeed({
       ...deps,
+      obeys,
       alone: deps.config.snapshot === 'only',
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
-      renamed: (oid, to) => this.renamed(oid, to),
+      renamed: (oid, to) => this.missing.renamed(oid, to),
     });
     const notebook = beginning.resumes ? readNotebook(notes) : null;
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
     this.late = new LateTables(deps, this.partitions);
     this.book = new OrderBook(deps.context, notebook?.orders ?? null);
     this.intake = new OrderIntake({
-      ...{ config: deps.config, clock: deps.clock, feed: this.feed, book: this.book },
+      ...{ config: deps.config, clock: deps.clock, feed: this.feed, book: this.book, obeys },
       control: () => deps.control(),
       refuse: (order, why) => this.refuse(order, why),
       took: () => void (this.any = true),
     });
     this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
     this.taken = new TakenTables(notebook, () => (this.noteDue = true));
+    this.missing = new MissingChanges({
+      ...{ config: deps.config, log: deps.log, context: deps.context, feed: this.feed, taken: this.taken },
+      rowless: () => this.rowless,
+      look: () => this.met(),
+    });
     if (notebook === null && beginning.resumes) this.noteAll();
   }
 
@@ -90,8 +102,8 @@ export class RowWork {
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.taken.leave((oid) => !asked.has(oid));
-    this.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
-    for (const one of state?.strays ?? []) this.stray(one);
+    this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
+    for (const one of state?.strays ?? []) this.missing.stray(one);
     this.taken.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
@@ -155,6 +167,21 @@ export class RowWork {
   ordersChanged(): void {
     this.lookAt = 0;
     this.deps.waker.stir();
+    if (this.ready) void this.takeBack();
+  }
+
+  /** Some order may have been cancelled: no rows go until that is known. */
+  get doubts(): boolean {
+    return this.asking > 0;
+  }
+
+  /** Also where nobody pulls: rows of what is cancelled while the stream is paused must not come when it goes on. */
+  private async takeBack(): Promise<void> {
+    this.asking++;
+    // Where the store does not answer, the next look says so.
+    await this.intake.takeBack().catch(() => undefined);
+    this.asking--;
+    this.deps.waker.stir();
   }
 
   /** Nothing is to be read, as far as is known, and nobody is about to look. */
@@ -202,10 +229,8 @@ export class RowWork {
     return this.deps.config.snapshot === 'never' && !this.rereads;
   }
 
-  /** The name by which the stream has a table; absent: it does not. */
   nameOf(oid: number): string | undefined {
-    const task = this.feed.all.find(({ wish }) => wish.oid === oid && wish.order === null);
-    return task === undefined ? this.taken.noted.get(oid) : nameOf({ schema: task.wish.schema, table: task.wish.name });
+    return this.missing.nameOf(oid);
   }
 
   keyOf(oid: number): readonly string[] | undefined {
@@ -214,64 +239,12 @@ export class RowWork {
 
   /** The stream has come to changes of a table under this name, or by this key. */
   came(one: StrayState): void {
-    const as = this.nameOf(one.oid);
-    const by = this.keyOf(one.oid);
-    if (as === undefined && one.asked) this.met();
-    else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
-  }
-
-  /** Readers of rows have met a table under another name, which the stream may never say anything of. */
-  private renamed(oid: number, to: TableName): void {
-    if (this.rowless) return;
-    this.came({ oid, name: nameOf(to), asked: isAsked(this.deps.config, { ...to, ancestors: [] }) });
-    this.met();
-  }
-
-  /** Under another name, or by another key, these are other rows to readers: they lack these changes under what they have. */
-  private stray(one: StrayState): void {
-    const { oid, name, asked } = one;
-    const { taken } = this;
-    // Without rows nothing is missing: the log has its changes under either name.
-    if (asked && this.rowless) return;
-    const known = this.known();
-    if (known.has(oid)) {
-      taken.stray(one);
-      // Whoever has this name has changes of another table among its own.
-      const others = asked ? [...known].flatMap(([other, of]) => (of === name && other !== oid ? [other] : [])) : [];
-      this.readAnew([oid, ...others]);
-      if (asked) taken.gone.set(name, oid);
-      this.met();
-    } else if (taken.isGone(oid) && taken.gone.get(name) !== oid && !taken.missed.has(oid)) {
-      taken.missed.add(oid);
-      taken.stray(one);
-    }
-  }
-
-  /** Their rows are read anew, as soon as their changes are published: readers forget what they have. */
-  private readAnew(oids: readonly number[]): void {
-    const { taken, feed } = this;
-    const lost = new Set(oids);
-    for (const oid of lost) taken.unpublish(oid);
-    for (const { wish } of feed.all)
-      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
-    const known = [...lost].filter((oid) => taken.noted.has(oid));
-    if (known.length === 0) return;
-    const { log, context } = this.deps;
-    log.warn(
-      { streamId: context.streamId, tables: known.length },
-      'changes of tables are missing, for their publication, partitions, names or keys have changed; their rows are read anew',
-    );
-    feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
-    feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
-    // Nobody has told an order that is being read of what is missing.
-    for (const task of feed.all) if (lost.has(task.wish.oid) && !task.over) task.watch.blur();
-    for (const oid of known) taken.missed.add(oid);
-    taken.leave((oid) => lost.has(oid));
+    this.missing.came(one);
   }
 
   /** Tables whose rows nobody has read. One that was made anew under a name that was there before says so first. */
   private take(tables: readonly SourceTable[], restarts: boolean, late: boolean): void {
-    const known = this.known();
+    const known = this.missing.known();
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
       const before = this.taken.takeOver(nameOf({ schema, table }));
@@ -285,38 +258,23 @@ export class RowWork {
     }
   }
 
-  /** OIDs of tables that are the stream's already. */
-  private known(): Map<number, string> {
-    const tasks = this.feed.all.filter(({ wish }) => wish.order === null);
-    return new Map([
-      ...this.taken.noted,
-      ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const),
-    ]);
-  }
-
   private async lookAround(): Promise<void> {
-    const { deps, taken: had } = this;
-    if (deps.config.snapshot === 'only') {
-      const tables = await resolveTables(await deps.control(), deps.config);
-      this.take(tables.filter(({ oid }) => had.missed.has(oid)), false, true); // prettier-ignore
-    } else {
-      const { taken, lost, renamed, repartitioned, accept, membership } = await this.late.look(this.known());
-      accept();
-      this.noteDue ||= repartitioned;
-      if (this.rowless)
-        for (const one of renamed) if (this.taken.noted.has(one.oid)) this.taken.note(one.oid, nameOf(one));
-      const others = this.rowless ? [] : renamed.map(({ oid }) => oid);
-      const missed = [...lost, ...others, ...this.taken.putBack(membership)];
-      if (missed.length > 0) {
-        this.readAnew(missed);
-        this.lookAt = 0;
-      }
-      this.taken.join(
-        taken.map((table) => table.oid),
-        membership,
-      );
-      if (taken.length > 0) await this.takeLate(taken);
+    const { deps } = this;
+    const looked = await this.late.look(this.missing.known(), this.taken.missed);
+    const { taken, lost, renamed, repartitioned, accept, membership } = looked;
+    accept();
+    this.noteDue ||= repartitioned;
+    if (this.rowless)
+      for (const one of renamed) if (this.taken.noted.has(one.oid)) this.taken.note(one.oid, nameOf(one));
+    const others = this.rowless ? [] : renamed.map(({ oid }) => oid);
+    const missed = [...lost, ...others, ...(membership === null ? [] : this.taken.putBack(membership))];
+    if (missed.length > 0) {
+      this.missing.readAnew(missed);
+      this.lookAt = 0;
     }
+    const oids = taken.map((table) => table.oid);
+    if (membership !== null) this.taken.join(oids, membership);
+    if (taken.length > 0) await this.takeLate(taken);
     await this.intake.look();
     deps.waker.stir();
   }
