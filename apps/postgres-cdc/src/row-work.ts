@@ -39,7 +39,7 @@ export class RowWork {
   private readonly late: LateTables;
   private readonly taken: TakenTables;
   private readonly partitions: Map<number, Partitions>;
-  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place. */
+  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place; 0: it has. */
   until = 0n;
   private noteDue = false;
   private rereads: boolean;
@@ -307,6 +307,9 @@ export class RowWork {
   private async takeLate(tables: readonly SourceTable[]): Promise<void> {
     const { deps } = this;
     await deps.learn(tables);
+    const until = this.rowless ? 0n : await walEnd(await deps.control());
+    // A stream that stands for a table without a key would never get there: they are for the next look.
+    if (!this.rowless && this.feed.wantsStillness) return;
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (this.rowless) {
@@ -315,7 +318,7 @@ export class RowWork {
       return;
     }
     // What the stream has yet to say may be of a time in which another table, or none, had this name.
-    this.until = await walEnd(await deps.control());
+    this.until = until;
     this.any = true;
     this.take(tables, false, true);
   }
