@@ -77,7 +77,9 @@ export class RowWork {
     });
     this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
     this.taken = new TakenTables(notebook, () => (this.noteDue = true));
-    if (notebook === null && beginning.resumes) this.noteAll();
+    if (notebook !== null || !beginning.resumes) return;
+    this.noteAll();
+    for (const [root, parts] of beginning.partitions) this.partitions.set(root, parts);
   }
 
   async begin(): Promise<void> {
@@ -98,6 +100,9 @@ export class RowWork {
       if (beginning.tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
       this.noteAll();
     }
+    const known = beginning.resumes ? this.known() : new Map<number, string>();
+    const fresh = beginning.tables.filter(({ oid }) => !known.has(oid));
+    if (deps.config.snapshot !== 'only') await this.late.noteParts(fresh, beginning.partitions);
     this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
     await this.intake.look();
     this.any = feed.all.length > 0;
@@ -307,6 +312,7 @@ export class RowWork {
   private async takeLate(tables: readonly SourceTable[]): Promise<void> {
     const { deps } = this;
     await deps.learn(tables);
+    await this.late.noteParts(tables);
     const until = this.rowless ? 0n : await walEnd(await deps.control());
     // A stream that stands for a table without a key would never get there: they are for the next look.
     if (!this.rowless && this.feed.wantsStillness) return;
@@ -319,7 +325,7 @@ export class RowWork {
     }
     // What the stream has yet to say may be of a time in which another table, or none, had this name.
     this.until = until;
-    this.any = true;
+    this.any = this.noteDue = true;
     this.take(tables, false, true);
   }
 
