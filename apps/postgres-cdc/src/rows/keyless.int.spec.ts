@@ -1,5 +1,5 @@
 import { eventually } from '@planasonix/testing';
-import { settle, sourceUnderTest, type Database } from './source-under-test.js';
+import { expectUniqueIds, settle, sourceUnderTest, type Database } from './source-under-test.js';
 import type { TrialStream } from '../trial/trial-stream.js';
 
 jest.setTimeout(120_000);
@@ -57,5 +57,34 @@ describe('a table without a key, while the stream stands for it', () => {
     await expectWhole(one, db, 'heap', 'b');
     await expectWhole(one, db, 'later', 'v');
     await expectWhole(one, db, 'again', 'v');
+  });
+
+  it('is emptied once more where its rows could not be read then, and the stream has gone on (Invariant 4)', async () => {
+    const db = await fresh(HEAP);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'never' });
+    one.start();
+    await eventually('it reads', () => one.lsn !== '0/0');
+    const [holder, locker] = [await db.session(), await db.session()];
+    await holder.query('BEGIN; SELECT FROM heap LIMIT 1');
+    // No writer yet: it stands in line, and our reader behind it.
+    const locked = locker.query('BEGIN; LOCK TABLE heap');
+    const inLine = async (): Promise<number | null> =>
+      (await db.client.query("SELECT FROM pg_locks WHERE relation = 'heap'::regclass AND NOT granted")).rowCount;
+    await eventually('it stands in line', async () => (await inLine()) === 1);
+    one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
+    one.ordersChanged();
+    await eventually('its reader stands behind', async () => (await inLine()) === 2, {
+      timeoutMs: 20_000,
+      everyMs: 20,
+    });
+    await holder.query('COMMIT');
+    await locked;
+    await locker.query("INSERT INTO heap VALUES (1, 'meanwhile')");
+    await eventually('it has not got there', () => one.progress()?.tables?.some(({ note }) => note !== null));
+    await locker.query('COMMIT');
+    await eventually('the order is over', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await expectWhole(one, db, 'heap', 'b');
+    expect(one.events.filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(2);
+    expectUniqueIds(one);
   });
 });
