@@ -58,6 +58,12 @@ export class LateTables {
     return [...this.told_.values()];
   }
 
+  /** Those of `tables` that are about to be taken: see `PartitionWatch.note`. */
+  async noteParts(tables: readonly { readonly oid: number }[], then?: ReadonlyMap<number, Partitions>): Promise<void> {
+    const oids = tables.map(({ oid }) => oid);
+    if (oids.length > 0) await this.partitions.note(await this.deps.control(), oids, then);
+  }
+
   /**
    * @param known OID → name of those that the stream has already.
    * @param missed OIDs of those whose rows are to be read anew: of rows alone no others are taken up.

@@ -40,6 +40,21 @@ export class MissingChanges {
     ]);
   }
 
+  /** Readers may have rows and changes of another table under this name, of which not all rows were read. */
+  begunAs(name: string): boolean {
+    return this.deps.feed.all.some(({ wish }) => wish.order === null && `${wish.schema}.${wish.name}` === name);
+  }
+
+  /** Tables that were dropped before all of their rows were read: one that is made anew under such a name says so first. */
+  leaveDropped(): void {
+    const { feed, taken } = this.deps;
+    const names = new Set(taken.noted.values());
+    for (const { wish, phase } of feed.all) {
+      const name = `${wish.schema}.${wish.name}`;
+      if (wish.order === null && phase === 'cancelled' && !names.has(name)) taken.goes(name, wish.oid);
+    }
+  }
+
   /** The stream has come to changes of a table under this name, or by this key. */
   came(one: StrayState): void {
     const as = this.nameOf(one.oid);

@@ -43,7 +43,7 @@ export class RowWork {
   private readonly taken: TakenTables;
   private readonly missing: MissingChanges;
   private readonly partitions: Map<number, Partitions>;
-  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place. */
+  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place; 0: it has. */
   until = 0n;
   private noteDue = false;
   private rereads: boolean;
@@ -90,7 +90,9 @@ export class RowWork {
       rowless: () => this.rowless,
       look: () => this.met(),
     });
-    if (notebook === null && beginning.resumes) this.noteAll();
+    if (notebook !== null || !beginning.resumes) return;
+    this.noteAll();
+    for (const [root, parts] of beginning.partitions) this.partitions.set(root, parts);
   }
 
   async begin(): Promise<void> {
@@ -111,6 +113,9 @@ export class RowWork {
       if (beginning.tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
       this.noteAll();
     }
+    const known = beginning.resumes ? this.missing.known() : new Map<number, string>();
+    const fresh = beginning.tables.filter(({ oid }) => !known.has(oid));
+    if (deps.config.snapshot !== 'only') await this.late.noteParts(fresh, beginning.partitions);
     this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
     await this.intake.look();
     this.any = feed.all.length > 0;
@@ -143,6 +148,7 @@ export class RowWork {
       this.rowsBefore += state.rows;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
+    this.missing.leaveDropped();
     this.noteDue ||= (this.rereads && !left) || this.deps.excluded.changed;
     this.rereads &&= left;
     this.deps.emptyings.noted();
@@ -247,7 +253,8 @@ export class RowWork {
     const known = this.missing.known();
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
-      const before = this.taken.takeOver(nameOf({ schema, table }));
+      const name = nameOf({ schema, table });
+      const before = this.taken.takeOver(name) || this.missing.begunAs(name);
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
       this.feed.add({
@@ -282,6 +289,10 @@ export class RowWork {
   private async takeLate(tables: readonly SourceTable[]): Promise<void> {
     const { deps } = this;
     await deps.learn(tables);
+    await this.late.noteParts(tables);
+    const until = this.rowless ? 0n : await walEnd(await deps.control());
+    // A stream that stands for a table without a key would never get there: they are for the next look.
+    if (!this.rowless && this.feed.wantsStillness) return;
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (this.rowless) {
@@ -290,8 +301,8 @@ export class RowWork {
       return;
     }
     // What the stream has yet to say may be of a time in which another table, or none, had this name.
-    this.until = await walEnd(await deps.control());
-    this.any = true;
+    this.until = until;
+    this.any = this.noteDue = true;
     this.take(tables, false, true);
   }
 

@@ -54,6 +54,12 @@ export class TakenTables {
       }
   }
 
+  /** Under this name readers may have rows of a table that does not come any more. */
+  goes(name: string, oid: number): void {
+    this.gone.set(name, oid);
+    this.changed();
+  }
+
   /** Another table is about to come under this name. @returns whether readers may have rows under it. */
   takeOver(name: string): boolean {
     this.leave((oid) => this.noted.get(oid) === name);

@@ -3,8 +3,8 @@
 /** Chance that can be played again. */
 export interface Dice {
   /** A whole number below `sides`. */
-  upTo(sides: number): number;
-  pick<T>(of: readonly T[]): T;
+  readonly upTo: (sides: number) => number;
+  readonly pick: <T>(of: readonly T[]) => T;
 }
 
 /** The same throws for the same seed (mulberry32). */

@@ -1,5 +1,4 @@
 import { setTimeout as passes } from 'node:timers/promises';
-import type { StreamError } from '@planasonix/core';
 import { eventually, type PostgresVersion } from '@planasonix/testing';
 import type { Client } from 'pg';
 import type { TrialStream } from '../trial/trial-stream.js';
@@ -17,7 +16,7 @@ const acts = (process.env['FUZZ_ACTS'] ?? '').split(',').filter(Boolean);
 
 const [STATEMENTS, MOST_ACTS] = [140, 12];
 
-type Row = Readonly<Record<string, unknown>>;
+type Row = Readonly<Record<string, unknown>> & { readonly big?: string | null };
 type Change = { op: string; before: Row | null; after: Row | null; unchanged: string[] } & {
   source: { commit_lsn: string; seq: number };
 };
@@ -48,7 +47,7 @@ function folded(one: TrialStream): Map<string, Map<string, Row>> {
 }
 
 const told = (key: unknown, { v, big }: Row): string =>
-  `${String(key)} v${String(v)} ${big === undefined ? 'unknown' : big === null ? '-' : `${String(big).slice(0, 8)}~${String(big).length}`}`;
+  `${String(key)} v${String(v)} ${big === undefined ? 'unknown' : big === null ? '-' : `${big.slice(0, 8)}~${big.length}`}`;
 
 /** Where the log and the tables differ; `null`: nowhere. */
 async function difference(one: TrialStream, client: Client): Promise<string | null> {
@@ -152,7 +151,7 @@ class Fuzzed {
   /** As whoever owns a stream does. @throws what no owner would try again */
   async goOn(): Promise<void> {
     if (this.one.failure === null) return;
-    const { message, recourse } = this.one.failure as StreamError;
+    const { message, recourse } = this.one.failure;
     await this.one.outcome();
     if (message !== 'killed' && recourse !== 'retry') throw this.one.failure;
     this.start();
@@ -205,7 +204,7 @@ describe('whatever happens to tables and readers, the log equals the tables in t
     const db = await fresh(TABLES);
     const clients = await Promise.all([db.session(), db.session(), db.session()]);
     const [ddl] = clients;
-    await ddl!.query("SET lock_timeout = '3s'");
+    await ddl.query("SET lock_timeout = '3s'");
     const stream = new Fuzzed(chance, db);
     stream.start();
     try {
@@ -214,7 +213,7 @@ describe('whatever happens to tables and readers, the log equals the tables in t
       const names = [...Object.keys(ACTS), ...Object.keys(stream.acts)].filter((name) => acts.length === 0 || acts.includes(name)); // prettier-ignore
       for (let i = 0; i < MOST_ACTS; i++) {
         await passes(chance.upTo(300));
-        await stream.act(chance.pick(names), ddl!);
+        await stream.act(chance.pick(names), ddl);
         await stream.goOn();
       }
       await load;
@@ -222,8 +221,8 @@ describe('whatever happens to tables and readers, the log equals the tables in t
       for (const { gid } of left.rows) await db.client.query(`COMMIT PREPARED '${gid}'`);
       for (const name of NAMES) await db.client.query(`ALTER TABLE ${name}_x RENAME TO ${name}`).catch(() => undefined);
       await stream.equals();
-      await settle(stream.one, db.client);
-      expect(await difference(stream.one, db.client)).toBeNull();
+      // A look that was under way may have found more to be read.
+      await stream.equals();
       const ids = stream.one.events.flatMap(({ id, order }) => (order === null ? [id] : []));
       expect(new Set(ids).size).toBe(ids.length);
     } catch (error) {

@@ -115,6 +115,24 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     else expect(subjects(one)).toEqual(['public.marks', 'public.orders']);
   });
 
+  it.each([false, true])(
+    'one that is dropped and made anew (restarted: %s): nothing of the old one stays',
+    async (restarts) => {
+      const [db, one] = await begun(ALL);
+      await db.client.query('DROP TABLE orders');
+      await met(one, 'public.orders');
+      await settle(one, db.client);
+      if (restarts) await one.stop();
+      await db.client.query("CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders VALUES (1, 'anew')");
+      if (restarts) one.start();
+      else one.ordersChanged();
+      await one.seen('anew');
+      await one.rowsDone();
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'public.orders', "'id', id");
+    },
+  );
+
   const SWAP = 'BEGIN; ALTER TABLE orders RENAME TO x; ALTER TABLE bills RENAME TO orders; ALTER TABLE x RENAME TO bills; COMMIT'; // prettier-ignore
 
   it.each([
