@@ -104,6 +104,8 @@ export class RowWork {
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.taken.leave((oid) => !asked.has(oid));
+    // One that waited for its turn and was dropped meanwhile: what was made anew in its place can't be told from others.
+    const vanished = this.taken.forgetVanished(asked);
     this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
     for (const one of state?.strays ?? []) this.missing.stray(one);
     this.taken.join(asked, beginning.membership);
@@ -116,7 +118,7 @@ export class RowWork {
     const known = beginning.resumes ? this.missing.known() : new Map<number, string>();
     const fresh = beginning.tables.filter(({ oid }) => !known.has(oid));
     if (deps.config.snapshot !== 'only') await this.late.noteParts(fresh, beginning.partitions);
-    this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
+    this.take(beginning.tables, beginning.restarts || this.rereads || vanished, beginning.resumes);
     await this.intake.look();
     this.any = feed.all.length > 0;
     this.ready = true;

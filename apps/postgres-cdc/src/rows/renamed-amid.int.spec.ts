@@ -133,6 +133,24 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     },
   );
 
+  it('one that waits for its turn, and is dropped and made anew while the stream is stopped', async () => {
+    const bills = 'CREATE TABLE bills (id int PRIMARY KEY, v text); INSERT INTO bills VALUES';
+    const db = await fresh(`${SETUP}; ${bills} (1, 'old')`);
+    const slow = { ...ALL, snapshot_readers: 1, snapshot_max_rows_per_second: 1000 };
+    const one = reading(db, slow);
+    one.start();
+    await halfway(one, 'public.orders');
+    await db.client.query("UPDATE bills SET v = 'older'");
+    await one.seen('older');
+    await one.stop();
+    await db.client.query(`DROP TABLE bills; ${bills} (2, 'anew')`);
+    one.configure({ heartbeat_interval: '200ms', ...ALL });
+    one.start();
+    await one.rowsDone();
+    await settle(one, db.client);
+    await expectEqual(one, db.client, 'public.bills', "'id', id");
+  });
+
   const SWAP = 'BEGIN; ALTER TABLE orders RENAME TO x; ALTER TABLE bills RENAME TO orders; ALTER TABLE x RENAME TO bills; COMMIT'; // prettier-ignore
 
   it.each([
