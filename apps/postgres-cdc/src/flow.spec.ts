@@ -33,7 +33,7 @@ function fakeWork() {
     take: () => (feed.asked++, null),
     passed: () => undefined,
   };
-  return { feed, state: null, look: () => undefined, note: () => null };
+  return { feed, until: 0n, state: null, look: () => undefined, note: () => null };
 }
 
 const running: AbortController[] = [];
@@ -52,7 +52,7 @@ function flowing(decoded: number, wholeBy?: bigint) {
     work: work as unknown as RowWork,
     reader: reader as unknown as WalReader,
   });
-  return { reader, feed: work.feed, waker, marks, batches: flow.batches(abort.signal) };
+  return { reader, work, feed: work.feed, waker, marks, batches: flow.batches(abort.signal) };
 }
 
 describe('a stream that is to stand', () => {
@@ -81,6 +81,26 @@ describe('a stream that is to stand', () => {
     feed.wantsStillness = false;
     await batches.next();
     expect([reader.frozen, feed.told]).toEqual([false, []]);
+    await batches.return(undefined);
+  });
+});
+
+describe('behind the place at which tables were found to have other names', () => {
+  it('puts rows once the stream has come there, also where it freezes for one and knows less of that', async () => {
+    const { reader, work, feed, waker, batches } = flowing(0);
+    work.until = 9n;
+    const waiting = batches.next();
+    await eventually('it asks how far the server is', () => reader.asked > 0);
+    expect(feed.asked).toBe(0);
+    Object.assign(reader, { reached: 9n, freeze: () => Object.assign(reader, { frozen: true, reached: 1n }) });
+    feed.wantsStillness = true;
+    waker.stir();
+    await eventually('it stands', () => feed.told.length > 0);
+    await eventually('rows are asked for', () => feed.asked > 0);
+    feed.wantsStillness = false;
+    reader.left = 1;
+    waker.stir();
+    await waiting;
     await batches.return(undefined);
   });
 });

@@ -53,8 +53,7 @@ export class Flow {
   }
 
   private get behind(): boolean {
-    const { reader, work } = this.deps;
-    return reader !== null && reader.reached < work.until;
+    return this.deps.reader !== null && this.deps.work.until > 0n;
   }
 
   async *batches(signal: AbortSignal): AsyncGenerator<ChangeBatch> {
@@ -66,6 +65,8 @@ export class Flow {
       for (let rowsNext = true; !signal.aborted;) {
         if (this.turned()) return;
         if (this.torn !== null && reader!.reached >= this.torn) this.torn = null;
+        // Once and for all: a reader that freezes knows less of how far it has come.
+        if (reader !== null && reader.reached >= work.until) work.until = 0n;
         if (this.deps.under !== 'a while') work.look();
         this.keepStill();
         const rows: ChangeBatch | null = rowsNext ? this.rows() : null;
@@ -77,7 +78,7 @@ export class Flow {
           continue;
         }
         if (yield* this.notes()) continue;
-        if (reader === null && work.feed.idle) return;
+        if (reader === null && work.idle) return;
         else {
           this.nudge();
           rowsNext = true;

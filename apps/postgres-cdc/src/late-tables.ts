@@ -4,9 +4,9 @@ import type { PostgresConfig } from './config.js';
 import { lookAtExcluded, type ExcludedColumns } from './excluded-columns.js';
 import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, unsentKeys, type Memberships } from './publication.js';
-import { obeyedBy, unlistedKeys } from './publication-filter.js';
+import { obeyedBy, obeyedName, unlistedKeys } from './publication-filter.js';
 import { serverOf } from './slot.js';
-import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
+import { askedTables, describeTables, resolveTables, type Candidate, type SourceTable } from './tables.js';
 
 export interface LateTablesDeps extends Emptiers {
   readonly config: PostgresConfig;
@@ -30,7 +30,8 @@ export interface Looked {
   readonly repartitioned: boolean;
   /** Notes them, in the same turn in which `lost` is acted upon: a notebook between the two would hide what is missing. */
   readonly accept: () => void;
-  readonly membership: Memberships;
+  /** `null`: no changes are taken. */
+  readonly membership: Memberships | null;
 }
 
 /** Looks for tables that match `tables` and were made, or renamed, while the stream runs. */
@@ -57,10 +58,25 @@ export class LateTables {
     return [...this.told_.values()];
   }
 
-  /** @param known OID → name of those that the stream has already. */
-  async look(known: ReadonlyMap<number, string>): Promise<Looked> {
+  /** Those of `tables` that are about to be taken: see `PartitionWatch.note`. */
+  async noteParts(tables: readonly { readonly oid: number }[], then?: ReadonlyMap<number, Partitions>): Promise<void> {
+    const oids = tables.map(({ oid }) => oid);
+    if (oids.length > 0) await this.partitions.note(await this.deps.control(), oids, then);
+  }
+
+  /**
+   * @param known OID → name of those that the stream has already.
+   * @param missed OIDs of those whose rows are to be read anew: of rows alone no others are taken up.
+   */
+  async look(known: ReadonlyMap<number, string>, missed: ReadonlySet<number>): Promise<Looked> {
     const { config, publication } = this.deps;
     const control = await this.deps.control();
+    if (config.snapshot === 'only') {
+      const tables = await resolveTables(control, config, obeyedName(config, publication));
+      const taken = tables.filter(({ oid }) => missed.has(oid) && !known.has(oid));
+      const nothing = { lost: [], renamed: [], repartitioned: false, membership: null };
+      return { ...nothing, taken, accept: () => undefined };
+    }
     const asked = await askedTables(control, config);
     const published = await publicationTables(control, publication);
     const there = asked.filter((one) => known.has(one.oid));

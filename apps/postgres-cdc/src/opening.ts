@@ -4,6 +4,7 @@ import type { PostgresConfig } from './config.js';
 import { lsnText, parseLsn } from './decode/index.js';
 import { lookAtExcluded, type ExcludedMemory } from './excluded-columns.js';
 import type { Holdings } from './holdings.js';
+import { partitionsNow, type Partitions } from './partitions.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
 import { obeyedName, unlistedKeys } from './publication-filter.js';
@@ -49,6 +50,8 @@ export interface Beginning {
   /** Tables whose changes were not published any more when it began: what was written since is missing (Invariant 2). */
   readonly unpublished: readonly number[];
   readonly membership: Memberships;
+  /** Table → its partitions, of before the snapshot of the slot's beginning, or any of later. */
+  readonly partitions: ReadonlyMap<number, Partitions>;
   /** Goes on from a position. */
   readonly resumes: boolean;
   /** All rows are to be read. */
@@ -75,8 +78,22 @@ export interface Reached {
   readonly excluded: ExcludedMemory | null;
 }
 
+/** How often it is begun over where tables get other names meanwhile. */
+const TRIES = 5;
+
 /** Publication before slot (trap 10), slot before the first row. */
 export async function openStream(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await open(deps, from, reached);
+    } catch (error) {
+      // Not one that was missing when it was looked for: it was renamed or dropped before it could be published.
+      const renamed = error instanceof StreamError && error.code === 'tables_missing' && error.cause !== undefined;
+      if (!renamed || tries === TRIES) throw error;
+    }
+}
+
+async function open(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
   let tables = await resolveTables(control, config, obeyedName(config, publication));
@@ -102,6 +119,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
     const position = resumes
       ? await settleHistory(from, reached.order, server, { replication, control, failover })
       : from;
+    const partitions = only ? new Map<number, Partitions>() : await partitionsNow(control, tables);
     const unpublished = resumes && !only ? uncovered(await publicationTables(control, publication), tables) : [];
     if (!only) {
       tables = await published(deps, control, tables, resumes ? reached.tables : null);
@@ -109,7 +127,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
       await endPredecessor(control, slot, deps.name, context.clock);
     }
     const goesOn = {
-      ...{ tables, resumes, rows: false, restarts: false, exported: null },
+      ...{ tables, partitions, resumes, rows: false, restarts: false, exported: null },
       unpublished: unpublished.map((one) => one.oid),
       // Before there is a snapshot: what is changed behind it is noticed, and what it holds is of a filter that was noted.
       membership: only ? () => null : await memberships(control, publication),
@@ -135,9 +153,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
     const ofSlot = snapshot === null ? null : { snapshot, end: () => sessions.end(replication) };
     return {
       position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place.lsn), attempt },
-      tables,
-      resumes,
-      rows,
+      ...{ tables, partitions, resumes, rows },
       unpublished: [],
       membership: goesOn.membership,
       restarts: attempt > 1 || given !== null,

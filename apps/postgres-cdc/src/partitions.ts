@@ -99,6 +99,18 @@ async function partitionsOf(control: Client, oids: Iterable<number>): Promise<Fo
   return { held: rows[0]!.held, leaves: found };
 }
 
+/** As they are. */
+export const partitionsNow = async (
+  control: Client,
+  tables: readonly { readonly oid: number }[],
+): Promise<ReadonlyMap<number, Partitions>> =>
+  (
+    await partitionsOf(
+      control,
+      tables.map(({ oid }) => oid),
+    )
+  ).leaves;
+
 /** What a query of one `yes` says of a partition; `null`: it can't be looked into. @throws where the server is gone */
 async function within(control: Client, sql: string, ...params: (number | bigint | string)[]): Promise<boolean | null> {
   try {
@@ -131,7 +143,7 @@ const otherFiles = (now: Partitions, before: Partitions): boolean =>
   [...now].some(([oid, { file }]) => before.get(oid)?.file !== file);
 
 export interface PartitionNews {
-  /** Tables with a new partition that brought rows of its own. */
+  /** Tables with a new partition that brought rows of its own, or of whose partitions nothing was noted when they were taken. */
   readonly filled: readonly number[];
   /** Table → what a person should know of it. */
   readonly told: ReadonlyMap<number, string>;
@@ -151,6 +163,20 @@ export class PartitionWatch {
     private readonly emptiers: Emptiers,
   ) {}
 
+  /**
+   * Tables are about to be taken, whose rows are read under snapshots of later: what comes to them from here on is new.
+   *
+   * @param then their partitions of an earlier time, from which on they are new
+   */
+  async note(control: Client, oids: Iterable<number>, then?: ReadonlyMap<number, Partitions>): Promise<void> {
+    const { leaves } = await partitionsOf(control, oids);
+    for (const [root, now] of leaves) {
+      const before = then?.get(root);
+      // What was emptied since is another matter: the stream says it from its own beginning on.
+      this.seen.set(root, before === undefined ? now : new Map([...before].map(([oid, one]) => [oid, now.get(oid) ?? one]))); // prettier-ignore
+    }
+  }
+
   async look(control: Client, oids: Iterable<number>): Promise<PartitionNews> {
     const { held, leaves: found } = await partitionsOf(control, oids);
     const now = new Map<number, Partitions>();
@@ -169,6 +195,8 @@ export class PartitionWatch {
       );
       const gone = [...(before ?? [])].filter(([leaf]) => !leaves.has(leaf));
       const come = before === undefined ? [] : [...leaves].filter(([leaf]) => !before.has(leaf));
+      // One may have come with rows after those of the others were read.
+      if (before === undefined) full.add(root);
       const notes: string[] = [];
       for (const [leaf, { name }] of come) {
         const has = await within(control, FILLED(name), leaf);

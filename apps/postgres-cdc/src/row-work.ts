@@ -4,6 +4,7 @@ import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
 import type { ExcludedColumns } from './excluded-columns.js';
 import type { Beginning } from './opening.js';
+import { MissingChanges } from './missing-changes.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
 import type { PgPosition } from './position.js';
@@ -12,13 +13,14 @@ import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
-import { TakenTables, same } from './taken-tables.js';
+import { TakenTables } from './taken-tables.js';
 import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'obeys'>, LateTablesDeps {
+export interface RowWorkDeps
+  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'obeys'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   readonly excluded: ExcludedColumns;
@@ -39,8 +41,9 @@ export class RowWork {
   readonly feed: RowFeed;
   private readonly late: LateTables;
   private readonly taken: TakenTables;
+  private readonly missing: MissingChanges;
   private readonly partitions: Map<number, Partitions>;
-  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place. */
+  /** Neither rows nor a word that a table is emptied may go before the stream has passed this place; 0: it has. */
   until = 0n;
   private noteDue = false;
   private rereads: boolean;
@@ -68,6 +71,7 @@ export class RowWork {
       alone: deps.config.snapshot === 'only',
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
+      renamed: (oid, to) => this.missing.renamed(oid, to),
     });
     const notebook = beginning.resumes ? readNotebook(notes) : null;
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
@@ -81,7 +85,14 @@ export class RowWork {
     });
     this.rereads = deps.config.snapshot === 'never' && (notebook === null ? beginning.rows : notebook.rereads);
     this.taken = new TakenTables(notebook, () => (this.noteDue = true));
-    if (notebook === null && beginning.resumes) this.noteAll();
+    this.missing = new MissingChanges({
+      ...{ config: deps.config, log: deps.log, context: deps.context, feed: this.feed, taken: this.taken },
+      rowless: () => this.rowless,
+      look: () => this.met(),
+    });
+    if (notebook !== null || !beginning.resumes) return;
+    this.noteAll();
+    for (const [root, parts] of beginning.partitions) this.partitions.set(root, parts);
   }
 
   async begin(): Promise<void> {
@@ -93,8 +104,10 @@ export class RowWork {
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.taken.leave((oid) => !asked.has(oid));
-    this.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
-    for (const one of state?.strays ?? []) this.stray(one);
+    // One that waited for its turn and was dropped meanwhile: what was made anew in its place can't be told from others.
+    const vanished = this.taken.forgetVanished(asked);
+    this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
+    for (const one of state?.strays ?? []) this.missing.stray(one);
     this.taken.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
     if (!beginning.resumes) this.noteDue = true;
@@ -102,7 +115,10 @@ export class RowWork {
       if (beginning.tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
       this.noteAll();
     }
-    this.take(beginning.tables, beginning.restarts || this.rereads, beginning.resumes);
+    const known = beginning.resumes ? this.missing.known() : new Map<number, string>();
+    const fresh = beginning.tables.filter(({ oid }) => !known.has(oid));
+    if (deps.config.snapshot !== 'only') await this.late.noteParts(fresh, beginning.partitions);
+    this.take(beginning.tables, beginning.restarts || this.rereads || vanished, beginning.resumes);
     await this.intake.look();
     this.any = feed.all.length > 0;
     this.ready = true;
@@ -134,6 +150,7 @@ export class RowWork {
       this.rowsBefore += state.rows;
     }
     const left = !this.ready || this.feed.all.some(({ over, wish }) => !over && wish.order === null);
+    this.missing.leaveDropped();
     this.noteDue ||= (this.rereads && !left) || this.deps.excluded.changed;
     this.rereads &&= left;
     this.deps.emptyings.noted();
@@ -175,6 +192,12 @@ export class RowWork {
     this.deps.waker.stir();
   }
 
+  /** Nothing is to be read, as far as is known, and nobody is about to look. */
+  get idle(): boolean {
+    const looks = this.deps.config.snapshot === 'only' && (this.looking !== null || this.lookAt === 0);
+    return this.feed.idle && !looks;
+  }
+
   /** To be called often: looks for new tables and orders now and then. @throws what a look met. */
   look(): void {
     if (this.failure !== null) throw this.failure.error;
@@ -214,10 +237,8 @@ export class RowWork {
     return this.deps.config.snapshot === 'never' && !this.rereads;
   }
 
-  /** The name by which the stream has a table; absent: it does not. */
   nameOf(oid: number): string | undefined {
-    const task = this.feed.all.find(({ wish }) => wish.oid === oid && wish.order === null);
-    return task === undefined ? this.taken.noted.get(oid) : nameOf({ schema: task.wish.schema, table: task.wish.name });
+    return this.missing.nameOf(oid);
   }
 
   keyOf(oid: number): readonly string[] | undefined {
@@ -226,60 +247,16 @@ export class RowWork {
 
   /** The stream has come to changes of a table under this name, or by this key. */
   came(one: StrayState): void {
-    const as = this.nameOf(one.oid);
-    const by = this.keyOf(one.oid);
-    if (as === undefined && one.asked) this.met();
-    else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
-  }
-
-  /** Under another name, or by another key, these are other rows to readers: they lack these changes under what they have. */
-  private stray(one: StrayState): void {
-    const { oid, name, asked } = one;
-    const { taken } = this;
-    // Without rows nothing is missing: the log has its changes under either name.
-    if (asked && this.rowless) return;
-    const known = this.known();
-    if (known.has(oid)) {
-      taken.stray(one);
-      // Whoever has this name has changes of another table among its own.
-      const others = asked ? [...known].flatMap(([other, of]) => (of === name && other !== oid ? [other] : [])) : [];
-      this.readAnew([oid, ...others]);
-      if (asked) taken.gone.set(name, oid);
-      this.met();
-    } else if (taken.isGone(oid) && taken.gone.get(name) !== oid && !taken.missed.has(oid)) {
-      taken.missed.add(oid);
-      taken.stray(one);
-    }
-  }
-
-  /** Their rows are read anew, as soon as their changes are published: readers forget what they have. */
-  private readAnew(oids: readonly number[]): void {
-    const { taken, feed } = this;
-    const lost = new Set(oids);
-    for (const oid of lost) taken.unpublish(oid);
-    for (const { wish } of feed.all)
-      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
-    const known = [...lost].filter((oid) => taken.noted.has(oid));
-    if (known.length === 0) return;
-    const { log, context } = this.deps;
-    log.warn(
-      { streamId: context.streamId, tables: known.length },
-      'changes of tables are missing, for their publication, partitions, names or keys have changed; their rows are read anew',
-    );
-    feed.cancel((wish) => lost.has(wish.oid) && wish.order === null);
-    feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
-    // Nobody has told an order that is being read of what is missing.
-    for (const task of feed.all) if (lost.has(task.wish.oid) && !task.over) task.watch.blur();
-    for (const oid of known) taken.missed.add(oid);
-    taken.leave((oid) => lost.has(oid));
+    this.missing.came(one);
   }
 
   /** Tables whose rows nobody has read. One that was made anew under a name that was there before says so first. */
   private take(tables: readonly SourceTable[], restarts: boolean, late: boolean): void {
-    const known = this.known();
+    const known = this.missing.known();
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
-      const before = this.taken.takeOver(nameOf({ schema, table }));
+      const name = nameOf({ schema, table });
+      const before = this.taken.takeOver(name) || this.missing.begunAs(name);
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
       this.feed.add({
@@ -290,35 +267,23 @@ export class RowWork {
     }
   }
 
-  /** OIDs of tables that are the stream's already. */
-  private known(): Map<number, string> {
-    const tasks = this.feed.all.filter(({ wish }) => wish.order === null);
-    return new Map([
-      ...this.taken.noted,
-      ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const),
-    ]);
-  }
-
   private async lookAround(): Promise<void> {
     const { deps } = this;
-    if (deps.config.snapshot !== 'only') {
-      const { taken, lost, renamed, repartitioned, accept, membership } = await this.late.look(this.known());
-      accept();
-      this.noteDue ||= repartitioned;
-      if (this.rowless)
-        for (const one of renamed) if (this.taken.noted.has(one.oid)) this.taken.note(one.oid, nameOf(one));
-      const others = this.rowless ? [] : renamed.map(({ oid }) => oid);
-      const missed = [...lost, ...others, ...this.taken.putBack(membership)];
-      if (missed.length > 0) {
-        this.readAnew(missed);
-        this.lookAt = 0;
-      }
-      this.taken.join(
-        taken.map((table) => table.oid),
-        membership,
-      );
-      if (taken.length > 0) await this.takeLate(taken);
+    const looked = await this.late.look(this.missing.known(), this.taken.missed);
+    const { taken, lost, renamed, repartitioned, accept, membership } = looked;
+    accept();
+    this.noteDue ||= repartitioned;
+    if (this.rowless)
+      for (const one of renamed) if (this.taken.noted.has(one.oid)) this.taken.note(one.oid, nameOf(one));
+    const others = this.rowless ? [] : renamed.map(({ oid }) => oid);
+    const missed = [...lost, ...others, ...(membership === null ? [] : this.taken.putBack(membership))];
+    if (missed.length > 0) {
+      this.missing.readAnew(missed);
+      this.lookAt = 0;
     }
+    const oids = taken.map((table) => table.oid);
+    if (membership !== null) this.taken.join(oids, membership);
+    if (taken.length > 0) await this.takeLate(taken);
     await this.intake.look();
     deps.waker.stir();
   }
@@ -326,6 +291,10 @@ export class RowWork {
   private async takeLate(tables: readonly SourceTable[]): Promise<void> {
     const { deps } = this;
     await deps.learn(tables);
+    await this.late.noteParts(tables);
+    const until = this.rowless ? 0n : await walEnd(await deps.control());
+    // A stream that stands for a table without a key would never get there: they are for the next look.
+    if (!this.rowless && this.feed.wantsStillness) return;
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (this.rowless) {
@@ -334,8 +303,8 @@ export class RowWork {
       return;
     }
     // What the stream has yet to say may be of a time in which another table, or none, had this name.
-    this.until = await walEnd(await deps.control());
-    this.any = true;
+    this.until = until;
+    this.any = this.noteDue = true;
     this.take(tables, false, true);
   }
 

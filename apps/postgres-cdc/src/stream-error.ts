@@ -30,6 +30,7 @@ const STATES: Readonly<Record<string, Verdict>> = {
   ],
   '42501': ['permission_denied'],
   '42P01': ['tables_missing'],
+  '3F000': ['tables_missing'],
   '53300': ['too_many_connections'],
   '53400': ['too_many_connections', 'Raise max_replication_slots at the source, or drop slots that nobody needs.'],
   '55006': ['slot_active'],

@@ -54,6 +54,23 @@ export class TakenTables {
       }
   }
 
+  /**
+   * Forgets those whose changes were taken and that are not there any more, by whatever name.
+   * @returns whether of some it is not known by which name readers may have changes of them
+   */
+  forgetVanished(asked: ReadonlySet<number>): boolean {
+    const isNamed = (oid: number): boolean => this.noted.has(oid) || this.isGone(oid);
+    const vanished = [...this.published.keys()].filter((oid) => !asked.has(oid));
+    for (const oid of vanished) this.unpublish(oid);
+    return vanished.some((oid) => !isNamed(oid));
+  }
+
+  /** Under this name readers may have rows of a table that does not come any more. */
+  goes(name: string, oid: number): void {
+    this.gone.set(name, oid);
+    this.changed();
+  }
+
   /** Another table is about to come under this name. @returns whether readers may have rows under it. */
   takeOver(name: string): boolean {
     this.leave((oid) => this.noted.get(oid) === name);

@@ -74,6 +74,9 @@ const BUSY: Readonly<Record<string, 'locked' | 'conflict'>> = {
   '40P01': 'conflict',
 };
 
+/** No such table, no such schema. */
+const NO_SUCH_NAME: ReadonlySet<string> = new Set(['42P01', '3F000']);
+
 const codeOf = (error: unknown): string => String((error as { code?: unknown }).code);
 
 /**
@@ -183,7 +186,7 @@ export class ChunkReader {
       const sql = chunk.opened(snapshot, table);
       return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
     } catch (error) {
-      const why = BUSY[codeOf(error)];
+      const why = BUSY[codeOf(error)] ?? ((await this.isElsewhere(known, chunk.oid, error)) ? 'conflict' : undefined);
       if (why === undefined) throw error;
       chunk.busy(why);
       return 0;
@@ -191,6 +194,15 @@ export class ChunkReader {
       if (this.open) await session.query('COMMIT').catch(() => undefined);
       this.open = false;
     }
+  }
+
+  /** A lock of the table keeps its name, and not that of its schema. */
+  private async isElsewhere({ schema, table }: TableName, oid: number, error: unknown): Promise<boolean> {
+    if (!NO_SUCH_NAME.has(codeOf(error))) return false;
+    await this.session.query('ROLLBACK');
+    this.open = false;
+    const now = await tableName(this.session, oid);
+    return now?.schema !== schema || now.table !== table;
   }
 
   resume(): void {
@@ -223,7 +235,7 @@ export class ChunkReader {
       return true;
     } catch (error) {
       const code = codeOf(error);
-      if (!(code in BUSY) && (remembered || code === '42P01')) return false;
+      if (!(code in BUSY) && (remembered || NO_SUCH_NAME.has(code))) return false;
       throw error;
     }
   }

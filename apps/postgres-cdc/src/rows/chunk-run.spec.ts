@@ -3,7 +3,7 @@ import { Pace } from '@planasonix/rows';
 import type { SourceTable } from '../tables.js';
 import type { ChunkSnapshot } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
-import { newTask, type RowTask } from './row-task.js';
+import { newTask, type RowTask, type Share } from './row-task.js';
 import { VisibleTransactions } from './visibility.js';
 
 const PACE = new Pace(Infinity, 1, systemClock);
@@ -43,6 +43,15 @@ function reading(): RowTask {
   return task;
 }
 
+const begun = (task: RowTask, share: Share): ChunkRun =>
+  new ChunkRun(
+    task,
+    share,
+    PACE,
+    () => true,
+    () => undefined,
+  );
+
 /** More changes than are remembered come, each soon seen by a snapshot: none of a window that nobody ends. */
 function expectNothingRemembered(task: RowTask): void {
   for (let xid = 5; xid <= 7; xid++) {
@@ -66,7 +75,7 @@ function expectNothingRemembered(task: RowTask): void {
 it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, PACE, () => true));
+  const [late, other] = [0, 1].map((lane) => begun(task, { kind: 'lane', lane }));
   task.restart(keyed('id'));
   late!.close();
   late!.begin();
@@ -78,7 +87,7 @@ it('a chunk that is over before its reader comes to it has nothing remembered fo
 it('a chunk that was begun twice, for it had locked another table first, has nothing remembered once it is over (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, PACE, () => true);
+  const run = begun(task, { kind: 'lane', lane: 0 });
   run.begin();
   run.begin();
   run.close();
@@ -91,7 +100,7 @@ it('two chunks meet the change of a key: the table begins over once, by the key 
   task.state.key = ['a'];
   task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
   task.phase = 'reading';
-  const [newer, older] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, PACE, () => true));
+  const [newer, older] = [0, 1].map((lane) => begun(task, { kind: 'lane', lane }));
   for (const run of [newer!, older!]) run.begin();
   expect(newer!.opened(snapshot, keyed('c'))).toBeNull();
   expect(older!.opened(snapshot, keyed('b'))).toBeNull();
@@ -104,7 +113,7 @@ it('another key under a snapshot that was exported before is that of then: the t
   task.keyBecomes(keyed('now'));
   task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
   task.phase = 'reading';
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, PACE, () => true);
+  const run = begun(task, { kind: 'lane', lane: 0 });
   run.begin();
   expect(run.opened({ ...snapshot, exported: true }, keyed('then'))).toBeNull();
   expect([run.void, task.later, task.phase, task.state.key]).toEqual([true, true, 'reading', ['now']]);

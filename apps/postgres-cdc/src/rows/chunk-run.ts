@@ -1,7 +1,7 @@
 import type { ChangeEvent } from '@planasonix/core';
 import type { Allowance, Pace } from '@planasonix/rows';
 import { seesUnlisted } from '../condition-reach.js';
-import type { SourceTable } from '../tables.js';
+import type { SourceTable, TableName } from '../tables.js';
 import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
 import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
 import { LOCKED, type RowTask, type Share } from './row-task.js';
@@ -46,6 +46,8 @@ export class ChunkRun implements Chunk {
     private readonly pace: Pace,
     /** Told of each piece. @returns whether there is room for more. */
     private readonly arrived: () => boolean,
+    /** Told where the table has another name than its rows are wanted under. */
+    private readonly renamed: (to: TableName) => void,
   ) {
     task.take(share);
     this.allowance = pace.take(this.most);
@@ -77,6 +79,11 @@ export class ChunkRun implements Chunk {
     task.note = null;
     if (this.window !== null) task.watch.opened(this.window, snapshot.visibility);
     task.estimated ??= table.estimatedRows;
+    if (!this.void && (table.schema !== task.wish.schema || table.table !== task.wish.name)) {
+      // Not a row comes under a name that it was not asked for by, be it for a moment.
+      this.cancel();
+      this.renamed(table);
+    }
     if (!this.void && !task.keyIs(table)) {
       // Of an older snapshot it is the key of then, and the task has that of now.
       if (snapshot.exported) this.postpone();

@@ -5,10 +5,11 @@ const wish = { oid: 1, schema: 'public', name: 't', order: 'snap_1', where: null
 
 function ends({ exported = false, ...other }: Partial<RowWish> & { readonly exported?: boolean } = {}) {
   const task: RowTask = newTask({ ...wish, empties: false, keyless: false, ...other }, { gate: null });
-  const refused: string[] = [];
+  const [refused, told]: [string[], string[]] = [[], []];
   const of = new OrderEnds({
     ...{ tasks: () => [task], exported: () => exported, refuse: (_, why) => void refused.push(why) },
     drop: (one, why) => one.end('cancelled', why),
+    renamed: (oid, { table }) => void told.push(`${oid} is ${table}`),
   });
   const fails = (code: string, message = ''): 'refused' | 'thrown' => {
     try {
@@ -18,7 +19,7 @@ function ends({ exported = false, ...other }: Partial<RowWish> & { readonly expo
       return 'thrown';
     }
   };
-  return { task, refused, fails };
+  return { task, refused, told, of, fails };
 }
 
 describe('rows that could not be read', () => {
@@ -59,5 +60,25 @@ describe('rows that could not be read', () => {
     const { task, refused, fails } = ends();
     task.end('cancelled');
     expect([fails('42501'), refused]).toEqual(['refused', []]);
+  });
+});
+
+describe('a table that is renamed amid its rows', () => {
+  const to = { schema: 'public', table: 'other' };
+  const why = 'public.t was renamed before all of its rows were read.';
+
+  it('an order fails; who has forgotten the table for it gets its rows all the same', () => {
+    for (const owed of [false, true]) {
+      const { task, refused, told, of } = ends();
+      if (owed) task.forgotten();
+      of.renamed(task, to);
+      expect([task.phase, refused, told]).toEqual(['cancelled', [why], owed ? ['1 is other'] : []]);
+    }
+  });
+
+  it('the stream’s own rows are read anew', () => {
+    const { task, refused, told, of } = ends({ order: null });
+    of.renamed(task, to);
+    expect([task.phase, task.progress.note, refused, told]).toEqual(['cancelled', why, [], ['1 is other']]);
   });
 });

@@ -1,4 +1,5 @@
 import { toldText } from '@planasonix/core';
+import type { TableName } from '../tables.js';
 import type { RowTask, RowWish } from './row-task.js';
 import type { Unfit } from './task-opening.js';
 
@@ -12,6 +13,8 @@ export interface OrderEndsDeps {
   exported(): boolean;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
+  /** Readers have a part of a table under the name that it had, and lack the rest. */
+  renamed(oid: number, to: TableName): void;
 }
 
 /** How the reading of a table ends otherwise than by its last row. */
@@ -40,6 +43,16 @@ export class OrderEnds {
     const isOpen = ({ wish: { order: of }, phase }: RowTask): boolean => of === order && phase !== 'cancelled';
     if (over || order === null || this.deps.tasks().some(isOpen)) return;
     this.deps.refuse(order, why);
+  }
+
+  /** It has another name by now: to readers it is another table. An order ends with that, the stream's own rows are read anew. */
+  renamed(task: RowTask, to: TableName): void {
+    const { oid, order, schema, name } = task.wish;
+    const owed = order === null || task.owed;
+    const why = `${schema}.${name} was renamed before all of its rows were read.`;
+    this.cancel((wish) => (order === null ? wish === task.wish : wish.order === order), why);
+    if (owed) this.deps.renamed(oid, to);
+    if (order !== null) this.deps.refuse(order, why);
   }
 
   /** Some of its rows are wanted, and its condition can't be used any more: it fitted when the order was begun. */

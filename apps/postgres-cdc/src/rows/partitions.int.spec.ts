@@ -1,7 +1,8 @@
 import { eventually } from '@planasonix/testing';
 import { Emptyings } from '../emptyings.js';
-import { PartitionWatch } from '../partitions.js';
-import { expectEqual, settle, sourceUnderTest } from './source-under-test.js';
+import { PartitionWatch, partitionsNow } from '../partitions.js';
+import type { TrialStream } from '../trial/trial-stream.js';
+import { expectEqual, settle, sourceUnderTest, type Database } from './source-under-test.js';
 
 jest.setTimeout(180_000);
 
@@ -13,6 +14,105 @@ const WHOLE = `CREATE TABLE marks (m text PRIMARY KEY);
   CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (100);
   CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
   INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`;
+
+describe('a partition that comes with rows before its table was looked at (Invariant 2)', () => {
+  const PARTS = `CREATE TABLE marks (m text PRIMARY KEY);
+    CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+    CREATE TABLE whole_a PARTITION OF whole FOR VALUES FROM (0) TO (101);
+    INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 100) i;
+    CREATE TABLE apart (id int PRIMARY KEY, v text); INSERT INTO apart SELECT i, 'b' FROM generate_series(101, 200) i`;
+  const ATTACH = 'ALTER TABLE whole ATTACH PARTITION apart FOR VALUES FROM (101) TO (201)';
+  const BIG = `CREATE TABLE big (id int PRIMARY KEY, v text);
+    INSERT INTO big SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i; ANALYZE big`;
+  const has = (one: TrialStream, id: number) => one.events.some(({ subject, partitionkey }) => subject === 'public.whole' && partitionkey === `{"id":${id}}`); // prettier-ignore
+
+  async function expectAll(one: TrialStream, { client }: Database): Promise<void> {
+    await eventually('its rows are read', () => has(one, 200) || one.failure !== null, { timeoutMs: 20_000 });
+    await settle(one, client);
+    await one.rowsDone();
+    await expectEqual(one, client, 'public.whole', "'id', id");
+  }
+
+  it('at once after the rows of the others were read', async () => {
+    const db = await fresh(`${PARTS}; ${BIG}`);
+    const one = reading(db, { tables: ['public.whole', 'public.big', 'public.marks'], snapshot_readers: 1, snapshot_max_rows_per_second: 5_000 }); // prettier-ignore
+    let attached = false;
+    one.start({
+      beforeEach: async ({ events }) => {
+        if (attached || events.length === 0) return;
+        attached = true;
+        await db.client.query(ATTACH);
+      },
+    });
+    await expectAll(one, db);
+  });
+
+  it('between the look before the slot and the one behind it, whose files count', async () => {
+    const db = await fresh(PARTS);
+    const control = await db.ours();
+    const { rows } = await control.query<{ oid: string }>("SELECT 'public.whole'::regclass::oid AS oid");
+    const root = Number(rows[0]!.oid);
+    const then = await partitionsNow(control, [{ oid: root }]);
+    await db.client.query(`TRUNCATE whole; ${ATTACH}`);
+    const watch = new PartitionWatch(new Map(), { emptyings: new Emptyings(), reached: () => 1n << 60n });
+    await watch.note(control, [root], then);
+    expect(await watch.look(control, [root])).toMatchObject({ filled: [root], told: new Map() });
+  });
+
+  it('behind a table that came late', async () => {
+    const db = await fresh('CREATE TABLE marks (m text PRIMARY KEY)');
+    const one = reading(db, { tables: ['public.*'], exclude_tables: ['public.apart'] });
+    one.start();
+    await one.rowsDone();
+    await db.client.query(PARTS.slice(PARTS.indexOf(';') + 1));
+    one.ordersChanged();
+    await eventually('its rows are read', () => has(one, 100));
+    await db.client.query(ATTACH);
+    await expectAll(one, db);
+  });
+
+  it('while the stream rests that was stopped right after its first rows; a notebook that has nothing of them is read anew', async () => {
+    const db = await fresh(PARTS);
+    const one = reading(db, { tables: ['public.whole', 'public.marks'] });
+    one.start();
+    await eventually('its rows are read', () => has(one, 100));
+    await one.stop();
+    await db.client.query(ATTACH);
+    one.start();
+    await expectAll(one, db);
+    await one.stop();
+    // As an earlier version left it that was stopped before its first look.
+    const { partitions, ...rest } = JSON.parse(one.positions.get('#tables')!) as { partitions: object };
+    expect(Object.values(partitions)).toEqual([{ [`"public"."apart"`]: expect.anything(), [`"public"."whole_a"`]: expect.anything() }]); // prettier-ignore
+    one.positions.set('#tables', JSON.stringify({ ...rest, partitions: {} }));
+    const before = one.events.length;
+    one.start();
+    await eventually('it is read anew', () => one.events.length === before + 201, { timeoutMs: 20_000 });
+    await expectAll(one, db);
+    expect(one.events.slice(before).filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(1);
+    // Not each time.
+    await one.stop();
+    one.start();
+    await settle(one, db.client);
+    await eventually('it has looked', () => one.positions.get('#tables')?.includes('whole_a'));
+    expect(one.events.slice(before).filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(1);
+  });
+
+  it.each(['never', 'skip'])('is not told of where no rows are to be read: %s', async (how) => {
+    const db = await fresh(PARTS);
+    const one = reading(db, { tables: ['public.whole', 'public.marks'], snapshot: how === 'never' ? how : 'initial' });
+    one.start({ onLost: how === 'skip' ? how : null });
+    await eventually('it reads', () => one.connected && one.lsn !== '0/0');
+    await settle(one, db.client);
+    await one.stop();
+    if (how === 'never') one.positions.set('#tables', one.positions.get('#tables')!.replace(/"partitions":{.*?}}/, '"partitions":{}')); // prettier-ignore
+    one.start();
+    await settle(one, db.client);
+    await eventually('it has looked', () => one.positions.get('#tables')?.includes('whole_a'), { timeoutMs: 15_000 });
+    await settle(one, db.client);
+    expect([one.failure, one.events.filter(({ subject }) => subject === 'public.whole')]).toEqual([null, []]);
+  });
+});
 
 describe('rows of partitions', () => {
   it.each(['while it runs', 'while it does not'])(

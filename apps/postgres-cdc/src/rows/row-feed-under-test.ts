@@ -77,7 +77,7 @@ export function rowFeedUnderTest() {
       if (String(args[0]).includes('TABLESAMPLE')) await cut.pass();
       return ask(...args);
     };
-    const seen = { events: [] as ChangeEvent[], refused: [] as string[], retries: 0 };
+    const seen = { events: [] as ChangeEvent[], refused: [] as string[], renamed: [] as string[], retries: 0 };
     let now = 0;
     const clock: Clock = {
       ...systemClock,
@@ -102,6 +102,7 @@ export function rowFeedUnderTest() {
       control: () => Promise.resolve(Object.assign(control, { query: slowed as unknown as Client['query'] })),
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),
+      renamed: (_, { schema, table: to }) => void seen.renamed.push(`${schema}.${to}`),
     });
     ends.push(async () => {
       for (const one of [pause, cut]) one.open();

@@ -153,6 +153,24 @@ describe('what the stream says between two chunks', () => {
     expect(one.take().has(key(1_000_009))).toBe(true);
   });
 
+  it.each([
+    ['dropped', 'DROP TABLE waited_dropped', ['cancelled', 0, []]],
+    ['renamed', 'ALTER TABLE waited_renamed RENAME TO waited_2', ['cancelled', 0, ['public.waited_2']]],
+    ['changed', 'ALTER TABLE waited_changed RENAME COLUMN id TO key', ['done', 70_000, []]],
+  ] as const)('a table that is %s after its writers were waited out breaks nothing', async (how, sql, expected) => {
+    const name = `waited_${how}`;
+    const oid = await table(name, 70_000, 'f'.repeat(400));
+    const one = await reading({ snapshot_readers: 2 });
+    const wish = { oid, schema: 'public', name, order: null, where: null, id: 's', empties: false, keyless: false };
+    one.feed.add(wish);
+    one.feed.start();
+    await eventually('its lanes are being cut', () => one.cut.waiting === 1);
+    await query(sql);
+    one.cut.open();
+    await eventually('it is over', () => (one.take(), one.feed.idle), { timeoutMs: 30_000 });
+    expect([one.feed.all[0]!.phase, [...one.take()].filter(Boolean).length, one.seen.renamed]).toEqual(expected);
+  });
+
   it('an order that is taken back while its table is being opened stays so', async () => {
     const [oid, other] = [await table('taken_back', 70_000, 'f'.repeat(400)), await table('other', 10, 'a')];
     const one = await reading({ snapshot_readers: 2 });

@@ -2,6 +2,7 @@ import { Bell, type ChangeEvent, type Clock, type Log, type SnapshotOrder } from
 import { Finished } from '@planasonix/rows';
 import type { Client } from 'pg';
 import { lsnText, type GateSlot } from '../decode/index.js';
+import type { TableName } from '../tables.js';
 import type { ChunkRun } from './chunk-run.js';
 import { emptiedEvent } from './emptied-event.js';
 import { OrderEnds } from './order-ends.js';
@@ -22,6 +23,8 @@ export interface RowFeedDeps extends RowReadersDeps {
   readonly exported: string | null;
   /** An order can't be carried out. */
   refuse(order: string, why: string): void;
+  /** See `OrderEndsDeps`. */
+  renamed(oid: number, to: TableName): void;
 }
 
 export interface RowBatch {
@@ -52,12 +55,8 @@ export class RowFeed {
     this.exported = deps.exported;
     this.before = deps.exported !== null;
     this.sifts = new Sifts((oid) => deps.slotOf(oid));
-    this.ends = new OrderEnds({
-      tasks: () => this.tasks,
-      drop: (task, why) => this.drop(task, why),
-      exported: () => this.before,
-      refuse: (order, why) => deps.refuse(order, why),
-    });
+    const drop = (task: RowTask, why: string | null): void => this.drop(task, why);
+    this.ends = new OrderEnds({ ...deps, tasks: () => this.tasks, drop, exported: () => this.before });
     this.openings = new TaskOpenings({
       ...{ config: deps.config, clock: deps.clock, obeys: deps.obeys },
       ...{ control: () => deps.control(), alone: () => this.alone },
@@ -81,6 +80,7 @@ export class RowFeed {
       wait: () => this.bell.wait(),
       failed: (task, error) => this.ends.failed(task, error),
       gone: (task) => this.ends.gone(task),
+      renamed: (task, to) => this.ends.renamed(task, to),
       broke: (error) => this.fail(error),
     });
   }

@@ -17,7 +17,7 @@ function readersOf(more: object = {}) {
     },
     {
       ...{ exported: () => null, next: () => null, idle: () => false, wait: () => new Promise<void>(() => undefined) },
-      ...{ failed: () => null, gone: () => undefined, broke: () => undefined },
+      ...{ failed: () => null, gone: () => undefined, renamed: () => undefined, broke: () => undefined },
     },
   );
   const run = (keyless: boolean) => {
@@ -104,7 +104,12 @@ describe('sessions of readers', () => {
       },
       {
         ...{ exported: () => null, next: () => waiting.shift() ?? null, idle: () => waiting.length === 0 },
-        ...{ wait: () => bell.wait(), failed: () => null, gone: (task) => void gone.push(task) },
+        ...{
+          wait: () => bell.wait(),
+          renamed: () => undefined,
+          failed: () => null,
+          gone: (task) => void gone.push(task),
+        },
         broke: (error) => {
           throw error;
         },

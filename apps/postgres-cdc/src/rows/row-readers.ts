@@ -2,6 +2,7 @@ import type { Clock, Waker } from '@planasonix/core';
 import { Pace } from '@planasonix/rows';
 import type { Client } from 'pg';
 import type { PostgresConfig } from '../config.js';
+import type { TableName } from '../tables.js';
 import { ChunkReader, type ChunkDeps } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { HeldUp } from './held-up.js';
@@ -41,6 +42,8 @@ export interface RowReadersWork {
   failed(task: RowTask, error: unknown): null;
   /** The table of a task is gone. */
   gone(task: RowTask): void;
+  /** It has another name by now than its rows are wanted under. */
+  renamed(task: RowTask, to: TableName): void;
   /** What ended the reading. */
   broke(error: unknown): void;
 }
@@ -90,7 +93,13 @@ export class RowReaders {
 
   /** The next chunk; the order in which they are begun is that in which their rows go. */
   begin(task: RowTask, share: Share): ChunkRun {
-    const run: ChunkRun = new ChunkRun(task, this.few(share), this.pace, () => this.arrived(run));
+    const run: ChunkRun = new ChunkRun(
+      task,
+      this.few(share),
+      this.pace,
+      () => this.arrived(run),
+      (to) => this.work.renamed(task, to),
+    );
     this.runs.push(run);
     return run;
   }

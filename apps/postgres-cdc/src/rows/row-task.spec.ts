@@ -1,4 +1,5 @@
 import type { WrittenChange } from '../decode/index.js';
+import { emptiedEvent } from './emptied-event.js';
 import { MOST_AGAIN, newTask, restoredTask, type RowTask } from './row-task.js';
 import { rowsState } from './rows-state.js';
 import { VisibleTransactions } from './visibility.js';
@@ -113,9 +114,9 @@ describe('a table without a key', () => {
     task.forgotten();
     expect(task.state).toMatchObject({ emptied: true, rows: 0 });
     expect(task.phase).toBe('waiting');
-    // Nothing has come since: there is nothing to be forgotten once more.
+    // The stream may have told of rows since, which come once more now.
     task.keyBecomes({ key: [], keyTypes: [], keySorts: [] });
-    expect(task.state.emptied).toBe(true);
+    expect(task.state.emptied).toBe(false);
   });
 
   it('that an earlier reader left with a key, and with rows that readers were to forget, is read from its beginning', () => {
@@ -135,8 +136,12 @@ describe('a table without a key', () => {
     const task = reading();
     task.keyless = true;
     task.state.emptied = true;
+    const id = () => emptiedEvent(task, { database: 'd', lsn: '0/1', atMs: 0 }).id;
+    const before = id();
     task.beside();
     expect([task.phase, task.state.empties, task.state.emptied]).toEqual(['starting', true, false]);
+    // They are told so once more (Invariant 4).
+    expect(id()).not.toBe(before);
   });
 });
 

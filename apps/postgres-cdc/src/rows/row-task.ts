@@ -189,9 +189,14 @@ export class RowTask {
     if (!this.keyless && this.phase === 'reading') this.watchNow();
     if (!this.keyless || this.over) return;
     // Without a key what the stream will say of it can't be told from its rows; and nobody has asked for stillness yet.
-    this.state.empties = true;
-    this.state.emptied = false;
+    this.emptiesAgain();
     if (this.phase !== 'waiting') this.phase = 'starting';
+  }
+
+  /** Readers are to forget what they have of it, also where they were told so before: by another id then (Invariant 4). */
+  private emptiesAgain(): void {
+    if (this.state.emptied) this.state.attempt++;
+    Object.assign(this.state, { empties: true, emptied: false });
   }
 
   /** Readers are told to forget what they have of it, with what the stream has told before. */
@@ -265,9 +270,9 @@ export class RowTask {
     this.forgetAgain();
     this.first = null;
     this.keyless = key.length === 0;
-    if (!others && (!(this.keyless || wasKeyless) || this.state.rows === 0)) return;
-    this.state.empties = true;
-    this.state.emptied = false;
+    // Since it was emptied the stream may have told of rows that come again now.
+    const came = this.state.rows > 0 || this.state.emptied;
+    if (others || ((this.keyless || wasKeyless) && came)) this.emptiesAgain();
   }
 
   /** By columns of another type, or sorted otherwise, its keys would be others or in another order: some would never be read. */

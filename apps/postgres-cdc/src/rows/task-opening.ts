@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { seesUnlisted } from '../condition-reach.js';
 import type { PostgresConfig } from '../config.js';
 import { heldBack, obeyedBy } from '../publication-filter.js';
-import { describeTable } from '../tables.js';
+import { describeTable, type SourceTable } from '../tables.js';
 import { cutLanes } from './lanes.js';
 import { LOCKED, type RowTask } from './row-task.js';
 import { writersOf } from './writers.js';
@@ -53,7 +53,8 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   task.wantsStill = false;
   const wasAlone = alone();
   const control = await opening.control();
-  const table = await describeTable(control, task.wish.oid, config, await obeyedBy(control, opening.obeys));
+  const describes = async () => describeTable(control, task.wish.oid, config, await obeyedBy(control, opening.obeys));
+  const table = await describes();
   if (table === null) return 'gone';
   const why = heldBack(table, config.snapshot === 'only');
   task.withheld = why !== null;
@@ -77,7 +78,13 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   if (alone() !== wasAlone) return 'again';
   if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
-    const lanes = await cutLanes(control, table, config.snapshot_readers);
+    const lanes = await cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
+      // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
+      const now = await describes();
+      if (now !== null && formOf(now) === formOf(table)) throw error;
+      return 'changed' as const;
+    });
+    if (lanes === 'changed') return 'again';
     if (lanes === 'locked') {
       task.note = LOCKED;
       await opening.clock.sleep(LOCKED_MS);
@@ -88,6 +95,9 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   // Begun over meanwhile, and keys forgotten with that: who has written since has to be waited out too.
   return task.state.attempt === attempt ? 'reading' : 'again';
 }
+
+/** All that a query for its rows is made of. */
+const formOf = ({ estimatedRows: _, bytes: __, ...form }: SourceTable): string => JSON.stringify(form);
 
 /** @returns whether the stream stands, and everything that it has delivered of the table is visible. */
 async function standing(task: RowTask, control: Client, opening: TaskOpening): Promise<boolean> {
