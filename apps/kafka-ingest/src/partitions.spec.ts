@@ -1,4 +1,4 @@
-import { outOfRange } from './partitions.js';
+import { cutBack, outOfRange } from './partitions.js';
 
 describe('a position outside of what the broker holds (trap 24)', () => {
   const range = { first: 10, end: 40 } as Parameters<typeof outOfRange>[2];
@@ -10,5 +10,18 @@ describe('a position outside of what the broker holds (trap 24)', () => {
     const failure = outOfRange('t/0', offset, range);
     expect(failure).toMatchObject({ code: 'offset_out_of_range', message });
     expect(failure.hint).toContain(`{"onLostPosition":"skip"} to go on at ${at} of t/0 `);
+  });
+});
+
+describe('a log that was cut back', () => {
+  it('is told with what "resnapshot" would do: places are given again, and ids with them', () => {
+    const ids =
+      /After "resnapshot", records that were written from 40 on .* have the ids of those that were there before/;
+    expect(cutBack('orders/0', 40, 50).hint).toMatch(ids);
+    expect(cutBack('orders/0', 40, 50).hint).toContain(
+      'to go on at 50 (or at the end, where that comes first) of orders/0',
+    );
+    expect(outOfRange('orders/0', 50, { first: 3, end: 40 }).hint).toMatch(ids);
+    expect(outOfRange('orders/0', 1, { first: 3, end: 40 }).hint).not.toContain('ids');
   });
 });

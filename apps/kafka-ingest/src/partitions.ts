@@ -100,8 +100,12 @@ export async function offsetsAt(
 export const positionsOf = (positions: Positions): ReadonlyMap<string, KafkaPosition> =>
   new Map([...positions].filter(([name]) => !name.startsWith('#')).map(([name, text]) => [name, decodePosition(text)]));
 
-const goOn = (name: string, at: number): string =>
+const goOn = (name: string, at: number | string): string =>
   `Start with {"onLostPosition":"skip"} to go on at ${at} of ${name} and where they were in all others, with {"onLostPosition":"resnapshot"} to read all records again, or set the position of ${name} while the stream is stopped.`;
+
+/** Invariant 4: an id is made of the place, and places of a log that was cut back are given again. */
+const givenAgain = (from: number): string =>
+  ` After "resnapshot", records that were written from ${from} on after the cut have the ids of those that were there before it: who drops repeats by id drops them where the older ones were delivered.`;
 
 /** Why a position is no place of its partition: its records are gone, or the topic of that name is another one by now. */
 export async function lostPlace(
@@ -121,9 +125,17 @@ export function outOfRange(name: string, offset: number, range: Range): StreamEr
     offset < range.first
       ? `Records ${offset} to ${range.first - 1} of ${name} are gone`
       : `${name} ends before our position ${offset}`;
-  const nearest = offset < range.first ? range.first : range.end;
-  return new StreamError('offset_out_of_range', `${what}: the broker holds ${held}.`, { hint: goOn(name, nearest) });
+  const hint = offset < range.first ? goOn(name, range.first) : goOn(name, range.end) + givenAgain(range.end);
+  return new StreamError('offset_out_of_range', `${what}: the broker holds ${held}.`, { hint });
 }
+
+/** @param at where the broker's log parted from ours */
+export const cutBack = (name: string, at: number, offset: number): StreamError =>
+  new StreamError(
+    'offset_out_of_range',
+    `${name} was cut back to ${at} and written anew (an unclean change of leader): our position is ${offset}.`,
+    { hint: goOn(name, `${offset} (or at the end, where that comes first)`) + givenAgain(at) },
+  );
 
 export const recreated = (name: string): StreamError =>
   new StreamError(

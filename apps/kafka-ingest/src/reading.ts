@@ -9,7 +9,7 @@ import {
   type RecordChunk,
 } from '@planasonix/kafka';
 import type { KafkaConfig } from './config.js';
-import { lostPlace, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
+import { cutBack, lostPlace, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
 import type { KafkaPosition } from './position.js';
 
 export interface ReadingInput {
@@ -111,10 +111,7 @@ export class Reading {
       case 'damaged':
         throw damaged(name, obstacle);
       case 'diverged':
-        throw new StreamError(
-          'offset_out_of_range',
-          `${name} was cut back to ${obstacle.at} and written anew (an unclean change of leader): our position is ${place.offset}.`,
-        );
+        throw cutBack(name, obstacle.at, place.offset);
       case 'out_of_range': {
         const range = (await rangesOf(cluster, [place], new AbortController().signal)).get(name)!;
         throw await lostPlace(cluster, place, range);

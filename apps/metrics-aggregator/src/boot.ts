@@ -39,7 +39,7 @@ export async function boot(env: AggregatorEnv): Promise<NestFastifyApplication> 
     env,
     logger,
     port: env.HEALTH_PORT,
-    events: countersMicroservice(env),
+    events: countersMicroservice(env, asLog(logger)),
     module: AggregatorModule.of({
       metrics: new MetricsStore(redis),
       census: new StreamCensus(streams),

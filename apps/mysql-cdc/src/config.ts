@@ -49,7 +49,8 @@ const schema = z.strictObject({
     .min(1)
     .optional()
     .meta({
-      description: 'Rows of snapshots that are read in a second at the most. Default: no limit.',
+      description:
+        'Rows of snapshots that are read in a second at the most, by all readers together: in any n seconds no more than n + 1 times as many, or `snapshot_readers` + 1 rows more than n times as many where that is more. Default: no limit.',
       examples: [20000],
     }),
   server_id: z

@@ -1,11 +1,12 @@
 import type { Check, SnapshotOrder } from '@planasonix/core';
 import type { Client } from 'pg';
 import { inBriefLine } from './brief-lock.js';
-import { conditionReach } from './condition-reach.js';
+import { reachOf } from './condition-reach.js';
 import { conditionProblem } from './condition.js';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
 import { readingRights } from './preflight-tables.js';
+import { obeyedName } from './publication-filter.js';
 import { toStreamError } from './session.js';
 import { missingTables, resolveTables, tableMatcher, type SourceTable } from './tables.js';
 
@@ -20,11 +21,15 @@ const finding = (code: string, message: string, fix: string | null = null): Chec
   ...{ code, severity: 'error', message, fix },
 });
 
-/** Whether an order could be carried out: its tables are the stream's, and the server takes its condition for each. */
+/**
+ * Whether an order could be carried out: its tables are the stream's, and the server takes its condition for each.
+ * @param publication of the stream
+ */
 export async function checkOrder(
   control: Client,
   config: PostgresConfig,
   order: Omit<SnapshotOrder, 'id'>,
+  publication: string | null = null,
 ): Promise<readonly Check[]> {
   const unread = order.tables.filter((text) => parsePattern(text) === null);
   if (unread.length > 0)
@@ -32,7 +37,7 @@ export async function checkOrder(
       finding('config_invalid', `Not the name of a table: ${unread.join(', ')}.`, 'Write schema.table or schema.*.'),
     ];
   try {
-    const tables = await resolveTables(control, config);
+    const tables = await resolveTables(control, config, publication && obeyedName(config, publication));
     const match = tableMatcher({ ...config, tables: [...order.tables] });
     const ordered = tables.filter(({ schema, table }) => match(schema, table) !== null);
     const missing = missingTables({ ...config, tables: [...order.tables] }, ordered);
@@ -82,7 +87,7 @@ async function wrongCondition(
         `The condition is for ${table.schema}.${table.table}, which has no key: only all of its rows can be read.`,
         'Order its rows without a condition, or give it a primary key.',
       );
-    const reach = conditionReach(where, table);
+    const reach = reachOf(where, table);
     if (reach !== null) return finding('where_invalid', `The condition ${reach.problem}.`, reach.fix);
   }
   // Only what has been found harmless for all of them gets to the server.

@@ -30,6 +30,14 @@ export function conditionReach(text: string, table: ReachTable): Reach | null {
   return null;
 }
 
+/** The same of a publication's table: what its list leaves out is hidden as what is excluded is. */
+export const reachOf = (text: string, table: SourceTable): Reach | null =>
+  conditionReach(text, { ...table, excluded: new Set([...table.excluded, ...table.unlisted]) });
+
+/** Whether it was judged while the publication still listed what it speaks of. */
+export const seesUnlisted = (text: string | null, table: SourceTable): boolean =>
+  text !== null && table.unlisted.size > 0 && reachOf(text, table) !== null;
+
 /** One word of a condition, and what stands around it. */
 class Place {
   private readonly token: Token;

@@ -32,7 +32,8 @@ const schema = z.strictObject({
     .regex(/^[A-Za-z_][A-Za-z0-9_$]{0,62}$/, 'is not a plain name of at most 63 characters')
     .optional()
     .meta({
-      description: 'Default: made by the stream and dropped with it. One that exists is used and never dropped.',
+      description:
+        'Default: made by the stream and dropped with it. One that exists is used and never dropped; rows that are read obey its row filters and column lists as changes do.',
       examples: ['planasonix_orders_pub'],
     }),
   slot_name: z
@@ -66,7 +67,8 @@ const schema = z.strictObject({
     .min(1)
     .optional()
     .meta({
-      description: 'Rows of snapshots that are read in a second at the most. Default: no limit.',
+      description:
+        'Rows of snapshots that are read in a second at the most, by all readers together: in any n seconds no more than n + 1 times as many, or `snapshot_readers` + 1 rows more than n times as many where that is more. Default: no limit.',
       examples: [20000],
     }),
   logical_messages: z

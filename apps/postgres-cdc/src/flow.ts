@@ -103,7 +103,7 @@ export class Flow {
   /** A position in the middle of a large transaction would tear it in a log that shows transactions whole. */
   private rows(): ChangeBatch | null {
     const { work, reader } = this.deps;
-    if (this.inside) return null;
+    if (this.inside || work.doubts) return null;
     const rows = work.feed.take(reader?.reached ?? MAX_LSN, { lsn: this.lsn });
     return rows === null ? null : { partition: '', events: rows.events, position: this.position() };
   }

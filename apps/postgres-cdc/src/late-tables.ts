@@ -4,6 +4,7 @@ import type { PostgresConfig } from './config.js';
 import { lookAtExcluded, type ExcludedColumns } from './excluded-columns.js';
 import { PartitionWatch, type Emptiers, type Partitions } from './partitions.js';
 import { identitySql, memberships, publicationTables, uncovered, unsentKeys, type Memberships } from './publication.js';
+import { obeyedBy, unlistedKeys } from './publication-filter.js';
 import { serverOf } from './slot.js';
 import { askedTables, describeTables, type Candidate, type SourceTable } from './tables.js';
 
@@ -74,7 +75,8 @@ export class LateTables {
     const strange = asked.filter((one) => !known.has(one.oid));
     const refused = new Map<number, TableProgress>();
     const taken: SourceTable[] = [];
-    for (const table of await describeTables(control, strange, config)) {
+    const obeyed = strange.length === 0 ? null : await obeyedBy(control, publication);
+    for (const table of await describeTables(control, strange, config, obeyed)) {
       const why = await this.whyNot(control, table);
       if (why === null) taken.push(table);
       else
@@ -111,7 +113,7 @@ export class LateTables {
     const { refused } = lookAtExcluded(this.deps.config, table, this.deps.excluded.memory);
     if (refused !== null) return `${refused.code}: ${refused.message} ${refused.hint}`;
     try {
-      const unsent = unsentKeys([table], (await serverOf(control)).version);
+      const unsent = unlistedKeys([table]) ?? unsentKeys([table], (await serverOf(control)).version);
       if (unsent !== null) throw unsent;
       await this.deps.publish(control, [table]);
       return null;

@@ -7,6 +7,7 @@ import type { Holdings } from './holdings.js';
 import { partitionsNow, type Partitions } from './partitions.js';
 import type { PgPosition } from './position.js';
 import { endPredecessor } from './predecessor.js';
+import { obeyedName, unlistedKeys } from './publication-filter.js';
 import {
   ensurePublication,
   memberships,
@@ -81,7 +82,7 @@ export interface Reached {
 export async function openStream(deps: OpeningDeps, from: PgPosition | null, reached: Reached): Promise<Beginning> {
   const { config, context, sessions, slot, publication } = deps;
   const control = await sessions.control();
-  let tables = await resolveTables(control, config);
+  let tables = await resolveTables(control, config, obeyedName(config, publication));
   const missing = missingTables(config, tables);
   if (missing.length > 0) throw new StreamError('tables_missing', `There is no table ${missing.join(', ')}.`);
   if (tables.length === 0) throw new StreamError('no_tables', `No table matches ${config.tables.join(', ')}.`);
@@ -97,6 +98,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
     deps.holdings.at({ server: server.system_id, database });
     const given = context.onLostPosition;
     const only = config.snapshot === 'only';
+    const unlisted = only ? unlistedKeys(tables) : null;
+    if (unlisted !== null) throw unlisted;
     const { failover } = config;
     const resumes = from !== null && given === null && resumable(from, only);
     const position = resumes
@@ -112,7 +115,8 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
     const goesOn = {
       ...{ tables, partitions, resumes, rows: false, restarts: false, exported: null },
       unpublished: unpublished.map((one) => one.oid),
-      membership: (() => null) as Memberships,
+      // Before there is a snapshot: what is changed behind it is noticed, and what it holds is of a filter that was noted.
+      membership: only ? () => null : await memberships(control, publication),
     };
     if (resumes && position !== null && only)
       return { ...goesOn, position, exported: position.phase === 'done' ? null : await exportSnapshot(sessions) };
@@ -121,7 +125,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
       const own = deps.holdings.owns('slot', slot);
       holds(found, slot, position, own);
       if (own) await settleFailover({ replication, control }, slot, failover);
-      return { ...goesOn, position, membership: await memberships(control, publication) };
+      return { ...goesOn, position };
     }
     if (config.snapshot === 'never' && given === null && found !== null && version >= 180_000) younger(deps);
     const attempt = (position?.attempt ?? 0) + 1;
@@ -137,7 +141,7 @@ export async function openStream(deps: OpeningDeps, from: PgPosition | null, rea
       position: { ...server, phase: only ? 'rows' : 'stream', slot, lsn: lsnText(place.lsn), attempt },
       ...{ tables, partitions, resumes, rows },
       unpublished: [],
-      membership: await memberships(control, publication),
+      membership: goesOn.membership,
       restarts: attempt > 1 || given !== null,
       exported: only ? await exportSnapshot(sessions) : ofSlot,
     };

@@ -11,6 +11,8 @@ export interface OrderIntakeDeps {
   readonly clock: Clock;
   readonly feed: RowFeed;
   readonly book: OrderBook;
+  /** See `ChunkDeps`. */
+  readonly obeys: string | null;
   control(): Promise<Client>;
   /** An order can't be carried out. */
   refuse(order: string, why: string): Promise<void>;
@@ -25,6 +27,16 @@ export class OrderIntake {
 
   constructor(private readonly deps: OrderIntakeDeps) {}
 
+  /** Gives up what is not wanted any more, and asks the source nothing. @throws what the store says */
+  async takeBack(): Promise<void> {
+    const { feed, book } = this.deps;
+    const underWay = new Set(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    if (underWay.size === 0) return;
+    const ids = new Set((await book.wanted([...underWay])).map((order) => order.id));
+    // What a look has taken up meanwhile may be newer than this answer.
+    feed.takeBack((id) => ids.has(id) || !underWay.has(id));
+  }
+
   /** Takes up what is new, and gives up what is not wanted any more. */
   async look(): Promise<void> {
     const { deps } = this;
@@ -36,7 +48,9 @@ export class OrderIntake {
       if (this.judged.has(order.id)) continue;
       const control = await deps.control();
       const match = tableMatcher({ ...deps.config, tables: [...order.tables] });
-      const tables = (await resolveTables(control, deps.config)).filter((one) => match(one.schema, one.table) !== null);
+      const tables = (await resolveTables(control, deps.config, deps.obeys)).filter(
+        (one) => match(one.schema, one.table) !== null,
+      );
       // Ordered while nobody could ask the source, or tables and rights have changed since.
       const found = await wrongOrder(control, tables, order.where);
       // It is for the next look. What an earlier reader began of it was judged by that, and goes on.

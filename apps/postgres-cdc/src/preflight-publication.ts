@@ -18,7 +18,7 @@ export async function checkPublication(
   tables: readonly SourceTable[],
   server: ServerFacts,
 ): Promise<Check[]> {
-  if (config.snapshot === 'only') return [];
+  if (config.snapshot === 'only') return config.publication === undefined ? [] : filtered(client, name, server);
   const state = await publicationState(client, name);
   const lacking = state === null ? tables : uncovered(await publicationTables(client, name), tables);
   const fix =
@@ -30,7 +30,7 @@ export async function checkPublication(
       return [
         error('publication_incomplete', `The publication ${name} does not cover ${lacking.map(sqlName).join(', ')}.`),
       ];
-    return [...withheld(name, state.withheld), ...(await filtered(client, config, name, server))];
+    return [...withheld(name, state.withheld), ...(await filtered(client, name, server))];
   }
   if (lacking.length === 0) return [];
   const refusal = await whyNot({ client, lacking, creates: state === null, server });
@@ -83,12 +83,8 @@ function withheld(name: string, operations: readonly string[]): Check[] {
   ];
 }
 
-async function filtered(
-  client: PreflightInput['client'],
-  config: PreflightInput['config'],
-  name: string,
-  server: ServerFacts,
-): Promise<Check[]> {
+/** Rows and changes obey it alike. */
+async function filtered(client: PreflightInput['client'], name: string, server: ServerFacts): Promise<Check[]> {
   if (server.version < 150_000) return [];
   const { rows } = await client.query<{ schema: string; table: string }>(
     `SELECT n.nspname AS schema, c.relname AS table FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
@@ -103,7 +99,7 @@ async function filtered(
     {
       code: 'publication_filters',
       severity: 'warning',
-      message: `The publication ${name} filters rows or columns of ${names}: changes, ${config.snapshot === 'never' ? 'and not rows that are ordered' : 'and not the rows of the snapshot'}.`,
+      message: `The publication ${name} filters rows or columns of ${names}: rows that are read and changes come without what it holds back.`,
       // In one transaction, so that no change falls between.
       fix: `BEGIN; ALTER PUBLICATION ${publication} DROP TABLE ${names}; ALTER PUBLICATION ${publication} ADD TABLE ${names}; COMMIT;`,
     },

@@ -5,6 +5,7 @@ import { parsePattern, qualified, quoteIdent } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
+import { unlistedKeys } from './publication-filter.js';
 import { identitySql, unsentKeys } from './publication.js';
 import { missingTables, type SourceTable } from './tables.js';
 
@@ -49,8 +50,8 @@ export async function checkTables(
         identitySql(unidentified),
       ),
     );
-  const unsent = unsentKeys(tables, server.version);
-  if (unsent !== null && config.snapshot !== 'only') checks.push(findingOf(unsent));
+  const unsent = config.snapshot === 'only' ? null : unsentKeys(tables, server.version);
+  checks.push(...[unlistedKeys(tables) ?? [], unsent ?? []].flat().map(findingOf));
   return [
     ...checks,
     ...excludedColumns(input, tables),

@@ -8,6 +8,7 @@ import { checkPublication } from './preflight-publication.js';
 import { checkServer, serverFacts } from './preflight-server.js';
 import { checkSlot } from './preflight-slot.js';
 import { checkTables } from './preflight-tables.js';
+import { obeyedName } from './publication-filter.js';
 import { resolveTables } from './tables.js';
 
 export interface PreflightInput {
@@ -34,7 +35,7 @@ const ORDER = ['error', 'warning', 'info'] as const;
 export async function preflight(input: PreflightInput): Promise<readonly Check[]> {
   const { client, config } = input;
   const server = await serverFacts(client);
-  const tables = await resolveTables(client, config);
+  const tables = await resolveTables(client, config, obeyedName(config, input.publicationName));
   const ofTables = await checkTables(input, tables, server);
   const found = [
     ...(await checkServer(input, server)),

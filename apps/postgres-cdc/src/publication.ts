@@ -1,6 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import type { Client } from 'pg';
 import { qualified, quoteIdent } from './identifier.js';
+import { knowsFilters, unlistedKeys } from './publication-filter.js';
 import { serverOf } from './slot.js';
 import { toStreamError } from './stream-error.js';
 import type { SourceTable } from './tables.js';
@@ -55,20 +56,12 @@ const publishedSql = (schemas: boolean): string => `
   WHERE CASE WHEN p.pubviaroot OR $2 THEN c.oid IN (SELECT relid FROM listed) AND c.oid NOT IN (SELECT relid FROM below WHERE relid <> root)
     ELSE c.relkind = 'r' AND c.oid IN (SELECT relid FROM below) END`;
 
-/** From 15 on a publication may name schemas. */
-async function namesSchemas(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ schemas: string | null }>(
-    "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace')::text AS schemas",
-  );
-  return rows[0]?.schemas != null;
-}
-
 /**
  * The tables that it publishes, under the names that they are published by.
  * @param byRoot as if it published partitions as their root, whatever it does
  */
 export async function publicationTables(client: Client, name: string, byRoot = false): Promise<readonly Name[]> {
-  return (await client.query<Name>(publishedSql(await namesSchemas(client)), [name, byRoot])).rows;
+  return (await client.query<Name>(publishedSql(await knowsFilters(client)), [name, byRoot])).rows;
 }
 
 /**
@@ -78,26 +71,30 @@ export async function publicationTables(client: Client, name: string, byRoot = f
 export type Memberships = (oid: number) => string | null;
 
 const membershipsSql = (schemas: boolean): string => `
-  SELECT p.oid AS publication, m.relid::oid AS table, m.oid AS membership FROM pg_catalog.pg_publication p
+  SELECT p.oid AS publication, m.relid::oid AS table, m.oid AS membership, m.filtered FROM pg_catalog.pg_publication p
   LEFT JOIN (
-    SELECT r.prpubid, r.prrelid AS relid, r.oid, 1 AS rank FROM pg_catalog.pg_publication_rel r
+    SELECT r.prpubid, r.prrelid AS relid, r.oid, 1 AS rank, ${schemas ? 'r.prqual IS NOT NULL' : 'false'} AS filtered FROM pg_catalog.pg_publication_rel r
     ${
       schemas
-        ? `UNION ALL SELECT n.pnpubid, c.oid, n.oid, 0 FROM pg_catalog.pg_publication_namespace n
+        ? `UNION ALL SELECT n.pnpubid, c.oid, n.oid, 0, false FROM pg_catalog.pg_publication_namespace n
       JOIN pg_catalog.pg_class c ON c.relnamespace = n.pnnspid AND c.relkind IN ('r', 'p')`
         : ''
     }) m ON m.prpubid = p.oid
   WHERE p.pubname = $1 ORDER BY m.rank`;
 
 export async function memberships(client: Client, name: string): Promise<Memberships> {
-  const { rows } = await client.query<{ publication: string; table: string | null; membership: string | null }>(
-    membershipsSql(await namesSchemas(client)),
-    [name],
-  );
+  const { rows } = await client.query<
+    Record<'publication', string> & Record<'table' | 'membership' | 'filtered', string | null>
+  >(membershipsSql(await knowsFilters(client)), [name]);
   const state = await publicationState(client, name);
   const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
-  // One that is named itself as well as by its schema: by its own.
-  const named = new Map(rows.map((row) => [Number(row.table), row.membership]));
+  const named = new Map<number, string | null>();
+  for (const { table, membership, filtered } of rows) {
+    const bySchema = named.get(Number(table)) ?? null;
+    // One that is named itself as well as by its schema: by its own. With the schema its filter goes, and without it is back.
+    const lifted = filtered === 't' && bySchema !== null;
+    named.set(Number(table), lifted ? `${membership} without filter ${bySchema}` : membership);
+  }
   return (oid) => {
     // All tables: they come and go with the publication.
     const membership = named.get(oid) ?? rows[0]?.publication;
@@ -168,7 +165,7 @@ export function unsentKeys(tables: readonly SourceTable[], version: number): Str
 /** Tables that nobody has taken up yet. @throws StreamError `no_replica_identity` */
 export async function refuseUnfit(client: Client, tables: readonly SourceTable[]): Promise<void> {
   refuseUnidentified(tables);
-  const unsent = unsentKeys(tables, (await serverOf(client)).version);
+  const unsent = unlistedKeys(tables) ?? unsentKeys(tables, (await serverOf(client)).version);
   if (unsent !== null) throw unsent;
 }
 

@@ -7,6 +7,7 @@ import type { Beginning } from './opening.js';
 import { OrderIntake } from './order-intake.js';
 import type { Partitions } from './partitions.js';
 import type { PgPosition } from './position.js';
+import { obeyedName } from './publication-filter.js';
 import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
@@ -17,7 +18,7 @@ import type { SourceTable } from './tables.js';
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
 
-export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse'>, LateTablesDeps {
+export interface RowWorkDeps extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'obeys'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   readonly excluded: ExcludedColumns;
@@ -46,6 +47,7 @@ export class RowWork {
   private readonly book: OrderBook;
   private readonly intake: OrderIntake;
   private lookAt = 0;
+  private asking = 0;
   private looking: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
   private rowsBefore = 0;
@@ -59,8 +61,10 @@ export class RowWork {
     private readonly beginning: Beginning,
     notes: string | undefined,
   ) {
+    const obeys = obeyedName(deps.config, deps.publication);
     this.feed = new RowFeed({
       ...deps,
+      obeys,
       alone: deps.config.snapshot === 'only',
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
@@ -70,7 +74,7 @@ export class RowWork {
     this.late = new LateTables(deps, this.partitions);
     this.book = new OrderBook(deps.context, notebook?.orders ?? null);
     this.intake = new OrderIntake({
-      ...{ config: deps.config, clock: deps.clock, feed: this.feed, book: this.book },
+      ...{ config: deps.config, clock: deps.clock, feed: this.feed, book: this.book, obeys },
       control: () => deps.control(),
       refuse: (order, why) => this.refuse(order, why),
       took: () => void (this.any = true),
@@ -158,6 +162,21 @@ export class RowWork {
 
   ordersChanged(): void {
     this.lookAt = 0;
+    this.deps.waker.stir();
+    if (this.ready) void this.takeBack();
+  }
+
+  /** Some order may have been cancelled: no rows go until that is known. */
+  get doubts(): boolean {
+    return this.asking > 0;
+  }
+
+  /** Also where nobody pulls: rows of what is cancelled while the stream is paused must not come when it goes on. */
+  private async takeBack(): Promise<void> {
+    this.asking++;
+    // Where the store does not answer, the next look says so.
+    await this.intake.takeBack().catch(() => undefined);
+    this.asking--;
     this.deps.waker.stir();
   }
 

@@ -134,7 +134,7 @@ export class PostgresSource implements Source {
 
   async checkOrder(order: Omit<SnapshotOrder, 'id'>): Promise<readonly Check[]> {
     try {
-      return await checkOrder(await this.sessions.control(), this.config, order);
+      return await checkOrder(await this.sessions.control(), this.config, order, this.publication);
     } catch (error) {
       return [findingOf(toStreamError(error, 'checking the order'))];
     }

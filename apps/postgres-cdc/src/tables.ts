@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
+import { LETS_ALL_OUT, letOutSql, obeyedBy, type Obeyed } from './publication-filter.js';
 
 export interface SourceColumn {
   readonly attnum: number;
@@ -25,11 +26,17 @@ export interface SourceTable {
   readonly oid: number;
   readonly schema: string;
   readonly table: string;
-  /** In the table's order, without dropped and excluded ones. */
+  /** In the table's order, without dropped, excluded and unlisted ones. */
   readonly columns: readonly SourceColumn[];
-  /** With the excluded ones. */
+  /** With the excluded and the unlisted ones. */
   readonly all: readonly SourceColumn[];
   readonly excluded: ReadonlySet<string>;
+  /** Columns that the list of an obeyed publication leaves out. */
+  readonly unlisted: ReadonlySet<string>;
+  /** Of an obeyed publication, which rows it lets out: SQL of the server's own; `null`: all. */
+  readonly filter: string | null;
+  /** `false`: an obeyed publication does not publish it under its name. */
+  readonly published: boolean;
   /**
    * Primary key, or the columns of the index that is its replica identity, in the key's order (trap 14). Not a deferrable one:
    * within a transaction two rows may have the same, and the order of changes by key means nothing.
@@ -131,13 +138,13 @@ const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHER
 const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock')
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
-const details = (which: string): string => `
+const details = (which: string, letOut: string): string => `
   SELECT c.oid, cn.nspname AS schema, c.relname AS table, c.relkind AS kind, c.relreplident AS identity, p.columns AS primary_key, p.operators AS primary_operators, p.sorts AS primary_sorts, p.casts AS primary_casts, r.columns AS identity_key, r.collations AS identity_collations, r.operators AS identity_operators, r.sorts AS identity_sorts, r.casts AS identity_casts,
     (SELECT json_agg(json_build_object('attnum', a.attnum, 'name', a.attname, 'typeOid', a.atttypid::int8, 'generated', CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END) ORDER BY a.attnum)
      FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
     CASE WHEN c.relkind = 'p' THEN (SELECT json_agg(json_build_object('schema', tn.nspname, 'table', tc.relname)) FROM ${partitionTree('c.oid')} t
       JOIN pg_class tc ON tc.oid = t.oid JOIN pg_namespace tn ON tn.oid = tc.relnamespace WHERE t.oid <> c.oid) END AS partitions,
-    leaves.tuples, leaves.bytes, leaves.unidentified
+    leaves.tuples, leaves.bytes, leaves.unidentified, out.published, out.filter, out.listed
   FROM pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
   LEFT JOIN LATERAL (SELECT (${COLUMNS_OF('i')}) AS columns, (${OPERATORS_OF('i')}) AS operators, (${SORTS_OF('i')}) AS sorts, (${CASTS_OF('i')}) AS casts
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate) p ON true
@@ -148,11 +155,15 @@ const details = (which: string): string => `
       json_agg(json_build_object('schema', ln.nspname, 'table', l.relname) ORDER BY l.oid) FILTER (WHERE NOT ${IDENTIFIED}) AS unidentified
     FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace
     WHERE l.relkind = 'r' AND l.oid IN ${partitionTree('c.oid')}) leaves
+  LEFT JOIN LATERAL (${letOut}) out ON true
   WHERE ${which}`;
 
-const DETAILS = details('c.oid = ANY ($1::oid[]) ORDER BY c.oid');
-/** Asked for each chunk of rows, and its planning costs more than all of a small chunk: a session plans it a few times and then no more. */
-const DETAILS_OF_ONE = details('c.oid = $1::oid');
+/** What is asked of tables, and of a publication with it. */
+function detailsFor(obeyed: Obeyed | null, which: string, tables: unknown) {
+  return obeyed === null
+    ? { text: details(which, LETS_ALL_OUT), values: [tables] }
+    : { text: details(which, letOutSql(obeyed.filters)), values: [tables, obeyed.publication] };
+}
 
 /** Every value as text, as sessions give it. */
 interface Detail {
@@ -175,6 +186,9 @@ interface Detail {
   readonly bytes: string;
   readonly unidentified: string | null;
   readonly partitions: string | null;
+  readonly published: string | null;
+  readonly filter: string | null;
+  readonly listed: string | null;
 }
 
 const list = <T>(json: string | null): readonly T[] => (json === null ? [] : (JSON.parse(json) as T[]));
@@ -228,17 +242,23 @@ export async function describeTables(
   client: Client,
   asked: readonly Candidate[],
   config: Wanted,
+  obeyed: Obeyed | null = null,
 ): Promise<readonly SourceTable[]> {
   if (asked.length === 0) return [];
   const names = new Map(asked.map(({ oid, schema, table }) => [oid, qualified(schema, table)]));
-  const { rows } = await client.query<Detail>(DETAILS, [[...names.keys()]]);
+  const query = detailsFor(obeyed, 'c.oid = ANY ($1::oid[]) ORDER BY c.oid', [...names.keys()]);
+  const { rows } = await client.query<Detail>(query);
   const same = rows.filter(({ oid, schema, table }) => names.get(Number(oid)) === qualified(schema, table));
   return same.map((row) => describe(row, config));
 }
 
-/** The tables that the config asks for, in the order of their making. */
-export const resolveTables = async (client: Client, config: Wanted): Promise<readonly SourceTable[]> =>
-  describeTables(client, await askedTables(client, config), config);
+/** The tables that the config asks for, in the order of their making. @param obeys a publication, if there is one of that name */
+export const resolveTables = async (
+  client: Client,
+  config: Wanted,
+  obeys: string | null = null,
+): Promise<readonly SourceTable[]> =>
+  describeTables(client, await askedTables(client, config), config, await obeyedBy(client, obeys));
 
 /** What a table is called by now; `null`: it is gone. */
 export async function tableName(client: Client, oid: number): Promise<TableName | null> {
@@ -249,9 +269,18 @@ export async function tableName(client: Client, oid: number): Promise<TableName 
   return rows[0] ?? null;
 }
 
-/** One table as it is now, under whatever name it has by now; `null`: it is gone. */
-export async function describeTable(client: Client, oid: number, config: Wanted): Promise<SourceTable | null> {
-  const { rows } = await client.query<Detail>({ name: 'plnx_table', text: DETAILS_OF_ONE, values: [oid] });
+/**
+ * One table as it is now, under whatever name it has by now; `null`: it is gone. It is asked for each chunk of rows, and its
+ * planning costs more than all of a small chunk: a session plans it a few times and then no more.
+ */
+export async function describeTable(
+  client: Client,
+  oid: number,
+  config: Wanted,
+  obeyed: Obeyed | null = null,
+): Promise<SourceTable | null> {
+  const name = obeyed === null ? 'plnx_table' : 'plnx_published';
+  const { rows } = await client.query<Detail>({ name, ...detailsFor(obeyed, 'c.oid = $1::oid', oid) });
   return rows[0] === undefined ? null : describe(rows[0], config);
 }
 
@@ -273,10 +302,13 @@ function describe(row: Detail, config: Wanted): SourceTable {
   const partitioned = row.kind === 'p';
   const unidentified = list<TableName>(row.unidentified);
   const all = list<SourceColumn>(row.columns);
+  const listed = row.listed === null ? null : new Set(row.listed.split(' ').map(Number));
+  const unlisted = new Set(all.flatMap((column) => (listed?.has(column.attnum) === false ? [column.name] : [])));
   const key = list<string>(row.identity_key ?? row.primary_key);
   return {
     ...{ oid, schema, table, excluded, hasPrimaryKey, partitioned, identity: row.identity },
-    ...{ all, columns: all.filter((column) => !excluded.has(column.name)) },
+    ...{ all, columns: all.filter(({ name }) => !excluded.has(name) && !unlisted.has(name)) },
+    ...{ unlisted, filter: row.filter, published: row.published === 't' },
     partitions: list<TableName>(row.partitions),
     key,
     keyTypes: key.map((name) => all.find((column) => column.name === name)?.typeOid ?? 0),

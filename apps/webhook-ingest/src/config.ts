@@ -1,7 +1,7 @@
 import { StreamError, type JsonSchema } from '@planasonix/core';
 import { z } from 'zod';
 import { DURATION, milliseconds } from './duration.js';
-import { ALWAYS_HIDDEN, exceptHeaders } from './header-names.js';
+import { exceptHeaders, HIDDEN } from './header-names.js';
 import { vendors, type Vendor } from './vendors/index.js';
 import { namesIn, pemCertificate } from './verify/certificate.js';
 
@@ -11,17 +11,13 @@ const MAX_CAS = 10;
 export const LARGEST_BODY = 50 * 1024 * 1024;
 const LONGEST_WINDOW_MS = 30 * 86_400_000;
 
-const proofHeaders = [...vendors.values()].flatMap(({ proof }) =>
-  'tokenHeader' in proof ? [proof.tokenHeader] : proof.headers,
-);
-
 const duration = z.string().regex(DURATION, 'is not a time such as 30s, 5m or 72h');
 const headerName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'is not the name of a header');
 /** What is shown of a delivery, in its key, its id and the answers. A secret or a proof of any scheme must not be. */
 const shownHeader = z
   .string()
   .regex(
-    exceptHeaders([...ALWAYS_HIDDEN, ...proofHeaders]),
+    exceptHeaders(HIDDEN),
     'is not the name of a header that may be shown: those with secrets and signatures may not',
   );
 const pointer = z

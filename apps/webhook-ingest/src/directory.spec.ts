@@ -8,6 +8,9 @@ const LEASE_MS = 3_000;
 /** One stream that was started, in a store and a log that many instances share. */
 class World {
   status: ServedStream['status'] = 'starting';
+  token: string | null = 't';
+  /** How long the store takes for each answer, which is of the time at which it was asked. */
+  answerMs = 0;
   epoch = 0;
   begun = 0;
   looks = 0;
@@ -18,7 +21,7 @@ class World {
 
   instance(name: string): Directory {
     const { ledger, inlets } = this;
-    const around = { clock: systemClock };
+    const around = { clock: systemClock, certificates: { header: null, direct: false } };
     const deps = { instance: name, sourceType: 'webhook', ledger, inlets, around, clock: systemClock, log: quiet };
     return new Directory(deps as unknown as DirectoryDeps);
   }
@@ -27,16 +30,24 @@ class World {
     return this.status === 'starting' && this.#leaseEndsAt <= Date.now();
   }
 
+  get #version(): string {
+    return `${this.token}:${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`;
+  }
+
+  #answered<T>(answer: T): Promise<T> {
+    return systemClock.sleep(this.answerMs).then(() => answer);
+  }
+
   /** As `InletLedger` has it. */
   private readonly ledger = {
     versions: () => {
       this.looks++;
-      return Promise.resolve(new Map([['str_1', `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`]]));
+      return this.#answered(new Map(this.token === null ? [] : [['str_1', this.#version]]));
     },
     streams: () =>
-      Promise.resolve([
+      this.#answered([
         {
-          ...{ id: 'str_1', token: 't', version: `${this.epoch}:${this.status}${this.#isDue ? '!' : ''}` },
+          ...{ id: 'str_1', token: this.token, version: this.#version },
           ...{
             config: { auth: { type: 'preset', preset: 'planasonix', secrets: ['a secret of some length'] } },
             sealed: null,
@@ -121,5 +132,34 @@ describe('an address that is not known', () => {
     await jest.advanceTimersByTimeAsync(200);
     expect({ found, looks: world.looks }).toEqual({ found: 100, looks: 6 });
     expect(directory.byToken('t')?.isOpen).toBe(true);
+  });
+});
+
+describe('what changes in the store takes effect within a second, without a bell', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+
+  const isServed = (directory: Directory, token: string) => directory.byToken(token)?.isOpen === true;
+  const changes: readonly (readonly [string, (world: World) => void, (directory: Directory) => boolean])[] = [
+    ['a start', (world) => (world.status = 'running'), (directory) => isServed(directory, 't')],
+    ['a pause', (world) => (world.status = 'paused'), (directory) => !isServed(directory, 't')],
+    ['a roll', (world) => (world.token = 'u'), (directory) => isServed(directory, 'u') && !isServed(directory, 't')],
+    ['a deletion', (world) => (world.token = null), (directory) => directory.byId('str_1') === null],
+  ];
+
+  it.each(changes)('%s, whenever it falls, also where the store takes 0.1 s for each answer', async (_, change, is) => {
+    for (let fallsAt = 2_000; fallsAt < 3_000; fallsAt += 50) {
+      const world = new World(0);
+      world.status = change === changes[0]![1] ? 'stopped' : 'running';
+      world.answerMs = 100;
+      const directory = world.instance('one');
+      directory.start();
+      await jest.advanceTimersByTimeAsync(fallsAt);
+      expect([fallsAt, is(directory)]).toEqual([fallsAt, false]);
+      change(world);
+      await jest.advanceTimersByTimeAsync(1_000);
+      expect([fallsAt, is(directory)]).toEqual([fallsAt, true]);
+      directory.stop();
+    }
   });
 });

@@ -2,7 +2,7 @@ import { StreamError } from '@planasonix/core';
 import type { ServedStream } from '@planasonix/store';
 import { parseConfig, type WebhookConfig } from './config.js';
 import { milliseconds } from './duration.js';
-import { ALWAYS_HIDDEN } from './header-names.js';
+import { HIDDEN } from './header-names.js';
 import { vendors, type Place, type Vendor } from './vendors/index.js';
 import { endsAt, schemeOf, type Surroundings } from './verify/scheme-of.js';
 import type { Scheme } from './verify/scheme.js';
@@ -25,7 +25,7 @@ export interface Door {
   readonly handshake: NonNullable<Vendor['handshake']> | null;
   readonly windowMs: number;
   readonly queueMs: number;
-  /** Headers that go into no event, in lower case. */
+  /** Headers that go into no event, in lower case, beside those whose names say what they carry. */
   readonly hidden: ReadonlySet<string>;
   /** When one of its secrets ends, ms; `null`: none does. */
   readonly secretEndsAt: number | null;
@@ -40,6 +40,8 @@ export function doorOf(row: ServedStream, around: Surroundings): Door {
   const { auth, dedupe } = config;
   const vendor = auth.type === 'preset' ? vendors.get(auth.preset)! : null;
   const scheme = schemeOf(auth, around);
+  const { header: certificate } = around.certificates;
+  scheme.warm?.();
   return {
     id: row.id,
     name: row.name,
@@ -50,7 +52,7 @@ export function doorOf(row: ServedStream, around: Surroundings): Door {
     handshake: vendor?.handshake ?? null,
     windowMs: milliseconds(dedupe.window),
     queueMs: milliseconds(config.queue_timeout),
-    hidden: new Set([...ALWAYS_HIDDEN, ...scheme.proofHeaders]),
+    hidden: new Set([...HIDDEN, ...scheme.proofHeaders, ...(certificate === null ? [] : [certificate])]),
     secretEndsAt: endsAt(auth, around.clock.now()),
     isOpen: row.status === 'running' && row.desired === 'running',
   };

@@ -3,8 +3,10 @@ import { Readable } from 'node:stream';
 import { systemClock, type Clock } from '@planasonix/core';
 import { received } from './answer.js';
 import type { Door } from './door.js';
+import { LARGEST_BODY } from './config.js';
 import { Ingest, type IngestDeps } from './ingest.js';
 import { Tally } from './tally.js';
+import { refused } from './verify/scheme.js';
 import { SignatureScheme, type SignatureRule } from './verify/signature.js';
 import { openScheme } from './verify/tokens.js';
 import { vendors } from './vendors/index.js';
@@ -83,29 +85,125 @@ describe('a stranger is answered no sooner than any proof is judged, for what is
   });
 });
 
-it('a flood of one stream does not stand before the delivery of another', async () => {
-  const order: string[] = [];
-  const door = (id: string) =>
-    ({
-      ...{ id, name: id, isOpen: true, row: { token: id }, scheme: openScheme, handshake: null },
-      ...{ windowMs: 1, queueMs: 1, hidden: new Set(), places: { eventId: null, idIsSigned: false, eventType: null } },
-      config: { max_body_bytes: 1_000, expand_array: false },
-    }) as unknown as Door;
-  const doors = new Map(['flooded', 'other'].map((id) => [id, door(id)]));
-  const tally = new Tally();
-  const ingest = new Ingest({
-    directory: { byToken: (token: string) => doors.get(token) ?? null },
-    reporter: { of: () => tally },
+const doorAt = (id: string, of: Partial<Door> = {}): Door =>
+  ({
+    ...{ id, name: id, isOpen: true, row: { token: id }, scheme: openScheme, handshake: null },
+    ...{ windowMs: 1, queueMs: 1, hidden: new Set(), places: { eventId: null, idIsSigned: false, eventType: null } },
+    config: { max_body_bytes: LARGEST_BODY, expand_array: false },
+    ...of,
+  }) as unknown as Door;
+
+/** @param stored is asked where a delivery goes into the log of a stream */
+function ingestOf(all: readonly Door[], stored: (id: string) => Promise<void> = () => Promise.resolve()) {
+  const doors = new Map(all.map((door) => [door.id, door]));
+  const tallies = new Map(all.map(({ id }) => [id, new Tally()]));
+  return new Ingest({
+    directory: {
+      byToken: (token: string) => doors.get(token) ?? null,
+      ...{ unserved: () => null, lookForStrangers: () => Promise.resolve() },
+    },
+    reporter: { of: ({ id }: Door) => tallies.get(id)! },
     storing: {
-      store: ({ id }: Door, { intake }: { intake: { id: string } }) => {
-        order.push(id);
-        return Promise.resolve(received(intake.id, { events: null, eventId: null }));
+      store: async ({ id }: Door, { intake }: { intake: { id: string } }) => {
+        await stored(id);
+        return received(intake.id, { events: null, eventId: null });
       },
     },
-    ...{ clock: systemClock, publicBase: 'http://hooks', peers: null, addressRate: 0 },
+    clock: { ...systemClock, monotonic: () => 0 },
+    ...{ publicBase: 'http://hooks', peers: null, addressRate: 0 },
   } as unknown as IngestDeps);
+}
+
+it('a flood of one stream does not stand before the delivery of another', async () => {
+  const order: string[] = [];
+  const ingest = ingestOf(
+    ['flooded', 'other'].map((id) => doorAt(id)),
+    (id) => {
+      order.push(id);
+      return Promise.resolve();
+    },
+  );
   const flood = Array.from({ length: 60 }, (_, i) => ingest.answer(posted(Buffer.from(`${i}`)), 'flooded'));
   const other = ingest.answer(posted(Buffer.from('{}')), 'other');
   expect((await Promise.all([other, ...flood])).map(({ status }) => status)).toEqual(Array<number>(61).fill(200));
   expect(order.indexOf('other')).toBeLessThan(16);
+});
+
+/** Proved by its signature, which is `right`. */
+const signed: Partial<Door> = {
+  scheme: {
+    proofHeaders: [],
+    verify: (request) =>
+      request.header('x-signature') === 'right' ? openScheme.verify(request) : refused('signature_wrong'),
+  },
+};
+const proved = (body: Buffer): IncomingMessage => Object.assign(posted(body), { headers: { 'x-signature': 'right' } });
+
+it('whoever has no proof uses up nothing of what a stream may take in a second', async () => {
+  const config = { ...doorAt('').config, rate_limit_per_second: 1 };
+  const ingest = ingestOf([doorAt('limited', { ...signed, config })]);
+  const statuses = [];
+  for (const request of [posted, posted, posted, proved, proved, posted])
+    statuses.push((await ingest.answer(request(Buffer.from('{}')), 'limited')).status);
+  expect(statuses).toEqual([401, 401, 401, 200, 429, 401]);
+});
+
+describe('what is held of bodies', () => {
+  const MB = 1024 * 1024;
+  const body = (mb: number) => Buffer.alloc(mb * MB, 'x');
+
+  /** Has sent so much of its body, and does not end. */
+  async function stalled(ingest: Ingest, token: string, mb: number): Promise<void> {
+    const sent = new Readable({ read: () => undefined, highWaterMark: Number.MAX_SAFE_INTEGER });
+    const request = Object.assign(sent, {
+      ...{ method: 'POST', url: '/', headers: {}, rawHeaders: [], complete: false },
+    });
+    void ingest.answer(request as unknown as IncomingMessage, token);
+    sent.push(body(mb));
+    await new Promise(setImmediate);
+    unended.push(sent);
+  }
+  const unended: Readable[] = [];
+  afterEach(() => unended.splice(0).forEach((one) => one.destroy()));
+
+  it('of strangers leaves others theirs, whether they know the address of one stream or of none', async () => {
+    const ingest = ingestOf([doorAt('known', signed), doorAt('other', signed)]);
+    for (const token of ['nobody’s', 'known']) for (const mb of [50, 50, 50, 6, 3, 1]) await stalled(ingest, token, mb);
+    expect((await ingest.answer(proved(body(45)), 'other')).status).toBe(200);
+  });
+
+  it('is a share of the stream only until it is proved', async () => {
+    let [waiting, open] = [0, () => {}];
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const ingest = ingestOf([doorAt('one', signed)], () => {
+      waiting++;
+      return opened;
+    });
+    const answers = [];
+    for (let sent = 1; sent <= 3; sent++) {
+      const answer = ingest.answer(proved(body(24)), 'one').finally(() => void waiting++);
+      answers.push(answer);
+      while (waiting < sent) await new Promise(setImmediate);
+    }
+    open();
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+
+  it('has the headers in it', async () => {
+    const ingest = ingestOf([]);
+    const told: number[] = [];
+    for (let i = 0; i < 2_500; i++) {
+      const sent = new Readable({ read: () => undefined });
+      const rawHeaders = ['x-long', 'v'.repeat(32_000)];
+      const request = Object.assign(sent, {
+        ...{ method: 'POST', url: '/', headers: {}, complete: false },
+        rawHeaders,
+      });
+      void ingest.answer(request as unknown as IncomingMessage, 'nobody’s').then(({ status }) => told.push(status));
+      unended.push(sent);
+    }
+    await new Promise(setImmediate);
+    expect(new Set(told)).toEqual(new Set([503]));
+    expect(told.length).toBeLessThan(2_500);
+  });
 });

@@ -25,11 +25,20 @@ import { SignatureScheme } from './verify/signature.js';
  */
 const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
+/** What a request is, beside its headers and its body. */
+const REQUEST_BYTES = 2_048;
+/** Headers of one request at the most, and room for those of many. */
+const HEADERS = { one: 64 * 1024, many: 16 * 1024 * 1024 } as const;
 /**
- * Bytes of bodies, as sent and inflated, and of events that are held at once: in all, and for one stream, of which one has
- * room as it was sent, inflated, and as an event. Invariant 6.
+ * Bytes that are held at once, of bodies as sent and inflated, of events, and of headers: in all streams that run; for one of
+ * them, of which one has room as it was sent, inflated, and as an event; of that, for what is not proved yet. What is sent where
+ * nothing is taken in has so much beside all of it. Invariant 6.
  */
-const HELD = { all: 256 * 1024 * 1024, stream: 3 * LARGEST_BODY } as const;
+const HELD = {
+  all: 256 * 1024 * 1024,
+  stream: 3 * LARGEST_BODY + HEADERS.one,
+  unproved: LARGEST_BODY + HEADERS.many,
+} as const;
 
 export interface IngestDeps {
   readonly directory: Directory;
@@ -64,6 +73,12 @@ interface Seen {
   readonly verdict: Verdict;
 }
 
+/** What deliveries to one stream hold: all of them, and those that are not proved. */
+interface Memories {
+  readonly all: Memory;
+  readonly unproved: Memory;
+}
+
 /** A delivery that is on its way into the log. */
 interface Admitted {
   readonly door: Door;
@@ -76,8 +91,8 @@ export class Ingest {
   readonly #rates: { readonly addresses: Rates; readonly streams: Rates };
   readonly #memory = new Memory(HELD.all);
   /** What is sent where nothing is taken in leaves the streams that run their memory. */
-  readonly #idle = new Memory(HELD.stream);
-  readonly #memories = new WeakMap<object, Memory>();
+  readonly #idle = new Memory(HELD.unproved);
+  readonly #memories = new WeakMap<object, Memories>();
   readonly #turns = new Turns();
 
   constructor(private readonly deps: IngestDeps) {
@@ -113,11 +128,12 @@ export class Ingest {
       return refusal('unreadable', { reason: 'transfer_encoding_unsupported' });
     const encoding = encodingOf(content);
     if (encoding === null) return refusal('encoding_unsupported');
-    const wait = this.#wait(request, open);
+    const wait = this.#waitOfAddress(request);
     if (wait > 0) return refusal('rate_limited', { waitMs: wait });
     const receivedAtMs = this.deps.clock.now();
-    const hold = new Hold([this.#memory, open ? this.#memoryOf(open) : this.#idle]);
+    const hold = new Hold(this.#memoriesFor(open));
     try {
+      if (hold.keep(REQUEST_BYTES + sizeOf(request)) !== 'room') return refusal('busy');
       const admitted = await this.#admit(request, { token, known: door, encoding, max, receivedAtMs, hold });
       // The body is gone: while an event waits for the log, it alone is held.
       return 'taken' in admitted ? await this.#store(admitted) : admitted;
@@ -146,6 +162,9 @@ export class Ingest {
     const open = await this.#running(door);
     if (open === null) return this.#notRunning(door);
     if (body.length > open.config.max_body_bytes) return refusal('too_large');
+    const wait = this.#waitOf(open);
+    if (wait > 0) return refusal('rate_limited', { waitMs: wait });
+    if (!hold.moveTo([this.#memory, this.#memoriesOf(open).all])) return refusal('busy');
     const plain = await inflated(body, encoding, open.config.max_body_bytes, hold);
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
@@ -189,18 +208,32 @@ export class Ingest {
     return now?.isOpen ? now : null;
   }
 
-  #wait(request: IncomingMessage, door: Door | null): number {
+  #waitOfAddress(request: IncomingMessage): number {
     const { addressRate, peers } = this.deps;
-    const slow = addressRate > 0 ? this.#rates.addresses.take(peers.networkOf(request), addressRate) : 0;
-    const limit = door?.config.rate_limit_per_second;
-    return slow > 0 || !limit ? slow : this.#rates.streams.take(door.id, limit);
+    return addressRate > 0 ? this.#rates.addresses.take(peers.networkOf(request), addressRate) : 0;
   }
 
-  #memoryOf(door: Door): Memory {
+  /** Of what is proved alone: whoever knows the address would use it up. */
+  #waitOf({ id, config }: Door): number {
+    const limit = config.rate_limit_per_second;
+    return limit ? this.#rates.streams.take(id, limit) : 0;
+  }
+
+  /** Of what is not proved yet. */
+  #memoriesFor(open: Door | null): readonly Memory[] {
+    if (open === null) return [this.#idle];
+    const { all, unproved } = this.#memoriesOf(open);
+    return [this.#memory, all, unproved];
+  }
+
+  #memoriesOf(door: Door): Memories {
     const tally = this.deps.reporter.of(door);
-    let memory = this.#memories.get(tally);
-    if (memory === undefined) this.#memories.set(tally, (memory = new Memory(HELD.stream)));
-    return memory;
+    let memories = this.#memories.get(tally);
+    if (memories === undefined) {
+      memories = { all: new Memory(HELD.stream), unproved: new Memory(HELD.unproved) };
+      this.#memories.set(tally, memories);
+    }
+    return memories;
   }
 
   #signed(request: IncomingMessage, body: Buffer): SignedRequest {
@@ -218,6 +251,10 @@ export class Ingest {
     };
   }
 }
+
+/** Of its headers, as they came. */
+const sizeOf = ({ rawHeaders, url = '' }: IncomingMessage): number =>
+  rawHeaders.reduce((size, text) => size + text.length, url.length);
 
 const seen = async (door: Door, request: SignedRequest): Promise<Seen> => ({
   door,

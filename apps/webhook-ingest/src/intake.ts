@@ -4,6 +4,8 @@ import { contentOf, lengthOf, partsOf, type Content } from './body/content.js';
 import { isJson, scalarAt } from './body/json-text.js';
 import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
+import { isNamedAsProof } from './header-names.js';
+import { headersOf, type Place } from './vendors/index.js';
 
 export interface Header {
   readonly name: string;
@@ -23,7 +25,7 @@ export interface Delivery {
   readonly body: Buffer;
   /** The body is not as it was sent. */
   readonly inflated: boolean;
-  /** What the proof covers. */
+  /** What the proof covers, in its parts. */
   readonly signed: readonly Buffer[];
   readonly receivedAtMs: number;
 }
@@ -122,19 +124,26 @@ function namesOf({ id, places }: Door, { body, signed }: Delivery, eventId: stri
 /** So that neither `/` nor `~` of an id looks like ours. */
 const encoded = (char: string): string => `%${char.codePointAt(0)!.toString(16)}.`;
 
+const valueOf = (headers: readonly Header[], name: string): string | null =>
+  headers.find(({ lower }) => lower === name)?.value ?? null;
+
 /** @param valid whether the body is JSON */
-function finder({ body, headers }: Delivery, valid: () => boolean) {
-  return (place: { readonly header: string } | { readonly pointer: string }): string | null => {
-    if ('header' in place) return headers.find(({ lower }) => lower === place.header)?.value ?? null;
-    return valid() ? scalarAt(body, place.pointer) : null;
+function finder({ body, headers, signed }: Delivery, valid: () => boolean) {
+  return (place: Place): string | null => {
+    if ('signedPart' in place) return signed[place.signedPart]?.toString() ?? null;
+    if ('pointer' in place) return valid() ? scalarAt(body, place.pointer) : null;
+    return (
+      headersOf(place)
+        .map((name) => valueOf(headers, name))
+        .find((value) => !!value) ?? null
+    );
   };
 }
 
 function headerKey({ config }: Door, { headers }: Delivery): string {
   const of = config.ordering_key;
   if (of === undefined || !('header' in of)) return '';
-  const wanted = of.header.toLowerCase();
-  return (headers.find(({ lower }) => lower === wanted)?.value ?? '').slice(0, LONGEST_KEY);
+  return (valueOf(headers, of.header.toLowerCase()) ?? '').slice(0, LONGEST_KEY);
 }
 
 function partitionKey(door: Door, delivery: Delivery, { encoding, bytes }: Content): string {
@@ -153,7 +162,8 @@ function frameOf(
 ): string {
   const shown: (readonly [string, string])[] = [];
   for (const { name, lower, value } of headers)
-    if (!door.hidden.has(lower) && !(inflated && AS_SENT.has(lower))) shown.push([name, value]);
+    if (!door.hidden.has(lower) && !isNamedAsProof(lower) && !(inflated && AS_SENT.has(lower)))
+      shown.push([name, value]);
   return JSON.stringify({
     headers: shown,
     method,

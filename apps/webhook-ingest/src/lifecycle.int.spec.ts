@@ -43,21 +43,19 @@ describe('streams that every instance serves', () => {
     expect(entry!.data).not.toContain('x-planasonix-signature');
   });
 
-  it('a start takes effect at every instance within a second, without a bell', async () => {
+  it('a start takes effect at every instance, without a bell', async () => {
     const stream = await world.create();
     await world.command(stream.id, 'start');
     const open = (at: Instance) => async () => (await post(at, stream, '{}')).status === 200;
-    await Promise.all([one!, two!].map((at) => eventually('it is open', open(at), { timeoutMs: 5_000 })));
+    await Promise.all([one!, two!].map((at) => eventually('it is open', open(at))));
   });
 
-  it('another secret and another address take effect at every instance within a second, without a bell', async () => {
+  it('another secret and another address take effect at every instance, without a bell', async () => {
     const [stream, secret, token] = [await world.running(), 'another secret', 'another token'.replaceAll(' ', '-')];
     const statuses = (of: { readonly token: string }, key?: string) =>
       Promise.all([one!, two!].map(async (at) => (await post(at, of, '{}', signedHeaders('{}', key))).status));
     const become = (wanted: number, ask: () => Promise<number[]>) =>
-      eventually(`both say ${wanted}`, async () => (await ask()).every((status) => status === wanted), {
-        timeoutMs: 5_000,
-      });
+      eventually(`both say ${wanted}`, async () => (await ask()).every((status) => status === wanted));
     const next = splitSecrets(configJsonSchema, { auth: { ...planasonix, secrets: [secret] } });
     await world.streams.reconfigure(world.actor, stream.id, 'stream.rotate_secret', () => next);
     await become(200, () => statuses(stream, secret));

@@ -167,6 +167,23 @@ describe('proofs at the door', () => {
       await once(server, 'listening');
     });
     afterAll(() => new Promise((resolve) => server.close(resolve)));
+    beforeEach(() => (asked = 0));
+
+    it('the keys of a stream that does not run are there before a delivery is: its sender is told to come again', async () => {
+      const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+      keys = [{ ...(await exportJWK(publicKey)), kid: 'cold', alg: 'ES256' }];
+      const jwks_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cold`;
+      const stopped = await world.create({ auth: { type: 'jwt', issuer, audience, jwks_url } });
+      await eventually('they are asked for', () => Promise.resolve(asked === 1));
+      const token = await new SignJWT({})
+        .setProtectedHeader({ alg: 'ES256', kid: 'cold' })
+        .setIssuer(issuer)
+        .setAudience(audience)
+        .setExpirationTime('5m')
+        .sign(privateKey);
+      const answer = await post(one, stopped, '{}', { authorization: `Bearer ${token}` });
+      expect([answer.status, answer.json.error.code, asked]).toEqual([503, 'not_running', 1]);
+    });
 
     it('a key that was rotated right after a look costs no delivery: its sender is told when to come again', async () => {
       const provider = async (kid: string) => {
@@ -181,10 +198,10 @@ describe('proofs at the door', () => {
       };
       const [old, next] = [await provider('old'), await provider('next')];
       const jwks_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      keys = [old.jwk];
       const stream = await world.running({ auth: { type: 'jwt', issuer, audience, jwks_url } });
       const send = ({ authorization }: { authorization: string }) =>
         post(one, stream, JSON.stringify(authorization), { authorization });
-      keys = [old.jwk];
       expect((await send(old)).status).toBe(200);
       keys = [old.jwk, next.jwk];
       const answer = await send(next);

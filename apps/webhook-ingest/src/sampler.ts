@@ -5,7 +5,7 @@ import { json } from 'node:stream/consumers';
 import type { Clock } from '@planasonix/core';
 import type { Directory } from './directory.js';
 import type { DoorTls } from './tls.js';
-import { vendors } from './vendors/index.js';
+import { headersOf, vendors } from './vendors/index.js';
 import { sampleOf } from './verify/sample.js';
 
 export type SampleAnswer =
@@ -41,7 +41,7 @@ export async function sendSample(
   const sample = sampleOf(auth, { url: bases.publicBase + path, nowMs: clock.now(), id: eventId, fields });
   if (sample === null) return { kind: 'unsupported' };
   const place = auth.type === 'preset' ? vendors.get(auth.preset)!.eventId : undefined;
-  const named = place && 'header' in place ? place.header : dedupe.header;
+  const named = (place && headersOf(place)[0]) ?? dedupe.header;
   try {
     const headers = { ...(named ? { [named]: eventId } : {}), ...sample.headers };
     const answer = await posted(bases.localBase + path, { headers, body: sample.body, tls });

@@ -1,9 +1,12 @@
+import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Clock, Log } from '@planasonix/core';
 import { discardUnread } from '@planasonix/service';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal, type Answer } from './answer.js';
 import type { Ingest } from './ingest.js';
+import { Lines } from './lines.js';
 import type { TlsIdentity } from './tls.js';
 
 /** Trap 30: Node's own patience is a minute for headers, and it looks each half minute. */
@@ -18,29 +21,34 @@ const MOST_CONNECTIONS = 20_000;
 /** Another process of this machine has the port: it is taken over when that one ends. */
 const PORT_AGAIN_MS = 200;
 
-const LIMITS = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LOOK_MS, maxHeaderSize: LARGEST_HEADERS };
+const LIMITS = {
+  ...{ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: LOOK_MS },
+  ...{ keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: LARGEST_HEADERS },
+};
 
 /**
  * Every client is asked for a certificate, whoever issued it: the handshake proves that it has the key, and the stream
  * that it knocks at judges the rest. So a sender that has none, or one for another stream, learns nothing from TLS.
  */
-const secured = (tls: TlsIdentity | null) =>
-  tls && { https: { ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_MS } };
+const secured = (tls: TlsIdentity) =>
+  ({ ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_MS }) as const;
 
 /** The HTTP door, or with `tls` the HTTPS one. Everything that is no delivery is answered here, in few words and without a log line. */
 export function ingestServer(ingest: Ingest, tls: TlsIdentity | null): FastifyInstance {
+  const lines = new Lines();
   const server = Fastify({
     logger: false,
     exposeHeadRoutes: false,
-    requestTimeout: REQUEST_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
-    http: LIMITS,
-    ...secured(tls),
+    serverFactory: (handle) => {
+      const listener = lines.listener(handle);
+      return tls === null ? createServer(LIMITS, listener) : createSecureServer(secured(tls), listener);
+    },
     routerOptions: { maxParamLength: LONGEST_TOKEN, querystringParser: () => ({}) },
     genReqId: () => '',
     frameworkErrors: (_error, _request, reply) => void say(reply, refusal('not_found')),
-    clientErrorHandler: (error: Error & { code?: string }, socket: Socket) => refuseBytes(error.code, socket),
+    clientErrorHandler: (error: Error & { code?: string }, socket: Socket) =>
+      lines.isAtFirst(socket) ? refuseBytes(error.code, socket) : void socket.destroy(),
   });
   server.server.maxConnections = MOST_CONNECTIONS;
   server.setNotFoundHandler((_request, reply) => void say(reply, refusal('not_found')));
@@ -62,7 +70,7 @@ function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyRep
     .send(JSON.stringify(body));
 }
 
-/** What is not HTTP, or too slow, or has headers without end. Below HTTP, as in a TLS handshake, nothing can be said. */
+/** What is not HTTP, or too slow, or has headers without end, and is what is answered next. Below HTTP, as in a TLS handshake, nothing can be said. */
 function refuseBytes(code: string | undefined, socket: Socket): void {
   const isHttp = code === 'ERR_HTTP_REQUEST_TIMEOUT' || code?.startsWith('HPE_');
   if (!isHttp || !socket.writable) return void socket.destroy();

@@ -26,7 +26,12 @@ describe('check of a webhook stream', () => {
     });
     expect(await findings(auth, saying('host_forbidden'))).toEqual([['host_forbidden', 'error']]);
     expect(asked).toEqual([['169.254.169.254', 8080]]);
-    expect(await findings(auth, saying('source_unreachable'))).toEqual([['keys_unavailable', 'warning']]);
+    const elsewhere = { ...auth, jwks_url: 'https://keys.example/keys' };
+    expect(await findings(elsewhere, saying('source_unreachable'))).toEqual([['keys_unavailable', 'warning']]);
+    expect(await findings(auth, saying('source_unreachable'))).toEqual([
+      ['keys_unencrypted', 'warning'],
+      ['keys_unavailable', 'warning'],
+    ]);
   });
 
   it('finds nothing where the time is signed, or none is sent', async () => {

@@ -30,6 +30,14 @@ async function check(
       found.push(
         warning('certificate_ended', 'A certificate of the sender does not live now.', 'Renew auth.certificates.'),
       );
+    if (auth.type === 'jwt' && auth.jwks_url && new URL(auth.jwks_url).protocol === 'http:')
+      found.push(
+        warning(
+          'keys_unencrypted',
+          'The keys are fetched without TLS: whoever is on the way can put in his own.',
+          'Name an https address in auth.jwks_url.',
+        ),
+      );
     for (const url of remoteKeys.keys()) {
       const why = await forbidden(new URL(url), outbound);
       if (why !== null)

@@ -189,7 +189,7 @@ export interface SetAside {
   readonly place: string;
   /** For people; nothing of the record itself. */
   readonly reason: string;
-  /** When the source committed it, ms since the Unix epoch; -1 where that is not known. */
+  /** When the source committed it, ms since the Unix epoch, however late; -1 where that is not known. */
   readonly timeMs: number;
 }
 

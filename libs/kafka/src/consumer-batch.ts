@@ -59,11 +59,13 @@ const int64 = (bytes: Buffer, at: number): number => Number(bytes.readBigInt64BE
 
 /**
  * The whole batches of a piece of a log; the last one of a fetch may be cut short and is left out.
- * @throws DamagedBatch of a format older than 2, or with a checksum that is not right
+ * @throws DamagedBatch of a format older than 2, with a length that can't be, or with a checksum that is not right
  */
 export function* batchesOf(bytes: Buffer): Generator<RecordBatch> {
   for (let at = 0; at + HEAD <= bytes.length;) {
     const end = at + 12 + bytes.readInt32BE(at + AT.length);
+    if (end - at < HEAD)
+      throw new DamagedBatch(`the batch at offset ${int64(bytes, at)} is shorter than its own head`, UNTOLD);
     if (end > bytes.length) return;
     const whole = bytes.subarray(at, end);
     const why = unreadable(whole);
@@ -79,7 +81,8 @@ export function endOf(bytes: Buffer): { readonly offset: number; readonly leader
   let found = null;
   for (let at = 0; at + HEAD <= bytes.length;) {
     const end = at + 12 + bytes.readInt32BE(at + AT.length);
-    if (end > bytes.length) break;
+    // What is shorter than its own head is no batch: to go on behind it might never end.
+    if (end - at < HEAD || end > bytes.length) break;
     const offset = int64(bytes, at) + bytes.readInt32BE(at + AT.lastDelta) + 1;
     found = { offset, leaderEpoch: bytes.readInt32BE(at + AT.leaderEpoch) };
     at = end;

@@ -178,11 +178,11 @@ export class FetchReader implements PartitionReader {
     if (answer.divergedAt !== null) return this.#fail({ kind: 'diverged', place, at: answer.divergedAt });
     reading.failingSince = reading.goneSince = null;
     this.ends.set(partitionName(place), answer.end);
-    const end = answer.records === null ? null : endOf(answer.records);
-    if (end === null) return;
-    reading.place = { ...place, ...end };
+    const bytes = answer.records?.length ?? 0;
+    if (bytes === 0) return;
+    // Also where no batch is whole: whoever takes it finds whether it is damaged.
+    reading.place = { ...place, ...endOf(answer.records!) };
     reading.held++;
-    const bytes = answer.records!.length;
     this.#heldBytes += bytes;
     this.#ready.push({ reading, place, bytes, chunks: this.#chunks(place, answer) });
     // Whoever was served goes last: an answer is filled in the order of asking.

@@ -6,7 +6,7 @@ import { KafkaError, MOVED, toStreamError } from './connection-error.js';
 export interface TopicFacts {
   readonly topic: string;
   readonly partitions: number;
-  /** The largest batch that it takes, bytes. */
+  /** The largest batch that it takes, bytes; less where it has refused one. */
   readonly maxBytes: number;
 }
 
@@ -43,6 +43,16 @@ export class ProducerRoutes {
       facts.catch(() => this.#facts.delete(name));
     }
     return facts;
+  }
+
+  /** The topic does not take a batch of so many bytes: the next ones are smaller. */
+  refused(name: string, bytes: number): void {
+    const known = this.#facts.get(name);
+    if (known)
+      this.#facts.set(
+        name,
+        known.then((facts) => ({ ...facts, maxBytes: Math.min(facts.maxBytes, Math.floor(bytes / 2)) })),
+      );
   }
 
   /** Node id; -1: nobody that is known. */

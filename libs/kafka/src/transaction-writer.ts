@@ -28,8 +28,26 @@ const DUPLICATE_SEQUENCE = 46;
 /** Too few replicas in sync; the leader has it already in the second case, and knows it again by its sequence. */
 const TOO_FEW: ReadonlySet<number> = new Set([19, 20]);
 
+/** The batch, or the list of them, is larger than the topic takes: nothing of it was written. */
+const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+
 interface Sending extends ProduceWish {
-  readonly count: number;
+  readonly records: readonly OutRecord[];
+  readonly sequence: number;
+  /** Sent once this one is written. */
+  readonly behind: Sending | null;
+}
+
+interface Failed {
+  readonly sending: Sending;
+  readonly why: unknown;
+}
+
+interface Round {
+  /** To be sent again. */
+  readonly failed: readonly Failed[];
+  /** To be sent now. */
+  readonly next: readonly Sending[];
 }
 
 /** Sequences and places of one producer epoch, and its batches on their way. */
@@ -61,22 +79,33 @@ export class TransactionWriter {
   #batch(topic: string, partition: number, records: readonly OutRecord[]): Sending {
     const name = `${topic}/${partition}`;
     const sequence = this.#sequences.get(name) ?? this.options.firstSequence ?? 0;
-    // It goes on at 0 after 2^31 - 1.
-    this.#sequences.set(name, (sequence + records.length) % 2 ** 31);
+    this.#sequences.set(name, following(sequence, records));
+    return this.#sending({ topic, partition, records, sequence, behind: null });
+  }
+
+  #sending(of: Omit<Sending, 'batch'>): Sending {
     const { producerId, producerEpoch } = this.options.identity;
-    const timestamp = this.options.clock.now();
-    const batch = encodeBatch(records, { producerId, producerEpoch, sequence, timestamp });
-    return { topic, partition, batch, count: records.length };
+    const identity = { producerId, producerEpoch, sequence: of.sequence, timestamp: this.options.clock.now() };
+    return { ...of, batch: encodeBatch(of.records, identity) };
+  }
+
+  /** The first half, and the other one behind it: together they have the sequences that the whole had. */
+  #halved({ topic, partition, records, sequence, batch, behind }: Sending): Sending {
+    this.options.routes.refused(topic, batch.length);
+    const middle = Math.ceil(records.length / 2);
+    const first = records.slice(0, middle);
+    const rest = { topic, partition, records: records.slice(middle), sequence: following(sequence, first), behind };
+    return this.#sending({ topic, partition, records: first, sequence, behind: this.#sending(rest) });
   }
 
   /** What has been answered is not sent again; what has not is sent as it was, to whoever leads then. */
   async #sendAll(round: readonly Sending[]): Promise<void> {
     const { clock, routes, signal } = this.options;
     const until = clock.monotonic() + PATIENCE_MS;
-    for (let open = round; ;) {
-      const failed = await this.#sendRound(open);
-      if (failed.length === 0) return;
-      open = failed.map(({ sending }) => sending);
+    for (let open = round; open.length > 0;) {
+      const { failed, next } = await this.#sendRound(open);
+      open = [...failed.map(({ sending }) => sending), ...next];
+      if (failed.length === 0) continue;
       const { topic, partition } = open[0]!;
       if (signal.aborted || clock.monotonic() > until)
         throw toStreamError(failed[0]!.why, `writing to ${topic}/${partition}`);
@@ -87,12 +116,12 @@ export class TransactionWriter {
     }
   }
 
-  async #sendRound(round: readonly Sending[]): Promise<{ readonly sending: Sending; readonly why: unknown }[]> {
+  async #sendRound(round: readonly Sending[]): Promise<Round> {
     const { cluster, routes, identity } = this.options;
     const byLeader = grouped(round, ({ topic, partition }) => routes.leader(topic, partition));
     const outcomes = await Promise.all(
-      [...byLeader].map(async ([node, sendings]) => {
-        const all = (why: unknown) => sendings.map((sending) => ({ sending, why }));
+      [...byLeader].map(async ([node, sendings]): Promise<Round> => {
+        const all = (why: unknown) => ({ failed: sendings.map((sending) => ({ sending, why })), next: [] });
         if (node < 0) return all(new StreamError('source_unreachable', 'Nobody leads the partition.'));
         let answers: readonly Produced[];
         try {
@@ -102,34 +131,39 @@ export class TransactionWriter {
           if (failure.code !== 'source_unreachable') throw failure;
           return all(failure);
         }
-        return sendings.flatMap((sending) => {
-          const why = this.#judge(sending, answers);
-          return why === null ? [] : [{ sending, why }];
-        });
+        const judged = sendings.map((sending) => this.#judge(sending, answers));
+        return { failed: judged.flatMap(({ failed }) => failed), next: judged.flatMap(({ next }) => next) };
       }),
     );
-    return outcomes.flat();
+    return { failed: outcomes.flatMap(({ failed }) => failed), next: outcomes.flatMap(({ next }) => next) };
   }
 
-  /** @returns why it has to be sent again, or `null` @throws when that would not help */
-  #judge({ topic, partition }: Sending, answers: readonly Produced[]): StreamError | KafkaError | null {
+  /** @throws when to send it again would not help */
+  #judge(sending: Sending, answers: readonly Produced[]): Round {
+    const { topic, partition, records, behind } = sending;
+    const again = (why: unknown): Round => ({ failed: [{ sending, why }], next: [] });
+    const written: Round = { failed: [], next: behind === null ? [] : [behind] };
     const name = `${topic}/${partition}`;
     const answer = answers.find((one) => one.topic === topic && one.partition === partition);
-    if (!answer) return new StreamError('source_unreachable', `The broker did not answer for ${name}.`);
+    if (!answer) return again(new StreamError('source_unreachable', `The broker did not answer for ${name}.`));
     const { error, baseOffset } = answer;
     if (error === 0 && baseOffset >= 0) {
       // A batch that the broker took for an older one was not written (trap 25a).
       if (baseOffset <= (this.#lastOffsets.get(name) ?? -1))
         throw new StreamError('internal', `${name} took a batch for one that it had.`);
       this.#lastOffsets.set(name, baseOffset);
-      return null;
+      return written;
     }
-    if (error === 0 || error === DUPLICATE_SEQUENCE) return null;
+    if (error === 0 || error === DUPLICATE_SEQUENCE) return written;
+    if (TOO_LARGE.has(error) && records.length > 1) return { failed: [], next: [this.#halved(sending)] };
     const failure = new KafkaError(error, `writing to ${name}`);
-    if (MOVED.has(error) || TOO_FEW.has(error) || error === 3) return failure;
+    if (MOVED.has(error) || TOO_FEW.has(error) || error === 3) return again(failure);
     throw lostOr(failure) as Error;
   }
 }
+
+/** It goes on at 0 after 2^31 - 1. */
+const following = (sequence: number, records: readonly OutRecord[]): number => (sequence + records.length) % 2 ** 31;
 
 /** As many records as one batch takes; one that is too large goes alone, and the broker refuses it. */
 function* chunksOf(records: readonly OutRecord[], maxBytes: number): Generator<readonly OutRecord[], undefined> {

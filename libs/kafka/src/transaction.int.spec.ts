@@ -72,6 +72,42 @@ describe.each(CLIENTS)('over %s, a producer with transactions', (_, client) => {
     ).rejects.toMatchObject({ code: 10 });
   });
 
+  it('halves what the brokers find too large for one batch, where the limit may not be asked; one record alone is refused', async () => {
+    await kafka.create('tight', { numPartitions: 2, configEntries: [{ name: 'max.message.bytes', value: '100000' }] });
+    const producer = producers.make('tight');
+    await producer.begin();
+    const values = rising(1, 40).map((n) => n.padEnd(Number(n) % 10 === 0 ? 90_000 : 15_000, '.'));
+    const part = (partition: number, some: readonly string[]) => ({ topic: 'tight', partition, records: some.map((value) => text(value)) }); // prettier-ignore
+    await producer.write([part(0, values), part(1, ['beside'])]);
+    await producer.write([part(0, ['behind'])]);
+    await producer.commit();
+    const found = await committed(server.brokers, 'tight');
+    expect(found.filter((value) => value !== 'beside')).toEqual([...values, 'behind']);
+    await expect(producer.write([part(0, ['small', 'x'.repeat(150_000)])])).rejects.toMatchObject({ code: 10 });
+  });
+
+  it('asks less of a topic once it has refused a batch', async () => {
+    await kafka.create('learned', { configEntries: [{ name: 'max.message.bytes', value: '100000' }] });
+    const cluster = kafka.cluster({ brokers: [`127.0.0.1:${dead}`] });
+    const producer = producers.make('learned', { cluster });
+    let sent = 0;
+    const send = cluster.send.bind(cluster);
+    cluster.send = (node, lane, call) => {
+      if (call.name === 'Produce') sent++;
+      return send(node, lane, call);
+    };
+    await producer.begin();
+    const two = [text('a'.padEnd(60_000, '.')), text('b'.padEnd(60_000, '.'))];
+    const counts: number[] = [];
+    for (let again = 0; again < 2; again++) {
+      sent = 0;
+      await producer.write([{ topic: 'learned', partition: 0, records: two }]);
+      counts.push(sent);
+    }
+    // Once both together, in vain.
+    expect(counts).toEqual([3, 2]);
+  });
+
   it('bars whoever began before: nothing of an open or a later transaction of it is ever seen (traps 25a, 32)', async () => {
     await kafka.create('fenced');
     const older = producers.make('fenced');

@@ -23,7 +23,8 @@ const LONGEST_SECONDS = 86_400;
  */
 export const APPLY = `
 local key = KEYS[1]
-local last = redis.call('HMGET', key, 'epoch', 'sequence', 'events', 'bytes', 'errors', 'rejected', 'dropped', 'seen_at', 'last_event_at')
+local last = redis.call('HMGET', key, 'epoch', 'sequence', 'events', 'bytes', 'errors', 'rejected', 'dropped', 'seen_at', 'last_event_at',
+  'rejected_total', 'dropped_total')
 local epoch, sequence = tonumber(ARGV[1]), tonumber(ARGV[2])
 local had = tonumber(last[1] or -1)
 if epoch < had or (epoch == had and sequence <= tonumber(last[2])) then return 0 end
@@ -32,6 +33,7 @@ if not now then local t = redis.call('TIME') now = tonumber(t[1]) + tonumber(t[2
 local same, first = epoch == had, had < 0
 local function gained(total, before) local d = tonumber(total) - tonumber(before or 0) if d < 0 then return tonumber(total) end return d end
 local function within(total, before) if same then return gained(total, before) end return tonumber(total) end
+local function total(before, more) return string.format('%.0f', tonumber(before or 0) + more) end
 local events, bytes = gained(ARGV[3], last[3]), gained(ARGV[4], last[4])
 local errors, rejected, dropped = within(ARGV[5], last[5]), within(ARGV[6], last[6]), within(ARGV[7], last[7])
 local since = math.min(now, tonumber(last[8] or ARGV[12]) or now)
@@ -77,12 +79,12 @@ for i = 19, #ARGV, 2 do
     for _, kind in ipairs(kinds) do put(kind, math.floor(now / kind[1]), 'l' .. ARGV[i], d) end
   end
 end
+-- One command: of a server that is killed here the report is known and added up, or neither.
 redis.call('HSET', key, 'epoch', ARGV[1], 'sequence', ARGV[2], 'events', ARGV[3], 'bytes', ARGV[4], 'errors', ARGV[5], 'rejected', ARGV[6],
   'dropped', ARGV[7], 'oldest_pending_at', ARGV[8], 'lag_proved_at', ARGV[9], 'backlog_bytes', ARGV[11], 'backlog_records', ARGV[18],
-  'held_bytes', ARGV[14], 'bytes_to_loss', ARGV[15], 'seconds_to_loss', ARGV[16], 'budget_bytes', ARGV[17], 'seen_at', string.format('%.6f', now))
+  'held_bytes', ARGV[14], 'bytes_to_loss', ARGV[15], 'seconds_to_loss', ARGV[16], 'budget_bytes', ARGV[17], 'seen_at', string.format('%.6f', now),
+  'rejected_total', total(last[10], rejected), 'dropped_total', total(last[11], dropped))
 if (tonumber(ARGV[10]) or -1) > tonumber(last[9] or -1) then redis.call('HSET', key, 'last_event_at', ARGV[10]) end
-if rejected > 0 then redis.call('HINCRBY', key, 'rejected_total', rejected) end
-if dropped > 0 then redis.call('HINCRBY', key, 'dropped_total', dropped) end
 for bucket, seconds in pairs(touched) do redis.call('EXPIRE', bucket, seconds) end
 redis.call('EXPIRE', key, ${KEPT_SECONDS})
 redis.call('EXPIRE', latency, ${KEPT_SECONDS})

@@ -34,7 +34,7 @@ export const countersEmitter = (env: CountersEnv, log: Log): Emitter =>
   env.METRICS_TRANSPORT === 'kafka' ? kafkaEmitter(kafkaTransport(env), log) : redisEmitter(env.REDIS_URL, log);
 
 /** Where they come in. */
-export const countersMicroservice = (env: CountersEnv): MicroserviceOptions =>
+export const countersMicroservice = (env: CountersEnv, log: Log): MicroserviceOptions =>
   env.METRICS_TRANSPORT === 'kafka'
-    ? kafkaMicroservice(kafkaTransport(env), COUNTERS_GROUP)
+    ? kafkaMicroservice(kafkaTransport(env), COUNTERS_GROUP, log)
     : redisMicroservice(env.REDIS_URL);

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { ClientKafka, ServerKafka, type KafkaOptions, type MicroserviceOptions } from '@nestjs/microservices';
 import type { Log } from '@planasonix/core';
 import { logLevel, Partitioners } from 'kafkajs';
-import { LossyEmitter, type Emitter } from './lossy-emitter.js';
+import { LossyEmitter, reasonOf, type Emitter } from './lossy-emitter.js';
 
 /** How the system's own events reach Kafka. */
 export interface KafkaTransport {
@@ -30,7 +30,7 @@ const clientOf = ({ brokers, tls, sasl }: KafkaTransport): NonNullable<Transport
   connectionTimeout: CONNECT_MS,
   authenticationTimeout: CONNECT_MS,
   requestTimeout: REQUEST_MS,
-  // What goes wrong is tried again, and told by what does not arrive.
+  // What goes wrong is tried again, and told by us.
   logLevel: logLevel.NOTHING,
 });
 
@@ -46,6 +46,15 @@ const TOPIC = { numPartitions: 3, replicationFactor: -1, configEntries: [{ name:
 class PatientServerKafka extends ServerKafka {
   private readonly over = new AbortController();
   private gaveUp: () => void = () => undefined;
+  /** Why it does not listen, where that was told. */
+  private told = '';
+
+  constructor(
+    options: TransportOptions,
+    private readonly log: Log,
+  ) {
+    super(options);
+  }
 
   override listen(callback: (error?: unknown) => void): Promise<void> {
     void this.keepListening();
@@ -63,8 +72,10 @@ class PatientServerKafka extends ServerKafka {
     super.registerConsumerEventListeners();
     const { consumer } = this;
     consumer?.on(consumer.events.CRASH, ({ payload }) => {
+      this.tell(payload.error);
       if (!payload.restart) this.gaveUp();
     });
+    consumer?.on(consumer.events.GROUP_JOIN, () => (this.told = ''));
   }
 
   private async keepListening(): Promise<void> {
@@ -76,21 +87,35 @@ class PatientServerKafka extends ServerKafka {
         await this.makeTopics();
         if (!signal.aborted) await this.start(() => undefined);
         await ended;
-      } catch {
-        // It is not there yet.
+      } catch (error) {
+        this.tell(error);
       }
       await this.letGo();
       await wait(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
-  /** Nothing is made by accident: brokers need not allow it. One that is there stays as it is. */
+  /** The same each second is told once. */
+  private tell(error: unknown): void {
+    const reason = reasonOf(error);
+    if (this.told !== reason && !this.over.signal.aborted)
+      this.log.warn({ reason }, 'nothing is heard over Kafka; it is tried again');
+    this.told = reason;
+  }
+
+  /**
+   * Nothing is made by accident: brokers need not allow it. One that is there stays as it is, and who may not make any
+   * listens to those that are there.
+   */
   private async makeTopics(): Promise<void> {
     const admin = this.client!.admin();
     try {
       await admin.connect();
       const topics = [...this.messageHandlers.keys()].map((topic) => ({ ...TOPIC, topic }));
-      await admin.createTopics({ topics, waitForLeaders: false });
+      await admin.createTopics({ topics, waitForLeaders: false }).catch(async (error: unknown) => {
+        const there = new Set(await admin.listTopics());
+        if (!topics.every(({ topic }) => there.has(topic))) throw error;
+      });
     } finally {
       void admin.disconnect().catch(() => undefined);
     }
@@ -109,22 +134,25 @@ class PatientServerKafka extends ServerKafka {
 }
 
 /** One group for all that listen: each event is heard by one of them, and what none was there to hear is heard later. */
-export const kafkaMicroservice = (transport: KafkaTransport, groupId: string): MicroserviceOptions => ({
-  strategy: new PatientServerKafka({
-    client: clientOf(transport),
-    postfixId: '',
-    consumer: {
-      groupId,
-      allowAutoTopicCreation: false,
-      maxWaitTimeInMs: 300,
-      sessionTimeout: 10_000,
-      heartbeatInterval: 1_000,
-      metadataMaxAge: 30_000,
-      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
+export const kafkaMicroservice = (transport: KafkaTransport, groupId: string, log: Log): MicroserviceOptions => ({
+  strategy: new PatientServerKafka(
+    {
+      client: clientOf(transport),
+      postfixId: '',
+      consumer: {
+        groupId,
+        allowAutoTopicCreation: false,
+        maxWaitTimeInMs: 300,
+        sessionTimeout: 10_000,
+        heartbeatInterval: 1_000,
+        metadataMaxAge: 30_000,
+        retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
+      },
+      subscribe: { fromBeginning: true },
+      producer: { createPartitioner: Partitioners.DefaultPartitioner, allowAutoTopicCreation: false },
     },
-    subscribe: { fromBeginning: true },
-    producer: { createPartitioner: Partitioners.DefaultPartitioner, allowAutoTopicCreation: false },
-  }),
+    log,
+  ),
 });
 
 const SEND_MS = 3_000;

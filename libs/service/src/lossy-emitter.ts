@@ -1,5 +1,5 @@
 import type { ClientProxy } from '@nestjs/microservices';
-import type { Log } from '@planasonix/core';
+import { toldText, type Log } from '@planasonix/core';
 import { lastValueFrom, timeout } from 'rxjs';
 
 /** Sends events over a transport of Nest's. */
@@ -27,6 +27,8 @@ export interface LossyTransport<Client extends EmittingClient> {
 export class LossyEmitter<Client extends EmittingClient> implements Emitter {
   private client: Client | null = null;
   private closed = false;
+  /** Why the last one was not sent, where that was told. */
+  private told = '';
 
   constructor(
     private readonly transport: LossyTransport<Client>,
@@ -40,9 +42,13 @@ export class LossyEmitter<Client extends EmittingClient> implements Emitter {
       await lastValueFrom(client.emit(pattern, payload).pipe(timeout(this.transport.sendMs)), {
         defaultValue: undefined,
       });
+      this.told = '';
       return true;
-    } catch {
-      this.log.debug({ pattern }, 'an event could not be sent');
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (this.told !== reason && !this.closed)
+        this.log.warn({ pattern, reason }, 'events can not be sent and are dropped');
+      this.told = reason;
       // The first of several that fail together ends the client; the others find it ended.
       if (this.client === client) {
         this.client = null;
@@ -58,4 +64,11 @@ export class LossyEmitter<Client extends EmittingClient> implements Emitter {
     this.client = null;
     return Promise.resolve();
   }
+}
+
+/** Of an error of a transport's client; one for several topics has theirs within. */
+export function reasonOf(error: unknown): string {
+  const parts = error instanceof Error && 'errors' in error && Array.isArray(error.errors) ? error.errors : [error];
+  const messages = parts.map((one: unknown) => (one instanceof Error ? one.message : String(one)));
+  return toldText([...new Set(messages)].join('; '));
 }

@@ -41,4 +41,20 @@ describe('records that are set aside', () => {
     const [{ n }] = await store.query("SELECT count(*)::int AS n FROM set_aside WHERE stream_id = 'str_1'");
     expect(n).toBe(10_000);
   });
+
+  it('are kept whatever their time is: none where there is none, the last that can be told where it is beyond', async () => {
+    await store.query(
+      "INSERT INTO streams (id, workspace_id, name, source_type, pipeline_id, config, epoch) VALUES ('str_2', 'ws_1', 't', 'kafka', 'pl_1', '{}', 1)",
+    );
+    // Nanoseconds, as some producers write them.
+    const times = [-1, 0, 1_700_000_000_123, 1.7e18, Number.MAX_SAFE_INTEGER];
+    const records = times.map((timeMs, n) => ({ ...record(n), timeMs }));
+    expect(await ledger.setAside({ streamId: 'str_2', epoch: 1 }, records)).toBe(times.length);
+    const page = await new SetAsideStore(store).list('ws_1', 'str_2', 10, null);
+    const last = '9999-12-31T23:59:59.999Z';
+    expect(page.map(({ record_at: at }) => at?.toISOString() ?? null).reverse()).toEqual([
+      ...[null, '1970-01-01T00:00:00.000Z', '2023-11-14T22:13:20.123Z'],
+      ...[last, last],
+    ]);
+  });
 });

@@ -37,6 +37,8 @@ const OVER = `snapshot || jsonb_build_object('state', 'done', 'tables_done', sna
     FROM jsonb_array_elements(coalesce(snapshot -> 'tables', '[]')) WITH ORDINALITY AS told(t, n)))`;
 /** Records of a stream that were set aside, the newest. */
 const KEPT_ASIDE = 10_000;
+/** The end of the year 9999: beyond it nothing can be told, and Postgres knows no moment at some time. */
+const LAST_MS = 253_402_300_799_999;
 /** Long enough to give something up at a source; it is not renewed. Not above what `isHeld` takes for a lease. */
 const CONDEMNED = `interval '15 seconds'`;
 
@@ -187,7 +189,7 @@ export class PgStreamLedger implements StreamLedger {
       this.store,
       `WITH owner AS (${ownerOf(held, 7)}),
        kept AS (INSERT INTO set_aside (stream_id, record_id, place, reason, record_at)
-         SELECT owner.id, r.id, r.place, r.reason, CASE WHEN r.ms >= 0 THEN to_timestamp(r.ms / 1000) END
+         SELECT owner.id, r.id, r.place, r.reason, CASE WHEN r.ms >= 0 THEN to_timestamp(least(r.ms, ${LAST_MS}) / 1000) END
          FROM owner, unnest($3::text[], $4::text[], $5::text[], $6::float8[]) AS r(id, place, reason, ms)
          ON CONFLICT DO NOTHING RETURNING 1)
        SELECT (SELECT count(*) FROM kept)::int AS fresh FROM owner`,

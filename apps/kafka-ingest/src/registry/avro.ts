@@ -113,13 +113,18 @@ class AvroCompiler {
   #record(schema: Json, namespace: string): Read {
     const { full, space } = this.#name(schema, namespace);
     const fields: { readonly label: string; readonly read: Read }[] = [];
+    let told = 2;
     const read: Read = (from, depth) => {
       if (depth > MOST_NESTED) throw tooDeep();
+      from.tell(told);
       return `{${fields.map((field) => field.label + field.read(from, depth + 1)).join(',')}}`;
     };
     this.#named.set(full, read);
-    for (const field of (schema['fields'] as readonly Json[] | undefined) ?? [])
-      fields.push({ label: `${JSON.stringify(String(field['name']))}:`, read: this.compile(field['type'], space) });
+    for (const field of (schema['fields'] as readonly Json[] | undefined) ?? []) {
+      const label = `${JSON.stringify(String(field['name']))}:`;
+      told += label.length;
+      fields.push({ label, read: this.compile(field['type'], space) });
+    }
     return read;
   }
 
@@ -152,9 +157,6 @@ class AvroCompiler {
   }
 }
 
-/** Items that take no bytes (nulls) would make any count possible. */
-const MOST_ITEMS = 1_000_000;
-
 /** Arrays, and maps where there is a reader for keys. */
 function blocks(item: Read, key: Read | null): Read {
   return (from, depth) => {
@@ -163,7 +165,7 @@ function blocks(item: Read, key: Read | null): Read {
     for (let count = from.zigzag(); count !== 0n; count = from.zigzag()) {
       if (count < 0n) from.zigzag(); // size of the block in bytes
       const items = from.count(count < 0n ? -count : count);
-      if (parts.length + items > MOST_ITEMS) throw new DoesNotFit('The value has too many items.');
+      from.tell(items);
       for (let i = 0; i < items; i++)
         parts.push(key === null ? item(from, depth + 1) : `${key(from, depth)}:${item(from, depth + 1)}`);
     }

@@ -1,13 +1,25 @@
 import { isUtf8 } from 'node:buffer';
 import { DoesNotFit } from '../record-text.js';
 
+/** Characters of JSON that no byte of a value stands for: names of fields, items that take no bytes. For each value, and for each of its bytes more. */
+const UNWRITTEN = { least: 1_000_000, byte: 300 } as const;
+
 const short = () => new DoesNotFit('The value is cut short.');
 
 /** Reads what Avro and Protobuf write their values with. @throws DoesNotFit beyond the end */
 export class BytesReader {
   at = 0;
+  #unwritten: number;
 
-  constructor(private readonly bytes: Buffer) {}
+  constructor(private readonly bytes: Buffer) {
+    this.#unwritten = UNWRITTEN.least + UNWRITTEN.byte * bytes.length;
+  }
+
+  /** Few bytes must not become a text without end. Invariant 6. */
+  tell(characters: number): void {
+    this.#unwritten -= characters;
+    if (this.#unwritten < 0) throw new DoesNotFit('The value has too many fields or items for its size.');
+  }
 
   get left(): number {
     return this.bytes.length - this.at;

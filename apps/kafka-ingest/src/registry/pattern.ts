@@ -56,8 +56,8 @@ function boundsOf(token: string): readonly [least: number, most: number] {
   return [Number(least), most === '' ? Infinity : Number(most)];
 }
 
-/** What the patterns of one schema may cost for one value. */
-export class PatternBudget {
+/** How much of something there may be for one value. */
+export class StepBudget {
   #left = 0;
 
   /** At the begin of each value. */
@@ -73,7 +73,7 @@ export class PatternBudget {
 }
 
 /** As Ajv takes it: a pattern that could keep a worker busy is not checked, nor is any on a text that is too long for it. Invariant 6. */
-export function boundedPatterns(budget: PatternBudget) {
+export function boundedPatterns(budget: StepBudget) {
   const boundedPattern = (pattern: string, flags: string) => {
     const cost = patternCost(pattern);
     const expression = cost === null ? null : new RegExp(pattern, flags);

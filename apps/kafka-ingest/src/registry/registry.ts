@@ -59,7 +59,7 @@ export class Registry {
     // Avro is what a registry does not name.
     const type = typeof found['schemaType'] === 'string' ? found['schemaType'] : 'AVRO';
     const kind = KINDS[type];
-    const references = await this.#references(found['references'], new Map());
+    const references = await this.#references(found['references'], new Set());
     try {
       const read = readerOf(kind, String(found['schema']), references);
       if (kind && read) return { kind, read };
@@ -71,17 +71,18 @@ export class Registry {
     }
   }
 
-  /** What a schema refers to, the deepest first. */
-  async #references(given: unknown, found: Map<string, string>): Promise<Text[]> {
+  /** What a schema refers to, the deepest first; of a circle, one after the other. */
+  async #references(given: unknown, asked: Set<string>): Promise<Text[]> {
+    const found: Text[] = [];
     for (const one of Array.isArray(given) ? (given as Record<string, unknown>[]) : []) {
       const name = String(one['name']);
-      if (found.has(name) || found.size >= MOST_REFERENCES) continue;
+      if (asked.has(name) || asked.size >= MOST_REFERENCES) continue;
+      asked.add(name);
       const path = `subjects/${encodeURIComponent(String(one['subject']))}/versions/${Number(one['version'])}`;
       const schema = await this.source.get(path);
-      await this.#references(schema['references'], found);
-      found.set(name, String(schema['schema']));
+      found.push(...(await this.#references(schema['references'], asked)), { name, text: String(schema['schema']) });
     }
-    return [...found].map(([name, text]) => ({ name, text }));
+    return found;
   }
 }
 

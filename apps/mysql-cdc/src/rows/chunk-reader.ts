@@ -163,17 +163,27 @@ export class ChunkReader {
     const { idPrefix } = run;
     const writer = new RowWriter({ server, table, excluded, place, takenAtMs: clock.now(), idPrefix, key });
     const { sql, finished } = await this.asked(session, run, table, key, writer);
+    const whole = run.share.kind === 'whole';
+    const allowed = (): number => (whole ? Math.min(EVENTS, run.allowance.left) : EVENTS);
+    let most = allowed();
     // Where few rows are wanted of many, the server may look for the next one for long.
     for await (const some of session.rows(sql, wish.where === null ? undefined : Infinity)) {
       if (this.stopped || (run.void && alone === null)) return 'read';
       // The one transaction goes on: the rest of an answer has to be read before anything else can be asked.
-      if (run.void) continue;
+      if (run.void) {
+        run.count += some.length;
+        continue;
+      }
       for (const row of some) {
         writer.row(row);
         run.count++;
-        if (writer.waiting < EVENTS && writer.bytes < BYTES) continue;
+        if (writer.waiting < most && writer.bytes < BYTES) continue;
         run.pieces.push({ events: writer.take(), last: writer.lastKey() });
         deps.arrived();
+        if (!whole) continue;
+        run.tell();
+        if (run.allowance.left === 0 && !(await run.more())) return 'read';
+        most = allowed();
       }
       if (!(await deps.room(run))) run.cancel();
     }
@@ -185,7 +195,7 @@ export class ChunkReader {
   /** Where a condition decides, the number of rows that come bounds nothing: a chunk is so many keys then (Invariant 6). */
   private async asked(
     session: Session,
-    { task: { wish, state }, share }: ChunkRun,
+    { task: { wish, state }, share, most }: ChunkRun,
     table: SourceTable,
     key: readonly KeyColumn[],
     { list, keyList }: RowWriter,
@@ -195,14 +205,17 @@ export class ChunkReader {
     const lane = state.lanes[share.lane]!;
     if (wish.where === null)
       return {
-        sql: rangeSql(table, key, lane, rows, CHUNK_ROWS),
-        finished: (count) => ({ end: count < CHUNK_ROWS }),
+        sql: rangeSql(table, key, lane, rows, most),
+        finished: (count) => ({ end: count < most }),
       };
     let upto: Bound | null = null;
     for await (const [row] of session.rows(boundSql(table, key, lane, keyList, CHUNK_ROWS), Infinity))
       upto = row?.map(boundOf) ?? null;
     const range = { after: lane.after, upto: upto === null ? lane.upto : [...upto] };
     const end = upto === null ? { end: true } : { end: false, upto };
-    return { sql: rangeSql(table, key, range, rows, null), finished: () => end };
+    return {
+      sql: rangeSql(table, key, range, rows, most),
+      finished: (count) => (count < most ? end : { end: false }),
+    };
   }
 }

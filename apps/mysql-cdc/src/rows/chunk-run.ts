@@ -1,5 +1,5 @@
 import type { ChangeEvent } from '@planasonix/core';
-import type { Pace } from '@planasonix/rows';
+import type { Allowance, Pace } from '@planasonix/rows';
 import type { LogPlace } from '../server.js';
 import type { Bound } from './chunk-sql.js';
 import type { RowTask, Share } from './row-task.js';
@@ -13,7 +13,7 @@ export interface Piece {
 }
 
 /**
- * Rows of one chunk, or keys where a condition decides which rows: short transactions, so that the source need not keep old
+ * Rows of one chunk at the most, or keys where a condition decides which rows: short transactions, so that the source need not keep old
  * versions of rows for long.
  */
 export const CHUNK_ROWS = 20_000;
@@ -28,6 +28,10 @@ export class ChunkRun {
   finished: { readonly end: boolean; readonly upto?: Bound } | null = null;
   /** Rows that were read. */
   count = 0;
+  /** What it may read now. */
+  allowance: Allowance;
+  /** Rows that the pace has been told of. */
+  private told = 0;
   private window: Window | null = null;
   private cancelled = false;
   /** What is true at its end has been said. */
@@ -38,9 +42,10 @@ export class ChunkRun {
     readonly task: RowTask,
     readonly share: Share,
     /** How fast its rows may be read. */
-    readonly pace: Pace,
+    private readonly pace: Pace,
   ) {
     task.take(share);
+    this.allowance = pace.take(this.most);
     this.attempt = task.state.attempt;
     this.idPrefix = task.idPrefix(share);
   }
@@ -48,6 +53,25 @@ export class ChunkRun {
   /** It has to be read again: its rows can't be told from stale ones, the table has another key, or nobody wants it. */
   get void(): boolean {
     return this.cancelled || this.window?.void === true || this.attempt !== this.task.state.attempt;
+  }
+
+  /** Rows that it may have at once. */
+  get most(): number {
+    const { share, pace } = this;
+    return share.kind === 'whole' ? pace.atOnce : Math.min(CHUNK_ROWS, pace.atOnce);
+  }
+
+  /** To be called now and then while rows are read, and at the end. */
+  tell(): void {
+    this.allowance.came(this.count - this.told);
+    this.told = this.count;
+  }
+
+  /** Resolves once it has another allowance; with `false` where nothing is read any more. */
+  async more(): Promise<boolean> {
+    const next = await this.pace.next(this.most);
+    if (next !== null) this.allowance = next;
+    return next !== null;
   }
 
   /** What is void may be over already, and nobody would end its window. */

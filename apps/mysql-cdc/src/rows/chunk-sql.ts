@@ -38,14 +38,14 @@ export interface Rows {
 
 export type Range = Pick<LaneState, 'after' | 'upto'>;
 
-/** The next `limit` rows of a range, in the order of the key's index; `null`: all of them. */
+/** The next `limit` rows of a range, in the order of the key's index. */
 export const rangeSql = (
   table: SourceTable,
   key: readonly KeyColumn[],
   range: Range,
   rows: Rows,
-  limit: number | null,
-): string => `${inOrder(table, key, range, rows)}${limit === null ? '' : ` LIMIT ${limit}`}`;
+  limit: number,
+): string => `${inOrder(table, key, range, rows)} LIMIT ${limit}`;
 
 /**
  * What bounds the next `count` keys of a range, whatever a condition says of their rows; no row comes where the range has

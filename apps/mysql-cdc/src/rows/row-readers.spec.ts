@@ -20,7 +20,7 @@ describe('a table all rows of which are replaced while they are read', () => {
     const readers = new RowReaders(deps, { gone } as unknown as RowReadersWork);
     const task = newTask(WISH, false);
     task.state.lanes = [{ ...LANE }];
-    const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, new Pace(Infinity, clock));
+    const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, new Pace(Infinity, 1, clock));
     const read = (): Promise<'gone'> => {
       if (!isSo) task.renew();
       return Promise.resolve('gone');

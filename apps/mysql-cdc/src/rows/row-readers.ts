@@ -55,9 +55,11 @@ export class RowReaders {
   ) {}
 
   start(): void {
-    const count = this.deps.alone === null ? this.deps.config.snapshot_readers : 1;
+    const { alone, config, clock } = this.deps;
+    const count = alone === null ? config.snapshot_readers : 1;
+    const pace = new Pace(config.snapshot_max_rows_per_second ?? Infinity, count, clock, this.over.signal);
     for (let i = 0; i < count; i++)
-      this.read(count).catch((error: unknown) => {
+      this.read(pace).catch((error: unknown) => {
         if (!this.stopped) this.work.broke(error);
       });
   }
@@ -74,23 +76,23 @@ export class RowReaders {
     this.roomier.ring();
   }
 
-  private async read(count: number): Promise<void> {
+  private async read(pace: Pace): Promise<void> {
     const { work, deps } = this;
     const room = (run: ChunkRun): Promise<boolean> => this.room(run);
     const reader = new ChunkReader({ ...deps, room, arrived: () => deps.waker.stir() }, deps.session);
     this.readers.add(reader);
     while (!this.stopped) {
+      // Before anything is begun: others wait for the end of what is.
+      if (!pace.isDue) {
+        await pace.wait();
+        continue;
+      }
       const next = work.next();
       if (next === null) {
         if (work.idle() && deps.alone === null) reader.forget();
         await work.wait();
         continue;
       }
-      const pace = new Pace(
-        (deps.config.snapshot_max_rows_per_second ?? Infinity) / count,
-        deps.clock,
-        this.over.signal,
-      );
       const run = new ChunkRun(next.task, next.share, pace);
       this.runs.push(run);
       await this.readChunk(reader, run);
@@ -108,13 +110,16 @@ export class RowReaders {
       // Its session was ended amid that, or it would have been.
       if (!run.void || this.deps.alone !== null) pause = this.failed(run, error);
     }
+    run.tell();
+    run.allowance.end();
     if (this.stopped) return;
     // What was broken off is void by now.
     if (run.finished === null) run.cancel();
     const { void: again } = run;
     run.finished ??= { end: false };
     this.deps.waker.stir();
-    await run.pace.keep(run.count, Math.max(pause, again ? RETRY_MS : 0));
+    const ms = Math.max(pause, again ? RETRY_MS : 0);
+    if (ms > 0) await this.deps.clock.sleep(ms, this.over.signal);
   }
 
   /** What is not wanted any more is broken off, but in the one transaction of rows alone: its chunk comes to its end. */
@@ -152,13 +157,11 @@ export class RowReaders {
 
   /**
    * Nobody takes rows for long (a pause, a full log): the source must not have to keep old versions of rows for that. But
-   * what can't be gone on with in another transaction is waited for, or it would never come to its end. Of a table that is
-   * read as a whole rows come no faster than they may; a chunk comes at once, and the next one when these have had their time.
+   * what can't be gone on with in another transaction is waited for, or it would never come to its end.
    */
-  private async room({ share, pace, count }: ChunkRun): Promise<boolean> {
+  private async room({ share }: ChunkRun): Promise<boolean> {
     const { clock, alone } = this.deps;
     const patient = alone !== null || share.kind === 'whole';
-    if (share.kind === 'whole') await pace.keep(count);
     const began = clock.monotonic();
     while (this.waiting >= WAITING && !this.stopped) {
       if (!patient && clock.monotonic() - Math.max(began, this.takenAt) > HELD_UP_MS) return false;

@@ -52,7 +52,7 @@ describe('what is told while a chunk is read', () => {
     const task = newTask({ ...T, order: null, where: null, id: 'i', empties: false }, false);
     task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
     const clock = { monotonic: () => 0, sleep: () => Promise.resolve(true) };
-    const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, new Pace(Infinity, clock));
+    const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, new Pace(Infinity, 1, clock));
     run.cancel();
     run.close();
     run.watch(() => watch.begin(T));

@@ -8,13 +8,17 @@ jest.setTimeout(120_000);
 
 describe('one chunk, on the session that reads the next one too', () => {
   const { table, session, ends, query } = rowFeedUnderTest();
-  const pace = new Pace(Infinity, systemClock);
+  const pace = new Pace(Infinity, 1, systemClock);
 
   async function reader(exported: string | null = null) {
     const client = await session();
     ends.push(() => client.end());
     const one = new ChunkReader(client, {
-      ...{ catalog: new TypeCatalog(), config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {} } },
+      ...{
+        catalog: new TypeCatalog(),
+        config: { tables: ['public.*'], exclude_tables: [], exclude_columns: {}, snapshot: 'initial' },
+        obeys: null,
+      },
       ...{ database: 'postgres', excludedOf: () => new Set<string>(), exported: () => exported, now: () => 0 },
     });
     return { one, pid: (await client.query<{ pid: string }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid };
@@ -27,9 +31,12 @@ describe('one chunk, on the session that reads the next one too', () => {
       ...{
         oid,
         whole: false,
+        allowance: pace.take(20_000),
+        more: () => Promise.resolve(true),
         idPrefix: 'x-',
         begin: () => undefined,
         busy: () => undefined,
+        withheld: () => undefined,
         postpone: () => undefined,
       },
       opened: (_, { table: name }) => {
@@ -52,7 +59,7 @@ describe('one chunk, on the session that reads the next one too', () => {
     const { one, pid } = await reader();
     const readsAs = async (name: string) => {
       const { chunk, seen } = locksOf(oid, pid);
-      expect(await one.read(chunk, pace)).toBe(1);
+      expect(await one.read(chunk)).toBe(1);
       expect(seen).toEqual({ names: [name], locked: [JSON.stringify({ id: oid })] });
     };
     await readsAs('mine');
@@ -62,7 +69,7 @@ describe('one chunk, on the session that reads the next one too', () => {
     await query('ALTER TABLE mine_second RENAME TO mine_third; CREATE SEQUENCE mine_second');
     await readsAs('mine_third');
     await query('DROP TABLE mine_third');
-    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBeNull();
+    expect(await one.read(locksOf(oid, pid).chunk)).toBeNull();
   });
 
   it('a table that had another name for the exported snapshot is read later, and not what has that name by now', async () => {
@@ -76,7 +83,7 @@ describe('one chunk, on the session that reads the next one too', () => {
     const { one, pid } = await reader(rows[0]!.name);
     const postpone = jest.fn();
     const { chunk, seen } = locksOf(oid, pid, { postpone });
-    expect(await one.read(chunk, pace)).toBe(0);
+    expect(await one.read(chunk)).toBe(0);
     expect([postpone.mock.calls.length, seen.names]).toEqual([1, []]);
   });
 
@@ -90,12 +97,12 @@ describe('one chunk, on the session that reads the next one too', () => {
       );
       return rows[0];
     };
-    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+    expect(await one.read(locksOf(oid, pid).chunk)).toBe(1);
     expect(await left()).toEqual({ state: 'idle', locks: 0 });
     const fails = locksOf(oid, pid, { opened: () => 'COPY (SELECT id / (id - 2), v FROM public.ended) TO STDOUT' });
-    await expect(one.read(fails.chunk, pace)).rejects.toThrow('division by zero');
+    await expect(one.read(fails.chunk)).rejects.toThrow('division by zero');
     expect(await left()).toEqual({ state: 'idle', locks: 0 });
-    expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+    expect(await one.read(locksOf(oid, pid).chunk)).toBe(1);
   });
 
   it.each([
@@ -116,8 +123,8 @@ describe('one chunk, on the session that reads the next one too', () => {
         opened: () => `COPY (SELECT public.${name}(), NULL) TO STDOUT`,
         busy: (why) => void told.push(why),
       });
-      expect([await one.read(broken, pace), told]).toEqual([0, [expected]]);
-      expect(await one.read(locksOf(oid, pid).chunk, pace)).toBe(1);
+      expect([await one.read(broken), told]).toEqual([0, [expected]]);
+      expect(await one.read(locksOf(oid, pid).chunk)).toBe(1);
     },
   );
 });

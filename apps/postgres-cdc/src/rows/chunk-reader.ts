@@ -1,11 +1,12 @@
 import type { ChangeEvent } from '@planasonix/core';
-import type { Pace } from '@planasonix/rows';
+import type { Allowance } from '@planasonix/rows';
 import type { Client, QueryResult } from 'pg';
 import type { PostgresConfig } from '../config.js';
 import { CopyOut } from '../copy-out.js';
 import { SnapshotEncoder, parseLsn, type CatalogQuery, type TypeCatalog } from '../decode/index.js';
 import { qualified, quoteLiteral } from '../identifier.js';
 import { partitionTree } from '../partition-tree.js';
+import { heldBack, obeyedBy, type Obeyed } from '../publication-filter.js';
 import { describeTable, tableName, type SourceTable, type TableName } from '../tables.js';
 import { ReplayedUntil, VisibleTransactions, type Visibility } from './visibility.js';
 
@@ -32,20 +33,27 @@ export interface Chunk {
   busy(why: 'locked' | 'conflict'): void;
   /** @returns the SQL of the rows; `null` where there is nothing to be read any more. */
   opened(snapshot: ChunkSnapshot, table: SourceTable): string | null;
+  /** The publication does not let its rows out: it has to be read again. @param why for people */
+  withheld(why: string): void;
   /** It can't be read under the exported snapshot. */
   postpone(): void;
   /** Rows in the order of the key. @param last texts of the key of the last one. @returns `false`: read no further for now. */
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean;
   readonly oid: number;
-  /** All rows of a table at once: read no faster than may be. */
+  /** All rows of a table, one allowance after the other. */
   readonly whole: boolean;
+  readonly allowance: Allowance;
+  /** Resolves once it has another allowance; with `false` where nothing is read any more. */
+  more(): Promise<boolean>;
   /** Begins the id of each row; the key follows. */
   readonly idPrefix: string;
 }
 
 export interface ChunkDeps {
   readonly catalog: TypeCatalog;
-  readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns'>;
+  readonly config: Pick<PostgresConfig, 'tables' | 'exclude_tables' | 'exclude_columns' | 'snapshot'>;
+  /** The publication whose row filters and column lists rows obey; `null`: none. */
+  readonly obeys: string | null;
   readonly database: string;
   /** Columns that never leave the worker. */
   excludedOf(table: SourceTable): ReadonlySet<string>;
@@ -102,6 +110,7 @@ export class ChunkReader {
   /** A transaction has been begun and not ended. */
   private open = false;
   private primary = false;
+  private obeyed: Promise<Obeyed | null> | null = null;
   private stopped = false;
   /** Why it reads no further for now: nobody takes what it has read; it has read as much as it may. */
   private heldUp = false;
@@ -117,13 +126,13 @@ export class ChunkReader {
    * snapshot, is that of the rows. @returns the number of rows, also of those that nobody wanted, or `null` where the table
    * is gone.
    */
-  async read(chunk: Chunk, pace: Pace): Promise<number | null> {
+  async read(chunk: Chunk): Promise<number | null> {
     for (;;) {
       const remembered = this.known?.oid === chunk.oid ? this.known : null;
       const name = remembered ?? (await tableName(this.session, chunk.oid));
       if (name === null) return null;
       this.known = null;
-      const count = await this.readAs(name, chunk, pace, remembered !== null);
+      const count = await this.readAs(name, chunk, remembered !== null);
       if (count !== 'moved') return count;
     }
   }
@@ -134,14 +143,10 @@ export class ChunkReader {
    * @param remembered the name is as old as the last chunk
    * @returns `moved`: it has another name by now
    */
-  private async readAs(
-    known: TableName,
-    chunk: Chunk,
-    pace: Pace,
-    remembered: boolean,
-  ): Promise<number | null | 'moved'> {
+  private async readAs(known: TableName, chunk: Chunk, remembered: boolean): Promise<number | null | 'moved'> {
     const { session, deps } = this;
     const before = await this.replayed();
+    const obeyed = await (this.obeyed ??= obeyedBy(session, deps.obeys));
     this.open = true;
     try {
       if (!(await this.begin(known, remembered))) return 'moved';
@@ -152,7 +157,7 @@ export class ChunkReader {
         chunk.postpone();
         return 0;
       }
-      const described = await describeTable(session, chunk.oid, deps.config);
+      const described = await describeTable(session, chunk.oid, deps.config, obeyed);
       if (described === null) return null;
       if (described.schema !== known.schema || described.table !== known.table) {
         // What has that name by now may be another table.
@@ -161,6 +166,12 @@ export class ChunkReader {
         return 0;
       }
       this.known = { ...known, oid: chunk.oid };
+      const why = heldBack(described, deps.config.snapshot === 'only');
+      if (why !== null) {
+        if (snapshot.exported) chunk.postpone();
+        else chunk.withheld(why);
+        return 0;
+      }
       const excluded = deps.excludedOf(described);
       const columns = described.columns.filter((column) => !excluded.has(column.name));
       const table = { ...described, excluded, columns };
@@ -170,7 +181,7 @@ export class ChunkReader {
       await deps.catalog.renew(deps.catalog.changeable(types), query);
       await deps.catalog.ensure(types, query);
       const sql = chunk.opened(snapshot, table);
-      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot, pace);
+      return sql === null ? 0 : await this.copyOut(chunk, sql, table, snapshot);
     } catch (error) {
       const why = BUSY[codeOf(error)];
       if (why === undefined) throw error;
@@ -248,13 +259,7 @@ export class ChunkReader {
     return rows[0]?.lsn ?? null;
   }
 
-  private async copyOut(
-    chunk: Chunk,
-    sql: string,
-    table: SourceTable,
-    snapshot: ChunkSnapshot,
-    pace: Pace,
-  ): Promise<number> {
+  private async copyOut(chunk: Chunk, sql: string, table: SourceTable, snapshot: ChunkSnapshot): Promise<number> {
     const encoder = new SnapshotEncoder({
       catalog: this.deps.catalog,
       relation: {
@@ -272,8 +277,8 @@ export class ChunkReader {
     let rows = 0;
     let size = 0;
     let count = 0;
-    const paced = chunk.whole && Number.isFinite(pace.perSecond);
-    const most = paced ? Math.min(EVENTS, pace.perSecond) : EVENTS;
+    const allowed = (): number => (chunk.whole ? Math.min(EVENTS, Math.max(1, chunk.allowance.left)) : EVENTS);
+    let most = allowed();
     // What it reads under is not kept for a moment longer than it is read.
     const copy = CopyOut.run(this.session, `${sql};COMMIT`, (bytes, start, end) => {
       if (this.stopped) return;
@@ -281,7 +286,7 @@ export class ChunkReader {
       rows++;
       if (rows < most && size < BYTES) return;
       hand();
-      if (paced && !this.ahead) void wait();
+      if (chunk.whole && chunk.allowance.left === 0 && !this.ahead) void wait();
       if (this.heldUp || this.ahead) copy.pause();
     });
     const hand = (): void => {
@@ -289,13 +294,16 @@ export class ChunkReader {
       rows = 0;
       size = 0;
       this.heldUp = !chunk.rows(encoder.take(), encoder.lastKey());
+      most = allowed();
     };
     const wait = async (): Promise<void> => {
       this.ahead = true;
-      for (let allowed = 0; allowed < count && !this.stopped && this.copy === copy;)
-        if (!(await pace.keep((allowed = count)))) return;
-      if (this.copy !== copy) return;
+      // What the socket has brought already stays here until then.
+      most = EVENTS;
+      if (!(await chunk.more())) return;
+      if (this.copy !== copy) return chunk.allowance.end();
       this.ahead = false;
+      most = allowed();
       this.goOn();
     };
     this.copy = copy;

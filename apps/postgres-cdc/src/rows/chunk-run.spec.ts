@@ -1,9 +1,12 @@
+import { systemClock } from '@planasonix/core';
+import { Pace } from '@planasonix/rows';
 import type { SourceTable } from '../tables.js';
 import type { ChunkSnapshot } from './chunk-reader.js';
 import { ChunkRun } from './chunk-run.js';
 import { newTask, type RowTask } from './row-task.js';
 import { VisibleTransactions } from './visibility.js';
 
+const PACE = new Pace(Infinity, 1, systemClock);
 const snapshot: ChunkSnapshot = {
   visibility: new VisibleTransactions('5:5:'),
   text: '5:5:',
@@ -27,6 +30,7 @@ const keyed = (...key: string[]): SourceTable => ({
   },
   columns: key.map((name, i) => ({ attnum: i + 1, name, typeOid: 23, generated: null })),
   all: [],
+  ...{ unlisted: new Set<string>(), filter: null, published: true },
   ...{ excluded: new Set<string>(), unidentified: [], estimatedRows: 1, bytes: 1, partitioned: false, partitions: [] },
 });
 
@@ -62,7 +66,7 @@ function expectNothingRemembered(task: RowTask): void {
 it('a chunk that is over before its reader comes to it has nothing remembered for it (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  const [late, other] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, PACE, () => true));
   task.restart(keyed('id'));
   late!.close();
   late!.begin();
@@ -74,7 +78,7 @@ it('a chunk that is over before its reader comes to it has nothing remembered fo
 it('a chunk that was begun twice, for it had locked another table first, has nothing remembered once it is over (Invariant 6)', () => {
   const task = reading();
   task.watchNow();
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, PACE, () => true);
   run.begin();
   run.begin();
   run.close();
@@ -87,7 +91,7 @@ it('two chunks meet the change of a key: the table begins over once, by the key 
   task.state.key = ['a'];
   task.state.lanes = [0, 1].map(() => ({ after: null, upto: null, chunk: 0 }));
   task.phase = 'reading';
-  const [newer, older] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, () => true));
+  const [newer, older] = [0, 1].map((lane) => new ChunkRun(task, { kind: 'lane', lane }, PACE, () => true));
   for (const run of [newer!, older!]) run.begin();
   expect(newer!.opened(snapshot, keyed('c'))).toBeNull();
   expect(older!.opened(snapshot, keyed('b'))).toBeNull();
@@ -100,7 +104,7 @@ it('another key under a snapshot that was exported before is that of then: the t
   task.keyBecomes(keyed('now'));
   task.state.lanes = [{ after: null, upto: null, chunk: 0 }];
   task.phase = 'reading';
-  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, () => true);
+  const run = new ChunkRun(task, { kind: 'lane', lane: 0 }, PACE, () => true);
   run.begin();
   expect(run.opened({ ...snapshot, exported: true }, keyed('then'))).toBeNull();
   expect([run.void, task.later, task.phase, task.state.key]).toEqual([true, true, 'reading', ['now']]);

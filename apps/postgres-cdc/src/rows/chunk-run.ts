@@ -1,4 +1,6 @@
 import type { ChangeEvent } from '@planasonix/core';
+import type { Allowance, Pace } from '@planasonix/rows';
+import { seesUnlisted } from '../condition-reach.js';
 import type { SourceTable } from '../tables.js';
 import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
 import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
@@ -11,9 +13,10 @@ export interface Piece {
   readonly last: readonly string[];
 }
 
-/** Rows of one chunk: short transactions, so that the source's vacuum is not held up. */
-export const CHUNK_ROWS = 20_000;
+/** Rows of one chunk at the most: short transactions, so that the source's vacuum is not held up. */
+const CHUNK_ROWS = 20_000;
 
+const UNLISTED = 'Its condition speaks of columns that the publication does not list any more.';
 const CONFLICTED =
   'The server broke the reading off for another transaction, or for what a standby replays: it is tried again.';
 
@@ -26,8 +29,11 @@ export class ChunkRun implements Chunk {
   finished: { readonly end: boolean } | null = null;
   /** Rows that came, also where nobody wanted them any more. */
   count = 0;
+  /** What it may read now. */
+  allowance: Allowance;
   private window: Window | null = null;
   private cancelled = false;
+  private readonly off = new AbortController();
   /** What is true at its end has been said. */
   private ended = false;
   /** Keys of rows that were dropped and held what the stream has not said. */
@@ -37,10 +43,12 @@ export class ChunkRun implements Chunk {
   constructor(
     readonly task: RowTask,
     readonly share: Share,
+    private readonly pace: Pace,
     /** Told of each piece. @returns whether there is room for more. */
     private readonly arrived: () => boolean,
   ) {
     task.take(share);
+    this.allowance = pace.take(this.most);
     this.attempt = task.state.attempt;
     this.idPrefix = task.idPrefix(share);
   }
@@ -77,24 +85,39 @@ export class ChunkRun implements Chunk {
         this.cancelled = true;
       }
     }
+    if (!this.void && seesUnlisted(task.wish.where, table)) this.withheld(UNLISTED);
     if (this.void) return null;
     task.readUnder(snapshot.visibility);
     const { where } = task.wish;
     if (share.kind === 'whole') return wholeSql(table, where);
     if (share.kind === 'again') return keysSql(table, share.keys, where);
-    return rangeSql(table, task.state.lanes[share.lane]!, where, CHUNK_ROWS);
+    return rangeSql(table, task.state.lanes[share.lane]!, where, this.most);
   }
 
   rows(events: readonly ChangeEvent[], last: readonly string[]): boolean {
     this.count += events.length;
+    this.allowance.came(events.length);
     if (this.void) return true;
     this.pieces.push({ events, last });
     return this.arrived();
   }
 
+  async more(): Promise<boolean> {
+    const next = await this.pace.next(this.most);
+    if (next !== null) this.allowance = next;
+    return next !== null;
+  }
+
   /** @param count rows that were read; `null`: the table is gone. */
   read(count: number | null): void {
-    this.finished = { end: count === null || this.share.kind !== 'lane' || count < CHUNK_ROWS };
+    this.finished = { end: count === null || this.share.kind !== 'lane' || count < this.most };
+  }
+
+  /** Rows that it may have at once. */
+  private get most(): number {
+    const { share, pace } = this;
+    if (share.kind === 'again') return share.keys.length;
+    return share.kind === 'whole' ? pace.atOnce : Math.min(CHUNK_ROWS, pace.atOnce);
   }
 
   postpone(): void {
@@ -105,6 +128,24 @@ export class ChunkRun implements Chunk {
   busy(why: 'locked' | 'conflict'): void {
     this.task.note = why === 'locked' ? LOCKED : CONFLICTED;
     this.cancel();
+  }
+
+  withheld(why: string): void {
+    const { task } = this;
+    task.note = why;
+    if (task.phase === 'reading') task.phase = 'starting';
+    this.cancel();
+  }
+
+  /** Nobody wants it any more. */
+  drop(): void {
+    this.cancel();
+    this.off.abort();
+  }
+
+  /** Aborted once nobody wants it any more. */
+  get dropped(): AbortSignal {
+    return this.off.signal;
   }
 
   /** It has to be read again later. */

@@ -70,7 +70,12 @@ const where = (conditions: readonly (string | null)[]): string => {
   return all.length === 0 ? '' : ` WHERE ${all.join(' AND ')}`;
 };
 
-const wanted = (condition: string | null): string | null => (condition === null ? null : `(${condition}\n)`);
+/** Of rows that the publication holds back the condition sees nothing: it could tell of them, and be it by failing. */
+function wanted({ filter }: SourceTable, condition: string | null): string | null {
+  const own = condition === null ? null : `(${condition}\n)`;
+  if (filter === null) return own;
+  return own === null ? `(${filter}\n)` : `CASE WHEN (${filter}\n) THEN ${own} END`;
+}
 
 export interface KeyRange {
   readonly after: readonly string[] | null;
@@ -84,21 +89,21 @@ export function rangeSql(table: SourceTable, range: KeyRange, condition: string 
     range.after === null ? null : beyond(key, 'greater', range.after),
     range.upto === null ? null : beyond(key, 'atMost', range.upto),
   ];
-  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([...bounds, wanted(condition)])} ORDER BY ${order(key)} LIMIT ${limit}) TO STDOUT`;
+  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([...bounds, wanted(table, condition)])} ORDER BY ${order(key)} LIMIT ${limit}) TO STDOUT`;
 }
 
 /** The rows of these keys. */
 export function keysSql(table: SourceTable, keys: readonly (readonly string[])[], condition: string | null): string {
-  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([among(keyColumns(table), keys), wanted(condition)])}) TO STDOUT`;
+  return `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([among(keyColumns(table), keys), wanted(table, condition)])}) TO STDOUT`;
 }
 
 /** All rows, in the order in which they lie. */
 export const wholeSql = (table: SourceTable, condition: string | null): string =>
-  `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([wanted(condition)])}) TO STDOUT`;
+  `COPY (SELECT ${columns(table)} FROM ${from(table)}${where([wanted(table, condition)])}) TO STDOUT`;
 
-/** Keys of a sample of about `percent` of the table's blocks, in their order, as texts. */
+/** Keys of a sample of about `percent` of the table's blocks, in their order, as texts: positions name some of them. */
 export function sampleSql(table: SourceTable, percent: number): string {
   const texts = table.key.map((name) => `t.${quoteIdent(name)}::text`).join(', ');
   // By the table's name: a bare one could be the result's.
-  return `SELECT array_to_json(ARRAY[${texts}])::text AS key FROM ${from(table)} AS t TABLESAMPLE SYSTEM (${percent}) ORDER BY ${order(keyColumns(table, 't.'))}`;
+  return `SELECT array_to_json(ARRAY[${texts}])::text AS key FROM ${from(table)} AS t TABLESAMPLE SYSTEM (${percent})${where([wanted(table, null)])} ORDER BY ${order(keyColumns(table, 't.'))}`;
 }

@@ -1,5 +1,6 @@
 import { toldText } from '@planasonix/core';
 import type { RowTask, RowWish } from './row-task.js';
+import type { Unfit } from './task-opening.js';
 
 const DENIED = '42501';
 
@@ -41,10 +42,10 @@ export class OrderEnds {
     this.deps.refuse(order, why);
   }
 
-  /** Some of its rows are wanted, and can't be told from the others: an order that was begun before it lost its key. */
-  keyless({ wish: { order, schema, name } }: RowTask): void {
+  /** Some of its rows are wanted, and its condition can't be used any more: it fitted when the order was begun. */
+  unfit({ wish: { order, schema, name } }: RowTask, as: Unfit): void {
     if (order === null) return;
-    const why = `${schema}.${name} has no key, and only all of its rows can be read.`;
+    const why = `${schema}.${name} ${UNFIT[as]}`;
     this.cancel((wish) => wish.order === order, why);
     this.deps.refuse(order, why);
   }
@@ -58,6 +59,11 @@ export class OrderEnds {
     return null;
   }
 }
+
+const UNFIT: Readonly<Record<Unfit, string>> = {
+  keyless: 'has no key, and only all of its rows can be read.',
+  unlisted: 'has columns in its condition that the publication does not list any more.',
+};
 
 /** SQLSTATEs by which the server judges a table, its rows or a condition, and not its own health or that of the connection. */
 const OF_TABLE = /^(0A|22|42|P0)...$|^(XX001|XX002|58030)$/;

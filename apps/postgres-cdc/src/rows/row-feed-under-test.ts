@@ -10,6 +10,15 @@ import type { RowTask } from './row-task.js';
 
 const EVERYTHING = 2n ** 64n;
 
+/** Its one reader pauses at `pause` behind each chunk, which is of 20,000 rows. */
+export const PAUSING = { snapshot_readers: 1, snapshot_max_rows_per_second: 40_000 };
+/** For how long it says that it would, or a little less: a chunk that was broken off is paid for in part. */
+const PAUSE_MS = { least: 200, most: 500 };
+/** How often a reader looks whether its chunk is of use yet. */
+const LOOK_MS = 1000;
+/** What a reader sleeps before it asks once more. */
+const RETRY_MS = 100;
+
 /** Whoever comes by waits until it is opened, or lets through who waits. */
 function door() {
   let open: () => void = () => undefined;
@@ -69,12 +78,19 @@ export function rowFeedUnderTest() {
       return ask(...args);
     };
     const seen = { events: [] as ChangeEvent[], refused: [] as string[], retries: 0 };
+    let now = 0;
     const clock: Clock = {
       ...systemClock,
-      sleep: (ms, signal) => {
-        if (ms > 1000) return pause.pass();
-        if (ms < 1000) seen.retries++;
-        return systemClock.sleep(ms, signal);
+      // Only sleep takes time: however slow this machine is, a rate is never kept by itself.
+      monotonic: () => now,
+      sleep: async (ms, signal) => {
+        if (ms === RETRY_MS) seen.retries++;
+        // Nobody looks now and then: who stops reading has been told to.
+        if (ms === LOOK_MS) return new Promise((resolve) => signal!.addEventListener('abort', () => resolve(false)));
+        if (ms > PAUSE_MS.most) return systemClock.sleep(ms, signal);
+        const slept = await (ms < PAUSE_MS.least ? systemClock.sleep(ms, signal) : pause.pass());
+        now += ms;
+        return slept;
       },
     };
     const quiet = () => undefined;
@@ -82,6 +98,7 @@ export function rowFeedUnderTest() {
       ...{ catalog: new TypeCatalog(), database: 'postgres', clock, waker: new Waker(), slotOf },
       config: parseConfig({ tables: ['public.*'], ...config }),
       ...{ open: session, end: endSession, excludedOf: () => new Set<string>(), alone: false, exported: null },
+      obeys: null,
       control: () => Promise.resolve(Object.assign(control, { query: slowed as unknown as Client['query'] })),
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),

@@ -59,7 +59,8 @@ export class RowFeed {
       refuse: (order, why) => deps.refuse(order, why),
     });
     this.openings = new TaskOpenings({
-      ...{ config: deps.config, clock: deps.clock, control: () => deps.control(), alone: () => this.alone },
+      ...{ config: deps.config, clock: deps.clock, obeys: deps.obeys },
+      ...{ control: () => deps.control(), alone: () => this.alone },
       ...{
         still: () => this.still,
         stopped: () => this.stopped,
@@ -70,7 +71,7 @@ export class RowFeed {
       isBeingRead: (task) => this.runs.some((run) => run.task === task),
       gone: (task) => this.ends.gone(task),
       empties: (task) => this.sayEmptied(task),
-      keyless: (task) => this.ends.keyless(task),
+      unfit: (task, why) => this.ends.unfit(task, why),
       failed: (task, error) => this.unopened(task, error),
     });
     this.readers = new RowReaders(deps, {
@@ -298,7 +299,7 @@ export class RowFeed {
   }
 
   private drop(task: RowTask, why: string | null): void {
-    for (const run of this.runs) if (run.task === task) run.cancel();
+    for (const run of this.runs) if (run.task === task) run.drop();
     this.leave(task, 'cancelled', why);
     this.ring();
   }

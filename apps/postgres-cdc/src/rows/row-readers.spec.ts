@@ -6,11 +6,11 @@ import { RowReaders } from './row-readers.js';
 import { newTask, type RowTask, type Share } from './row-task.js';
 
 /** Of readers and tables only; no server is asked. */
-function readersOf() {
+function readersOf(more: object = {}) {
   const readers = new RowReaders(
     {
       ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
-      config: parseConfig({ tables: ['public.*'] }),
+      ...{ config: parseConfig({ tables: ['public.*'], ...more }), obeys: null },
       clock: { ...systemClock, monotonic: () => Date.now() },
       open: () => Promise.reject(new Error('no server')),
       end: () => Promise.resolve(),
@@ -65,6 +65,17 @@ describe('rows that nobody takes (Invariant 6)', () => {
   });
 });
 
+it('keys that are read by themselves are no more at once than the rate lets one reader have', () => {
+  const { readers } = readersOf({ snapshot_max_rows_per_second: 40 });
+  const wish = { oid: 1, schema: 'public', name: 't', order: null, where: null, id: 'i', empties: false };
+  const keys = Array.from({ length: 200 }, (_, i) => [String(i)]);
+  const { share, allowance } = readers.begin(newTask({ ...wish, keyless: false }, { gate: null }), {
+    kind: 'again',
+    keys,
+  });
+  expect([share, allowance.rows]).toEqual([{ kind: 'again', keys: keys.slice(0, 10) }, 10]);
+});
+
 describe('sessions of readers', () => {
   const idle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -84,7 +95,7 @@ describe('sessions of readers', () => {
     const readers = new RowReaders(
       {
         ...{ catalog: new TypeCatalog(), database: 'd', excludedOf: () => new Set<string>(), waker: new Waker() },
-        ...{ config: parseConfig({ tables: ['public.*'] }), clock },
+        ...{ config: parseConfig({ tables: ['public.*'] }), obeys: null, clock },
         ...{ open: () => Promise.resolve(session), control: () => Promise.resolve(session) },
         end: async () => {
           await idle();

@@ -16,7 +16,7 @@ const WHOLE_HELD_UP_MS = 600_000;
 const BEGUN_OVER =
   'Nobody took its rows for 10 minutes (a pause, a full log): it is read from its beginning again, for it has no key.';
 const RETRY_MS = 100;
-/** How often it is looked whether what is being read is still wanted. */
+/** How often it is looked whether what is being read is of use yet. */
 const LOOK_MS = 1_000;
 
 export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'exported'> {
@@ -52,11 +52,15 @@ export class RowReaders {
   private readonly readers = new Set<ChunkReader>();
   private readonly heldUp: Readonly<Record<'chunk' | 'whole', HeldUp>>;
   private readonly over = new AbortController();
+  private readonly pace: Pace;
 
   constructor(
     private readonly deps: RowReadersDeps,
     private readonly work: RowReadersWork,
   ) {
+    const { config, clock } = deps;
+    const perSecond = config.snapshot_max_rows_per_second ?? Infinity;
+    this.pace = new Pace(perSecond, config.snapshot_readers, clock, this.over.signal);
     this.heldUp = {
       chunk: new HeldUp(CHUNK_HELD_UP_MS, deps.clock, () => this.giveBack(false)),
       whole: new HeldUp(WHOLE_HELD_UP_MS, deps.clock, () => this.giveBack(true)),
@@ -65,7 +69,7 @@ export class RowReaders {
 
   start(count: number): void {
     for (let i = 0; i < count; i++)
-      this.read(count).catch((error: unknown) => {
+      this.read().catch((error: unknown) => {
         if (!this.stopped) this.work.broke(error);
       });
   }
@@ -86,15 +90,27 @@ export class RowReaders {
 
   /** The next chunk; the order in which they are begun is that in which their rows go. */
   begin(task: RowTask, share: Share): ChunkRun {
-    const run: ChunkRun = new ChunkRun(task, share, () => this.arrived(run));
+    const run: ChunkRun = new ChunkRun(task, this.few(share), this.pace, () => this.arrived(run));
     this.runs.push(run);
     return run;
   }
 
-  private async read(count: number): Promise<void> {
-    const { work } = this;
+  private few(share: Share): Share {
+    const { atOnce } = this.pace;
+    return share.kind === 'again' && share.keys.length > atOnce
+      ? { kind: 'again', keys: share.keys.slice(0, atOnce) }
+      : share;
+  }
+
+  private async read(): Promise<void> {
+    const { work, pace } = this;
     let reader: ChunkReader | null = null;
     while (!this.stopped) {
+      // Before anything is begun: others wait for the end of what is.
+      if (!pace.isDue) {
+        await pace.wait();
+        continue;
+      }
       const next = work.next();
       if (next === null) {
         if (reader !== null && work.idle()) {
@@ -109,41 +125,45 @@ export class RowReaders {
       }
       const run = this.begin(next.task, next.share);
       reader ??= await this.reader();
-      await this.readChunk(reader, run, count);
+      await this.readChunk(reader, run);
       // The next chunk dials.
       if (!this.readers.has(reader)) reader = null;
     }
   }
 
-  private async readChunk(reader: ChunkReader, run: ChunkRun, readers: number): Promise<void> {
-    const { clock, config, waker } = this.deps;
-    const pace = new Pace((config.snapshot_max_rows_per_second ?? Infinity) / readers, clock, this.over.signal);
-    const count = await this.whileWanted(reader, run, pace).catch((error: unknown) => {
+  private async readChunk(reader: ChunkReader, run: ChunkRun): Promise<void> {
+    const { clock, waker } = this.deps;
+    const count = await this.whileWanted(reader, run).catch((error: unknown) => {
       if (this.stopped) return null;
       if (!this.readers.has(reader)) return run.count;
       return this.work.failed(run.task, error);
     });
+    run.allowance.end();
     if (this.stopped) return;
     if (count === null) this.work.gone(run.task);
     run.read(count);
     waker.stir();
     // What its snapshot did not see of what was delivered, one that is taken a moment later may see.
-    await pace.keep(count ?? 0, run.void || run.share.kind === 'again' ? RETRY_MS : 0);
+    if (run.void || run.share.kind === 'again') await clock.sleep(RETRY_MS, this.over.signal);
   }
 
-  /** Of what is not wanted any more the session ends, and its query with it: that may look for the next row for long. */
-  private async whileWanted(reader: ChunkReader, run: ChunkRun, pace: Pace): Promise<number | null> {
-    const over = new AbortController();
+  /** Of what is not wanted any more the session ends at once, and its query with it: that may look for the next row for long. */
+  private async whileWanted(reader: ChunkReader, run: ChunkRun): Promise<number | null> {
+    const wake = new AbortController();
+    let over = false;
+    run.dropped.addEventListener('abort', () => wake.abort(), { once: true });
     const look = async (): Promise<void> => {
-      while (!run.void) if (!(await this.deps.clock.sleep(LOOK_MS, over.signal))) return;
+      while (!over && !run.void) await this.deps.clock.sleep(LOOK_MS, wake.signal);
+      if (over) return;
       this.readers.delete(reader);
       await this.deps.end(reader.session);
     };
     const looking = look();
     try {
-      return await reader.read(run, pace);
+      return await reader.read(run);
     } finally {
-      over.abort();
+      over = true;
+      wake.abort();
       await looking;
     }
   }

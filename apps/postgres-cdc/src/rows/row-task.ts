@@ -58,6 +58,8 @@ export class RowTask {
   keyless: boolean;
   /** The stream has to stand still for it. */
   wantsStill = false;
+  /** The publication does not let its rows out. */
+  withheld = false;
   /** It can't be read under the snapshot of the beginning: it was rewritten since, or has another key. */
   later = false;
   readonly watch: TableWatch;

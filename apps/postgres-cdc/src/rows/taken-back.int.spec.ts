@@ -78,3 +78,56 @@ describe('an order of a table without a key that is taken back once readers were
     expect(one.events.slice(before).map(({ subject }) => subject)).toEqual(['public.marks']);
   });
 });
+
+describe('an order that is taken back while the stream is paused', () => {
+  /** At the first rows of the order nobody takes anything any more, until `goOn`. */
+  async function paused() {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE big (id int PRIMARY KEY, v text);
+      INSERT INTO big SELECT i, repeat('f', 600) FROM generate_series(1, 45000) i; ANALYZE`);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'never' });
+    one.orders.push({ id: 'snap_1', tables: ['public.big'], where: null });
+    let goOn = (): void => undefined;
+    const pause = new Promise<void>((resolve) => (goOn = resolve));
+    let stands = false;
+    one.start({
+      beforeEach: async ({ events }) => {
+        stands ||= events.length > 0;
+        if (stands) await pause;
+      },
+    });
+    const asked = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY%"big"%'`;
+    const readers = async (): Promise<number> => (await db.client.query(asked)).rowCount ?? 0;
+    await eventually('its readers are held up', async () => stands && (await readers()) > 0);
+    const rows = (): number => one.events.filter(({ subject }) => subject === 'public.big').length;
+    const state = (): unknown => one.progress()?.tables?.[0]?.state;
+    return { db, one, goOn, readers, rows, state };
+  }
+
+  it('is given up then, and its table is let alone', async () => {
+    const { one, db, goOn, readers, state } = await paused();
+    one.orders.pop();
+    one.ordersChanged();
+    await eventually('it is given up', () => state() === 'cancelled');
+    await eventually('nobody reads of it', async () => (await readers()) === 0);
+    goOn();
+    await settle(one, db.client);
+  });
+
+  it('says nothing more when that goes on, also before the store has said what was taken back', async () => {
+    const { one, db, goOn, readers, rows, state } = await paused();
+    let answer = (): void => undefined;
+    one.storeAnswers = new Promise((resolve) => (answer = resolve));
+    one.orders.pop();
+    one.ordersChanged();
+    goOn();
+    await db.client.query("INSERT INTO marks VALUES ('meanwhile')");
+    await one.seen('meanwhile');
+    expect([await readers(), state()]).toEqual([1, 'running']);
+    // The batch that it was paused at.
+    expect(rows()).toBe(1000);
+    answer();
+    await eventually('nobody reads of it', async () => (await readers()) === 0);
+    await settle(one, db.client);
+    expect([rows(), state()]).toEqual([1000, 'cancelled']);
+  });
+});

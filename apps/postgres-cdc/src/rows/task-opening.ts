@@ -1,13 +1,15 @@
 import type { Clock } from '@planasonix/core';
 import type { Client } from 'pg';
+import { seesUnlisted } from '../condition-reach.js';
 import type { PostgresConfig } from '../config.js';
+import { heldBack, obeyedBy } from '../publication-filter.js';
 import { describeTable } from '../tables.js';
 import { cutLanes } from './lanes.js';
 import { LOCKED, type RowTask } from './row-task.js';
 import { writersOf } from './writers.js';
 
 const WRITERS_MS = 100;
-/** How often it is tried whether a table is still locked: the session is for others' questions, too. */
+/** How often it is tried whether a table may be read by now: the session is for others' questions, too. */
 const LOCKED_MS = 900;
 /** So long the stream may stand for writers; then it goes on, and they are waited out beside it. */
 const STANDING_MS = 2_000;
@@ -15,6 +17,8 @@ const STANDING_MS = 2_000;
 export interface TaskOpening {
   readonly config: PostgresConfig;
   readonly clock: Clock;
+  /** See `ChunkDeps`. */
+  readonly obeys: string | null;
   /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
   readonly alone: () => boolean;
   control(): Promise<Client>;
@@ -24,13 +28,17 @@ export interface TaskOpening {
   readonly ended: (task: RowTask) => boolean;
 }
 
-type Opened = 'reading' | 'empties' | 'keyless' | 'gone' | 'ended';
+/**
+ * Why some of a table's rows can't be read by their condition. `keyless`: it has no key by which they could be told from
+ * changes and from other rows. `unlisted`: the condition speaks of columns that the publication holds back by now.
+ */
+export type Unfit = 'keyless' | 'unlisted';
+type Opened = 'reading' | 'empties' | Unfit | 'gone' | 'ended';
 
 /**
  * Makes a table ready to be read: watches its changes, waits out who wrote unseen, cuts lanes.
  *
  * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again.
- * `keyless`: some of its rows are wanted, and it has no key by which they could be told from changes and from other rows.
  */
 export async function openTask(task: RowTask, opening: TaskOpening): Promise<Opened> {
   for (;;) {
@@ -45,10 +53,18 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   task.wantsStill = false;
   const wasAlone = alone();
   const control = await opening.control();
-  const table = await describeTable(control, task.wish.oid, config);
+  const table = await describeTable(control, task.wish.oid, config, await obeyedBy(control, opening.obeys));
   if (table === null) return 'gone';
+  const why = heldBack(table, config.snapshot === 'only');
+  task.withheld = why !== null;
+  if (why !== null) {
+    task.note = why;
+    await opening.clock.sleep(LOCKED_MS);
+    return opening.ended(task) ? 'ended' : 'again';
+  }
   if (!task.keyIs(table)) task.keyBecomes(table);
   if (task.whole && task.wish.where !== null) return 'keyless';
+  if (seesUnlisted(task.wish.where, table)) return 'unlisted';
   task.estimated ??= table.estimatedRows;
   const { attempt } = task.state;
   if (!task.whole && !task.over) task.watchNow();

@@ -1,5 +1,5 @@
 import type { RowTask } from './row-task.js';
-import { openTask, type TaskOpening } from './task-opening.js';
+import { openTask, type TaskOpening, type Unfit } from './task-opening.js';
 
 export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended'> {
   /** All that are to be read, in their order. */
@@ -13,7 +13,7 @@ export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended
   wait(): Promise<void>;
   gone(task: RowTask): void;
   empties(task: RowTask): void;
-  keyless(task: RowTask): void;
+  unfit(task: RowTask, why: Unfit): void;
   /** It could not be opened. */
   failed(task: RowTask, error: unknown): void;
 }
@@ -38,8 +38,9 @@ export class TaskOpenings {
   private openNext(): void {
     const tasks = this.deps.tasks();
     const begun = tasks.filter((task) => !task.over && task.phase !== 'waiting');
-    // What waits for a snapshot of later has no reader, and gets it when nothing else is left: nobody may wait for it.
-    if (begun.filter((task) => !task.later).length >= this.deps.config.snapshot_readers) return;
+    // What waits for a snapshot of later has no reader, and gets it when nothing else is left: nobody may wait for it, nor for
+    // what a publication has to let out.
+    if (begun.filter((task) => !task.later && !task.withheld).length >= this.deps.config.snapshot_readers) return;
     const oids = new Set(begun.map((task) => task.wish.oid));
     const next = tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
     if (next !== undefined) this.open(next);
@@ -66,7 +67,7 @@ export class TaskOpenings {
       if (ended(task)) return;
       if (outcome === 'gone') deps.gone(task);
       else if (outcome === 'empties') deps.empties(task);
-      else if (outcome === 'keyless') deps.keyless(task);
+      else if (outcome === 'keyless' || outcome === 'unlisted') deps.unfit(task, outcome);
       else if (outcome === 'reading') task.phase = 'reading';
       deps.ring();
     } catch (error) {

@@ -50,6 +50,8 @@ export class TrialStream {
   readonly highest = new Map<string, string>();
   /** Orders that were placed, and those of them that are over. */
   readonly orders: SnapshotOrder[] = [];
+  /** Resolves when the store says which orders are open. */
+  storeAnswers: Promise<void> = Promise.resolve();
   readonly closed: { id: string; failed: string | null }[] = [];
   owned: Owned = {};
   /** Other streams at its server. */
@@ -208,7 +210,11 @@ export class TrialStream {
       },
       orders: {
         ...NO_ORDERS,
-        open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
+        open: async () => {
+          const open = this.orders.filter((order) => !this.closed.some((one) => one.id === order.id));
+          await this.storeAnswers;
+          return open;
+        },
         done: () =>
           Promise.resolve(
             this.orders.filter(({ id }) => this.closed.some((one) => one.id === id && one.failed === null)).reverse(),

@@ -35,4 +35,21 @@ describe('what one request holds', () => {
     hold.release();
     expect([free(all), free(stream)]).toEqual([10, 6]);
   });
+
+  it('keeps a part of it, whatever the rest becomes', () => {
+    const { stream, hold } = world();
+    expect([hold.keep(2), hold.take(3), hold.become(1), free(stream)]).toEqual(['room', 'room', 'room', 3]);
+    expect([hold.become(5), hold.become(4), free(stream)]).toEqual(['never', 'room', 0]);
+  });
+
+  it('is held of other memories as a whole, or of those as before', () => {
+    const { all, stream, hold } = world();
+    const other = new Memory(4);
+    hold.take(3);
+    expect([hold.moveTo([all, other]), free(all), free(stream), free(other)]).toEqual([true, 7, 6, 1]);
+    stream.take(4);
+    expect([hold.moveTo([all, stream]), free(all), free(stream), free(other)]).toEqual([false, 7, 2, 1]);
+    hold.release();
+    expect([free(all), free(stream), free(other)]).toEqual([10, 2, 4]);
+  });
 });

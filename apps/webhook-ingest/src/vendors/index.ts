@@ -40,4 +40,4 @@ const VENDORS: readonly Vendor[] = [
 ];
 
 export const vendors: ReadonlyMap<string, Vendor> = new Map(VENDORS.map((vendor) => [vendor.name, vendor]));
-export type { Handshake, Place, Vendor } from './vendor.js';
+export { headersOf, type Handshake, type Place, type Vendor } from './vendor.js';

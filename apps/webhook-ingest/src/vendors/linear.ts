@@ -1,5 +1,6 @@
 import type { Vendor } from './vendor.js';
 
+/** Its time lies in the body, in all of its payloads, and is that of the sending, so that a retry has its own. */
 export const linear: Vendor = {
   name: 'linear',
   proof: {
@@ -7,6 +8,7 @@ export const linear: Vendor = {
     encoding: 'hex',
     headers: ['linear-signature'],
     form: { kind: 'whole', prefix: '' },
+    timestamp: { member: 'webhookTimestamp', unit: 'ms' },
     signed: '{body}',
   },
   eventId: { header: 'linear-delivery' },

@@ -1,6 +1,6 @@
 import type { Vendor } from './vendor.js';
 
-/** Its proof lies in the body and covers a time and a token, not what it tells of. */
+/** Its proof lies in the body and covers a time and a token, not what it tells of: each token is good for one delivery. */
 export const mailgun: Vendor = {
   name: 'mailgun',
   proof: {
@@ -17,7 +17,7 @@ export const mailgun: Vendor = {
     },
     signed: '{timestamp}{id}',
   },
-  eventId: { pointer: '/signature/token' },
+  eventId: { signedPart: 1 },
   idIsSigned: true,
   eventType: { pointer: '/event-data/event' },
 };

@@ -9,6 +9,8 @@ interface Vector {
   readonly secret: string;
   readonly sent: Sent;
   readonly certificate?: string;
+  /** A body that it does not prove; by default the same one and a space. */
+  readonly forged?: string;
 }
 
 const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
@@ -47,10 +49,49 @@ const square = (source: string, of: { key: string; url: string; body: string; si
 
 const TWILIO_URL = 'https://mycompany.com/myapp.php?foo=1&bar=2';
 const TWILIO_SDK = 'twilio-node, spec/validation.spec.js';
+const TWILIO_FORM = 'CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212';
+/** Its address under a scheme, as it was sent with a port. */
+const twilioAt = (protocol: string, port = '') => `${protocol}://mycompany.com${port}/myapp.php?foo=1&bar=2`;
 const BODY_SHA = '0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620';
 const PADDLE_HASH = '28981e941fae76e53db32f3d2a83cb69db41476595e84e1970a1b5d98f62b261';
 
+/** Its tests tell what is signed, not how it lies in the body. */
+const mailgunBody = (token: string): string =>
+  JSON.stringify({
+    signature: {
+      ...{ timestamp: '1403645220', token },
+      signature: '9cfc5c41582e51246e73c88d34db3af0a3a2692a76fbab81492842f000256d33',
+    },
+  });
+
+/** The file event_test_signature.json of its tests. */
+const STRIPE_EVENT = {
+  ...{ id: 'evt_123', object: 'event', account: 'acct_123', api_version: '2017-05-25', created: 1533204620 },
+  data: {
+    object: {
+      ...{ id: 'cus_123', object: 'customer', created: 123456789, email: 'test@stripe.com', livemode: false },
+      metadata: {},
+    },
+  },
+  ...{ livemode: false, pending_webhooks: 1 },
+  request: { id: 'req_123', idempotency_key: 'idempotency-key-123' },
+  type: 'customer.created',
+};
+
 const vectors: readonly Vector[] = [
+  {
+    vendor: 'stripe',
+    source: 'stripe-dotnet, EventUtilityTest.cs',
+    secret: 'webhook_secret',
+    sent: {
+      headers: {
+        'Stripe-Signature':
+          't=1533204620,v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7,v0=63f3a72374a733066c4be69ed7f8e5ac85c22c9f0a6a612ab9a025a9e4ee7eef',
+      },
+      body: `${JSON.stringify(STRIPE_EVENT, null, 2)}\n`,
+      at: 1533204620,
+    },
+  },
   {
     vendor: 'github',
     source: 'docs.github.com, Validating webhook deliveries',
@@ -58,6 +99,15 @@ const vectors: readonly Vector[] = [
     sent: {
       headers: { 'X-Hub-Signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17' },
       body: 'Hello, World!',
+    },
+  },
+  {
+    vendor: 'shopify',
+    source: 'shopify-app-js, packages/apps/shopify-api/lib/webhooks/__tests__/validate.test.ts',
+    secret: 'test_secret_key',
+    sent: {
+      headers: { 'X-Shopify-Hmac-Sha256': 'B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=' },
+      body: '{"foo": "bar"}',
     },
   },
   {
@@ -82,8 +132,18 @@ const vectors: readonly Vector[] = [
   }),
   twilio(`${TWILIO_SDK}: a form`, TWILIO_URL, 'RSOYDt4T1cUTdK1PDd93/VVr8B8=', {
     headers: FORM,
-    body: 'CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212',
+    body: TWILIO_FORM,
   }),
+  ...(
+    [
+      ['https, signed without its port', twilioAt('https', ':1234'), 'RSOYDt4T1cUTdK1PDd93/VVr8B8='],
+      ['http, signed with its port', twilioAt('http', ':1234'), 'Zmvh+3yNM1Phv2jhDCwEM3q5ebU='],
+      ['https, signed with port 443', twilioAt('https'), 'kvajT1Ptam85bY51eRf/AJRuM3w='],
+      ['http, signed with port 80', twilioAt('http'), '0ZXoZLH/DfblKGATFgpif+LLRf4='],
+    ] as const
+  ).map(([what, url, signature]) =>
+    twilio(`${TWILIO_SDK}: ${what}`, url, signature, { headers: FORM, body: TWILIO_FORM }),
+  ),
   twilio(
     `${TWILIO_SDK}: JSON by its digest in the address`,
     `${TWILIO_URL}&bodySHA256=${BODY_SHA}`,
@@ -148,6 +208,17 @@ const vectors: readonly Vector[] = [
     },
   },
   {
+    vendor: 'mailgun',
+    source: 'mailgun-php, tests/Api/WebhookTest.php',
+    secret: 'key-3ax6xnjp29jd6fds4gc373sgvjxteol0',
+    sent: {
+      headers: {},
+      body: mailgunBody('5egbgr1vjgqxtrnp65xfznchgdccwh5d6i09vijqi3whgowmn6'),
+      at: 1403645220,
+    },
+    forged: mailgunBody('owyldpe6nxhmrn78epljl6bj0orrki1u3d2v5e6cnlmmuox8jr'),
+  },
+  {
     vendor: 'paypal',
     source: 'PayPal-Java-SDK, ValidateCertTest.java and clientCertTest.crt',
     ...paypalDelivery,
@@ -163,11 +234,11 @@ const others: Readonly<Record<string, string>> = {
 describe('a delivery that its vendor publishes', () => {
   it.each(vectors.map((vector) => [vector.vendor, vector.source, vector] as const))(
     '%s (%s)',
-    (vendor, _, { secret, sent, certificate }) => {
+    (vendor, _, { secret, sent, certificate, forged = `${sent.body} ` }) => {
       expect(verdict(vendor, secret, sent, certificate)).toMatchObject({ valid: true });
       const other = others[vendor] ?? `${secret}AQID`;
       expect(verdict(vendor, other, sent, certificate)).toMatchObject({ valid: false });
-      expect(verdict(vendor, secret, { ...sent, body: `${sent.body} ` }, certificate)).toMatchObject({ valid: false });
+      expect(verdict(vendor, secret, { ...sent, body: forged }, certificate)).toMatchObject({ valid: false });
     },
   );
 });

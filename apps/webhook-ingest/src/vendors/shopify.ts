@@ -1,5 +1,6 @@
 import type { Vendor } from './vendor.js';
 
+/** `X-Shopify-Event-Id` would not do: the webhooks of one event have it in common, whatever their topics. */
 export const shopify: Vendor = {
   name: 'shopify',
   proof: {

@@ -21,10 +21,19 @@ function signed({ url, body, header }: SignedRequest): readonly Buffer[] | 'sign
   if (body.length === 0) return [Buffer.from(url)];
   if (!/^application\/x-www-form-urlencoded\b/i.test(header('content-type') ?? '')) return null;
   if (parameters(body) > MOST_PARAMETERS) return 'signed_too_large';
-  const params = [...new URLSearchParams(body.toString())].sort(([a, x], [b, y]) => order(a, b) || order(x, y));
+  // It drops the first `?`, which may not be one of the body.
+  const params = [...new URLSearchParams(`?${body.toString()}`)].sort(([a, x], [b, y]) => order(a, b) || order(x, y));
   // A value that a name has twice counts once; `a=bc` and `ab=c` are two, though they read alike.
   const once = params.filter(([name, value], i) => name !== params[i - 1]?.[0] || value !== params[i - 1]?.[1]);
   return [Buffer.from(url + once.flat().join(''))];
+}
+
+const PARTS = /^(https?:)(\/\/(?:\[[^\]]*\]|[^/:?#]*))(:\d+)?(.*)$/s;
+
+/** With its port and without, as its libraries take it: proxies show one or the other. */
+function addresses(url: string): readonly string[] {
+  const [, protocol = '', host = '', port = protocol === 'https:' ? ':443' : ':80', rest = ''] = PARTS.exec(url) ?? [];
+  return protocol === '' ? [url] : [url, protocol + host + rest, protocol + host + port + rest];
 }
 
 export const twilio: Vendor = {
@@ -35,6 +44,7 @@ export const twilio: Vendor = {
     headers: ['x-twilio-signature'],
     form: { kind: 'whole', prefix: '' },
     mostBytes: 256 * 1024,
+    addresses,
     signed,
   },
   eventId: { header: 'i-twilio-idempotency-token' },

@@ -1,8 +1,21 @@
 import type { CertifiedRule } from '../verify/certified.js';
 import type { SignatureRule } from '../verify/signature.js';
 
-/** Where an id or a type lies: in a header, or in the JSON of the body. */
-export type Place = { readonly header: string } | { readonly pointer: string };
+/**
+ * Where an id or a type lies: in a header, in the first header of several that is there, in the JSON of the body, or in
+ * that part of what the proof covers, as it was read for the proof: a second reader might find something else.
+ */
+export type Place =
+  | { readonly header: string }
+  | { readonly headers: readonly string[] }
+  | { readonly pointer: string }
+  | { readonly signedPart: number };
+
+/** The headers that it may be in, the first one first. */
+export function headersOf(place: Place): readonly string[] {
+  if ('header' in place) return [place.header];
+  return 'headers' in place ? place.headers : [];
+}
 
 /** What a handshake is answered with. */
 export type Handshake = object | 'no_content';

@@ -10,6 +10,7 @@ describe('schemes as vendors document them', () => {
   const [secret, at] = ['a secret of some length', 1_700_000_000];
   const body = '{"id":"evt_1","type":"made"}';
   const url = 'https://hooks.example/ingest/t';
+  const linear = (seconds: number) => `{"action":"create","webhookTimestamp":${seconds}000,"webhookId":"w"}`;
   const form: readonly [vendor: string, headers: Record<string, string>, body?: string][] = [
     ['stripe', { 'Stripe-Signature': `t=${at},v0=6f,v1=${'0'.repeat(64)},v1=${mac(secret, `${at}.${body}`, 'hex')}` }],
     ['gitlab', { 'X-Gitlab-Token': secret }],
@@ -35,7 +36,7 @@ describe('schemes as vendors document them', () => {
       },
     ],
     ['intercom', { 'X-Hub-Signature': `sha1=${mac(secret, body, 'hex', 'sha1')}` }],
-    ['linear', { 'Linear-Signature': mac(secret, body, 'hex') }],
+    ['linear', { 'Linear-Signature': mac(secret, linear(at), 'hex') }, linear(at)],
     [
       'mailgun',
       {},
@@ -86,6 +87,17 @@ describe('schemes as vendors document them', () => {
     },
   );
 
+  it('linear: without a time, and as its time reads under a name twice', () => {
+    const sent = (own: string) =>
+      verdict('linear', secret, { headers: { 'Linear-Signature': mac(secret, own, 'hex') }, body: own, at });
+    for (const own of [body, '{"webhookTimestamp":null}', '{"webhookTimestamp":1.7e12}', 'no JSON', ''])
+      expect(sent(own)).toEqual({ valid: false, reason: 'timestamp_missing' });
+    expect(sent(`{"webhookTimestamp":${at}000,"webhookTimestamp":1}`)).toMatchObject({ reason: 'timestamp_too_old' });
+    // What is not proved is not looked into.
+    const headers = { 'Linear-Signature': mac('another', linear(at), 'hex') };
+    expect(verdict('linear', secret, { headers, body: linear(1), at })).toMatchObject({ reason: 'signature_wrong' });
+  });
+
   it('planasonix: 60 s ahead at the most, and an empty body is signed by its time alone', () => {
     const headers = {
       'X-Planasonix-Timestamp': String(at),
@@ -94,6 +106,18 @@ describe('schemes as vendors document them', () => {
     expect(verdict('planasonix', secret, { headers, at: at - 60 })).toMatchObject({ valid: true });
     expect(verdict('planasonix', secret, { headers, at: at - 61 })).toMatchObject({ reason: 'timestamp_in_future' });
     expect(verdict('planasonix', secret, { headers, at: at + 300 })).toMatchObject({ valid: true });
+  });
+
+  it('hubspot: the address as it was sent, or with the escapes undone that its documentation names', () => {
+    const sent = (signedUrl: string, own: string) => {
+      const signature = mac(secret, `POST${signedUrl}${body}${at}000`, 'base64');
+      const headers = { 'X-HubSpot-Request-Timestamp': `${at}000`, 'X-HubSpot-Signature-v3': signature };
+      return verdict('hubspot', secret, { headers, body, at, url: own }).valid;
+    };
+    const own = `${url}?a=%3a%2F%3F%40%21%24%27%28%29%2A%2C%3B&b=%26%20%C3%A9`;
+    expect(sent(`${url}?a=:/?@!$'()*,;&b=%26%20%C3%A9`, own)).toBe(true);
+    expect(sent(own, own)).toBe(true);
+    expect(sent(decodeURIComponent(own), own)).toBe(false);
   });
 
   it('sendgrid: ECDSA over the time and the body, under its public key', () => {
@@ -157,6 +181,7 @@ describe('twilio', () => {
     expect(verified('b=2&a=1&b=2&b=1', 'a1b1b2')).toBe(true);
     expect(verified('a=bc&ab=c', 'abcabc')).toBe(true);
     expect(verified('a=bc&ab=c', 'abc')).toBe(false);
+    expect([verified('?a=b', 'ab'), verified('?a=b', '?ab')]).toEqual([false, true]);
   });
 });
 

@@ -13,8 +13,14 @@ const FIRST_COOLDOWN_MS = 1_000;
 const WITHIN_MS = 5_000;
 const LARGEST = 512 * 1024;
 
+/** Addresses whose keys are fetched ahead at once. Invariant 6. */
+const AHEAD_AT_ONCE = 8;
+
 /** Keys of an address. What was fetched once serves on while the address does not answer. */
 export class RemoteKeys {
+  static readonly #lanes: Promise<unknown>[] = Array<Promise<unknown>>(AHEAD_AT_ONCE).fill(Promise.resolve());
+  static #turn = 0;
+
   #keys: KeySet | null = null;
   #fetchedAt = Number.NEGATIVE_INFINITY;
   #triedAt = Number.NEGATIVE_INFINITY;
@@ -42,6 +48,12 @@ export class RemoteKeys {
     }
     if (this.#fetching && (this.#keys === null || fresh)) await this.#fetching;
     return this.#keys;
+  }
+
+  /** Fetches what the first token would have to wait for, after what is fetched ahead for others. */
+  warm(): void {
+    const lane = RemoteKeys.#turn++ % AHEAD_AT_ONCE;
+    RemoteKeys.#lanes[lane] = RemoteKeys.#lanes[lane]!.then(() => this.keys(false));
   }
 
   /** ms until the address may be asked again. */

@@ -146,6 +146,20 @@ describe('tokens of an identity provider', () => {
     expect(await valid(under, await sign(known.privateKey, { kid: 'known' }))).toBe(true);
   });
 
+  it('keys of many addresses are fetched ahead, of no more than 8 at once', async () => {
+    let [now, most, over] = [0, 0, 0];
+    const resolve = async () => {
+      most = Math.max(most, ++now);
+      await new Promise(setImmediate);
+      now--;
+      over++;
+      throw new Error('no such host');
+    };
+    for (let i = 0; i < 50; i++) new RemoteKeys(`http://keys${i}.example/`, { resolve }, clock).warm();
+    while (over < 50) await new Promise(setImmediate);
+    expect(most).toBe(8);
+  });
+
   it('without ever having had keys nothing is valid', async () => {
     down = true;
     const { privateKey } = await provider('x');

@@ -22,6 +22,11 @@ export class JwtScheme implements Scheme {
     this.#local = rule.keys instanceof RemoteKeys ? null : createLocalJWKSet(rule.keys);
   }
 
+  /** Where nothing is taken in a verdict that waits for keys comes too late. */
+  warm(): void {
+    if (this.rule.keys instanceof RemoteKeys) this.rule.keys.warm();
+  }
+
   async verify(request: SignedRequest): Promise<Verdict> {
     const token = /^Bearer ([\w.-]+)$/i.exec(request.header('authorization') ?? '')?.[1];
     if (token === undefined || token.length > LONGEST) return refused('token_missing');

@@ -46,11 +46,22 @@ export function sampleOf(auth: Auth, parts: SampleParts): Sample | null {
       const { proof, bodies } = vendors.get(auth.preset)!;
       const secret = living(auth.secrets, auth.secrets_until, parts.nowMs)[0];
       if ('tokenHeader' in proof) return proved({ [proof.tokenHeader]: secret! });
-      const bare = bodies === 'form' ? { body: formOf(parts.fields), headers: FORM_TYPE } : plain;
+      const fields = { ...parts.fields, ...timeWithin(proof, parts.nowMs) };
+      const bare =
+        bodies === 'form'
+          ? { body: formOf(fields), headers: FORM_TYPE }
+          : { body: Buffer.from(JSON.stringify(fields)), headers: JSON_TYPE };
       return signed(proof, secret, bare, parts);
     }
   }
 }
+
+/** The time of a vendor that has it in the body. */
+const timeWithin = ({ timestamp }: SignatureRule, nowMs: number): SampleParts['fields'] =>
+  timestamp?.member === undefined ? {} : { [timestamp.member]: timeOf(timestamp.unit, nowMs) };
+
+const timeOf = (unit: NonNullable<SignatureRule['timestamp']>['unit'], nowMs: number): number =>
+  unit === 'ms' ? nowMs : Math.floor(nowMs / 1_000);
 
 function formOf(fields: SampleParts['fields']): Buffer {
   const form = new URLSearchParams();
@@ -66,7 +77,7 @@ function signed(
 ): Sample | null {
   const { algorithm, headers, form, timestamp, idHeader, encoding, inBody } = rule;
   if (secret === undefined || isAsymmetric(algorithm)) return null;
-  const time = String(timestamp?.unit === 'ms' ? nowMs : Math.floor(nowMs / 1_000));
+  const time = String(timeOf(timestamp?.unit ?? 's', nowMs));
   const made: Record<string, string> = {
     ...bare.headers,
     ...(timestamp?.header ? { [timestamp.header]: time } : {}),

@@ -53,4 +53,6 @@ export interface Scheme {
   /** Headers that carry secrets or proofs, in lower case: they go into no event. */
   readonly proofHeaders: readonly string[];
   verify(request: SignedRequest): Verdict | Promise<Verdict>;
+  /** Begins to fetch what its first verdict would have to wait for. */
+  warm?(): void;
 }

@@ -1,4 +1,5 @@
 import { createHmac, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { isJson, scalarAt } from '../body/json-text.js';
 import { textAt } from '../vendors/vendor.js';
 import { sameBytes, strictBytes } from './compare.js';
 import { refused, type Scheme, type SignedRequest, type Verdict } from './scheme.js';
@@ -28,14 +29,21 @@ export interface SignatureRule {
   readonly headers: readonly string[];
   readonly form: SignatureForm;
   /**
-   * In a header of its own, or as a pair of the signature's header. `auto`: seconds, or milliseconds by their 13 digits;
-   * `iso`: RFC 3339 in UTC.
+   * In a header of its own, as a pair of the signature's header, or a member of a JSON body, which is looked for once that
+   * is proved. `auto`: seconds, or milliseconds by their 13 digits; `iso`: RFC 3339 in UTC.
    */
-  readonly timestamp?: { readonly header?: string; readonly pair?: string; readonly unit: 's' | 'ms' | 'auto' | 'iso' };
+  readonly timestamp?: {
+    readonly header?: string;
+    readonly pair?: string;
+    readonly member?: string;
+    readonly unit: 's' | 'ms' | 'auto' | 'iso';
+  };
   /** How old and how far ahead it may be, ms. */
   readonly tolerance?: { readonly past: number; readonly ahead: number };
   /** A template, or the bytes themselves; `null`: the request can't have been signed. */
   readonly signed: string | ((request: SignedRequest) => readonly Buffer[] | 'signed_too_large' | null);
+  /** The ways in which the address may have been signed; by default as it was sent. */
+  readonly addresses?: (url: string) => readonly string[];
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
@@ -75,12 +83,24 @@ export class SignatureScheme implements Scheme {
     this.#keys = secrets.filter((secret) => secret !== '').map((secret) => keyOf(rule, secret));
   }
 
+  /** Refused as the last address is: none of them is a secret, so that the time tells nothing. */
   verify(request: SignedRequest): Verdict {
+    const addresses = new Set(this.rule.addresses?.(request.url) ?? [request.url]);
+    let verdict = refused('signature_wrong');
+    for (const url of addresses) {
+      verdict = this.#judge({ ...request, url });
+      if (verdict.valid) break;
+    }
+    return verdict;
+  }
+
+  #judge(request: SignedRequest): Verdict {
     const { rule } = this;
     if (rule.mostBytes !== undefined && request.body.length > rule.mostBytes) return refused('signed_too_large');
     const found = rule.inBody ? readBody(rule.inBody, request.body) : readHeaders(rule, request);
     if (found === null || found.signatures.length === 0) return refused('signature_missing');
-    const late = rule.timestamp ? judgeTime(rule, found.timestamp, request.nowMs) : null;
+    const within = rule.timestamp?.member;
+    const late = rule.timestamp && within === undefined ? judgeTime(rule, found.timestamp, request.nowMs) : null;
     if (late !== null) return refused(late);
     const signed = typeof rule.signed === 'function' ? rule.signed(request) : this.#template!(found, request);
     if (signed === null) return refused('signature_missing');
@@ -91,6 +111,8 @@ export class SignatureScheme implements Scheme {
     const proved = this.#keys.map((key) => this.#matches(key, signed, given));
     const at = proved.indexOf(true);
     if (at < 0) return refused('signature_wrong');
+    const lateWithin = within === undefined ? null : judgeTime(rule, textIn(request.body, within), request.nowMs);
+    if (lateWithin !== null) return refused(lateWithin);
     const key = this.#keys[at]!;
     return { valid: true, signed, ...(Buffer.isBuffer(key) ? { key } : {}) };
   }
@@ -160,6 +182,8 @@ function readBody(at: NonNullable<SignatureRule['inBody']>, body: Buffer): Found
   const [signature, timestamp, id] = [at.signature, at.timestamp, at.id].map((names) => textAt(json, ...names));
   return signature && timestamp && id ? { signatures: [signature], timestamp, id } : null;
 }
+
+const textIn = (body: Buffer, member: string): string => (isJson(body) && scalarAt(body, `/${member}`)) || '';
 
 function signaturesIn(value: string, form: SignatureForm): readonly string[] {
   switch (form.kind) {

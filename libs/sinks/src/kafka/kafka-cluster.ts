@@ -46,7 +46,7 @@ const HINTS: Readonly<Record<number, string>> = {
   [INVALID_RECORD]: 'A compacted topic takes no event without a key: add a primary key, or set cleanup.policy=delete.',
 };
 const DENIED_HINT =
-  "Grant the user of the log's connection Write, Describe and Create on its topics, the same, Read and AlterConfigs on planasonix.positions.*, and Write and Describe on the transactional ids planasonix.*. The check of the stream names what is missing.";
+  "Grant the user of the log's connection Write, Describe, Create and DescribeConfigs on its topics, the same, Read and AlterConfigs on planasonix.positions.*, and Write and Describe on the transactional ids planasonix.*. The check of the stream names what is missing.";
 
 /** A log that can't be reached is waited for; what a retry does not mend keeps its code. */
 export function logFailure(error: unknown): StreamError {

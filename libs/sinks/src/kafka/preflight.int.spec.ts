@@ -118,6 +118,9 @@ describe('the check of a log in Kafka, for one stream', () => {
     const writes = expect.stringMatching(`^warning permission_denied .*may not write to the topic cdc.${id}.orders`);
     await becomes(() => findings(log), [creates, writes]);
     await grant(TOPIC, `cdc.${id}.`, PREFIXED, ['Create', 'Write']);
+    const asks = expect.stringMatching(`^warning permission_denied .*settings of the topic cdc.${id}.orders: .*--operation DescribeConfigs --topic cdc.${id}.orders$`); // prettier-ignore
+    await becomes(() => findings(log), [asks]);
+    await grant(TOPIC, `cdc.${id}.`, PREFIXED, ['DescribeConfigs']);
     await becomes(() => findings(log), []);
     const sink = logs.sink(logs.open({ topic: `cdc.${id}.{table}` }), id, 1);
     await sink.open();

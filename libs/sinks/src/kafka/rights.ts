@@ -68,3 +68,11 @@ export const unreadable = (topic: string): Check =>
     allow(['Read'], `--topic ${topic}`),
     'warning',
   );
+
+/** What the topic takes is asked with this right alone; without it writing is slower, and what is wrong is found late. */
+export const unasked = (topic: string): Check =>
+  denied(
+    `The user may not ask for the settings of the topic ${topic}: the largest event that it takes, and whether it keeps what it is given, are not known.`,
+    allow(['DescribeConfigs'], `--topic ${topic}`),
+    'warning',
+  );

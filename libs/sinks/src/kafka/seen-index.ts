@@ -54,7 +54,7 @@ export class SeenIndex {
       const as = values[i];
       if (as === 'first' || as === 'other' || as === 'id') known.set(name, as);
     });
-    return { topicId: topic ?? null, next: Number(next ?? 0), entrant: entrant ?? null, known };
+    return { topicId: topic ?? null, next: Number(next ?? 0), entrant: entrant || null, known };
   }
 
   /** Brings it on until it has the entrance of this session; everything that was committed before is in it then. */

@@ -2,7 +2,7 @@ import type { Check, LogTopics } from '@planasonix/core';
 import { topicSettings, type TopicView } from '@planasonix/kafka';
 import { journalTopic } from './journal.js';
 import type { Reached } from './kafka-cluster.js';
-import { creationDenied, ownTopicsDenied, topicDenied, unreadable } from './rights.js';
+import { creationDenied, ownTopicsDenied, topicDenied, unasked, unreadable } from './rights.js';
 import { seenTopic } from './seen-topic.js';
 import type { KafkaOutput } from './writer.js';
 
@@ -94,10 +94,13 @@ async function rightsOf(name: string, { cluster }: Reached): Promise<TopicView |
 
 async function thereChecks(topic: TopicView, { cluster }: Reached): Promise<Check[]> {
   const found: Check[] = [];
-  if (topic.may?.has('write') === false) found.push(topicDenied(topic.topic, false));
+  const mayWrite = topic.may?.has('write') !== false;
+  if (!mayWrite) found.push(topicDenied(topic.topic, false));
   else if (topic.may?.has('read') === false) found.push(unreadable(topic.topic));
   const settings = await topicSettings(cluster, topic.topic);
-  return settings === null ? found : [...found, ...replicaChecks(topic, settings), ...recordChecks(topic, settings)];
+  // The rights that are missing for writing are told together with this one.
+  if (settings === null) return mayWrite ? [...found, unasked(topic.topic)] : found;
+  return [...found, ...replicaChecks(topic, settings), ...recordChecks(topic, settings)];
 }
 
 const alter = (topic: string, setting: string): string =>

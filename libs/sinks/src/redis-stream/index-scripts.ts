@@ -1,6 +1,7 @@
 /**
  * The index of a log in Kafka: what its topic of deliveries has, up to an offset. It is made from that topic alone, so a
- * Redis that has lost the end of it, or all, is at an earlier place of the same and is brought on from there.
+ * Redis that has lost the end of it, or all, is at an earlier place of the same and is brought on from there. How far it is and who
+ * has entered are one write, behind what is known: of a script that was cut off in its AOF the beginning alone may be carried out.
  */
 
 /** KEYS: index, known … ARGV: none. @returns [topic, next, entrant, what is known of each …] */
@@ -19,8 +20,7 @@ local A, call, index = ARGV, redis.call, KEYS[1]
 local at = call('HMGET', index, 'topic', 'next')
 if at[1] ~= A[1] or at[2] ~= A[2] then return 0 end
 for i = 2, #KEYS do call('SET', KEYS[i], A[2 * i + 2], 'PX', A[2 * i + 3]) end
-call('HSET', index, 'next', A[3])
-if A[4] ~= '' then call('HSET', index, 'entrant', A[4]) end
+if A[4] == '' then call('HSET', index, 'next', A[3]) else call('HSET', index, 'next', A[3], 'entrant', A[4]) end
 call('EXPIRE', index, A[5])
 return 1
 `;
@@ -33,8 +33,7 @@ export const BEGIN_INDEX = `
 local A, call, index = ARGV, redis.call, KEYS[1]
 local at = call('HMGET', index, 'topic', 'next')
 if (at[1] or '') ~= A[1] or (at[2] or '0') ~= A[2] then return 0 end
-call('HSET', index, 'topic', A[3], 'next', A[4])
-call('HDEL', index, 'entrant')
+call('HSET', index, 'topic', A[3], 'next', A[4], 'entrant', '')
 call('EXPIRE', index, A[5])
 return 1
 `;

@@ -21,6 +21,7 @@ end
  * KEYS: entries, hash, then two for each delivery: what a repeat has in common with it, what its id has. ARGV: epoch,
  * max, mode, source, then for each delivery: window (ms), id, other id, type, subject, time, time (ms), expanded ('1'),
  * n, and n × (partitionkey, data). Events, what makes a repeat known and totals are one entry of the AOF (traps 28, 29).
+ * Its beginning may be carried out without its end (README), so what says that something is there comes behind it.
  * @returns [answer, what became of each …]
  */
 export const TAKE = `${MAKE_ROOM}${CHECK_EPOCH}
@@ -49,8 +50,6 @@ while i <= #A do
       full = true
       out[#out + 1] = ${BECAME.full}
     else
-      call('SET', same, other and '1' or '0', 'PX', A[i])
-      if same ~= of_id and not other then call('SET', of_id, '', 'PX', A[i]) end
       local id = other and A[i + 2] or A[i + 1]
       for j = 0, n - 1 do
         local data = A[i + 10 + j * 2]
@@ -58,6 +57,8 @@ while i <= #A do
           'time', A[i + 5], 'partitionkey', A[i + 9 + j * 2], 'data', data)
         bytes = bytes + #data
       end
+      call('SET', same, other and '1' or '0', 'PX', A[i])
+      if same ~= of_id and not other then call('SET', of_id, '', 'PX', A[i]) end
       room = room - n
       events, last = events + n, math.max(last, tonumber(A[i + 6]))
       out[#out + 1] = ${BECAME.written} + (other and ${BECAME.other} or 0)
@@ -83,7 +84,8 @@ if not mark then
   forget(hash)
   mark = ARGV[2]
 end
-redis.call('HSET', hash, 'epoch', ARGV[1], 'mark', mark)
+redis.call('HSET', hash, 'epoch', ARGV[1])
+redis.call('HSET', hash, 'mark', mark) -- as FENCE: never a single write
 redis.call('HDEL', hash, 'writer')
 redis.call('PERSIST', hash)
 redis.call('PERSIST', KEYS[1])
@@ -103,15 +105,18 @@ local log = call('HMGET', KEYS[1], 'epoch', 'events', 'bytes', 'last', 'trimmed'
 local refused = check_epoch(log[1], A[1])
 local fresh = tonumber(call('GET', KEYS[4]) or 0) < tonumber(A[2])
 local answers = tonumber(A[10])
+local function counted() call('SET', KEYS[4], A[2], 'EX', 3600) end
 if fresh then
-  call('SET', KEYS[4], A[2], 'EX', 3600)
   for i = 11, 10 + answers do call('RPUSH', KEYS[3], A[i]) end
   if answers > 0 then
     call('LTRIM', KEYS[3], -tonumber(A[7]), -1)
     call('EXPIRE', KEYS[3], refused and A[9] or A[8])
   end
 end
-if refused then return refused end
+if refused then
+  if fresh then counted() end
+  return refused
+end
 local counts, now = KEYS[2], tonumber(A[5])
 if call('HGET', counts, 'epoch') ~= A[1] then
   for _, name in ipairs(call('HKEYS', counts)) do
@@ -121,6 +126,7 @@ if call('HGET', counts, 'epoch') ~= A[1] then
 end
 if fresh then
   for i = 11 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
+  counted()
 end
 if A[4] == '' then call('HDEL', counts, 'p:' .. A[3]) else call('HSET', counts, 'p:' .. A[3], A[5] .. ' ' .. A[4]) end
 -- A Redis that has lost its number, or fell back to an older one, goes on behind what was told: never below its own time, ms.

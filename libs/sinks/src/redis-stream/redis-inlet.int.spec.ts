@@ -1,10 +1,10 @@
-import type { EventLog, Inlet, InletReport, TakenIn } from '@planasonix/core';
+import type { EventLog, Inlet, InletReport, Intake, TakenIn } from '@planasonix/core';
 import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@planasonix/testing';
 import { delivery, soon } from '../deliveries-under-test.js';
 import { Inlets } from '../inlets-under-test.js';
 import { openLog } from '../open-log.js';
 import { answersKey, countsKey, eventsKey, logKey, seenKey } from './keys.js';
-import { entry, leaveRest } from './rest-under-test.js';
+import { cutLast, entry, leaveRest } from './rest-under-test.js';
 
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
 const nothing: InletReport = {
@@ -123,8 +123,11 @@ describe('many writers into one log in Redis', () => {
       const take = (name: string) => inlet.append(id, 1, delivery(name), soon(10_000));
       await take('a');
       await own.kill();
-      const rest = ['b', 'c', 'd'].map((name, n) => entry(eventsKey(id), n, `wh_${name}`));
-      leaveRest(own.dir, [['SET', seenKey(id, 'b'), '0', 'PX', '60000'], ...rest]);
+      const rest = ['b', 'c', 'd'].flatMap((name, n) => [
+        entry(eventsKey(id), n, `wh_${name}`),
+        ['SET', seenKey(id, name), '0', 'PX', '60000'],
+      ]);
+      leaveRest(own.dir, rest.slice(0, -1));
       await own.start();
       for (const name of ['b', 'c']) expect((await take(name)).kind).toBe('written');
       await own.kill();
@@ -137,6 +140,38 @@ describe('many writers into one log in Redis', () => {
     } finally {
       await inlets.close();
       await own.stop();
+    }
+  });
+
+  it.each<[string, number, Partial<Intake>]>([
+    ['an id that is signed', 3, {}],
+    ['an id that is not', 4, { sameDelivery: 'body' }],
+    ['parts', 4, { expanded: true, parts: [1, 2].map((n) => ({ partitionkey: '', data: Buffer.from(`${n}`) })) }],
+  ])('takes nothing for a repeat that was cut off in its file: a delivery with %s', async (_, commands, of) => {
+    for (let kept = 1; kept < commands; kept++) {
+      const own = await startRedis({ mends: false });
+      try {
+        log = logOf(1_000, 'block', own.url);
+        inlets = new Inlets(id, log);
+        const inlet = await opened();
+        const take = (each: Intake) => inlet.append(id, 1, each, soon(10_000));
+        await take(delivery('a'));
+        await take(delivery('b', of));
+        await own.kill();
+        expect(cutLast(own.dir, kept)).toBe(commands);
+        await own.start();
+        await take(delivery('c'));
+        await own.kill();
+        await own.start();
+        // What was left is carried out by now.
+        const taken = await take(delivery('b', of));
+        expect(taken).toMatchObject({ id: 'wh_b' });
+        const wanted = of.parts ? ['wh_b/0', 'wh_b/1'] : ['wh_b'];
+        expect([kept, await ids()]).toEqual([kept, expect.arrayContaining(['wh_a', ...wanted, 'wh_c'])]);
+      } finally {
+        await inlets.close();
+        await own.stop();
+      }
     }
   });
 
