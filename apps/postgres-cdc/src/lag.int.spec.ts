@@ -37,4 +37,35 @@ describe('the lag of a stream that is behind', () => {
       return oldestPendingMs === null && (provedAtMs ?? 0) > committedMs && backlogBytes === 0;
     });
   });
+
+  it('grows while the stream stands for a table without a key, and is nothing once it has caught up', async () => {
+    const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY);
+      CREATE TABLE heap (a int, b text); ALTER TABLE heap REPLICA IDENTITY FULL;
+      INSERT INTO heap SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i`);
+    const one = reading(db, { tables: ['public.*'], snapshot: 'never' });
+    let goOn: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    one.start({
+      beforeEach: ({ events }) => (events.some(({ data }) => data.includes('"op":"r"')) ? gate : undefined),
+    });
+    await eventually('it reads', () => one.lsn !== '0/0');
+    one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
+    one.ordersChanged();
+    const emptied = () => one.events.some(({ data }) => data.includes('"op":"t"'));
+    await eventually('it stands', emptied, { timeoutMs: 20_000 });
+    const since = Date.now();
+    await db.client.query("INSERT INTO marks VALUES ('behind')");
+    const pending = async () => (await one.lag()).oldestPendingMs;
+    // The server is asked each 10 s.
+    await eventually('it lags', async () => (await pending()) !== null, { timeoutMs: 40_000, everyMs: 250 });
+    const first = await pending();
+    expect(first).toBeGreaterThanOrEqual(since);
+    const { backlogBytes } = await one.lag();
+    await db.client.query("INSERT INTO marks VALUES ('further')");
+    await eventually('the server was asked once more', async () => (await one.lag()).backlogBytes! > backlogBytes!, { timeoutMs: 40_000, everyMs: 250 }); // prettier-ignore
+    expect(await pending()).toBe(first);
+    goOn();
+    await one.seen('further');
+    await eventually('it has caught up', async () => (await pending()) === null, { timeoutMs: 40_000, everyMs: 250 });
+  });
 });

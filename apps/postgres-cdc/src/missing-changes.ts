@@ -2,7 +2,7 @@ import type { Log, SourceContext } from '@planasonix/core';
 import type { PostgresConfig } from './config.js';
 import type { RowFeed } from './rows/row-feed.js';
 import type { StrayState } from './rows/rows-state.js';
-import { same, type TakenTables } from './taken-tables.js';
+import { nameOf, same, type TakenTables } from './taken-tables.js';
 import { isAsked, type TableName } from './tables.js';
 
 export interface MissingChangesDeps {
@@ -16,8 +16,6 @@ export interface MissingChangesDeps {
   /** Tables are to be looked for at once. */
   look(): void;
 }
-
-const nameOf = ({ schema, table }: TableName): string => `${schema}.${table}`;
 
 /** Tables of which the log lacks changes or rows under the name that readers have them by: their rows are read anew. */
 export class MissingChanges {

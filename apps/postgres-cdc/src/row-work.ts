@@ -1,4 +1,4 @@
-import { StreamError, type ChangeBatch, type SnapshotProgress, type SourceContext } from '@planasonix/core';
+import { type ChangeBatch, type SnapshotProgress, type SourceContext } from '@planasonix/core';
 import { OrderBook, endedOrders } from '@planasonix/rows';
 import type { PostgresConfig } from './config.js';
 import { LateTables, type LateTablesDeps } from './late-tables.js';
@@ -13,7 +13,7 @@ import { progressOf } from './rows/progress.js';
 import { RowFeed, type RowFeedDeps } from './rows/row-feed.js';
 import { NOTEBOOK, readNotebook, writeNotebook, type RowsState, type StrayState } from './rows/rows-state.js';
 import { walEnd } from './slot.js';
-import { TakenTables } from './taken-tables.js';
+import { TakenTables, gap, nameOf } from './taken-tables.js';
 import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
@@ -27,14 +27,6 @@ export interface RowWorkDeps
   /** New tables: their keys and types, before their changes come. */
   learn(tables: readonly SourceTable[]): Promise<void>;
 }
-
-const gap = (): StreamError =>
-  new StreamError(
-    'offset_gap',
-    'Changes of tables are missing, for they left the publication or came under a name that is not asked for, and no rows are to be read.',
-  );
-
-const nameOf = ({ schema, table }: Pick<SourceTable, 'schema' | 'table'>): string => `${schema}.${table}`;
 
 /** Which rows are to be read: those of the beginning, of tables that come later, and what somebody ordered. */
 export class RowWork {

@@ -1,8 +1,19 @@
+import { StreamError } from '@planasonix/core';
 import type { Memberships } from './publication.js';
 import type { Notebook, StrayState } from './rows/rows-state.js';
+import type { SourceTable } from './tables.js';
 
 export const same = <T>(a: readonly T[], b: readonly T[]): boolean =>
   a.length === b.length && a.every((one, i) => one === b[i]);
+
+/** No rows are to be read: what is missing stays missing. */
+export const gap = (): StreamError =>
+  new StreamError(
+    'offset_gap',
+    'Changes of tables are missing, for they left the publication or came under a name that is not asked for, and no rows are to be read.',
+  );
+
+export const nameOf = ({ schema, table }: Pick<SourceTable, 'schema' | 'table'>): string => `${schema}.${table}`;
 
 /** Which tables are the stream's, under which names readers have their rows, and of which changes are missing. */
 export class TakenTables {

@@ -57,6 +57,8 @@ export class WalReader {
   private idleAt = 0;
   private throttled = false;
   private frozen = false;
+  /** What the server has written while nothing was decoded, and since when that is known (ms since the Unix epoch). */
+  private unread: { readonly lsn: bigint; readonly sinceMs: number } | null = null;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -116,8 +118,14 @@ export class WalReader {
     if (head !== null && received >= head.lsn) this.provedAtMs = head.atMs;
     const end = head !== null && head.lsn > received ? head.lsn : received;
     const backlog = end - this.acker.acknowledged;
+    // Also of what was held back: decoding is not there yet.
+    const decoded = endLsn > this.walEnd ? endLsn : this.walEnd;
+    if (this.frozen && head !== null && head.lsn > decoded)
+      this.unread = { lsn: head.lsn, sinceMs: this.unread?.sinceMs ?? head.atMs };
+    else if (this.unread !== null && decoded >= this.unread.lsn) this.unread = null;
     return {
-      oldestPendingMs: this.queue.oldestPendingMs,
+      // What lies there nobody knows before it is read: it counts as a change, so that the lag grows.
+      oldestPendingMs: this.queue.oldestPendingMs ?? this.unread?.sinceMs ?? null,
       provedAtMs: this.provedAtMs,
       backlogBytes: end === 0n ? null : Number(backlog > 0n ? backlog : 0n),
     };

@@ -21,6 +21,8 @@ export class Counters {
   #opened: LogTotals = { events: 0, bytes: 0 };
   #appended: LogTotals = { events: 0, bytes: 0 };
   #lastEventAt: number | null = null;
+  /** Of changes alone. */
+  #lastChangeAt = Number.NEGATIVE_INFINITY;
   #lag: Lag = { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
   #lagTold = false;
   readonly #latency = new Map<number, number>();
@@ -78,14 +80,14 @@ export class Counters {
       if (events[i]!.order !== null) {
         const bucket = latencyBucket(now - timeMs);
         this.#latency.set(bucket, (this.#latency.get(bucket) ?? 0) + next - i);
+        this.#lastChangeAt = Math.max(this.#lastChangeAt, timeMs);
       }
       if (this.#lastEventAt === null || timeMs > this.#lastEventAt) this.#lastEventAt = timeMs;
       i = next;
     }
-    // The head that the source told of has been handed over and is durable.
+    // The head that the source told of has been handed over and is durable; rows that were read since say nothing of it.
     const head = this.#lag.oldestPendingMs;
-    if (head !== null && this.#lastEventAt !== null && this.#lastEventAt >= head)
-      this.#lag = { ...this.#lag, oldestPendingMs: null };
+    if (head !== null && this.#lastChangeAt >= head) this.#lag = { ...this.#lag, oldestPendingMs: null };
   }
 
   lagged(lag: Lag): void {

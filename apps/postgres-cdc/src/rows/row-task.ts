@@ -260,7 +260,6 @@ export class RowTask {
    */
   keyBecomes({ key, keyTypes, keySorts }: TableKey): void {
     const before = this.state.key;
-    const wasKeyless = before?.length === 0;
     const others = this.wish.order === null && before !== null && !same(before, key);
     if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
@@ -271,8 +270,8 @@ export class RowTask {
     this.first = null;
     this.keyless = key.length === 0;
     // Since it was emptied the stream may have told of rows that come again now.
-    const came = this.state.rows > 0 || this.state.emptied;
-    if (others || ((this.keyless || wasKeyless) && came)) this.emptiesAgain();
+    const { rows, emptied } = this.state;
+    if (others || ((this.keyless || before?.length === 0) && (rows > 0 || emptied))) this.emptiesAgain();
   }
 
   /** By columns of another type, or sorted otherwise, its keys would be others or in another order: some would never be read. */
