@@ -47,6 +47,21 @@ describe('a partition that comes with rows before its table was looked at (Invar
     await expectAll(one, db);
   });
 
+  it('which waits for its rows to be read by itself: it ends, and its rows come under its root', async () => {
+    const db = await fresh(`${PARTS}; DROP TABLE apart; ${BIG}`);
+    const one = reading(db, { tables: ['public.*'], snapshot_readers: 1, snapshot_max_rows_per_second: 3_000 });
+    const apart = () => one.progress()?.tables?.find(({ table }) => table === 'public.apart')?.state;
+    one.start();
+    await eventually('rows come', () => one.events.some(({ subject }) => subject === 'public.big'));
+    await db.client.query(
+      `CREATE TABLE apart (id int PRIMARY KEY, v text); INSERT INTO apart SELECT i, 'b' FROM generate_series(101, 200) i`,
+    );
+    await eventually('it is taken up', () => apart() === 'waiting', { timeoutMs: 20_000 });
+    await db.client.query(ATTACH);
+    await expectAll(one, db);
+    expect(apart()).toBe('cancelled');
+  });
+
   it('between the look before the slot and the one behind it, whose files count', async () => {
     const db = await fresh(PARTS);
     const control = await db.ours();

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import { seesUnlisted } from '../condition-reach.js';
 import type { PostgresConfig } from '../config.js';
 import { heldBack, obeyedBy } from '../publication-filter.js';
-import { describeTable, type SourceTable } from '../tables.js';
+import { askedTables, describeTable, type SourceTable } from '../tables.js';
 import { cutLanes } from './lanes.js';
 import { LOCKED, type RowTask } from './row-task.js';
 import { writersOf } from './writers.js';
@@ -59,6 +59,9 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   const why = heldBack(table, config.snapshot === 'only');
   task.withheld = why !== null;
   if (why !== null) {
+    // A partition by now comes under its root.
+    const { oid, order } = task.wish;
+    if (order === null && !(await askedTables(control, config)).some((asked) => asked.oid === oid)) return 'gone';
     task.note = why;
     await opening.clock.sleep(LOCKED_MS);
     return opening.ended(task) ? 'ended' : 'again';
