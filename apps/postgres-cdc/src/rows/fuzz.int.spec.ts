@@ -12,7 +12,9 @@ jest.setTimeout(300_000);
 /** Fixed, so that what fails is seen again: others by FUZZ_SEEDS, `7` or `1-50`. */
 const [first = 1, last = first] = (process.env['FUZZ_SEEDS'] ?? '1-2').split('-').map(Number);
 const { fresh, reading } = sourceUnderTest(Number(process.env['FUZZ_POSTGRES'] ?? 17) as PostgresVersion);
-const acts = (process.env['FUZZ_ACTS'] ?? '').split(',').filter(Boolean);
+/** Not yet those that change the key or the form of a table amid its rows (`key`, `type`, `identity`, `swap`, `publication`, `collate`): README. */
+const MENDED = 'truncate,rename,recreate,column,attach,vacuum,prepared,order,takeback,look,restart,kill,term';
+const acts = (process.env['FUZZ_ACTS'] ?? MENDED).split(',').filter(Boolean);
 
 const [STATEMENTS, MOST_ACTS] = [140, 12];
 
