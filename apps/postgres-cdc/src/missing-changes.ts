@@ -19,6 +19,10 @@ export interface MissingChangesDeps {
 
 /** Tables of which the log lacks changes or rows under the name that readers have them by: their rows are read anew. */
 export class MissingChanges {
+  /** How often rows were wanted anew, and of how many times a look has taken care. */
+  wanted = 0;
+  answered = 0;
+
   constructor(private readonly deps: MissingChangesDeps) {}
 
   /** The name by which the stream has a table; absent: it does not. */
@@ -97,6 +101,7 @@ export class MissingChanges {
       if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
     const known = [...lost].filter((oid) => taken.noted.has(oid));
     if (known.length === 0) return;
+    this.wanted++;
     log.warn(
       { streamId: context.streamId, tables: known.length },
       'changes of tables are missing, for their publication, partitions, names or keys have changed; their rows are read anew',

@@ -215,7 +215,9 @@ export class RowWork {
     const told = [...this.late.refused, ...this.late.told];
     this.any ||= told.length > 0 || !feed.idle;
     if (!this.any) return this.ready ? 'over' : null;
-    return progressOf(feed, { noted: taken.noted.size, rowsBefore, told });
+    const progress = progressOf(feed, { noted: taken.noted.size, rowsBefore, told });
+    // Rows that are wanted anew are not done while they wait for the look that finds their tables.
+    return this.missing.wanted === this.missing.answered ? progress : { ...progress, state: 'running' };
   }
 
   /** No rows are wanted of any of them. */
@@ -261,6 +263,7 @@ export class RowWork {
 
   private async lookAround(): Promise<void> {
     const { deps } = this;
+    const { wanted } = this.missing;
     const looked = await this.late.look(this.missing.known(), this.taken.missed);
     const { taken, lost, renamed, repartitioned, accept, membership } = looked;
     accept();
@@ -275,29 +278,31 @@ export class RowWork {
     }
     const oids = taken.map((table) => table.oid);
     if (membership !== null) this.taken.join(oids, membership);
-    if (taken.length > 0) await this.takeLate(taken);
+    if (taken.length === 0 || (await this.takeLate(taken))) this.missing.answered = wanted;
     await this.intake.look();
     deps.waker.stir();
   }
 
-  private async takeLate(tables: readonly SourceTable[]): Promise<void> {
+  /** @returns `false`: they are for the next look. */
+  private async takeLate(tables: readonly SourceTable[]): Promise<boolean> {
     const { deps } = this;
     await deps.learn(tables);
     await this.late.noteParts(tables);
     const until = this.rowless ? 0n : await walEnd(await deps.control());
-    // A stream that stands for a table without a key would never get there: they are for the next look.
-    if (!this.rowless && this.feed.wantsStillness) return;
+    // A stream that stands for a table without a key would never get there.
+    if (!this.rowless && this.feed.wantsStillness) return false;
     for (const { oid } of tables) if (deps.slotOf(oid).gate?.admits(0, 0n) === false) deps.slotOf(oid).gate = null;
     deps.log.info({ streamId: deps.context.streamId, tables: tables.length }, 'new tables are taken up');
     if (this.rowless) {
       if (tables.some(({ oid }) => this.taken.missed.has(oid))) throw gap();
       for (const table of tables) this.taken.note(table.oid, nameOf(table));
-      return;
+      return true;
     }
     // What the stream has yet to say may be of a time in which another table, or none, had this name.
     this.until = until;
     this.any = this.noteDue = true;
     this.take(tables, false, true);
+    return true;
   }
 
   /** Where the store does not hear of it now, it is tried and refused once more when the stream is next begun. */
