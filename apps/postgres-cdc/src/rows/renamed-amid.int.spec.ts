@@ -28,6 +28,8 @@ const forgotten = (one: TrialStream, subject: string): boolean =>
   one.events.some((event) => event.subject === subject && event.data.includes('"op":"t"'));
 const subjects = (one: TrialStream): string[] => [...new Set(one.events.map(({ subject }) => subject))].sort();
 const noted = (one: TrialStream): string => one.positions.get(NOTEBOOK) ?? '';
+/** The notebook has a name that its table does not have any more with a minus. */
+const isGone = (one: TrialStream, name: string): boolean => noted(one).includes(`"${name}":-`);
 
 /** Once the stream has met that the table is called otherwise: nobody reads it any more. */
 const met = (one: TrialStream, name: string) =>
@@ -66,7 +68,11 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     const [db, one] = await begun(config);
     await db.client.query(away);
     await met(one, 'public.orders');
-    if (how !== '') await one.stop();
+    if (how !== '') {
+      // What is not noted when it ends is read from its beginning, and nobody has to forget it.
+      await eventually('it is noted', () => isGone(one, 'public.orders'), { timeoutMs: 30_000 });
+      await one.stop();
+    }
     await db.client.query(back);
     if (how !== '') one.start();
     else one.ordersChanged();
