@@ -66,7 +66,7 @@ export class Flow {
         if (this.turned()) return;
         if (this.torn !== null && reader!.reached >= this.torn) this.torn = null;
         // Once and for all: a reader that freezes knows less of how far it has come.
-        if (reader !== null && reader.reached >= work.until) work.until = 0n;
+        if (this.behind && reader!.reached >= work.until) work.until = 0n;
         if (this.deps.under !== 'a while') work.look();
         this.keepStill();
         const rows: ChangeBatch | null = rowsNext ? this.rows() : null;

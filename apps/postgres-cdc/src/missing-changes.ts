@@ -1,6 +1,7 @@
 import type { Log, SourceContext } from '@planasonix/core';
 import type { PostgresConfig } from './config.js';
 import type { RowFeed } from './rows/row-feed.js';
+import type { RowTask } from './rows/row-task.js';
 import type { StrayState } from './rows/rows-state.js';
 import { nameOf, same, type TakenTables } from './taken-tables.js';
 import { isAsked, type TableName } from './tables.js';
@@ -17,6 +18,9 @@ export interface MissingChangesDeps {
   look(): void;
 }
 
+/** The name under which rows are wanted. */
+const wished = ({ schema, name }: RowTask['wish']): string => nameOf({ schema, table: name });
+
 /** Tables of which the log lacks changes or rows under the name that readers have them by: their rows are read anew. */
 export class MissingChanges {
   /** How often rows were wanted anew, and of how many times a look has taken care. */
@@ -28,23 +32,18 @@ export class MissingChanges {
   /** The name by which the stream has a table; absent: it does not. */
   nameOf(oid: number): string | undefined {
     const task = this.deps.feed.all.find(({ wish }) => wish.oid === oid && wish.order === null);
-    return task === undefined
-      ? this.deps.taken.noted.get(oid)
-      : nameOf({ schema: task.wish.schema, table: task.wish.name });
+    return task === undefined ? this.deps.taken.noted.get(oid) : wished(task.wish);
   }
 
   /** OIDs of tables that are the stream's already. */
   known(): Map<number, string> {
     const tasks = this.deps.feed.all.filter(({ wish }) => wish.order === null);
-    return new Map([
-      ...this.deps.taken.noted,
-      ...tasks.map(({ wish }) => [wish.oid, `${wish.schema}.${wish.name}`] as const),
-    ]);
+    return new Map([...this.deps.taken.noted, ...tasks.map(({ wish }) => [wish.oid, wished(wish)] as const)]);
   }
 
   /** Readers may have rows and changes of another table under this name, of which not all rows were read. */
   begunAs(name: string): boolean {
-    return this.deps.feed.all.some(({ wish }) => wish.order === null && `${wish.schema}.${wish.name}` === name);
+    return this.deps.feed.all.some(({ wish }) => wish.order === null && wished(wish) === name);
   }
 
   /** Tables that were dropped before all of their rows were read: one that is made anew under such a name says so first. */
@@ -52,7 +51,7 @@ export class MissingChanges {
     const { feed, taken } = this.deps;
     const names = new Set(taken.noted.values());
     for (const { wish, phase } of feed.all) {
-      const name = `${wish.schema}.${wish.name}`;
+      const name = wished(wish);
       if (wish.order === null && phase === 'cancelled' && !names.has(name)) taken.goes(name, wish.oid);
     }
   }
@@ -98,7 +97,7 @@ export class MissingChanges {
     const lost = new Set(oids);
     for (const oid of lost) taken.unpublish(oid);
     for (const { wish } of feed.all)
-      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, `${wish.schema}.${wish.name}`);
+      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, wished(wish));
     const known = [...lost].filter((oid) => taken.noted.has(oid));
     if (known.length === 0) return;
     this.wanted++;
