@@ -23,6 +23,9 @@ const wished = ({ schema, name }: RowTask['wish']): string => nameOf({ schema, t
 
 /** Tables of which the log lacks changes or rows under the name that readers have them by: their rows are read anew. */
 export class MissingChanges {
+  /** OID → key by which the stream has told of a table that is not taken yet; empty: by several. */
+  private readonly told = new Map<number, readonly string[]>();
+
   /** How often rows were wanted anew, and of how many times a look has taken care. */
   wanted = 0;
   answered = 0;
@@ -60,8 +63,35 @@ export class MissingChanges {
   came(one: StrayState): void {
     const as = this.nameOf(one.oid);
     const by = this.deps.taken.keys.get(one.oid);
-    if (as === undefined && one.asked) this.deps.look();
-    else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
+    if (as === undefined && one.asked) {
+      if (one.key !== undefined) this.toldBy(one.oid, one.key);
+      this.deps.look();
+    } else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
+  }
+
+  private toldBy(oid: number, key: readonly string[]): void {
+    const before = this.told.get(oid);
+    this.told.set(oid, before === undefined || same(before, key) ? key : []);
+  }
+
+  /**
+   * Its changes and rows are taken by this key from here on.
+   *
+   * @returns whether readers may have changes of it by another one
+   */
+  takes(oid: number, key: readonly string[]): boolean {
+    const by = this.told.get(oid);
+    this.told.delete(oid);
+    this.deps.taken.takeBy(oid, key);
+    return by !== undefined && !same(by, key);
+  }
+
+  /** Readers of rows have met a table that has this key: where rows or changes have come by another one, they are read anew. */
+  rekeyed(oid: number, key: readonly string[]): void {
+    const by = this.deps.taken.keys.get(oid);
+    if (by === undefined || same(by, key) || this.deps.rowless()) return;
+    this.readAnew([oid]);
+    this.deps.look();
   }
 
   /** Readers of rows have met a table under another name, which the stream may never say anything of. */
@@ -78,8 +108,10 @@ export class MissingChanges {
     // Without rows nothing is missing: the log has its changes under either name.
     if (asked && this.deps.rowless()) return;
     const known = this.known();
-    if (known.has(oid)) {
-      taken.stray(one);
+    const was = known.get(oid) ?? one.was;
+    if (was !== undefined) {
+      taken.noted.set(oid, was);
+      taken.stray({ ...one, was });
       // Whoever has this name has changes of another table among its own.
       const others = asked ? [...known].flatMap(([other, of]) => (of === name && other !== oid ? [other] : [])) : [];
       this.readAnew([oid, ...others]);
@@ -109,7 +141,11 @@ export class MissingChanges {
     feed.forget((wish) => lost.has(wish.oid) && wish.order === null);
     // Nobody has told an order that is being read of what is missing.
     for (const task of feed.all) if (lost.has(task.wish.oid) && !task.over) task.watch.blur();
-    for (const oid of known) taken.missed.add(oid);
+    for (const oid of known) {
+      const was = taken.noted.get(oid)!;
+      taken.missed.add(oid);
+      taken.stray({ oid, name: was, asked: true, was });
+    }
     taken.leave((oid) => lost.has(oid));
   }
 }

@@ -20,7 +20,7 @@ import type { SourceTable } from './tables.js';
 const LOOK_EVERY_MS = 5_000;
 
 export interface RowWorkDeps
-  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'obeys'>, LateTablesDeps {
+  extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'rekeyed' | 'obeys'>, LateTablesDeps {
   readonly config: PostgresConfig;
   readonly context: SourceContext;
   readonly excluded: ExcludedColumns;
@@ -64,6 +64,7 @@ export class RowWork {
       exported: beginning.exported?.snapshot ?? null,
       refuse: (order, why) => void this.refuse(order, why),
       renamed: (oid, to) => this.missing.renamed(oid, to),
+      rekeyed: (oid, key) => this.missing.rekeyed(oid, key),
     });
     const notebook = beginning.resumes ? readNotebook(notes) : null;
     this.partitions = notebook?.partitions ?? new Map<number, Partitions>();
@@ -94,6 +95,8 @@ export class RowWork {
     this.noteDue = await this.book.begin(state);
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
+    for (const { wish, state: of } of feed.all)
+      if (wish.order === null && of.key !== null) this.taken.keys.set(wish.oid, of.key);
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.taken.leave((oid) => !asked.has(oid));
     // One that waited for its turn and was dropped meanwhile: what was made anew in its place can't be told from others.
@@ -250,7 +253,8 @@ export class RowWork {
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
       const name = nameOf({ schema, table });
-      const before = this.taken.takeOver(name) || this.missing.begunAs(name);
+      const others = this.missing.takes(oid, key);
+      const before = this.taken.takeOver(name) || this.missing.begunAs(name) || others;
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
       this.feed.add({

@@ -21,7 +21,7 @@ const ANCESTORS = `
 export interface Taker {
   /** The name by which it has a table; absent: it does not. */
   nameOf(oid: number): string | undefined;
-  /** Columns of the key by which readers have its rows; absent: not known, or they have none. */
+  /** Columns of the key by which readers have its rows and changes; absent: not known, or they have none. */
   keyOf(oid: number): readonly string[] | undefined;
   /** Changes come under this name, and by this key, from here on, and are left out where it is not asked for. */
   came(under: StrayState): void;
@@ -102,13 +102,14 @@ export class KnownTables {
   has(relation: RelationInfo): boolean {
     const shape = shapeOf(relation);
     const seen = this.shapes.get(relation.oid);
+    const by = this.taker()?.keyOf(relation.oid);
+    const byAnother = by !== undefined && !same(by, this.toldKey(relation));
     // With FULL every column is flagged: whether the table got another key, only the catalog says.
-    if (seen !== undefined) return seen === shape && relation.replicaIdentity !== 'f';
+    if (seen !== undefined) return seen === shape && relation.replicaIdentity !== 'f' && !byAnother;
     // The first message of a table on this connection: the catalog is fresh, unless a type is new.
     if (!this.keys.has(relation.oid)) return false;
     if (this.taker()?.nameOf(relation.oid) !== `${relation.schema}.${relation.table}`) return false;
-    const known = this.taker()?.keyOf(relation.oid);
-    if (known !== undefined && !same(known, this.toldKey(relation))) return false;
+    if (byAnother) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
     if (this.columns.differ(relation)) return false;
     this.shapes.set(relation.oid, shape);

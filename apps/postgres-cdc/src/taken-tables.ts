@@ -25,7 +25,7 @@ export class TakenTables {
   readonly published: Map<number, string>;
   /** OIDs of those of which changes are missing in the log, until their rows are read anew. */
   readonly missed: Set<number>;
-  /** OID → columns of the key by which readers have its rows, where that is known. */
+  /** OID → columns of the key by which readers have its rows and changes, or are to get them, where that is known. */
   readonly keys: Map<number, readonly string[]>;
   /** Changes that came under another name, which the notebook does not know of yet. */
   private strays_: readonly StrayState[] = [];
@@ -54,6 +54,12 @@ export class TakenTables {
     this.changed();
   }
 
+  /** Its changes are taken by this key from here on, and its rows are to be read by it. */
+  takeBy(oid: number, key: readonly string[]): void {
+    this.keys.set(oid, key);
+    this.changed();
+  }
+
   /** What is not taken any more may come back, under this name or another: then its rows are read anew. */
   leave(which: (oid: number) => boolean): void {
     for (const [oid, name] of [...this.noted])
@@ -72,7 +78,10 @@ export class TakenTables {
   forgetVanished(asked: ReadonlySet<number>): boolean {
     const isNamed = (oid: number): boolean => this.noted.has(oid) || this.isGone(oid);
     const vanished = [...this.published.keys()].filter((oid) => !asked.has(oid));
-    for (const oid of vanished) this.unpublish(oid);
+    for (const oid of vanished) {
+      this.unpublish(oid);
+      this.keys.delete(oid);
+    }
     return vanished.some((oid) => !isNamed(oid));
   }
 

@@ -50,6 +50,7 @@ const begun = (task: RowTask, share: Share): ChunkRun =>
     PACE,
     () => true,
     () => undefined,
+    () => undefined,
   );
 
 /** More changes than are remembered come, each soon seen by a snapshot: none of a window that nobody ends. */

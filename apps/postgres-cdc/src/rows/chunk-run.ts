@@ -48,6 +48,8 @@ export class ChunkRun implements Chunk {
     private readonly arrived: () => boolean,
     /** Told where the table has another name than its rows are wanted under. */
     private readonly renamed: (to: TableName) => void,
+    /** Told by which columns the table is read. */
+    private readonly rekeyed: (key: readonly string[]) => void,
   ) {
     task.take(share);
     this.allowance = pace.take(this.most);
@@ -88,7 +90,8 @@ export class ChunkRun implements Chunk {
       // Of an older snapshot it is the key of then, and the task has that of now.
       if (snapshot.exported) this.postpone();
       else {
-        task.restart(table);
+        this.rekeyed(table.key);
+        if (!task.over) task.restart(table);
         this.cancelled = true;
       }
     }

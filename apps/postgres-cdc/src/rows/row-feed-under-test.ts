@@ -102,6 +102,7 @@ export function rowFeedUnderTest() {
       control: () => Promise.resolve(Object.assign(control, { query: slowed as unknown as Client['query'] })),
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
       refuse: (order, why) => void seen.refused.push(`${order}: ${why}`),
+      rekeyed: () => undefined,
       renamed: (_, { schema, table: to }) => void seen.renamed.push(`${schema}.${to}`),
     });
     ends.push(async () => {

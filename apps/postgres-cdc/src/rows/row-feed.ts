@@ -58,7 +58,7 @@ export class RowFeed {
     const drop = (task: RowTask, why: string | null): void => this.drop(task, why);
     this.ends = new OrderEnds({ ...deps, tasks: () => this.tasks, drop, exported: () => this.before });
     this.openings = new TaskOpenings({
-      ...{ config: deps.config, clock: deps.clock, obeys: deps.obeys },
+      ...{ config: deps.config, clock: deps.clock, obeys: deps.obeys, rekeyed: deps.rekeyed },
       ...{ control: () => deps.control(), alone: () => this.alone },
       ...{
         still: () => this.still,

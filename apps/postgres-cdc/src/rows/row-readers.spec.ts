@@ -14,6 +14,7 @@ function readersOf(more: object = {}) {
       clock: { ...systemClock, monotonic: () => Date.now() },
       open: () => Promise.reject(new Error('no server')),
       end: () => Promise.resolve(),
+      rekeyed: () => undefined,
     },
     {
       ...{ exported: () => null, next: () => null, idle: () => false, wait: () => new Promise<void>(() => undefined) },
@@ -101,6 +102,7 @@ describe('sessions of readers', () => {
           await idle();
           ending(add);
         },
+        rekeyed: () => undefined,
       },
       {
         ...{ exported: () => null, next: () => waiting.shift() ?? null, idle: () => waiting.length === 0 },

@@ -27,6 +27,8 @@ export interface RowReadersDeps extends Omit<ChunkDeps, 'now' | 'config' | 'expo
   readonly waker: Waker;
   open(): Promise<Client>;
   end(session: Client): Promise<void>;
+  /** By this key rows of a table are about to be read; where others have come by another one they are read anew, and its task is over. */
+  readonly rekeyed: (oid: number, key: readonly string[]) => void;
 }
 
 export interface RowReadersWork {
@@ -99,6 +101,7 @@ export class RowReaders {
       this.pace,
       () => this.arrived(run),
       (to) => this.work.renamed(task, to),
+      (key) => this.deps.rekeyed(task.wish.oid, key),
     );
     this.runs.push(run);
     return run;

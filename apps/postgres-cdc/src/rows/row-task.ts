@@ -260,7 +260,6 @@ export class RowTask {
    */
   keyBecomes({ key, keyTypes, keySorts }: TableKey): void {
     const before = this.state.key;
-    const others = this.wish.order === null && before !== null && !same(before, key);
     if (this.state.key !== null) this.state.attempt++;
     this.state.key = [...key];
     this.state.types = [...keyTypes];
@@ -271,7 +270,7 @@ export class RowTask {
     this.keyless = key.length === 0;
     // Since it was emptied the stream may have told of rows that come again now.
     const { rows, emptied } = this.state;
-    if (others || ((this.keyless || before?.length === 0) && (rows > 0 || emptied))) this.emptiesAgain();
+    if ((this.keyless || before?.length === 0) && (rows > 0 || emptied)) this.emptiesAgain();
   }
 
   /** By columns of another type, or sorted otherwise, its keys would be others or in another order: some would never be read. */

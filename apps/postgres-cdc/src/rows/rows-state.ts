@@ -54,7 +54,7 @@ const sift = z.object({
 /** The stream has said that a transaction emptied a table with partitions, and the notebook does not have its new files yet. */
 const emptying = z.object({ oid: z.number().int(), xid: z.number().int() });
 
-/** Changes of a table came under another name, or by another key, than readers have its rows by, and the notebook does not have it yet. */
+/** Readers lack changes of a table, most often for they came under another name, or by another key, than they have its rows by, and the notebook does not have it yet. */
 const stray = z.object({
   oid: z.number().int(),
   name: z.string(),
@@ -62,6 +62,8 @@ const stray = z.object({
   asked: z.boolean(),
   /** Columns of the key by which they came. */
   key: z.array(z.string()).readonly().optional(),
+  /** The name by which readers have the table; absent: of an earlier version, or they do not have it. */
+  was: z.string().optional(),
 });
 
 /** How far the rows of tables have come; a part of the position, and so in the log in one write with them. */
@@ -122,7 +124,7 @@ export interface Notebook {
   readonly rereads: boolean;
   /** OIDs of tables of which changes are missing, and whose rows have not been read anew. */
   readonly missed: Set<number>;
-  /** OID → columns of the key by which readers have its rows. */
+  /** OID → columns of the key by which readers have its rows and changes, or are to get them. */
   readonly keys: Map<number, readonly string[]>;
   readonly excluded: ExcludedMemory;
 }

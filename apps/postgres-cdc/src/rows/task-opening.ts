@@ -22,6 +22,8 @@ export interface TaskOpening {
   /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
   readonly alone: () => boolean;
   control(): Promise<Client>;
+  /** See `RowReadersDeps`. */
+  readonly rekeyed: (oid: number, key: readonly string[]) => void;
   /** Asks for it; resolves when the stream stands still, or the task is not wanted any more. */
   stillness(task: RowTask): Promise<void>;
   /** Nobody wants it any more. */
@@ -66,7 +68,11 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
     await opening.clock.sleep(LOCKED_MS);
     return opening.ended(task) ? 'ended' : 'again';
   }
-  if (!task.keyIs(table)) task.keyBecomes(table);
+  if (!task.keyIs(table)) {
+    opening.rekeyed(task.wish.oid, table.key);
+    if (opening.ended(task)) return 'ended';
+    task.keyBecomes(table);
+  }
   if (task.whole && task.wish.where !== null) return 'keyless';
   if (seesUnlisted(task.wish.where, table)) return 'unlisted';
   task.estimated ??= table.estimatedRows;
