@@ -188,10 +188,10 @@ export class LogDecoder {
         return null;
       }
       case EVENT.MARIADB_GTID: {
-        const { gtid, standalone, xa } = mariaGtid(body, this.serverId);
+        const { gtid, standalone, xa, undone } = mariaGtid(body, this.serverId);
         const transaction = this.begin(whole, begin, gtid, seconds * 1000);
         transaction.explicit = !standalone;
-        transaction.xa = xa;
+        [transaction.xa, transaction.undone] = [xa, undone];
         return null;
       }
       // A file begins with all that was committed before it.
@@ -311,7 +311,8 @@ export class LogDecoder {
       default:
         break;
     }
-    const wait = this.proving === null ? effectsOfAny(verdicts, { ...this.deps, encoder: this.encoder }, begin) : null;
+    const counts = this.proving === null && transaction?.undone !== true;
+    const wait = counts ? effectsOfAny(verdicts, { ...this.deps, encoder: this.encoder }, begin) : null;
     const done = (): void => {
       if (transaction?.explicit !== true) this.commit();
     };

@@ -56,6 +56,9 @@ export class RowWork {
   private any = false;
   /** An order waits for a table that somebody holds locked. */
   private putOff = false;
+  /** How often it was said that orders have changed. */
+  private told = 0;
+  private asking = 0;
 
   constructor(
     private readonly deps: RowWorkDeps,
@@ -86,6 +89,7 @@ export class RowWork {
     await this.takeOrders();
     this.any ||= feed.all.length > 0;
     this.ready = true;
+    if (this.told > 0) void this.takeBack();
     feed.start();
   }
 
@@ -157,8 +161,15 @@ export class RowWork {
   }
 
   ordersChanged(): void {
+    this.told++;
     this.lookAt = 0;
     this.deps.waker.stir();
+    if (this.ready) void this.takeBack();
+  }
+
+  /** Nothing is to be read, as far as is known, and nobody is about to look. */
+  get idle(): boolean {
+    return this.feed.idle && this.looking === null && this.lookAt > 0;
   }
 
   /** To be called often: looks for orders now and then. @throws what a look met */
@@ -175,8 +186,9 @@ export class RowWork {
       });
   }
 
-  /** The next rows; see `RowFeed.take`. */
+  /** The next rows; see `RowFeed.take`. None while some order may have been cancelled, and the store is asked which. */
   take(reached: LogPlace): ChangeEvent[] | null {
+    if (this.asking > 0) return null;
     const events = this.feed.take(reached);
     const [first] = events ?? [];
     if (first?.type === ROW_EVENT_TYPES.t) this.leftovers.forgotten(first.subject);
@@ -223,12 +235,45 @@ export class RowWork {
     this.deps.waker.stir();
   }
 
+  /** Orders of which rows are still to be read. */
+  private get underWay(): ReadonlySet<string> {
+    return new Set(this.feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+  }
+
+  /**
+   * Gives up what is not wanted any more, and asks the source nothing. Also where nobody pulls: rows of what is cancelled while
+   * the stream is paused must not come when it goes on.
+   */
+  private async takeBack(): Promise<void> {
+    const { feed, book, underWay } = this;
+    if (underWay.size === 0) return;
+    this.asking++;
+    try {
+      const ids = new Set((await book.wanted([...underWay])).map((order) => order.id));
+      // What a look has taken up meanwhile may be newer than this answer.
+      feed.takeBack((id) => ids.has(id) || !underWay.has(id));
+    } catch {
+      // Where the store does not answer, the next look says so.
+    }
+    this.asking--;
+    this.deps.waker.stir();
+  }
+
+  /** Whether an order is wanted as of the last time that it was said that orders have changed. @param since how often it was when that was known */
+  private async isWanted(id: string, since: number): Promise<boolean> {
+    for (let told = since; told !== this.told;) {
+      told = this.told;
+      if (!(await this.book.wanted([])).some((order) => order.id === id)) return false;
+    }
+    return true;
+  }
+
   private async takeOrders(): Promise<void> {
-    const { deps, feed, orders, book } = this;
-    const wanted = await book.wanted(feed.all.flatMap(({ wish, over }) => (over ? [] : (wish.order ?? []))));
+    const { deps, feed, orders, book, told } = this;
+    const wanted = await book.wanted([...this.underWay]);
     const ids = new Set(wanted.map((order) => order.id));
     let putOff = false;
-    feed.cancel((wish) => wish.order !== null && !ids.has(wish.order));
+    feed.takeBack((id) => ids.has(id));
     for (const order of wanted) {
       if (orders.has(order.id)) continue;
       const { config, server, excludedOf, ask } = deps;
@@ -246,7 +291,7 @@ export class RowWork {
         where === null ? null : await ask((session) => wrongCondition(session, tables, excludedOf, where)).catch(waits);
       // Somebody holds a table locked: looked at again with the next look.
       putOff ||= wrong === 'later';
-      if (wrong === 'later') continue;
+      if (wrong === 'later' || !(await this.isWanted(order.id, told))) continue;
       orders.add(order.id);
       if (wrong !== null) {
         await this.refuse(order.id, wrong.message);

@@ -213,7 +213,7 @@ export class MySqlSource implements Source {
         if (events !== null) yield { partition: '', events, position: at(work.state.rows) };
         const note = work.note();
         if (note !== null) yield note;
-        else if (events === null && work.feed.idle) break;
+        else if (events === null && work.idle) break;
         else if (events === null) await this.waker.wait();
       }
       if (!signal.aborted)

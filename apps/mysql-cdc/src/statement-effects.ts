@@ -25,7 +25,13 @@ const tablesOf = (verdict: Verdict): readonly TableName[] => {
   if (verdict.kind === 'renamed') return verdict.moves.flatMap(({ from, to }) => [from, to]);
   if (verdict.kind === 'shifted')
     return [...verdict.moves.flatMap(({ from, to }) => [from, to]), ...verdict.left, ...verdict.gone];
-  if (verdict.kind === 'rows' || verdict.kind === 'changed' || verdict.kind === 'replaced') return verdict.tables ?? [];
+  if (
+    verdict.kind === 'rows' ||
+    verdict.kind === 'changed' ||
+    verdict.kind === 'replaced' ||
+    verdict.kind === 'versioned'
+  )
+    return verdict.tables ?? [];
   if (verdict.kind !== 'emptied') return [];
   return verdict.tables.flatMap(({ schema, table }) => (table === null ? [] : [{ schema, table }]));
 };
@@ -70,11 +76,8 @@ function settled(moves: readonly Move[]): readonly Move[] {
  * @returns what is to be waited for, or `null`
  * @throws StreamError where rows that are asked for changed without a word about which
  */
-export function effectsOf(
-  verdict: Verdict,
-  { asks, book, encoder, foldsCase }: EffectsDeps,
-  pos: number,
-): Promise<void> | null {
+export function effectsOf(verdict: Verdict, deps: EffectsDeps, pos: number): Promise<void> | null {
+  const { asks, book, encoder, foldsCase } = deps;
   const fold = (name: string): string => (foldsCase ? name.toLowerCase() : name);
   const folded = ({ schema, table }: TableName): TableName => ({ schema: fold(schema), table: fold(table) });
   const both = ({ from, to }: Move): Move => ({ from: folded(from), to: folded(to) });
@@ -103,6 +106,17 @@ export function effectsOf(
         'offset_gap',
         `${verdict.what} changed rows of ${table.schema}.${table.table}, and the log does not say which.`,
         { hint: 'Start with {"onLostPosition":"resnapshot"}, which reads all rows again, or "skip".' },
+      );
+    }
+    case 'versioned': {
+      const [table] = asked(verdict.tables);
+      if (table === undefined) return effectsOf(verdict.otherwise, deps, pos);
+      throw new StreamError(
+        'event_unsupported',
+        `${verdict.what} has ${table.schema}.${table.table} keep old versions of its rows, which is not supported.`,
+        {
+          hint: 'Leave the table out with exclude_tables. Once it was altered with DROP SYSTEM VERSIONING and the stream has passed that, take it in again: all of its rows are read.',
+        },
       );
     }
     case 'shifted': {

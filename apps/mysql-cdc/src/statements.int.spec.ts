@@ -1,5 +1,5 @@
-import type { Mysqld } from '@planasonix/testing';
-import { createConnection, type Connection } from 'mysql2/promise';
+import { eventually, type Mysqld } from '@planasonix/testing';
+import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
 import { connectionOf, dial, FURTHER_LEGS } from './trial/legs.js';
 import { TrialStream } from './trial/trial-stream.js';
 
@@ -84,6 +84,36 @@ describe.each(FURTHER_LEGS)('statements in the log of $name', ({ type, start }) 
     await stream.count(1);
     expect(told(stream)).toEqual(['t t']);
   });
+
+  const twoPhased = type === 'mariadb' ? it : it.skip;
+  twoPhased(
+    'that alter a table in two phases count once they have come about, and not where they have not',
+    async () => {
+      const stream = await reading(
+        'CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE TABLE j (id INT PRIMARY KEY, v JSON)',
+        (of) => [`${of}.*`],
+      );
+      const other = await client('utf8mb4_general_ci');
+      await other.query(`USE d${n}; SET binlog_alter_two_phase = ON; INSERT INTO t VALUES (1, 1), (2, 1)`);
+      const fails = (how: string): Promise<void> =>
+        expect(other.query(`ALTER TABLE t ADD UNIQUE (v), ALGORITHM = COPY, ${how}`)).rejects.toThrow('Duplicate');
+      await fails('RENAME TO u');
+      await fails('MODIFY id BIGINT');
+      await other.query("INSERT INTO t VALUES (3, 3); INSERT INTO j VALUES (1, '[1]')");
+      await other.query('ALTER TABLE j ADD w INT DEFAULT 7, ALGORITHM = COPY, RENAME TO k');
+      await other.query("INSERT INTO k VALUES (2, '[2]', 8)");
+      await stream.seen('"id":2,"v":[2],"w":8');
+      await eventually('its rows are read anew', () => stream.fold().size === 5);
+      const [[status]] = await other.query<RowDataPacket[]>('SHOW MASTER STATUS');
+      const [events] = await other.query<RowDataPacket[]>('SHOW BINLOG EVENTS IN ?', [status!['File']]);
+      const phases = events.flatMap(({ Info: info }) => /(?:START|COMMIT|ROLLBACK) ALTER/.exec(String(info)) ?? []);
+      expect(phases).toEqual(
+        ['START', 'ROLLBACK', 'START', 'ROLLBACK', 'START', 'COMMIT'].map((one) => `${one} ALTER`),
+      );
+      const ops = told(stream).filter((one) => !one.startsWith('r'));
+      expect(ops).toEqual(['c t', 'c t', 'c t', 'c j', 't j', 't k', 'c k']);
+    },
+  );
 
   it('that a server words itself name tables in UTF-8, whoever the client is', async () => {
     const stream = await reading(

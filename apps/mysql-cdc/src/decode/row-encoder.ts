@@ -24,6 +24,8 @@ export interface Transaction {
   explicit: boolean;
   /** Of two phases: its rows may yet be taken back. */
   xa: boolean;
+  /** What its statement says has not happened. */
+  undone: boolean;
   /** A part of it was handed over before its end. */
   told: boolean;
   /** Events so far. */
@@ -35,7 +37,7 @@ export interface Transaction {
 /** One of which nothing but its first event has come. */
 export const newTransaction = (begin: number, print: number, gtid: string | null, timeMs: number): Transaction => ({
   ...{ begin, print, gtid, timeMs, statedAt: null },
-  ...{ explicit: false, xa: false, told: false, seq: 0, savepoints: new Map() },
+  ...{ explicit: false, xa: false, undone: false, told: false, seq: 0, savepoints: new Map() },
 });
 
 export interface EncoderOptions {
@@ -261,14 +263,29 @@ export function mysqlGtid(
 }
 
 /** `0-1-42` and what it says of its transaction. @param body of a GTID event of MariaDB */
-export function mariaGtid(
-  body: Buffer,
-  serverId: number,
-): { readonly gtid: string; readonly standalone: boolean; readonly xa: boolean } {
+export function mariaGtid(body: Buffer, serverId: number): MariaGtid {
   const flags = body[12]!;
+  const isGrouped = (flags & 2) !== 0;
+  const isXa = (flags & (64 | 128)) !== 0;
+  const at = 13 + (isGrouped ? 8 : 0);
+  // Of a transaction of two phases its name stands between.
+  const more = body[isXa ? at + 6 + body[at + 4]! + body[at + 5]! : at] ?? 0;
   return {
     gtid: `${body.readUInt32LE(8)}-${serverId}-${body.readBigUInt64LE(0)}`,
     standalone: (flags & 1) !== 0,
     xa: (flags & 64) !== 0,
+    undone: (more & (ALTER_BEGUN | ALTER_TAKEN_BACK)) !== 0,
   };
+}
+
+/** With `binlog_alter_two_phase` an ALTER TABLE stands in the log when it begins, and again when it has come about or failed. */
+const ALTER_BEGUN = 2;
+const ALTER_TAKEN_BACK = 8;
+
+interface MariaGtid {
+  readonly gtid: string;
+  readonly standalone: boolean;
+  readonly xa: boolean;
+  /** See `Transaction`. */
+  readonly undone: boolean;
 }

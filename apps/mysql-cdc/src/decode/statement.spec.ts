@@ -86,10 +86,45 @@ describe('what a statement in the log means for rows', () => {
   it.each([
     ['ALTER TABLE orders IMPORT TABLESPACE'],
     ['ALTER TABLE orders DISCARD PARTITION p TABLESPACE'],
-    ['ALTER TABLE orders ADD SYSTEM VERSIONING'],
-    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER TABLE orders DROP SYSTEM VERSIONING'],
+    ['SET STATEMENT lock_wait_timeout=1 FOR ALTER TABLE orders IMPORT TABLESPACE'],
   ])('%s: rows came or went unsaid', (sql) => {
     expect(of(sql)).toMatchObject({ kind: 'replaced', tables: [{ schema: 'shop', table: 'orders' }] });
+  });
+
+  it.each([
+    ['ALTER TABLE orders ADD SYSTEM VERSIONING, ADD n INT', 'orders', 'changed'],
+    ['ALTER TABLE orders RENAME TO kept, ADD SYSTEM VERSIONING', 'kept', 'renamed'],
+    ['ALTER TABLE orders ADD SYSTEM VERSIONING, RENAME TO kept', 'kept', 'renamed'],
+    ['CREATE TABLE orders (id INT PRIMARY KEY) ENGINE=InnoDB WITH SYSTEM VERSIONING', 'orders', 'changed'],
+    ['CREATE OR REPLACE TABLE orders (id INT, v INT WITH SYSTEM VERSIONING)', 'orders', 'emptied'],
+  ])('%s: the log has old versions of rows from there on', (sql, table, kind) => {
+    expect(of(sql)).toMatchObject({ kind: 'versioned', tables: [{ schema: 'shop', table }], otherwise: { kind } });
+  });
+
+  it.each([
+    ['ALTER TABLE orders ADD `SYSTEM VERSIONING` INT'],
+    ["ALTER TABLE orders COMMENT 'ADD SYSTEM VERSIONING'"],
+    ['ALTER TABLE orders ADD n INT WITHOUT SYSTEM VERSIONING'],
+    ['CREATE TABLE orders (SYSTEM INT, VERSIONING INT)'],
+    ['CREATE TABLE IF NOT EXISTS orders (id INT) WITH SYSTEM VERSIONING'],
+    ['ALTER TABLE orders TABLESPACE ts'],
+  ])('%s: no version of a row, and none that came or went', (sql) => {
+    expect(of(sql)).toMatchObject({ kind: 'changed', tables: [{ schema: 'shop', table: 'orders' }] });
+  });
+
+  it.each([
+    ["CREATE TABLESPACE ts ADD DATAFILE 'ts.ibd'"],
+    ['ALTER TABLESPACE ts RENAME TO other'],
+    ['DROP TABLESPACE ts'],
+    ["CREATE UNDO TABLESPACE u ADD DATAFILE 'u.ibu'"],
+    ["CREATE LOGFILE GROUP g ADD UNDOFILE 'u'"],
+    ['CREATE SPATIAL REFERENCE SYSTEM 4120 NAME `Greek`'],
+    ['ALTER INSTANCE ROTATE INNODB MASTER KEY'],
+    ['CREATE OR REPLACE SEQUENCE s'],
+    ['CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM orders'],
+    ['ALTER EVENT e RENAME TO f'],
+  ])('%s: about no table', (sql) => {
+    expect(of(sql)).toEqual({ kind: 'harmless' });
   });
 
   const [orders, old] = ['orders', 'old'].map((table) => ({ schema: 'shop', table }));
@@ -108,6 +143,7 @@ describe('what a statement in the log means for rows', () => {
     ['ALTER TABLE orders CONVERT TABLE old TO PARTITION p VALUES LESS THAN (9)', { moves: [back], gone: [old] }],
     ['ALTER IGNORE TABLE orders ADD UNIQUE (n)', { moves: [{ from: orders, to: orders }], told: { kind: 'altered' } }],
     ['SET STATEMENT lock_wait_timeout=1 FOR ALTER IGNORE TABLE orders DROP PARTITION p', { left: [orders] }],
+    ['ALTER TABLE orders DROP SYSTEM VERSIONING', { moves: [{ from: orders, to: orders }], told: { kind: 'altered' } }],
   ])('%s: rows came or went unsaid, and it is known where', (sql, shifted) => {
     const nothing = { moves: [], left: [], gone: [], told: { kind: 'same' } };
     expect(of(sql)).toMatchObject({ kind: 'shifted', ...nothing, ...shifted });

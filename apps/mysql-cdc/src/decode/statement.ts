@@ -17,6 +17,13 @@ export type Verdict =
     }
   /** Rows came or went without a word about which: `what` did it. */
   | { readonly kind: 'replaced'; readonly tables: readonly TableName[]; readonly what: string }
+  /** From here on the log has old versions of the rows of these tables too. `otherwise`: what it means where nobody reads them. */
+  | {
+      readonly kind: 'versioned';
+      readonly tables: readonly TableName[];
+      readonly what: string;
+      readonly otherwise: Verdict;
+    }
   /** The same, where it is known which tables have others now, and which have only lost some. */
   | Shifted
   /** Tables have other names, one after the other. `told`: what it says of their forms besides. */
@@ -104,8 +111,20 @@ function created(reader: StatementReader): Verdict {
   if (!reader.take('TABLE')) return { kind: 'harmless' };
   const onlyNew = reader.take('IF', 'NOT', 'EXISTS');
   const tables = [reader.name()];
+  const what = 'WITH SYSTEM VERSIONING';
+  // Where it may have been there already, the catalog is asked.
+  const versions = !onlyNew && says(reader, what);
   const told = toldByCreate(reader, onlyNew);
-  return { kind: replaces ? 'emptied' : 'changed', tables, told };
+  const otherwise: Verdict = { kind: replaces ? 'emptied' : 'changed', tables, told };
+  return versions ? { kind: 'versioned', tables, what: `CREATE TABLE … ${what}`, otherwise } : otherwise;
+}
+
+/** Whether these words are to come, wherever. */
+function says(reader: StatementReader, words: string): boolean {
+  const { at } = reader;
+  const found = reader.find(...words.split(' '));
+  reader.at = at;
+  return found;
 }
 
 function renamed(reader: StatementReader): Verdict {
@@ -131,6 +150,10 @@ function altered(reader: StatementReader): Verdict {
   reader.take('IF', 'EXISTS');
   const table = reader.name();
   const told = toldByAlter(reader);
+  const versions = says(reader, 'ADD SYSTEM VERSIONING');
+  const versioned = (tables: readonly TableName[], otherwise: Verdict): Verdict =>
+    versions ? { kind: 'versioned', tables, what: 'ALTER TABLE … ADD SYSTEM VERSIONING', otherwise } : otherwise;
+  const unversions = says(reader, 'DROP SYSTEM VERSIONING');
   const replaced = (what: string): Verdict => ({ kind: 'replaced', tables: [table], what: `ALTER TABLE … ${what}` });
   for (; !reader.done; reader.at++) {
     const shifted = partitioned(reader, table);
@@ -138,18 +161,18 @@ function altered(reader: StatementReader): Verdict {
     for (const verb of ['DISCARD', 'IMPORT'] as const)
       for (const what of ['PARTITION', 'TABLESPACE'] as const)
         if (reader.take(verb, what)) return replaced(`${verb} ${what}`);
-    if (reader.take('SYSTEM', 'VERSIONING')) return replaced('SYSTEM VERSIONING');
     if (!reader.take('RENAME')) continue;
     if (reader.one('COLUMN', 'INDEX', 'KEY', 'CONSTRAINT')) continue;
     reader.one('TO', 'AS', '=');
-    return { kind: 'renamed', moves: [{ from: table, to: reader.name() }], told };
+    const to = reader.name();
+    return versioned([to], { kind: 'renamed', moves: [{ from: table, to }], told });
   }
-  // Rows that a new key, or another form of an old one, has twice are thrown away.
-  if (ignores) {
-    const moves = [{ from: table, to: table }];
-    return { kind: 'shifted', moves, told, left: [], gone: [], what: 'ALTER IGNORE TABLE' };
-  }
-  return { kind: 'changed', tables: [table], told };
+  // Rows that a new key, or another form of an old one, has twice are thrown away. What was told of a table that nobody could
+  // read, while it had versions, may have been old ones.
+  const what = ignores ? 'ALTER IGNORE TABLE' : unversions ? 'ALTER TABLE … DROP SYSTEM VERSIONING' : null;
+  const moves = [{ from: table, to: table }];
+  if (what !== null) return versioned([table], { kind: 'shifted', moves, told, left: [], gone: [], what });
+  return versioned([table], { kind: 'changed', tables: [table], told });
 }
 
 /** What an ALTER TABLE does to partitions with their rows; `null`: nothing of that stands here. */

@@ -67,7 +67,7 @@ export class ChunkReader {
     const session = (this.session ??= await this.dialForRows());
     let whole = false;
     try {
-      const place = deps.alone ?? (await this.begin(session, run));
+      const place = deps.alone ?? (run.void ? null : await this.begin(session, run));
       const outcome = place === null ? 'read' : await this.readAt(session, run, place);
       whole = true;
       return outcome;

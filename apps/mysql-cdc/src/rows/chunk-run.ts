@@ -34,6 +34,7 @@ export class ChunkRun {
   private told = 0;
   private window: Window | null = null;
   private cancelled = false;
+  private readonly off = new AbortController();
   /** What is true at its end has been said. */
   private ended = false;
   private readonly attempt: number;
@@ -83,6 +84,16 @@ export class ChunkRun {
   cancel(): void {
     this.cancelled = true;
     this.pieces.length = 0;
+  }
+
+  /** Nobody wants its rows any more: who reads them need not wait for the next one. */
+  drop(): void {
+    this.cancel();
+    this.off.abort();
+  }
+
+  get dropped(): AbortSignal {
+    return this.off.signal;
   }
 
   /** Rows of a piece that are not stale. */

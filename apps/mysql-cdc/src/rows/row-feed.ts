@@ -89,8 +89,9 @@ export class RowFeed {
     const where = new Map(orders.map((order) => [order.id, order.where]));
     for (const table of state.tables.filter(which)) {
       const { order, done } = table;
-      if (order !== null && !done && !where.has(order)) continue;
       const task = restoredTask(table, order === null ? null : (where.get(order) ?? null), this.alone);
+      task.takenBack = order !== null && !done && !where.has(order);
+      if (task.takenBack && !task.owed) continue;
       this.tasks.push(task);
       if (done) this.finished.add(task);
     }
@@ -108,12 +109,19 @@ export class RowFeed {
     this.readers.start();
   }
 
-  /** Takes back what belongs to an order. */
+  /** Ends what belongs to an order that can't be carried out, or to a table that is not there any more. */
   cancel(which: (wish: RowWish) => boolean): void {
-    for (const task of this.tasks.filter((one) => !one.over && which(one.wish))) {
-      for (const run of this.runs) if (run.task === task) run.cancel();
-      this.leave(task, 'cancelled');
-      this.moved = true;
+    for (const task of this.tasks) if (!task.over && which(task.wish)) this.drop(task);
+    this.ring();
+  }
+
+  /** Ends orders that nobody wants any more; what readers have forgotten for them they get all the same. */
+  takeBack(isWanted: (order: string) => boolean): void {
+    for (const task of this.tasks) {
+      const { order } = task.wish;
+      if (task.over || order === null || isWanted(order)) continue;
+      if (task.owed) task.takenBack = true;
+      else this.drop(task);
     }
     this.ring();
   }
@@ -210,7 +218,7 @@ export class RowFeed {
   }
 
   private empty(task: RowTask, reached: LogPlace): ChangeEvent {
-    task.state.emptied = true;
+    task.forgotten();
     this.ring();
     const { server, clock, alone } = this.deps;
     const of = { server, place: alone ?? reached, takenAtMs: clock.now(), id: `${task.idHead}-emptied` };
@@ -236,6 +244,12 @@ export class RowFeed {
     if (task.complete) this.leave(task, 'done');
     this.ring();
     return alive;
+  }
+
+  private drop(task: RowTask): void {
+    for (const run of this.runs) if (run.task === task) run.drop();
+    this.leave(task, 'cancelled');
+    this.moved = true;
   }
 
   private leave(task: RowTask, as: 'done' | 'cancelled'): void {

@@ -125,8 +125,12 @@ export class RowReaders {
   /** What is not wanted any more is broken off, but in the one transaction of rows alone: its chunk comes to its end. */
   private async whileWanted(reader: ChunkReader, run: ChunkRun): ReturnType<ChunkReader['read']> {
     const over = new AbortController();
+    const wakes = AbortSignal.any([over.signal, run.dropped]);
     const look = async (): Promise<void> => {
-      while (await this.deps.clock.sleep(LOOK_MS, over.signal)) if (run.void) await reader.abandon();
+      while (!over.signal.aborted) {
+        await this.deps.clock.sleep(LOOK_MS, run.dropped.aborted ? over.signal : wakes);
+        if (!over.signal.aborted && run.void) await reader.abandon();
+      }
     };
     const looking = this.deps.alone === null ? look() : null;
     try {

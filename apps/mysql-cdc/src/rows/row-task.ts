@@ -24,12 +24,17 @@ export type Share = { readonly kind: 'lane'; readonly lane: number } | { readonl
 const NO_KEY =
   'It has no key that its rows could be read by in parts: they are read as a whole while the changes of all tables wait.';
 
+const TAKEN_BACK =
+  'Its order was taken back after readers had been told to forget the table: all of its rows are read, for else they would have a part of them.';
+
 /** One table on its way into the log. */
 export class RowTask {
   phase: TaskPhase = 'waiting';
   /** What its rows wait for; `null`: nothing. */
   waitsFor: string | null = null;
   estimated: number | null = null;
+  /** Its order is not there any more, and it is read all the same. */
+  takenBack = false;
   private readonly busy = new Set<number>();
 
   constructor(
@@ -58,6 +63,11 @@ export class RowTask {
     return this.state.empties && !this.state.emptied;
   }
 
+  /** Without its rows readers would have a part of the table, whoever asked for them (Invariant 2). */
+  get owed(): boolean {
+    return this.state.owed === true && !this.over;
+  }
+
   /** The next piece that nobody works at. */
   share(): Share | null {
     if (this.phase !== 'reading' || this.owesEmptied) return null;
@@ -78,6 +88,11 @@ export class RowTask {
   get complete(): boolean {
     if (this.phase !== 'reading' || this.busy.size > 0) return false;
     return this.whole ? this.state.done : this.state.lanes.every((lane) => lane.done);
+  }
+
+  /** Readers are told to forget what they have of it. */
+  forgotten(): void {
+    this.state.emptied = this.state.owed = true;
   }
 
   end(as: 'done' | 'cancelled'): void {
@@ -126,7 +141,8 @@ export class RowTask {
   }
 
   get progress(): TableProgress {
-    const note = this.over ? null : (this.waitsFor ?? (this.whole ? NO_KEY : null));
+    const why = this.takenBack ? TAKEN_BACK : this.whole ? NO_KEY : null;
+    const note = this.over ? null : (this.waitsFor ?? why);
     return {
       table: `${this.wish.schema}.${this.wish.table}`,
       state: this.over ? (this.phase as 'done' | 'cancelled') : this.phase === 'waiting' ? 'waiting' : 'running',
@@ -150,6 +166,8 @@ export function restoredTask(state: TableState, where: string | null, alone: boo
   if (done) task.phase = 'done';
   else {
     task.state.attempt++;
+    // A position of an earlier version does not say it.
+    task.state.owed ||= state.emptied;
     if (task.whole) task.keyBecomes([]);
   }
   return task;

@@ -30,6 +30,8 @@ const table = z.object({
   /** Readers have to be told to forget what they have of the table (`op:"t"`); and they were. */
   empties: z.boolean(),
   emptied: z.boolean(),
+  /** They were, at some time, and do not have all of its rows since. Absent: not so, or of an earlier version. */
+  owed: z.boolean().optional(),
   done: z.boolean(),
 });
 

@@ -41,6 +41,9 @@ export class TrialStream {
   /** Orders that were placed and not taken back, and those that are over. */
   readonly orders: SnapshotOrder[] = [];
   readonly closed: { readonly id: string; readonly failed: string | null }[] = [];
+  /** Nobody hears from the store which orders are open before this is so; and how often it was asked. */
+  storeAnswers: Promise<void> = Promise.resolve();
+  asked = 0;
   /** The end of an order can't be noted. */
   deaf = false;
   /** Events that came although the log held them. */
@@ -242,7 +245,12 @@ export class TrialStream {
       ...{ streamId: this.id, streamName: this.id, config: this.config, connection, outbound, owned: {} },
       orders: {
         ...NO_ORDERS,
-        open: () => Promise.resolve(this.orders.filter((order) => !this.closed.some((one) => one.id === order.id))),
+        open: async () => {
+          const open = this.orders.filter((order) => !this.closed.some((one) => one.id === order.id));
+          this.asked++;
+          await this.storeAnswers;
+          return open;
+        },
         done: () =>
           Promise.resolve(
             this.orders.filter(({ id }) => this.closed.some((one) => one.id === id && one.failed === null)).reverse(),
