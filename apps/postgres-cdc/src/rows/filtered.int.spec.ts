@@ -205,10 +205,9 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     expect(ids()).toBe(10);
     await db.client.query('ALTER PUBLICATION theirs ADD TABLE shop.t WHERE (id > 90)');
     await eventually('it goes on', () => one.closed.some(({ id, failed }) => id === 'snap_1' && failed === null), { timeoutMs: 20_000 }); // prettier-ignore
-    await one.rowsDone();
-    await settle(one, db.client);
-    expect(ids()).toBe(10);
-    expect(one.fold().has('shop.t {"id":91}')).toBe(true);
+    // The order goes on by itself; that the table itself was left out for a while the next look finds.
+    const isAnew = () => ids() === 10 && one.fold().has('shop.t {"id":91}');
+    await eventually('it is read anew by the other filter', isAnew, { timeoutMs: 20_000 });
     await db.client.query('ALTER PUBLICATION theirs ADD TABLES IN SCHEMA shop');
     one.ordersChanged();
     await eventually('all come', () => ids() === 100, { timeoutMs: 20_000 });
