@@ -1,6 +1,7 @@
 import { StreamError, systemClock, type Held } from '@planasonix/core';
 import type { ServedStream } from '@planasonix/store';
 import { Directory, type DirectoryDeps } from './directory.js';
+import type { Surroundings } from './verify/scheme-of.js';
 
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const LEASE_MS = 3_000;
@@ -9,6 +10,9 @@ const LEASE_MS = 3_000;
 class World {
   status: ServedStream['status'] = 'starting';
   token: string | null = 't';
+  auth: object = { type: 'preset', preset: 'planasonix', secrets: ['a secret of some length'] };
+  /** Addresses whose keys are kept. */
+  readonly remoteKeys: Surroundings['remoteKeys'] = new Map();
   /** How long the store takes for each answer, which is of the time at which it was asked. */
   answerMs = 0;
   epoch = 0;
@@ -20,8 +24,9 @@ class World {
   constructor(private readonly openingMs: number) {}
 
   instance(name: string): Directory {
-    const { ledger, inlets } = this;
-    const around = { clock: systemClock, certificates: { header: null, direct: false } };
+    const { ledger, inlets, remoteKeys } = this;
+    const outbound = { resolve: () => Promise.reject(new Error('There is no network')) };
+    const around = { clock: systemClock, certificates: { header: null, direct: false }, outbound, remoteKeys };
     const deps = { instance: name, sourceType: 'webhook', ledger, inlets, around, clock: systemClock, log: quiet };
     return new Directory(deps as unknown as DirectoryDeps);
   }
@@ -31,7 +36,7 @@ class World {
   }
 
   get #version(): string {
-    return `${this.token}:${this.epoch}:${this.status}${this.#isDue ? '!' : ''}`;
+    return `${this.token}:${this.epoch}:${this.status}${this.#isDue ? '!' : ''}${JSON.stringify(this.auth)}`;
   }
 
   #answered<T>(answer: T): Promise<T> {
@@ -49,7 +54,7 @@ class World {
         {
           ...{ id: 'str_1', token: this.token, version: this.#version },
           ...{
-            config: { auth: { type: 'preset', preset: 'planasonix', secrets: ['a secret of some length'] } },
+            config: { auth: this.auth },
             sealed: null,
             output: {},
             desired: 'running',
@@ -162,4 +167,26 @@ describe('what changes in the store takes effect within a second, without a bell
       directory.stop();
     }
   });
+});
+
+it('keys of an address are kept over a change of the stream, and go with the last one that names it', async () => {
+  const world = new World(0);
+  world.status = 'running';
+  const jwt = (host: string, audience: string) => ({
+    ...{ type: 'jwt', jwks_url: `https://${host}/keys`, issuer: 'https://issuer.example', audience },
+    algorithms: ['RS256'],
+  });
+  const directory = world.instance('one');
+  const seenAfter = async (change: () => void) => {
+    change();
+    await directory.look();
+    return [...world.remoteKeys];
+  };
+  const first = await seenAfter(() => (world.auth = jwt('a.example', 'one')));
+  expect(first.map(([url]) => url)).toEqual(['https://a.example/keys']);
+  const [[, kept]] = (await seenAfter(() => (world.auth = jwt('a.example', 'two')))) as [[string, unknown]];
+  expect(kept).toBe(first[0]![1]);
+  const moved = await seenAfter(() => (world.auth = jwt('b.example', 'two')));
+  expect(moved.map(([url]) => url)).toEqual(['https://b.example/keys']);
+  expect(await seenAfter(() => (world.token = null))).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { StreamError, type Clock, type Held, type LastError, type Log } from '@p
 import type { InletLedger, ServedStream } from '@planasonix/store';
 import { doorOf, type Door } from './door.js';
 import type { Inlets } from './inlets.js';
-import type { Surroundings } from './verify/scheme-of.js';
+import { forgetKeys, type Surroundings } from './verify/scheme-of.js';
 
 /** What changed takes effect within this time at every instance, also where no bell was heard. */
 const LOOK_MS = 400;
@@ -153,7 +153,12 @@ export class Directory {
         if (entry) known.set(id, entry);
       }
       this.#known = known;
-      this.#byToken = new Map(this.doors().map((door) => [digest(door.row.token), door]));
+      const doors = this.doors();
+      this.#byToken = new Map(doors.map((door) => [digest(door.row.token), door]));
+      forgetKeys(
+        this.deps.around.remoteKeys,
+        doors.map(({ config }) => config.auth),
+      );
       const closed = [...known.values()].filter(({ door }) => door === null);
       this.#unserved = new Map(closed.map((one) => [digest(one.row.token), unservedOf(one, clock)]));
       for (const one of closed) if (isShut(one)) void this.#tellShut(one);

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { systemClock, type Clock } from '@planasonix/core';
 import { received } from './answer.js';
 import type { Door } from './door.js';
 import { LARGEST_BODY } from './config.js';
 import { Ingest, type IngestDeps } from './ingest.js';
 import { Tally } from './tally.js';
+import { Turns } from './turns.js';
 import { refused } from './verify/scheme.js';
 import { SignatureScheme, type SignatureRule } from './verify/signature.js';
 import { openScheme } from './verify/tokens.js';
@@ -127,6 +129,24 @@ it('a flood of one stream does not stand before the delivery of another', async 
   const other = ingest.answer(posted(Buffer.from('{}')), 'other');
   expect((await Promise.all([other, ...flood])).map(({ status }) => status)).toEqual(Array<number>(61).fill(200));
   expect(order.indexOf('other')).toBeLessThan(16);
+});
+
+it('a body that was packed waits for its turn as what it was sent as, and as what it has become', async () => {
+  const take = jest.spyOn(Turns.prototype, 'take');
+  try {
+    const [plain, packed] = [Buffer.alloc(1_000_000, '1'), gzipSync(Buffer.alloc(1_000_000, '1'))];
+    const ingest = ingestOf([doorAt('one')]);
+    const sent = Object.assign(posted(packed), { headers: { 'content-encoding': 'gzip' } });
+    expect((await ingest.answer(sent, 'one')).status).toBe(200);
+    expect((await ingest.answer(posted(plain), 'one')).status).toBe(200);
+    expect(take.mock.calls).toEqual([
+      ['one', packed.length],
+      ['one', plain.length],
+      ['one', plain.length],
+    ]);
+  } finally {
+    take.mockRestore();
+  }
 });
 
 /** Proved by its signature, which is `right`. */

@@ -169,6 +169,8 @@ export class Ingest {
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
     if (plain === 'no_memory') return refusal('busy');
+    // What is taken apart in one go is the body as it has become.
+    if (encoding !== 'identity') await this.#turns.take(open.id, plain.length);
     const shaken = handshakeIn(plain, open, verdict.key);
     if (shaken) return handshaken(shaken);
     const about = { body: plain, inflated: encoding !== 'identity', signed: verdict.signed, receivedAtMs };

@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly outbound: Outbound;
   readonly clock: Clock;
   readonly certificates: CertificateWays;
-  /** Keys by address: they outlive a change of the stream. */
+  /** Keys by address: they outlive a change of the stream, and are forgotten with the last one that names it. */
   readonly remoteKeys: Map<string, RemoteKeys>;
 }
 
@@ -84,6 +84,13 @@ function keysAt(url: string, { outbound, clock, remoteKeys }: Surroundings): Rem
   const known = remoteKeys.get(url) ?? new RemoteKeys(url, outbound, clock);
   remoteKeys.set(url, known);
   return known;
+}
+
+/** Addresses come and go with streams: forgets the keys of those that none of these configs names. Invariant 6. */
+export function forgetKeys(remoteKeys: Surroundings['remoteKeys'], auths: readonly Auth[]): void {
+  if (remoteKeys.size === 0) return;
+  const named = new Set(auths.map((auth) => (auth.type === 'jwt' ? auth.jwks_url : undefined)));
+  for (const url of remoteKeys.keys()) if (!named.has(url)) remoteKeys.delete(url);
 }
 
 /** A user's own scheme in the words of a vendor's. */
