@@ -23,9 +23,6 @@ const wished = ({ schema, name }: RowTask['wish']): string => nameOf({ schema, t
 
 /** Tables of which the log lacks changes or rows under the name that readers have them by: their rows are read anew. */
 export class MissingChanges {
-  /** OID → key by which the stream has told of a table that is not taken yet; empty: by several. */
-  private readonly told = new Map<number, readonly string[]>();
-
   /** How often rows were wanted anew, and of how many times a look has taken care. */
   wanted = 0;
   answered = 0;
@@ -64,26 +61,9 @@ export class MissingChanges {
     const as = this.nameOf(one.oid);
     const by = this.deps.taken.keys.get(one.oid);
     if (as === undefined && one.asked) {
-      if (one.key !== undefined) this.toldBy(one.oid, one.key);
+      if (one.key !== undefined) this.deps.taken.told(one.oid, one.key);
       this.deps.look();
     } else if (as !== one.name || (by !== undefined && one.key !== undefined && !same(by, one.key))) this.stray(one);
-  }
-
-  private toldBy(oid: number, key: readonly string[]): void {
-    const before = this.told.get(oid);
-    this.told.set(oid, before === undefined || same(before, key) ? key : []);
-  }
-
-  /**
-   * Its changes and rows are taken by this key from here on.
-   *
-   * @returns whether readers may have changes of it by another one
-   */
-  takes(oid: number, key: readonly string[]): boolean {
-    const by = this.told.get(oid);
-    this.told.delete(oid);
-    this.deps.taken.takeBy(oid, key);
-    return by !== undefined && !same(by, key);
   }
 
   /** Readers of rows have met a table that has this key: where rows or changes have come by another one, they are read anew. */
@@ -110,7 +90,7 @@ export class MissingChanges {
     const known = this.known();
     const was = known.get(oid) ?? one.was;
     if (was !== undefined) {
-      taken.noted.set(oid, was);
+      if (!known.has(oid)) taken.waiting.set(oid, was);
       taken.stray({ ...one, was });
       // Whoever has this name has changes of another table among its own.
       const others = asked ? [...known].flatMap(([other, of]) => (of === name && other !== oid ? [other] : [])) : [];
@@ -128,9 +108,7 @@ export class MissingChanges {
     const { taken, feed, log, context } = this.deps;
     const lost = new Set(oids);
     for (const oid of lost) taken.unpublish(oid);
-    for (const { wish } of feed.all)
-      if (lost.has(wish.oid) && wish.order === null) taken.noted.set(wish.oid, wished(wish));
-    const known = [...lost].filter((oid) => taken.noted.has(oid));
+    const known = [...lost].filter((oid) => taken.nameOf(oid) !== undefined);
     if (known.length === 0) return;
     this.wanted++;
     log.warn(
@@ -142,7 +120,7 @@ export class MissingChanges {
     // Nobody has told an order that is being read of what is missing.
     for (const task of feed.all) if (lost.has(task.wish.oid) && !task.over) task.watch.blur();
     for (const oid of known) {
-      const was = taken.noted.get(oid)!;
+      const was = taken.nameOf(oid)!;
       taken.missed.add(oid);
       taken.stray({ oid, name: was, asked: true, was });
     }

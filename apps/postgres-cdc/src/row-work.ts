@@ -96,9 +96,11 @@ export class RowWork {
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
     for (const { wish, state: of } of feed.all)
-      if (wish.order === null && of.key !== null) this.taken.keys.set(wish.oid, of.key);
+      if (wish.order === null) this.taken.goesOn(wish.oid, nameOf({ schema: wish.schema, table: wish.name }), of.key);
     const asked = new Set(beginning.tables.map((table) => table.oid));
     this.taken.leave((oid) => !asked.has(oid));
+    const begun = new Set(feed.all.map(({ wish }) => wish.oid));
+    for (const table of beginning.tables) if (!begun.has(table.oid)) this.taken.isMet(table.oid, nameOf(table));
     // One that waited for its turn and was dropped meanwhile: what was made anew in its place can't be told from others.
     const vanished = this.taken.forgetVanished(asked);
     this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
@@ -122,9 +124,20 @@ export class RowWork {
 
   private get notebook(): string {
     const { partitions, book, rereads } = this;
-    const { noted: tables, gone, published, missed, keys } = this.taken;
+    const { noted: tables, waiting, gone, published, missed, keys } = this.taken;
     const excluded = this.deps.excluded.memory;
-    return writeNotebook({ tables, gone, published, missed, keys, partitions, orders: book.ids, rereads, excluded });
+    return writeNotebook({
+      tables,
+      waiting,
+      gone,
+      published,
+      missed,
+      keys,
+      partitions,
+      orders: book.ids,
+      rereads,
+      excluded,
+    });
   }
 
   /** What a position has to say of it; `null`: nothing. */
@@ -253,14 +266,14 @@ export class RowWork {
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
       const name = nameOf({ schema, table });
-      const others = this.missing.takes(oid, key);
-      const before = this.taken.takeOver(name) || this.missing.begunAs(name) || others;
+      const before = this.taken.takeOver(name) || this.missing.begunAs(name);
+      const others = this.taken.take(oid, name, key);
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;
       this.feed.add({
         ...{ oid, schema, name: table, order: null, where: null, id, keyless },
         // Without a key what the stream has said of it already can't be told from its rows.
-        empties: restarts || before || (keyless && (late || this.beginning.exported === null)),
+        empties: restarts || before || others || (keyless && (late || this.beginning.exported === null)),
       });
     }
   }

@@ -93,7 +93,7 @@ function notesOf(before: PgPosition | null): string | null {
   const done = (before.rows?.tables ?? []).filter((table) => table.order === null && table.done);
   const tables = new Map(done.map(({ oid, table }) => [oid, (JSON.parse(table) as string[]).join('.')]));
   return writeNotebook({
-    ...{ tables, gone: new Map(), published: new Map(), partitions: new Map() },
+    ...{ tables, waiting: new Map(), gone: new Map(), published: new Map(), partitions: new Map() },
     ...{ orders: null, rereads: false, missed: new Set(), keys: new Map(), excluded: new Map() },
   });
 }

@@ -104,12 +104,11 @@ export class KnownTables {
     const seen = this.shapes.get(relation.oid);
     const by = this.taker()?.keyOf(relation.oid);
     const byAnother = by !== undefined && !same(by, this.toldKey(relation));
-    // With FULL every column is flagged: whether the table got another key, only the catalog says.
-    if (seen !== undefined) return seen === shape && relation.replicaIdentity !== 'f' && !byAnother;
+    if (byAnother || !flagsKey(relation)) return false;
+    if (seen !== undefined) return seen === shape;
     // The first message of a table on this connection: the catalog is fresh, unless a type is new.
     if (!this.keys.has(relation.oid)) return false;
     if (this.taker()?.nameOf(relation.oid) !== `${relation.schema}.${relation.table}`) return false;
-    if (byAnother) return false;
     if (this.catalog.unknown(relation.columns.map((column) => column.typeOid)).length > 0) return false;
     if (this.columns.differ(relation)) return false;
     this.shapes.set(relation.oid, shape);
@@ -143,10 +142,10 @@ export class KnownTables {
     const [taker, asked] = [this.taker(), isAsked(this.config, { schema, table, ancestors })];
     if (asked) this.unasked.delete(oid);
     else this.unasked.add(oid);
-    // It will be refused: nothing of it comes until it is taken up.
-    if (asked && taker?.nameOf(oid) === undefined && (await this.lacksIdentity(control, oid)))
-      this.slotOf(oid).gate ??= SHUT;
     taker?.came({ oid, name: `${schema}.${table}`, asked, key: namesAt(relation, key) });
+    // It will be refused: nothing of it comes until it is taken up, which it may have been while this was asked.
+    const isTaken = () => taker?.nameOf(oid) !== undefined;
+    if (asked && !isTaken() && (await this.lacksIdentity(control, oid)) && !isTaken()) this.slotOf(oid).gate ??= SHUT;
   }
 
   private toldKey(relation: RelationInfo): readonly string[] {
@@ -183,6 +182,10 @@ const ancestorsOf = async (control: Client, oid: number): Promise<readonly Ances
 /** The key by which the stream tells of its rows. */
 const namesAt = (relation: RelationInfo, key: readonly string[]): readonly string[] =>
   keyOf(relation, key).map((i) => relation.columns[i]!.name);
+
+/** With FULL every column is flagged, with NOTHING none, and of several it is not said in which order they are the key: only the catalog says. */
+const flagsKey = ({ replicaIdentity, columns }: RelationInfo): boolean =>
+  replicaIdentity !== 'f' && replicaIdentity !== 'n' && columns.filter(({ identity }) => identity).length < 2;
 
 const shapeOf = ({ schema, table, replicaIdentity, columns }: RelationInfo): string =>
   JSON.stringify([

@@ -19,6 +19,8 @@ export const nameOf = ({ schema, table }: Pick<SourceTable, 'schema' | 'table'>)
 export class TakenTables {
   /** OID → name of the tables whose rows the log has, or was not to get. */
   readonly noted: Map<number, string>;
+  /** OID → name of the tables whose changes are taken, and of whose rows the log has not all. */
+  readonly waiting: Map<number, string>;
   /** Name → OID of a table that does not come under it any more: readers may still have rows under that name. */
   readonly gone: Map<string, number>;
   /** OID → its membership of the publication when its changes were first taken. */
@@ -32,10 +34,11 @@ export class TakenTables {
 
   /** @param changed there is something new to be noted */
   constructor(
-    notebook: Pick<Notebook, 'tables' | 'gone' | 'published' | 'missed' | 'keys'> | null,
+    notebook: Pick<Notebook, 'tables' | 'waiting' | 'gone' | 'published' | 'missed' | 'keys'> | null,
     private readonly changed: () => void,
   ) {
     this.noted = notebook?.tables ?? new Map<number, string>();
+    this.waiting = notebook?.waiting ?? new Map<number, string>();
     this.gone = notebook?.gone ?? new Map<string, number>();
     this.published = notebook?.published ?? new Map<number, string>();
     this.missed = notebook?.missed ?? new Set<number>();
@@ -48,22 +51,56 @@ export class TakenTables {
    */
   note(oid: number, name: string, key: readonly string[] | null = null): void {
     this.noted.set(oid, name);
+    this.waiting.delete(oid);
     if (key !== null) this.keys.set(oid, key);
     this.gone.delete(name);
     this.missed.delete(oid);
     this.changed();
   }
 
-  /** Its changes are taken by this key from here on, and its rows are to be read by it. */
-  takeBy(oid: number, key: readonly string[]): void {
+  /**
+   * Its changes are taken from here on, and its rows are to be read, under this name and by this key.
+   *
+   * @returns whether readers may have changes of it by another key
+   */
+  take(oid: number, name: string, key: readonly string[]): boolean {
+    const by = this.keys.get(oid);
+    this.waiting.set(oid, name);
     this.keys.set(oid, key);
     this.changed();
+    return by !== undefined && !same(by, key);
+  }
+
+  /** It is found under this name: of one that waits, readers may have changes under the name that it had. */
+  isMet(oid: number, name: string): void {
+    const was = this.waiting.get(oid);
+    if (was !== undefined && was !== name) this.leave((one) => one === oid);
+  }
+
+  /** The reading of its rows goes on; by a key that a position of an earlier version does not say of it. */
+  goesOn(oid: number, name: string, key: readonly string[] | null): void {
+    this.waiting.set(oid, name);
+    if (key !== null) this.keys.set(oid, key);
+  }
+
+  /** The stream tells of one that is not taken by this key; by several, and none of them is the one that it will be taken by. */
+  told(oid: number, key: readonly string[]): void {
+    const before = this.keys.get(oid);
+    if (before !== undefined && same(before, key)) return;
+    this.keys.set(oid, before === undefined ? key : []);
+    this.changed();
+  }
+
+  /** The name under which readers have its rows, or changes of it; absent: they have none. */
+  nameOf(oid: number): string | undefined {
+    return this.noted.get(oid) ?? this.waiting.get(oid);
   }
 
   /** What is not taken any more may come back, under this name or another: then its rows are read anew. */
   leave(which: (oid: number) => boolean): void {
-    for (const [oid, name] of [...this.noted])
+    for (const [oid, name] of [...this.waiting, ...this.noted])
       if (which(oid)) {
+        this.waiting.delete(oid);
         this.noted.delete(oid);
         this.keys.delete(oid);
         this.gone.set(name, oid);
@@ -78,22 +115,21 @@ export class TakenTables {
   forgetVanished(asked: ReadonlySet<number>): boolean {
     const isNamed = (oid: number): boolean => this.noted.has(oid) || this.isGone(oid);
     const vanished = [...this.published.keys()].filter((oid) => !asked.has(oid));
-    for (const oid of vanished) {
-      this.unpublish(oid);
-      this.keys.delete(oid);
-    }
+    for (const oid of vanished) this.unpublish(oid);
+    for (const oid of [...this.keys.keys()]) if (!asked.has(oid)) this.keys.delete(oid);
     return vanished.some((oid) => !isNamed(oid));
   }
 
   /** Under this name readers may have rows of a table that does not come any more. */
   goes(name: string, oid: number): void {
+    this.waiting.delete(oid);
     this.gone.set(name, oid);
     this.changed();
   }
 
   /** Another table is about to come under this name. @returns whether readers may have rows under it. */
   takeOver(name: string): boolean {
-    this.leave((oid) => this.noted.get(oid) === name);
+    this.leave((oid) => this.nameOf(oid) === name);
     return this.gone.has(name);
   }
 

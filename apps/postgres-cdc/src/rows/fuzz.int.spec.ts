@@ -24,8 +24,11 @@ type Change = { op: string; before: Row | null; after: Row | null; unchanged: st
 /** Versions of rows and their large values, by subject. Without a key rows are told apart by their version, which none shares. */
 function folded(one: TrialStream): Map<string, Map<string, Row>> {
   const tables = new Map<string, Map<string, Row>>();
+  // What an interruption amid a large transaction sends once more, a log takes once.
+  const taken = new Set<string>();
   let gone: { readonly place: string; readonly row: Row | undefined } | null = null;
-  for (const { subject, partitionkey, data } of one.events) {
+  for (const { id, order, subject, partitionkey, data } of one.events) {
+    if (order !== null && taken.size === taken.add(id).size) continue;
     const rows = tables.get(subject) ?? tables.set(subject, new Map()).get(subject)!;
     const { op, before, after, unchanged, source } = JSON.parse(data.toString()) as Change;
     const moved = gone?.place === `${source.commit_lsn} ${source.seq}` ? gone.row : undefined;

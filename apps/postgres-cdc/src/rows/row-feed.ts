@@ -60,12 +60,8 @@ export class RowFeed {
     this.openings = new TaskOpenings({
       ...{ config: deps.config, clock: deps.clock, obeys: deps.obeys, rekeyed: deps.rekeyed },
       ...{ control: () => deps.control(), alone: () => this.alone },
-      ...{
-        still: () => this.still,
-        stopped: () => this.stopped,
-        ring: () => this.ring(),
-        wait: () => this.bell.wait(),
-      },
+      ...{ still: () => this.still, stopped: () => this.stopped },
+      ...{ ring: () => this.ring(), wait: () => this.bell.wait() },
       tasks: () => this.tasks,
       isBeingRead: (task) => this.runs.some((run) => run.task === task),
       gone: (task) => this.ends.gone(task),
@@ -184,12 +180,11 @@ export class RowFeed {
 
   /** Of what is to be read the snapshot of the beginning has nothing any more: tables were rewritten since. */
   get restIsLater(): boolean {
-    return (
-      this.runs.length === 0 &&
-      this.emptying.length === 0 &&
-      !this.idle &&
-      this.tasks.every((task) => task.over || task.later)
-    );
+    if (this.runs.length > 0 || this.emptying.length > 0 || this.idle) return false;
+    const late = new Set(this.tasks.flatMap(({ over, later, wish }) => (later && !over ? [wish.oid] : [])));
+    // Who waits for its turn at the same table waits for that, too.
+    const isLate = ({ later, phase, wish }: RowTask): boolean => later || (phase === 'waiting' && late.has(wish.oid));
+    return this.tasks.every((task) => task.over || isLate(task));
   }
 
   /** The snapshot of the beginning is about to go. */

@@ -101,9 +101,11 @@ const notebook = z.object({
   /** Ids of orders that were carried out; absent: an older notebook. */
   orders: z.array(z.string()).optional(),
   rereads: z.boolean().default(false),
+  /** OID → name of a table whose changes are taken, and of whose rows the log has not all. */
+  waiting: z.record(z.string(), z.string()).default({}),
   /** OIDs of tables of which changes are missing. */
   missed: z.array(z.number().int()).default([]),
-  /** OID → columns of the key by which rows were read. */
+  /** OID → columns of the key by which rows were read, or are to be; empty: changes have come by several. */
   keys: z.record(z.string(), z.array(z.string())).default({}),
   /** OID → name by which a table was met, and `attnum` → name of its excluded columns. */
   excluded: z
@@ -113,6 +115,8 @@ const notebook = z.object({
 
 export interface Notebook {
   readonly tables: Map<number, string>;
+  /** OID → name of tables whose changes are taken, and of whose rows the log has not all. */
+  readonly waiting: Map<number, string>;
   /** Name → OID of tables that do not come under it any more, and whose rows readers may still have under it. */
   readonly gone: Map<string, number>;
   readonly published: Map<number, string>;
@@ -138,6 +142,7 @@ export function readNotebook(text: string | undefined): Notebook | null {
     partitions,
     orders = null,
     rereads,
+    waiting,
     missed,
     keys,
     excluded,
@@ -159,6 +164,7 @@ export function readNotebook(text: string | undefined): Notebook | null {
     ),
     published: new Map(Object.entries(published).map(([oid, membership]) => [Number(oid), membership])),
     ...{ orders, rereads, missed: new Set(missed) },
+    waiting: new Map(Object.entries(waiting).map(([oid, name]) => [Number(oid), name])),
     keys: new Map(Object.entries(keys).map(([oid, key]) => [Number(oid), key])),
     excluded: new Map(
       Object.entries(excluded).map(([oid, { table: met, columns }]) => [
@@ -186,6 +192,7 @@ export async function excludedBefore(context: SourceContext, from?: Positions): 
 
 export const writeNotebook = ({
   tables,
+  waiting,
   gone,
   published,
   partitions,
@@ -214,6 +221,7 @@ export const writeNotebook = ({
       ]),
     ),
     ...{ orders: orders ?? undefined, rereads: rereads || undefined },
+    waiting: waiting.size === 0 ? undefined : Object.fromEntries(waiting),
     missed: missed.size === 0 ? undefined : [...missed],
     keys: Object.fromEntries(keys),
     excluded: Object.fromEntries(

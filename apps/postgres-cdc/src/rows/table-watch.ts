@@ -138,7 +138,7 @@ export class TableWatch implements RowGate {
     return this.told.size === 0;
   }
 
-  /** The stream has said everything of this row, or that it is gone. */
+  /** The stream has said everything of this row. */
   tells(key: string): boolean {
     return this.told.has(key);
   }
@@ -178,6 +178,8 @@ export class TableWatch implements RowGate {
 
   private tell({ op, key, moved, hole }: WrittenChange): void {
     if (op === 't') this.forget();
+    // Of several rows that had this value, before it became a key, another one may be left.
+    else if (op === 'd') told -= Number(this.told.delete(key));
     else if (hole === null) {
       if (told >= MOST_TOLD || this.told.has(key)) return;
       this.told.add(key);

@@ -80,6 +80,8 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   if (!task.whole && !task.over) task.watchNow();
   else if (task.slot.gate === task.watch) task.slot.gate = null;
   if (!alone()) await waitOut(task, control, opening);
+  // Nothing was delivered that anybody would have to wait for.
+  else task.watch.sharpened(task.watch.overflowCount);
   if (task.whole && !alone())
     while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
   if (opening.ended(task)) return 'ended';
