@@ -1,7 +1,7 @@
 import type { ChangeEvent } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import type { TrialStream } from '../trial/trial-stream.js';
-import { expectEqual, expectUniqueIds, settle, sourceUnderTest, type Database } from './source-under-test.js';
+import { expectEqual, expectUniqueIds, keptFrom, settle, sourceUnderTest, type Database } from './source-under-test.js';
 
 jest.setTimeout(180_000);
 
@@ -18,10 +18,12 @@ async function stopped(config: object = {}): Promise<{ db: Database; one: TrialS
     INSERT INTO t SELECT i, i + 1000, 'first' FROM generate_series(1, 50) i; ANALYZE`);
   const one = reading(db, { ...CONFIG, ...config });
   one.start();
+  const letGo = await keptFrom(db, 'before_it');
   await eventually('the stream is read', () => one.connected);
   await db.client.query("UPDATE t SET v = 'came by itself' WHERE a <= 5");
   await one.seen('came by itself');
   await one.stop();
+  await letGo();
   expect(one.events.some(({ subject, data }) => subject === 'public.t' && data.includes('"op":"r"'))).toBe(false);
   return { db, one };
 }
