@@ -240,6 +240,14 @@ describe.each([17, 18] as const)('what a publication holds back, of Postgres %i'
     one.start();
     await settle(one, db.client);
     await db.client.query('INSERT INTO t VALUES (78)');
+    await settle(one, db.client);
+    one.ordersChanged();
+    const refused = () => one.progress()?.tables?.some(({ state, note }) => state === 'refused' && note?.startsWith('no_replica_identity')); // prettier-ignore
+    await eventually('it is refused', () => Promise.resolve(refused()));
+    expect(one.failure).toBeNull();
+    // What came meanwhile is not lost.
+    await db.client.query('ALTER TABLE t ADD PRIMARY KEY (id)');
+    one.ordersChanged();
     await one.seen('78');
   });
 

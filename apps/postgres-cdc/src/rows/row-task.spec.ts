@@ -132,6 +132,13 @@ describe('a table without a key', () => {
     expect([task.state.lanes, task.state.again]).toEqual([[], []]);
   });
 
+  it('that an earlier reader left before it was opened: readers forget what the stream has told of it first', () => {
+    const { state } = newTask({ ...reading().wish, empties: false, keyless: true }, { gate: null });
+    const task = restoredTask(state, null, () => ({ gate: null }));
+    task.keyBecomes({ key: [], keyTypes: [], keySorts: [] });
+    expect([task.keyless, task.state.empties, task.state.emptied]).toEqual([true, true, false]);
+  });
+
   it('that was opened before the stream was read, is opened anew beside it: it asks for stillness, and readers forget it', () => {
     const task = reading();
     task.keyless = true;

@@ -63,6 +63,8 @@ export class RowTask {
   /** It can't be read under the snapshot of the beginning: it was rewritten since, or has another key. */
   later = false;
   readonly watch: TableWatch;
+  /** An earlier reader left it: the stream may have told of it before it was opened. */
+  private left = false;
   private readonly busy = new Set<string>();
   private nextAgain = 0;
   /** The first snapshot that it was read under by this key; `null`: none yet. */
@@ -161,8 +163,10 @@ export class RowTask {
     this.watch.close();
   }
 
-  /** An earlier reader has read some of it. @param again by whatever key the table had then */
-  began(again: TableState['again']): void {
+  /** An earlier reader has left it. @param again by whatever key the table had then */
+  goesOn(again: TableState['again']): void {
+    this.left = true;
+    if (this.state.lanes.length === 0) return;
     this.first = SEES_NOTHING;
     if (again.some((texts) => texts.length !== this.state.key?.length)) this.sweep();
   }
@@ -268,9 +272,9 @@ export class RowTask {
     this.forgetAgain();
     this.first = null;
     this.keyless = key.length === 0;
-    // Since it was emptied the stream may have told of rows that come again now.
+    // Since it was emptied, or left, the stream may have told of rows that come again now.
     const { rows, emptied } = this.state;
-    if ((this.keyless || before?.length === 0) && (rows > 0 || emptied)) this.emptiesAgain();
+    if ((this.keyless || before?.length === 0) && (rows > 0 || emptied || this.left)) this.emptiesAgain();
   }
 
   /** By columns of another type, or sorted otherwise, its keys would be others or in another order: some would never be read. */
@@ -299,9 +303,7 @@ export class RowTask {
     return {
       table: `${this.wish.schema}.${this.wish.name}`,
       state: this.over ? (this.phase as 'done' | 'cancelled') : this.phase === 'waiting' ? 'waiting' : 'running',
-      rows_done: this.state.rows,
-      rows_estimated: this.estimated,
-      order: this.wish.order,
+      ...{ rows_done: this.state.rows, rows_estimated: this.estimated, order: this.wish.order },
       note: this.why ?? this.note ?? (this.takenBack ? TAKEN_BACK : this.sweeping ? SWEEPING : this.begunOver),
     };
   }
@@ -337,7 +339,7 @@ export function restoredTask(table: TableState, where: string | null, slotOf: (o
     ...(table.emptied ? { owed: true } : {}),
   };
   const task = new RowTask({ ...wish, empties: state.empties }, state, slotOf(table.oid));
-  if (state.lanes.length > 0) task.began(state.again);
+  task.goesOn(state.again);
   // What moves behind the readers from now on is seen, also before their turn.
   task.watch.reading = state.lanes.length > 0;
   if (done) task.phase = 'done';
