@@ -56,6 +56,18 @@ export class MissingChanges {
     }
   }
 
+  /** Rows that an earlier reader began go on, of tables that are asked for. @returns OIDs of those that are to be read anew all the same */
+  goOn(asked: ReadonlySet<number>): readonly number[] {
+    const { feed, taken } = this.deps;
+    const own = feed.all.filter(({ wish }) => wish.order === null);
+    const left = own.filter(({ wish }) => taken.isLeft(wish.oid, wished(wish))).map(({ wish }) => wish.oid);
+    for (const { wish, state } of own) taken.goesOn(wish.oid, wished(wish), state.key);
+    const strange = ({ order, oid }: RowTask['wish']): boolean => order === null && !asked.has(oid);
+    feed.cancel(strange);
+    feed.forget(strange);
+    return left;
+  }
+
   /** The stream has come to changes of a table under this name, or by this key. */
   came(one: StrayState): void {
     const as = this.nameOf(one.oid);

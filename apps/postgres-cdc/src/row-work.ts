@@ -18,6 +18,7 @@ import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
+const UNASKED = 'was dropped, or left out of the tables of the stream, before all of its rows were read.';
 
 export interface RowWorkDeps
   extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'rekeyed' | 'obeys'>, LateTablesDeps {
@@ -95,15 +96,19 @@ export class RowWork {
     this.noteDue = await this.book.begin(state);
     if (state !== undefined) feed.restore(state, await this.book.wanted([]));
     feed.forget(({ order }) => this.book.has(order));
-    for (const { wish, state: of } of feed.all)
-      if (wish.order === null) this.taken.goesOn(wish.oid, nameOf({ schema: wish.schema, table: wish.name }), of.key);
     const asked = new Set(beginning.tables.map((table) => table.oid));
+    for (const { wish } of feed.all)
+      if (wish.order !== null && !asked.has(wish.oid)) void this.refuse(wish.order, `${wish.name} ${UNASKED}`);
+    const left = this.missing.goOn(asked);
     this.taken.leave((oid) => !asked.has(oid));
     const begun = new Set(feed.all.map(({ wish }) => wish.oid));
-    for (const table of beginning.tables) if (!begun.has(table.oid)) this.taken.isMet(table.oid, nameOf(table));
+    for (const table of beginning.tables) {
+      if (beginning.resumes && !this.rowless) this.taken.recall(table.oid, nameOf(table), table.key);
+      if (!begun.has(table.oid)) this.taken.isMet(table.oid, nameOf(table));
+    }
     // One that waited for its turn and was dropped meanwhile: what was made anew in its place can't be told from others.
     const vanished = this.taken.forgetVanished(asked);
-    this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership)]);
+    this.missing.readAnew([...beginning.unpublished, ...this.taken.putBack(beginning.membership), ...left]);
     for (const one of state?.strays ?? []) this.missing.stray(one);
     this.taken.join(asked, beginning.membership);
     // Also where there is nothing in it yet: one that is missing says that there was nothing to be read.
@@ -266,7 +271,7 @@ export class RowWork {
     for (const { oid, schema, table, key } of tables) {
       if (known.has(oid)) continue;
       const name = nameOf({ schema, table });
-      const before = this.taken.takeOver(name) || this.missing.begunAs(name);
+      const before = this.taken.takeOver(name, oid) || this.missing.begunAs(name);
       const others = this.taken.take(oid, name, key);
       const keyless = key.length === 0;
       const id = `${this.deps.clock.now().toString(36)}.${oid.toString(36)}`;

@@ -124,10 +124,20 @@ export class KnownTables {
     );
     const { rows } = await control.query<{ name: string }>(KEY, [relation.oid, relation.replicaIdentity === 'i']);
     const key = rows.map((row) => row.name);
+    if (this.isAsBefore(relation, key)) return;
     await this.place(control, relation, key);
-    this.keys.set(relation.oid, key);
     await this.columns.learn(control, relation, this.roots.get(relation.oid));
+    // A look may have found an older one meanwhile.
+    this.keys.set(relation.oid, key);
     this.shapes.set(relation.oid, shapeOf(relation));
+  }
+
+  /** Only its key had to be asked for. */
+  private isAsBefore(relation: RelationInfo, key: readonly string[]): boolean {
+    if (this.shapes.get(relation.oid) !== shapeOf(relation) || !same(this.keys.get(relation.oid) ?? [], key))
+      return false;
+    const by = this.taker()?.keyOf(relation.oid);
+    return by === undefined || same(by, namesAt(relation, key));
   }
 
   /** A publication may cover more than was asked for, and may send partitions under their own names. */

@@ -71,6 +71,17 @@ export class TakenTables {
     return by !== undefined && !same(by, key);
   }
 
+  /** What a notebook of an earlier version does not say of one that is found: the name and the key that it has are taken for those of before. */
+  recall(oid: number, name: string, key: readonly string[]): void {
+    if (this.published.has(oid) && this.nameOf(oid) === undefined && !this.isGone(oid)) this.waiting.set(oid, name);
+    if (this.nameOf(oid) !== undefined && !this.keys.has(oid)) this.keys.set(oid, key);
+  }
+
+  /** Its rows are to be read anew, says the notebook, and the position that was to follow does not: it goes on with those of before. */
+  isLeft(oid: number, name: string): boolean {
+    return this.gone.get(name) === oid && this.nameOf(oid) === undefined;
+  }
+
   /** It is found under this name: of one that waits, readers may have changes under the name that it had. */
   isMet(oid: number, name: string): void {
     const was = this.waiting.get(oid);
@@ -98,10 +109,10 @@ export class TakenTables {
 
   /** What is not taken any more may come back, under this name or another: then its rows are read anew. */
   leave(which: (oid: number) => boolean): void {
-    for (const [oid, name] of [...this.waiting, ...this.noted])
-      if (which(oid)) {
-        this.waiting.delete(oid);
-        this.noted.delete(oid);
+    for (const named of [this.waiting, this.noted])
+      for (const [oid, name] of named) {
+        if (!which(oid)) continue;
+        named.delete(oid);
         this.keys.delete(oid);
         this.gone.set(name, oid);
         this.changed();
@@ -127,9 +138,9 @@ export class TakenTables {
     this.changed();
   }
 
-  /** Another table is about to come under this name. @returns whether readers may have rows under it. */
-  takeOver(name: string): boolean {
-    this.leave((oid) => this.nameOf(oid) === name);
+  /** A table is about to come under this name. @returns whether readers may have rows of another one, or older ones, under it. */
+  takeOver(name: string, by: number): boolean {
+    this.leave((oid) => oid !== by && this.nameOf(oid) === name);
     return this.gone.has(name);
   }
 

@@ -112,10 +112,13 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     if (restarts) await one.stop();
     await db.client.query('ALTER TABLE orders RENAME TO secret');
     if (restarts) one.start();
-    await met(one, 'public.orders');
+    const isOut = restarts && to === 'an excluded one';
+    // What is not asked for when the stream begins is not gone on with.
+    if (isOut) await eventually('nobody reads it any more', () => isGone(one, 'public.orders'), { timeoutMs: 30_000 });
+    else await met(one, 'public.orders');
     if (to === 'an asked one')
       await eventually('it is noted', () => noted(one).includes('"public.secret"'), { timeoutMs: 30_000 });
-    await one.rowsDone();
+    if (!isOut) await one.rowsDone();
     await settle(one, db.client);
     if (to === 'an asked one') await expectEqual(one, db.client, 'public.secret', "'id', id");
     else expect(subjects(one)).toEqual(['public.marks', 'public.orders']);
