@@ -99,10 +99,10 @@ describe('a table that waits for its turn while the stream is stopped (Invariant
 });
 
 describe('a table whose rows are being read (Invariant 2)', () => {
-  const begun = async () => {
+  const begun = async (more: object = {}) => {
     const db = await fresh(`CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE t (a int PRIMARY KEY, v text);
       INSERT INTO t SELECT i, 'first' FROM generate_series(1, 100000) i; ANALYZE`);
-    const one = reading(db, CONFIG);
+    const one = reading(db, { ...CONFIG, ...more });
     const rows = () => one.events.filter(({ subject }) => subject === 'public.t').length;
     return { db, one, rows };
   };
@@ -123,6 +123,18 @@ describe('a table whose rows are being read (Invariant 2)', () => {
     one.configure(QUICK);
     one.start();
     await expectWhole(one, db);
+  });
+
+  it('for an order, and that is left out: the order ends with the reason', async () => {
+    const { one, rows } = await begun({ snapshot: 'never' });
+    one.start();
+    one.orders.push({ id: 'snap_1', tables: ['public.t'], where: null });
+    await eventually('it is begun', () => rows() > 0);
+    await one.stop();
+    one.configure({ ...QUICK, snapshot: 'never', exclude_tables: ['public.t'] });
+    one.start();
+    await eventually('the order is over', () => one.closed.length > 0);
+    expect(one.closed).toEqual([{ id: 'snap_1', failed: expect.stringContaining('left out of the tables') as string }]);
   });
 
   it('and that was out of the publication for a while: killed between the notebook that says so and the position after it', async () => {
