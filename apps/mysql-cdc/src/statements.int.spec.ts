@@ -85,10 +85,9 @@ describe.each(FURTHER_LEGS)('statements in the log of $name', ({ type, start }) 
     expect(told(stream)).toEqual(['t t']);
   });
 
-  const twoPhased = type === 'mariadb' ? it : it.skip;
-  twoPhased(
-    'that alter a table in two phases count once they have come about, and not where they have not',
-    async () => {
+  // Only MariaDB has them.
+  if (type === 'mariadb')
+    it('that alter a table in two phases count once they have come about, and not where they have not', async () => {
       const stream = await reading(
         'CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE TABLE j (id INT PRIMARY KEY, v JSON)',
         (of) => [`${of}.*`],
@@ -106,14 +105,11 @@ describe.each(FURTHER_LEGS)('statements in the log of $name', ({ type, start }) 
       await eventually('its rows are read anew', () => stream.fold().size === 5);
       const [[status]] = await other.query<RowDataPacket[]>('SHOW MASTER STATUS');
       const [events] = await other.query<RowDataPacket[]>('SHOW BINLOG EVENTS IN ?', [status!['File']]);
-      const phases = events.flatMap(({ Info: info }) => /(?:START|COMMIT|ROLLBACK) ALTER/.exec(String(info)) ?? []);
-      expect(phases).toEqual(
-        ['START', 'ROLLBACK', 'START', 'ROLLBACK', 'START', 'COMMIT'].map((one) => `${one} ALTER`),
-      );
+      const seen = events.flatMap(({ Info: info }) => /(?:START|COMMIT|ROLLBACK) ALTER/.exec(String(info)) ?? []);
+      expect(seen).toEqual(['START', 'ROLLBACK', 'START', 'ROLLBACK', 'START', 'COMMIT'].map((one) => `${one} ALTER`));
       const ops = told(stream).filter((one) => !one.startsWith('r'));
       expect(ops).toEqual(['c t', 'c t', 'c t', 'c j', 't j', 't k', 'c k']);
-    },
-  );
+    });
 
   it('that a server words itself name tables in UTF-8, whoever the client is', async () => {
     const stream = await reading(

@@ -98,7 +98,8 @@ export class RowWork {
     feed.forget(({ order }) => this.book.has(order));
     const asked = new Set(beginning.tables.map((table) => table.oid));
     for (const { wish, over } of feed.all)
-      if (!over && wish.order !== null && !asked.has(wish.oid)) void this.refuse(wish.order, `${wish.name} ${UNASKED}`);
+      if (!over && wish.order !== null && !asked.has(wish.oid))
+        void this.refuse(wish.order, `${wish.schema}.${wish.name} ${UNASKED}`);
     const left = this.missing.goOn(asked);
     this.taken.leave((oid) => !asked.has(oid));
     const begun = new Set(feed.all.map(({ wish }) => wish.oid));
