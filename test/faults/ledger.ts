@@ -19,6 +19,8 @@ export interface Transaction {
   ended: string | null;
   /** Found in the log. */
   seen: boolean;
+  /** Only so many of its changes are in the log, and in each copy of it: a told gap has the rest. `null`: all of them. */
+  cutTo: number | null;
 }
 
 export class Ledger {
@@ -41,7 +43,14 @@ export class Ledger {
     const writer = id.split(':')[0]!;
     const before = this.#last.get(writer);
     if (before !== undefined) before.ended = began;
-    const one: Transaction = { id, changes, began: began ?? before?.began ?? '', ended: null, seen: false };
+    const one: Transaction = {
+      id,
+      changes,
+      began: began ?? before?.began ?? '',
+      ended: null,
+      seen: false,
+      cutTo: null,
+    };
     this.#last.set(writer, one);
     this.#committed.set(id, one);
     this.#open.add(id);

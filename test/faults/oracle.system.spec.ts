@@ -94,6 +94,25 @@ describe('the judge of the fault battery', () => {
     expect(oracle.anew().judge(new Map()).wrong).toEqual(['of the first log']);
   });
 
+  it('excuses what a gap has cut short also where a copy of that log is read again, and no more of it missing', () => {
+    const findings = (inTheCopy: number): Findings => {
+      const ledger = new Ledger();
+      const changes = [marker(1), hot(1, 1), hot(2, 2)];
+      ledger.committed('1:1', changes, place(1));
+      const events = logged(1, changes);
+      let oracle = new Oracle(ledger);
+      oracle.take(events.slice(0, 2));
+      oracle.excuse({ from: place(1), to: place(3) });
+      expect(charged(oracle.judge(new Map(oracle.folded.rows)))).toEqual([]);
+      ledger.unsee();
+      oracle = oracle.anew();
+      oracle.take(events.slice(0, inTheCopy));
+      return oracle.judge(new Map(oracle.folded.rows));
+    };
+    expect(charged(findings(2))).toEqual([]);
+    expect(findings(1).torn).toEqual(['transaction 1:1: 1 of 3 changes']);
+  });
+
   it('excuses what was before the beginning also where the log becomes another one, and no gap of the log before', () => {
     const findings = (gap: Gap): Findings => {
       const ledger = new Ledger();

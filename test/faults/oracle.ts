@@ -139,8 +139,12 @@ export class Oracle {
     const unseen = this.ledger.unseenEmptied();
     if (gaps.length === 0) for (const subject of unseen) this.charge('lost', `${subject} was emptied`);
     for (const { one, found } of this.#short.splice(0)) {
-      if (isExcused(one)) excused++;
-      else this.charge('torn', `transaction ${one.id}: ${found} of ${one.changes.length} changes`);
+      // The log was read again, from before a gap that was told earlier.
+      if (one.cutTo === found) continue;
+      if (isExcused(one)) {
+        excused++;
+        one.cutTo = found;
+      } else this.charge('torn', `transaction ${one.id}: ${found} of ${one.changes.length} changes`);
     }
     for (const subject of this.#missable)
       if (!this.#emptied.has(subject)) this.charge('wrong', `changes of ${subject} are missing, and nobody was told`);
