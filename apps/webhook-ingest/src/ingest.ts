@@ -295,6 +295,7 @@ function notTaken(why: NotTaken): Answer {
   switch (why) {
     case 'json_broken':
       return refusal('unreadable', { reason: why });
+    case 'parts_too_many':
     case 'parts_too_large':
       return refusal(why);
     case 'too_large_as_event':
