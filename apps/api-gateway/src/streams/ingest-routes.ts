@@ -99,7 +99,10 @@ export const testEvent = route({
       },
     },
   },
-  errors: ['ingest_unsupported', 'sample_unsupported', 'no_worker', 'queue_unavailable', 'worker_busy'],
+  errors: [
+    ...(['ingest_unsupported', 'sample_unsupported', 'secrets_sealed', 'config_invalid'] as const),
+    ...(['no_worker', 'log_full', 'queue_unavailable', 'worker_busy'] as const),
+  ],
 });
 
 export const listDeliveries = route({

@@ -114,6 +114,21 @@ describe('streams that take deliveries in', () => {
     expect(await listed()).toEqual([200, [shown(late), shown(early)]]);
   });
 
+  it.each([
+    [{ kind: 'waiting' }, 503, 'log_full'],
+    [{ kind: 'unserved', code: 'secrets_sealed' }, 409, 'secrets_sealed'],
+    [{ kind: 'unserved', code: 'config_invalid' }, 409, 'config_invalid'],
+    [{ kind: 'unserved' }, 409, 'config_invalid'],
+    [{ kind: 'unreachable' }, 503, 'worker_busy'],
+    [null, 503, 'worker_busy'],
+  ])('why a test delivery has no answer is told: %j', async (answer, status, code) => {
+    const id = await bearer('the-old-one');
+    worker.answer = () => Promise.resolve(answer);
+    const told = await gateway.api('POST', `/api/streams/${id}/test-event`);
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    expect([told.status, told.json.error?.code]).toEqual([status, code]);
+  });
+
   it('what failed is listed by itself: among it what a version before wrote among the others', async () => {
     const id = await bearer('the-old-one');
     const note = (at: string, status: number) => ({ at, status, reason: null, event_id: null, id: null });
