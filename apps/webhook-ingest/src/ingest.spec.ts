@@ -41,6 +41,7 @@ async function held(door: Door | null, body: Buffer, made: Door | null = null) {
   const ingest = new Ingest({
     directory: { byToken: () => known, unserved: () => null, look, lookForStrangers: look, byId: () => known },
     reporter: { of: () => tally },
+    strays: { count: () => {} },
     ...{ storing: null, clock, publicBase: 'http://hooks', peers: null, addressRate: 0 },
   } as unknown as IngestDeps);
   const answer = ingest.answer(posted(body), 't').then(({ status }) => {
@@ -105,6 +106,7 @@ function ingestOf(all: readonly Door[], stored: (id: string) => Promise<void> = 
       ...{ unserved: () => null, lookForStrangers: () => Promise.resolve() },
     },
     reporter: { of: ({ id }: Door) => tallies.get(id)! },
+    strays: { count: () => {} },
     storing: {
       store: async ({ id }: Door, { intake }: { intake: { id: string } }) => {
         await stored(id);

@@ -15,6 +15,7 @@ import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import type { Strays } from './strays.js';
 import { Turns } from './turns.js';
 import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
@@ -32,6 +33,7 @@ const REQUEST_BYTES = 2_048;
 export interface IngestDeps {
   readonly directory: Directory;
   readonly reporter: Reporter;
+  readonly strays: Pick<Strays, 'count'>;
   readonly storing: Storing;
   readonly clock: Clock;
   /** What users are shown, without the path. */
@@ -87,7 +89,8 @@ export class Ingest {
     const told = unserved === null ? answer : answerOf(unserved, answer);
     // What nobody has proved tells a user nothing of a stream that does not run.
     const of = door ?? unserved ?? directory.byToken(token);
-    if (of !== null) this.#note(of, told);
+    if (of === null) this.deps.strays.count('address_unknown');
+    else this.#note(of, told);
     return told;
   }
 
