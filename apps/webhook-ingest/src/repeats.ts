@@ -19,8 +19,17 @@ function signedBy(preset: string): string {
 
 /** Findings about what a repeat is known by. */
 export function repeatChecks({ auth, dedupe }: WebhookConfig): readonly Check[] {
-  const hasId =
-    dedupe.header !== undefined || (auth.type === 'preset' && vendors.get(auth.preset)!.eventId !== undefined);
+  const isKnown = auth.type === 'preset' && vendors.get(auth.preset)!.eventId !== undefined;
+  if (isKnown && dedupe.header !== undefined)
+    return [
+      {
+        code: 'dedupe_header_unused',
+        severity: 'warning',
+        message: 'dedupe.header is not used: the preset knows where the id of a delivery is.',
+        fix: 'Leave dedupe.header out.',
+      },
+    ];
+  const hasId = isKnown || dedupe.header !== undefined;
   if (hasId || signsTime(auth) || milliseconds(dedupe.window) <= SHORT_MS) return [];
   return [
     {

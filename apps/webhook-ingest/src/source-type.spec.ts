@@ -60,6 +60,14 @@ describe('check of a webhook stream', () => {
     expect((await findings(auth, {}, of)).map(([code]) => code)).toEqual(codes);
   });
 
+  it.each([
+    ['github', { dedupe }, ['dedupe_header_unused']],
+    ['github', { dedupe: { window: '1h' } }, []],
+    ['docusign', { dedupe }, []],
+  ])('tells where dedupe.header is not used: %s %j', async (vendor, of, codes) => {
+    expect((await findings(preset(vendor), {}, of)).map(([code]) => code)).toEqual(codes);
+  });
+
   it('says for how long equal bodies are one, and what to do about it', async () => {
     const context = { config: { auth: { type: 'bearer', tokens: ['t'] } }, clock: systemClock, outbound: {} };
     const source = webhook({ header: null, direct: false }).create(context as unknown as SourceContext);
