@@ -19,6 +19,7 @@ const REFUSALS = {
   method_not_allowed: [405, 'Deliveries are posted.'],
   body_too_slow: [408, 'The body did not come in time.'],
   too_large: [413, 'The body is too large.'],
+  parts_too_many: [413, 'Taken apart, the body has more than 10,000 parts.'],
   parts_too_large: [413, 'Taken apart, the body is too large: each part has all of the headers.'],
   encoding_unsupported: [415, 'Content-Encoding may be gzip, deflate or br.'],
   rate_limited: [429, 'Too many deliveries.'],

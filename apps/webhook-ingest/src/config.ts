@@ -158,7 +158,13 @@ const schema = z.strictObject({
       header: shownHeader.optional().meta({ description: "The delivery's id, where no preset knows it." }),
       window: duration.default('72h').meta({ description: 'For so long a repeat is known as one; 30d at most.' }),
     })
-    .default({ window: '72h' }),
+    .default({ window: '72h' })
+    .meta({
+      description:
+        'What makes a delivery a repeat: its id, which the preset knows or `header` has; without one its signed bytes. Where neither is ' +
+        'there nor a time is signed (`bearer`, `basic`, `jwt`, `mtls`, `none`; `hmac` without {timestamp}), of equal bodies within ' +
+        '`window` the first alone becomes an event.',
+    }),
   ordering_key: z
     .union([z.strictObject({ json_pointer: pointer }), z.strictObject({ header: shownHeader })])
     .optional()

@@ -87,6 +87,12 @@ export class Directory {
     return this.#unserved.get(digest(token)) ?? null;
   }
 
+  /** The same of a stream by its id. */
+  unservedById(id: string): Unserved | null {
+    const known = this.#known.get(id);
+    return known?.door === null ? unservedOf(known, this.deps.clock) : null;
+  }
+
   /** It is there, whether or not it can be served. */
   has(id: string): boolean {
     return this.#known.has(id);

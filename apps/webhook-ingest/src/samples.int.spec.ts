@@ -1,16 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { SecretBox } from '@planasonix/store';
 import { eventually } from '@planasonix/testing';
-import { ingestWorld, type IngestWorld } from './ingest-under-test.js';
+import { ingestWorld, post, type IngestWorld, type Instance } from './ingest-under-test.js';
 import { vendors } from './vendors/index.js';
 
 jest.setTimeout(120_000);
 
 describe('a sample delivery, through the real door', () => {
   let world: IngestWorld;
+  let at: Instance;
 
   beforeAll(async () => {
     world = await ingestWorld();
-    await world.instance();
+    at = await world.instance();
   });
   afterAll(() => world.end());
 
@@ -63,6 +65,24 @@ describe('a sample delivery, through the real door', () => {
     });
     expect(await sample(discord.id)).toEqual({ kind: 'unsupported' });
     expect(await world.entries(discord.id)).toEqual([]);
+  });
+
+  it('that waits for room in the log is not said to be lost', async () => {
+    const output = { type: 'redis_stream', retention: { max_entries: 1, on_full: 'block' } };
+    const stream = await world.running({ backpressure: 'queue' }, output);
+    expect((await post(at, stream, '{}')).status).toBe(200);
+    expect(await sample(stream.id)).toEqual({ kind: 'waiting' });
+  });
+
+  it('to a stream whose secrets or config can not be used says why (trap 35)', async () => {
+    const [sealed, refused] = [await world.create(), await world.create()];
+    const box = new SecretBox(Buffer.alloc(32, 9).toString('base64'));
+    const change = (id: string, what: string, value: string) =>
+      world.store.query(`UPDATE streams SET ${what}, updated_at = clock_timestamp() WHERE id = $1`, [id, value]);
+    await change(sealed.id, 'secrets = $2', box.seal('[]', `streams:${sealed.id}`));
+    await change(refused.id, 'config = config || $2::jsonb', '{"ordering_key":{"header":"Host"}}');
+    expect(await sample(sealed.id)).toEqual({ kind: 'unserved', code: 'secrets_sealed' });
+    expect(await sample(refused.id)).toEqual({ kind: 'unserved', code: 'config_invalid' });
   });
 
   it('to a stream that does not run it is told what senders are', async () => {

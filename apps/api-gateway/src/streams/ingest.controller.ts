@@ -85,7 +85,8 @@ export class IngestController {
     const pipeline = await this.pipelines.get(call.caller.workspaceId, row.pipeline_id);
     if (pipeline === null) throw new ApiError('not_found');
     const notes = (await this.logs.of(pipeline.output as never).answers?.(row.id)) ?? [];
-    const data = notes.flatMap(deliveryOf).sort(newestFirst).slice(0, query.limit);
+    const wanted = notes.flatMap(deliveryOf).filter((one) => !query.failed || hasFailed(one));
+    const data = wanted.sort(newestFirst).slice(0, query.limit);
     return { data, meta: { page: { limit: query.limit, cursor: null } } };
   }
 
@@ -102,6 +103,8 @@ interface ShownDelivery {
   readonly type: 'delivery';
   readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'event_id', unknown>>;
 }
+
+const hasFailed = ({ attributes }: ShownDelivery): boolean => Number(attributes.status) >= 400;
 
 /** Several instances tell of theirs, each in its own turn. */
 const newestFirst = (a: ShownDelivery, b: ShownDelivery): number =>
