@@ -11,7 +11,7 @@ import {
 import { info } from './finding.js';
 import { logRights, userOf } from './log-rights.js';
 import { PLAIN } from './preflight.js';
-import { preflightServer, versionCheck } from './preflight-server.js';
+import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
 import { lookingId } from './server-id.js';
 import { serverOf } from './server.js';
 import { openSession, type Session } from './session.js';
@@ -56,7 +56,7 @@ export async function testConnection(
           ...{ look: open, end: (looking) => looking.end() },
         })
       : [];
-    const forStreams = [...settings, ...rights];
+    const forStreams = [...settings, await replicatedCheck(session, server), ...rights];
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${(await userOf(session)).name}.`),

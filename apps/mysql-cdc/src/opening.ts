@@ -13,6 +13,7 @@ import {
   type Unread,
 } from './position.js';
 import { partBehind } from './part.js';
+import { refuseUnlogged } from './replicated.js';
 import { beginTold } from './rows/consistent.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -72,7 +73,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
   return text === undefined ? null : decodePosition(text);
 };
 
-/** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
+/** @throws StreamError where tables are missing or can't be told exactly, changes are not logged, or the position is lost */
 export async function openStream(
   { config, context, session, sessions, signal, orders }: OpeningDeps,
   from: Positions,
@@ -107,6 +108,7 @@ export async function openStream(
     await nonePrepared(session);
     return { ...common, how: 'alone', position: null, unread };
   }
+  await refuseUnlogged(session, server, 'binlog_format_unsupported');
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const known = await gtidsAt(at, place);

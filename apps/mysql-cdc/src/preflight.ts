@@ -1,7 +1,7 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
-import { preflightServer, versionCheck } from './preflight-server.js';
+import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
 import { preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
 import { holderOf, replicaHost } from './server-id.js';
@@ -32,6 +32,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const logged = settings.every(({ severity }) => severity !== 'error');
   return [
     ...[info('reachable', 'The server answers.'), ...(control.isPlain ? [PLAIN] : []), version, ...settings],
+    ...(config.snapshot === 'only' ? [] : [await replicatedCheck(control, server)]),
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
