@@ -1,7 +1,7 @@
 import { StreamError, type StreamErrorCode } from '@planasonix/core';
 import { userOf } from './log-rights.js';
 import { variable, type Server } from './server.js';
-import type { Row, Session } from './session.js';
+import { whereAllowed, type Row, type Session } from './session.js';
 
 /** Why the log lacks changes that come from other servers, and what is done about it. */
 export interface Unlogged {
@@ -44,11 +44,10 @@ export async function refuseUnlogged(
 
 /** From where and how far the server replicates; `null`: this user may not ask. */
 export const upstreams = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
-  session
-    .query(
-      flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
-    )
-    .catch(() => null);
+  whereAllowed(
+    session,
+    flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
+  );
 
 /** What lets the user ask for `upstreams`; MariaDB has changed its mind twice. */
 export async function upstreamsGrant(session: Session, { flavor, number }: Server): Promise<string> {

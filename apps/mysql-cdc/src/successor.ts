@@ -5,7 +5,7 @@ import { holdsPlace } from './holds.js';
 import { headOf, walkLog } from './log-walk.js';
 import type { Part } from './part.js';
 import type { MySqlPosition } from './position.js';
-import { refuseUnlogged, upstreams } from './replicated.js';
+import { logged, refuseUnlogged, upstreams, upstreamsGrant } from './replicated.js';
 import { logFiles, variable, type LogFile, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
@@ -92,7 +92,7 @@ export async function placeOf(deps: GtidsAtDeps, read: GtidSet, last: Last | nul
   const { session, server } = deps;
   if (server.flavor === 'mysql' && (await variable(session, 'gtid_mode')) !== 'ON')
     throw other('Another server answers at this address, and its transactions have no GTIDs.', 'SET GLOBAL gtid_mode = ON there, or correct the connection.'); // prettier-ignore
-  await refuseUnlogged(session, server, 'source_identity_changed');
+  await logsAll(session, server);
   const needed = read.newest();
   const lacks = needed.without(await committedAt(session, server));
   if (!lacks.empty) throw await lacking(deps, read, lacks);
@@ -172,6 +172,20 @@ async function fileBefore(deps: GtidsAtDeps, read: GtidSet, last: Last | null): 
 const thrownAway = (unread: GtidSet): StreamError =>
   new StreamError('log_purged', `The server has thrown away transactions that were not read: ${shown(unread)}.`);
 
+/** @throws StreamError `source_identity_changed` at a server whose log lacks what it has from others */
+async function logsAll(session: Session, server: Server): Promise<void> {
+  const found = await logged(session, server);
+  if (found === 'unknown')
+    throw new StreamError(
+      'permission_denied',
+      'The server does not log what it replicates (log_replica_updates, log_slave_updates), and the user may not ask whether it does.',
+      {
+        hint: `${await upstreamsGrant(session, server)} Or restart it with log_slave_updates = ON (log_replica_updates).`,
+      },
+    );
+  if (found !== 'all') throw other(found.message, found.fix);
+}
+
 /**
  * What MySQL has and no file of its log: it was thrown away, or came with a copy of another server. It was there before
  * all that is in the files.
@@ -198,7 +212,17 @@ function untagged(flavor: Server['flavor'], text: string): GtidSet {
 
 /** Why a server does not have what was read. */
 async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: GtidSet): Promise<StreamError> {
-  for (const row of (await upstreams(session, server)) ?? []) {
+  const from = await upstreams(session, server);
+  // What is on its way comes by itself; what never comes is known once that can be asked.
+  if (from === null)
+    return new StreamError(
+      'source_unreachable',
+      `The server lacks ${shown(lacks)}, and the user may not ask whether that is on its way.`,
+      {
+        hint: `${await upstreamsGrant(session, server)} It is tried again; with that right it is known whether the server is a replica that lags, or will never have it.`,
+      },
+    );
+  for (const row of from) {
     const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
     const received = GtidSet.parse(server.flavor, text);
     const runs = (thread: string): boolean =>
