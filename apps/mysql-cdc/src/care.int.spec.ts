@@ -141,24 +141,6 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(await copies({ tables: ['c.t'] })).toEqual([]);
   });
 
-  it('gives up a server_id that the server or a replica has, and takes a free one by itself', async () => {
-    expect(errors(await stream({ server_id: 1 }, connectionOf(server)).check())).toMatchObject([
-      ['config_invalid', expect.anything()],
-    ]);
-    const first = stream({ server_id: 77 }, connectionOf(server));
-    first.start();
-    await first.begun();
-    await db.query('INSERT INTO c.t VALUES (77, 1)');
-    await first.count(1);
-    const second = new TrialStream('str_other', { tables: ['c.t'], server_id: 77 }, connectionOf(server), type);
-    second.start();
-    expect(await second.outcome()).toMatchObject({
-      code: 'config_invalid',
-      message: expect.stringContaining('77') as string,
-    });
-    await first.stop();
-  });
-
   it('checks the name in a certificate before it sends a password', async () => {
     const to = (config: object) => test({ ...asCdc(), sslRootCert: certificate, ...config });
     expect(await to({ host: 'db.test', sslMode: 'verify-full' })).toMatchObject({ ok: true });

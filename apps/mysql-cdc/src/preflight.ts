@@ -4,7 +4,7 @@ import { failed, info, warned } from './finding.js';
 import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
 import { preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
-import { holderOf, replicaHost } from './server-id.js';
+import { holderOf, replicaHost, replicas, replicasGrant } from './server-id.js';
 import { serverOf, type Server } from './server.js';
 import type { Session } from './session.js';
 import { missingTables, resolveTables } from './tables.js';
@@ -52,14 +52,24 @@ async function serverIdCheck(
   { server_id: given }: MySqlConfig,
   streamId: string,
 ): Promise<Check[]> {
+  const holder = given === 'auto' ? null : await holderOf(session, server, given, replicaHost(streamId));
+  if (holder !== null)
+    return [
+      failed(
+        'config_invalid',
+        `server_id ${given} belongs to ${holder}.`,
+        'Leave server_id out, or give one that no replica has.',
+      ),
+    ];
+  // Two readers of one number end each other (trap 21).
+  if ((await replicas(session, server)) === null)
+    return [
+      warned(
+        'server_id',
+        `The user may not list the replicas of the server: whether one of them has ${given === 'auto' ? 'the number that the stream takes' : `server_id ${given}`} is not known.`,
+        await replicasGrant(session, server),
+      ),
+    ];
   if (given === 'auto') return [];
-  const holder = await holderOf(session, server, given, replicaHost(streamId));
-  if (holder === null) return [info('server_id', `No replica has server_id ${given}, as far as the server says.`)];
-  return [
-    failed(
-      'config_invalid',
-      `server_id ${given} belongs to ${holder}.`,
-      'Leave server_id out, or give one that no replica has.',
-    ),
-  ];
+  return [info('server_id', `No replica has server_id ${given}, as far as the server says.`)];
 }
