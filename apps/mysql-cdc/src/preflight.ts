@@ -2,7 +2,7 @@ import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
 import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
-import { preflightTables } from './preflight-tables.js';
+import { logsCascades, preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
 import { holderOf, replicaHost, replicas, replicasGrant } from './server-id.js';
 import { serverOf, type Server } from './server.js';
@@ -37,7 +37,7 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
       ...{ config, server, tables, excludedOf: (schema, table) => deps.excludedOf(schema, table) },
-      isNew: deps.isNew,
+      ...{ isNew: deps.isNew, logsCascades: await logsCascades(control, server) },
       missing: missingTables(config, tables, server.foldsCase),
     }),
   ];
