@@ -96,7 +96,7 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(tables).toHaveLength(2);
     await db.query('ALTER TABLE c.altered DROP COLUMN v; DROP TABLE c.dropped');
     const [look, end] = [() => sessions.open('look'), (one: Session) => sessions.end(one)];
-    const given = { config, streamId: 'str_care', control, look, end, server: at, tables, logged: true };
+    const given = { config, control, look, end, server: at, tables, logged: true };
     expect(errors(await rightsChecks({ ...given, excludedOf: () => new Set() }))).toEqual([]);
     sessions.close();
     await db.query('DROP TABLE c.altered');

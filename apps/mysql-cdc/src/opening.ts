@@ -87,7 +87,7 @@ export async function openStream(
   const unreadOf = unreadFrom(context.clock.now());
   const common = { server, asks, tables, noted: tables, asked: [config], attempt, unread: [], orders: null };
   const only = config.snapshot === 'only';
-  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
+  const at = { sessions, session, server, clock: context.clock, signal };
   if (before !== null && given === null) {
     const notes = notesOf(from);
     const known = { ...common, orders: notes.orders ?? null };

@@ -1,18 +1,17 @@
 import type { Check } from '@planasonix/core';
 import { quoteIdent, qualified } from './identifier.js';
 import { info, warned } from './finding.js';
-import { denied, logRights, tried, userOf } from './log-rights.js';
+import { denied, logRights, tried } from './log-rights.js';
 import type { PreflightDeps } from './preflight.js';
 import { anyPrepared, nonePrepared } from './prepared.js';
 import { upstreams, upstreamsGrant } from './replicated.js';
-import { lookingId } from './server-id.js';
-import type { Server } from './server.js';
+import { userOf, type Server } from './server.js';
 import type { Session } from './session.js';
 import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
 
-export interface RightsInput extends Omit<PreflightDeps, 'isNew'> {
+export interface RightsInput extends Omit<PreflightDeps, 'isNew' | 'streamId'> {
   readonly server: Server;
   readonly tables: readonly SourceTable[];
   /** There is a log that could be read. */
@@ -30,7 +29,7 @@ const TRIES = 5;
 export async function rightsChecks(input: RightsInput): Promise<Check[]> {
   const { control, server, config, logged } = input;
   const { name, to } = await userOf(control);
-  const checks: Check[] = logged ? [...(await logRights({ ...input, lookingAs: lookingId(input.streamId) }))] : [];
+  const checks: Check[] = logged ? [...(await logRights(input))] : [];
   for (const table of input.tables.slice(0, TABLES)) {
     const of = qualified(table.schema, table.table);
     checks.push(

@@ -1,6 +1,5 @@
 import { StreamError, type StreamErrorCode } from '@planasonix/core';
-import { userOf } from './log-rights.js';
-import { variable, type Server } from './server.js';
+import { userOf, variable, type Server } from './server.js';
 import { whereAllowed, type Row, type Session } from './session.js';
 
 /** Why the log lacks changes that come from other servers, and what is done about it. */

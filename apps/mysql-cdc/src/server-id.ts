@@ -1,6 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { userOf } from './log-rights.js';
-import type { Server } from './server.js';
+import { userOf, type Server } from './server.js';
 import { whereAllowed, type Row, type Session } from './session.js';
 
 /** Readers have numbers of the first half of their range, looks at the log those of the second. */
@@ -43,5 +43,5 @@ export async function allocateServerId(session: Session, server: Server, streamI
   }
 }
 
-/** For a look at the log beside the reader. */
-export const lookingId = (streamId: string): number => FIRST + HALF + (crc32(streamId) % HALF);
+/** For one look at the log, beside the reader and other looks: a server ends a reader where another one of its number comes. */
+export const lookingId = (): number => FIRST + HALF + randomInt(HALF);
