@@ -134,6 +134,9 @@ async function goesOn(
   const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };
   const { kept, late } = stillUnread(common, notes, sifted);
   if (config.snapshot !== 'initial') {
+    const asked = withThis(notes.asked, config);
+    // One that is prepared has its rows before the place, and its commit behind it.
+    if (asked !== notes.asked && late.length > 0) await nonePrepared(at.session);
     const noted = tables.filter(throughout(server, notes));
     // Also of those that a config of before did not ask for: no rows were to be read of them, and these are.
     const read = notes.unread.filter(({ anyway, schema, table }) => anyway === true && common.asks(schema, table));
@@ -144,7 +147,7 @@ async function goesOn(
     const rest = notes.unread.filter((one) => !read.includes(one));
     const unread = [...read, ...unreadOf(rest, true)];
     return {
-      ...{ ...common, noted, asked: withThis(notes.asked, config), unread },
+      ...{ ...common, noted, asked, unread },
       ...{ how: isMoved ? 'moved' : 'resume', position },
     };
   }
