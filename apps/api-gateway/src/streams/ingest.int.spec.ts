@@ -90,6 +90,14 @@ describe('streams that take deliveries in', () => {
     expect((await live(users)).auth.users).toEqual([{ username: 'bob', password: 'of-bob' }]);
   });
 
+  it('a secret that is made is one in the encoding that the scheme reads', async () => {
+    const secretOf = async (auth: object) =>
+      (await rotate(await made({ type: 'hmac', secrets: ['0a1b'], ...auth }), {})).json.data.attributes.secret;
+    expect(await secretOf({ secret_encoding: 'hex' })).toMatch(/^[0-9a-f]{64}$/);
+    expect(await secretOf({ secret_encoding: 'base64' })).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    expect(await secretOf({})).toMatch(/^whsec_/);
+  });
+
   it('a mask is no new secret', async () => {
     const id = await bearer('the-old-one');
     const { status, json } = await rotate(id, { secret: MASK, overlap: '0s' });
