@@ -1,4 +1,5 @@
 import { Inject } from '@nestjs/common';
+import { deliveryHint } from '@planasonix/core';
 import { MASK, PipelineStore, splitSecrets, StreamStore, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
@@ -99,7 +100,7 @@ export class IngestController {
 interface ShownDelivery {
   readonly id: unknown;
   readonly type: 'delivery';
-  readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'event_id', unknown>>;
+  readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'hint' | 'event_id', unknown>>;
 }
 
 /** Several instances tell of theirs, each in its own turn. */
@@ -111,5 +112,6 @@ function deliveryOf(note: string): ShownDelivery[] {
   const found = JSON.parse(note) as unknown;
   if (!isObject(found)) return [];
   const { id = null, at, status, reason = null, event_id = null } = found;
-  return [{ id, type: 'delivery', attributes: { at, status, reason, event_id } }];
+  const hint = typeof reason === 'string' ? deliveryHint(reason) : null;
+  return [{ id, type: 'delivery', attributes: { at, status, reason, hint, event_id } }];
 }
