@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { StreamError, type Clock, type Held, type LastError, type Log } from '@planasonix/core';
+import { StreamError, type Clock, type Held, type LastError, type Log, type StreamErrorCode } from '@planasonix/core';
 import type { InletLedger, ServedStream } from '@planasonix/store';
 import { doorOf, type Door } from './door.js';
 import type { Inlets } from './inlets.js';
@@ -42,7 +42,7 @@ interface Known {
 export interface Unserved {
   readonly id: string;
   /** Why, as in its `last_error`. */
-  readonly code: string;
+  readonly code: StreamErrorCode;
   /** It runs, perhaps at other instances. */
   readonly isShut: boolean;
 }
@@ -263,7 +263,12 @@ const unservedOf = (one: Known, clock: Clock): Unserved => ({
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 
-function reasonOf(error: unknown, clock: Clock): { recourse: StreamError['recourse']; said: LastError } {
+interface Reason {
+  readonly recourse: StreamError['recourse'];
+  readonly said: LastError & { readonly code: StreamErrorCode };
+}
+
+function reasonOf(error: unknown, clock: Clock): Reason {
   const known =
     error instanceof StreamError
       ? error

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Clock } from '@planasonix/core';
-import { handshaken, refusal, type Answer, type RefusalCode } from './answer.js';
+import type { Clock, DeliveryRefusal } from '@planasonix/core';
+import { handshaken, refusal, type Answer } from './answer.js';
 import { inflated, encodingOf, type Encoding } from './body/inflate.js';
 import { isJson } from './body/json-text.js';
 import type { Hold } from './body/memory.js';
@@ -240,7 +240,7 @@ function answerOf({ code, isShut }: Unserved, answer: Answer): Answer {
 }
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
-const unproved = (reason: Refusal): RefusalCode =>
+const unproved = (reason: Refusal): DeliveryRefusal =>
   reason === 'keys_unavailable' || reason === 'key_unknown' ? 'keys_unavailable' : 'unauthorized';
 
 function unread(read: Exclude<Read, Buffer>): Answer {

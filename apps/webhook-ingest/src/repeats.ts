@@ -17,15 +17,21 @@ function signedBy(preset: string): string {
   return 'signed' in proof && typeof proof.signed === 'string' ? proof.signed : '';
 }
 
+/** The scheme says where the id of a delivery is. */
+function hasItsId(auth: Auth): boolean {
+  if (auth.type === 'hmac') return auth.id_header !== undefined;
+  return auth.type === 'preset' && vendors.get(auth.preset)!.eventId !== undefined;
+}
+
 /** Findings about what a repeat is known by. */
 export function repeatChecks({ auth, dedupe }: WebhookConfig): readonly Check[] {
-  const isKnown = auth.type === 'preset' && vendors.get(auth.preset)!.eventId !== undefined;
+  const isKnown = hasItsId(auth);
   if (isKnown && dedupe.header !== undefined)
     return [
       {
         code: 'dedupe_header_unused',
         severity: 'warning',
-        message: 'dedupe.header is not used: the preset knows where the id of a delivery is.',
+        message: 'dedupe.header is not used: the preset, or auth.id_header, says where the id of a delivery is.',
         fix: 'Leave dedupe.header out.',
       },
     ];

@@ -24,6 +24,10 @@ describe('a sample delivery, through the real door', () => {
     ({ proof }) => 'tokenHeader' in proof || !['ed25519', 'ecdsa', 'rsa'].includes(proof.algorithm),
   );
 
+  const own = { type: 'hmac', signature_header: 'X-Acme-Signature', secrets: [SECRET] };
+  const pairs = { signature_pair: 'v1', timestamp_pair: 't', signed: '{timestamp}.{body}' };
+  const signedId = { id_header: 'X-Acme-Id', signed: '{id}.{body}' };
+
   it('vendors with a shared secret are most of them', () => {
     expect(shared.map(({ name }) => name)).toEqual(expect.arrayContaining(['mailgun', 'twilio', 'stripe', 'gitlab']));
     expect(vendors.size - shared.length).toBe(3);
@@ -39,6 +43,27 @@ describe('a sample delivery, through the real door', () => {
     expect(JSON.stringify(data)).toContain(event_id);
     expect([null, event_id]).toContain(data.event_id);
     expect(entry!.data).not.toContain(SECRET);
+  });
+
+  it.each<[string, object]>([
+    ['pairs', pairs],
+    ['pairs that are parted by ;', { ...pairs, separator: ';' }],
+    ['several signatures', { separator: ',', prefix: 'v1=' }],
+    ['key bytes in base64', { secret_encoding: 'base64' }],
+    ['key bytes in hex', { secret_encoding: 'hex', secrets: ['0a1B2c'] }],
+    ['an id that is signed', signedId],
+    [
+      'a date for a time',
+      { ...signedId, timestamp_header: 'X-Time', timestamp_format: 'rfc3339', signed: '{id}{timestamp}{body}' },
+    ],
+  ])('a scheme of the user’s own, with %s', async (_, of) => {
+    const stream = await world.running({ auth: { ...own, ...of } });
+    const { status, body, event_id } = await sample(stream.id);
+    expect([status, body.received]).toEqual([200, true]);
+    const [entry] = await world.entries(stream.id);
+    const names = JSON.parse(entry!.data);
+    expect(names.body.event_id).toBe(event_id);
+    expect(names.event_id).toBe('id_header' in of ? event_id : null);
   });
 
   it('mailgun has its proof in the body, twilio signs a form', async () => {

@@ -54,6 +54,7 @@ describe('check of a webhook stream', () => {
     ['a window that was chosen short', { type: 'bearer', tokens: ['t'] }, { dedupe: { window: '1m' } }, []],
     ['an id in a header', { type: 'bearer', tokens: ['t'] }, { dedupe }, []],
     ['hmac of the time and the body', timed, {}, []],
+    ['hmac with an id that is signed', { ...hmac, id_header: 'x-id', signed: '{id}.{body}' }, {}, []],
     ['a vendor that signs a time', preset('hubspot'), {}, []],
     ['a vendor that has an id', preset('gitlab'), {}, []],
   ])('tells where equal bodies are taken for one delivery: %s', async (_, auth, of, codes) => {

@@ -128,8 +128,9 @@ export const listDeliveries = route({
         at: time,
         status: z.int(),
         reason: z.string().nullable().meta({
-          description: 'Such as `signature_wrong`, `timestamp_too_old`, `too_large`, `duplicate`; null: taken in.',
+          description: 'From the table of reasons of deliveries, such as `signature_wrong`; null: taken in.',
         }),
+        hint: z.string().nullable().meta({ description: 'What to do; null: it was taken in, or nothing is known.' }),
         event_id: z.string().nullable().meta({ description: "The sender's own id of it." }),
       }),
     }),

@@ -90,6 +90,22 @@ describe('streams that take deliveries in', () => {
     expect((await live(users)).auth.users).toEqual([{ username: 'bob', password: 'of-bob' }]);
   });
 
+  it('the OpenAPI document has the door where the addresses of streams lead', async () => {
+    const { json } = await gateway.api('GET', `/api/streams/${await bearer('a-token')}`);
+    const { paths } = (await gateway.api('GET', '/api/openapi.json')).json;
+    const [path, { servers }] = Object.entries<{ servers: { url: string }[] }>(paths).find(([, of]) => of.servers)!;
+    const token = json.data.attributes.ingest_url.split('/').at(-1);
+    expect(servers[0]!.url + path.replace('{token}', token)).toBe(json.data.attributes.ingest_url);
+  });
+
+  it('a secret that is made is one in the encoding that the scheme reads', async () => {
+    const secretOf = async (auth: object) =>
+      (await rotate(await made({ type: 'hmac', secrets: ['0a1b'], ...auth }), {})).json.data.attributes.secret;
+    expect(await secretOf({ secret_encoding: 'hex' })).toMatch(/^[0-9a-f]{64}$/);
+    expect(await secretOf({ secret_encoding: 'base64' })).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    expect(await secretOf({})).toMatch(/^whsec_/);
+  });
+
   it('a mask is no new secret', async () => {
     const id = await bearer('the-old-one');
     const { status, json } = await rotate(id, { secret: MASK, overlap: '0s' });
@@ -105,13 +121,15 @@ describe('streams that take deliveries in', () => {
     };
     expect(await listed()).toEqual([200, []]);
     const note = (at: string, reason: string) => ({ at, status: 404, reason, event_id: null, id: null });
-    const [early, late] = [
-      note('2026-11-30T08:00:00.000Z', 'token_missing'),
-      note('2026-11-30T08:00:01.000Z', 'token_wrong'),
-    ];
-    await gateway.redis.client().rpush(`plnx:answers:{${id}}`, JSON.stringify(late), JSON.stringify(early));
-    const shown = ({ id: event, ...attributes }: typeof late) => ({ id: event, type: 'delivery', attributes });
-    expect(await listed()).toEqual([200, [shown(late), shown(early)]]);
+    const notes = ['token_missing', 'keys_unavailable', 'log_unavailable', 'of_a_later_version', 'constructor'].map(
+      (reason, i) => note(`2026-11-30T08:00:0${i}.000Z`, reason),
+    );
+    await gateway.redis.client().rpush(`plnx:answers:{${id}}`, ...notes.map((one) => JSON.stringify(one)));
+    const hints = [/header/, /jwks_url/, /Redis or Kafka/].map((said) => expect.stringMatching(said) as unknown);
+    const shown = notes.map(({ id: event, ...of }, i) => {
+      return { id: event, type: 'delivery', attributes: { ...of, hint: hints[i] ?? null } };
+    });
+    expect(await listed()).toEqual([200, shown.reverse()]);
   });
 
   it.each([
