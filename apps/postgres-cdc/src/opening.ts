@@ -27,6 +27,7 @@ import {
   slotState,
   usable,
   walEnd,
+  whyInvalidated,
   type SlotState,
 } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
@@ -238,7 +239,7 @@ async function placeOf(
   const own = deps.holdings.owns('slot', slot);
   if (found !== null && !own) {
     usable(found, slot);
-    if (found.wal_status === 'lost') throw invalidated(slot, own);
+    if (found.wal_status === 'lost') throw invalidated(slot, whyInvalidated(found), own);
     if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
     // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
     const { rows } = await control.query<{ lsn: string }>(

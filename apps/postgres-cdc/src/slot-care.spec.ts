@@ -9,6 +9,7 @@ const facts: SlotFacts = {
   restart: 4_000n,
   safeBytes: null,
   lost: false,
+  lostBy: null,
   active: true,
   ending: false,
   idleMs: null,
@@ -160,12 +161,19 @@ describe('care for a slot', () => {
   });
 
   it('tells a reader that stands that its slot is gone or lost, and nobody else', async () => {
-    for (const answer of [null, { ...facts, lost: true }]) {
+    const gone = [
+      [null, /is gone/],
+      [{ ...facts, lost: true, lostBy: 'idle_timeout' }, /\(idle_timeout\)/],
+    ] as const;
+    for (const [answer, message] of gone) {
       let stands = true;
       const standing = () => (stands ? { hangUp: () => undefined } : null);
       const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => Promise.resolve(true), begun: true, standing, clock, log }); // prettier-ignore
       await one.watch(false);
-      await expect(one.watch(true)).rejects.toMatchObject({ code: 'slot_lost' });
+      await expect(one.watch(true)).rejects.toMatchObject({
+        code: 'slot_lost',
+        message: expect.stringMatching(message) as string,
+      });
       // Whoever reads hears of it himself: another server may have answered.
       stands = false;
       await one.watch(true);

@@ -2,7 +2,7 @@ import { StreamError, type Clock, type Lag, type Log, type Retention } from '@pl
 import type { Client } from 'pg';
 import type { WalBudget } from './config.js';
 import { parseLsn } from './decode/index.js';
-import { invalidated } from './slot.js';
+import { invalidated, whyInvalidated } from './slot.js';
 import { WalRate } from './wal-rate.js';
 
 /** What the server says of a slot, as far as its WAL goes. */
@@ -16,6 +16,8 @@ export interface SlotFacts {
   readonly safeBytes: number | null;
   /** Invalidated: it holds nothing any more, and is of no use. */
   readonly lost: boolean;
+  /** `whyInvalidated` */
+  readonly lostBy: string | null;
   readonly active: boolean;
   /** Whoever sends to its reader is at an end, and waits for the reader to take what it has to say of that. */
   readonly ending: boolean;
@@ -32,6 +34,7 @@ interface SlotRow {
   readonly wal_status: string | null;
   readonly active: boolean;
   readonly invalidation_reason?: string | null;
+  readonly conflicting?: boolean | null;
 }
 
 const FACTS = `
@@ -59,6 +62,7 @@ export async function slotFacts(client: Client, slot: string): Promise<SlotFacts
     restart: seen.restart_lsn === null ? null : parseLsn(seen.restart_lsn),
     safeBytes: seen.safe_wal_size,
     lost: seen.wal_status === 'lost' || (seen.invalidation_reason ?? null) !== null,
+    lostBy: whyInvalidated(seen),
     active: seen.active,
     // With changes to send it waits in another place, and hears us.
     ending: row.waits === 'ClientWrite',
@@ -190,7 +194,7 @@ export class SlotCare {
     if (!this.begun) return;
     if (flowing && this.deps.standing() !== null) {
       if (this.gone) throw new StreamError('slot_lost', `The replication slot ${slot} is gone.`);
-      if (this.facts?.lost) throw invalidated(slot);
+      if (this.facts?.lost) throw invalidated(slot, this.facts.lostBy);
     }
     if (!this.toBeGivenUp) return;
     throw new StreamError(
