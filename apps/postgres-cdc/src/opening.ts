@@ -109,6 +109,7 @@ async function open(deps: OpeningDeps, from: PgPosition | null, reached: Reached
   let keeps = false;
   try {
     const server = await identify(replication);
+    await sessions.stayWith(replication);
     const { database, version } = await serverOf(control);
     deps.holdings.at({ server: server.system_id, database });
     const given = context.onLostPosition;

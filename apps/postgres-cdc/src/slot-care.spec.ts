@@ -1,5 +1,6 @@
 import { StreamError, type Clock, type Log } from '@planasonix/core';
 import type { WalBudget } from './config.js';
+import { AnotherServer } from './instance.js';
 import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
 import { WalRate } from './wal-rate.js';
 
@@ -141,23 +142,28 @@ describe('care for a slot', () => {
     await expect(one.watch(false)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
   });
 
-  it('has a reader that stands hang up on a server that ends its walsender, or shuts down, and no other', async () => {
-    let hungUp = 0;
-    const standing = { hangUp: () => void hungUp++ };
+  it("has a reader that stands hang up on a server that ends its walsender, shuts down or can't be asked any more, and no other", async () => {
+    const hungUp: unknown[] = [];
+    const standing = { hangUp: (why?: StreamError) => void hungUp.push(why) };
     const of = (reader: typeof standing | null, facts: () => Promise<SlotFacts>) =>
       new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => Promise.resolve(true), begun: true, standing: () => reader, clock, log }); // prettier-ignore
     const ended = (ending: boolean) => () => Promise.resolve({ ...facts, ending });
     const refused = (code: string) => () =>
       Promise.reject(new StreamError('source_unreachable', 'refused', { cause: Object.assign(new Error(), { code }) }));
-    const cases = [ended(true), ended(false), refused('57P01'), refused('57P03'), refused('53300')] as const;
+    const elsewhere = new AnotherServer();
+    const cases = [
+      ...[ended(true), ended(false), refused('57P01'), refused('57P03'), refused('53300')],
+      () => Promise.reject(elsewhere),
+    ];
     const seen = [];
     for (const answer of cases) {
       await of(null, answer).look();
       await of(standing, answer).look();
-      seen.push(hungUp);
+      seen.push(hungUp.length);
     }
     // One who ends our session alone does not shut down.
-    expect(seen).toEqual([1, 1, 1, 2, 2]);
+    expect(seen).toEqual([1, 1, 1, 2, 2, 3]);
+    expect(hungUp).toEqual([undefined, undefined, elsewhere]);
   });
 
   it('tells a reader that stands that its slot is gone or lost, and nobody else', async () => {

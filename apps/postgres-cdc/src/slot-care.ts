@@ -2,6 +2,7 @@ import { StreamError, type Clock, type Lag, type Log, type Retention } from '@pl
 import type { Client } from 'pg';
 import type { WalBudget } from './config.js';
 import { parseLsn } from './decode/index.js';
+import { AnotherServer } from './instance.js';
 import { invalidated, whyInvalidated } from './slot.js';
 import { WalRate } from './wal-rate.js';
 
@@ -134,7 +135,7 @@ export interface SlotCareDeps {
   /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
   readonly begun: boolean;
   /** Of the stream's own reading, for as long as nothing is taken from the server; `null`: it is read, or nobody reads. */
-  standing(): { hangUp(): void } | null;
+  standing(): { hangUp(why?: StreamError): void } | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -237,7 +238,9 @@ export class SlotCare {
       if (round === this.round) this.mine = mine;
     } catch (error) {
       // The reading side finds out what is wrong with the server, and says so. Where it stands it would keep a server from shutting down.
-      if (shutsDown(error)) this.deps.standing()?.hangUp();
+      // Of one that the address does not lead to any more nobody would hear that it wants to.
+      if (error instanceof AnotherServer) this.deps.standing()?.hangUp(error);
+      else if (shutsDown(error)) this.deps.standing()?.hangUp();
     } finally {
       this.looking = false;
     }
