@@ -127,4 +127,17 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     expect(rows()).toBe(60_000);
     await expectAllEqual(one, db, 'a', 'b');
   });
+
+  it('he locks it while rows alone are read: all of one moment', async () => {
+    const db = await fresh(SETUP);
+    const letGo = await stays(db, 'LOCK TABLE a IN ACCESS EXCLUSIVE MODE; UPDATE a SET v = 2');
+    const one = reading(db, { ...CONFIG, snapshot: 'only' });
+    one.start();
+    const rows = (table: string) => one.events.filter(({ subject }) => subject === `public.${table}`).length;
+    await eventually('the others are read', () => rows('b') === 300 && rows('heap') === 300, { timeoutMs: 20_000 });
+    expect(rows('a')).toBe(0);
+    await letGo();
+    expect(await one.outcome()).toBeNull();
+    expect(one.events.flatMap(({ subject, data }) => (subject === 'public.a' && data.includes('"v":1') ? [1] : []))).toHaveLength(300); // prettier-ignore
+  });
 });
