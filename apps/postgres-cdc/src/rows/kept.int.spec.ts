@@ -111,6 +111,39 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     expect(sorted).toEqual(rows.map((row) => row.v));
   });
 
+  it.each([
+    ['has one locked', false],
+    ['stands in line to lock one', true],
+  ])('he %s whose rows a publication filters: nobody waits to be told the filter', async (_, inLine) => {
+    const db = await fresh(`${SETUP}; ALTER TABLE a ADD big text; UPDATE a SET big = 'x';
+      INSERT INTO a SELECT i, 1, repeat('x', 400) FROM generate_series(301, 65000) i; ANALYZE;
+      CREATE PUBLICATION ours FOR TABLE marks, a WHERE (id > 100), b`);
+    const tables = ['public.marks', 'public.a', 'public.b'];
+    const one = reading(db, { tables, publication: 'ours', snapshot: 'never', snapshot_readers: 2 });
+    one.start();
+    await eventually('it runs', () => one.connected);
+    await one.stop();
+    const letGo = await stays(db, inLine ? 'SELECT FROM a' : 'LOCK TABLE a IN ACCESS EXCLUSIVE MODE');
+    const locker = await db.session();
+    held.push(locker);
+    const locked = inLine ? locker.query('BEGIN; LOCK TABLE a') : null;
+    const waits = async () => (await db.client.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount === 1;
+    if (inLine) await eventually('he stands in line', waits);
+    one.start();
+    await eventually('it runs', () => one.connected || one.failure !== null, { timeoutMs: 20_000 });
+    order(one, 'a', 'b');
+    await eventually('the other one is read', () => closed(one).length > 0, { timeoutMs: 20_000 });
+    await eventually('it says why', () => noteOf(one, 'a') !== null || one.failure !== null);
+    expect([one.failure, closed(one)]).toEqual([null, ['snap_b']]);
+    await letGo();
+    await locked;
+    await locker.query('COMMIT');
+    await eventually('it follows', () => closed(one).length > 1 || one.failure !== null);
+    const ids = one.events.flatMap(({ subject, partitionkey }) => (subject === 'public.a' ? [(JSON.parse(partitionkey) as { id: number }).id] : [])); // prettier-ignore
+    const [least, count] = [ids.reduce((x, y) => Math.min(x, y)), new Set(ids).size];
+    expect([closed(one), least, count]).toEqual([['snap_b', 'snap_a'], 101, 64_900]);
+  });
+
   it('he locks it amid its rows: it goes on where it was', async () => {
     const db = await fresh(`${SETUP}; INSERT INTO a SELECT i, 1 FROM generate_series(301, 60000) i; ANALYZE a`);
     const one = reading(db, { ...CONFIG, snapshot: 'never', snapshot_max_rows_per_second: 20_000 });

@@ -2,7 +2,7 @@ import type { Clock } from '@planasonix/core';
 import type { Client } from 'pg';
 import { seesUnlisted } from '../condition-reach.js';
 import type { PostgresConfig } from '../config.js';
-import { heldBack, obeyedBy } from '../publication-filter.js';
+import { heldBack, obeyedBy, UNASKED } from '../publication-filter.js';
 import { askedTables, describeTable, type SourceTable } from '../tables.js';
 import { type KeptTables, lockOut } from './kept-tables.js';
 import { cutLanes } from './lanes.js';
@@ -94,12 +94,14 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   if (alone() !== wasAlone) return 'again';
   if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
-    const lanes = await cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
-      // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
-      const now = await describes();
-      if (now !== null && formOf(now) === formOf(table)) throw error;
-      return 'changed' as const;
-    });
+    const cut = async () =>
+      cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
+        // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
+        const now = await describes();
+        if (now !== null && formOf(now) === formOf(table)) throw error;
+        return 'changed' as const;
+      });
+    const lanes = table.filter === UNASKED ? 'locked' : await cut();
     if (lanes === 'changed') return 'again';
     if (lanes === 'locked') {
       lockOut(task);
