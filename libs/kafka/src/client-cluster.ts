@@ -6,15 +6,17 @@ import {
   deleteGroupCall,
   describeGroupCall,
   metadataCall,
+  newestEpoch,
   offsetsCall,
   type ClusterView,
   type GroupOffset,
+  type LeaderAsk,
   type OffsetAsk,
   type OffsetEnd,
   type OffsetFound,
 } from './client-requests.js';
 import { addressText, type BrokerAddress } from './config.js';
-import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { KafkaError, lagging, MOVED, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
 import { CLIENT } from './default-client.js';
 
 export interface ClusterOptions extends Reach {
@@ -102,29 +104,36 @@ export class KafkaCluster {
   /** Offsets by time, each from its leader. Leaders that move meanwhile are followed for some seconds. */
   async offsets(asks: readonly OffsetAsk[], signal: AbortSignal, end: OffsetEnd = 'decided'): Promise<OffsetFound[]> {
     const found: OffsetFound[] = [];
-    let open = [...asks];
+    let open = asks;
+    let moved: readonly OffsetFound[] = [];
     for (const wait of [...RETRY_MS, null]) {
       const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
       const answers = await this.#askLeaders(view, open, end);
       found.push(...answers.filter(({ error }) => !MOVED.has(error)));
-      open = answers.filter(({ error }) => MOVED.has(error));
-      if (open.length === 0) return found;
+      moved = answers.filter(({ error }) => MOVED.has(error));
+      if (moved.length === 0) return found;
+      open = open.filter((ask) => moved.some((one) => one.topic === ask.topic && one.partition === ask.partition));
       if (wait === null || !(await this.options.clock.sleep(wait, signal))) break;
     }
     signal.throwIfAborted();
-    const { topic, partition } = open[0]!;
-    throw new StreamError('source_unreachable', `No broker leads ${topic}/${partition}.`);
+    const { topic, partition, error } = moved[0]!;
+    const name = `${topic}/${partition}`;
+    if (error === UNKNOWN_LEADER_EPOCH) throw lagging(name);
+    throw new StreamError('source_unreachable', `No broker leads ${name}.`);
   }
 
   async #askLeaders(view: ClusterView, asks: readonly OffsetAsk[], end: OffsetEnd): Promise<OffsetFound[]> {
-    const leaders = new Map<number, OffsetAsk[]>();
+    const leaders = new Map<number, LeaderAsk[]>();
     const found: OffsetFound[] = [];
     for (const ask of asks) {
       const topic = view.topics.find((one) => one.topic === ask.topic);
       const leader = topic?.partitions.find(({ partition }) => partition === ask.partition)?.leader ?? -1;
       const error = topic?.error === 0 ? 5 : (topic?.error ?? 3);
       if (leader < 0) found.push({ ...ask, error, offset: -1, leaderEpoch: -1 });
-      else leaders.set(leader, [...(leaders.get(leader) ?? []), ask]);
+      else {
+        const currentEpoch = newestEpoch(topic, ask.partition, ask.read);
+        leaders.set(leader, [...(leaders.get(leader) ?? []), { ...ask, currentEpoch }]);
+      }
     }
     const answers = await Promise.all(
       [...leaders].map(async ([node, wanted]) => {

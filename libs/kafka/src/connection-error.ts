@@ -117,6 +117,18 @@ const messageOf = (error: object): string => {
     : '';
 };
 
+export const UNKNOWN_LEADER_EPOCH = 75;
+
+/** @param name of the partition */
+export const lagging = (name: string): StreamError =>
+  new StreamError(
+    'source_unreachable',
+    `The brokers do not know of the leader whose records of ${name} were read last.`,
+    {
+      hint: 'A broker that was away learns of it by itself. Where the cluster was put back to an earlier state, stop the stream and set its position (PUT …/position).',
+    },
+  );
+
 /**
  * The one place that knows the errors of driver and broker.
  * @param doing what was tried, for the message: `reading`, `asking for the topics`

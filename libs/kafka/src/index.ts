@@ -22,6 +22,7 @@ export {
   type OffsetEnd,
   type OffsetFound,
   type PartitionView,
+  type ReadSoFar,
   type TopicOperation,
   type TopicView,
 } from './client-requests.js';
