@@ -1,5 +1,5 @@
 import type { KafkaCluster } from '@planasonix/kafka';
-import { cutBack, lostPlace, outOfRange } from './partitions.js';
+import { cutBack, lostPlace, outOfRange, rangesOf } from './partitions.js';
 
 describe('a position outside of what the broker holds (trap 24)', () => {
   const range = { first: 10, end: 40 } as Parameters<typeof outOfRange>[2];
@@ -40,4 +40,12 @@ describe('a place that one broker refused', () => {
     for (const offset of [9, 41]) expect(await told(offset)).toBe('offset_out_of_range');
     expect(await told(25, 'b'.repeat(32))).toBe('topic_recreated');
   });
+});
+
+it('what a broker holds may be kept from a user, who is named', async () => {
+  const offsets: KafkaCluster['offsets'] = (asks) =>
+    Promise.resolve(asks.map((ask) => ({ ...ask, error: 29, offset: -1, leaderEpoch: -1 })));
+  const cluster = { user: 'shop', offsets } as unknown as KafkaCluster;
+  const asked = rangesOf(cluster, [{ topic: 't', partition: 0 }], new AbortController().signal);
+  await expect(asked).rejects.toMatchObject({ code: 'permission_denied', hint: expect.stringContaining('User:shop ') });
 });

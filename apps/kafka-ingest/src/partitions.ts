@@ -97,7 +97,7 @@ export async function offsetsAt(
   const found = asks.length === 0 ? [] : await cluster.offsets(asks, signal);
   for (const { topic, partition, error } of found) {
     if (error === NOT_THERE) throw topicMissing(topic);
-    if (error === DENIED) throw topicDenied(topic, null);
+    if (error === DENIED) throw topicDenied(topic, cluster.user);
     if (error !== 0) throw new StreamError('internal', `The broker gave error ${error} for ${topic}/${partition}.`);
   }
   return new Map(found.map((one) => [partitionName(one), one]));

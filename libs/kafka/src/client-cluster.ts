@@ -49,6 +49,11 @@ export class KafkaCluster {
 
   constructor(private readonly options: ClusterOptions) {}
 
+  /** Who logs in; `null`: nobody does. */
+  get user(): string | null {
+    return this.options.settings.sasl?.username ?? null;
+  }
+
   /**
    * @param topics `null`: all that the user may see
    * @throws StreamError `source_unreachable`, `auth_failed`, `tls_failed`, `host_forbidden`

@@ -147,5 +147,6 @@ export function toStreamError(error: unknown, doing: string): StreamError {
     });
   if (code === 'auth_failed')
     return new StreamError(code, `The broker refuses user and password (${doing}).`, { cause: error });
-  return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });
+  const hint = code === 'tls_failed' ? 'Check tls and sslRootCert of the connection.' : undefined;
+  return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error, ...(hint && { hint }) });
 }
