@@ -16,7 +16,7 @@ import {
   type OffsetFound,
 } from './client-requests.js';
 import { addressText, type BrokerAddress } from './config.js';
-import { KafkaError, lagging, MOVED, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
+import { KafkaError, lagging, MOVED, OLD_METADATA, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
 import { CLIENT } from './default-client.js';
 
 export interface ClusterOptions extends Reach {
@@ -34,6 +34,8 @@ export type Lane = 'ask' | 'fetch' | 'produce';
 const ANSWER_MS = { ask: 6_000, fetch: 12_000, produce: 10_000 } as const satisfies Readonly<Record<Lane, number>>;
 const SURE_MS = [200, 600, 1_200] as const;
 const NO_SUCH_TOPIC = 3;
+/** So long leaders are followed where brokers are slow to say who they are. */
+const MOVED_MS = 10_000;
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
 
 /**
@@ -46,6 +48,8 @@ export class KafkaCluster {
   readonly #opened = new Map<string, Link>();
   #known: ReadonlyMap<number, BrokerAddress> = new Map();
   #closed = false;
+  /** Whose turn it is to be asked first. */
+  #turn = 0;
 
   constructor(private readonly options: ClusterOptions) {}
 
@@ -91,6 +95,11 @@ export class KafkaCluster {
     return this.#anyLink('asking for the versions', (link) => Promise.resolve(link.highest(apiKey)));
   }
 
+  /** Who leads is not what was told: another broker is asked first from now on. That one may be cut off from its controllers for long. */
+  doubt(): void {
+    this.#turn++;
+  }
+
   /** Each broker that the cluster names is dialled. @returns what is wrong with those that can't be. */
   async probe(): Promise<readonly { readonly broker: string; readonly error: StreamError }[]> {
     const found = await Promise.all(
@@ -111,14 +120,17 @@ export class KafkaCluster {
     const found: OffsetFound[] = [];
     let open = asks;
     let moved: readonly OffsetFound[] = [];
+    const until = this.options.clock.monotonic() + MOVED_MS;
     for (const wait of [...RETRY_MS, null]) {
       const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
       const answers = await this.#askLeaders(view, open, end);
       found.push(...answers.filter(({ error }) => !MOVED.has(error)));
       moved = answers.filter(({ error }) => MOVED.has(error));
       if (moved.length === 0) return found;
+      if (moved.some((one) => OLD_METADATA.has(one.error))) this.doubt();
       open = open.filter((ask) => moved.some((one) => one.topic === ask.topic && one.partition === ask.partition));
-      if (wait === null || !(await this.options.clock.sleep(wait, signal))) break;
+      if (wait === null || this.options.clock.monotonic() > until) break;
+      if (!(await this.options.clock.sleep(wait, signal))) break;
     }
     signal.throwIfAborted();
     const { topic, partition, error } = moved[0]!;
@@ -218,7 +230,9 @@ export class KafkaCluster {
       [...this.#known.values(), ...this.options.settings.brokers].map((one) => [addressText(one), one]),
     );
     let failure: StreamError | null = null;
-    for (const address of addresses.values()) {
+    const all = [...addresses.values()];
+    const turn = this.#turn % all.length;
+    for (const address of [...all.slice(turn), ...all.slice(0, turn)]) {
       try {
         return await use(await this.#link(address, 'ask'));
       } catch (error) {

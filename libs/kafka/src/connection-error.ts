@@ -118,6 +118,8 @@ const messageOf = (error: object): string => {
 };
 
 export const UNKNOWN_LEADER_EPOCH = 75;
+/** Whoever was asked who leads, or whoever leads as far as that one knows, has not heard of the newest leader. */
+export const OLD_METADATA: ReadonlySet<number> = new Set([74, UNKNOWN_LEADER_EPOCH]);
 
 /** @param name of the partition */
 export const lagging = (name: string): StreamError =>

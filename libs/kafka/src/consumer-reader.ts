@@ -1,5 +1,5 @@
 import { Limit, type Clock } from '@planasonix/core';
-import { KafkaError, lagging, MOVED, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
+import { KafkaError, lagging, MOVED, OLD_METADATA, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
 import type { KafkaCluster } from './client-cluster.js';
 import { newestEpoch } from './client-requests.js';
 import { batchesOf, DamagedBatch, endOf } from './consumer-batch.js';
@@ -197,6 +197,7 @@ export class FetchReader implements PartitionReader {
     const { place } = reading;
     if (code === CODES.outOfRange) return this.#fail({ kind: 'out_of_range', place });
     if (code === CODES.denied) return this.#fail({ kind: 'denied', place });
+    if (OLD_METADATA.has(code)) this.options.cluster.doubt();
     const now = this.options.clock.monotonic();
     const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
