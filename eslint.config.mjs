@@ -38,7 +38,7 @@ const depConstraints = [
   lib('rows', 'core'),
   lib('sinks', 'core', 'kafka'),
   lib('metrics', 'core'),
-  lib('service', 'core'),
+  lib('service', 'core', 'kafka'),
   lib('outbound', 'core'),
   lib('lifecycle', 'core', 'store'),
   lib('worker', 'core', 'engine', 'store', 'sinks', 'metrics', 'service', 'outbound', 'lifecycle'),

@@ -1,10 +1,12 @@
-import type { ChangeBatch, ChangeEvent, Log, SetAside } from '@planasonix/core';
+import { StreamError, type ChangeBatch, type ChangeEvent, type Log, type SetAside } from '@planasonix/core';
 import { forgetBytes, type JsonBuffer } from '@planasonix/json-buffer';
 import { partitionName, type RecordChunk } from '@planasonix/kafka';
 import { encodePosition } from './position.js';
 import { idOf, RecordEvents } from './record-event.js';
 import { DoesNotFit, putBytes, type Encoding, type Format } from './record-text.js';
-import { schemaIdOf, type Registry, type SchemaKind } from './registry/registry.js';
+import { schemaIdOf, type Registry, type SchemaAway, type SchemaKind } from './registry/registry.js';
+import { NotRegistered } from './registry/schema-source.js';
+import { StuckAt } from './stuck.js';
 
 export interface BatchesInput {
   readonly format: Format | SchemaKind;
@@ -21,14 +23,37 @@ function putText(to: JsonBuffer, json: string): Encoding {
   return 'json';
 }
 
+/** Which record waits for a schema, and how the stream goes on without it where it is not registered. */
+function waiting(chunk: RecordChunk, offset: number, { id, why }: SchemaAway): StreamError {
+  const message = `${partitionName(chunk)} at ${offset} waits for schema ${id}: ${why.message}`;
+  if (!(why instanceof NotRegistered)) return new StreamError(why.code, message, { hint: why.hint, cause: why });
+  return new StuckAt(why.code, message, chunk, {
+    first: `Register schema ${id}, correct schema_registry.url, or set format to base64, which asks for no schema.`,
+    ...{ without: 'this record', next: offset + 1 },
+  });
+}
+
 /** Chunks of records become batches of events; what does not fit the format is set aside, and the stream goes on. */
 export class Batches {
   readonly #events = new RecordEvents((to, value) => this.#value(to, value));
 
   constructor(private readonly input: BatchesInput) {}
 
-  async batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
-    if (this.#asksRegistry) await this.input.registry?.prepare(chunk.records.map(({ value }) => value));
+  /** @throws StreamError behind the records before one whose schema can't be had now */
+  async *of(chunk: RecordChunk): AsyncGenerator<ChangeBatch> {
+    const { records } = chunk;
+    const registry = this.#asksRegistry ? this.input.registry : null;
+    const away = (await registry?.prepare(records.map(({ value }) => value))) ?? null;
+    if (away === null) {
+      yield await this.#batchOf(chunk);
+      return;
+    }
+    const { offset } = records[away.index]!;
+    if (away.index > 0) yield await this.#batchOf({ ...chunk, records: records.slice(0, away.index), next: offset });
+    throw waiting(chunk, offset, away);
+  }
+
+  async #batchOf(chunk: RecordChunk): Promise<ChangeBatch> {
     this.#events.begin(chunk);
     const events: ChangeEvent[] = [];
     const aside: SetAside[] = [];

@@ -149,4 +149,45 @@ describe('three brokers, of which some fail', () => {
     });
     expect(stream.values()).toEqual(['both 1', 'both 2', 'one 3', 'one 4']);
   }, 150_000);
+
+  it('believes no broker that woke up and knows less than what was read: it waits for the others (trap 24, Invariant 2)', async () => {
+    const [one, two, three] = kafka.nodes;
+    await one!.start();
+    await eventually('all are there', async () => (await admin.describeCluster()).brokers.length === 3);
+    const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
+    const replicaAssignment = [{ partition: 0, replicas: [one!.id, two!.id] }];
+    await createTopics(admin, [{ topic: 'woken', replicaAssignment, configEntries }]);
+    const put = (values: readonly string[]) =>
+      kcat(['-b', kafka.brokers.join(','), '-P', '-t', 'woken', '-p', '0', '-X', 'acks=all'], values.map((v) => `${v}\n`).join('')); // prettier-ignore
+    const stream = new StreamUnderTest('str_woken', { topics: ['woken'] }, { brokers: kafka.brokers });
+    ends.push(() => stream.stop());
+    const has = (count: number) =>
+      eventually(`${count} records`, () => stream.events.length === count, { timeoutMs: 60_000 });
+    await put(['both 1', 'both 2']);
+    stream.start();
+    await has(2);
+    one!.freeze();
+    try {
+      await eventually('the other one leads', () => put(['two 3', 'two 4', 'two 5']).then(() => true), {
+        timeoutMs: 60_000,
+      });
+      await has(5);
+      await stream.stop();
+      two!.freeze();
+      three!.freeze();
+      one!.thaw();
+      // It is the first one that is asked, leads as far as it knows, and ends before our position.
+      stream.start();
+      expect(await stream.outcome()).toMatchObject({
+        ...{ code: 'source_unreachable', recourse: 'retry' },
+        message: expect.stringContaining('do not know of the leader whose records of woken/0 were read last'),
+      });
+    } finally {
+      for (const node of kafka.nodes) node.thaw();
+    }
+    await eventually('it can be written again', () => put(['two 6']).then(() => true), { timeoutMs: 60_000 });
+    stream.start();
+    await has(6);
+    expect(stream.values()).toEqual(['both 1', 'both 2', 'two 3', 'two 4', 'two 5', 'two 6']);
+  }, 150_000);
 });

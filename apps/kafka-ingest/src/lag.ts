@@ -30,7 +30,12 @@ export async function lagOf(input: LagInput): Promise<Lag> {
   const starts = decodeStarts(from.get(NOTEBOOK));
   const now = clock.now();
   if (known.size === 0 && starts === null) return { oldestPendingMs: null, provedAtMs: null, backlogBytes: null };
-  const ranges = await rangesOf(cluster, partitions, signal);
+  const read = partitions.map((partition) => {
+    const position = known.get(partitionName(partition));
+    if (position === undefined) return partition;
+    return { ...partition, topicId: position.topic_id, leaderEpoch: position.leader_epoch };
+  });
+  const ranges = await rangesOf(cluster, read, signal);
   const behind: (Place & { readonly records: number })[] = [];
   for (const partition of partitions) {
     const name = partitionName(partition);

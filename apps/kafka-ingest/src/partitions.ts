@@ -8,6 +8,7 @@ import {
   type OffsetAsk,
   type OffsetFound,
   type Place,
+  type ReadSoFar,
   type TopicView,
 } from '@planasonix/kafka';
 import { isWanted, type KafkaConfig } from './config.js';
@@ -64,10 +65,13 @@ export interface Range {
   readonly end: number;
 }
 
+/** A partition, and with `leaderEpoch` the leader of whom the last record was read there. */
+type Asked = Pick<Place, 'topic' | 'partition'> & Partial<ReadSoFar>;
+
 /** What the brokers hold of each partition: `topic/partition` → from `first` to before `end`. */
 export async function rangesOf(
   cluster: KafkaCluster,
-  partitions: readonly Pick<Place, 'topic' | 'partition'>[],
+  partitions: readonly Asked[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Range>> {
   const [first, end] = await Promise.all([
@@ -82,15 +86,18 @@ export async function rangesOf(
 /** @throws StreamError of a partition that is not there or may not be read */
 export async function offsetsAt(
   cluster: KafkaCluster,
-  partitions: readonly Pick<Place, 'topic' | 'partition'>[],
+  partitions: readonly Asked[],
   timestamp: number,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, OffsetFound>> {
-  const asks: OffsetAsk[] = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp }));
+  const asks = partitions.map(({ topic, partition, topicId, leaderEpoch = -1 }): OffsetAsk => ({
+    ...{ topic, partition, timestamp },
+    ...(topicId === undefined ? {} : { read: { topicId, leaderEpoch } }),
+  }));
   const found = asks.length === 0 ? [] : await cluster.offsets(asks, signal);
   for (const { topic, partition, error } of found) {
     if (error === NOT_THERE) throw topicMissing(topic);
-    if (error === DENIED) throw topicDenied(topic, null);
+    if (error === DENIED) throw topicDenied(topic, cluster.user);
     if (error !== 0) throw new StreamError('internal', `The broker gave error ${error} for ${topic}/${partition}.`);
   }
   return new Map(found.map((one) => [partitionName(one), one]));
@@ -115,7 +122,11 @@ export async function lostPlace(
 ): Promise<StreamError> {
   const [topic] = (await cluster.view([place.topic])).topics;
   const name = partitionName(place);
-  return topic?.error === 0 && topic.id !== place.topicId ? recreated(name) : outOfRange(name, place.offset, range);
+  if (topic?.error === 0 && topic.id !== place.topicId) return recreated(name);
+  // One that refused it may lead no more, and not know yet what others have written.
+  return place.offset >= range.first && place.offset <= range.end
+    ? new StreamError('source_unreachable', `The brokers do not agree on what they hold of ${name}.`)
+    : outOfRange(name, place.offset, range);
 }
 
 /** Invariant 2. */

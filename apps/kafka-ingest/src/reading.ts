@@ -11,6 +11,7 @@ import {
 import type { KafkaConfig } from './config.js';
 import { cutBack, lostPlace, rangesOf, recreated, topicDenied, topicMissing } from './partitions.js';
 import type { KafkaPosition } from './position.js';
+import { StuckAt } from './stuck.js';
 
 export interface ReadingInput {
   readonly cluster: KafkaCluster;
@@ -33,13 +34,11 @@ export interface Newest {
 }
 
 function damaged(name: string, { place, why, next }: Extract<Obstacle, { kind: 'damaged' }>): StreamError {
-  const { topic, partition, offset } = place;
+  const { offset } = place;
   const message = `${name} can't be read from ${offset} on: ${why}.`;
   if (next === null) return new StreamError('event_unsupported', message);
-  const beyond = JSON.stringify({ [topic]: { [partition]: next } });
-  return new StreamError('event_unsupported', message, {
-    hint: `Nothing was passed over. To go on without ${offset} to ${next - 1}, stop the stream and set its position (PUT …/position) to ${beyond}.`,
-  });
+  const without = `${offset} to ${next - 1}`;
+  return new StuckAt('event_unsupported', message, place, { first: 'Nothing was passed over.', without, next });
 }
 
 /** The partitions of a stream being read, and what it means when one of them can't be any more. */

@@ -29,6 +29,7 @@ import { Reading } from './reading.js';
 import { Registry } from './registry/registry.js';
 import { SchemaSource } from './registry/schema-source.js';
 import { settlePosition } from './settle-position.js';
+import { Handed, StuckAt } from './stuck.js';
 
 /** Milliseconds. */
 export interface Pace {
@@ -48,6 +49,7 @@ export class KafkaSource implements Source {
   private readonly settings: KafkaSettings;
   private readonly cluster: KafkaCluster;
   private readonly group: ReaderGroup;
+  private readonly handed: Handed;
   private reading: Reading | null = null;
   /** How many partitions there are, in all shares. */
   private seen = 0;
@@ -61,6 +63,7 @@ export class KafkaSource implements Source {
     const { config, connection, outbound, log, clock, streamId, share = WHOLE } = context;
     if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
     this.config = parseConfig(config);
+    this.handed = new Handed(clock);
     this.settings = kafkaSettings(connection);
     this.cluster = new KafkaCluster({ settings: this.settings, outbound, log, clock });
     this.group = new ReaderGroup({
@@ -89,12 +92,14 @@ export class KafkaSource implements Source {
     try {
       yield* this.batches(from, signal);
     } catch (error) {
+      if (error instanceof StuckAt) await this.handed.landed(signal);
       if (signal.aborted) return;
       throw toStreamError(error, 'reading');
     }
   }
 
   ack(partition: string, position: Position): Promise<void> {
+    this.handed.durable(partition, position);
     if (partition !== NOTEBOOK) this.group.durable(partition, decodePosition(position));
     return Promise.resolve();
   }
@@ -247,7 +252,11 @@ export class KafkaSource implements Source {
     let failingSince: number | null = null;
     while (!signal.aborted) {
       const chunk = await reading.next(IDLE_MS);
-      if (chunk !== null) yield await encode.batchOf(chunk);
+      if (chunk !== null)
+        for await (const batch of encode.of(chunk)) {
+          this.handed.add(batch);
+          yield batch;
+        }
       if (clock.monotonic() < lookAt || signal.aborted) continue;
       try {
         reading.add(await this.late(reading, signal));

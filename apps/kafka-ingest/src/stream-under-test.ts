@@ -50,6 +50,8 @@ export class StreamUnderTest {
   pace: Pace = { lookEveryMs: 250, patienceMs: 15_000 };
   /** Called before each batch is taken; what it throws ends the reading there, as if it were killed. */
   beforeEach: () => void | Promise<void> = () => undefined;
+  /** What an acknowledgement waits for, while reading goes on. `null`: nothing. */
+  ackAfter: Promise<void> | null = null;
   #source: Source | null = null;
   #abort = new AbortController();
   #reading: Promise<void> = Promise.resolve();
@@ -117,9 +119,12 @@ export class StreamUnderTest {
         this.connected ||= batch === CONNECTED;
         await this.beforeEach();
         this.events.push(...batch.events);
-        if (batch.position === null) continue;
-        this.kept.set(batch.partition, batch.position);
-        await source.ack(batch.partition, batch.position);
+        const { partition, position } = batch;
+        if (position === null) continue;
+        this.kept.set(partition, position);
+        const ack = () => source.ack(partition, position);
+        if (this.ackAfter === null) await ack();
+        else void this.ackAfter.then(ack);
       }
     } catch (error) {
       this.failure = error as StreamError;

@@ -32,7 +32,7 @@ export const STREAM_ERRORS = {
     hint: 'OUTBOUND_POLICY does not allow this address. Use a public address, or allow private ones.',
   },
   auth_failed: { recourse: 'fatal', hint: 'Correct user and password of the connection.' },
-  tls_failed: { recourse: 'fatal', hint: 'Check sslMode and the certificate authority of the connection.' },
+  tls_failed: { recourse: 'fatal', hint: 'Check sslMode (tls of one to Kafka) and sslRootCert of the connection.' },
   permission_denied: { recourse: 'fatal', hint: 'Grant the missing privilege; POST …/check names the exact SQL.' },
   wal_level: { recourse: 'fatal', hint: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server." },
   tables_missing: { recourse: 'fatal', hint: 'Create the tables, or correct `tables` in the config.' },

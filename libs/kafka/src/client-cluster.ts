@@ -6,15 +6,17 @@ import {
   deleteGroupCall,
   describeGroupCall,
   metadataCall,
+  newestEpoch,
   offsetsCall,
   type ClusterView,
   type GroupOffset,
+  type LeaderAsk,
   type OffsetAsk,
   type OffsetEnd,
   type OffsetFound,
 } from './client-requests.js';
 import { addressText, type BrokerAddress } from './config.js';
-import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { KafkaError, lagging, MOVED, OLD_METADATA, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
 import { CLIENT } from './default-client.js';
 
 export interface ClusterOptions extends Reach {
@@ -32,6 +34,8 @@ export type Lane = 'ask' | 'fetch' | 'produce';
 const ANSWER_MS = { ask: 6_000, fetch: 12_000, produce: 10_000 } as const satisfies Readonly<Record<Lane, number>>;
 const SURE_MS = [200, 600, 1_200] as const;
 const NO_SUCH_TOPIC = 3;
+/** So long leaders are followed where brokers are slow to say who they are. */
+const MOVED_MS = 10_000;
 const RETRY_MS = [50, 100, 200, 400, 800, 1600, 3200] as const;
 
 /**
@@ -44,8 +48,15 @@ export class KafkaCluster {
   readonly #opened = new Map<string, Link>();
   #known: ReadonlyMap<number, BrokerAddress> = new Map();
   #closed = false;
+  /** Whose turn it is to be asked first. */
+  #turn = 0;
 
   constructor(private readonly options: ClusterOptions) {}
+
+  /** Who logs in; `null`: nobody does. */
+  get user(): string | null {
+    return this.options.settings.sasl?.username ?? null;
+  }
 
   /**
    * @param topics `null`: all that the user may see
@@ -84,6 +95,11 @@ export class KafkaCluster {
     return this.#anyLink('asking for the versions', (link) => Promise.resolve(link.highest(apiKey)));
   }
 
+  /** Who leads is not what was told: another broker is asked first from now on. That one may be cut off from its controllers for long. */
+  doubt(): void {
+    this.#turn++;
+  }
+
   /** Each broker that the cluster names is dialled. @returns what is wrong with those that can't be. */
   async probe(): Promise<readonly { readonly broker: string; readonly error: StreamError }[]> {
     const found = await Promise.all(
@@ -102,29 +118,39 @@ export class KafkaCluster {
   /** Offsets by time, each from its leader. Leaders that move meanwhile are followed for some seconds. */
   async offsets(asks: readonly OffsetAsk[], signal: AbortSignal, end: OffsetEnd = 'decided'): Promise<OffsetFound[]> {
     const found: OffsetFound[] = [];
-    let open = [...asks];
+    let open = asks;
+    let moved: readonly OffsetFound[] = [];
+    const until = this.options.clock.monotonic() + MOVED_MS;
     for (const wait of [...RETRY_MS, null]) {
       const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
       const answers = await this.#askLeaders(view, open, end);
       found.push(...answers.filter(({ error }) => !MOVED.has(error)));
-      open = answers.filter(({ error }) => MOVED.has(error));
-      if (open.length === 0) return found;
-      if (wait === null || !(await this.options.clock.sleep(wait, signal))) break;
+      moved = answers.filter(({ error }) => MOVED.has(error));
+      if (moved.length === 0) return found;
+      if (moved.some((one) => OLD_METADATA.has(one.error))) this.doubt();
+      open = open.filter((ask) => moved.some((one) => one.topic === ask.topic && one.partition === ask.partition));
+      if (wait === null || this.options.clock.monotonic() > until) break;
+      if (!(await this.options.clock.sleep(wait, signal))) break;
     }
     signal.throwIfAborted();
-    const { topic, partition } = open[0]!;
-    throw new StreamError('source_unreachable', `No broker leads ${topic}/${partition}.`);
+    const { topic, partition, error } = moved[0]!;
+    const name = `${topic}/${partition}`;
+    if (error === UNKNOWN_LEADER_EPOCH) throw lagging(name);
+    throw new StreamError('source_unreachable', `No broker leads ${name}.`);
   }
 
   async #askLeaders(view: ClusterView, asks: readonly OffsetAsk[], end: OffsetEnd): Promise<OffsetFound[]> {
-    const leaders = new Map<number, OffsetAsk[]>();
+    const leaders = new Map<number, LeaderAsk[]>();
     const found: OffsetFound[] = [];
     for (const ask of asks) {
       const topic = view.topics.find((one) => one.topic === ask.topic);
       const leader = topic?.partitions.find(({ partition }) => partition === ask.partition)?.leader ?? -1;
       const error = topic?.error === 0 ? 5 : (topic?.error ?? 3);
       if (leader < 0) found.push({ ...ask, error, offset: -1, leaderEpoch: -1 });
-      else leaders.set(leader, [...(leaders.get(leader) ?? []), ask]);
+      else {
+        const currentEpoch = newestEpoch(topic, ask.partition, ask.read);
+        leaders.set(leader, [...(leaders.get(leader) ?? []), { ...ask, currentEpoch }]);
+      }
     }
     const answers = await Promise.all(
       [...leaders].map(async ([node, wanted]) => {
@@ -204,7 +230,9 @@ export class KafkaCluster {
       [...this.#known.values(), ...this.options.settings.brokers].map((one) => [addressText(one), one]),
     );
     let failure: StreamError | null = null;
-    for (const address of addresses.values()) {
+    const all = [...addresses.values()];
+    const turn = this.#turn % all.length;
+    for (const address of [...all.slice(turn), ...all.slice(0, turn)]) {
       try {
         return await use(await this.#link(address, 'ask'));
       } catch (error) {

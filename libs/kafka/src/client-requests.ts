@@ -110,6 +110,28 @@ export interface OffsetAsk {
   readonly topic: string;
   readonly partition: number;
   readonly timestamp: number;
+  /** What was read of it: a broker that does not know of that leader yet is not believed. Absent: nothing was. */
+  readonly read?: ReadSoFar;
+}
+
+export interface ReadSoFar {
+  /** The topic that it was read in. */
+  readonly topicId: string;
+  /** Of the last record; -1 where it is not known. */
+  readonly leaderEpoch: number;
+}
+
+/**
+ * The newest leader of a partition that is known: a broker whose metadata is older refuses a request that names it (75), and
+ * one that knows of a newer leader (74). Epochs of a topic that was made anew begin again.
+ */
+export function newestEpoch(topic: TopicView | undefined, partition: number, read?: ReadSoFar): number {
+  const told = topic?.partitions.find((one) => one.partition === partition)?.leaderEpoch ?? -1;
+  return read !== undefined && read.topicId === topic?.id ? Math.max(told, read.leaderEpoch) : told;
+}
+
+export interface LeaderAsk extends OffsetAsk {
+  readonly currentEpoch: number;
 }
 
 export type OffsetEnd = 'decided' | 'written';
@@ -126,7 +148,7 @@ export interface OffsetFound extends OffsetAsk {
  * `LATEST` is the end of what is decided, which read_committed readers see, or of all that is `written`. What a
  * transaction wrote is decided some time after its commit was answered.
  */
-export const offsetsCall = (asks: readonly OffsetAsk[], end: OffsetEnd): Call<OffsetFound[]> => {
+export const offsetsCall = (asks: readonly LeaderAsk[], end: OffsetEnd): Call<OffsetFound[]> => {
   const topics = byTopic(asks);
   return {
     name: 'ListOffsets',
@@ -138,7 +160,9 @@ export const offsetsCall = (asks: readonly OffsetAsk[], end: OffsetEnd): Call<Of
         .int8(end === 'decided' ? 1 : 0)
         .array(topics, ([topic, wanted]) => {
           to.string(topic);
-          to.array(wanted, ({ partition, timestamp }) => to.int32(partition).int32(-1).int64(timestamp).tags());
+          to.array(wanted, ({ partition, timestamp, currentEpoch }) =>
+            to.int32(partition).int32(currentEpoch).int64(timestamp).tags(),
+          );
           to.tags();
         })
         .tags(),

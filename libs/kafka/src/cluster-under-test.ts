@@ -103,8 +103,12 @@ export class ClusterUnderTest {
   }
 
   /** Reads until every partition is at its end. */
-  async all(topic: string, options: Partial<ReaderOptions> = {}): Promise<KafkaRecord[]> {
-    const cluster = this.cluster();
+  async all(
+    topic: string,
+    options: Partial<ReaderOptions> = {},
+    config: Readonly<Record<string, unknown>> = {},
+  ): Promise<KafkaRecord[]> {
+    const cluster = this.cluster(config);
     const reader = this.reader(cluster, options);
     const places = await this.places(cluster, topic);
     reader.add(places);

@@ -21,4 +21,11 @@ describe('what a broker answers', () => {
     expect(error.message).toBe(`doing it: ${name}`);
     expect(toStreamError(error, 'trying')).toMatchObject({ code: means, recourse: STREAM_ERRORS[means].recourse });
   });
+
+  it('a certificate that is not trusted is mended by what a connection to Kafka has', () => {
+    const cause = Object.assign(new Error('self-signed certificate'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
+    expect(toStreamError(new Error('Connection error', { cause }), 'dialling')).toMatchObject({
+      ...{ code: 'tls_failed', hint: 'Check tls and sslRootCert of the connection.' },
+    });
+  });
 });

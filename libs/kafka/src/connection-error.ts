@@ -117,6 +117,20 @@ const messageOf = (error: object): string => {
     : '';
 };
 
+export const UNKNOWN_LEADER_EPOCH = 75;
+/** Whoever was asked who leads, or whoever leads as far as that one knows, has not heard of the newest leader. */
+export const OLD_METADATA: ReadonlySet<number> = new Set([74, UNKNOWN_LEADER_EPOCH]);
+
+/** @param name of the partition */
+export const lagging = (name: string): StreamError =>
+  new StreamError(
+    'source_unreachable',
+    `The brokers do not know of the leader whose records of ${name} were read last.`,
+    {
+      hint: 'A broker that was away learns of it by itself. Where the cluster was put back to an earlier state, stop the stream and set its position (PUT …/position).',
+    },
+  );
+
 /**
  * The one place that knows the errors of driver and broker.
  * @param doing what was tried, for the message: `reading`, `asking for the topics`
@@ -135,5 +149,6 @@ export function toStreamError(error: unknown, doing: string): StreamError {
     });
   if (code === 'auth_failed')
     return new StreamError(code, `The broker refuses user and password (${doing}).`, { cause: error });
-  return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error });
+  const hint = code === 'tls_failed' ? 'Check tls and sslRootCert of the connection.' : undefined;
+  return new StreamError(code, `Failed while ${doing}: ${messageOf(found)}.`, { cause: error, ...(hint && { hint }) });
 }

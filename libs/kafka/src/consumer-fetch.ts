@@ -9,6 +9,8 @@ export interface FetchWish {
   readonly offset: number;
   /** Of the last record before `offset`, -1 where it is not known: the broker compares it with its own history. */
   readonly leaderEpoch: number;
+  /** See `newestEpoch`; -1: not known. */
+  readonly currentEpoch: number;
 }
 
 export interface Fetched {
@@ -53,9 +55,15 @@ export const fetchCall = (wishes: readonly FetchWish[], limits: FetchLimits): Ca
       .int8(limits.undecided ? READ_UNCOMMITTED : READ_COMMITTED);
     to.int32(NO_SESSION.id).int32(NO_SESSION.epoch);
     // One entry each: the order is the broker's order of filling the answer, and ours to turn.
-    to.array(wishes, ({ topicId, partition, offset, leaderEpoch }) => {
+    to.array(wishes, ({ topicId, partition, offset, leaderEpoch, currentEpoch }) => {
       to.uuid(topicId).array([partition], (index) => {
-        to.int32(index).int32(-1).int64(offset).int32(leaderEpoch).int64(-1).int32(limits.partitionBytes).tags();
+        to.int32(index)
+          .int32(currentEpoch)
+          .int64(offset)
+          .int32(leaderEpoch)
+          .int64(-1)
+          .int32(limits.partitionBytes)
+          .tags();
       });
       to.tags();
     });

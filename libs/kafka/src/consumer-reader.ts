@@ -1,6 +1,7 @@
 import { Limit, type Clock } from '@planasonix/core';
-import { KafkaError, MOVED, toStreamError } from './connection-error.js';
+import { KafkaError, lagging, MOVED, OLD_METADATA, toStreamError, UNKNOWN_LEADER_EPOCH } from './connection-error.js';
 import type { KafkaCluster } from './client-cluster.js';
+import { newestEpoch } from './client-requests.js';
 import { batchesOf, DamagedBatch, endOf } from './consumer-batch.js';
 import { committedOnly } from './consumer-committed.js';
 import { fetchCall, type Fetched, type FetchLimits } from './consumer-fetch.js';
@@ -36,6 +37,8 @@ interface Reading {
   /** Of the next fetch. */
   place: Place;
   leader: number;
+  /** The newest one of its leaders that was told of; -1: none. */
+  leaderEpoch: number;
   held: number;
   /** Monotonic time since which no answer came; `null`: they come. */
   failingSince: number | null;
@@ -78,7 +81,7 @@ export class FetchReader implements PartitionReader {
       const name = partitionName(place);
       if (!this.#readings.has(name))
         this.#readings.set(name, {
-          ...{ place, leader: -1, held: 0, goneSince: null },
+          ...{ place, leader: -1, leaderEpoch: -1, held: 0, goneSince: null },
           failingSince: this.options.clock.monotonic(),
         });
     }
@@ -156,7 +159,7 @@ export class FetchReader implements PartitionReader {
     const maxWaitMs =
       asked.every(({ held }) => held === 0) && asked.length === led.length ? this.#limits.maxWaitMs : SHORT_WAIT_MS;
     const call = fetchCall(
-      asked.map(({ place }) => place),
+      asked.map(({ place, leaderEpoch }) => ({ ...place, currentEpoch: Math.max(leaderEpoch, place.leaderEpoch) })),
       { ...this.#limits, maxWaitMs },
     );
     try {
@@ -194,12 +197,16 @@ export class FetchReader implements PartitionReader {
     const { place } = reading;
     if (code === CODES.outOfRange) return this.#fail({ kind: 'out_of_range', place });
     if (code === CODES.denied) return this.#fail({ kind: 'denied', place });
+    if (OLD_METADATA.has(code)) this.options.cluster.doubt();
     const now = this.options.clock.monotonic();
     const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
       if (now - (reading.goneSince ??= now) > GONE_MS) return this.#fail({ kind: 'topic_gone', place });
     } else if (!MOVED.has(code) || failingMs > this.#patienceMs) {
-      this.#failure ??= { error: toStreamError(new KafkaError(code, partitionName(place)), 'reading') };
+      const name = partitionName(place);
+      this.#failure ??= {
+        error: code === UNKNOWN_LEADER_EPOCH ? lagging(name) : toStreamError(new KafkaError(code, name), 'reading'),
+      };
       return;
     }
     reading.leader = -1;
@@ -235,6 +242,8 @@ export class FetchReader implements PartitionReader {
         // A topic of another id under this name is for the fetch to find out: it asks by the id.
         const leader = topic?.partitions.find(({ partition }) => partition === reading.place.partition)?.leader ?? -1;
         reading.leader = leader >= 0 ? leader : (view.brokers.keys().next().value ?? -1);
+        if (topic?.id === reading.place.topicId)
+          reading.leaderEpoch = Math.max(reading.leaderEpoch, newestEpoch(topic, reading.place.partition));
       }
     } catch (error) {
       const failure = toStreamError(error, 'asking who leads the partitions');

@@ -2,7 +2,7 @@ import { becomes, eventually, startKafka, type Kafka } from '@planasonix/testing
 import { randomBytes } from 'node:crypto';
 import { CLIENTS } from './clients-under-test.js';
 import { ClusterUnderTest } from './cluster-under-test.js';
-import type { KafkaRecord, Place } from './index.js';
+import { LATEST, type KafkaRecord, type Place, type ReadSoFar } from './index.js';
 
 const texts = (records: readonly KafkaRecord[]) => records.map(({ value }) => value?.toString() ?? null);
 const rising = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -179,6 +179,26 @@ describe.each(CLIENTS)('over %s, reading a cluster', (_, client) => {
         await expect(obstacle({ ...place!, offset })).rejects.toMatchObject({ obstacle: { kind: 'out_of_range' } });
     });
 
+    it('is not said by a broker that knows less of its leaders than was read: others are waited for (Invariant 2)', async () => {
+      await kafka.create('older');
+      await kafka.put('older', ['k:0', 'k:1']);
+      const cluster = kafka.cluster();
+      const [place] = await kafka.places(cluster, 'older');
+      const reader = kafka.reader(cluster, { patienceMs: 500 });
+      reader.add([{ ...place!, offset: 9, leaderEpoch: 7 }]);
+      await expect(reader.next(10_000)).rejects.toMatchObject({
+        ...{ code: 'source_unreachable', hint: expect.stringContaining('PUT …/position') },
+        message: expect.stringContaining('do not know of the leader whose records of older/0 were read last'),
+      });
+      // Nor is it asked where the end is.
+      const ends = (read?: ReadSoFar) =>
+        cluster.offsets([{ topic: 'older', partition: 0, timestamp: LATEST, ...(read && { read }) }], AbortSignal.timeout(200)); // prettier-ignore
+      await expect(ends({ topicId: place!.topicId, leaderEpoch: 7 })).rejects.toThrow();
+      // Epochs of another topic say nothing of this one.
+      for (const read of [undefined, { topicId: 'f'.repeat(32), leaderEpoch: 7 }])
+        expect(await ends(read)).toMatchObject([{ error: 0, offset: 2 }]);
+    });
+
     it('is said of a topic that was made anew under its name, also where it has as many records', async () => {
       await kafka.create('anew');
       await kafka.put('anew', ['k:old 0', 'k:old 1']);
@@ -187,7 +207,10 @@ describe.each(CLIENTS)('over %s, reading a cluster', (_, client) => {
       await admin.deleteTopics({ topics: ['anew'] });
       await kafka.create('anew');
       await kafka.put('anew', ['k:new 0', 'k:new 1', 'k:new 2']);
-      await expect(obstacle({ ...place!, offset: 2 })).rejects.toMatchObject({ obstacle: { kind: 'topic_gone' } });
+      for (const leaderEpoch of [-1, 7])
+        await expect(obstacle({ ...place!, offset: 2, leaderEpoch })).rejects.toMatchObject({
+          obstacle: { kind: 'topic_gone' },
+        });
     });
   });
 

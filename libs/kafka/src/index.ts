@@ -7,6 +7,7 @@ export {
   type NewTopic,
   type Reach,
 } from './client.js';
+export { inflate } from './consumer-codec.js';
 export { CLIENT } from './default-client.js';
 export { addressText, brokerAddress, kafkaSettings, type BrokerAddress, type KafkaSettings } from './config.js';
 export { pinnedLookup, UNRESOLVED } from './connection-socket.js';
@@ -21,6 +22,7 @@ export {
   type OffsetEnd,
   type OffsetFound,
   type PartitionView,
+  type ReadSoFar,
   type TopicOperation,
   type TopicView,
 } from './client-requests.js';

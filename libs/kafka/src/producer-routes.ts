@@ -80,7 +80,10 @@ export class ProducerRoutes {
       const error = found?.error ?? NO_SUCH_TOPIC;
       if (error === NO_SUCH_TOPIC && !made) {
         made = await create(name);
-        if (!made) throw new StreamError('topic_missing', `There is no topic ${name}.`);
+        if (!made)
+          throw new StreamError('topic_missing', `There is no topic ${name}.`, {
+            hint: `kafka-topics.sh --create --topic ${name}; or set createTopics in the output of the pipeline.`,
+          });
         continue;
       }
       const appears = error === 0 || error === NO_SUCH_TOPIC || MOVED.has(error);

@@ -1,6 +1,7 @@
 import { batchesOf, type KafkaRecord, type RecordBatch } from './consumer-batch.js';
 import { fetchCall, type FetchLimits } from './consumer-fetch.js';
 import type { KafkaCluster } from './client-cluster.js';
+import { newestEpoch } from './client-requests.js';
 import { KafkaError, toStreamError } from './connection-error.js';
 import type { Place } from './consumer.js';
 
@@ -35,8 +36,9 @@ export async function lookAt(cluster: KafkaCluster, place: Place, options: LookO
   const look = new Look(options);
   const view = (await cluster.view([place.topic])).topics.find(({ topic }) => topic === place.topic);
   const leader = view?.partitions.find(({ partition }) => partition === place.partition)?.leader ?? -1;
+  const currentEpoch = newestEpoch(view, place.partition, place);
   for (let offset = place.offset; !look.over;) {
-    const wish = { ...place, offset };
+    const wish = { ...place, offset, currentEpoch };
     const [answer] = await cluster.send(leader, 'ask', fetchCall([wish], LIMITS)).catch((error: unknown) => {
       throw toStreamError(error, 'looking into the log');
     });

@@ -35,10 +35,12 @@ export class Producers {
   constructor(
     private readonly brokers: readonly string[],
     private readonly client: KafkaClient,
+    /** Of the connection, beside its brokers. */
+    private readonly config: Readonly<Record<string, unknown>> = {},
   ) {}
 
   make(transactionalId: string, more: Partial<TransactionOptions> = {}): TransactionalProducer {
-    const settings = kafkaSettings({ config: { brokers: this.brokers } });
+    const settings = kafkaSettings({ config: { brokers: this.brokers, ...this.config } });
     const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock, client: this.client });
     const admin = new TopicAdmin({ settings, outbound, log: silent }, this.client);
     const routes = new ProducerRoutes({

@@ -63,7 +63,7 @@ describe('values whose schema lies in a registry', () => {
     await admin.connect();
     await createTopics(
       admin,
-      ['mixed', 'later', 'strict', 'refused'].map((topic) => ({ topic })),
+      ['mixed', 'later', 'unknown', 'strict', 'refused'].map((topic) => ({ topic })),
     );
     await admin.disconnect();
   });
@@ -141,18 +141,49 @@ describe('values whose schema lies in a registry', () => {
     const s = stream('later');
     down = true;
     s.start();
-    expect(await s.outcome()).toMatchObject({ code: 'source_unreachable', recourse: 'retry' });
+    expect(await s.outcome()).toMatchObject({
+      ...{ code: 'source_unreachable', recourse: 'retry' },
+      message: 'later/0 at 0 waits for schema 1: The schema registry answers 503 for schemas/ids/1.',
+      hint: expect.not.stringContaining('PUT'),
+    });
     down = false;
     s.start();
     await eventually('it is there', () => s.events.length === 1);
-    await put('later', [wire(77, 'x')]);
-    expect(await s.outcome()).toMatchObject({ code: 'source_unreachable', message: expect.stringContaining('404') });
-    expect(s.events).toHaveLength(1);
+    await s.stop();
+    expect(s.aside).toEqual([]);
+  });
+
+  it('of which one is not registered: it is named, and where to go on, once all before it is durable (Invariant 2)', async () => {
+    await put('unknown', [order(1), order(2), wire(77, 'x'), order(3)]);
+    const s = stream('unknown');
+    const told = {
+      ...{ code: 'source_unreachable', recourse: 'retry' },
+      message: 'unknown/0 at 2 waits for schema 77: The schema registry answers 404 for schemas/ids/77.',
+      hint: expect.stringMatching(/^Register schema 77, .* base64.* \(PUT …\/position\) to \{"unknown":\{"0":3\}\}\.$/),
+    };
+    let durable: () => void = () => undefined;
+    s.ackAfter = new Promise((resolve) => (durable = resolve));
+    s.start();
+    await eventually('those before it came', () => s.events.length === 2);
+    // Of a longer way than what it has found out by now.
+    await s.check();
+    expect(s.failure).toBeNull();
+    durable();
+    expect(await s.outcome()).toMatchObject(told);
+    s.start();
+    expect(await s.outcome()).toMatchObject(told);
+    const beyond = await s.look((source) =>
+      source.settle!({ unknown: { '0': 3 } }, s.kept, AbortSignal.timeout(5_000)),
+    );
+    for (const [name, position] of beyond) s.kept.set(name, position);
+    s.start();
+    await eventually('the one behind it came', () => s.events.length === 3);
+    await s.stop();
     expect(s.aside).toEqual([]);
     // Bytes that are taken as they are need no schema.
-    const raw = stream('later', { format: 'base64' });
+    const raw = stream('unknown', { format: 'base64' });
     raw.start();
-    await eventually('both are there', () => raw.events.length === 2);
+    await eventually('all are there', () => raw.events.length === 4);
     await raw.stop();
   });
 

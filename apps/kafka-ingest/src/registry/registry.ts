@@ -13,6 +13,14 @@ interface Schema {
   read(value: Buffer): string;
 }
 
+export interface SchemaAway {
+  /** Of the value. */
+  readonly index: number;
+  /** Of the schema. */
+  readonly id: number;
+  readonly why: StreamError;
+}
+
 interface Text {
   readonly name: string;
   readonly text: string;
@@ -34,15 +42,25 @@ export class Registry {
 
   constructor(private readonly source: SchemaSource) {}
 
-  /** Fetches what these values need. @throws StreamError `source_unreachable`: to be tried again */
-  async prepare(values: readonly (Buffer | null)[]): Promise<void> {
+  /**
+   * Fetches what these values need.
+   * @returns the first of them whose schema can't be had now; `null`: all can be read
+   * @throws StreamError for what is not to be tried again
+   */
+  async prepare(values: readonly (Buffer | null)[]): Promise<SchemaAway | null> {
     // Invariant 6: between chunks, for these values need all of theirs.
     if (this.#schemas.size >= MOST_SCHEMAS) this.#schemas.clear();
-    for (const value of values) {
+    for (const [index, value] of values.entries()) {
       const id = schemaIdOf(value);
       if (id === null || this.#schemas.has(id)) continue;
-      this.#schemas.set(id, await this.#fetch(id));
+      try {
+        this.#schemas.set(id, await this.#fetch(id));
+      } catch (why) {
+        if (!(why instanceof StreamError) || why.recourse !== 'retry') throw why;
+        return { index, id, why };
+      }
     }
+    return null;
   }
 
   /** A value whose schema was prepared, as JSON. @throws DoesNotFit */

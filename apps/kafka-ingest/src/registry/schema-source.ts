@@ -13,11 +13,17 @@ export interface RegistrySettings {
 const ANSWER_MS = 10_000;
 const MOST_BYTES = 5_000_000;
 
+const HINT = 'Check schema_registry and that the registry answers.';
+
 const away = (message: string, cause?: unknown): StreamError =>
-  new StreamError('source_unreachable', message, {
-    hint: 'Check schema_registry and that the registry answers.',
-    cause,
-  });
+  new StreamError('source_unreachable', message, { hint: HINT, cause });
+
+/** The registry has not got it; somebody may yet register it. */
+export class NotRegistered extends StreamError {
+  constructor(path: string) {
+    super('source_unreachable', `The schema registry answers 404 for ${path}.`, { hint: HINT });
+  }
+}
 
 function authorization(auth: RegistrySettings['auth']): Record<string, string> {
   if (!auth) return {};
@@ -47,6 +53,7 @@ export class SchemaSource {
       throw new StreamError('auth_failed', 'The schema registry refuses the credentials.', {
         hint: 'Correct schema_registry.auth.',
       });
+    if (status === 404) throw new NotRegistered(path);
     if (status !== 200) throw away(`The schema registry answers ${status} for ${path}.`);
     try {
       return JSON.parse(text) as Record<string, unknown>;

@@ -222,7 +222,7 @@ describe('the log in Kafka', () => {
 
   it('says what is missing, and what the topic refuses', async () => {
     const none = logs.open({ topic: `none.${id}`, createTopics: undefined });
-    await expect(logs.sink(none, id, 1).open()).rejects.toMatchObject({ code: 'topic_missing' });
+    await expect(logs.sink(none, id, 1).open()).rejects.toMatchObject({ code: 'topic_missing', hint: expect.stringContaining('set createTopics') }); // prettier-ignore
     expect(await none.check()).toMatchObject([{ code: 'topic_missing', severity: 'error', fix: expect.stringContaining(`--topic none.${id}`) }]); // prettier-ignore
     const log = logs.open({ topic: `small.${id}` });
     const { sink } = await reopened(log, 2);
