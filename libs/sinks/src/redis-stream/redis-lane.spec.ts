@@ -5,7 +5,7 @@ import { RedisLane, type Landed } from './redis-lane.js';
 
 const turn = () => new Promise(setImmediate);
 const away = new StreamError('log_unavailable', 'Redis is away');
-const full: TakenIn = { kind: 'full' };
+const takenOf = (name: string): TakenIn => (name === 'full' ? { kind: 'full' } : takenAs(name));
 
 /** One lane; its writes, and when they are on the disk, are answered by hand. */
 function lane() {
@@ -29,15 +29,13 @@ function lane() {
   const unsettled = (...names: string[]) => {
     let [settle, fail] = [() => {}, (_: StreamError) => {}];
     const settled = new Promise<void>((resolve, reject) => ([settle, fail] = [resolve, reject]));
-    written
-      .at(-1)!
-      .answer({ taken: names.map((name) => (name === 'full' ? full : takenAs(name))), settled: () => settled });
+    written.at(-1)!.answer({ taken: names.map(takenOf), settled: () => settled });
     return { settle, fail };
   };
   return {
     ...{ lane: one, said, push, unsettled },
     sent: () => written.map(({ names }) => names),
-    answer: (...names: string[]) => written.at(-1)!.answer({ taken: names.map(takenAs), settled: null }),
+    answer: (...names: string[]) => written.at(-1)!.answer({ taken: names.map(takenOf), settled: null }),
     fail: (error: StreamError) => written.at(-1)!.fail(error),
   };
 }
@@ -138,6 +136,7 @@ it('what was told to be late is not written again, nor what was refused; that th
   unsettled('a', 'b', 'full');
   await turn();
   expect(said).toEqual(['c full']);
+  await turn();
   void push('d', 9_000);
   await turn();
   fail(new StreamError('fenced', 'A newer epoch rules'));
@@ -149,4 +148,18 @@ it('what was told to be late is not written again, nor what was refused; that th
     ['a,b,c', 'd', 'b'],
     ['d fenced', 'a log_unavailable'],
   ]);
+});
+
+it('who came before it was known that there is no room does not overtake those who found none (Invariant 5)', async () => {
+  const { said, push, sent, answer } = lane();
+  void push('a');
+  await turn();
+  void push('b');
+  void Promise.resolve(answer('full')).then(() => push('c'));
+  await turn();
+  await turn();
+  expect([sent(), said]).toEqual([['a'], ['a full', 'b full', 'c full', 'idle']]);
+  void push('d');
+  await turn();
+  expect(sent()).toEqual(['a', 'd']);
 });

@@ -23,6 +23,7 @@ export interface LaneOptions {
 /** Those of a group that still wait for their answer, in their order; `null`: not written yet. */
 type Group = Map<Waiting, TakenIn | null>;
 
+const FULL: TakenIn = { kind: 'full' };
 /** How long it waits before it tries again what was not written. */
 const AGAIN_MS = 50;
 
@@ -33,6 +34,7 @@ const AGAIN_MS = 50;
 export class RedisLane {
   readonly #line = new InletLine();
   #flight: Group | null = null;
+  #hasNoRoom = false;
   /** Written, and perhaps not on the disk; in their order. It holds nobody who was answered. Invariant 6. */
   readonly #settling = new Set<Group>();
 
@@ -40,6 +42,7 @@ export class RedisLane {
 
   /** @param next runs what it is given once what else is to go with it has come */
   push(one: Waiting, next: (run: () => void) => unknown): void {
+    if (this.#hasNoRoom) return one.resolve(FULL);
     this.#line.push(one);
     this.#start(next);
   }
@@ -77,8 +80,10 @@ export class RedisLane {
       this.#flight = flight;
       try {
         const landed = await this.options.write(group);
-        // Else it is written again.
-        if (this.#flight === flight) this.#land(flight, group, landed);
+        // It is written again.
+        if (this.#flight !== flight) continue;
+        this.#land(flight, group, landed);
+        if (landed.taken.some(({ kind }) => kind === 'full')) await this.#refuseAll();
       } catch (error) {
         await this.#again(flight, logUnavailable(error));
       }
@@ -99,6 +104,14 @@ export class RedisLane {
     if (settled === null || flight.size === 0) return;
     this.#settling.add(flight);
     void this.#settle(flight, settled());
+  }
+
+  /** Who came before it was known that there is no room finds none: he would overtake those who have found none (Invariant 5). */
+  async #refuseAll(): Promise<void> {
+    for (const { resolve } of this.#line.late(Infinity)) resolve(FULL);
+    this.#hasNoRoom = true;
+    await new Promise(setImmediate);
+    this.#hasNoRoom = false;
   }
 
   async #settle(group: Group, settled: Promise<void>): Promise<void> {
