@@ -10,6 +10,7 @@ function storingOf(of: {
   readonly backpressure?: 'reject' | 'queue' | 'shed';
   readonly append: (streamId: string, epoch: number, intake: Intake) => Promise<TakenIn>;
   readonly blocked?: (held: unknown, why: string | null) => Promise<void>;
+  readonly directory?: Partial<Record<'has' | 'reopen', (of: unknown) => unknown>>;
   readonly clock?: Clock;
 }) {
   const row = { epoch: 1, version: 'v', isBlocked: false, output: {} };
@@ -19,15 +20,15 @@ function storingOf(of: {
   const storing = new Storing({
     ledger: { blocked: of.blocked ?? (() => Promise.resolve()) },
     inlets: { of: () => ({ append: of.append }) },
-    directory: { byId: () => door },
+    directory: { byId: () => door, has: () => true, ...of.directory },
     reporter: { of: () => tally },
     clock: of.clock ?? systemClock,
   } as never);
-  const deliver = (id = 'e') => {
+  const deliver = (id = 'e', at = door) => {
     const intake = { id, timeMs: 0, parts: [{}] } as unknown as Intake;
-    return storing.store(door, { intake, eventId: 'e', events: null });
+    return storing.store(at, { intake, eventId: 'e', events: null });
   };
-  return { tally, deliver };
+  return { door, tally, deliver };
 }
 
 /** Time that goes on when it is told to. */
@@ -59,6 +60,17 @@ it('that there is no room is told to the store again, where it did not hear of i
   await deliver();
   await deliver();
   expect(told).toEqual(['log_full', 'log_full']);
+});
+
+it('what was told of a stream is forgotten when it is there no more (Invariant 6)', async () => {
+  const told: unknown[] = [];
+  const { door, deliver } = storingOf({
+    append: () => Promise.resolve({ kind: 'full' }),
+    blocked: (held) => Promise.resolve(void told.push((held as { streamId: string }).streamId)),
+    directory: { has: (id) => id !== 'str_x' },
+  });
+  for (const id of ['str_x', 'str_y', 'str_x', 'str_y']) await deliver('e', { ...door, id });
+  expect(told).toEqual(['str_x', 'str_y', 'str_x']);
 });
 
 describe('where there is no room (trap 29, Invariant 6)', () => {

@@ -121,13 +121,15 @@ export class Storing {
 
   /** Shown in the row when it changes, whichever instance has shown what is there. */
   #tellRoom({ id, row }: Door, full: boolean): void {
+    const { directory, ledger } = this.deps;
     const told = this.#told.get(id);
     // The view may be older than what was told.
     const shown = told?.version === row.version ? told.full : row.isBlocked;
     if (full === shown) return;
+    for (const one of this.#told.keys()) if (!directory.has(one)) this.#told.delete(one);
     this.#told.set(id, { version: row.version, full });
     const held = { streamId: id, epoch: row.epoch };
     // The store may be away: the next delivery tells it then.
-    this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => this.#told.delete(id));
+    ledger.blocked(held, full ? 'log_full' : null).catch(() => this.#told.delete(id));
   }
 }
