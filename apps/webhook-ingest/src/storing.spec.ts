@@ -186,3 +186,16 @@ it('what is not durable is to be sent again, and the reason is noted for the use
   });
   expect(tally.held).toBe(0);
 });
+
+it('a sender hears in his time also while a log is opened anew, and that takes longer (trap 29)', async () => {
+  const { clock, pass } = heldTime();
+  const { deliver } = storingOf({
+    append: () => Promise.reject(new StreamError('offset_gap', 'Another log')),
+    directory: { reopen: () => never },
+    clock,
+  });
+  let answer: unknown = null;
+  void deliver().then(({ status, reason }) => (answer = { status, reason }));
+  await pass();
+  expect([answer, clock.now()]).toEqual([{ status: 503, reason: 'offset_gap' }, 3_000]);
+});

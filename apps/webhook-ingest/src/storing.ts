@@ -77,8 +77,8 @@ export class Storing {
         return await inlet.append(at.id, epoch, intake, until);
       } catch (error) {
         const code = error instanceof StreamError ? error.code : 'internal';
-        if (code === 'offset_gap') await directory.reopen(at);
-        else if (code === 'fenced') await this.#settle(at);
+        if (code === 'offset_gap') await this.#within(until, directory.reopen(at));
+        else if (code === 'fenced') await this.#within(until, this.#settle(at));
         // The topic takes no event of this size, and will not when it comes again.
         else if (code === 'message_too_large') return { kind: 'too_large', code };
         else return { kind: 'not_durable', code };
@@ -94,6 +94,14 @@ export class Storing {
     await directory.look();
     const now = directory.byId(id);
     if (now?.isOpen && now.row.epoch === row.epoch) await directory.reopen(now);
+  }
+
+  /** It goes on for those who come later: the store or the log may hang. */
+  async #within(until: number, opening: Promise<void>): Promise<void> {
+    const { clock } = this.deps;
+    const over = new AbortController();
+    const time = clock.sleep(Math.max(0, until - clock.monotonic()), over.signal);
+    await Promise.race([opening, time]).finally(() => over.abort());
   }
 
   async #waitForRoom(door: Door, intake: Intake, came: number): Promise<Outcome> {
