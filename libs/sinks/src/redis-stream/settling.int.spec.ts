@@ -19,11 +19,11 @@ describe('deliveries into a Redis that takes its time', () => {
   const inletBy = (clock: Clock) =>
     new RedisInlet({ maxEntries: 1_000, onFull: 'block' }, redisFactory(redis.url), clock);
 
-  beforeEach(async () => {
-    redis = await startRedis();
+  const begin = async (...args: readonly string[]) => {
+    redis = await startRedis({ args });
     log = logAt(redis.url);
     inlets = new Inlets(id, log);
-  });
+  };
   afterEach(async () => {
     await inlets.close();
     await log.close();
@@ -31,6 +31,7 @@ describe('deliveries into a Redis that takes its time', () => {
   });
 
   it('of a Redis that swallows what it is sent he hears in his time; what it was sent is a repeat later (trap 29)', async () => {
+    await begin();
     const proxy = await startProxy({ targetPort: redis.port });
     const far = logAt(`redis://127.0.0.1:${proxy.port}`);
     const inlet = await inlets.opened(1, far);
@@ -53,7 +54,7 @@ describe('deliveries into a Redis that takes its time', () => {
   });
 
   describe('under everysec', () => {
-    beforeEach(() => redis.client().config('SET', 'appendfsync', 'everysec'));
+    beforeEach(() => begin('--appendfsync', 'everysec'));
 
     it('of twenty deliveries that come one after another none waits until another is on the disk (traps 26, 29)', async () => {
       await inlets.opened();
@@ -99,6 +100,25 @@ describe('deliveries into a Redis that takes its time', () => {
       } finally {
         await inlet.close();
       }
+    });
+
+    it('loses nothing that it confirmed and doubles nothing while Redis is killed (traps 26, 29)', async () => {
+      const inlet = await inlets.opened();
+      const confirmed: string[] = [];
+      let [stop, next] = [false, 0];
+      const load = Array.from({ length: 100 }, async () => {
+        while (!stop) {
+          const name = `n${next++}`;
+          const { kind } = await inlet.append(id, 1, delivery(name), soon(60_000));
+          if (kind !== 'full') confirmed.push(name);
+        }
+      });
+      await eventually('deliveries are confirmed', () => confirmed.length > 0);
+      await redis.kill();
+      await redis.start();
+      stop = true;
+      await Promise.all(load);
+      expect((await names()).sort()).toEqual(confirmed.sort());
     });
   });
 });
