@@ -26,9 +26,11 @@ export interface Request {
 type Json = Record<string, unknown>;
 const record = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
 
+/** Those that the gateway answers itself: what has servers of its own is not here. */
 export function operations(document: Json): Operation[] {
   const found: Operation[] = [];
-  for (const [path, item] of Object.entries(record(document['paths'])))
+  const here = Object.entries(record(document['paths'])).filter(([, item]) => !('servers' in record(item)));
+  for (const [path, item] of here)
     for (const [method, described] of Object.entries(record(item))) {
       if (!['get', 'post', 'put', 'patch', 'delete'].includes(method)) continue;
       const operation = record(described);

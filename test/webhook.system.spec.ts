@@ -73,6 +73,29 @@ describe('webhooks', () => {
     return entries.map(([, fields]) => fields[fields.indexOf('id') + 1]!);
   };
 
+  it('a scheme of the user’s own: refused at its key where it contradicts itself, else it proves deliveries', async () => {
+    const own = { type: 'hmac', signatureHeader: 'X-Acme-Signature', secretEncoding: 'hex', secrets: ['0a1b2c'] };
+    const refused = async (of: object) => {
+      const body = { name: 'own', sourceType: 'webhook', pipelineId, config: { auth: { ...own, ...of } } };
+      const { status, json } = await stack.api('POST', '/api/streams', body);
+      return [status, json.error.details[0].field, json.error.hint ?? json.error.message];
+    };
+    const told = (text: string) => expect.stringContaining(text) as unknown;
+    expect(await refused({ signed: '{id}.{body}' })).toEqual([400, 'config.auth.id_header', told('is required')]);
+    expect(await refused({ secrets: ['0a', 'no hex'] })).toEqual([400, 'config.auth.secrets.1', told('hex')]);
+    expect(await refused({ signed: '{nope}.{body}' })).toEqual([400, 'config.auth.signed', told('{timestamp}')]);
+    expect(await refused({ idHeader: 'X-Id' })).toEqual([400, 'config', told('auth.signed: has to name {id}')]);
+
+    const pairs = { signaturePair: 'v1', timestampPair: 't', idHeader: 'X-Acme-Id', signed: '{id}.{timestamp}.{body}' };
+    const { id } = await running('own', { auth: { ...own, ...pairs } });
+    const tried = async () => (await stack.api('POST', `/api/streams/${id}/test-event`)).a;
+    const { event_id, ...of } = await tried();
+    expect(of).toMatchObject({ delivered: true, answer: { received: true, id: `${id}/${event_id}` } });
+    const { secret } = (await stack.api('POST', `/api/streams/${id}/rotate-secret`)).a;
+    expect(secret).toMatch(/^[0-9a-f]{64}$/);
+    expect(await tried()).toMatchObject({ delivered: true });
+  });
+
   it('from the making of a stream to its events, its secrets and its addresses', async () => {
     const types = (await stack.api('GET', '/api/source-types')).json.data as { id: string }[];
     expect(JSON.stringify(types)).toContain('webhook');

@@ -149,7 +149,7 @@ function line({ fault, seed, round, failure }: Outcome, ms: number): string {
   return [
     isClean(round) ? 'ok' : 'WRONG',
     `${name}: ${findings.changes} changes in ${findings.transactions} transactions,`,
-    `recovery ${(recoveryMs / 1000).toFixed(2)} s${told === null ? '' : `, told ${told}`}`,
+    `recovery ${(recoveryMs / 1000).toFixed(2)} s${told === null ? '' : `, told ${told.code} after ${(told.afterMs / 1000).toFixed(2)} s`}`,
     `${findings.excused > 0 ? `, ${findings.excused} excused` : ''}; ${took}`,
     charges.slice(0, 12).join(''),
     charges.length > 12 ? `\n    and ${charges.length - 12} more` : '',

@@ -76,8 +76,8 @@ const AT: Readonly<Record<Step, (step: Step) => Fault>> = {
   'let-go': (step) => ({ ...cutShort(step, [8, 9], lettingGoCutShort), slow: true }),
   'position-begun': (step) => cutShort(step, [5, 32], positionCutShort),
   'position-placed': (step) => cutShort(step, [5, 32], positionCutShort),
-  'delete-released': (step) => cutShort(step, [33], deleteCutShort),
-  'delete-removed': (step) => cutShort(step, [33], deleteCutShort),
+  'delete-released': (step) => ({ ...cutShort(step, [33], deleteCutShort), slow: true }),
+  'delete-removed': (step) => ({ ...cutShort(step, [33], deleteCutShort), slow: true }),
 };
 
 export const crashPointFaults: readonly Fault[] = STEPS.map((step) => AT[step](step));

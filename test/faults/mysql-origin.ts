@@ -46,7 +46,7 @@ const FURTHER = 10;
 const MARIADB: Dialect = {
   start: (config) => startMariaDb({ config: { log_slave_updates: 'ON', ...config } }),
   gtids: '@@GLOBAL.gtid_binlog_pos',
-  rights: `SELECT, ${REPLICA}, REPLICATION MASTER ADMIN`,
+  rights: `SELECT, ${REPLICA}, REPLICATION MASTER ADMIN, SLAVE MONITOR`,
   follow: ({ host, port, user, password }) =>
     `CHANGE MASTER TO MASTER_HOST = '${host}', MASTER_PORT = ${port}, MASTER_USER = '${user}', MASTER_PASSWORD = '${password}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1; START SLAVE`,
   standAlone: 'STOP SLAVE; RESET SLAVE ALL',

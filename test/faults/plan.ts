@@ -9,6 +9,8 @@ const LONG_SEEDS: Readonly<Record<string, number>> = {
   ...{ network: 3, postgres: 3, redis: 3, store: 3, frozen: 3 },
   ...{ kafka: 2, mysql: 2 },
 };
+/** And of these each fault: a kill here has no crash points that would say where it strikes. */
+const LONG_SEEDS_OF_ALL: Readonly<Record<string, number>> = { webhook: 3, 'webhook into kafka': 3 };
 /** How often slow ones come for one of the others. */
 const SLOW = 0.5;
 /** Of docs/traps.md: whatever ends by SIGKILL covers it. */
@@ -37,6 +39,8 @@ export function plan(faults: readonly AnyFault[], { seed, rounds, long, charged 
     if (!long) return rounds;
     if (fault.family === 'kills')
       return Math.max(rounds, Math.ceil(Math.ceil(often) * (fault.slow === true ? SLOW : 1)));
+    const ofAll = LONG_SEEDS_OF_ALL[fault.family];
+    if (ofAll !== undefined) return Math.max(rounds, ofAll);
     const isOften = draws(fault) && !isKill(fault) && fault.slow !== true;
     return Math.max(rounds, isOften ? (LONG_SEEDS[fault.family] ?? 1) : 1);
   };

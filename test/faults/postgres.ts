@@ -55,7 +55,7 @@ export const postgres: readonly Fault[] = [
       scene.oracle.mayMiss(TABLES.hot.subject);
       await scene.sourceQuery(`ALTER PUBLICATION "${scene.slot}" DROP TABLE ${TABLES.hot.name}`);
       await scene.load.goOn(rng.between(500, 2000));
-      await restartsRead(scene);
+      if (rng.chance(0.5)) await restartsRead(scene);
       await readAnew(scene, TABLES.hot.subject);
     },
   },
@@ -63,17 +63,19 @@ export const postgres: readonly Fault[] = [
     name: 'table dropped',
     family: FAMILY,
     traps: [17],
-    async inject(scene): Promise<Injected> {
+    async inject(scene, rng): Promise<Injected> {
+      // The look at the tables that needs no restart, or the one of the start.
+      const [gone, back] = [rng.chance(0.5), rng.chance(0.5)];
       await scene.load.pause();
       await scene.load.sentinel(DOOMED.statements);
       await scene.sourceQuery(DOOMED.drop);
       scene.load.resume();
-      await restartsRead(scene);
+      if (gone) await restartsRead(scene);
       return {
         overAt: Date.now(),
         after: async () => {
           await scene.sourceQuery(DOOMED.create);
-          await restartsRead(scene);
+          if (back) await restartsRead(scene);
         },
       };
     },

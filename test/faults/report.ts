@@ -114,9 +114,13 @@ was told. A request, or a transaction, stands for a transaction there; recovery 
   did not when they were played again. **played again**: rounds that came to one the second time.
 - **told**: what is gone at the source or in the log can't be mended by trying again. The stream says so with this code, and
   \`start\` with \`{"onLostPosition":"resnapshot"}\` makes the folded log the tables again. Transactions between the log's
-  last commit and the place where reading begins anew count as lost only if that does not hold.
-- **recovery**: from the end of the fault until a change that was committed after it is durable in the log. A worker that is
-  killed holds its lease for up to 9 s: that is most of it where one worker runs.
+  last commit and the place where reading begins anew count as lost only if that does not hold: their number is **excused** (in
+  it are also those of before the stream's beginning).
+  One of them that the gap cut short stays in part in the log, before the \`op:"t"\` that tells readers to forget the table;
+  it is excused too, and not torn. **told after**: from the end of the fault until the stream said so.
+- **recovery**: from the end of the fault until a change that was committed after it is durable in the log; where something was
+  told, from the start that followed. A worker that is killed
+  holds its lease for up to 9 s: that is most of it where one worker runs.
 - **seeds in doubt**: of rounds that were charged or not judged. Their row stays until they were played again.
 
 In all: ${total(rows, 'times')} faults, ${total(rows, 'changes checked')} changes checked, ${CHARGES.map((charge) => `${total(rows, charge)} ${charge}`).join(', ')}, ${total(rows, 'not judged')} not judged.

@@ -7,14 +7,20 @@ import { random, seedOf } from './random.js';
 import type { Scene } from './scene.js';
 import { tableRows } from './tables.js';
 
+/** What the stream said of itself instead of going on. */
+export interface Told {
+  readonly code: string;
+  /** From the fault's end until it said so, ms. */
+  readonly afterMs: number;
+}
+
 export interface Round {
   readonly fault: string;
   readonly seed: number;
   readonly findings: Findings;
-  /** From the fault's end until a change that was committed after it was durable, ms. */
+  /** From the fault's end, or where it was told from the start that followed, until a change that was committed after it was durable, ms. */
   readonly recoveryMs: number;
-  /** Code that the stream told, where it did. */
-  readonly told: string | null;
+  readonly told: Told | null;
 }
 
 export const isClean = ({ findings }: Round): boolean => CHARGES.every((charge) => findings[charge].length === 0);
@@ -31,10 +37,9 @@ export async function playRound(scene: Scene, fault: Fault, seed: number): Promi
   let overAt = injected.overAt ?? Date.now();
   if (injected.otherLog === true) scene.readAnew();
   for (const what of injected.wrong ?? []) scene.oracle.charge('wrong', what);
-  const told = await toldError(scene, fault);
-  if (told !== null) {
-    overAt = await scene.startAnew({ onLostPosition: 'resnapshot' });
-  }
+  const code = await toldError(scene, fault);
+  const told = code === null ? null : { code, afterMs: Math.max(0, Date.now() - overAt) };
+  if (told !== null) overAt = await scene.startAnew({ onLostPosition: 'resnapshot' });
   const recoveryMs = await recovery(scene, overAt);
   if (fault.withinMs !== undefined && recoveryMs > fault.withinMs)
     scene.oracle.charge('wrong', `it took ${Math.round(recoveryMs / 1000)} s until a change was durable again`);

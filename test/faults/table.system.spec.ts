@@ -48,11 +48,17 @@ const fault = (name: string, family = 'kills'): Fault => ({
 
 const none = (): Findings => ({
   ...(Object.fromEntries(CHARGES.map((charge) => [charge, []])) as unknown as Findings),
-  ...{ changes: 10, transactions: 1, excused: 0 },
+  ...{ changes: 10, transactions: 1, excused: 4 },
 });
 
 function outcome(of: Fault, seed: number, findings: Findings | null = none()): Outcome {
-  const round = findings && { fault: of.name, seed, findings, recoveryMs: 1000, told: null };
+  const round = findings && {
+    fault: of.name,
+    seed,
+    findings,
+    recoveryMs: 1000,
+    told: { code: 'offset_gap', afterMs: 2340 },
+  };
   return { fault: of, seed, round, failure: round ? null : 'it did not come back', again: round === null };
 }
 
@@ -69,6 +75,16 @@ describe('the table of the fault battery', () => {
     ]);
     expect([total(rows, 'lost'), total(rows, 'not judged'), total(rows, 'changes checked')]).toEqual([1, 1, 20]);
     expect(rows.map(inDoubt)).toEqual([[2], [3]]);
+    expect(rows.map((row) => [row.told, row['told after, at worst'], row.excused])).toEqual([
+      ['offset_gap (2)', '2.34 s', '8'],
+      ['-', '-', '0'],
+    ]);
+  });
+
+  it('keeps rows of a table that had fewer columns', () => {
+    const rows = parseRows('# What\n\n| fault | lost | run |\n| --- | --: | --: |\n| kills: a | 0 | 3 |\n');
+    expect(rows).toMatchObject([{ fault: 'kills: a', lost: '0', run: '3', excused: '-' }]);
+    expect(total(rows, 'excused')).toBe(0);
   });
 
   it('keeps a row in doubt until its seed was played again, also where all is made anew', () => {
@@ -109,6 +125,7 @@ describe('the long form', () => {
     expect(seedsOf('network: source stalled')).toEqual([1, 2, 3]);
     expect(seedsOf('mysql: log reset')).toEqual([1, 2]);
     expect(seedsOf('network: source stalled past the lease')).toEqual([1]);
+    expect(seedsOf('webhook: one instance')).toEqual([1, 2, 3]);
     const isLive = (seed: number): boolean => {
       const rng = random(seed, 'slot dropped');
       rng.between(200, 1200);

@@ -13,6 +13,8 @@ const COLUMNS = [
   'not judged',
   'played again',
   'told',
+  'told after, at worst',
+  'excused',
   'median recovery',
   'worst recovery',
   'seeds',
@@ -36,7 +38,8 @@ export function rowOf(outcomes: readonly Outcome[], run: number): Row {
   const count = (charge: Charge): string =>
     String(rounds.reduce((sum, { findings }) => sum + findings[charge].length, 0));
   const codes = new Map<string, number>();
-  for (const { told } of rounds) if (told !== null) codes.set(told, (codes.get(told) ?? 0) + 1);
+  const tellings = rounds.flatMap(({ told }) => (told === null ? [] : [told]));
+  for (const { code } of tellings) codes.set(code, (codes.get(code) ?? 0) + 1);
   const inDoubt = outcomes.filter(({ round }) => round === null || !isClean(round)).map(({ seed }) => seed);
   return {
     fault: nameOf(fault),
@@ -47,6 +50,8 @@ export function rowOf(outcomes: readonly Outcome[], run: number): Row {
     'not judged': String(outcomes.length - rounds.length),
     'played again': String(outcomes.filter(({ again }) => again).length),
     told: [...codes].map(([code, times]) => `${code} (${times})`).join(', ') || NONE,
+    'told after, at worst': tellings.length === 0 ? NONE : seconds(Math.max(...tellings.map(({ afterMs }) => afterMs))),
+    excused: String(rounds.reduce((sum, { findings }) => sum + findings.excused, 0)),
     'median recovery': recoveries.length === 0 ? NONE : seconds(recoveries[recoveries.length >> 1]!),
     'worst recovery': recoveries.length === 0 ? NONE : seconds(recoveries.at(-1)!),
     seeds: ranges(outcomes.map(({ seed }) => seed)),
@@ -70,8 +75,9 @@ function ranges(seeds: readonly number[]): string {
 export const inDoubt = (row: Row): number[] =>
   row['seeds in doubt'] === NONE ? [] : row['seeds in doubt'].split(', ').map(Number);
 
+/** Rows that were made before there was this column count for nothing. */
 export const total = (rows: readonly Row[], column: Column): number =>
-  rows.reduce((sum, row) => sum + Number(row[column]), 0);
+  rows.reduce((sum, row) => sum + (row[column] === NONE ? 0 : Number(row[column])), 0);
 
 const cellsOf = (line: string): string[] =>
   line
@@ -79,11 +85,15 @@ const cellsOf = (line: string): string[] =>
     .slice(1, -1)
     .map((cell) => cell.trim());
 
+/** A table that was made when there were fewer columns has `-` in the others. */
 export function parseRows(text: string): Row[] {
-  return text.split('\n').flatMap((line) => {
-    const cells = cellsOf(line);
-    if (cells.length !== COLUMNS.length || cells[0] === COLUMNS[0] || cells[0]!.startsWith('--')) return [];
-    return [Object.fromEntries(COLUMNS.map((column, i) => [column, cells[i]!])) as Row];
+  const [head = [], ...lines] = text
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map(cellsOf);
+  return lines.flatMap((cells) => {
+    if (cells[0]!.startsWith('--')) return [];
+    return [Object.fromEntries(COLUMNS.map((column) => [column, cells[head.indexOf(column)] ?? NONE])) as Row];
   });
 }
 

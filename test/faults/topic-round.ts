@@ -3,7 +3,7 @@ import { eventually } from '@planasonix/testing';
 import type { TopicFault } from './fault.js';
 import type { Findings } from './oracle.js';
 import { random, seedOf } from './random.js';
-import type { Round } from './round.js';
+import type { Round, Told } from './round.js';
 import type { TopicScene } from './topic-scene.js';
 
 const RECOVERY_MS = 120_000;
@@ -18,7 +18,7 @@ export async function playTopicRound(scene: TopicScene, fault: TopicFault, seed:
   const injected = (await fault.inject(scene, rng)) ?? {};
   let overAt = injected.overAt ?? Date.now();
   for (const what of injected.wrong ?? []) scene.ledger.charge('wrong', what);
-  const told = fault.told === undefined ? null : await toldError(scene, fault.told);
+  const told = fault.told === undefined ? null : await toldError(scene, fault.told, overAt);
   if (told !== null) overAt = Date.now();
   const recoveryMs = Math.max(0, (await goesOn(scene, overAt)) - overAt);
   if (fault.withinMs !== undefined && recoveryMs > fault.withinMs)
@@ -44,7 +44,11 @@ export const goesOn = (scene: TopicScene, since = Date.now(), timeoutMs = RECOVE
  * goes on. A topic that was missing when it was looked for says no more than that: whether it is another one now is told by
  * the next start.
  */
-async function toldError(scene: TopicScene, told: NonNullable<TopicFault['told']>): Promise<string | null> {
+async function toldError(
+  scene: TopicScene,
+  told: NonNullable<TopicFault['told']>,
+  since: number,
+): Promise<Told | null> {
   for (;;) {
     const code = await tells(scene, told.must);
     if (code === null) return null;
@@ -52,10 +56,11 @@ async function toldError(scene: TopicScene, told: NonNullable<TopicFault['told']
       await scene.start();
       continue;
     }
+    const afterMs = Math.max(0, Date.now() - since);
     if (!told.codes.includes(code)) scene.ledger.charge('wrong', `told ${code} in place of ${told.codes.join(' or ')}`);
     await scene.start({ onLostPosition: 'skip' });
     await scene.running();
-    return code;
+    return { code, afterMs };
   }
 }
 

@@ -9,7 +9,7 @@ import type { Random } from './random.js';
 
 const FAMILY = 'webhook';
 const INTO_KAFKA = 'webhook into kafka';
-const SENDERS = 6;
+const SENDERS = 24;
 
 const fault = (name: string, traps: readonly number[], inject: HookFault['inject']): HookFault => ({
   ...{ name, family: FAMILY, traps, senders: SENDERS, inject },

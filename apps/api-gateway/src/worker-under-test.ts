@@ -43,6 +43,9 @@ export const WEBHOOK = {
           type: { type: 'string' },
           tokens: { type: 'array', items: { type: 'string' }, writeOnly: true },
           tokens_until: strings,
+          secrets: { type: 'array', items: { type: 'string' }, writeOnly: true },
+          secrets_until: strings,
+          secret_encoding: { type: 'string' },
           users: {
             type: 'array',
             items: { type: 'object', properties: { username: { type: 'string' }, password: secret } },

@@ -96,7 +96,7 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(tables).toHaveLength(2);
     await db.query('ALTER TABLE c.altered DROP COLUMN v; DROP TABLE c.dropped');
     const [look, end] = [() => sessions.open('look'), (one: Session) => sessions.end(one)];
-    const given = { config, streamId: 'str_care', control, look, end, server: at, tables, logged: true };
+    const given = { config, control, look, end, server: at, tables, logged: true };
     expect(errors(await rightsChecks({ ...given, excludedOf: () => new Set() }))).toEqual([]);
     sessions.close();
     await db.query('DROP TABLE c.altered');
@@ -139,24 +139,6 @@ describe.each(LEGS)('care of $name', ({ type, start }) => {
     expect(await copies({ tables: ['c.*'], exclude_columns: {} })).toEqual([]);
     expect(await copies({ tables: ['c.*'], exclude_tables: names })).toEqual([]);
     expect(await copies({ tables: ['c.t'] })).toEqual([]);
-  });
-
-  it('gives up a server_id that the server or a replica has, and takes a free one by itself', async () => {
-    expect(errors(await stream({ server_id: 1 }, connectionOf(server)).check())).toMatchObject([
-      ['config_invalid', expect.anything()],
-    ]);
-    const first = stream({ server_id: 77 }, connectionOf(server));
-    first.start();
-    await first.begun();
-    await db.query('INSERT INTO c.t VALUES (77, 1)');
-    await first.count(1);
-    const second = new TrialStream('str_other', { tables: ['c.t'], server_id: 77 }, connectionOf(server), type);
-    second.start();
-    expect(await second.outcome()).toMatchObject({
-      code: 'config_invalid',
-      message: expect.stringContaining('77') as string,
-    });
-    await first.stop();
   });
 
   it('checks the name in a certificate before it sends a password', async () => {

@@ -58,7 +58,7 @@ const schema = z.strictObject({
     .default('auto')
     .meta({
       description:
-        'By which the source knows this reader among its replicas. `auto`: one from 1610612736 to 1879048191 that no replica has.',
+        'By which the source knows this reader among its replicas. `auto`: one from 1610612736 to 1879048191 that no replica has, of those that the user of the connection may list: MariaDB shows them to whoever has REPLICATION MASTER ADMIN, else `check` warns.',
       examples: ['auto'],
     }),
 });

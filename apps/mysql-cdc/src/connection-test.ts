@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type Check,
   type ConnectionReport,
@@ -9,11 +8,10 @@ import {
   worksFor,
 } from '@planasonix/core';
 import { info } from './finding.js';
-import { logRights, userOf } from './log-rights.js';
+import { logRights } from './log-rights.js';
 import { PLAIN } from './preflight.js';
-import { preflightServer, versionCheck } from './preflight-server.js';
-import { lookingId } from './server-id.js';
-import { serverOf } from './server.js';
+import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
+import { serverOf, userOf } from './server.js';
 import { openSession, type Session } from './session.js';
 import { toStreamError } from './stream-error.js';
 
@@ -52,11 +50,10 @@ export async function testConnection(
     const settings = await preflightServer(session, server, []);
     const rights = passes(settings)
       ? await logRights({
-          ...{ control: session, server, lookingAs: lookingId(randomUUID()) },
-          ...{ look: open, end: (looking) => looking.end() },
+          ...{ control: session, server, look: open, end: (looking) => looking.end() },
         })
       : [];
-    const forStreams = [...settings, ...rights];
+    const forStreams = [...settings, await replicatedCheck(session, server), ...rights];
     const checks: Check[] = [
       info('reachable', 'The server answers.'),
       info('auth', `Logged in as ${(await userOf(session)).name}.`),

@@ -177,6 +177,31 @@ describe.each(LEGS)('a stream of $name goes on at a replica', (leg) => {
     expect(at.stream.dropped).toBe(0);
   });
 
+  it('waits for it also as a user who may not ask whether it lags, and says how that is granted', async () => {
+    const rights = `SELECT, REPLICATION CLIENT, REPLICATION SLAVE${type === 'mysql' ? ', XA_RECOVER_ADMIN' : ''}`;
+    await at.db.query(`DROP USER IF EXISTS few@'%'; CREATE USER few@'%' IDENTIFIED BY 'secret-canary'`);
+    await at.db.query(`GRANT ${rights} ON *.* TO few@'%'`);
+    await at.pair.level();
+    await at.replica.query('LOCK TABLES t READ');
+    await at.db.query("INSERT INTO t VALUES (4, 'd')");
+    await at.stream.count(4);
+    await at.stream.stop();
+    at.stream.server = { ...connectionOf(at.follower), user: 'few', password: 'secret-canary' };
+    at.stream.start();
+    const grant = "GRANT SLAVE MONITOR ON *.* TO 'few'@'%';";
+    const hint = type === 'mariadb' ? grant : 'Nothing is to be done';
+    expect(await at.stream.outcome()).toMatchObject({
+      ...{ code: 'source_unreachable', recourse: 'retry' },
+      hint: expect.stringContaining(hint) as string,
+    });
+    await at.replica.query('UNLOCK TABLES');
+    await at.pair.level();
+    at.stream.start();
+    await at.db.query("INSERT INTO t VALUES (5, 'e')");
+    await at.stream.count(5);
+    expect(at.rows().map(([, id]) => id)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it('waits for a replica that runs and has yet to receive what was read', async () => {
     const network = await startProxy({ targetPort: at.primary.port });
     try {

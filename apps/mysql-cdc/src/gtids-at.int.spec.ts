@@ -26,7 +26,7 @@ describe.each(FURTHER_LEGS)('what was committed before a place of the log of $na
 
   const before = (place: LogPlace): Promise<Before> =>
     sessions.ask(async (session) =>
-      gtidsAt({ sessions, session, server: await serverOf(session), streamId: 'str_1', clock: systemClock }, place),
+      gtidsAt({ sessions, session, server: await serverOf(session), clock: systemClock }, place),
     );
   const at = async (place: LogPlace): Promise<string | null> => (await before(place)).gtids;
   const end = (): Promise<LogPlace> => sessions.ask(async (session) => logEnd(session, await serverOf(session)));

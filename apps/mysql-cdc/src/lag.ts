@@ -7,6 +7,7 @@ import { bytesBehind, holdsPlace } from './holds.js';
 import type { LogDecoder } from './log-decoder.js';
 import { isBefore, type MySqlPosition } from './position.js';
 import type { LogRetention } from './retention.js';
+import { lookingId } from './server-id.js';
 import { logEnd, logFiles, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import type { Asks } from './tables.js';
@@ -53,7 +54,6 @@ export interface LookDeps {
   readonly control: Session;
   readonly server: Server;
   readonly asks: Asks;
-  readonly serverId: number;
   readonly clock: Clock;
   readonly kept: LogRetention;
 }
@@ -74,14 +74,14 @@ export async function lookAtLag(deps: LookDeps, position: MySqlPosition, signal:
 }
 
 async function firstChange(deps: LookDeps, { file, pos }: LogPlace, signal: AbortSignal): Promise<number | null> {
-  const { session, serverId, clock, asks } = deps;
+  const { session, clock, asks } = deps;
   const waker = new Waker();
   const turns = new Turns(clock);
   const feed = new LogFeed({ session, host: '', clock, waker });
   const stir = (): void => waker.stir();
   signal.addEventListener('abort', stir);
   try {
-    await feed.open({ serverId, file, pos, follow: false });
+    await feed.open({ serverId: lookingId(), file, pos, follow: false });
     let looked = 0;
     let newest: number | null = null;
     while (!signal.aborted && looked < LOOK_BYTES) {

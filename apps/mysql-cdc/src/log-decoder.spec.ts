@@ -1,8 +1,11 @@
 import { crc32 } from 'node:zlib';
+import type { Charsets } from './decode/charsets.js';
 import { LogDecoder } from './log-decoder.js';
-import type { TableBook } from './table-book.js';
+import type { Flavor } from './server.js';
+import { TableBook, type TableBookDeps } from './table-book.js';
+import { CHANGES, UUID } from './trial/recorded-events.js';
 
-const [ROTATE, XID, INCIDENT, QUERY, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 39, 40, 162];
+const [ROTATE, XID, INCIDENT, QUERY, PREPARE, PARTIAL, PAYLOAD, MARIADB_GTID] = [4, 16, 26, 2, 38, 39, 40, 162];
 const START = { file: 'binlog.000001', pos: 100, gtid: null, at: null, proof: null, head: 'h', gtids: null };
 
 /** Events as a server writes them, one behind the other. */
@@ -35,15 +38,41 @@ class Log {
     body.writeBigUInt64LE(BigInt(seq));
     return this.event(MARIADB_GTID, body);
   }
+
+  statement(sql: string): Buffer {
+    // Of no database, with nothing that its client had set.
+    return this.event(QUERY, Buffer.concat([Buffer.alloc(14), Buffer.from(sql)]));
+  }
+
+  /** One that was recorded. */
+  again(event: Buffer): Buffer {
+    return this.event(event[4]!, event.subarray(19, -4), { flags: event.readUInt16LE(17) });
+  }
+}
+
+/** A transaction of MySQL: its GTID, BEGIN, three times a table and a row of it, XID. */
+const [GTID, ...RECORDED] = CHANGES[0]!.events.map((text) => Buffer.from(text, 'base64')) as [Buffer, ...Buffer[]];
+const [BEGIN, TABLE, ROW] = RECORDED as [Buffer, Buffer, Buffer];
+
+/** Tables as the log tells them, all of which are read, or none. */
+function tables(read: boolean): TableBook {
+  const charsets = { nameOf: () => 'utf8mb4', has: () => true, of: () => null } as unknown as Charsets;
+  const server = { flavor: 'mysql', foldsCase: false };
+  const deps = { server, charsets, asks: () => read, excludedOf: () => new Set(), kinds: {} };
+  return new TableBook(deps as unknown as TableBookDeps);
 }
 
 const rotation = (file: string): Buffer => Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(file)]);
 
 type From = ConstructorParameters<typeof LogDecoder>[1];
 
-function decoder(from: From = START, checksums = false): LogDecoder {
-  const book = { forgetIds: () => undefined } as unknown as TableBook;
-  const deps = { flavor: 'mariadb' as const, attempt: 1, origin: 1, book, asks: () => true, foldsCase: false };
+function decoder(
+  from: From = START,
+  checksums = false,
+  flavor: Flavor = 'mariadb',
+  book = { forgetIds: () => undefined } as unknown as TableBook,
+): LogDecoder {
+  const deps = { flavor, attempt: 1, origin: 1, book, asks: () => true, foldsCase: false };
   return new LogDecoder(deps, from, checksums);
 }
 
@@ -113,12 +142,39 @@ describe('the log, event by event', () => {
     expect(code(() => decoder().feed(new Log().event(QUERY).subarray(0, 25)))).toBe('event_unsupported');
   });
 
-  it('moves its place at a commit and nowhere else (trap 18)', () => {
-    const [one, log] = [decoder(), new Log()];
-    void one.feed(log.gtid(7));
-    expect(one.place).toBe(START);
-    void one.feed(log.event(XID));
-    expect(one.place).toMatchObject({ file: 'binlog.000001', pos: 165, gtid: '0-1-7', proof: { begin: 100 } });
+  it('moves its place at a commit and nowhere else (trap 18)', async () => {
+    const log = new Log();
+    const one = decoder(START, false, 'mysql', tables(true));
+    const rest = RECORDED.slice(3, -1).map((event) => log.again.bind(log, event));
+    const begun = [GTID, BEGIN, TABLE, ROW].map((event) => log.again.bind(log, event));
+    for (const next of [...begun, () => log.statement('SAVEPOINT one'), ...rest]) {
+      await one.feed(next());
+      expect([one.place, one.moved, one.committed]).toEqual([START, false, 0]);
+    }
+    expect(one.encoder.events).toHaveLength(3);
+    await one.feed(log.again(RECORDED.at(-1)!));
+    const pos = log.event(XID).readUInt32LE(13) - 27;
+    expect(one.place).toMatchObject({ file: 'binlog.000001', pos, gtid: `${UUID}:4`, proof: { begin: 100 } });
+    expect([one.moved, one.committed]).toEqual([true, 3]);
+  });
+
+  it('takes XA PREPARE for no commit: what may yet be taken back is not told (trap 18)', async () => {
+    const prepared = async (one: LogDecoder): Promise<void> => {
+      const log = new Log();
+      await one.feed(log.again(GTID));
+      await one.feed(log.statement("XA START X'6f6e65',X'',1"));
+      await one.feed(log.again(TABLE));
+      await one.feed(log.again(ROW));
+      await one.feed(log.statement("XA END X'6f6e65',X'',1"));
+      await one.feed(log.event(PREPARE));
+    };
+    const one = decoder(START, false, 'mysql', tables(true));
+    await expect(prepared(one)).rejects.toMatchObject({ code: 'xa_unsupported' });
+    expect([one.place, one.committed, one.encoder.events]).toEqual([START, 0, []]);
+    // Of tables that nobody reads there is nothing to be told, whatever becomes of them.
+    const other = decoder(START, false, 'mysql', tables(false));
+    await prepared(other);
+    expect([other.inside, other.committed, other.encoder.events]).toEqual([false, 0, []]);
   });
 
   it('counts on past 4 GiB in a file', () => {

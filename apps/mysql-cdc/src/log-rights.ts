@@ -1,6 +1,7 @@
 import { type Check, systemClock, Waker } from '@planasonix/core';
 import { failed } from './finding.js';
-import { logEnd, type Server } from './server.js';
+import { lookingId } from './server-id.js';
+import { logEnd, userOf, type Server } from './server.js';
 import type { Session } from './session.js';
 import { toStreamError } from './stream-error.js';
 import { LogFeed } from './wire/log-feed.js';
@@ -10,17 +11,8 @@ const LOOK_MS = 5_000;
 export interface LogRightsInput {
   readonly control: Session;
   readonly server: Server;
-  /** `server_id` of the look: whoever reads with the same one is ended by it. */
-  readonly lookingAs: number;
   readonly look: () => Promise<Session>;
   readonly end: (session: Session) => void;
-}
-
-/** Who asks. @returns `to`: as the account stands in a `GRANT` */
-export async function userOf(control: Session): Promise<{ readonly name: string; readonly to: string }> {
-  const name = (await control.value('SELECT CURRENT_USER()')) ?? '';
-  const [account = '', host = '%'] = name.split(/@(?=[^@]*$)/);
-  return { name, to: `'${account.replaceAll("'", "''")}'@'${host.replaceAll("'", "''")}'` };
 }
 
 export const denied = (what: string, grant: string): Check =>
@@ -48,14 +40,14 @@ export async function logRights(input: LogRightsInput): Promise<readonly Check[]
 }
 
 /** Asks for the end of the log, and waits for the first answer. */
-async function readsLog({ control, server, lookingAs, look, end }: LogRightsInput): Promise<void> {
+async function readsLog({ control, server, look, end }: LogRightsInput): Promise<void> {
   const { file, pos } = await logEnd(control, server);
   const session = await look();
   const waker = new Waker();
   const feed = new LogFeed({ session, host: '', clock: systemClock, waker });
   const late = setTimeout(() => feed.close(), LOOK_MS);
   try {
-    await feed.open({ serverId: lookingAs, file, pos, follow: false });
+    await feed.open({ serverId: lookingId(), file, pos, follow: false });
     while (feed.next() === null && !feed.finished) await waker.wait();
   } finally {
     clearTimeout(late);

@@ -38,7 +38,7 @@ describe.each(LEGS)('going through the log of $name', ({ type, start }) => {
 
   /** Waits for more, at a server that has fallen silent amid its log. */
   const stalled = async (clock: Clock, signal?: AbortSignal) => {
-    const walk = walkLog({ sessions, streamId: 'str_1', clock, ...(signal && { signal }) }, from);
+    const walk = walkLog({ sessions, clock, ...(signal && { signal }) }, from);
     await walk.next();
     network.stall();
     let [steps, seen, quiet] = [0, 0, 0];
@@ -55,6 +55,21 @@ describe.each(LEGS)('going through the log of $name', ({ type, start }) => {
   };
   /** No time passes: nothing ends for its silence. */
   const still: Clock = { ...systemClock, monotonic: () => 0 };
+
+  it('ends no other walk that is under way (trap 21)', async () => {
+    const steps = async (walk: AsyncGenerator<unknown>): Promise<number> => {
+      let n = 0;
+      for await (const _ of walk) n += 1;
+      return n;
+    };
+    // More than all that lies between holds.
+    for (let id = 100; id < 500; id++) await db.query("INSERT INTO w.t VALUES (?, REPEAT('x', 100000))", [id]);
+    const all = await steps(walkLog({ sessions, clock: systemClock }, from));
+    const first = walkLog({ sessions, clock: systemClock }, from);
+    await first.next();
+    expect(await steps(walkLog({ sessions, clock: systemClock }, from))).toBe(all);
+    expect(await steps(first)).toBe(all - 1);
+  });
 
   it('ends once its signal is aborted', async () => {
     const abort = new AbortController();

@@ -12,7 +12,6 @@ import { FIRST_BYTE } from './wire/log-skip.js';
 
 export interface WalkDeps {
   readonly sessions: Sessions;
-  readonly streamId: string;
   readonly clock: Clock;
   /** Ends it. Absent: it goes to its end, or to that of the sessions. */
   readonly signal?: AbortSignal;
@@ -50,7 +49,7 @@ export interface Behind {
  * @throws what the server says, `event_unsupported`; `source_unreachable` where it was ended before
  */
 export async function* walkLog(deps: WalkDeps, from: LogPlace | Behind): AsyncGenerator<Step> {
-  const { sessions, streamId, clock, signal } = deps;
+  const { sessions, clock, signal } = deps;
   const session = await sessions.open('place', QUESTION_MS);
   const waker = new Waker();
   const feed = new LogFeed({ session, host: '', clock, waker });
@@ -59,7 +58,7 @@ export async function* walkLog(deps: WalkDeps, from: LogPlace | Behind): AsyncGe
   try {
     if ('after' in from) await session.query(`SET @slave_connect_state = ${quoteLiteral(from.after)}`);
     const place = 'after' in from ? UNNAMED : from;
-    await feed.open({ serverId: lookingId(streamId), ...place, follow: false });
+    await feed.open({ serverId: lookingId(), ...place, follow: false });
     const cursor = new LogCursor(place, feed.checksums);
     for (;;) {
       if (signal?.aborted === true) throw new StreamError('source_unreachable', 'The look at the log was ended.');

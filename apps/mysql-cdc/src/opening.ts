@@ -13,6 +13,7 @@ import {
   type Unread,
 } from './position.js';
 import { partBehind } from './part.js';
+import { refuseUnlogged } from './replicated.js';
 import { beginTold } from './rows/consistent.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -72,7 +73,7 @@ const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
   return text === undefined ? null : decodePosition(text);
 };
 
-/** @throws StreamError where tables are missing or can't be told exactly, or the position is lost */
+/** @throws StreamError where tables are missing or can't be told exactly, changes are not logged, or the position is lost */
 export async function openStream(
   { config, context, session, sessions, signal, orders }: OpeningDeps,
   from: Positions,
@@ -86,7 +87,7 @@ export async function openStream(
   const unreadOf = unreadFrom(context.clock.now());
   const common = { server, asks, tables, noted: tables, asked: [config], attempt, unread: [], orders: null };
   const only = config.snapshot === 'only';
-  const at = { sessions, session, server, streamId: context.streamId, clock: context.clock, signal };
+  const at = { sessions, session, server, clock: context.clock, signal };
   if (before !== null && given === null) {
     const notes = notesOf(from);
     const known = { ...common, orders: notes.orders ?? null };
@@ -107,6 +108,7 @@ export async function openStream(
     await nonePrepared(session);
     return { ...common, how: 'alone', position: null, unread };
   }
+  await refuseUnlogged(session, server, 'binlog_format_unsupported');
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const known = await gtidsAt(at, place);
@@ -132,6 +134,9 @@ async function goesOn(
   const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };
   const { kept, late } = stillUnread(common, notes, sifted);
   if (config.snapshot !== 'initial') {
+    const asked = withThis(notes.asked, config);
+    // One that is prepared has its rows before the place, and its commit behind it.
+    if (asked !== notes.asked && late.length > 0) await nonePrepared(at.session);
     const noted = tables.filter(throughout(server, notes));
     // Also of those that a config of before did not ask for: no rows were to be read of them, and these are.
     const read = notes.unread.filter(({ anyway, schema, table }) => anyway === true && common.asks(schema, table));
@@ -142,7 +147,7 @@ async function goesOn(
     const rest = notes.unread.filter((one) => !read.includes(one));
     const unread = [...read, ...unreadOf(rest, true)];
     return {
-      ...{ ...common, noted, asked: withThis(notes.asked, config), unread },
+      ...{ ...common, noted, asked, unread },
       ...{ how: isMoved ? 'moved' : 'resume', position },
     };
   }

@@ -74,7 +74,7 @@ describe.each(FURTHER_LEGS)('the place in the log of $name', ({ type, start }) =
     expect(stream.dropped).toBe(0);
   });
 
-  it('is log_purged once its file was thrown away, also for a stream that rests', async () => {
+  it('is log_purged once its file was thrown away, also for a stream that rests (trap 21)', async () => {
     await db.query("FLUSH BINARY LOGS; INSERT INTO t VALUES (2, 'gone'); FLUSH BINARY LOGS");
     await purged('binlog.000003');
     await expect(stream.lag()).rejects.toMatchObject({ code: 'log_purged' });

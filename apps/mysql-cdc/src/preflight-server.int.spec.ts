@@ -10,9 +10,12 @@ describe.each(LEGS)('settings of $name that a preflight looks at', ({ type, star
   beforeAll(async () => {
     const noGtids = { gtid_mode: 'OFF', enforce_gtid_consistency: 'OFF' };
     const zone = { default_time_zone: '+05:30' };
-    server = await start({ config: { ...(type === 'mysql' ? noGtids : {}), ...zone } });
+    const cascades = { innodb_native_foreign_keys: 'ON' };
+    server = await start({ config: { ...(type === 'mysql' ? { ...noGtids, ...cascades } : {}), ...zone } });
     db = await dial(server);
-    await db.query('CREATE DATABASE p; CREATE TABLE p.t (id INT PRIMARY KEY)');
+    await db.query(
+      'CREATE DATABASE p; CREATE TABLE p.t (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES p.t (id) ON DELETE CASCADE)',
+    );
   });
   afterAll(async () => {
     await db.end();
@@ -38,6 +41,24 @@ describe.each(LEGS)('settings of $name that a preflight looks at', ({ type, star
     if (fix !== null) await db.query(fix);
     const message = 'Transactions have GTIDs.';
     expect(await found('gtid_mode')).toMatchObject({ severity: 'info', message, fix: null });
+  });
+
+  it('are named: that cascades are left to InnoDB, which logs none', async () => {
+    expect(await found('cascades')).toMatchObject({ severity: 'warning' });
+    const stream = new TrialStream('str_c', { tables: ['p.t'], snapshot: 'never' }, connectionOf(server), type);
+    stream.start();
+    await stream.begun();
+    await db.query(
+      'INSERT INTO p.t VALUES (1, NULL), (2, 1); DELETE FROM p.t WHERE id = 1; INSERT INTO p.t VALUES (3, NULL)',
+    );
+    await stream.seen('"id":3');
+    await stream.stop();
+    expect(stream.data().map(({ op, before, after }) => [op, (after ?? before)?.['id']])).toEqual([
+      ['c', 1],
+      ['c', 2],
+      ['d', 1],
+      ['c', 3],
+    ]);
   });
 
   it('are named: the time zone', async () => {

@@ -1,4 +1,4 @@
-import { preflightServer } from './preflight-server.js';
+import { preflightServer, replicatedCheck } from './preflight-server.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 
@@ -30,5 +30,15 @@ describe('what a preflight says of a server', () => {
   it('names its time zone', async () => {
     const message = expect.stringContaining('SYSTEM (CET)') as string;
     expect(await found({ time_zone: 'SYSTEM', system_time_zone: 'CET' }, 'time_zone')).toMatchObject({ message });
+  });
+
+  it('is that a node of a cluster logs what comes from the others (trap 19)', async () => {
+    const check = (log_slave_updates: string) =>
+      replicatedCheck(having({ log_slave_updates, wsrep_on: 'ON' }), MARIADB);
+    expect(await check('OFF')).toMatchObject({
+      ...{ code: 'binlog_format_unsupported', severity: 'error' },
+      fix: expect.stringContaining('log_slave_updates = ON') as string,
+    });
+    expect(await check('ON')).toMatchObject({ severity: 'info' });
   });
 });

@@ -1,5 +1,6 @@
 import type { Check, StreamErrorCode } from '@planasonix/core';
 import { failed, info, warned } from './finding.js';
+import { logged, upstreamsGrant } from './replicated.js';
 import { keptSeconds } from './retention.js';
 import { variable, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -66,6 +67,18 @@ export async function preflightServer(session: Session, server: Server, schemas:
     ...(await filters(session, server, schemas)),
   );
   return checks;
+}
+
+/** What a server has from others and does not log never comes, and nobody would say so (trap 19). */
+export async function replicatedCheck(session: Session, server: Server): Promise<Check> {
+  const found = await logged(session, server);
+  if (found === 'all') return info('replicated', 'The log has what comes from other servers, if any does.');
+  if (typeof found === 'object') return failed('binlog_format_unsupported', found.message, found.fix);
+  return warned(
+    'replicated',
+    'The server does not log what it replicates (log_replica_updates, log_slave_updates), and the user may not ask whether it does: if it is a replica, its changes do not come.',
+    await upstreamsGrant(session, server),
+  );
 }
 
 /** A stream that rests longer than the server keeps its log has lost its place. */

@@ -1,7 +1,8 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
-import type { Server } from './server.js';
+import { variable, type Server } from './server.js';
+import type { Session } from './session.js';
 import { tableMatcher, type SourceTable } from './tables.js';
 import { unfitReasons } from './unfit.js';
 
@@ -11,18 +12,25 @@ export interface TablesInput {
   readonly tables: readonly SourceTable[];
   readonly missing: readonly string[];
   readonly excludedOf: (schema: string, table: string) => ReadonlySet<string>;
+  /** See the function of that name. */
+  readonly logsCascades: boolean;
   /** See `PreflightDeps`. */
   readonly isNew: boolean;
 }
 
 /** Engines whose rows a snapshot sees as they were at one moment. */
 const TRANSACTIONAL = new Set(['innodb', 'rocksdb']);
-/** From this version on MySQL logs what foreign keys change. */
+/** From this version on MySQL logs what foreign keys change, unless it is told to leave that to InnoDB. */
 const LOGS_CASCADES = 90_600;
+const UNLOGGED_CASCADES = 'innodb_native_foreign_keys';
 /** MariaDB 11.8 does, and 10.11 does not. */
 const LEAVES_OUT_GENERATED = 110_000;
 /** Under these names gh-ost and pt-online-schema-change have a table's rows for a while, and keep the former table. */
 const COPIES: readonly ((table: string) => string)[] = ['gho', 'del', 'new', 'old'].map((of) => (t) => `_${t}_${of}`);
+
+/** Whether the log has what foreign keys change by themselves. */
+export const logsCascades = async (session: Session, { flavor, number }: Server): Promise<boolean> =>
+  flavor === 'mysql' && number >= LOGS_CASCADES && (await variable(session, UNLOGGED_CASCADES)) !== 'ON';
 
 export function preflightTables(input: TablesInput): Check[] {
   const { config, server, missing, excludedOf, isNew } = input;
@@ -93,7 +101,7 @@ export function preflightTables(input: TablesInput): Check[] {
           `Name them in exclude_columns: {"${name}":${JSON.stringify(generated.map((one) => one.name))}}.`,
         ),
       );
-    if (table.cascades && (server.flavor === 'mariadb' || server.number < LOGS_CASCADES))
+    if (table.cascades && !input.logsCascades)
       checks.push(
         warned(
           'cascades',

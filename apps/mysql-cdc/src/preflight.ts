@@ -1,10 +1,10 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
-import { preflightServer, versionCheck } from './preflight-server.js';
-import { preflightTables } from './preflight-tables.js';
+import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
+import { logsCascades, preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
-import { holderOf, replicaHost } from './server-id.js';
+import { holderOf, replicaHost, replicas, replicasGrant } from './server-id.js';
 import { serverOf, type Server } from './server.js';
 import type { Session } from './session.js';
 import { missingTables, resolveTables } from './tables.js';
@@ -32,11 +32,12 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const logged = settings.every(({ severity }) => severity !== 'error');
   return [
     ...[info('reachable', 'The server answers.'), ...(control.isPlain ? [PLAIN] : []), version, ...settings],
+    ...(config.snapshot === 'only' ? [] : [await replicatedCheck(control, server)]),
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
       ...{ config, server, tables, excludedOf: (schema, table) => deps.excludedOf(schema, table) },
-      isNew: deps.isNew,
+      ...{ isNew: deps.isNew, logsCascades: await logsCascades(control, server) },
       missing: missingTables(config, tables, server.foldsCase),
     }),
   ];
@@ -51,14 +52,24 @@ async function serverIdCheck(
   { server_id: given }: MySqlConfig,
   streamId: string,
 ): Promise<Check[]> {
+  const holder = given === 'auto' ? null : await holderOf(session, server, given, replicaHost(streamId));
+  if (holder !== null)
+    return [
+      failed(
+        'config_invalid',
+        `server_id ${given} belongs to ${holder}.`,
+        'Leave server_id out, or give one that no replica has.',
+      ),
+    ];
+  // Two readers of one number end each other (trap 21).
+  if ((await replicas(session, server)) === null)
+    return [
+      warned(
+        'server_id',
+        `The user may not list the replicas of the server: whether one of them has ${given === 'auto' ? 'the number that the stream takes' : `server_id ${given}`} is not known.`,
+        await replicasGrant(session, server),
+      ),
+    ];
   if (given === 'auto') return [];
-  const holder = await holderOf(session, server, given, replicaHost(streamId));
-  if (holder === null) return [info('server_id', `No replica has server_id ${given}, as far as the server says.`)];
-  return [
-    failed(
-      'config_invalid',
-      `server_id ${given} belongs to ${holder}.`,
-      'Leave server_id out, or give one that no replica has.',
-    ),
-  ];
+  return [info('server_id', `No replica has server_id ${given}, as far as the server says.`)];
 }

@@ -24,6 +24,7 @@ const found = new Map<string, Found>();
 const searches = new WeakMap<Sessions, Search>();
 
 export interface LookDeps extends GtidsAtDeps {
+  readonly streamId: string;
   readonly signal: AbortSignal;
 }
 
@@ -65,10 +66,10 @@ function search(deps: LookDeps, position: MySqlPosition): Promise<MySqlPosition>
 
 /** In a session of its own: that of the look may be gone before. */
 async function searched(deps: LookDeps, position: MySqlPosition): Promise<MySqlPosition> {
-  const { sessions, server, streamId, clock } = deps;
+  const { sessions, server, clock } = deps;
   const session = await sessions.open('place', QUESTION_MS);
   try {
-    return await positionAt({ sessions, session, server, streamId, clock }, position, null);
+    return await positionAt({ sessions, session, server, clock }, position, null);
   } finally {
     sessions.end(session);
   }

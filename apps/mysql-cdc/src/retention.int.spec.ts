@@ -34,7 +34,7 @@ describe.each(LEGS)('the time until a place is lost, of $name', ({ type, start }
   /** As it will be told some time after now. */
   const inFuture = (file: string) => {
     const clock = { ...systemClock, now: () => systemClock.now() + AGO_S * 1000 };
-    const kept = new LogRetention({ sessions, streamId: 'str_1', clock });
+    const kept = new LogRetention({ sessions, clock });
     return sessions.ask(async (session) =>
       kept.of(session, file, await logFiles(session), new AbortController().signal),
     );

@@ -1,21 +1,26 @@
+import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { Server } from './server.js';
-import type { Row, Session } from './session.js';
+import { userOf, type Server } from './server.js';
+import { whereAllowed, type Row, type Session } from './session.js';
 
 /** Readers have numbers of the first half of their range, looks at the log those of the second. */
 const FIRST = 0x60000000;
 const HALF = 0x08000000;
 
 /** The replicas that the server knows of; `null`: this user may not ask. */
-async function replicas(session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> {
-  const sql = flavor === 'mysql' && number >= 80_022 ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS';
-  return session.query(sql).catch(() => null);
+export const replicas = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
+  whereAllowed(session, flavor === 'mysql' && number >= 80_022 ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS');
+
+/** What lets the user ask for `replicas`. */
+export async function replicasGrant(session: Session, { flavor, number }: Server): Promise<string> {
+  const right = flavor === 'mariadb' && number >= 100_502 ? 'REPLICATION MASTER ADMIN' : 'REPLICATION SLAVE';
+  return `GRANT ${right} ON *.* TO ${(await userOf(session)).to};`;
 }
 
 /** Host under which the reader of a stream shows among the replicas. */
 export const replicaHost = (streamId: string): string => `planasonix-${streamId}`.slice(0, 60);
 
-/** Who else has this number: a host, or the server itself; `null`: nobody, as far as the server says. */
+/** Who else has this number: a host, or the server itself; `null`: nobody, as far as the server says to this user. */
 export async function holderOf(session: Session, server: Server, id: number, host: string): Promise<string | null> {
   if (id === server.serverId) return 'the server itself';
   const taken = (await replicas(session, server))?.find((row) => Number(row['Server_Id'] ?? row['Server_id']) === id);
@@ -23,7 +28,7 @@ export async function holderOf(session: Session, server: Server, id: number, hos
   return taken === undefined || holder === host ? null : holder || 'another replica';
 }
 
-/** Two readers of one number end each other for ever: the stream's own, or the next one that nobody has. */
+/** Two readers of one number end each other for ever: the stream's own, or the next one that nobody has, of those that this user may list. */
 export async function allocateServerId(session: Session, server: Server, streamId: string): Promise<number> {
   const host = replicaHost(streamId);
   const rows = (await replicas(session, server)) ?? [];
@@ -38,5 +43,5 @@ export async function allocateServerId(session: Session, server: Server, streamI
   }
 }
 
-/** For a look at the log beside the reader. */
-export const lookingId = (streamId: string): number => FIRST + HALF + (crc32(streamId) % HALF);
+/** For one look at the log, beside the reader and other looks: a server ends a reader where another one of its number comes. */
+export const lookingId = (): number => FIRST + HALF + randomInt(HALF);

@@ -43,6 +43,13 @@ export async function variable(session: Session, name: string): Promise<string |
   return row?.['Value'] ?? null;
 }
 
+/** Who asks. @returns `to`: as the account stands in a `GRANT` */
+export async function userOf(session: Session): Promise<{ readonly name: string; readonly to: string }> {
+  const name = (await session.value('SELECT CURRENT_USER()')) ?? '';
+  const [account = '', host = '%'] = name.split(/@(?=[^@]*$)/);
+  return { name, to: `'${account.replaceAll("'", "''")}'@'${host.replaceAll("'", "''")}'` };
+}
+
 export interface LogPlace {
   readonly file: string;
   readonly pos: number;

@@ -31,7 +31,7 @@ import { LogRetention } from './retention.js';
 import { RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
 import type { RowsState } from './rows/rows-state.js';
-import { allocateServerId, holderOf, lookingId, replicaHost } from './server-id.js';
+import { allocateServerId, holderOf, replicaHost } from './server-id.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import { QUESTION_MS, Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
@@ -61,7 +61,7 @@ export class MySqlSource implements Source {
   constructor(private readonly context: SourceContext) {
     this.config = parseConfig(context.config);
     this.sessions = new Sessions(context, `planasonix ${context.streamId}`);
-    this.kept = new LogRetention({ sessions: this.sessions, streamId: context.streamId, clock: context.clock });
+    this.kept = new LogRetention({ sessions: this.sessions, clock: context.clock });
     this.excluded = new Map(
       Object.entries(this.config.exclude_columns).map(([table, names]) => [
         table.toLowerCase(),
@@ -132,10 +132,10 @@ export class MySqlSource implements Source {
 
   async settle(wanted: unknown, from: Positions, signal: AbortSignal): Promise<Positions> {
     const { config, sessions, context } = this;
-    const { streamId, clock } = context;
+    const { clock } = context;
     try {
       return await sessions.ask(async (session) => {
-        const at = { sessions, session, server: await serverOf(session), streamId, clock, signal };
+        const at = { sessions, session, server: await serverOf(session), clock, signal };
         return settlePosition({ ...at, config }, wanted, from);
       });
     } catch (error) {
@@ -300,7 +300,7 @@ export class MySqlSource implements Source {
         const { clock, streamId } = this.context;
         const { sessions } = this;
         const at = await positionForLook({ sessions, session: control, server, streamId, clock, signal }, position);
-        const deps = { session, control, server, asks, serverId: lookingId(streamId), clock, kept: this.kept };
+        const deps = { session, control, server, asks, clock, kept: this.kept };
         return lookAtLag(deps, at, signal);
       });
     } finally {

@@ -5,8 +5,9 @@ import { holdsPlace } from './holds.js';
 import { headOf, walkLog } from './log-walk.js';
 import type { Part } from './part.js';
 import type { MySqlPosition } from './position.js';
+import { logged, refuseUnlogged, upstreams, upstreamsGrant } from './replicated.js';
 import { logFiles, variable, type LogFile, type LogPlace, type Server } from './server.js';
-import type { Row, Session } from './session.js';
+import type { Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
 import { Witness } from './witness.js';
 
@@ -21,6 +22,8 @@ const shown = (set: GtidSet): string => {
   const text = set.toString();
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 };
+const MEANWHILE =
+  ' What it has had from others since the stream read last may be missing: then start with {"onLostPosition":"resnapshot"}.';
 const other = (message: string, hint = AFRESH): StreamError =>
   new StreamError('source_identity_changed', message, { hint });
 
@@ -29,12 +32,14 @@ const other = (message: string, hint = AFRESH): StreamError =>
  * found by GTIDs, where that has all that was read and nothing else before it; what comes from there is in order after all
  * that came before, and its ids are what they were (Invariant 4).
  * @param part of the transaction behind it, which the log holds already: another server has to have that one, too
- * @throws StreamError `log_purged`, `source_identity_changed`; `source_unreachable` while a replica has yet to apply it
+ * @throws StreamError `log_purged`, `source_identity_changed`; `offset_gap` where its log lacks what it has from others;
+ *   `source_unreachable` while a replica has yet to apply it
  */
 export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition, part: Part | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   if (sameServer(server, before)) {
     const files = await holdsPlace(session, server, before);
+    await refuseUnlogged(session, server, 'offset_gap', MEANWHILE);
     if (part?.place) holdsPart(files, part.place);
     return before;
   }
@@ -167,14 +172,18 @@ async function fileBefore(deps: GtidsAtDeps, read: GtidSet, last: Last | null): 
 const thrownAway = (unread: GtidSet): StreamError =>
   new StreamError('log_purged', `The server has thrown away transactions that were not read: ${shown(unread)}.`);
 
-/** @throws StreamError `source_identity_changed` at a replica whose log lacks what it has from its primary */
+/** @throws StreamError `source_identity_changed` at a server whose log lacks what it has from others */
 async function logsAll(session: Session, server: Server): Promise<void> {
-  const logs = (await variable(session, 'log_replica_updates')) ?? (await variable(session, 'log_slave_updates'));
-  if (logs === 'ON' || (await replication(session, server))?.length === 0) return;
-  throw other(
-    'The server is a replica that does not log what it replicates (log_replica_updates, log_slave_updates).',
-    'Restart it with log_replica_updates = ON (in MariaDB log_slave_updates), or, once it is promoted, let it forget its primary (RESET REPLICA ALL).',
-  );
+  const found = await logged(session, server);
+  if (found === 'unknown')
+    throw new StreamError(
+      'permission_denied',
+      'The server does not log what it replicates (log_replica_updates, log_slave_updates), and the user may not ask whether it does.',
+      {
+        hint: `${await upstreamsGrant(session, server)} Or restart it with log_slave_updates = ON (log_replica_updates).`,
+      },
+    );
+  if (found !== 'all') throw other(found.message, found.fix);
 }
 
 /**
@@ -203,7 +212,17 @@ function untagged(flavor: Server['flavor'], text: string): GtidSet {
 
 /** Why a server does not have what was read. */
 async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: GtidSet): Promise<StreamError> {
-  for (const row of (await replication(session, server)) ?? []) {
+  const from = await upstreams(session, server);
+  // What is on its way comes by itself; what never comes is known once that can be asked.
+  if (from === null)
+    return new StreamError(
+      'source_unreachable',
+      `The server lacks ${shown(lacks)}, and the user may not ask whether that is on its way.`,
+      {
+        hint: `${await upstreamsGrant(session, server)} It is tried again; with that right it is known whether the server is a replica that lags, or will never have it.`,
+      },
+    );
+  for (const row of from) {
     const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
     const received = GtidSet.parse(server.flavor, text);
     const runs = (thread: string): boolean =>
@@ -227,11 +246,3 @@ async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: G
     ? other('Another server answers at this address, or its log was reset: it has none of the transactions that were read last.') // prettier-ignore
     : other(`The server lacks ${shown(lacks)}, which the one before it had: those never reached it.`);
 }
-
-/** From where and how far the server replicates; `null`: this user may not ask. */
-const replication = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
-  session
-    .query(
-      flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
-    )
-    .catch(() => null);

@@ -119,7 +119,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
       );
       timer = setInterval(() => acker.ask(), ASK_EVERY_MS);
       const { slot, publication } = deps;
-      connection.open({ slot, publication, from, messages: false, server: position }).catch(reject);
+      connection.open({ slot, publication, from, messages: false, server: position, instance: null }).catch(reject);
     });
     return done(first);
   } finally {

@@ -27,6 +27,7 @@ import {
   slotState,
   usable,
   walEnd,
+  whyInvalidated,
   type SlotState,
 } from './slot.js';
 import { missingTables, resolveTables, type SourceTable } from './tables.js';
@@ -108,6 +109,7 @@ async function open(deps: OpeningDeps, from: PgPosition | null, reached: Reached
   let keeps = false;
   try {
     const server = await identify(replication);
+    await sessions.stayWith(replication);
     const { database, version } = await serverOf(control);
     deps.holdings.at({ server: server.system_id, database });
     const given = context.onLostPosition;
@@ -238,7 +240,7 @@ async function placeOf(
   const own = deps.holdings.owns('slot', slot);
   if (found !== null && !own) {
     usable(found, slot);
-    if (found.wal_status === 'lost') throw invalidated(slot, own);
+    if (found.wal_status === 'lost') throw invalidated(slot, whyInvalidated(found), own);
     if (!lost) return { lsn: parseLsn(found.confirmed_flush_lsn ?? '0/0'), snapshot: null };
     // The user gave the position up: go on from now. It is theirs, so it is moved and not dropped.
     const { rows } = await control.query<{ lsn: string }>(

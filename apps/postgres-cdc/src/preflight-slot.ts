@@ -1,7 +1,7 @@
 import type { Check } from '@planasonix/core';
 import type { ServerFacts } from './preflight-server.js';
 import type { PreflightInput } from './preflight.js';
-import { droppingSql } from './slot.js';
+import { droppingSql, whyInvalidated } from './slot.js';
 
 /** Columns that a version lacks are absent. */
 interface SlotRow {
@@ -42,7 +42,7 @@ export async function checkSlot(
     ];
   if (slot.database !== server.database)
     return [error('config_invalid', `The slot ${slotName} belongs to the database ${slot.database}.`, another)];
-  const why = slot.invalidation_reason ?? (slot.conflicting === true ? 'conflict with recovery' : null);
+  const why = whyInvalidated(slot);
   if (slot.wal_status === 'lost' || why !== null) {
     if (ownsSlot && givenUp) return [];
     return [

@@ -29,6 +29,14 @@ export async function knowsFilters(client: Client): Promise<boolean> {
   return rows[0]?.schemas != null;
 }
 
+/** Instead of a filter that was not asked for. It is no SQL, so that nothing could be read by it. */
+export const UNASKED = '(its table is locked';
+
+/** Asking for it waits for the lock of its table: whoever reads rows has that himself, and nobody else may wait for it. */
+const FILTER = `CASE WHEN EXISTS (SELECT FROM pg_locks k WHERE k.relation = r.prrelid AND k.mode = 'AccessExclusiveLock')
+    AND NOT EXISTS (SELECT FROM pg_locks k WHERE k.relation = r.prrelid AND k.pid = pg_backend_pid() AND k.granted)
+  THEN '${UNASKED}' ELSE pg_get_expr(r.prqual, r.prrelid) END`;
+
 /**
  * SQL of what publication `$2` lets out of table `c` (of `pg_class`), as its decoder would: `published`, under the table's own
  * name; `filter`, SQL over its columns; `listed`, numbers of columns; both `null` where it has none. Of a partition that comes
@@ -45,7 +53,7 @@ export const letOutSql = (filters: boolean): string => {
     WHERE a.relid <> c.oid AND ${named('ac')}))`;
   return `
   SELECT CASE WHEN p.pubviaroot THEN ${named('c')} AND NOT ${byRoot} ELSE c.relkind = 'r' AND (${named('c')} OR ${byRoot}) END AS published,
-    ${filters ? `CASE WHEN NOT ${bySchema('c')} THEN pg_get_expr(r.prqual, r.prrelid) END` : 'NULL::text'} AS filter,
+    ${filters ? `CASE WHEN r.prqual IS NOT NULL AND NOT ${bySchema('c')} THEN ${FILTER} END` : 'NULL::text'} AS filter,
     ${filters ? 'r.prattrs::text' : 'NULL::text'} AS listed
   FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid WHERE p.pubname = $2::name`;
 };

@@ -9,6 +9,7 @@ import {
   StreamError,
 } from '@planasonix/core';
 import pg, { type Client, type ClientConfig } from 'pg';
+import { INSTANCE, noteInstance } from './instance.js';
 import { silentConnection } from './plain-login.js';
 import { toStreamError } from './stream-error.js';
 
@@ -54,6 +55,12 @@ const PINNED: Readonly<Record<string, string>> = {
  * has something to send. Not every system that it runs on can tell it that.
  */
 const LOOKS = "SELECT pg_catalog.set_config('client_connection_check_interval', '1s', false)";
+
+/** Settings of later versions that could end a long session can't be named at the start where they are unknown. */
+const FIRST = `
+  SELECT ${INSTANCE} AS instance,
+    (SELECT count(pg_catalog.set_config(name, '0', false)) FROM pg_catalog.pg_settings
+     WHERE name IN ('transaction_timeout', 'idle_session_timeout') AND setting <> '0') AS pinned`;
 
 const CONNECT_MS = 10_000;
 const KEEPALIVE_MS = 10_000;
@@ -140,10 +147,8 @@ export async function openSession(
     });
     tookTls.set(connection, Boolean(client.ssl));
     if (options.replication === true) return client;
-    // Settings of later versions that could end a long session; unknown ones can't be named at the start.
-    await client.query(
-      "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout') AND setting <> '0'",
-    );
+    const { rows } = await client.query<{ instance: string }>(FIRST);
+    noteInstance(client, rows[0]!.instance);
     if (options.statementTimeoutMs === undefined) await client.query(LOOKS).catch(() => undefined);
     return client;
   } catch (error) {

@@ -1,6 +1,7 @@
 import { StreamError, type SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import { endSession } from './end-session.js';
+import { AnotherServer, instanceOf } from './instance.js';
 import { clientConfig, openSession } from './session.js';
 
 /** Sessions whose questions are short: a server that does not answer them is not waited for longer than this. */
@@ -23,6 +24,9 @@ export class Sessions {
   private readonly open_ = new Set<Client>();
   private shared: Promise<Client> | null = null;
   private closed = false;
+  /** See `stayWith`. */
+  private instance_: string | null = null;
+  private elsewhere: StreamError | null = null;
 
   /** @param name of the stream at the source: `application_name` begins with it. */
   constructor(
@@ -31,7 +35,8 @@ export class Sessions {
   ) {}
 
   /** The session for catalog questions; opened anew when it has broken. */
-  control(): Promise<Client> {
+  async control(): Promise<Client> {
+    this.refuse();
     this.shared ??= this.open('control').then((client) => {
       client.once('end', () => (this.shared = null));
       return oneByOne(client);
@@ -48,11 +53,28 @@ export class Sessions {
       replication,
       ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
     });
-    if (this.closed) await endSession(client);
+    if (this.closed || this.elsewhere !== null) await endSession(client);
     this.refuse();
     this.open_.add(client);
     client.once('end', () => this.open_.delete(client));
+    await this.same(client);
     return client;
+  }
+
+  /**
+   * An address may lead to another server than a moment ago, whose rows do not belong to these changes (trap 6). From now on
+   * there are sessions at the server process that answers on `client`, and no others; once the address was seen to lead
+   * elsewhere there are none at all: reading has to begin anew. Not for those that look now and then: a server may start again.
+   * @throws StreamError `source_unreachable` where the session for catalog questions leads elsewhere already
+   */
+  async stayWith(client: Client): Promise<void> {
+    this.instance_ = await instanceOf(client);
+    await this.same(await this.control());
+  }
+
+  /** The server process that all of them lead to; `null`: any will do. */
+  get instance(): string | null {
+    return this.instance_;
   }
 
   /** For the driver that reads the WAL: it dials by itself. */
@@ -75,6 +97,14 @@ export class Sessions {
 
   private refuse(): void {
     if (this.closed) throw new StreamError('source_unreachable', 'The source is closed.');
+    if (this.elsewhere !== null) throw this.elsewhere;
+  }
+
+  private async same(client: Client): Promise<void> {
+    if (this.instance_ === null || (await instanceOf(client)) === this.instance_) return;
+    this.elsewhere = new AnotherServer();
+    await this.end(client);
+    throw this.elsewhere;
   }
 
   private connection() {

@@ -1,5 +1,6 @@
 import { StreamError, type Clock, type Log } from '@planasonix/core';
 import type { WalBudget } from './config.js';
+import { AnotherServer } from './instance.js';
 import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
 import { WalRate } from './wal-rate.js';
 
@@ -9,6 +10,7 @@ const facts: SlotFacts = {
   restart: 4_000n,
   safeBytes: null,
   lost: false,
+  lostBy: null,
   active: true,
   ending: false,
   idleMs: null,
@@ -140,32 +142,44 @@ describe('care for a slot', () => {
     await expect(one.watch(false)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
   });
 
-  it('has a reader that stands hang up on a server that ends its walsender, or shuts down, and no other', async () => {
-    let hungUp = 0;
-    const standing = { hangUp: () => void hungUp++ };
+  it("has a reader that stands hang up on a server that ends its walsender, shuts down or can't be asked any more, and no other", async () => {
+    const hungUp: unknown[] = [];
+    const standing = { hangUp: (why?: StreamError) => void hungUp.push(why) };
     const of = (reader: typeof standing | null, facts: () => Promise<SlotFacts>) =>
       new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => Promise.resolve(true), begun: true, standing: () => reader, clock, log }); // prettier-ignore
     const ended = (ending: boolean) => () => Promise.resolve({ ...facts, ending });
     const refused = (code: string) => () =>
       Promise.reject(new StreamError('source_unreachable', 'refused', { cause: Object.assign(new Error(), { code }) }));
-    const cases = [ended(true), ended(false), refused('57P01'), refused('57P03'), refused('53300')] as const;
+    const elsewhere = new AnotherServer();
+    const cases = [
+      ...[ended(true), ended(false), refused('57P01'), refused('57P03'), refused('53300')],
+      () => Promise.reject(elsewhere),
+    ];
     const seen = [];
     for (const answer of cases) {
       await of(null, answer).look();
       await of(standing, answer).look();
-      seen.push(hungUp);
+      seen.push(hungUp.length);
     }
     // One who ends our session alone does not shut down.
-    expect(seen).toEqual([1, 1, 1, 2, 2]);
+    expect(seen).toEqual([1, 1, 1, 2, 2, 3]);
+    expect(hungUp).toEqual([undefined, undefined, elsewhere]);
   });
 
   it('tells a reader that stands that its slot is gone or lost, and nobody else', async () => {
-    for (const answer of [null, { ...facts, lost: true }]) {
+    const gone = [
+      [null, /is gone/],
+      [{ ...facts, lost: true, lostBy: 'idle_timeout' }, /\(idle_timeout\)/],
+    ] as const;
+    for (const [answer, message] of gone) {
       let stands = true;
       const standing = () => (stands ? { hangUp: () => undefined } : null);
       const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => Promise.resolve(true), begun: true, standing, clock, log }); // prettier-ignore
       await one.watch(false);
-      await expect(one.watch(true)).rejects.toMatchObject({ code: 'slot_lost' });
+      await expect(one.watch(true)).rejects.toMatchObject({
+        code: 'slot_lost',
+        message: expect.stringMatching(message) as string,
+      });
       // Whoever reads hears of it himself: another server may have answered.
       stands = false;
       await one.watch(true);

@@ -2,7 +2,8 @@ import { StreamError, type Clock, type Lag, type Log, type Retention } from '@pl
 import type { Client } from 'pg';
 import type { WalBudget } from './config.js';
 import { parseLsn } from './decode/index.js';
-import { invalidated } from './slot.js';
+import { AnotherServer } from './instance.js';
+import { invalidated, whyInvalidated } from './slot.js';
 import { WalRate } from './wal-rate.js';
 
 /** What the server says of a slot, as far as its WAL goes. */
@@ -16,6 +17,8 @@ export interface SlotFacts {
   readonly safeBytes: number | null;
   /** Invalidated: it holds nothing any more, and is of no use. */
   readonly lost: boolean;
+  /** `whyInvalidated` */
+  readonly lostBy: string | null;
   readonly active: boolean;
   /** Whoever sends to its reader is at an end, and waits for the reader to take what it has to say of that. */
   readonly ending: boolean;
@@ -32,6 +35,7 @@ interface SlotRow {
   readonly wal_status: string | null;
   readonly active: boolean;
   readonly invalidation_reason?: string | null;
+  readonly conflicting?: boolean | null;
 }
 
 const FACTS = `
@@ -59,6 +63,7 @@ export async function slotFacts(client: Client, slot: string): Promise<SlotFacts
     restart: seen.restart_lsn === null ? null : parseLsn(seen.restart_lsn),
     safeBytes: seen.safe_wal_size,
     lost: seen.wal_status === 'lost' || (seen.invalidation_reason ?? null) !== null,
+    lostBy: whyInvalidated(seen),
     active: seen.active,
     // With changes to send it waits in another place, and hears us.
     ending: row.waits === 'ClientWrite',
@@ -130,7 +135,7 @@ export interface SlotCareDeps {
   /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
   readonly begun: boolean;
   /** Of the stream's own reading, for as long as nothing is taken from the server; `null`: it is read, or nobody reads. */
-  standing(): { hangUp(): void } | null;
+  standing(): { hangUp(why?: StreamError): void } | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -190,7 +195,7 @@ export class SlotCare {
     if (!this.begun) return;
     if (flowing && this.deps.standing() !== null) {
       if (this.gone) throw new StreamError('slot_lost', `The replication slot ${slot} is gone.`);
-      if (this.facts?.lost) throw invalidated(slot);
+      if (this.facts?.lost) throw invalidated(slot, this.facts.lostBy);
     }
     if (!this.toBeGivenUp) return;
     throw new StreamError(
@@ -233,7 +238,9 @@ export class SlotCare {
       if (round === this.round) this.mine = mine;
     } catch (error) {
       // The reading side finds out what is wrong with the server, and says so. Where it stands it would keep a server from shutting down.
-      if (shutsDown(error)) this.deps.standing()?.hangUp();
+      // Of one that the address does not lead to any more nobody would hear that it wants to.
+      if (error instanceof AnotherServer) this.deps.standing()?.hangUp(error);
+      else if (shutsDown(error)) this.deps.standing()?.hangUp();
     } finally {
       this.looking = false;
     }

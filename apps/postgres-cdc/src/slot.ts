@@ -4,7 +4,15 @@ import { parseLsn } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
 import type { PgPosition, ServerIdentity } from './position.js';
 
-export interface SlotState {
+/** Why a slot was invalidated, as far as its version says. */
+interface Invalidation {
+  /** From 17 on. */
+  readonly invalidation_reason?: string | null;
+  /** From 16 on, of a slot on a standby; as JSON or as text. */
+  readonly conflicting?: boolean | string | null;
+}
+
+export interface SlotState extends Invalidation {
   readonly plugin: string | null;
   readonly database: string | null;
   readonly active_pid: string | null;
@@ -15,7 +23,8 @@ export interface SlotState {
 /** Every value as text, `null` where there is no such slot. */
 export async function slotState(client: Client, slot: string): Promise<SlotState | null> {
   const { rows } = await client.query<SlotState>(
-    'SELECT plugin, database, active_pid, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
+    `SELECT plugin, database, active_pid, confirmed_flush_lsn, wal_status, to_jsonb(s) ->> 'invalidation_reason' AS invalidation_reason,
+       to_jsonb(s) ->> 'conflicting' AS conflicting FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1`,
     [slot],
   );
   return rows[0] ?? null;
@@ -45,17 +54,38 @@ export async function walEnd(client: Client): Promise<bigint> {
   return parseLsn(rows[0]!.lsn);
 }
 
-/** @param own the stream made it, and may drop it when it is started anew. */
-export const invalidated = (slot: string, own = true): StreamError =>
+/** `idle_timeout`; `null`: the version does not say. */
+export const whyInvalidated = ({ invalidation_reason: reason, conflicting }: Invalidation): string | null =>
+  reason ?? (String(conflicting) === 'true' ? 'conflict with recovery' : null);
+
+/** Of those that the server names; others are told by their name alone. */
+const INVALIDATIONS: Readonly<Record<string, string>> = {
+  wal_removed: 'the server has removed WAL that it needed',
+  rows_removed: 'the primary has removed rows of its catalogs that it needed',
+  wal_level_insufficient: 'wal_level is not logical any more at the primary',
+  idle_timeout: 'nobody has read it for as long as idle_replication_slot_timeout says',
+};
+
+/**
+ * @param why see `whyInvalidated`
+ * @param own the stream made it, and may drop it when it is started anew.
+ */
+export const invalidated = (slot: string, why: string | null, own = true): StreamError =>
   new StreamError(
     'slot_lost',
-    `The replication slot ${slot} was invalidated: the server has removed WAL that it needed.`,
+    `The replication slot ${slot} was invalidated${told(why)}.`,
     own
       ? {}
       : {
           hint: `${droppingSql(slot)} Then start with {"onLostPosition":"resnapshot"} or "skip": the stream makes a slot of that name.`,
         },
   );
+
+function told(why: string | null): string {
+  if (why === null) return `: ${INVALIDATIONS['wal_removed']}`;
+  const text = INVALIDATIONS[why];
+  return ` (${why})${text === undefined ? '' : `: ${text}`}`;
+}
 
 /** For a user, whose slot it is. */
 export const droppingSql = (slot: string): string => `SELECT pg_drop_replication_slot(${quoteLiteral(slot)});`;
@@ -66,7 +96,7 @@ export const droppingSql = (slot: string): string => `SELECT pg_drop_replication
  */
 export function holds(slot: SlotState | null, name: string, position: PgPosition, own = true): void {
   if (slot === null) throw new StreamError('slot_lost', `The replication slot ${name} is gone.`);
-  if (slot.wal_status === 'lost') throw invalidated(name, own);
+  if (slot.wal_status === 'lost') throw invalidated(name, whyInvalidated(slot), own);
   usable(slot, name);
   if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(position.lsn))
     throw new StreamError(

@@ -315,7 +315,8 @@ export class PostgresSource implements Source {
     const confirmed = (await slotState(control, this.slot))?.confirmed_flush_lsn;
     const reader = new WalReader(
       {
-        ...{ slot: this.slot, publication: this.publication, server: position, serverVersion, walSenderTimeoutMs },
+        ...{ slot: this.slot, publication: this.publication, serverVersion, walSenderTimeoutMs },
+        ...{ server: position, instance: this.sessions.instance },
         config: await this.sessions.dialling(),
         confirmed: parseLsn(confirmed ?? '0/0'),
         decoder: this.decoding(database, position),

@@ -33,7 +33,7 @@ export interface SourceTable {
   readonly excluded: ReadonlySet<string>;
   /** Columns that the list of an obeyed publication leaves out. */
   readonly unlisted: ReadonlySet<string>;
-  /** Of an obeyed publication, which rows it lets out: SQL of the server's own; `null`: all. */
+  /** Of an obeyed publication, which rows it lets out: SQL of the server's own, or `UNASKED`; `null`: all. */
   readonly filter: string | null;
   /** `false`: an obeyed publication does not publish it under its name. */
   readonly published: boolean;

@@ -1,6 +1,7 @@
 import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
 import { Client, type ClientConfig } from 'pg';
 import { quoteIdent } from './identifier.js';
+import { instanceOf } from './instance.js';
 import { identify, slotState } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
@@ -21,13 +22,16 @@ describe('the replication connection of one read', () => {
   const identified = async () => {
     const replication = new Client({ connectionString: server.url(), replication: 'database' } as ClientConfig);
     await replication.connect();
-    return identify(replication).finally(() => replication.end());
+    const of = { server: await identify(replication), instance: await instanceOf(replication) };
+    await replication.end();
+    return of;
   };
 
   it.each([
-    ['another system identifier', { system_id: '1' }],
-    ['another timeline', { timeline: 2 }],
-  ])('reads nothing from the server that answers by now if it has %s (trap 6)', async (_, other) => {
+    ['another system identifier', { system_id: '1' }, {}],
+    ['another timeline', { timeline: 2 }, {}],
+    ['another process', {}, { instance: '1700000000.000000' }],
+  ])('reads nothing from the server that answers by now if it has %s (trap 6)', async (_, other, process) => {
     const identity = await identified();
     const received: string[] = [];
     const failed: Error[] = [];
@@ -41,14 +45,14 @@ describe('the replication connection of one read', () => {
         },
       );
       const place = { slot: 'mine', publication: 'pub', from: 0n, messages: false };
-      await connection.open({ ...place, server: of }).finally(() => connection.close());
+      await connection.open({ ...place, ...of }).finally(() => connection.close());
     };
     // A walsender takes a moment to notice that the one before has gone.
     const before = await eventually('nobody reads the slot', async () => {
       const state = await slotState(control, 'mine');
       return state?.active_pid === null && state;
     });
-    await expect(open({ ...identity, ...other })).rejects.toMatchObject({
+    await expect(open({ ...identity, ...process, server: { ...identity.server, ...other } })).rejects.toMatchObject({
       code: 'source_unreachable',
       recourse: 'retry',
     });
@@ -76,7 +80,8 @@ describe('the replication connection of one read', () => {
         failed: (error) => failed.push(error),
       },
     );
-    await connection.open({ slot: 'odd', publication: name, from: 0n, messages: false, server: await identified() });
+    const place = { slot: 'odd', publication: name, from: 0n, messages: false };
+    await connection.open({ ...place, ...(await identified()) });
     const kinds = () => received.map((message) => String.fromCharCode(message[0]!)).join('');
     await eventually('the row has come', () => /BRIC$/.test(kinds()) || failed.length > 0);
     expect(failed).toEqual([]);

@@ -4,6 +4,7 @@ import type { Client, ClientConfig } from 'pg';
 import { CopyTap, type TappedStream } from './copy-tap.js';
 import { lsnText } from './decode/index.js';
 import { quoteIdent, quoteLiteral } from './identifier.js';
+import { instanceOf } from './instance.js';
 import type { ServerIdentity } from './position.js';
 import { identify } from './slot.js';
 
@@ -32,6 +33,7 @@ class PgoutputStart extends PgoutputPlugin {
       readonly publication: string;
       readonly messages: boolean;
       readonly server: ServerIdentity;
+      readonly instance: string | null;
       readonly handlers: WalHandlers;
       opened(wire: WireConnection): void;
     },
@@ -40,8 +42,8 @@ class PgoutputStart extends PgoutputPlugin {
   }
 
   override async start(client: Client, slotName: string, lsn: string): Promise<unknown> {
-    const { publication, messages, server, handlers } = this.of;
-    await sameServer(client, server);
+    const { publication, messages, server, instance, handlers } = this.of;
+    await sameServer(client, server, instance);
     const wire = (client as unknown as { connection: WireConnection }).connection;
     new CopyTap(wire.stream, (bytes, start, end) => {
       const kind = bytes[start];
@@ -60,9 +62,10 @@ class PgoutputStart extends PgoutputPlugin {
 }
 
 /** An address may lead to another server than a moment ago, where the place means something else (trap 6). */
-async function sameServer(client: Client, server: ServerIdentity): Promise<void> {
+async function sameServer(client: Client, server: ServerIdentity, instance: string | null): Promise<void> {
   const { system_id: system, timeline } = await identify(client);
-  if (system !== server.system_id || timeline !== server.timeline)
+  const same = system === server.system_id && timeline === server.timeline;
+  if (!same || (instance !== null && instance !== (await instanceOf(client))))
     throw new StreamError('source_unreachable', 'Another server took over while the stream was being opened.');
 }
 
@@ -74,6 +77,8 @@ export interface WalPlace {
   readonly messages: boolean;
   /** Nothing is read from any other. */
   readonly server: ServerIdentity;
+  /** Nor from another process of it (`instanceOf`); `null`: any will do. */
+  readonly instance: string | null;
 }
 
 /** The replication connection of one read: opened once, closed once. */

@@ -18,6 +18,7 @@ export interface WalReaderDeps {
   readonly publication: string;
   /** The one that was opened; nothing is read from another. */
   readonly server: ServerIdentity;
+  readonly instance: string | null;
   readonly serverVersion: number;
   readonly walSenderTimeoutMs: number;
   /** What the slot has been told so far. */
@@ -84,7 +85,7 @@ export class WalReader {
   async open(from: bigint, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     signal.addEventListener('abort', () => void this.close(), { once: true });
-    const { slot, publication, server, serverVersion, walSenderTimeoutMs } = this.deps;
+    const { slot, publication, server, instance, serverVersion, walSenderTimeoutMs } = this.deps;
     const late = setTimeout(() => {
       this.fail(
         new StreamError('source_unreachable', `The server did not begin to send within ${SILENCE_MS / 1000} s.`),
@@ -92,7 +93,7 @@ export class WalReader {
       void this.connection.close();
     }, SILENCE_MS);
     try {
-      await this.connection.open({ slot, publication, from, server, messages: serverVersion >= 140_000 });
+      await this.connection.open({ slot, publication, from, server, instance, messages: serverVersion >= 140_000 });
     } catch (error) {
       throw this.failure ?? error;
     } finally {
@@ -186,8 +187,8 @@ export class WalReader {
   }
 
   /** Lets a server go that wants to end: it would wait for as long as nothing is taken, and keep a checkpoint or a shutdown waiting. */
-  hangUp(): void {
-    this.fail(new StreamError('source_unreachable', 'The server ended the replication connection.'));
+  hangUp(why = new StreamError('source_unreachable', 'The server ended the replication connection.')): void {
+    this.fail(why);
     void this.connection.close();
   }
 

@@ -1,3 +1,4 @@
+import { DELIVERY_REFUSALS, type DeliveryReason, type DeliveryRefusal } from '@planasonix/core';
 import type { Handshake } from './vendors/index.js';
 
 /** What a sender is told, and what is noted of it for the user. */
@@ -7,36 +8,17 @@ export interface Answer {
   readonly body: object | null;
   readonly headers: Readonly<Record<string, string>>;
   /** For the user's list of deliveries and for counters, never for the sender; `null`: taken in. */
-  readonly reason: string | null;
+  readonly reason: DeliveryReason | null;
   readonly eventId: string | null;
   readonly id: string | null;
 }
 
-const REFUSALS = {
-  unreadable: [400, 'The body can not be read.'],
-  unauthorized: [401, 'The delivery is not authorized.'],
-  not_found: [404, 'There is nothing under this address.'],
-  method_not_allowed: [405, 'Deliveries are posted.'],
-  body_too_slow: [408, 'The body did not come in time.'],
-  too_large: [413, 'The body is too large.'],
-  parts_too_large: [413, 'Taken apart, the body is too large: each part has all of the headers.'],
-  encoding_unsupported: [415, 'Content-Encoding may be gzip, deflate or br.'],
-  rate_limited: [429, 'Too many deliveries.'],
-  log_full: [429, 'There is no room now.'],
-  not_durable: [503, 'The delivery could not be stored.'],
-  not_running: [503, 'Deliveries are not taken in now.'],
-  keys_unavailable: [503, 'The delivery can not be checked now.'],
-  busy: [503, 'Too much is being taken in.'],
-} as const satisfies Record<string, readonly [number, string]>;
-
-export type RefusalCode = keyof typeof REFUSALS;
-
 /** @param reason more than the sender is told. @param waitMs when it may be tried again. */
 export function refusal(
-  code: RefusalCode,
-  of: { reason?: string; waitMs?: number; eventId?: string | null } = {},
+  code: DeliveryRefusal,
+  of: { reason?: DeliveryReason; waitMs?: number; eventId?: string | null } = {},
 ): Answer {
-  const [status, message] = REFUSALS[code];
+  const { status, message } = DELIVERY_REFUSALS[code];
   const again = status === 429 || status === 503;
   return {
     status,

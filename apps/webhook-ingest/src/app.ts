@@ -19,6 +19,7 @@ import { sendSample } from './sampler.js';
 import { addressesOf, ingestServer, listen } from './server.js';
 import { webhook } from './source-type.js';
 import { Storing } from './storing.js';
+import { Strays } from './strays.js';
 import { DoorTls } from './tls.js';
 
 const HEARTBEAT_MS = 2_000;
@@ -40,6 +41,7 @@ export class WebhookIngest {
   private readonly inlets: Inlets;
   private readonly directory: Directory;
   private readonly reporter: Reporter;
+  private readonly strays: Strays;
   /** One for each address. */
   private readonly servers: readonly { readonly host: string; readonly at: FastifyInstance }[];
   private readonly answers: Answers;
@@ -84,9 +86,10 @@ export class WebhookIngest {
     const storing = new Storing({ ...within, inlets: this.inlets, ledger });
     const peers = new Peers(env.INGEST_TRUSTED_PROXIES, certificateHeader);
     const about = { publicBase: publicBase(env), peers, addressRate: env.INGEST_ADDRESS_RATE };
-    const ingest = new Ingest({ ...within, ...about, storing });
+    this.strays = new Strays(clock, log);
+    const ingest = new Ingest({ ...within, ...about, storing, strays: this.strays });
     const identity = this.tls?.served ?? null;
-    this.servers = addressesOf(env.HOST).map((host) => ({ host, at: ingestServer(ingest, identity) }));
+    this.servers = addressesOf(env.HOST).map((host) => ({ host, at: ingestServer(ingest, this.strays, identity) }));
     this.answers = new Answers({
       sources: new Sources(this.type, outbound, log),
       ledger: new PgStreamLedger(store, box),
@@ -115,6 +118,7 @@ export class WebhookIngest {
       answer: (job, leftMs) => this.answer(job, leftMs),
     });
     void this.reporter.run(this.stopping.signal);
+    void this.strays.run(this.stopping.signal);
     void this.keepAlive(announcement);
     const secure = this.servers.map(({ at }) => at.server).filter((server) => server instanceof TlsServer);
     void this.tls?.keepRenewed(secure, { clock: systemClock, log: this.log, signal: this.stopping.signal });
@@ -139,6 +143,7 @@ export class WebhookIngest {
     await Promise.allSettled([...this.servers.map(({ at }) => at.close()), this.queues?.close()]);
     clearTimeout(late);
     this.directory.stop();
+    this.strays.tell();
     await this.reporter.round(false).catch(() => undefined);
     await this.workers.forget(this.instance).catch(() => undefined);
     await Promise.allSettled([this.inlets.close(), this.logs.close(), this.emitter.close()]);

@@ -99,8 +99,8 @@ describe('what a stream asks for, at the door', () => {
         ['two arrays', 400, '[1] [2]', {}],
         ['no UTF-8', 400, Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), {}],
         ['a line that is cut short', 400, '{"a":1}\n{"b":', lines],
-        ['too many lines', 400, ones(10_001, '\n'), lines],
-        ['too many elements', 400, `[${ones(10_001, ',')}]`, {}],
+        ['too many lines', 413, ones(10_001, '\n'), lines],
+        ['too many elements', 413, `[${ones(10_001, ',')}]`, {}],
         ['too many bytes', 413, JSON.stringify('x'.repeat(100_000)), {}],
       ];
       for (const [what, status, body, headers] of refused)
@@ -108,7 +108,7 @@ describe('what a stream asks for, at the door', () => {
       expect(await world.entries(stream.id)).toEqual([]);
       await eventually('it is told', async () => {
         const reasons = (await world.log.answers!(stream.id)).map((note) => JSON.parse(note).reason);
-        return ['json_broken', 'too_large'].every((reason) => reasons.includes(reason));
+        return ['json_broken', 'parts_too_many', 'too_large'].every((reason) => reasons.includes(reason));
       });
       expect((await post(at, stream, '"one value"', {})).json.events).toBe(1);
     });

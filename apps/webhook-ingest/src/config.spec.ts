@@ -19,7 +19,10 @@ const problem = (config: unknown): string => {
 describe('the config of a webhook stream', () => {
   it('has the documented defaults', () => {
     expect(parseConfig({ auth })).toEqual({
-      auth: { ...auth, algorithm: 'sha256', encoding: 'hex', signed: '{body}', prefix: '', tolerance: '5m' },
+      auth: {
+        ...{ ...auth, algorithm: 'sha256', encoding: 'hex', signed: '{body}', prefix: '', tolerance: '5m' },
+        ...{ timestamp_format: 'unix', secret_encoding: 'utf8' },
+      },
       ...{ dedupe: { window: '72h' }, expand_array: false, backpressure: 'reject', queue_timeout: '10s' },
       max_body_bytes: 5_242_880,
     });
@@ -72,6 +75,46 @@ describe('the config of a webhook stream', () => {
     expect(announced({ auth: { type: 'preset', preset: 'stripe', secrets: [wrong] } })).toBe(true);
   });
 
+  const timed = { ...auth, signed: '{timestamp}.{body}' };
+  const named = { ...auth, signed: '{id}.{body}', id_header: 'X-Id' };
+  it.each([
+    ['auth.timestamp_header', timed],
+    ['auth.timestamp_pair', { ...timed, signature_pair: 'v1', timestamp_pair: 't', timestamp_header: 'X-Time' }],
+    ['auth.signature_pair', { ...timed, timestamp_pair: 't' }],
+    ['auth.timestamp_pair', { ...timed, signature_pair: 'v1', timestamp_pair: 'v1' }],
+    ['auth.signed', { ...auth, signature_pair: 'v1', timestamp_pair: 't' }],
+    ['auth.timestamp_format', { ...auth, timestamp_format: 'rfc3339' }],
+    ['auth.prefix', { ...auth, signature_pair: 'v1', prefix: 'v1=' }],
+    ['auth.prefix', { ...auth, separator: ',', prefix: 'v1,' }],
+    ['auth.id_header', { ...auth, signed: '{id}.{body}' }],
+    ['auth.signed', { ...auth, id_header: 'X-Id' }],
+    ['auth.signed', { ...named, signed: '{id}{body}' }],
+    ['auth.signed', { ...named, signed: '{body}{id}' }],
+    ['auth.id_header', { ...named, id_header: 'x-signature' }],
+    ['auth.secrets.1', { ...auth, secret_encoding: 'hex', secrets: ['0a', 'A'] }],
+    // The last digit has bits that no byte has: two texts would stand for one key.
+    ['auth.secrets.0', { ...auth, secret_encoding: 'base64', secrets: ['QR=='] }],
+  ])('a scheme of the user’s own that contradicts itself is told at %s: %j', (key, contradictory) => {
+    expect(problem({ auth: contradictory })).toMatch(new RegExp(`^${key.replaceAll('.', '\\.')}: \\S.*\\.$`));
+  });
+
+  it('an id that is signed is the one that counts', () => {
+    expect(problem({ auth: named, dedupe: { header: 'X-Other-Id' } })).toMatch(/^dedupe\.header: /);
+    expect(problem({ auth: named, dedupe: { header: 'x-id' } })).toBe('');
+  });
+
+  it('every key of a scheme of the user’s own says in the announced schema what it is for', () => {
+    const { oneOf } = (configJsonSchema as { properties: { auth: { oneOf: { properties: object }[] } } }).properties
+      .auth;
+    const { properties } = oneOf[0]!;
+    const plain = ['type', 'algorithm', 'encoding', 'signature_header'];
+    const silent = Object.entries(properties).filter(([, of]) => !(of as { description?: string }).description);
+    expect(silent.map(([name]) => name)).toEqual(plain);
+    expect(Object.keys(properties)).toEqual(
+      expect.arrayContaining(['signature_pair', 'timestamp_pair', 'separator', 'secret_encoding', 'id_header']),
+    );
+  });
+
   const jwt = { type: 'jwt', issuer: 'i', audience: 'a' };
   it.each([
     ['a key with a part of a private one', { auth: { ...jwt, keys: [{ kty: 'RSA', n: 'n', e: 'e', p: 'secret' }] } }],
@@ -84,7 +127,15 @@ describe('the config of a webhook stream', () => {
     ['a header with secrets for an ordering key', { auth, ordering_key: { header: 'AuthoriZation' } }],
     ["a vendor's signature for an ordering key", { auth, ordering_key: { header: 'x-hub-signature-256' } }],
     ['a header with secrets for an id', { auth, dedupe: { header: 'Cookie' } }],
-    ['a placeholder of presets', { auth: { ...auth, signed: '{id}.{body}' } }],
+    ['a placeholder of presets', { auth: { ...auth, signed: '{crc32}.{body}' } }],
+    ['an id that lies nowhere', { auth: { ...auth, signed: '{id}.{body}' } }],
+    ['an id in a header with secrets', { auth: { ...auth, signed: '{id}.{body}', id_header: 'Cookie' } }],
+    ['a time in a pair, beside a signature in none', { auth: { ...timed, timestamp_pair: 't' } }],
+    ['a pair without a name', { auth: { ...auth, signature_pair: '' } }],
+    ['signatures that are parted by what may be of one', { auth: { ...auth, separator: '=' } }],
+    ['a secret that is no hex', { auth: { ...auth, secret_encoding: 'hex', secrets: ['0a', '0'] } }],
+    ['a secret that is no base64', { auth: { ...auth, secret_encoding: 'base64', secrets: ['AA==', 'AA'] } }],
+    ['an encoding of secrets that is not known', { auth: { ...auth, secret_encoding: 'latin1' } }],
     ['a placeholder that is not known', { auth: { ...auth, signed: '{nope}.{body}' } }],
   ])('the announced schema refuses %s', (_, config) => {
     expect(problem(config)).not.toBe('');
@@ -97,6 +148,9 @@ describe('the config of a webhook stream', () => {
     { auth: { ...jwt, jwks_url: 'https://keys.example.com:8443/a@b?c=d@e' } },
     { auth: { ...jwt, jwks_url: 'http://[::1]' } },
     { auth: { ...auth, signed: '{"method":"{method}","x":{},"body":{body}}' } },
+    { auth: { ...timed, signature_pair: 'v1', timestamp_pair: 't', separator: ';' } },
+    { auth: { ...named, secret_encoding: 'base64', secrets: ['whsec_AQIDBA==', 'AQIDBA=='] } },
+    { auth: { ...timed, timestamp_header: 'X-Time', secret_encoding: 'hex', secrets: ['0aF0'] } },
     { auth, dedupe: { header: 'X-Authorization-Id' }, ordering_key: { header: 'X-Host' } },
   ])('the announced schema takes %j', (config) => {
     expect(problem(config)).toBe('');

@@ -4,6 +4,8 @@ import { DURATION, milliseconds } from './duration.js';
 import { exceptHeaders, HIDDEN } from './header-names.js';
 import { vendors, type Vendor } from './vendors/index.js';
 import { namesIn, pemCertificate } from './verify/certificate.js';
+import { contradictionsIn } from './verify/own-scheme.js';
+import { SECRET_KEYS } from './verify/secret-key.js';
 
 const MAX_SECRETS = 3;
 const MAX_CAS = 10;
@@ -37,40 +39,87 @@ const until = z
   .optional()
   .meta({ description: 'When each of them ends (RFC 3339), set by `rotate-secret`; null: it does not.' });
 
-const isPreset = (name: string) => ({ required: ['preset'], properties: { preset: { const: name } } });
-const allLike = ({ pattern, means }: NonNullable<Vendor['secret']>) => ({
+const where = (key: string, value: string) => ({ required: [key], properties: { [key]: { const: value } } });
+const allLike = ({ pattern, means }: Pick<NonNullable<Vendor['secret']>, 'pattern' | 'means'>) => ({
   properties: { secrets: { items: { pattern, description: `Has to be ${means}.` } } },
 });
+const pairName = z.string().regex(/^[A-Za-z0-9_-]{1,50}$/, 'is not the name of a pair, such as v1');
 
-const hmac = z.strictObject({
-  type: z.literal('hmac'),
-  algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha256'),
-  encoding: z.enum(['hex', 'base64']).default('hex'),
-  signature_header: headerName.meta({ examples: ['X-Signature'] }),
-  timestamp_header: headerName.optional().meta({ description: 'Unix seconds, or milliseconds of 13 digits.' }),
-  signed: z
-    .string()
-    .min(1)
-    .max(200)
-    .regex(/\{body\}/, 'does not name {body}')
-    .regex(
-      /^(?:[^{]|\{(?!\w+\})|\{(?:timestamp|body|url|method)\})*$/,
-      'names something else than {timestamp}, {body}, {url} and {method}',
-    )
-    .default('{body}')
-    .meta({
-      description: 'What is signed, from {timestamp}, {body}, {url} and {method}.',
-      examples: ['{timestamp}.{body}'],
+const hmac = z
+  .strictObject({
+    type: z.literal('hmac'),
+    algorithm: z.enum(['sha1', 'sha256', 'sha512']).default('sha256'),
+    encoding: z.enum(['hex', 'base64']).default('hex'),
+    signature_header: headerName.meta({ examples: ['X-Signature'] }),
+    signature_pair: pairName.optional().meta({
+      description:
+        'Where `signature_header` holds pairs (`t=…,v1=…`): the one with the signature; it may come several times.',
+      examples: ['v1'],
     }),
-  prefix: z
-    .string()
-    .max(50)
-    .default('')
-    .meta({ description: 'Before the signature.', examples: ['v1='] }),
-  tolerance: duration.default('5m').meta({ description: 'How far the timestamp may be from now, both ways.' }),
-  secrets: secretList('secrets'),
-  secrets_until: until,
-});
+    separator: z
+      .string()
+      .regex(/^[ ,;:|&.~]{1,3}$/, 'may be of spaces and , ; : | & . ~ alone')
+      .optional()
+      .meta({
+        description:
+          'What parts the pairs of `signature_header` (default: a comma). Without `signature_pair`: what parts several signatures, each after `prefix`.',
+        examples: [','],
+      }),
+    prefix: z
+      .string()
+      .max(50)
+      .default('')
+      .meta({ description: 'Before the signature.', examples: ['v1='] }),
+    timestamp_header: headerName.optional().meta({ description: 'The header with the time of the delivery.' }),
+    timestamp_pair: pairName.optional().meta({
+      description: 'In place of `timestamp_header`: the pair of `signature_header` with it.',
+      examples: ['t'],
+    }),
+    timestamp_format: z
+      .enum(['unix', 'rfc3339'])
+      .default('unix')
+      .meta({ description: '`unix`: seconds, or milliseconds of 13 digits; `rfc3339`: such as 2026-11-30T09:00:00Z.' }),
+    tolerance: duration.default('5m').meta({ description: 'How far the timestamp may be from now, both ways.' }),
+    id_header: shownHeader.optional().meta({
+      description:
+        "The header with the delivery's id, where `signed` names {id}: the id alone tells a repeat. It must not have in it what parts {id} there from what is beside it.",
+      examples: ['X-Event-Id'],
+    }),
+    signed: z
+      .string()
+      .min(1)
+      .max(200)
+      // In one pattern: beside two the gateway would not know what is said of the key.
+      .regex(
+        /^(?=[\s\S]*\{body\})(?:[^{]|\{(?!\w+\})|\{(?:timestamp|id|body|url|method)\})*$/,
+        'has to name {body}, and else {timestamp}, {id}, {url} and {method} alone',
+      )
+      .default('{body}')
+      .meta({
+        description: 'What is signed: {body}, with {timestamp}, {id}, {url} and {method} as the sender has them.',
+        examples: ['{timestamp}.{body}', '{id}.{timestamp}.{body}'],
+      }),
+    secret_encoding: z.enum(['utf8', 'hex', 'base64']).default('utf8').meta({
+      description:
+        'The key is the bytes of the secret as text (`utf8`), or those that it stands for in hex or base64 (`whsec_` before it is left out).',
+    }),
+    secrets: secretList('secrets'),
+    secrets_until: until,
+  })
+  // For the gateway, as with presets.
+  .meta({
+    allOf: [
+      ...(['hex', 'base64'] as const).map((name) => ({
+        if: where('secret_encoding', name),
+        then: allLike(SECRET_KEYS[name]),
+      })),
+      {
+        if: { required: ['signed'], properties: { signed: { pattern: String.raw`\{id\}` } } },
+        then: { required: ['id_header'] },
+      },
+      { if: { required: ['timestamp_pair'] }, then: { required: ['signature_pair'] } },
+    ],
+  });
 const preset = z
   .strictObject({
     type: z.literal('preset'),
@@ -84,8 +133,8 @@ const preset = z
   // For the gateway, which knows no vendor: a secret that can't be right is refused before a stream has it.
   .meta({
     allOf: [...vendors].flatMap(([name, { secret, proof }]) => [
-      ...(secret ? [{ if: isPreset(name), then: allLike(secret) }] : []),
-      ...('certificateNames' in proof ? [{ if: isPreset(name), then: { required: ['certificates'] } }] : []),
+      ...(secret ? [{ if: where('preset', name), then: allLike(secret) }] : []),
+      ...('certificateNames' in proof ? [{ if: where('preset', name), then: { required: ['certificates'] } }] : []),
     ]),
   });
 const bearer = z.strictObject({ type: z.literal('bearer'), tokens: secretList('tokens'), tokens_until: until });
@@ -158,7 +207,13 @@ const schema = z.strictObject({
       header: shownHeader.optional().meta({ description: "The delivery's id, where no preset knows it." }),
       window: duration.default('72h').meta({ description: 'For so long a repeat is known as one; 30d at most.' }),
     })
-    .default({ window: '72h' }),
+    .default({ window: '72h' })
+    .meta({
+      description:
+        'What makes a delivery a repeat: its id, which the preset knows or `header` has; without one its signed bytes. Where neither is ' +
+        'there nor a time is signed (`bearer`, `basic`, `jwt`, `mtls`, `none`; `hmac` without {timestamp}), of equal bodies within ' +
+        '`window` the first alone becomes an event.',
+    }),
   ordering_key: z
     .union([z.strictObject({ json_pointer: pointer }), z.strictObject({ header: shownHeader })])
     .optional()
@@ -201,8 +256,8 @@ export function parseConfig(raw: unknown): WebhookConfig {
   const { auth, dedupe, queue_timeout: wait } = parsed.data;
   if (milliseconds(dedupe.window) > LONGEST_WINDOW_MS) invalid('dedupe.window: 30d at the most.');
   if (milliseconds(wait) > 60_000) invalid('queue_timeout: 60s at the most.');
-  if (auth.type === 'hmac' && auth.signed.includes('{timestamp}') && auth.timestamp_header === undefined)
-    invalid('auth.timestamp_header: is needed where auth.signed names {timestamp}.');
+  const contradictions = auth.type === 'hmac' ? contradictionsIn(auth) : [];
+  if (contradictions.length > 0) invalid(contradictions.join(' '));
   if (auth.type === 'preset') expectPreset(auth);
   if (auth.type === 'jwt' && (auth.jwks_url === undefined) === (auth.keys === undefined))
     invalid('auth: give either jwks_url or keys.');
@@ -219,6 +274,8 @@ function expectShownHeaders({ auth, dedupe, ordering_key: key }: WebhookConfig):
   if (dedupe.header?.toLowerCase() === proof) invalid('dedupe.header: must not be that of the signature.');
   if (key && 'header' in key && key.header.toLowerCase() === proof)
     invalid('ordering_key.header: must not be that of the signature.');
+  if (auth.id_header && dedupe.header && dedupe.header.toLowerCase() !== auth.id_header.toLowerCase())
+    invalid('dedupe.header: must be left out beside auth.id_header, for the id that is signed counts.');
 }
 
 function expectPreset({ preset, secrets, certificates }: Extract<Auth, { type: 'preset' }>): void {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { StreamError, type Clock, type Held, type LastError, type Log } from '@planasonix/core';
+import { StreamError, type Clock, type Held, type LastError, type Log, type StreamErrorCode } from '@planasonix/core';
 import type { InletLedger, ServedStream } from '@planasonix/store';
 import { doorOf, type Door } from './door.js';
 import type { Inlets } from './inlets.js';
@@ -42,7 +42,7 @@ interface Known {
 export interface Unserved {
   readonly id: string;
   /** Why, as in its `last_error`. */
-  readonly code: string;
+  readonly code: StreamErrorCode;
   /** It runs, perhaps at other instances. */
   readonly isShut: boolean;
 }
@@ -85,6 +85,12 @@ export class Directory {
   /** A stream has this address, and no delivery to it can be checked here: its secrets can't be read, or its config is refused. */
   unserved(token: string): Unserved | null {
     return this.#unserved.get(digest(token)) ?? null;
+  }
+
+  /** The same of a stream by its id. */
+  unservedById(id: string): Unserved | null {
+    const known = this.#known.get(id);
+    return known?.door === null ? unservedOf(known, this.deps.clock) : null;
   }
 
   /** It is there, whether or not it can be served. */
@@ -257,7 +263,12 @@ const unservedOf = (one: Known, clock: Clock): Unserved => ({
 
 const digest = (token: string): string => hash('sha256', token, 'base64');
 
-function reasonOf(error: unknown, clock: Clock): { recourse: StreamError['recourse']; said: LastError } {
+interface Reason {
+  readonly recourse: StreamError['recourse'];
+  readonly said: LastError & { readonly code: StreamErrorCode };
+}
+
+function reasonOf(error: unknown, clock: Clock): Reason {
   const known =
     error instanceof StreamError
       ? error

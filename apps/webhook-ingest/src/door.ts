@@ -58,7 +58,9 @@ export function doorOf(row: ServedStream, around: Surroundings): Door {
   };
 }
 
-function placesOf({ dedupe }: WebhookConfig, vendor: Vendor | null): Places {
+function placesOf({ auth, dedupe }: WebhookConfig, vendor: Vendor | null): Places {
+  if (auth.type === 'hmac' && auth.id_header !== undefined)
+    return { eventId: { header: auth.id_header.toLowerCase() }, idIsSigned: true, eventType: null };
   const header = dedupe.header === undefined ? null : { header: dedupe.header.toLowerCase() };
   return {
     eventId: vendor?.eventId ?? header,

@@ -41,6 +41,7 @@ async function held(door: Door | null, body: Buffer, made: Door | null = null) {
   const ingest = new Ingest({
     directory: { byToken: () => known, unserved: () => null, look, lookForStrangers: look, byId: () => known },
     reporter: { of: () => tally },
+    strays: { count: () => {} },
     ...{ storing: null, clock, publicBase: 'http://hooks', peers: null, addressRate: 0 },
   } as unknown as IngestDeps);
   const answer = ingest.answer(posted(body), 't').then(({ status }) => {
@@ -89,7 +90,7 @@ describe('a stranger is answered no sooner than any proof is judged, for what is
 
 const doorAt = (id: string, of: Partial<Door> = {}): Door =>
   ({
-    ...{ id, name: id, isOpen: true, row: { token: id }, scheme: openScheme, handshake: null },
+    ...{ id, name: id, isOpen: true, row: { token: id, workspaceId: id }, scheme: openScheme, handshake: null },
     ...{ windowMs: 1, queueMs: 1, hidden: new Set(), places: { eventId: null, idIsSigned: false, eventType: null } },
     config: { max_body_bytes: LARGEST_BODY, expand_array: false },
     ...of,
@@ -105,6 +106,7 @@ function ingestOf(all: readonly Door[], stored: (id: string) => Promise<void> = 
       ...{ unserved: () => null, lookForStrangers: () => Promise.resolve() },
     },
     reporter: { of: ({ id }: Door) => tallies.get(id)! },
+    strays: { count: () => {} },
     storing: {
       store: async ({ id }: Door, { intake }: { intake: { id: string } }) => {
         await stored(id);
@@ -170,7 +172,8 @@ it('whoever has no proof uses up nothing of what a stream may take in a second',
 
 describe('what is held of bodies', () => {
   const MB = 1024 * 1024;
-  const body = (mb: number) => Buffer.alloc(mb * MB, 'x');
+  const largest = Buffer.alloc(50 * MB, 'x');
+  const body = (mb: number) => largest.subarray(0, mb * MB);
 
   /** Has sent so much of its body, and does not end. */
   async function stalled(ingest: Ingest, token: string, mb: number): Promise<void> {
@@ -190,6 +193,64 @@ describe('what is held of bodies', () => {
     const ingest = ingestOf([doorAt('known', signed), doorAt('other', signed)]);
     for (const token of ['nobody’s', 'known']) for (const mb of [50, 50, 50, 6, 3, 1]) await stalled(ingest, token, mb);
     expect((await ingest.answer(proved(body(45)), 'other')).status).toBe(200);
+  });
+
+  const names = (n: number) => Array.from({ length: n }, (_, i) => `known ${i}`);
+  const inWorkspace = (id: string, workspaceId: string) =>
+    doorAt(id, { ...signed, row: { token: id, workspaceId } as Door['row'] });
+  /** As much as anybody may without a proof. */
+  const fill = async (ingest: Ingest, token: string) => {
+    for (const mb of [32, 16, 8, 4, 2, 1, 1]) await stalled(ingest, token, mb);
+  };
+  const answerOf = async (ingest: Ingest, token: string, mb: number) =>
+    (await ingest.answer(proved(body(mb)), token)).status;
+
+  it('of strangers who know more addresses than fill it leaves another stream as much as each of those has', async () => {
+    const ingest = ingestOf([...names(8).map((id) => doorAt(id, signed)), doorAt('other', signed)]);
+    for (const id of names(8)) await fill(ingest, id);
+    for (let round = 0; round < 5; round++) {
+      expect([await answerOf(ingest, 'other', 12), await answerOf(ingest, 'other', 45)]).toEqual([200, 503]);
+      await fill(ingest, names(8)[round]!);
+    }
+  });
+
+  it('of strangers who know all addresses of a workspace leaves the largest body to another one, and some to its other streams', async () => {
+    const doors = names(30).map((id) => inWorkspace(id, 'one'));
+    const ingest = ingestOf([...doors, inWorkspace('beside', 'one'), inWorkspace('other', 'two')]);
+    for (const id of names(30)) await fill(ingest, id);
+    expect([await answerOf(ingest, 'other', 45), await answerOf(ingest, 'beside', 1)]).toEqual([200, 200]);
+  });
+
+  it('of a workspace whose proofs take long leaves another one theirs', async () => {
+    const slow = { proofHeaders: [], verify: () => new Promise<never>(() => undefined) };
+    const doors = names(4).map((id) => ({ ...inWorkspace(id, 'one'), scheme: slow }));
+    const ingest = ingestOf([...doors, inWorkspace('other', 'two')]);
+    for (const id of names(4)) for (const mb of [45, 10, 5, 2]) void ingest.answer(posted(body(mb)), id);
+    await new Promise(setImmediate);
+    expect(await answerOf(ingest, 'other', 45)).toBe(200);
+  });
+
+  it('of a workspace whose deliveries wait for its logs leaves another one theirs', async () => {
+    let [waiting, open] = [0, () => {}];
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const doors = names(4).map((id) => inWorkspace(id, 'one'));
+    const ingest = ingestOf([...doors, inWorkspace('other', 'two')], (id) => {
+      if (id === 'other') return Promise.resolve();
+      waiting++;
+      return opened;
+    });
+    const answers = [];
+    for (const id of names(4))
+      for (const mb of [45, 45, 20, 10, 5, 2, 1]) {
+        const before = waiting;
+        let over = false;
+        answers.push(answerOf(ingest, id, mb).finally(() => (over = true)));
+        while (waiting === before && !over) await new Promise(setImmediate);
+      }
+    expect(waiting).toBeGreaterThan(3);
+    expect(await answerOf(ingest, 'other', 45)).toBe(200);
+    open();
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([200, 503]));
   });
 
   it('is a share of the stream only until it is proved', async () => {

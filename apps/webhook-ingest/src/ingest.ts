@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Clock } from '@planasonix/core';
-import { handshaken, refusal, type Answer, type RefusalCode } from './answer.js';
+import type { Clock, DeliveryRefusal } from '@planasonix/core';
+import { handshaken, refusal, type Answer } from './answer.js';
 import { inflated, encodingOf, type Encoding } from './body/inflate.js';
 import { isJson } from './body/json-text.js';
-import { Hold, Memory } from './body/memory.js';
+import type { Hold } from './body/memory.js';
 import { readBody, type Read } from './body/read.js';
 import { LARGEST_BODY } from './config.js';
 import type { Directory, Unserved } from './directory.js';
 import type { Door } from './door.js';
 import { intakeOf, type Delivery, type Header, type NotTaken, type Taken } from './intake.js';
+import { Memories, type StreamMemory } from './memories.js';
 import type { Peers } from './peers.js';
 import { Rates } from './rates.js';
 import type { Reporter } from './reporter.js';
 import type { Storing } from './storing.js';
+import type { Strays } from './strays.js';
 import { Turns } from './turns.js';
 import type { Handshake } from './vendors/index.js';
 import { refused, type Refusal, type SignedRequest, type Verdict } from './verify/scheme.js';
@@ -27,22 +29,11 @@ const NOT_FOUND_MS = { least: 250, perMegabyte: 20 } as const;
 const BODY_MS = 15_000;
 /** What a request is, beside its headers and its body. */
 const REQUEST_BYTES = 2_048;
-/** Headers of one request at the most, and room for those of many. */
-const HEADERS = { one: 64 * 1024, many: 16 * 1024 * 1024 } as const;
-/**
- * Bytes that are held at once, of bodies as sent and inflated, of events, and of headers: in all streams that run; for one of
- * them, of which one has room as it was sent, inflated, and as an event; of that, for what is not proved yet. What is sent where
- * nothing is taken in has so much beside all of it. Invariant 6.
- */
-const HELD = {
-  all: 256 * 1024 * 1024,
-  stream: 3 * LARGEST_BODY + HEADERS.one,
-  unproved: LARGEST_BODY + HEADERS.many,
-} as const;
 
 export interface IngestDeps {
   readonly directory: Directory;
   readonly reporter: Reporter;
+  readonly strays: Pick<Strays, 'count'>;
   readonly storing: Storing;
   readonly clock: Clock;
   /** What users are shown, without the path. */
@@ -73,12 +64,6 @@ interface Seen {
   readonly verdict: Verdict;
 }
 
-/** What deliveries to one stream hold: all of them, and those that are not proved. */
-interface Memories {
-  readonly all: Memory;
-  readonly unproved: Memory;
-}
-
 /** A delivery that is on its way into the log. */
 interface Admitted {
   readonly door: Door;
@@ -89,10 +74,7 @@ interface Admitted {
 export class Ingest {
   /** Apart: however many addresses there are, no stream is forgotten for them. */
   readonly #rates: { readonly addresses: Rates; readonly streams: Rates };
-  readonly #memory = new Memory(HELD.all);
-  /** What is sent where nothing is taken in leaves the streams that run their memory. */
-  readonly #idle = new Memory(HELD.unproved);
-  readonly #memories = new WeakMap<object, Memories>();
+  readonly #memories = new Memories();
   readonly #turns = new Turns();
 
   constructor(private readonly deps: IngestDeps) {
@@ -107,7 +89,8 @@ export class Ingest {
     const told = unserved === null ? answer : answerOf(unserved, answer);
     // What nobody has proved tells a user nothing of a stream that does not run.
     const of = door ?? unserved ?? directory.byToken(token);
-    if (of !== null) this.#note(of, told);
+    if (of === null) this.deps.strays.count('address_unknown');
+    else this.#note(of, told);
     return told;
   }
 
@@ -131,7 +114,7 @@ export class Ingest {
     const wait = this.#waitOfAddress(request);
     if (wait > 0) return refusal('rate_limited', { waitMs: wait });
     const receivedAtMs = this.deps.clock.now();
-    const hold = new Hold(this.#memoriesFor(open));
+    const hold = open === null ? this.#memories.idle() : this.#memoryOf(open).hold();
     try {
       if (hold.keep(REQUEST_BYTES + sizeOf(request)) !== 'room') return refusal('busy');
       const admitted = await this.#admit(request, { token, known: door, encoding, max, receivedAtMs, hold });
@@ -164,7 +147,7 @@ export class Ingest {
     if (body.length > open.config.max_body_bytes) return refusal('too_large');
     const wait = this.#waitOf(open);
     if (wait > 0) return refusal('rate_limited', { waitMs: wait });
-    if (!hold.moveTo([this.#memory, this.#memoriesOf(open).all])) return refusal('busy');
+    if (!hold.moveTo([this.#memoryOf(open).all])) return refusal('busy');
     const plain = await inflated(body, encoding, open.config.max_body_bytes, hold);
     if (plain === 'too_large') return refusal('too_large', { reason: 'too_large_inflated' });
     if (plain === 'unreadable') return refusal('unreadable', { reason: 'encoding_broken' });
@@ -221,21 +204,8 @@ export class Ingest {
     return limit ? this.#rates.streams.take(id, limit) : 0;
   }
 
-  /** Of what is not proved yet. */
-  #memoriesFor(open: Door | null): readonly Memory[] {
-    if (open === null) return [this.#idle];
-    const { all, unproved } = this.#memoriesOf(open);
-    return [this.#memory, all, unproved];
-  }
-
-  #memoriesOf(door: Door): Memories {
-    const tally = this.deps.reporter.of(door);
-    let memories = this.#memories.get(tally);
-    if (memories === undefined) {
-      memories = { all: new Memory(HELD.stream), unproved: new Memory(HELD.unproved) };
-      this.#memories.set(tally, memories);
-    }
-    return memories;
+  #memoryOf(door: Door): StreamMemory {
+    return this.#memories.of(this.deps.reporter.of(door), door.row.workspaceId);
   }
 
   #signed(request: IncomingMessage, body: Buffer): SignedRequest {
@@ -270,7 +240,7 @@ function answerOf({ code, isShut }: Unserved, answer: Answer): Answer {
 }
 
 /** A sender whose proof can't be judged now has to come again: with a 401 it would give up. */
-const unproved = (reason: Refusal): RefusalCode =>
+const unproved = (reason: Refusal): DeliveryRefusal =>
   reason === 'keys_unavailable' || reason === 'key_unknown' ? 'keys_unavailable' : 'unauthorized';
 
 function unread(read: Exclude<Read, Buffer>): Answer {
@@ -295,6 +265,7 @@ function notTaken(why: NotTaken): Answer {
   switch (why) {
     case 'json_broken':
       return refusal('unreadable', { reason: why });
+    case 'parts_too_many':
     case 'parts_too_large':
       return refusal(why);
     case 'too_large_as_event':

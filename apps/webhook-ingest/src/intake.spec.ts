@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
-import { systemClock } from '@planasonix/core';
+import { DELIVERY_DATA, systemClock } from '@planasonix/core';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { doorOf, type Door } from './door.js';
 import { intakeOf, type Delivery } from './intake.js';
 import { verdict } from './vendors/vendors-under-test.js';
@@ -38,6 +39,23 @@ function shown(door: Door, headers: Record<string, string>): readonly string[] {
   };
   return data.headers.map(([name]) => name);
 }
+
+describe('the data of an event is as the API tells', () => {
+  const told = new Ajv2020({ strict: false, validateFormats: false }).compile(DELIVERY_DATA);
+  const headers = { 'X-Id': 'e', 'X-Acme': '1', 'X-Acme-Signature': 's' };
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['JSON', {}, '{"n":1}'],
+    ['text', { dedupe: { header: 'X-Id' } }, '{"n":'],
+    ['parts', { expand_array: true }, '[1,null,"a"]'],
+  ])('%s', (_, config, body) => {
+    const { intake } = taken(doorOfConfig({ auth: { type: 'none' }, ...config }), { headers, body });
+    const found = intake.parts.map(({ data }) => JSON.parse(data.toString()) as Record<string, unknown>);
+    expect(found.map((data) => (told(data) ? null : told.errors))).toEqual(found.map(() => null));
+    const { received_at: _at, ...without } = found[0]!;
+    expect([told(without), told({ ...found[0], more: 1 })]).toEqual([false, false]);
+  });
+});
 
 describe('headers of an event', () => {
   // As docs.github.com has them, Webhook events and payloads, Delivery headers.

@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 import type { Intake, IntakePart } from '@planasonix/core';
-import { contentOf, lengthOf, partsOf, type Content } from './body/content.js';
+import { contentOf, lengthOf, partsOf, type Content, type NotApart } from './body/content.js';
 import { isJson, scalarAt } from './body/json-text.js';
 import type { Room } from './body/memory.js';
 import type { Door } from './door.js';
@@ -55,8 +55,8 @@ function digest(parts: readonly (Buffer | string)[]): string {
   return sum.digest('base64url');
 }
 
-/** `json_broken`: it has to be taken apart and can't be. */
-export type NotTaken = 'json_broken' | 'parts_too_large' | 'too_large_as_event' | 'no_memory';
+/** What has to be taken apart and can't be, or what there is no room for. */
+export type NotTaken = NotApart | 'parts_too_large' | 'too_large_as_event' | 'no_memory';
 
 /** What a delivery becomes. @param room asked for the bytes of its events, before they are built */
 export function intakeOf(door: Door, delivery: Delivery, room: (bytes: number) => Room): Taken | NotTaken {
@@ -68,7 +68,7 @@ export function intakeOf(door: Door, delivery: Delivery, room: (bytes: number) =
   const eventId = (places.eventId && find(places.eventId)) || null;
   const eventType = places.eventType ? find(places.eventType) : null;
   const contents = config.expand_array ? partsOf(body, contentType) : [contentOf(body, contentType, valid)];
-  if (contents === null) return 'json_broken';
+  if (typeof contents === 'string') return contents;
   const time = new Date(receivedAtMs).toISOString();
   const frame = frameOf(door, delivery, { eventId, eventType, time });
   const names = namesOf(door, delivery, eventId);

@@ -22,7 +22,11 @@ export class Lines {
   readonly #lines = new WeakMap<Socket, Line>();
   #ahead = 0;
 
-  constructor(private readonly most: { readonly underWay: number; readonly ahead: number } = MOST) {}
+  /** @param ended is told of each connection that is ended here */
+  constructor(
+    private readonly most: { readonly underWay: number; readonly ahead: number } = MOST,
+    private readonly ended: () => void = () => undefined,
+  ) {}
 
   /** Hands requests on, few of each connection at a time; a connection that sends ahead when too much was, is ended. */
   listener(handle: RequestListener): RequestListener {
@@ -32,7 +36,10 @@ export class Lines {
       if (socket.destroyed) return;
       const line = this.#lineOf(socket);
       const { unanswered, waiting } = line;
-      if (unanswered.size > 0 && this.#ahead >= this.most.ahead) return void socket.destroy();
+      if (unanswered.size > 0 && this.#ahead >= this.most.ahead) {
+        this.ended();
+        return void socket.destroy();
+      }
       if (unanswered.size > 0) this.#ahead++;
       unanswered.add(request);
       response.once('finish', () => this.#answered(socket, line, request));

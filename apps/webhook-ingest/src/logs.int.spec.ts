@@ -139,6 +139,10 @@ describe('the log of the door, at its finest (trap 35)', () => {
 
     expect(await Promise.all(['stream open', 'a stream can not be served'].map(logged))).toEqual([true, true]);
     expect(notes).toContain('signature_wrong');
+    // What nobody else is told of.
+    await at.end();
+    const strays = lines.find((line) => line.includes('reached no stream'))!;
+    expect(JSON.parse(strays)).toMatchObject({ address_unknown: 1, no_http: 1, headers_too_large: 1 });
     const all = [...lines, rows, notes].join('\n');
     const secrets = [CANARY, JWT, BASIC, ...proofs, ...streams.map(({ token }) => token)];
     expect(secrets.filter((secret) => all.includes(secret))).toEqual([]);

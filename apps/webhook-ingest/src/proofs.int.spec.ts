@@ -72,6 +72,28 @@ describe('proofs at the door', () => {
       expect(await world.entries(stream.id)).toHaveLength(1);
     });
 
+    it('an id that is signed alone tells a repeat', async () => {
+      const key = Buffer.alloc(20, 9);
+      const stream = await world.running(
+        hmac({
+          ...{ signature_pair: 'v1', timestamp_pair: 't', id_header: 'X-Id', signed: '{id}.{timestamp}.{body}' },
+          ...{ secret_encoding: 'base64', secrets: [key.toString('base64')] },
+        }),
+      );
+      const send = (id: string, at: string, { body = '{}', signedId = id } = {}) => {
+        const own = createHmac('sha256', key).update(`${signedId}.${at}.${body}`).digest('hex');
+        return post(one, stream, body, { 'x-id': id, 'x-sig': `t=${at},v1=${own}` });
+      };
+      const first = await send('e-1', seconds());
+      expect(first.json).toEqual({ received: true, id: `${stream.id}/e-1` });
+      expect((await send('e-1', seconds(60), { body: '{"n":1}' })).json).toEqual({ ...first.json, duplicate: true });
+      expect((await send('e-2', seconds(), { signedId: 'e-1' })).status).toBe(401);
+      expect([(await send('e-3', seconds(301))).status, (await send('e-4', seconds(-302))).status]).toEqual([401, 401]);
+      const entries = (await world.entries(stream.id)).map(({ data }) => JSON.parse(data));
+      expect(entries.map(({ event_id }) => event_id)).toEqual(['e-1']);
+      expect(JSON.stringify(entries)).not.toContain('v1=');
+    });
+
     it('SHA-1 over the body alone', async () => {
       const stream = await world.running(hmac({ algorithm: 'sha1', secrets: ['a secret'] }));
       const status = async (of: string) => (await post(one, stream, '{}', { 'x-sig': of })).status;

@@ -63,12 +63,12 @@ export class Reporter {
 
   async #tell({ id, epoch, output }: ServedStream, tally: Tally): Promise<InletTotals | null> {
     const taken = tally.take();
-    const { counts, answers } = taken;
+    const { counts, answers, failures } = taken;
     const { oldestPendingAt } = tally;
     try {
       const totals = await this.deps.inlets
         .of(output)
-        .report({ streamId: id, epoch, counts, oldestPendingAt, answers });
+        .report({ streamId: id, epoch, counts, oldestPendingAt, answers, failures });
       if (totals === null) tally.putCountsBack(counts);
       return totals;
     } catch (error) {

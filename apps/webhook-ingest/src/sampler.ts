@@ -13,6 +13,10 @@ export type SampleAnswer =
   /** Only the sender has the key. */
   | { readonly kind: 'unsupported' }
   | { readonly kind: 'unknown_stream' }
+  /** Its config or its secrets can't be used here. `code`: as in its `last_error`. */
+  | { readonly kind: 'unserved'; readonly code: string }
+  /** The log is full, and the sample waits for room as any delivery (`queue`). */
+  | { readonly kind: 'waiting' }
   | { readonly kind: 'unreachable' };
 
 export interface SamplerDeps {
@@ -33,7 +37,10 @@ export async function sendSample(
 ): Promise<SampleAnswer> {
   await directory.look();
   const door = directory.byId(streamId);
-  if (door === null) return { kind: directory.has(streamId) ? 'unreachable' : 'unknown_stream' };
+  if (door === null) {
+    const unserved = directory.unservedById(streamId);
+    return unserved === null ? { kind: 'unknown_stream' } : { kind: 'unserved', code: unserved.code };
+  }
   const eventId = `test_${randomBytes(9).toString('hex')}`;
   const path = `/ingest/${door.row.token}`;
   const { auth, dedupe } = door.config;
@@ -46,9 +53,17 @@ export async function sendSample(
     const headers = { ...(named ? { [named]: eventId } : {}), ...sample.headers };
     const answer = await posted(bases.localBase + path, { headers, body: sample.body, tls });
     return { kind: 'sent', status: answer.statusCode!, body: await json(answer), event_id: eventId };
-  } catch {
-    return { kind: 'unreachable' };
+  } catch (error) {
+    const isLate = (error as { code?: unknown }).code === 'ABORT_ERR';
+    return { kind: isLate && (await waits(directory, streamId)) ? 'waiting' : 'unreachable' };
   }
+}
+
+/** Whichever instance has it says so in the row. */
+async function waits(directory: Directory, streamId: string): Promise<boolean> {
+  await directory.look();
+  const door = directory.byId(streamId);
+  return door !== null && door.config.backpressure === 'queue' && door.row.isBlocked;
 }
 
 /** The door is dialled by an address of this machine, and known by its very certificate. */

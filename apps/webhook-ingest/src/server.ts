@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { refusal, type Answer } from './answer.js';
 import type { Ingest } from './ingest.js';
 import { Lines } from './lines.js';
+import type { Stray, Strays } from './strays.js';
 import type { TlsIdentity } from './tls.js';
 
 /** Trap 30: Node's own patience is a minute for headers, and it looks each half minute. */
@@ -33,9 +34,13 @@ const LIMITS = {
 const secured = (tls: TlsIdentity) =>
   ({ ...LIMITS, ...tls, requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_MS }) as const;
 
-/** The HTTP door, or with `tls` the HTTPS one. Everything that is no delivery is answered here, in few words and without a log line. */
-export function ingestServer(ingest: Ingest, tls: TlsIdentity | null): FastifyInstance {
-  const lines = new Lines();
+/** The HTTP door, or with `tls` the HTTPS one. Everything that is no delivery is answered here in few words, and counted. */
+export function ingestServer(ingest: Ingest, strays: Pick<Strays, 'count'>, tls: TlsIdentity | null): FastifyInstance {
+  const lines = new Lines(undefined, () => strays.count('sent_ahead'));
+  const stray = (kind: Stray, reply: FastifyReply, answer: Answer) => {
+    strays.count(kind);
+    return say(reply, answer);
+  };
   const server = Fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -46,13 +51,14 @@ export function ingestServer(ingest: Ingest, tls: TlsIdentity | null): FastifyIn
     },
     routerOptions: { maxParamLength: LONGEST_TOKEN, querystringParser: () => ({}) },
     genReqId: () => '',
-    frameworkErrors: (_error, _request, reply) => void say(reply, refusal('not_found')),
+    frameworkErrors: (_error, _request, reply) => void stray('path_unknown', reply, refusal('not_found')),
     clientErrorHandler: (error: Error & { code?: string }, socket: Socket) =>
-      lines.isAtFirst(socket) ? refuseBytes(error.code, socket) : void socket.destroy(),
+      strays.count(lines.isAtFirst(socket) ? refuseBytes(error.code, socket) : endBehind(socket)),
   });
   server.server.maxConnections = MOST_CONNECTIONS;
-  server.setNotFoundHandler((_request, reply) => void say(reply, refusal('not_found')));
-  server.setErrorHandler((_error, _request, reply) => void say(reply, refusal('busy')));
+  server.server.on('drop', () => strays.count('too_many_connections'));
+  server.setNotFoundHandler((_request, reply) => void stray('path_unknown', reply, refusal('not_found')));
+  server.setErrorHandler((_error, _request, reply) => void stray('failed', reply, refusal('busy')));
   // Answered before Fastify parses anything: bodies are read by us, as bytes, and the type that a header claims may be absurd.
   server.all<{ Params: { token: string } }>('/ingest/:token', {
     onRequest: async (request, reply) => say(reply, await ingest.answer(request.raw, request.params.token)),
@@ -71,16 +77,25 @@ function say(reply: FastifyReply, { status, body, headers }: Answer): FastifyRep
 }
 
 /** What is not HTTP, or too slow, or has headers without end, and is what is answered next. Below HTTP, as in a TLS handshake, nothing can be said. */
-function refuseBytes(code: string | undefined, socket: Socket): void {
-  const isHttp = code === 'ERR_HTTP_REQUEST_TIMEOUT' || code?.startsWith('HPE_');
-  if (!isHttp || !socket.writable) return void socket.destroy();
-  const [status, phrase] =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? ['431', 'Request Header Fields Too Large']
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ['408', 'Request Timeout']
-        : ['400', 'Bad Request'];
-  socket.end(`HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+function refuseBytes(code: string | undefined, socket: Socket): Stray {
+  const { kind, line } = foundBy(code);
+  if (line === null || !socket.writable) socket.destroy();
+  else socket.end(`HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  return kind;
+}
+
+/** What is wrong behind an unanswered request: an answer would be taken for that of the request. */
+function endBehind(socket: Socket): Stray {
+  socket.destroy();
+  return 'sent_ahead';
+}
+
+function foundBy(code = ''): { readonly kind: Stray; readonly line: string | null } {
+  if (code === 'HPE_HEADER_OVERFLOW') return { kind: 'headers_too_large', line: '431 Request Header Fields Too Large' };
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { kind: 'too_slow', line: '408 Request Timeout' };
+  if (code.startsWith('HPE_'))
+    return { kind: code === 'HPE_INVALID_EOF_STATE' ? 'broken_off' : 'no_http', line: '400 Bad Request' };
+  return { kind: /^ERR_(?:SSL|TLS)_/.test(code) ? 'tls_failed' : 'broken_off', line: null };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { StreamError, type Check, type Source, type SourceContext, type SourceType } from '@planasonix/core';
 import { configJsonSchema, parseConfig } from './config.js';
+import { repeatChecks } from './repeats.js';
 import { lives } from './verify/certificate.js';
 import { RemoteKeys, resolved } from './verify/jwks.js';
 import { certificatesOf, schemeOf, type CertificateWays } from './verify/scheme-of.js';
@@ -11,9 +12,10 @@ async function check(
 ): Promise<readonly Check[]> {
   const remoteKeys = new Map<string, RemoteKeys>();
   try {
-    const { auth } = parseConfig(config);
+    const parsed = parseConfig(config);
+    const { auth } = parsed;
     schemeOf(auth, { outbound, clock, remoteKeys, certificates });
-    const found: Check[] = [];
+    const found: Check[] = [...repeatChecks(parsed)];
     if (auth.type === 'hmac' && auth.algorithm === 'sha1')
       found.push(warning('weak_algorithm', 'SHA-1 is weak.', 'Use sha256 where the sender can.'));
     if (auth.type === 'hmac' && auth.timestamp_header !== undefined && !auth.signed.includes('{timestamp}'))

@@ -1,4 +1,4 @@
-import { StreamError, type Clock, type Inlet, type Intake, type TakenIn } from '@planasonix/core';
+import { StreamError, type Clock, type DeliveryReason, type Inlet, type Intake, type TakenIn } from '@planasonix/core';
 import type { InletLedger } from '@planasonix/store';
 import { received, refusal, type Answer } from './answer.js';
 import type { Directory } from './directory.js';
@@ -25,7 +25,8 @@ export interface StoringDeps {
 }
 
 /** What became of a delivery. */
-export type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running' | 'too_large'; readonly code: string };
+export type Outcome =
+  TakenIn | { readonly kind: 'not_durable' | 'not_running' | 'too_large'; readonly code: DeliveryReason };
 
 /** From a delivery to its answer: yes only when it is durable in the log. */
 export class Storing {

@@ -18,8 +18,9 @@ const LONGEST_ID = 200;
 /** What was counted and noted between two reports. */
 export interface Taken {
   readonly counts: InletCounts;
-  /** Those of `notes` as they are reported, in the order of their times. */
+  /** Those of `notes` as they are reported. */
   readonly answers: readonly string[];
+  readonly failures: readonly string[];
   readonly notes: { readonly good: readonly AnswerNote[]; readonly bad: readonly AnswerNote[] };
 }
 
@@ -92,11 +93,11 @@ export class Tally {
   take(): Taken {
     const counts = { errors: this.#errors, rejected: this.#rejected, dropped: this.#dropped, latency: this.#latency };
     const notes = { good: this.#good, bad: this.#bad };
-    const answers = [...notes.good, ...notes.bad].sort((a, b) => a.atMs - b.atMs).map(textOf);
+    const [answers, failures] = [notes.good.map(textOf), notes.bad.map(textOf)];
     [this.#errors, this.#rejected, this.#dropped] = [0, 0, 0];
     this.#latency = new Map();
     [this.#good, this.#bad] = [[], []];
-    return { counts, answers, notes };
+    return { counts, answers, failures, notes };
   }
 
   /** It was not reported: why deliveries failed while Redis was away is what users will look for. */

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Server, type TLSSocket } from 'node:tls';
 import { tempDir } from '@planasonix/testing';
@@ -79,7 +79,9 @@ describe('the certificate of the door', () => {
       shown.push(socket.getPeerX509Certificate()?.fingerprint256);
       return Promise.resolve(received('id', { events: null, eventId: null }));
     };
-    const server = ingestServer({ answer } as unknown as Ingest, tls.served);
+    const counted: string[] = [];
+    const strays = { count: (kind: string) => void counted.push(kind) };
+    const server = ingestServer({ answer } as unknown as Ingest, strays, tls.served);
     const { server: secure } = server;
     if (!(secure instanceof Server)) throw new Error('It does not end TLS');
     await server.listen({ host: '127.0.0.1', port: 0 });
@@ -104,6 +106,11 @@ describe('the certificate of the door', () => {
       expect(await post(young)).toBe(fingerprint(next));
       expect(await post(old)).toBe('open before');
       expect(shown).toEqual(Array(3).fill(fingerprint(client)));
+      expect(counted).toEqual([]);
+      const plain = connect(port, '127.0.0.1').on('error', () => undefined);
+      plain.write('POST /ingest/t HTTP/1.1\r\n\r\n');
+      await once(plain, 'close');
+      expect(counted).toEqual(['tls_failed']);
     } finally {
       old.destroy();
       young.destroy();

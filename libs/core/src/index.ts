@@ -4,6 +4,7 @@ export * from './check.js';
 export * from './clock.js';
 export * from './counters.js';
 export * from './database-endpoint.js';
+export * from './delivery.js';
 export * from './errors.js';
 export * from './event.js';
 export * from './inlet.js';

@@ -61,6 +61,8 @@ export interface InletReport {
   readonly oldestPendingAt: number | null;
   /** JSON texts about answers that were given, for `answers` of the log; newest last. */
   readonly answers: readonly string[];
+  /** The same of deliveries that were refused or failed, kept apart: many of the others leave them where they are. */
+  readonly failures: readonly string[];
 }
 
 /**

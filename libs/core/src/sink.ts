@@ -105,7 +105,7 @@ export interface EventLog {
   sink(streamId: string, epoch: number, seat?: Seat): Sink;
   /** The writing end for sources with many writers at once. Absent: this kind of log can't have them. */
   inlet?(): Inlet;
-  /** JSON texts that writers told of in their reports, oldest first. */
+  /** JSON texts that writers told of in their reports: answers, then failures, of each the oldest first. */
   answers?(streamId: string): Promise<readonly string[]>;
   /** Bars every writer with a lower epoch. Durable when it resolves. @throws StreamError `log_unavailable`. */
   fence(streamId: string, epoch: number): Promise<void>;

@@ -116,6 +116,12 @@ describe('a network that breaks', () => {
     const next = dial(proxy);
     next.socket.write('y');
     await eventually('the other server answers', () => next.seen.text === '2y');
-    next.socket.destroy();
+    // And back, for new ones alone.
+    proxy.pointTo(one.port);
+    const last = dial(proxy);
+    last.socket.write('z');
+    next.socket.write('y');
+    await eventually('each is where it was', () => last.seen.text === '1z' && next.seen.text === '2y2y');
+    for (const { socket } of [next, last]) socket.destroy();
   });
 });

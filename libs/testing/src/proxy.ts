@@ -29,6 +29,8 @@ export interface Proxy {
   resume(): void;
   /** Ends all connections with a reset; new ones go to another port: a fail-over behind one address. */
   moveTo(port: number): void;
+  /** New connections go to another port, and open ones stay where they are: an address that changes hands. */
+  pointTo(port: number): void;
   stop(): Promise<void>;
 }
 
@@ -161,6 +163,9 @@ export async function startProxy({
     moveTo(to) {
       port = to;
       drop();
+    },
+    pointTo(to) {
+      port = to;
     },
     async stop() {
       weather = 'cut';

@@ -114,6 +114,11 @@ export const API_ERRORS = {
     message: 'The secrets were sealed with a key that is not known here.',
     hint: 'Give every app that key in ENCRYPTION_KEYS_OLD.',
   },
+  config_invalid: {
+    status: 409,
+    message: 'The workers can not serve the config of this stream.',
+    hint: 'POST …/check says what is wrong; correct the config of the stream.',
+  },
   deleting: { status: 409, message: 'The stream is being deleted.' },
   stream_error: {
     status: 409,
@@ -162,6 +167,11 @@ export const API_ERRORS = {
     status: 503,
     message: 'The log of the pipeline can not be reached. Nothing changed, unless the message says so.',
     hint: 'Try again in a moment.',
+  },
+  log_full: {
+    status: 503,
+    message: 'The log has no room, and the test delivery waits for it, for `queue_timeout` at the most.',
+    hint: 'Let a consumer acknowledge what is there, or give the pipeline a larger retention.',
   },
   queue_unavailable: { status: 503, message: 'The workers can not be asked.', hint: 'Try again in a moment.' },
   worker_busy: { status: 503, message: 'No worker answered in time.', hint: 'Try again in a moment.' },

@@ -1,3 +1,4 @@
+import { DELIVERY_REASONS, DELIVERY_REFUSALS } from '@planasonix/core';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { API_ERRORS } from '../contract/error-table.js';
 import { allRoutes } from '../contract/route.js';
@@ -14,8 +15,9 @@ const source = {
     $defs: { tables: { type: 'array' } },
   },
 };
-const document = openApi(allRoutes(), [source]);
-const operations = Object.entries(document['paths'] as Record<string, Record<string, Json>>).flatMap(([path, item]) =>
+const document = openApi(allRoutes(), [source], 'https://hooks.example/base');
+const { '/ingest/{token}': door, ...paths } = document['paths'] as Record<string, Record<string, Json>>;
+const operations = Object.entries(paths).flatMap(([path, item]) =>
   Object.entries(item).map(([method, of]) => ({ path, method, of })),
 );
 
@@ -66,6 +68,50 @@ describe('the OpenAPI document', () => {
   it('the table of error codes is in it, from the one table in the code', () => {
     const { description } = document['info'] as { description: string };
     for (const code of Object.keys(API_ERRORS)) expect(description).toContain(`| \`${code}\` |`);
+  });
+
+  describe('the door of webhooks', () => {
+    const { servers, post } = door as unknown as { servers: Json[]; post: Json & { responses: Record<string, Json> } };
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    const bodies = (status: number) => {
+      const content = post.responses[status]!['content'] as Record<string, { schema: Json }>;
+      return ajv.compile(content['application/json']!.schema);
+    };
+
+    it('is at a base of its own, and asks for no key', () => {
+      expect(servers).toEqual([{ url: 'https://hooks.example/base', description: expect.any(String) }]);
+      expect([post['security'], operations.map(({ of }) => of['operationId'])]).toEqual([
+        [],
+        expect.not.arrayContaining([post['operationId']]),
+      ]);
+    });
+
+    it.each(Object.entries(DELIVERY_REFUSALS))('tells of %s under its status', (code, { status, message }) => {
+      const told = post.responses[status]!;
+      expect(told['description']).toContain(`\`${code}\`: ${message}`);
+      expect(bodies(status)({ error: { code, message } })).toBe(true);
+      expect(bodies(status)({ error: { code: 'nope', message } })).toBe(false);
+      const after = (told['headers'] as Json | undefined)?.['Retry-After'] !== undefined;
+      expect(after).toBe(status === 429 || status === 503);
+    });
+
+    it('tells what is said of a delivery that was taken in, of a repeat and of parts', () => {
+      const taken = { received: true, id: 'str_x/e' };
+      for (const body of [taken, { ...taken, duplicate: true }, { ...taken, events: 0, duplicate: true }])
+        expect(bodies(200)(body)).toBe(true);
+      expect(bodies(200)('yes')).toBe(false);
+    });
+
+    it('every reason stands in the table with what to do', () => {
+      const { description } = document['info'] as { description: string };
+      for (const [reason, hint] of Object.entries(DELIVERY_REASONS))
+        expect(description).toContain(`| \`${reason}\` | ${hint} |`);
+    });
+
+    it('the data of its events is there', () => {
+      const { DeliveryData } = (document['components'] as { schemas: Record<string, Json> }).schemas;
+      expect(Object.keys(DeliveryData!['properties'] as Json)).toEqual(DeliveryData!['required']);
+    });
   });
 
   it('announced configs stand in the body of a create; nothing of how it is made leaks', () => {

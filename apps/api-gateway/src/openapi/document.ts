@@ -4,6 +4,7 @@ import { API_ERRORS, type ApiErrorCode } from '../contract/error-table.js';
 import { TAGS, type RouteSpec } from '../contract/route.js';
 import { isObject } from '../input/casing.js';
 import { jsonSchema } from '../input/validate.js';
+import { DELIVERY_SCHEMAS, DELIVERY_TAG, deliveryReasons, doorPaths } from './door.js';
 
 type Json = Record<string, unknown>;
 
@@ -45,8 +46,11 @@ const errorSchema = z.object({
   }),
 });
 
-/** The OpenAPI 3.1 document, from the same schemas that validate and the same table that errors are made of. */
-export function openApi(routes: readonly RouteSpec[], sources: readonly DescribedSource[]): Json {
+/**
+ * The OpenAPI 3.1 document, from the same schemas that validate and the same tables that errors are made of.
+ * @param ingestBase of the addresses that deliveries go to
+ */
+export function openApi(routes: readonly RouteSpec[], sources: readonly DescribedSource[], ingestBase: string): Json {
   const configs = Object.fromEntries(
     sources.map((source) => [`Config_${source.type.replace(/[^A-Za-z0-9._-]/g, '_')}`, standalone(source)]),
   );
@@ -60,15 +64,15 @@ export function openApi(routes: readonly RouteSpec[], sources: readonly Describe
       { url: '/', description: 'This gateway.' },
       { url: '/v1', description: 'The same under a versioned base path.' },
     ],
-    tags: TAGS.map((name) => ({ name })),
+    tags: [...TAGS, DELIVERY_TAG].map((name) => ({ name })),
     security: [{ bearer: [] }, { legacyHeader: [] }],
-    paths,
+    paths: { ...paths, ...doorPaths(ingestBase) },
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'plnx_live_…' },
         legacyHeader: { type: 'apiKey', in: 'header', name: 'X-Planasonix-Api-Key' },
       },
-      schemas: { Error: jsonSchema(errorSchema, 'output'), ...configs },
+      schemas: { Error: jsonSchema(errorSchema, 'output'), ...DELIVERY_SCHEMAS, ...configs },
     },
   };
 }
@@ -218,6 +222,7 @@ function description(): string {
       '|---|---|---|',
       ...Object.entries(STREAM_ERRORS).map(([code, of]) => `| \`${code}\` | ${of.recourse} | ${cell(of.hint)} |`),
     ].join('\n'),
+    deliveryReasons(),
     '## Findings about a log',
     'Of `POST …/check`, beside the codes above: they stop no stream, and `fix` is what mends it.',
     [

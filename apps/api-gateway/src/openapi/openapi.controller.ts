@@ -2,6 +2,7 @@ import { Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { allRoutes, Api, Route, route } from '../contract/route.js';
 import { SourceCatalog } from '../sources/source-catalog.js';
+import { INGEST_BASE } from '../streams/ingest-base.js';
 import { openApi } from './document.js';
 
 const getOpenApi = route({
@@ -21,14 +22,17 @@ const getOpenApi = route({
 export class OpenApiController {
   private made: { readonly of: object; readonly document: object } | null = null;
 
-  constructor(@Inject(SourceCatalog) private readonly catalog: SourceCatalog) {}
+  constructor(
+    @Inject(SourceCatalog) private readonly catalog: SourceCatalog,
+    @Inject(INGEST_BASE) private readonly ingestBase: string,
+  ) {}
 
   @Route(getOpenApi)
   async document() {
     // The document is there also when the store is not; then without the announced configs.
     const types = await this.catalog.all().catch(() => null);
     if (this.made === null || this.made.of !== types) {
-      const document = openApi(allRoutes(), [...(types?.values() ?? [])]);
+      const document = openApi(allRoutes(), [...(types?.values() ?? [])], this.ingestBase);
       if (types === null) return document;
       this.made = { of: types, document };
     }

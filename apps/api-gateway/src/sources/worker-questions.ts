@@ -121,12 +121,18 @@ export class WorkerQuestions {
     });
   }
 
-  /** Sends the stream a delivery of its own. @throws ApiError `sample_unsupported`. @throws LifecycleError. */
+  /**
+   * Sends the stream a delivery of its own. @throws ApiError `sample_unsupported`, `log_full`, and `secrets_sealed` or
+   * `config_invalid` for one that can't be served. @throws LifecycleError.
+   */
   async sample(sourceType: string, streamId: string): Promise<object> {
     const answer = await this.asks.ask(sourceType, { kind: 'sample', streamId }, SAMPLE_MS);
     const kind = isObject(answer) ? answer['kind'] : null;
     if (kind === 'unsupported') throw new ApiError('sample_unsupported');
     if (kind === 'unknown_stream') throw new ApiError('not_found');
+    if (kind === 'waiting') throw new ApiError('log_full');
+    if (isObject(answer) && kind === 'unserved')
+      throw new ApiError(answer['code'] === 'secrets_sealed' ? 'secrets_sealed' : 'config_invalid');
     if (!isObject(answer) || kind !== 'sent') throw new ApiError('worker_busy');
     const { status, event_id, body } = answer;
     return { delivered: status === 200, status, event_id, answer: body };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageOf, resource, time } from '../contract/answers.js';
-import { digits, pathId } from '../contract/fields.js';
+import { digits, flag, pathId } from '../contract/fields.js';
 import { route } from '../contract/route.js';
 import { stream, streamId } from './stream-answers.js';
 
@@ -99,7 +99,10 @@ export const testEvent = route({
       },
     },
   },
-  errors: ['ingest_unsupported', 'sample_unsupported', 'no_worker', 'queue_unavailable', 'worker_busy'],
+  errors: [
+    ...(['ingest_unsupported', 'sample_unsupported', 'secrets_sealed', 'config_invalid'] as const),
+    ...(['no_worker', 'log_full', 'queue_unavailable', 'worker_busy'] as const),
+  ],
 });
 
 export const listDeliveries = route({
@@ -109,10 +112,13 @@ export const listDeliveries = route({
   tag,
   summary: 'Last deliveries',
   description:
-    'The last answers that senders got, newest first: when, which status, and why. Of many in a second some are left out; those that were refused are kept first. Also of a stream that does not run, or never did. Never a body.',
+    'The last answers that senders got, newest first: when, which status, and why. Of many in a second some are left out. Kept are the last 200 deliveries that were answered 2xx and, apart, the last 200 that were not: a busy stream shows those with `failed=true`. Also of a stream that does not run, or never did. Never a body.',
   scope: 'streams:read',
   params,
-  query: z.strictObject({ limit: digits(1, 100, 50) }),
+  query: z.strictObject({
+    limit: digits(1, 100, 50),
+    failed: flag('Only those that were refused or could not be stored: with a status of 400 or more.'),
+  }),
   status: 200,
   answer: pageOf(
     z.object({
@@ -122,8 +128,9 @@ export const listDeliveries = route({
         at: time,
         status: z.int(),
         reason: z.string().nullable().meta({
-          description: 'Such as `signature_wrong`, `timestamp_too_old`, `too_large`, `duplicate`; null: taken in.',
+          description: 'From the table of reasons of deliveries, such as `signature_wrong`; null: taken in.',
         }),
+        hint: z.string().nullable().meta({ description: 'What to do; null: it was taken in, or nothing is known.' }),
         event_id: z.string().nullable().meta({ description: "The sender's own id of it." }),
       }),
     }),

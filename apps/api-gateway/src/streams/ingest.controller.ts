@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { Inject } from '@nestjs/common';
+import { deliveryHint } from '@planasonix/core';
 import { MASK, PipelineStore, splitSecrets, StreamStore, type Stream } from '@planasonix/store';
 import { actorOf } from '../audit/actor.js';
 import { ApiError, badField } from '../contract/api-error.js';
@@ -13,7 +13,7 @@ import { INGEST_BASE } from './ingest-base.js';
 import * as routes from './ingest-routes.js';
 import { newIngestToken } from './ingest-token.js';
 import { NUDGE } from './order.controller.js';
-import { overlapMs, rotated } from './secret-rotation.js';
+import { newSecret, overlapMs, rotated } from './secret-rotation.js';
 import { shown } from './stream-view.js';
 
 /** Streams that take deliveries in: their address, their secrets, and what became of deliveries. */
@@ -35,7 +35,7 @@ export class IngestController {
     if (body.secret === MASK) throw badField('secret', 'must be the secret itself', 'Leave it out to have one made.');
     const before = await this.served(call, params.id);
     const source = await this.catalog.get(before.source_type);
-    const secret = body.secret ?? `whsec_${randomBytes(32).toString('base64')}`;
+    const secret = body.secret ?? newSecret(this.streams.settings(before));
     const overlap = overlapMs(body.overlap);
     const draft = rotated(this.streams.settings(before), secret, Date.now(), overlap);
     if (draft === null) throw new ApiError('secret_fixed');
@@ -85,7 +85,8 @@ export class IngestController {
     const pipeline = await this.pipelines.get(call.caller.workspaceId, row.pipeline_id);
     if (pipeline === null) throw new ApiError('not_found');
     const notes = (await this.logs.of(pipeline.output as never).answers?.(row.id)) ?? [];
-    const data = notes.flatMap(deliveryOf).sort(newestFirst).slice(0, query.limit);
+    const wanted = notes.flatMap(deliveryOf).filter((one) => !query.failed || hasFailed(one));
+    const data = wanted.sort(newestFirst).slice(0, query.limit);
     return { data, meta: { page: { limit: query.limit, cursor: null } } };
   }
 
@@ -100,8 +101,10 @@ export class IngestController {
 interface ShownDelivery {
   readonly id: unknown;
   readonly type: 'delivery';
-  readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'event_id', unknown>>;
+  readonly attributes: Readonly<Record<'at' | 'status' | 'reason' | 'hint' | 'event_id', unknown>>;
 }
+
+const hasFailed = ({ attributes }: ShownDelivery): boolean => Number(attributes.status) >= 400;
 
 /** Several instances tell of theirs, each in its own turn. */
 const newestFirst = (a: ShownDelivery, b: ShownDelivery): number =>
@@ -112,5 +115,6 @@ function deliveryOf(note: string): ShownDelivery[] {
   const found = JSON.parse(note) as unknown;
   if (!isObject(found)) return [];
   const { id = null, at, status, reason = null, event_id = null } = found;
-  return [{ id, type: 'delivery', attributes: { at, status, reason, event_id } }];
+  const hint = typeof reason === 'string' ? deliveryHint(reason) : null;
+  return [{ id, type: 'delivery', attributes: { at, status, reason, hint, event_id } }];
 }

@@ -90,6 +90,22 @@ describe('streams that take deliveries in', () => {
     expect((await live(users)).auth.users).toEqual([{ username: 'bob', password: 'of-bob' }]);
   });
 
+  it('the OpenAPI document has the door where the addresses of streams lead', async () => {
+    const { json } = await gateway.api('GET', `/api/streams/${await bearer('a-token')}`);
+    const { paths } = (await gateway.api('GET', '/api/openapi.json')).json;
+    const [path, { servers }] = Object.entries<{ servers: { url: string }[] }>(paths).find(([, of]) => of.servers)!;
+    const token = json.data.attributes.ingest_url.split('/').at(-1);
+    expect(servers[0]!.url + path.replace('{token}', token)).toBe(json.data.attributes.ingest_url);
+  });
+
+  it('a secret that is made is one in the encoding that the scheme reads', async () => {
+    const secretOf = async (auth: object) =>
+      (await rotate(await made({ type: 'hmac', secrets: ['0a1b'], ...auth }), {})).json.data.attributes.secret;
+    expect(await secretOf({ secret_encoding: 'hex' })).toMatch(/^[0-9a-f]{64}$/);
+    expect(await secretOf({ secret_encoding: 'base64' })).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    expect(await secretOf({})).toMatch(/^whsec_/);
+  });
+
   it('a mask is no new secret', async () => {
     const id = await bearer('the-old-one');
     const { status, json } = await rotate(id, { secret: MASK, overlap: '0s' });
@@ -99,19 +115,62 @@ describe('streams that take deliveries in', () => {
 
   it('of a stream that was never started there are no deliveries, or those that were refused, newest first', async () => {
     const id = await bearer('the-old-one');
-    const listed = async () => {
-      const { status, json } = await gateway.api('GET', `/api/streams/${id}/deliveries`);
+    const listed = async (query = '') => {
+      const { status, json } = await gateway.api('GET', `/api/streams/${id}/deliveries${query}`);
       return [status, json.data];
     };
     expect(await listed()).toEqual([200, []]);
     const note = (at: string, reason: string) => ({ at, status: 404, reason, event_id: null, id: null });
-    const [early, late] = [
-      note('2026-11-30T08:00:00.000Z', 'token_missing'),
-      note('2026-11-30T08:00:01.000Z', 'token_wrong'),
+    const notes = ['token_missing', 'keys_unavailable', 'log_unavailable', 'of_a_later_version', 'constructor'].map(
+      (reason, i) => note(`2026-11-30T08:00:0${i}.000Z`, reason),
+    );
+    await gateway.redis.client().rpush(`plnx:answers:{${id}}`, ...notes.map((one) => JSON.stringify(one)));
+    const hints = [/header/, /jwks_url/, /Redis or Kafka/].map((said) => expect.stringMatching(said) as unknown);
+    const shown = notes.map(({ id: event, ...of }, i) => {
+      return { id: event, type: 'delivery', attributes: { ...of, hint: hints[i] ?? null } };
+    });
+    expect(await listed()).toEqual([200, shown.reverse()]);
+  });
+
+  it.each([
+    [{ kind: 'waiting' }, 503, 'log_full'],
+    [{ kind: 'unserved', code: 'secrets_sealed' }, 409, 'secrets_sealed'],
+    [{ kind: 'unserved', code: 'config_invalid' }, 409, 'config_invalid'],
+    [{ kind: 'unserved' }, 409, 'config_invalid'],
+    [{ kind: 'unreachable' }, 503, 'worker_busy'],
+    [null, 503, 'worker_busy'],
+  ])('why a test delivery has no answer is told: %j', async (answer, status, code) => {
+    const id = await bearer('the-old-one');
+    worker.answer = () => Promise.resolve(answer);
+    const told = await gateway.api('POST', `/api/streams/${id}/test-event`);
+    worker.answer = () => Promise.resolve({ ok: true, checks: [] });
+    expect([told.status, told.json.error?.code]).toEqual([status, code]);
+  });
+
+  it('what failed is listed by itself: among it what a version before wrote among the others', async () => {
+    const id = await bearer('the-old-one');
+    const note = (at: string, status: number) => ({ at, status, reason: null, event_id: null, id: null });
+    const second = (n: number) => `2026-11-30T08:00:${String(n).padStart(2, '0')}.000Z`;
+    const notes = [note(second(2), 429), ...Array.from({ length: 55 }, (_, n) => note(second(n + 3), 200))];
+    const redis = gateway.redis.client();
+    await redis.rpush(`plnx:answers:{${id}}`, ...notes.map((one) => JSON.stringify(one)));
+    await redis.rpush(`plnx:answers:{${id}}:failed`, ...[1, 4].map((n) => JSON.stringify(note(second(n), 401))));
+    const listed = async (query: string) => {
+      const { status, json } = await gateway.api('GET', `/api/streams/${id}/deliveries${query}`);
+      if (status !== 200) return json.error.details;
+      return json.data.map(({ attributes }: { attributes: { at: string; status: number } }) => [
+        ...[attributes.at, attributes.status],
+      ]);
+    };
+    const failed = [
+      [second(4), 401],
+      [second(2), 429],
+      [second(1), 401],
     ];
-    await gateway.redis.client().rpush(`plnx:answers:{${id}}`, JSON.stringify(late), JSON.stringify(early));
-    const shown = ({ id: event, ...attributes }: typeof late) => ({ id: event, type: 'delivery', attributes });
-    expect(await listed()).toEqual([200, [shown(late), shown(early)]]);
+    expect(await listed('?failed=true')).toEqual(failed);
+    expect(await listed('?failed=true&limit=2')).toEqual(failed.slice(0, 2));
+    expect(await listed('?failed=false&limit=100')).toHaveLength(58);
+    expect(await listed('?failed=1')).toEqual([{ field: 'failed', issue: expect.any(String) }]);
   });
 
   it('every answer that holds a secret is kept for a repetition, the very same, and nothing is made twice', async () => {

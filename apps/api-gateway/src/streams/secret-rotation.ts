@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isObject } from '../input/casing.js';
 
 type Json = Record<string, unknown>;
@@ -10,6 +11,12 @@ const LISTS = ['secrets', 'tokens'] as const;
 
 /** @param text as `30m`. @returns milliseconds. */
 export const overlapMs = (text: string): number => Number(text.slice(0, -1)) * UNITS[text.slice(-1)]!;
+
+/** 256 random bits, in the encoding that the scheme reads its secrets in. */
+export function newSecret({ auth }: Json): string {
+  const inHex = isObject(auth) && auth['secret_encoding'] === 'hex';
+  return inHex ? randomBytes(32).toString('hex') : `whsec_${randomBytes(32).toString('base64')}`;
+}
 
 export interface Rotated {
   readonly config: Json;

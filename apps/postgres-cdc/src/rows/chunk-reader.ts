@@ -82,12 +82,13 @@ const codeOf = (error: unknown): string => String((error as { code?: unknown }).
 /**
  * Truncated or rewritten since an older snapshot was taken: under that it is empty. Or the index of its key is there no more:
  * its columns may be sorted otherwise than that snapshot's catalog says. File and definition are those of now, rows those of then.
+ * Asking for a definition waits for the lock of its table: no other one's is asked for, in whatever order the server judges.
  */
 const remade = (oid: number): string => `
   SELECT FROM pg_catalog.pg_class c WHERE c.oid IN ${partitionTree(`${oid}::oid`)}
     AND c.relkind = 'r' AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
   UNION ALL SELECT FROM pg_catalog.pg_index i
-  WHERE i.indrelid = ${oid} AND (i.indisprimary OR i.indisreplident) AND pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL`;
+  WHERE i.indrelid = ${oid} AND CASE WHEN i.indrelid = ${oid} AND (i.indisprimary OR i.indisreplident) THEN pg_catalog.pg_get_indexdef(i.indexrelid) IS NULL END`;
 
 /** `oid`: of what has the name of the locked table. It is looked up as of now, whatever snapshot the transaction reads under. */
 const snapshotUnder = (locked: TableName): string => `

@@ -4,7 +4,8 @@ import { seesUnlisted } from '../condition-reach.js';
 import type { SourceTable, TableName } from '../tables.js';
 import type { Chunk, ChunkSnapshot } from './chunk-reader.js';
 import { keysSql, rangeSql, wholeSql } from './chunk-sql.js';
-import { LOCKED, type RowTask, type Share } from './row-task.js';
+import { lockOut } from './kept-tables.js';
+import type { RowTask, Share } from './row-task.js';
 import type { Window } from './table-watch.js';
 
 /** Rows that are ready to go, and what is true once they are in the log. */
@@ -136,7 +137,8 @@ export class ChunkRun implements Chunk {
   }
 
   busy(why: 'locked' | 'conflict'): void {
-    this.task.note = why === 'locked' ? LOCKED : CONFLICTED;
+    if (why === 'locked') lockOut(this.task);
+    else this.task.note = CONFLICTED;
     this.cancel();
   }
 

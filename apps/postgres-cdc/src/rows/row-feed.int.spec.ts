@@ -153,6 +153,28 @@ describe('what the stream says between two chunks', () => {
     expect(one.take().has(key(1_000_009))).toBe(true);
   });
 
+  it('while a writer keeps a table others are read, and what is visible is forgotten of it; a row that is stale when he ends does not come (traps 12, 13)', async () => {
+    const [oid, other] = [await table('long', 100, 'a'), await table('long_2', 10, 'a')];
+    const one = await reading({ snapshot_readers: 1 });
+    const [writer, held] = [await connect(), await connect()];
+    ends.push(() => Promise.all([writer.end(), held.end()]));
+    await writing('UPDATE long SET v = v WHERE id = 1', writer);
+    const task = one.order(oid, 'long', 'snap_1');
+    const next = one.order(other, 'long_2', 'snap_2');
+    await eventually('the next one is done', () => (one.take(), next.phase === 'done'));
+    const says = (xid: number, id: number) => one.says(oid, { op: 'u', xid, key: key(id) });
+    // The stream tells of it, and nobody sees it yet: so it is with a commit that waits for a standby.
+    says(await writing("UPDATE long SET v = 'b' WHERE id = 99", held), 99);
+    says(await writing("UPDATE long SET v = 'b' WHERE id = 98"), 98);
+    await query('COMMIT');
+    await eventually('what is visible is forgotten', () => task.watch['recent'].size === 1);
+    expect([task.kept, task.note]).toEqual(['writers', expect.stringContaining('open transactions')]);
+    await writer.query('COMMIT');
+    await eventually('its rows are in', () => one.take().has(key(98)) && task.phase === 'done');
+    expect([one.take().has(key(99)), one.take().size]).toEqual([false, 99]);
+    await held.query('COMMIT');
+  });
+
   it.each([
     ['dropped', 'DROP TABLE waited_dropped', ['cancelled', 0, []]],
     ['renamed', 'ALTER TABLE waited_renamed RENAME TO waited_2', ['cancelled', 0, ['public.waited_2']]],

@@ -37,8 +37,6 @@ export type Share =
 const KEYS_AT_ONCE = 200;
 /** Keys that are kept for that, in each position. Invariant 6. */
 export const MOST_AGAIN = 5_000;
-export const LOCKED =
-  'Somebody keeps it, a partition or an index of it locked: its rows wait for the end of that transaction.';
 const TAKEN_BACK =
   'Its order was taken back after readers had been told to forget the table: all of its rows are read, for else they would have a part of them.';
 const SWEEPING = `More than ${MOST_AGAIN.toLocaleString('en')} keys were changed behind its readers, or the key itself: its rows are gone through once more.`;
@@ -60,6 +58,8 @@ export class RowTask {
   wantsStill = false;
   /** The publication does not let its rows out. */
   withheld = false;
+  /** Why readers go on with other tables meanwhile; see `KeptTables`. */
+  kept: 'writers' | 'locked' | null = null;
   /** It can't be read under the snapshot of the beginning: it was rewritten since, or has another key. */
   later = false;
   readonly watch: TableWatch;
@@ -101,7 +101,7 @@ export class RowTask {
 
   /** It has to be opened before a chunk of it is begun: it begins over, or its watch has forgotten something. */
   get unready(): boolean {
-    return this.phase === 'starting' || (this.phase === 'reading' && this.watch.blurred);
+    return this.kept !== 'locked' && (this.phase === 'starting' || (this.phase === 'reading' && this.watch.blurred));
   }
 
   /** From now on it is known what the stream says of the table by itself; of an order, what moves behind its readers. */
@@ -120,7 +120,7 @@ export class RowTask {
 
   /** The next piece that nobody works at. */
   share(): Share | null {
-    if (this.phase !== 'reading' || this.watch.blurred || this.later) return null;
+    if (this.phase !== 'reading' || this.watch.blurred || this.later || this.kept !== null) return null;
     if (this.whole) return this.busy.has('whole') || this.state.done ? null : { kind: 'whole' };
     const { lanes, again } = this.state;
     const alone = { kind: 'again', keys: again.slice(0, KEYS_AT_ONCE) } as const;
@@ -158,7 +158,7 @@ export class RowTask {
     this.phase = as;
     this.state.done = true;
     this.wantsStill = false;
-    this.note = this.begunOver = null;
+    this.kept = this.note = this.begunOver = null;
     if (this.slot.gate === this.watch) this.slot.gate = null;
     this.watch.close();
   }

@@ -120,17 +120,6 @@ export async function settle(one: TrialStream, client: Client): Promise<void> {
   await one.seen(mark);
 }
 
-/** Keeps a table to itself, once the stream of its database has begun. @returns what lets go of it */
-export async function keptFrom(db: Database, table: string): Promise<() => Promise<void>> {
-  const session = await db.session();
-  // A slot is not made before transactions that are open have ended.
-  const sql =
-    'SELECT FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn IS NOT NULL';
-  await eventually('its slot is made', async () => (await session.query(sql)).rowCount === 1);
-  await session.query(`BEGIN; LOCK TABLE ${table}`);
-  return () => session.end();
-}
-
 /** Per key, the version that each event tells: rows or changes, it never goes back (trap 13). */
 export function expectNeverBack(one: TrialStream, table: string): void {
   const last = new Map<string, number>();

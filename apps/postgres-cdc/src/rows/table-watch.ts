@@ -205,6 +205,13 @@ export class TableWatch implements RowGate {
     for (const [xid, { commitLsn }] of this.recent) if (seen.sees(xid, commitLsn)) this.recent.delete(xid);
   }
 
+  /** Nobody reads for now: what this snapshot sees need not be remembered, for the next ones see it too. */
+  sees(seen: Visibility): void {
+    const window = this.begin();
+    this.opened(window, seen);
+    window.close();
+  }
+
   private tracesOf(xid: number, commitLsn: bigint, unseen: boolean): Traces {
     if (this.last?.xid === xid && this.last.traces.commitLsn === commitLsn) return this.last.traces;
     const traces = this.recent.get(xid) ?? this.inWindows(xid) ?? { commitLsn, keys: new Map(), emptied: false };

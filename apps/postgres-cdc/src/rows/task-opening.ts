@@ -2,15 +2,18 @@ import type { Clock } from '@planasonix/core';
 import type { Client } from 'pg';
 import { seesUnlisted } from '../condition-reach.js';
 import type { PostgresConfig } from '../config.js';
-import { heldBack, obeyedBy } from '../publication-filter.js';
+import { heldBack, obeyedBy, UNASKED } from '../publication-filter.js';
 import { askedTables, describeTable, type SourceTable } from '../tables.js';
+import { type KeptTables, lockOut } from './kept-tables.js';
 import { cutLanes } from './lanes.js';
-import { LOCKED, type RowTask } from './row-task.js';
+import type { RowTask } from './row-task.js';
 import { writersOf } from './writers.js';
 
 const WRITERS_MS = 100;
-/** How often it is tried whether a table may be read by now: the session is for others' questions, too. */
-const LOCKED_MS = 900;
+/** How often it is asked whether the publication lets its rows out by now. */
+const WITHHELD_MS = 900;
+/** So long others wait for a table's writers to end; then they have their turn. */
+const PATIENCE_MS = 2_000;
 /** So long the stream may stand for writers; then it goes on, and they are waited out beside it. */
 const STANDING_MS = 2_000;
 
@@ -21,6 +24,7 @@ export interface TaskOpening {
   readonly obeys: string | null;
   /** No stream is read beside the rows: nothing was delivered that they could be stale against. */
   readonly alone: () => boolean;
+  readonly kept: Pick<KeptTables, 'letOthers' | 'rest' | 'letIn'>;
   control(): Promise<Client>;
   /** See `RowReadersDeps`. */
   readonly rekeyed: (oid: number, key: readonly string[]) => void;
@@ -35,12 +39,13 @@ export interface TaskOpening {
  * changes and from other rows. `unlisted`: the condition speaks of columns that the publication holds back by now.
  */
 export type Unfit = 'keyless' | 'unlisted';
-type Opened = 'reading' | 'empties' | Unfit | 'gone' | 'ended';
+type Opened = 'reading' | 'empties' | 'locked' | Unfit | 'gone' | 'ended';
 
 /**
  * Makes a table ready to be read: watches its changes, waits out who wrote unseen, cuts lanes.
  *
- * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again.
+ * @returns `empties`: readers have to be told first that they forget what they have of it; then it is opened again. `locked`:
+ * it is once it may be.
  */
 export async function openTask(task: RowTask, opening: TaskOpening): Promise<Opened> {
   for (;;) {
@@ -65,7 +70,7 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
     const { oid, order } = task.wish;
     if (order === null && !(await askedTables(control, config)).some((asked) => asked.oid === oid)) return 'gone';
     task.note = why;
-    await opening.clock.sleep(LOCKED_MS);
+    await opening.clock.sleep(WITHHELD_MS);
     return opening.ended(task) ? 'ended' : 'again';
   }
   if (!task.keyIs(table)) {
@@ -89,17 +94,18 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   if (alone() !== wasAlone) return 'again';
   if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
-    const lanes = await cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
-      // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
-      const now = await describes();
-      if (now !== null && formOf(now) === formOf(table)) throw error;
-      return 'changed' as const;
-    });
+    const cut = async () =>
+      cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
+        // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
+        const now = await describes();
+        if (now !== null && formOf(now) === formOf(table)) throw error;
+        return 'changed' as const;
+      });
+    const lanes = table.filter === UNASKED ? 'locked' : await cut();
     if (lanes === 'changed') return 'again';
     if (lanes === 'locked') {
-      task.note = LOCKED;
-      await opening.clock.sleep(LOCKED_MS);
-      return opening.ended(task) ? 'ended' : 'again';
+      lockOut(task);
+      return 'locked';
     }
     if (task.state.attempt === attempt) task.state.lanes = lanes;
   }
@@ -126,17 +132,20 @@ async function standing(task: RowTask, control: Client, opening: TaskOpening): P
 }
 
 /** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
-async function waitOut(task: RowTask, control: Client, { clock, ended }: TaskOpening): Promise<void> {
+async function waitOut(task: RowTask, control: Client, { clock, ended, kept }: TaskOpening): Promise<void> {
+  const until = clock.monotonic() + PATIENCE_MS;
   for (;;) {
     const since = task.watch.overflowCount;
     let writers = await writersOf(control, task.wish.oid);
     while (!writers.none && !ended(task)) {
       task.note = writers.text;
-      await clock.sleep(WRITERS_MS);
+      if (task.kept === null && clock.monotonic() >= until) kept.letOthers(task);
+      await (task.kept === null ? clock.sleep(WRITERS_MS) : kept.rest(task));
       writers = writers.remaining(await writersOf(control, task.wish.oid));
     }
     task.note = null;
     task.watch.sharpened(since);
+    if (!task.watch.blurred) await kept.letIn(task);
     if (!task.watch.blurred || ended(task)) return;
   }
 }

@@ -1,7 +1,8 @@
+import { KeptTables } from './kept-tables.js';
 import type { RowTask } from './row-task.js';
 import { openTask, type TaskOpening, type Unfit } from './task-opening.js';
 
-export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended'> {
+export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended' | 'kept'> {
   /** All that are to be read, in their order. */
   tasks(): readonly RowTask[];
   /** A chunk of it is there, whose end tells that it has to be opened again. */
@@ -18,14 +19,18 @@ export interface TaskOpeningsDeps extends Omit<TaskOpening, 'stillness' | 'ended
   failed(task: RowTask, error: unknown): void;
 }
 
-/** When tables are opened: as many at once as there are readers, and each table once at a time. */
+/** When tables are opened: as many at once as there are readers, beside those that are kept, and each table once at a time. */
 export class TaskOpenings {
   private readonly underWay = new Set<RowTask>();
+  private readonly kept: KeptTables;
 
-  constructor(private readonly deps: TaskOpeningsDeps) {}
+  constructor(private readonly deps: TaskOpeningsDeps) {
+    this.kept = new KeptTables({ ...deps, ended: (task) => this.ended(task) });
+  }
 
   /** Opens what has to be opened before the next chunk is begun. */
   look(): void {
+    this.kept.look();
     this.openAgain();
     this.openNext();
   }
@@ -36,11 +41,9 @@ export class TaskOpenings {
   }
 
   private openNext(): void {
+    if (!this.kept.hasTurn) return;
     const tasks = this.deps.tasks();
     const begun = tasks.filter((task) => !task.over && task.phase !== 'waiting');
-    // What waits for a snapshot of later has no reader, and gets it when nothing else is left: nobody may wait for it, nor for
-    // what a publication has to let out.
-    if (begun.filter((task) => !task.later && !task.withheld).length >= this.deps.config.snapshot_readers) return;
     const oids = new Set(begun.map((task) => task.wish.oid));
     const next = tasks.find((task) => task.phase === 'waiting' && !oids.has(task.wish.oid));
     if (next !== undefined) this.open(next);
@@ -51,18 +54,22 @@ export class TaskOpenings {
     for (const task of this.deps.tasks()) if (task.unready && !this.deps.isBeingRead(task)) this.open(task);
   }
 
+  private ended({ over }: RowTask): boolean {
+    return this.deps.stopped() || over;
+  }
+
   private async opening(task: RowTask): Promise<void> {
     if (this.underWay.has(task)) return;
     this.underWay.add(task);
-    const { deps } = this;
-    const ended = (one: RowTask): boolean => deps.stopped() || one.over;
+    const { deps, kept } = this;
+    const ended = this.ended.bind(this);
     const stillness = async (one: RowTask): Promise<void> => {
       one.wantsStill = true;
       deps.ring();
       while (!deps.still() && !ended(one)) await deps.wait();
     };
     try {
-      const outcome = await openTask(task, { ...deps, stillness, ended });
+      const outcome = await openTask(task, { ...deps, kept, stillness, ended });
       // Taken back at the last moment: its watch is gone, and it stays so.
       if (ended(task)) return;
       if (outcome === 'gone') deps.gone(task);

@@ -2,7 +2,7 @@ import type { ChangeEvent } from '@planasonix/core';
 import { eventually } from '@planasonix/testing';
 import type { TrialStream } from '../trial/trial-stream.js';
 import { NOTEBOOK } from './rows-state.js';
-import { expectEqual, expectUniqueIds, keptFrom, settle, sourceUnderTest, type Database } from './source-under-test.js';
+import { expectEqual, expectUniqueIds, settle, sourceUnderTest, type Database } from './source-under-test.js';
 
 jest.setTimeout(180_000);
 
@@ -15,18 +15,16 @@ const CONFIG = { ...QUICK, snapshot_max_rows_per_second: 20_000 };
 /** A stream that was stopped after changes of `t` had come, before the turn of its rows. */
 async function stopped(): Promise<{ db: Database; one: TrialStream }> {
   const db =
-    await fresh(`CREATE TABLE before_it (id int PRIMARY KEY); INSERT INTO before_it SELECT generate_series(1, 120000);
+    await fresh(`CREATE TABLE before_it (id int PRIMARY KEY); INSERT INTO before_it SELECT generate_series(1, 1000);
     CREATE TABLE marks (m text PRIMARY KEY); CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE, v text);
     INSERT INTO t SELECT i, i + 1000, 'first' FROM generate_series(1, 50) i; ANALYZE`);
-  const one = reading(db, CONFIG);
+  const one = reading(db, { ...QUICK, snapshot_max_rows_per_second: 1 });
   one.start();
-  const letGo = await keptFrom(db, 'before_it');
   await eventually('the stream is read', () => one.connected);
   await db.client.query("UPDATE t SET v = 'came by itself' WHERE a <= 5");
   await one.seen('came by itself');
   await one.stop();
   one.configure(QUICK);
-  await letGo();
   expect(one.events.some(({ subject, data }) => subject === 'public.t' && data.includes('"op":"r"'))).toBe(false);
   return { db, one };
 }

@@ -43,21 +43,21 @@ export function lengthOf({ encoding, bytes }: Content): number {
   return encoding === 'text' ? quotedLength(bytes) : Math.ceil(bytes.length / 3) * 4 + 2;
 }
 
-/**
- * Elements of a top-level array, lines of NDJSON or texts of a sequence; another JSON value is one part. `null`: not to be taken apart, or
- * into more parts than there may be.
- */
-export function partsOf(bytes: Buffer, type: string): readonly Content[] | null {
-  if (!isUtf8(bytes)) return null;
+/** Why a body is not taken apart: it can't be, or into more parts than there may be. */
+export type NotApart = 'json_broken' | 'parts_too_many';
+
+/** Elements of a top-level array, lines of NDJSON or texts of a sequence; another JSON value is one part. */
+export function partsOf(bytes: Buffer, type: string): readonly Content[] | NotApart {
+  if (!isUtf8(bytes)) return 'json_broken';
   const isSequence = SEQUENCE_TYPE.test(type) && bytes.includes(RECORD_SEPARATOR);
   if (LINES_TYPE.test(type)) return textsOf(bytes, isSequence ? RECORD_SEPARATOR : NEWLINE);
-  if (!isJson(bytes)) return null;
+  if (!isJson(bytes)) return 'json_broken';
   const spans = elements(bytes, MOST_PARTS + 1) ?? [{ start: 0, end: bytes.length }];
-  if (spans.length > MOST_PARTS) return null;
+  if (spans.length > MOST_PARTS) return 'parts_too_many';
   return spans.map(({ start, end }) => ({ encoding: 'json', bytes: bytes.subarray(start, end) }));
 }
 
-function textsOf(bytes: Buffer, separator: number): readonly Content[] | null {
+function textsOf(bytes: Buffer, separator: number): readonly Content[] | NotApart {
   const parts: Content[] = [];
   for (let at = 0; at < bytes.length;) {
     const found = bytes.indexOf(separator, at);
@@ -65,7 +65,8 @@ function textsOf(bytes: Buffer, separator: number): readonly Content[] | null {
     const line = bytes.subarray(at, end);
     at = end + 1;
     if (line.toString().trim() === '') continue;
-    if (parts.length === MOST_PARTS || !isJson(line)) return null;
+    if (parts.length === MOST_PARTS) return 'parts_too_many';
+    if (!isJson(line)) return 'json_broken';
     parts.push({ encoding: 'json', bytes: line });
   }
   return parts;

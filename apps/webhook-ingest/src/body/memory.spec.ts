@@ -1,4 +1,4 @@
-import { Hold, Memory } from './memory.js';
+import { Hold, Memory, type Crowd } from './memory.js';
 
 const free = (memory: Memory): number => {
   let bytes = 0;
@@ -51,5 +51,56 @@ describe('what one request holds', () => {
     expect([hold.moveTo([all, stream]), free(all), free(stream), free(other)]).toEqual([false, 7, 2, 1]);
     hold.release();
     expect([free(all), free(stream), free(other)]).toEqual([10, 2, 4]);
+  });
+});
+
+describe('a memory of which others have parts', () => {
+  it('has no room for more than it is, whoever holds it', () => {
+    const whole = new Memory(10);
+    const [one, two] = [whole.part(8), whole.part(8)];
+    expect([one.take(9), one.take(8), two.take(3), two.take(2), free(whole)]).toEqual([false, true, false, true, 0]);
+    one.give(8);
+    expect([free(whole), free(two), two.take(6), free(one)]).toEqual([8, 6, true, 2]);
+  });
+
+  it('has no more than the whole, however much it may have', () => {
+    expect(new Memory(10).part(20).most).toBe(10);
+    expect(new Hold([new Memory(10).part(20)]).take(11)).toBe('never');
+  });
+});
+
+describe('a request that may be sent away', () => {
+  const among = (makeRoom: Crowd['makeRoom'] = () => false) => {
+    const there = new Set<Hold>();
+    const crowd = { enter: (hold: Hold) => there.add(hold), leave: (hold: Hold) => there.delete(hold), makeRoom };
+    return { there, crowd };
+  };
+
+  it('has given back what it held when it is told, and gets nothing more', () => {
+    const memory = new Memory(10);
+    const { there, crowd } = among();
+    const hold = new Hold([memory], crowd);
+    hold.take(6);
+    const told: number[] = [];
+    hold.revocable(() => told.push(free(memory)));
+    expect(there.has(hold)).toBe(true);
+    hold.revoke();
+    hold.revoke();
+    expect([told, there.size, hold.take(1)]).toEqual([[10], 0, 'not_now']);
+    hold.release();
+    expect(free(memory)).toBe(10);
+  });
+
+  it('makes room for another one', () => {
+    const memory = new Memory(10);
+    const { there, crowd } = among(() => {
+      for (const hold of there) hold.revoke();
+      return there.size === 0;
+    });
+    const [first, second, third] = [new Hold([memory], crowd), new Hold([memory], crowd), new Hold([memory], crowd)];
+    first.take(6);
+    expect([second.take(4), free(memory)]).toEqual(['room', 0]);
+    first.revocable(() => undefined);
+    expect([third.take(6), first.take(1), free(memory)]).toEqual(['room', 'not_now', 0]);
   });
 });

@@ -1,18 +1,53 @@
-/** Bytes that all requests together hold. Invariant 6. */
+/** Bytes that requests hold together. What is held of a part is held of the whole, too. Invariant 6. */
 export class Memory {
   #held = 0;
 
-  constructor(readonly most: number) {}
+  constructor(
+    readonly most: number,
+    private readonly whole: Memory | null = null,
+  ) {}
+
+  /** One that may hold so much, if the whole has it. */
+  part(most: number): Memory {
+    return new Memory(Math.min(most, this.most), this);
+  }
+
+  get held(): number {
+    return this.#held;
+  }
+
+  /** What its own limit leaves, whatever the whole has. */
+  get left(): number {
+    return this.most - this.#held;
+  }
+
+  get free(): number {
+    return Math.min(this.left, this.whole?.free ?? this.left);
+  }
 
   take(bytes: number): boolean {
-    if (this.#held + bytes > this.most) return false;
-    this.#held += bytes;
+    if (bytes > this.free) return false;
+    this.#add(bytes);
     return true;
   }
 
   give(bytes: number): void {
-    this.#held -= bytes;
+    this.#add(-bytes);
   }
+
+  #add(bytes: number): void {
+    this.#held += bytes;
+    if (this.whole !== null) this.whole.#add(bytes);
+  }
+}
+
+/** Requests that share what is scarce. */
+export interface Crowd {
+  /** One of them may be sent away from now. */
+  enter(hold: Hold): void;
+  leave(hold: Hold): void;
+  /** Sends others away until there is room for so much more. @returns whether there is */
+  makeRoom(bytes: number): boolean;
 }
 
 /** `not_now`: others hold it. `never`: it is more than there is, so that coming again is of no use. */
@@ -22,14 +57,36 @@ export type Room = 'room' | 'not_now' | 'never';
 export class Hold {
   #size = 0;
   #kept = 0;
+  #end: (() => void) | null = null;
+  #isOver = false;
 
-  constructor(private memories: readonly Memory[]) {}
+  constructor(
+    private memories: readonly Memory[],
+    private readonly crowd: Crowd | null = null,
+  ) {}
+
+  /** Until `null` is said it may be sent away. @param end is told then; all that it held has been given back */
+  revocable(end: (() => void) | null): void {
+    this.#end = end;
+    if (end === null) this.crowd?.leave(this);
+    else this.crowd?.enter(this);
+  }
+
+  revoke(): void {
+    const end = this.#end;
+    this.revocable(null);
+    this.release();
+    this.#isOver = true;
+    end?.();
+  }
 
   /** That much more, of all of them or of none. */
   take(bytes: number): Room {
     const size = this.#size + bytes;
     if (this.memories.some(({ most }) => size > most)) return 'never';
-    if (!tookOf(this.memories, bytes)) return 'not_now';
+    if (this.#isOver) return 'not_now';
+    if (!tookOf(this.memories, bytes) && !(this.crowd?.makeRoom(bytes) && tookOf(this.memories, bytes)))
+      return 'not_now';
     this.#size = size;
     return 'room';
   }

@@ -14,6 +14,7 @@ export async function readBody(
   return new Promise<Read>((resolve) => {
     const end = (how: Read) => {
       clearTimeout(timer);
+      hold.revocable(null);
       request.off('data', onData);
       // The request lives until it is answered, and what listens to it would keep them.
       chunks.length = 0;
@@ -27,6 +28,7 @@ export async function readBody(
       chunks.push(chunk);
     };
     request.on('data', onData);
+    hold.revocable(() => end('no_memory'));
     // The first of them counts.
     request.on('end', () => end(request.complete ? Buffer.concat(chunks) : 'cut_short'));
     request.on('error', () => end('cut_short'));

@@ -1,4 +1,4 @@
-import { strictBytes } from '../verify/compare.js';
+import { SECRET_KEYS } from '../verify/secret-key.js';
 import type { Vendor } from './vendor.js';
 
 /** Standard Webhooks and Svix, which differ in the names of headers alone. */
@@ -8,16 +8,13 @@ const standard = (name: string, prefix: string): Vendor => ({
     algorithm: 'sha256',
     encoding: 'base64',
     headers: [`${prefix}-signature`],
-    form: { kind: 'words', prefix: 'v1,' },
+    form: { kind: 'words', separator: ' ', prefix: 'v1,' },
     timestamp: { header: `${prefix}-timestamp`, unit: 's' },
     signed: '{id}.{timestamp}.{body}',
     idHeader: `${prefix}-id`,
-    key: (secret) => strictBytes(secret.replace(/^whsec_/, ''), 'base64'),
+    key: SECRET_KEYS.base64.bytes,
   },
-  secret: {
-    pattern: '^(?:whsec_)?(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$',
-    means: 'base64, with whsec_ before it or without',
-  },
+  secret: SECRET_KEYS.base64,
   eventId: { header: `${prefix}-id` },
   idIsSigned: true,
   eventType: { pointer: '/type' },

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { living, type Auth } from '../config.js';
 import { vendors } from '../vendors/index.js';
-import { ruleOf } from './scheme-of.js';
+import { ruleOf } from './own-scheme.js';
 import type { SignedRequest } from './scheme.js';
 import { isAsymmetric, type SignatureRule } from './signature.js';
 import { templateOf } from './template.js';
@@ -60,8 +60,10 @@ export function sampleOf(auth: Auth, parts: SampleParts): Sample | null {
 const timeWithin = ({ timestamp }: SignatureRule, nowMs: number): SampleParts['fields'] =>
   timestamp?.member === undefined ? {} : { [timestamp.member]: timeOf(timestamp.unit, nowMs) };
 
-const timeOf = (unit: NonNullable<SignatureRule['timestamp']>['unit'], nowMs: number): number =>
-  unit === 'ms' ? nowMs : Math.floor(nowMs / 1_000);
+function timeOf(unit: NonNullable<SignatureRule['timestamp']>['unit'], nowMs: number): number | string {
+  if (unit === 'iso') return new Date(nowMs).toISOString();
+  return unit === 'ms' ? nowMs : Math.floor(nowMs / 1_000);
+}
 
 function formOf(fields: SampleParts['fields']): Buffer {
   const form = new URLSearchParams();

@@ -2,15 +2,15 @@ import type { X509Certificate } from 'node:crypto';
 import { StreamError, type Clock, type Outbound } from '@planasonix/core';
 import type { JSONWebKeySet } from 'jose';
 import { living, type Auth } from '../config.js';
-import { milliseconds } from '../duration.js';
 import { vendors } from '../vendors/index.js';
 import { pemCertificate } from './certificate.js';
 import { CertifiedScheme } from './certified.js';
 import { RemoteKeys } from './jwks.js';
 import { JwtScheme } from './jwt.js';
 import { MtlsScheme } from './mtls.js';
+import { ruleOf } from './own-scheme.js';
 import type { Scheme } from './scheme.js';
-import { SignatureScheme, type SignatureRule } from './signature.js';
+import { SignatureScheme } from './signature.js';
 import { basicScheme, openScheme, TokenScheme } from './tokens.js';
 
 /** How client certificates are had. */
@@ -91,20 +91,6 @@ export function forgetKeys(remoteKeys: Surroundings['remoteKeys'], auths: readon
   if (remoteKeys.size === 0) return;
   const named = new Set(auths.map((auth) => (auth.type === 'jwt' ? auth.jwks_url : undefined)));
   for (const url of remoteKeys.keys()) if (!named.has(url)) remoteKeys.delete(url);
-}
-
-/** A user's own scheme in the words of a vendor's. */
-export function ruleOf(auth: Extract<Auth, { type: 'hmac' }>): SignatureRule {
-  const tolerance = milliseconds(auth.tolerance);
-  return {
-    algorithm: auth.algorithm,
-    encoding: auth.encoding,
-    headers: [auth.signature_header.toLowerCase()],
-    form: { kind: 'whole', prefix: auth.prefix },
-    ...(auth.timestamp_header ? { timestamp: { header: auth.timestamp_header.toLowerCase(), unit: 'auto' } } : {}),
-    tolerance: { past: tolerance, ahead: tolerance },
-    signed: auth.signed,
-  };
 }
 
 /** The next time at which one of the secrets ends, ms; a scheme is made anew then. */

@@ -18,8 +18,8 @@ export type SignatureForm =
   | { readonly kind: 'whole'; readonly prefix: string }
   /** `t=1,v1=…,v1=…`: those under `name`. */
   | { readonly kind: 'pairs'; readonly separator: string; readonly name: string }
-  /** `v1,… v1,…`: those after `prefix`, parted by spaces. */
-  | { readonly kind: 'words'; readonly prefix: string };
+  /** `v1,… v1,…`: those after `prefix`. */
+  | { readonly kind: 'words'; readonly separator: string; readonly prefix: string };
 
 /** A signing scheme as data. */
 export interface SignatureRule {
@@ -46,6 +46,8 @@ export interface SignatureRule {
   readonly addresses?: (url: string) => readonly string[];
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
+  /** What parts the id from what is signed beside it: an id that has it could be parted elsewhere, and is taken for none. */
+  readonly idWithout?: readonly string[];
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
   readonly key?: (secret: string) => Buffer | null;
   /** Where the body is parsed before it is proved: the largest that is, bytes. Parsing holds up all streams. */
@@ -160,7 +162,8 @@ function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
   return Buffer.from(secret, 'utf8');
 }
 
-function readHeaders({ headers, form, timestamp, idHeader }: SignatureRule, request: SignedRequest): Found | null {
+function readHeaders(rule: SignatureRule, request: SignedRequest): Found | null {
+  const { headers, form, timestamp, idHeader, idWithout = [] } = rule;
   const values = headers.map((name) => request.header(name)).filter((value) => value !== null);
   if (values.length === 0 || values.some((value) => value.length > LONGEST_HEADER)) return null;
   const time = timestamp?.header
@@ -169,7 +172,9 @@ function readHeaders({ headers, form, timestamp, idHeader }: SignatureRule, requ
       ? (pairs(values[0]!, form, timestamp.pair)[0] ?? null)
       : '';
   const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
-  return { signatures, timestamp: time ?? '', id: idHeader ? request.header(idHeader) : null };
+  const id = idHeader ? request.header(idHeader) : null;
+  const isClear = id !== null && !idWithout.some((text) => id.includes(text));
+  return { signatures, timestamp: time ?? '', id: isClear ? id : null };
 }
 
 function readBody(at: NonNullable<SignatureRule['inBody']>, body: Buffer): Found | null {
@@ -193,7 +198,8 @@ function signaturesIn(value: string, form: SignatureForm): readonly string[] {
       return pairs(value, form, form.name);
     case 'words':
       return value
-        .split(' ')
+        .split(form.separator)
+        .map((word) => word.trim())
         .filter((word) => word.startsWith(form.prefix))
         .map((word) => word.slice(form.prefix.length));
   }

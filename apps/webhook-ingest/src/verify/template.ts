@@ -9,6 +9,17 @@ interface Found {
   readonly id: string | null;
 }
 
+/** What stands beside a placeholder in a template, and the text that parts them. */
+export function besides(text: string, name: string): readonly { readonly between: string; readonly other: string }[] {
+  const pieces = text.split(PLACEHOLDER);
+  return pieces.flatMap((piece, i) => {
+    if (i % 2 === 0 || piece !== name) return [];
+    return [i - 2, i + 2]
+      .filter((at) => at > 0 && at < pieces.length)
+      .map((at) => ({ between: pieces[(i + at) / 2]!, other: pieces[at]! }));
+  });
+}
+
 /** Gives the bytes that a template stands for; `null` where the request lacks what it names. */
 export type Template = (found: Found, request: SignedRequest) => readonly Buffer[] | null;
 

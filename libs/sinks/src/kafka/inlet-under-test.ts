@@ -55,7 +55,7 @@ export function inletUnderTest() {
     ids: async (count: number) =>
       (await allCommitted(kafka.brokers, `log.${id}`, count)).map(({ headers }) => headers['ce_id']!),
     nothing: (): InletReport => ({
-      ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [] },
+      ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [], failures: [] },
       counts: { errors: 0, rejected: 0, dropped: 0, latency: new Map() },
     }),
     /** Whoever writes next gets no further until it is opened. */

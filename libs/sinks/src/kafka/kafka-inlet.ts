@@ -75,7 +75,7 @@ export class KafkaInlet implements Inlet {
     // No log has epoch 0.
     if (found !== null || report.epoch === 0) return found;
     // Its answers are kept: with an error it would be told again, and they would be there twice.
-    return this.#reportAnew({ ...report, answers: [] }).catch(() => null);
+    return this.#reportAnew({ ...report, answers: [], failures: [] }).catch(() => null);
   }
 
   close(): Promise<void> {

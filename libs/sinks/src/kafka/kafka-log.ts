@@ -15,7 +15,8 @@ import { TransactionLost } from '@planasonix/kafka';
 import type { Redis } from 'ioredis';
 import { controlWhileUsed, logUnavailable } from '../redis-stream/connection.js';
 import { readDurability } from '../redis-stream/durability.js';
-import { answersKey, countsKey, indexKey } from '../redis-stream/keys.js';
+import { answersOf, reportKeys } from '../redis-stream/inlet-reports.js';
+import { indexKey } from '../redis-stream/keys.js';
 import type { WhileUsed } from '../while-used.js';
 import { sweepJournals } from './journal-sweep.js';
 import { Journal, type JournalChange, type JournalState, type Mark } from './journal.js';
@@ -61,7 +62,7 @@ export class KafkaLog implements EventLog {
   }
 
   answers(streamId: string): Promise<readonly string[]> {
-    return this.#shared((redis) => redis.lrange(answersKey(streamId), 0, -1));
+    return this.#shared((redis) => answersOf(redis, streamId));
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
@@ -145,9 +146,7 @@ export class KafkaLog implements EventLog {
       return this.#run((reached) => this.#expireSeen(streamId, reached, after, false));
     }
     // What is left there goes by itself.
-    await this.#shared((redis) => redis.unlink(indexKey(streamId), countsKey(streamId), answersKey(streamId))).catch(
-      () => undefined,
-    );
+    await this.#shared((redis) => redis.unlink(indexKey(streamId), ...reportKeys(streamId))).catch(() => undefined);
     await this.#run(async (reached) => {
       // First: where the journal is gone nobody knows of it.
       await this.#expireSeen(streamId, reached, after, known !== null && known.seen !== null);

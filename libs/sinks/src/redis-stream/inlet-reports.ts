@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock, InletReport, InletTotals } from '@planasonix/core';
 import type { Redis, Result } from 'ioredis';
 import { REPORT_INLET } from './inlet-scripts.js';
-import { answersKey, countsKey, reportKey } from './keys.js';
+import { answersKey, countsKey, failuresKey, reportKey } from './keys.js';
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
@@ -13,6 +13,7 @@ declare module 'ioredis' {
 const AGAIN_MS = 50;
 /** A writer that has said nothing for so long holds nothing that is pending. */
 const PENDING_MS = 5_000;
+/** Of a stream, and as many failures. */
 const ANSWERS_KEPT = 200;
 const COUNTS_KEPT_S = 90 * 86_400;
 /** Answers about a stream whose log is not this epoch's: it may have been purged meanwhile. */
@@ -33,21 +34,23 @@ export class InletReports {
     private readonly head: (streamId: string) => string,
     private readonly run: <T>(use: (redis: Redis) => Promise<T>) => Promise<T>,
   ) {
-    redis.defineCommand('plnxReportInlet', { lua: REPORT_INLET, numberOfKeys: 4 });
+    redis.defineCommand('plnxReportInlet', { lua: REPORT_INLET, numberOfKeys: 5 });
   }
 
   /** `null`: another epoch rules there, or none; its answers are kept, its counts are not. @param signal ends the wait before it is sent once more */
   async report(report: InletReport, signal: AbortSignal): Promise<InletTotals | null> {
-    const { streamId, epoch, counts, answers } = report;
+    const { streamId, epoch, counts, answers, failures } = report;
     const gains: (string | number)[] = [];
     for (const name of ['errors', 'rejected', 'dropped'] as const) if (counts[name] > 0) gains.push(name, counts[name]);
     for (const [bucket, count] of counts.latency) gains.push(`l${bucket}`, count);
     const number = ++this.#reports;
     const send = (redis: Redis) =>
       redis.plnxReportInlet(
-        ...[this.head(streamId), countsKey(streamId), answersKey(streamId), reportKey(streamId, this.#writer)],
+        ...[this.head(streamId), countsKey(streamId), reportKey(streamId, this.#writer)],
+        ...[answersKey(streamId), failuresKey(streamId)],
         ...[epoch, number, this.#writer, report.oldestPendingAt ?? '', this.clock.now(), PENDING_MS],
-        ...[ANSWERS_KEPT, COUNTS_KEPT_S, UNRULED_KEPT_S, answers.length, ...answers, ...gains],
+        ...[ANSWERS_KEPT, COUNTS_KEPT_S, UNRULED_KEPT_S],
+        ...[answers.length, failures.length, ...answers, ...failures, ...gains],
       );
     // Numbered: sent once more where its fate is not known, it counts once.
     const found = await this.run(send).catch(async () => {
@@ -57,6 +60,16 @@ export class InletReports {
     return Array.isArray(found) ? totalsOf(found) : null;
   }
 }
+
+/** What all writers told of: answers, then failures. Those of a version before failures lay apart are among the answers. */
+export async function answersOf(redis: Redis, streamId: string): Promise<readonly string[]> {
+  const lists = [answersKey(streamId), failuresKey(streamId)].map((key) => redis.lrange(key, 0, -1));
+  return (await Promise.all(lists)).flat();
+}
+
+/** The keys of all that is counted and told of a stream. */
+export const reportKeys = (streamId: string): readonly string[] =>
+  [countsKey, answersKey, failuresKey].map((keyOf) => keyOf(streamId));
 
 function totalsOf([events, bytes, last, trimmed, oldest, ...flat]: readonly (string | null)[]): InletTotals {
   const fields = new Map<string, string>();

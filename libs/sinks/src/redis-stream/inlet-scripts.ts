@@ -93,26 +93,29 @@ return mark
 `;
 
 /**
- * KEYS: hash, counts, answers, the last report of this writer. ARGV: epoch, number of this report, writer, oldest
- * pending (ms or ''), now (ms), pending counts for (ms), answers kept, counts kept for (s), the same of answers where
- * the epoch does not rule, count of answers, answers …, then pairs of counter and gain. The answers were given whichever
- * epoch rules, and before there is any; the rest is for the one that does.
+ * KEYS: hash, counts, the last report of this writer, answers, failures. ARGV: epoch, number of this report, writer, oldest
+ * pending (ms or ''), now (ms), pending counts for (ms), kept of answers and of failures each, counts kept for (s), the same of answers
+ * where the epoch does not rule, count of answers, of failures, answers …, failures …, then pairs of counter and gain. The answers were
+ * given whichever epoch rules, and before there is any; the rest is for the one that does.
  * @returns the counts, flat, after events, bytes, last and trimmed of the log; or a number of \`TAKEN\`
  */
 export const REPORT_INLET = `${CHECK_EPOCH}
 local A, call = ARGV, redis.call
 local log = call('HMGET', KEYS[1], 'epoch', 'events', 'bytes', 'last', 'trimmed')
 local refused = check_epoch(log[1], A[1])
-local fresh = tonumber(call('GET', KEYS[4]) or 0) < tonumber(A[2])
-local answers = tonumber(A[10])
-local function counted() call('SET', KEYS[4], A[2], 'EX', 3600) end
-if fresh then
-  for i = 11, 10 + answers do call('RPUSH', KEYS[3], A[i]) end
-  if answers > 0 then
-    call('LTRIM', KEYS[3], -tonumber(A[7]), -1)
-    call('EXPIRE', KEYS[3], refused and A[9] or A[8])
+local fresh = tonumber(call('GET', KEYS[3]) or 0) < tonumber(A[2])
+local gains = 12
+local function counted() call('SET', KEYS[3], A[2], 'EX', 3600) end
+local function keep(key, n)
+  if fresh and n > 0 then
+    for i = gains, gains + n - 1 do call('RPUSH', key, A[i]) end
+    call('LTRIM', key, -tonumber(A[7]), -1)
+    call('EXPIRE', key, refused and A[9] or A[8])
   end
+  gains = gains + n
 end
+keep(KEYS[4], tonumber(A[10]))
+keep(KEYS[5], tonumber(A[11]))
 if refused then
   if fresh then counted() end
   return refused
@@ -125,7 +128,7 @@ if call('HGET', counts, 'epoch') ~= A[1] then
   call('HSET', counts, 'epoch', A[1], 'trimmed', log[5] or '0')
 end
 if fresh then
-  for i = 11 + answers, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
+  for i = gains, #A, 2 do call('HINCRBY', counts, 'c:' .. A[i], A[i + 1]) end
   counted()
 end
 if A[4] == '' then call('HDEL', counts, 'p:' .. A[3]) else call('HSET', counts, 'p:' .. A[3], A[5] .. ' ' .. A[4]) end

@@ -6,6 +6,7 @@ export const borrowedKey = (streamId: string): string => `plnx:borrowed:{${strea
 /** What many writers count together, the last answers that they gave, and what makes a repeated delivery known. */
 export const countsKey = (streamId: string): string => `plnx:counts:{${streamId}}`;
 export const answersKey = (streamId: string): string => `plnx:answers:{${streamId}}`;
+export const failuresKey = (streamId: string): string => `plnx:answers:{${streamId}}:failed`;
 export const reportKey = (streamId: string, writer: string): string => `plnx:counts:{${streamId}}:${writer}`;
 export const seenKey = (streamId: string, what: string): string => `plnx:seen:{${streamId}}:${what}`;
 /** Of a stream whose log is in Kafka: how far its index is, with what is known of its log; what it has; whose turn it is. */

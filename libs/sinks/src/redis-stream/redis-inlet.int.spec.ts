@@ -3,12 +3,12 @@ import { eventually, startProxy, startRedis, type Redis as RedisServer } from '@
 import { delivery, soon } from '../deliveries-under-test.js';
 import { Inlets } from '../inlets-under-test.js';
 import { openLog } from '../open-log.js';
-import { answersKey, countsKey, eventsKey, logKey, seenKey } from './keys.js';
+import { answersKey, countsKey, eventsKey, failuresKey, logKey, seenKey } from './keys.js';
 import { cutLast, entry, leaveRest } from './rest-under-test.js';
 
 const id = 'str_01j9k9z0a1b2c3d4e5f6g7h8j9';
 const nothing: InletReport = {
-  ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [] },
+  ...{ streamId: id, epoch: 1, oldestPendingAt: null, answers: [], failures: [] },
   counts: { errors: 0, rejected: 0, dropped: 0, latency: new Map() },
 };
 
@@ -252,6 +252,23 @@ describe('many writers into one log in Redis', () => {
     expect(await inlet.report(told)).toBeNull();
     expect(await log.answers!(id)).toEqual(['{"n":1}']);
     expect(await inlet.report({ ...nothing, epoch: 2 })).toMatchObject({ errors: 0, rejected: 0, dropped: 0 });
+  });
+
+  it('keeps a failure however many answers come behind it, and two hundred of each', async () => {
+    const inlet = await opened();
+    const told = (from: number) => Array.from({ length: 50 }, (_, n) => `{"n":${from + n}}`);
+    await inlet.report({ ...nothing, failures: ['"first"'] });
+    for (let round = 0; round < 10; round++) await inlet.report({ ...nothing, answers: told(round * 50) });
+    const kept = Array.from({ length: 200 }, (_, n) => `{"n":${300 + n}}`);
+    expect(await log.answers!(id)).toEqual([...kept, '"first"']);
+    for (let round = 0; round < 10; round++) await inlet.report({ ...nothing, failures: told(round * 50) });
+    expect(await log.answers!(id)).toEqual([...kept, ...kept]);
+    expect(await redis.client().ttl(failuresKey(id))).toBeGreaterThan(89 * 86_400);
+    await inlet.open(id, 2, null);
+    expect(await inlet.report({ ...nothing, failures: ['"last"'] })).toBeNull();
+    expect((await log.answers!(id)).at(-1)).toBe('"last"');
+    await log.expire(id, 0, 3);
+    expect(await log.answers!(id)).toEqual([]);
   });
 
   it('numbers its reports on where Redis has lost the number: the last ones may be under way still (trap 37)', async () => {

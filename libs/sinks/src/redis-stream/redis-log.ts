@@ -18,7 +18,8 @@ import { TRANSACTION_FROM } from './appends.js';
 import { controlWhileUsed, logUnavailable, tailConnection, type RedisFactory } from './connection.js';
 import { durabilityChecks, readDurability, settleDelayMs } from './durability.js';
 import { checkedCursor, toEntry, type RawEntry } from './entries.js';
-import { answersKey, borrowedKey, countsKey, eventsKey, logKey } from './keys.js';
+import { answersOf, reportKeys } from './inlet-reports.js';
+import { borrowedKey, eventsKey, logKey } from './keys.js';
 import { RedisInlet } from './redis-inlet.js';
 import { RedisSink, type Retention } from './redis-sink.js';
 import { EXPIRE, FENCE, PLACE, TAKE_BACK } from './scripts.js';
@@ -55,7 +56,7 @@ export class RedisLog implements EventLog {
   }
 
   answers(streamId: string): Promise<readonly string[]> {
-    return this.#run((redis) => redis.lrange(answersKey(streamId), 0, -1));
+    return this.#run((redis) => answersOf(redis, streamId));
   }
 
   async fence(streamId: string, epoch: number): Promise<void> {
@@ -137,7 +138,7 @@ export class RedisLog implements EventLog {
       const keys = [eventsKey(streamId), logKey(streamId)];
       await redis.eval(TAKE_BACK, 3, ...keys, borrowedKey(streamId));
       await redis.eval(EXPIRE, 2, ...keys, after, epoch);
-      await redis.unlink(countsKey(streamId), answersKey(streamId));
+      await redis.unlink(...reportKeys(streamId));
     });
   }
 

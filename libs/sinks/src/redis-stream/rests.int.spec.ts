@@ -4,7 +4,7 @@ import { Inlets } from '../inlets-under-test.js';
 import { redisFactory } from './connection.js';
 import { BEGIN_INDEX, GROW_INDEX } from './index-scripts.js';
 import { REPORT_INLET } from './inlet-scripts.js';
-import { answersKey, countsKey, indexKey, knownKey, logKey, reportKey } from './keys.js';
+import { answersKey, countsKey, failuresKey, indexKey, knownKey, logKey, reportKey } from './keys.js';
 import { RedisLog } from './redis-log.js';
 import { cutLast, leaveRest } from './rest-under-test.js';
 
@@ -54,19 +54,20 @@ describe('what a killed Redis left of a transaction, carried out with the next o
   }
 
   const report = () => {
-    const keys = [logKey(id), countsKey(id), answersKey(id), reportKey(id, 'w')];
-    const args = [1, 7, 'w', '', Date.now(), 5_000, 200, 1_000, 1_000, 1, '{"n":1}', 'dropped', 3];
-    return redis.client().eval(REPORT_INLET, 4, ...keys, ...args);
+    const keys = [logKey(id), countsKey(id), reportKey(id, 'w'), answersKey(id), failuresKey(id)];
+    const args = [1, 7, 'w', '', Date.now(), 5_000, 200, 1_000, 1_000, 1, 1, '{"n":1}', '{"n":2}', 'dropped', 3];
+    return redis.client().eval(REPORT_INLET, 5, ...keys, ...args);
   };
 
   it('loses no report that is sent again', async () => {
     const prepare = () => redis.client().hset(logKey(id), 'epoch', 1);
     const counted = await atEachCut(prepare, report, async () => {
       await report();
-      return [Number(await redis.client().hget(countsKey(id), 'c:dropped')), await redis.client().llen(answersKey(id))];
+      const told = [answersKey(id), failuresKey(id)].map((key) => redis.client().llen(key));
+      return [Number(await redis.client().hget(countsKey(id), 'c:dropped')), ...(await Promise.all(told))];
     });
     expect(counted.length).toBeGreaterThan(3);
-    expect(counted.filter(([dropped, answers]) => dropped! < 3 || answers! < 1)).toEqual([]);
+    expect(counted.filter(([dropped, ...told]) => dropped! < 3 || told.some((n) => n < 1))).toEqual([]);
   });
 
   const begin = (topic: string, next: number, seen: readonly [string, number]) =>

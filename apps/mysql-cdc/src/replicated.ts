@@ -1,0 +1,56 @@
+import { StreamError, type StreamErrorCode } from '@planasonix/core';
+import { userOf, variable, type Server } from './server.js';
+import { whereAllowed, type Row, type Session } from './session.js';
+
+/** Why the log lacks changes that come from other servers, and what is done about it. */
+export interface Unlogged {
+  readonly message: string;
+  readonly fix: string;
+}
+
+const REPLICA: Unlogged = {
+  message: 'The server is a replica that does not log what it replicates (log_replica_updates, log_slave_updates).',
+  fix: 'Restart it with log_replica_updates = ON (in MariaDB log_slave_updates), or, once it is promoted, let it forget its primary (RESET REPLICA ALL).',
+};
+/** Of which SHOW … STATUS says nothing. */
+const NODE: Unlogged = {
+  message: 'The server is a node of a Galera cluster (wsrep_on) that does not log what comes from the other nodes.',
+  fix: 'Restart it with log_slave_updates = ON (in versions on MySQL log_replica_updates).',
+};
+
+/** Whether the log has what comes from other servers: `all` of it, or not; `unknown`: this user may not ask. */
+export async function logged(session: Session, server: Server): Promise<'all' | 'unknown' | Unlogged> {
+  const logs = (await variable(session, 'log_replica_updates')) ?? (await variable(session, 'log_slave_updates'));
+  if (logs === 'ON') return 'all';
+  if ((await variable(session, 'wsrep_on')) === 'ON') return NODE;
+  const from = await upstreams(session, server);
+  return from === null ? 'unknown' : from.length === 0 ? 'all' : REPLICA;
+}
+
+/**
+ * Its log would stay silent. Where the user may not ask, the preflight warns.
+ * @param after what is to be done behind the fix @throws StreamError of `code`
+ */
+export async function refuseUnlogged(
+  session: Session,
+  server: Server,
+  code: StreamErrorCode,
+  after = '',
+): Promise<void> {
+  const found = await logged(session, server);
+  if (typeof found === 'object') throw new StreamError(code, found.message, { hint: found.fix + after });
+}
+
+/** From where and how far the server replicates; `null`: this user may not ask. */
+export const upstreams = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
+  whereAllowed(
+    session,
+    flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
+  );
+
+/** What lets the user ask for `upstreams`; MariaDB has changed its mind twice. */
+export async function upstreamsGrant(session: Session, { flavor, number }: Server): Promise<string> {
+  const [client, admin, monitor] = ['REPLICATION CLIENT', 'REPLICATION SLAVE ADMIN', 'SLAVE MONITOR'];
+  const right = flavor === 'mysql' || number < 100_502 ? client : number < 100_508 ? admin : monitor;
+  return `GRANT ${right} ON *.* TO ${(await userOf(session)).to};`;
+}
