@@ -146,6 +146,16 @@ describe('deliveries', () => {
       expect((await waiting).status).toBe(200);
     });
 
+    it('queue lets nobody overtake one who waits (Invariant 5)', async () => {
+      const stream = await served({ backpressure: 'queue', queue_timeout: '20s' }, full);
+      await fill(stream);
+      const waiting = post(one!, stream, '3');
+      await eventually('it waits', async () => (await world.row(stream.id)).blocked !== null);
+      await world.redis.client().xtrim(`plnx:events:{${stream.id}}`, 'MAXLEN', 0);
+      const ids = [await post(one!, stream, '4'), await waiting].map(({ json }) => json.id);
+      expect((await world.entries(stream.id)).map(({ id }) => id)).toEqual(ids.reverse());
+    });
+
     it('what waits is held as large as it is inflated, within the memory of one stream', async () => {
       const stream = await served({ backpressure: 'queue', queue_timeout: '3s', max_body_bytes: 21_000_000 }, full);
       await fill(stream);

@@ -6,6 +6,7 @@ import type { Door } from './door.js';
 import type { Inlets } from './inlets.js';
 import type { Taken } from './intake.js';
 import type { Reporter } from './reporter.js';
+import { RoomLine } from './room-line.js';
 
 /** A sender is told within this time that its delivery is not durable (trap 29). */
 const DURABLE_MS = 3_000;
@@ -14,7 +15,6 @@ const MOST_HELD = 4_000;
 const MOST_QUEUED = 1_000;
 /** After this a sender may try again that found no room. */
 const NO_ROOM_MS = 5_000;
-const ROOM_MS = { first: 50, last: 500 } as const;
 
 export interface StoringDeps {
   readonly inlets: Inlets;
@@ -24,13 +24,17 @@ export interface StoringDeps {
   readonly clock: Clock;
 }
 
-type Outcome = TakenIn | { readonly kind: 'not_durable' | 'not_running' | 'too_large'; readonly code: DeliveryReason };
+/** What became of a delivery. */
+export type Outcome =
+  TakenIn | { readonly kind: 'not_durable' | 'not_running' | 'too_large'; readonly code: DeliveryReason };
 
 /** From a delivery to its answer: yes only when it is durable in the log. */
 export class Storing {
   /** What the row was last told of room, under which version of it. */
   readonly #told = new Map<string, { readonly version: string; readonly full: boolean }>();
-  readonly #queued = new Map<string, number>();
+  /** Of each stream of which some wait for room. */
+  readonly #lines = new Map<string, RoomLine>();
+  #came = 0;
 
   constructor(private readonly deps: StoringDeps) {}
 
@@ -40,10 +44,8 @@ export class Storing {
     if (tally.held >= MOST_HELD) return this.#withoutRoom(door, taken, 'backlog_full');
     const landed = tally.hold(taken.intake.timeMs);
     try {
-      let outcome = await this.#take(door, taken.intake);
-      if (outcome.kind === 'full' && door.config.backpressure === 'queue')
-        outcome = await this.#waitForRoom(door, taken.intake);
-      this.#tellRoom(door, outcome.kind === 'full');
+      const outcome = await this.#find(door, taken.intake);
+      this.#tellRoom(door, outcome.kind === 'full' || this.#lines.has(door.id));
       if (outcome.kind === 'full') return this.#withoutRoom(door, taken, 'log_full');
       if ('code' in outcome) return refusal(outcome.kind, { reason: outcome.code, eventId: taken.eventId });
       const repeated = outcome.kind === 'repeated';
@@ -52,6 +54,16 @@ export class Storing {
     } finally {
       landed();
     }
+  }
+
+  async #find(door: Door, intake: Intake): Promise<Outcome> {
+    if (door.config.backpressure !== 'queue') return this.#take(door, intake);
+    const came = this.#came++;
+    if (!this.#lines.get(door.id)?.isWaitedIn) {
+      const outcome = await this.#take(door, intake);
+      if (outcome.kind !== 'full') return outcome;
+    }
+    return this.#waitForRoom(door, intake, came);
   }
 
   /** One try, under the epoch that rules now: another instance or a restart may have raised it. */
@@ -66,8 +78,8 @@ export class Storing {
         return await inlet.append(at.id, epoch, intake, until);
       } catch (error) {
         const code = error instanceof StreamError ? error.code : 'internal';
-        if (code === 'offset_gap') await directory.reopen(at);
-        else if (code === 'fenced') await this.#settle(at);
+        if (code === 'offset_gap') await this.#within(until, directory.reopen(at));
+        else if (code === 'fenced') await this.#within(until, this.#settle(at));
         // The topic takes no event of this size, and will not when it comes again.
         else if (code === 'message_too_large') return { kind: 'too_large', code };
         else return { kind: 'not_durable', code };
@@ -85,25 +97,25 @@ export class Storing {
     if (now?.isOpen && now.row.epoch === row.epoch) await directory.reopen(now);
   }
 
-  async #waitForRoom(door: Door, intake: Intake): Promise<Outcome> {
+  /** It goes on for those who come later: the store or the log may hang. */
+  async #within(until: number, opening: Promise<void>): Promise<void> {
+    const { clock } = this.deps;
+    const over = new AbortController();
+    const time = clock.sleep(Math.max(0, until - clock.monotonic()), over.signal);
+    await Promise.race([opening, time]).finally(() => over.abort());
+  }
+
+  async #waitForRoom(door: Door, intake: Intake, came: number): Promise<Outcome> {
     const { clock, directory } = this.deps;
-    const queued = this.#queued.get(door.id) ?? 0;
-    if (queued >= MOST_QUEUED) return { kind: 'full' };
-    this.#queued.set(door.id, queued + 1);
+    const line = this.#lines.get(door.id) ?? new RoomLine(clock);
+    if (line.size >= MOST_QUEUED) return { kind: 'full' };
+    this.#lines.set(door.id, line);
     this.#tellRoom(door, true);
+    const again = () => this.#take(directory.byId(door.id) ?? door, intake);
     try {
-      const until = clock.monotonic() + door.queueMs;
-      for (let wait: number = ROOM_MS.first; ; wait = Math.min(wait * 1.5, ROOM_MS.last)) {
-        const left = until - clock.monotonic();
-        if (left <= 0) return { kind: 'full' };
-        await clock.sleep(Math.min(wait, left));
-        const outcome = await this.#take(directory.byId(door.id) ?? door, intake);
-        if (outcome.kind !== 'full') return outcome;
-      }
+      return await line.wait({ came, until: clock.monotonic() + door.queueMs, again });
     } finally {
-      const left = this.#queued.get(door.id)! - 1;
-      if (left === 0) this.#queued.delete(door.id);
-      else this.#queued.set(door.id, left);
+      if (line.size === 0) this.#lines.delete(door.id);
     }
   }
 
@@ -118,13 +130,15 @@ export class Storing {
 
   /** Shown in the row when it changes, whichever instance has shown what is there. */
   #tellRoom({ id, row }: Door, full: boolean): void {
+    const { directory, ledger } = this.deps;
     const told = this.#told.get(id);
     // The view may be older than what was told.
     const shown = told?.version === row.version ? told.full : row.isBlocked;
     if (full === shown) return;
+    for (const one of this.#told.keys()) if (!directory.has(one)) this.#told.delete(one);
     this.#told.set(id, { version: row.version, full });
     const held = { streamId: id, epoch: row.epoch };
     // The store may be away: the next delivery tells it then.
-    this.deps.ledger.blocked(held, full ? 'log_full' : null).catch(() => this.#told.delete(id));
+    ledger.blocked(held, full ? 'log_full' : null).catch(() => this.#told.delete(id));
   }
 }

@@ -72,7 +72,9 @@ export interface InletReport {
  * - `open` raises the epoch and gives the log's mark, made at the first opening. The store keeps it too: a log without
  *   the mark that the store has was lost, and with it events that were confirmed (Invariant 2).
  * - `append` resolves once the events, what makes a repeat known and the totals are durable in one atomic write; also
- *   for a repeat. It tries again by itself until `until` (monotonic ms): a write whose fate is not known is a repeat.
+ *   for a repeat. It tries again by itself until `until` (monotonic ms): a write whose fate is not known is a repeat. By
+ *   then, or a moment later, it rejects, whatever is under way; what it sent may yet be written. What came to a stream
+ *   before it was told that there is no room (`full`) does not overtake what found none.
  */
 export interface Inlet {
   /** @param mark what the store has, or `null`: none, or what was lost is given up. @throws StreamError `fenced`, `offset_gap`, `log_unavailable` */

@@ -1,4 +1,4 @@
-import { systemClock, type Intake } from '@planasonix/core';
+import { systemClock, type Clock, type Intake } from '@planasonix/core';
 import type { Redis } from 'ioredis';
 import { RedisInlet } from './redis-inlet.js';
 
@@ -37,5 +37,26 @@ it('a stream that has nothing under way is not behind the next group of another 
   answer();
   answer();
   expect((await Promise.all([first, second, other])).map(({ kind }) => kind)).toEqual(Array(3).fill('written'));
+  await inlet.close();
+});
+
+it('nobody waits longer than he said, also while Redis does not answer (trap 29)', async () => {
+  const { sent, connect } = slowRedis();
+  let [now, wake] = [1_000, () => {}];
+  const clock: Clock = {
+    ...{ now: () => now, monotonic: () => now },
+    sleep: (ms) => new Promise((resolve) => (wake = () => resolve(((now += ms), true)))),
+  };
+  const inlet = new RedisInlet({ maxEntries: 1_000, onFull: 'block' }, connect, clock);
+  const until = now + 3_000;
+  const told = inlet.append('stalled', 1, intake, until).catch(({ code }: { code: string }) => [code, now <= until]);
+  let isTold = false;
+  void told.then(() => (isTold = true));
+  for (let i = 0; !isTold && i < 100; i++) {
+    wake();
+    await new Promise(setImmediate);
+  }
+  expect([sent.length, isTold]).toEqual([1, true]);
+  expect(await told).toEqual(['log_unavailable', true]);
   await inlet.close();
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import {
   StreamError,
   type Clock,
@@ -12,10 +13,11 @@ import type { Redis, Result } from 'ioredis';
 import { cut, inletConnection, logUnavailable, type RedisFactory } from './connection.js';
 import { removeDoubles } from './doubles.js';
 import { readDurability, settleDelayMs } from './durability.js';
-import { InletLine, type Waiting } from '../inlet-line.js';
+import type { Waiting } from '../inlet-line.js';
 import { InletReports } from './inlet-reports.js';
 import { BECAME, OPEN_INLET, TAKE, TAKEN } from './inlet-scripts.js';
 import { eventsKey, logKey, seenKey } from './keys.js';
+import { RedisLane, type Landed } from './redis-lane.js';
 import type { Retention } from './redis-sink.js';
 
 declare module 'ioredis' {
@@ -25,26 +27,30 @@ declare module 'ioredis' {
   }
 }
 
-/** How long it waits before it tries again what was not written. */
-const AGAIN_MS = 50;
 /** How often it looks whether this Redis still syncs as it did. */
 const LOOK_MS = 10_000;
+/** How often it is looked whose time is over, whatever is under way. */
+const LATE_MS = 100;
+/** What is written within this time waits together until it is on the disk. */
+const TOGETHER_MS = 50;
 
+const nextTick = (run: () => void) => process.nextTick(run);
 const fenced = () => new StreamError('fenced', 'The log has a newer epoch of this stream');
 const lost = () => new StreamError('offset_gap', 'The log of this stream is gone or is an older one');
 
 /**
- * Deliveries into Redis, for many writers at once. While one group of a stream is being written, the next one gathers:
- * durability costs one round trip for all of a group. What was under way when a connection was lost is sent again, for
- * the log knows what it has.
+ * Deliveries into Redis, for many writers at once. Durability costs one round trip for all of a group (`RedisLane`). What
+ * was under way when a connection was lost is sent again, for the log knows what it has.
  */
 export class RedisInlet implements Inlet {
   readonly #redis: Redis;
-  readonly #lines = new Map<string, InletLine>();
+  readonly #lanes = new Map<string, RedisLane>();
   readonly #closing = new AbortController();
   /** Grows with each connection: a write is not durable yet when its Redis may have been another one meanwhile. */
   #connection = 0;
   #delay: Promise<number> | null = null;
+  #settling: Promise<void> | null = null;
+  #isTellingLate = false;
   #lookedAt = 0;
   /** Streams whose logs were looked through, in this connection, for what a killed Redis has added twice. */
   readonly #searched = new Set<string>();
@@ -55,6 +61,7 @@ export class RedisInlet implements Inlet {
     connect: RedisFactory,
     private readonly clock: Clock,
   ) {
+    setMaxListeners(0, this.#closing.signal);
     this.#redis = inletConnection(connect);
     this.#redis.defineCommand('plnxTake', { lua: TAKE });
     this.#redis.defineCommand('plnxOpenInlet', { lua: OPEN_INLET, numberOfKeys: 2 });
@@ -63,34 +70,34 @@ export class RedisInlet implements Inlet {
       this.#connection++;
       this.#delay = null;
       this.#searched.clear();
+      for (const lane of this.#lanes.values()) lane.rewind();
     });
   }
 
   async open(streamId: string, epoch: number, mark: string | null): Promise<string> {
     const fresh = randomBytes(9).toString('base64url');
-    const found = await this.#durably((redis) =>
+    const { answer, settled } = await this.#write((redis) =>
       redis.plnxOpenInlet(eventsKey(streamId), logKey(streamId), epoch, fresh, mark ?? ''),
     );
-    if (found === TAKEN.fenced) throw fenced(); // Invariant 3
-    if (typeof found === 'number') throw lost(); // Invariant 2
+    if (answer === TAKEN.fenced) throw fenced(); // Invariant 3
+    if (typeof answer === 'number') throw lost(); // Invariant 2
+    await settled?.();
     this.#search(streamId, epoch);
-    return found;
+    return answer;
   }
 
   append(streamId: string, epoch: number, intake: Intake, until: number): Promise<TakenIn> {
-    let line = this.#lines.get(streamId);
-    if (line === undefined) this.#lines.set(streamId, (line = new InletLine()));
+    let lane = this.#lanes.get(streamId);
+    if (lane === undefined) this.#lanes.set(streamId, (lane = this.#lane(streamId)));
     let bytes = 0;
     for (const { data } of intake.parts) bytes += data.length;
-    return new Promise((resolve, reject) => {
-      line.push({ epoch, intake, bytes, until, resolve, reject });
-      if (line.busy) return;
-      line.busy = true;
-      // What else came in this turn of the loop goes with it; beside other streams it goes before their next groups.
-      const drain = () => void this.#drain(streamId, line);
-      if (this.#lines.size > 1) process.nextTick(drain);
-      else setImmediate(drain);
-    });
+    // What else came in this turn of the loop goes with it; beside other streams it goes before their next groups.
+    const next = this.#lanes.size > 1 ? nextTick : setImmediate;
+    const taken = new Promise<TakenIn>((resolve, reject) =>
+      lane.push({ epoch, intake, bytes, until, resolve, reject }, next),
+    );
+    if (!this.#isTellingLate) void this.#tellLate();
+    return taken;
   }
 
   report(report: InletReport): Promise<InletTotals | null> {
@@ -100,26 +107,27 @@ export class RedisInlet implements Inlet {
   close(): Promise<void> {
     this.#closing.abort();
     cut(this.#redis);
-    const over = new StreamError('log_unavailable', 'The log was closed');
-    for (const line of this.#lines.values())
-      for (let group = line.take(); group.length > 0; group = line.take()) for (const one of group) one.reject(over);
+    for (const lane of this.#lanes.values()) lane.close();
     return Promise.resolve();
   }
 
-  async #drain(streamId: string, line: InletLine): Promise<void> {
-    for (let group = line.take(); group.length > 0; group = line.take()) {
-      try {
-        await this.#take(streamId, group);
-      } catch (error) {
-        await this.#again(line, group, logUnavailable(error));
-      }
-    }
-    line.busy = false;
-    this.#lines.delete(streamId);
+  #lane(streamId: string): RedisLane {
+    return new RedisLane({
+      write: (group) => this.#take(streamId, group),
+      idle: () => this.#lanes.delete(streamId),
+      ...{ clock: this.clock, closing: this.#closing.signal },
+    });
   }
 
-  /** One write. Rejects where it is not known whether it is durable. */
-  async #take(streamId: string, group: readonly Waiting[]): Promise<void> {
+  /** Nobody waits longer than he said (trap 29). */
+  async #tellLate(): Promise<void> {
+    this.#isTellingLate = true;
+    while (this.#lanes.size > 0 && (await this.clock.sleep(LATE_MS, this.#closing.signal)))
+      for (const lane of this.#lanes.values()) lane.tellLate(this.clock.monotonic() + LATE_MS);
+    this.#isTellingLate = false;
+  }
+
+  async #take(streamId: string, group: readonly Waiting[]): Promise<Landed> {
     const keys: string[] = [eventsKey(streamId), logKey(streamId)];
     const { maxEntries, onFull } = this.retention;
     const args: (string | number | Buffer)[] = [group[0]!.epoch, maxEntries, onFull, `/streams/${streamId}`];
@@ -129,17 +137,11 @@ export class RedisInlet implements Inlet {
       args.push(intake.expanded ? '1' : '0', intake.parts.length);
       for (const { partitionkey, data } of intake.parts) args.push(partitionkey, data);
     }
-    const [answer, ...became] = await this.#durably((redis) => redis.plnxTake(keys.length, ...keys, ...args));
-    if (answer !== TAKEN.ok)
-      // Invariants 3 and 2
-      return group.forEach(({ reject }) => reject(answer === TAKEN.fenced ? fenced() : lost()));
+    const { answer, settled } = await this.#write((redis) => redis.plnxTake(keys.length, ...keys, ...args));
+    const [judged, ...became] = answer;
+    if (judged !== TAKEN.ok) throw judged === TAKEN.fenced ? fenced() : lost(); // Invariants 3 and 2
     this.#search(streamId, group[0]!.epoch);
-    group.forEach(({ intake, resolve }, i) => {
-      const what = became[i]!;
-      if (what === BECAME.full) return resolve({ kind: 'full' });
-      const kind = what & BECAME.repeated ? 'repeated' : 'written';
-      resolve({ kind, id: what & BECAME.other ? intake.otherId : intake.id });
-    });
+    return { taken: group.map(({ intake }, i) => takenIn(intake, became[i]!)), settled };
   }
 
   /** Removes doubles, once in each connection: a Redis that has begun anew may have them. Nobody waits for it. */
@@ -152,24 +154,26 @@ export class RedisInlet implements Inlet {
     );
   }
 
-  /** What still has time is tried again; the rest hears why it was not written, as far as is known. */
-  async #again(line: InletLine, group: readonly Waiting[], error: StreamError): Promise<void> {
-    line.putBack(group);
-    const now = this.#closing.signal.aborted ? Infinity : this.clock.monotonic() + AGAIN_MS;
-    for (const { reject } of line.late(now)) reject(error);
-    if (!line.isEmpty) await this.clock.sleep(AGAIN_MS, this.#closing.signal);
-  }
-
-  /** Resolves once what was written is on disk; where Redis may have begun anew meanwhile it rejects (trap 26). */
-  async #durably<T>(write: (redis: Redis) => Promise<T>): Promise<T> {
+  /** `settled`: `null` where the answer says that it is on the disk; else as of `Landed`. */
+  async #write<T>(write: (redis: Redis) => Promise<T>): Promise<{ answer: T; settled: Landed['settled'] }> {
     const [connection, delay] = [this.#connection, await this.#settleDelay()];
     const answer = await this.#run(write);
-    if (delay > 0) await this.clock.sleep(delay, this.#closing.signal);
-    // It may have died right after its answer, with its host, and nobody would hear of that.
-    if (delay > 0) await this.#run((redis) => redis.ping());
-    if (delay > 0 && connection !== this.#connection)
+    return { answer, settled: delay === 0 ? null : () => this.#settled(connection, delay) };
+  }
+
+  /** Resolves once what was answered by now is on disk; where Redis may have begun anew meanwhile it rejects (trap 26). */
+  async #settled(connection: number, delay: number): Promise<void> {
+    await (this.#settling ??= this.#settle(delay));
+    if (connection !== this.#connection)
       throw new StreamError('log_unavailable', 'The log was away before the write was on its disk');
-    return answer;
+  }
+
+  async #settle(delay: number): Promise<void> {
+    await this.clock.sleep(TOGETHER_MS, this.#closing.signal);
+    this.#settling = null;
+    await this.clock.sleep(delay, this.#closing.signal);
+    // It may have died right after its answer, with its host, and nobody would hear of that.
+    await this.#run((redis) => redis.ping());
   }
 
   async #settleDelay(): Promise<number> {
@@ -191,4 +195,9 @@ export class RedisInlet implements Inlet {
       throw logUnavailable(error);
     }
   }
+}
+
+function takenIn({ id, otherId }: Intake, became: number): TakenIn {
+  if (became === BECAME.full) return { kind: 'full' };
+  return { kind: became & BECAME.repeated ? 'repeated' : 'written', id: became & BECAME.other ? otherId : id };
 }
