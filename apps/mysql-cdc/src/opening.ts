@@ -68,7 +68,7 @@ export interface OpeningDeps {
   readonly orders: Orders | undefined;
 }
 
-const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
+export const positionOf = (positions: Positions | undefined): MySqlPosition | null => {
   const text = positions?.get('');
   return text === undefined ? null : decodePosition(text);
 };

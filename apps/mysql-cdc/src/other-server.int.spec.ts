@@ -70,7 +70,11 @@ describe.each(LEGS)('a stream of $name at a server that can not go on from the o
       await at.db.query("INSERT INTO t VALUES (4, 'd')");
       await at.settled(4);
       await at.replica.query('FLUSH BINARY LOGS');
-      await refused('source_identity_changed', /does not log what it replicates/, /RESET REPLICA ALL/);
+      await refused('source_identity_changed', /does not log what it replicates/, /RESET REPLICA ALL.*resnapshot/);
+      const fix = expect.stringContaining('resnapshot') as string;
+      expect(await at.stream.check()).toContainEqual(
+        expect.objectContaining({ code: 'source_identity_changed', severity: 'error', fix }),
+      );
     } finally {
       await at.restarted({ [at.logsAll]: 'ON' });
     }

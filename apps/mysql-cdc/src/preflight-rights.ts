@@ -4,14 +4,13 @@ import { info, warned } from './finding.js';
 import { denied, logRights, tried } from './log-rights.js';
 import type { PreflightDeps } from './preflight.js';
 import { anyPrepared, nonePrepared } from './prepared.js';
-import { upstreams, upstreamsGrant } from './replicated.js';
 import { userOf, type Server } from './server.js';
 import type { Session } from './session.js';
 import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
 
-export interface RightsInput extends Omit<PreflightDeps, 'isNew' | 'streamId'> {
+export interface RightsInput extends Omit<PreflightDeps, 'isNew' | 'before' | 'streamId'> {
   readonly server: Server;
   readonly tables: readonly SourceTable[];
   /** There is a log that could be read. */
@@ -47,7 +46,7 @@ export async function rightsChecks(input: RightsInput): Promise<Check[]> {
         `GRANT ${config.snapshot === 'only' ? 'RELOAD' : 'LOCK TABLES'} ON *.* TO ${to};`,
       ),
     );
-  checks.push(...(await preparedCheck(control, to)), ...(await upstreamsCheck(control, server)));
+  checks.push(...(await preparedCheck(control, to)));
   if (checks.every(({ severity }) => severity !== 'error'))
     checks.push(info('privileges', `${name} may read the log and the tables.`));
   return checks;
@@ -67,14 +66,6 @@ async function preparedCheck(control: Session, to: string): Promise<Check[]> {
     const { code, message, hint } = toStreamError(error, 'checking the source');
     return [warned(code, message, hint)];
   }
-}
-
-/** Between two servers there is always a moment: whoever may not ask for it takes each replica for one that lags. */
-async function upstreamsCheck(control: Session, server: Server): Promise<Check[]> {
-  if ((await upstreams(control, server)) !== null) return [];
-  const lost =
-    'The user may not ask how far the server replicates: a stream that moves here from another server waits for what was read there also where it never comes.';
-  return [warned('replication_status', lost, await upstreamsGrant(control, server))];
 }
 
 /** Where a user has roles, only the server knows what they amount to: the start will tell. */

@@ -1,9 +1,11 @@
 import type { Check, StreamErrorCode } from '@planasonix/core';
 import { failed, info, warned } from './finding.js';
-import { logged, upstreamsGrant } from './replicated.js';
+import type { MySqlPosition } from './position.js';
+import { logged, MEANWHILE, mayAsk, upstreams, upstreamsGrant } from './replicated.js';
 import { keptSeconds } from './retention.js';
 import { variable, type Server } from './server.js';
 import type { Session } from './session.js';
+import { sameServer } from './successor.js';
 
 /** The first versions that write full metadata, without which names of columns would be a guess (trap 20). */
 const OLDEST = { mariadb: 100_500, mysql: 80_000 } as const;
@@ -69,16 +71,36 @@ export async function preflightServer(session: Session, server: Server, schemas:
   return checks;
 }
 
-/** What a server has from others and does not log never comes, and nobody would say so (trap 19). */
-export async function replicatedCheck(session: Session, server: Server): Promise<Check> {
+/**
+ * What a server has from others and does not log never comes, and nobody would say so (trap 19).
+ * @param before where the stream goes on from: what was not logged since is missing also once the server logs again
+ *   (Invariant 2), and a decision is asked for, with the code that reading would meet
+ */
+export async function replicatedCheck(
+  session: Session,
+  server: Server,
+  before: MySqlPosition | null = null,
+): Promise<Check> {
   const found = await logged(session, server);
   if (found === 'all') return info('replicated', 'The log has what comes from other servers, if any does.');
-  if (typeof found === 'object') return failed('binlog_format_unsupported', found.message, found.fix);
+  if (typeof found === 'object') {
+    if (before === null) return failed('binlog_format_unsupported', found.message, found.fix);
+    const code = sameServer(server, before) ? 'offset_gap' : 'source_identity_changed';
+    return failed(code, found.message, found.fix + MEANWHILE);
+  }
   return warned(
     'replicated',
     'The server does not log what it replicates (log_replica_updates, log_slave_updates), and the user may not ask whether it does: if it is a replica, its changes do not come.',
     await upstreamsGrant(session, server),
   );
+}
+
+/** Between two servers there is always a moment: whoever may not ask for it takes each replica for one that lags. */
+export async function upstreamsCheck(session: Session, server: Server): Promise<Check[]> {
+  if (mayAsk(await upstreams(session, server))) return [];
+  const lost =
+    'The user may not ask how far the server replicates: a stream that moves here from another server waits for what was read there also where it never comes.';
+  return [warned('replication_status', lost, await upstreamsGrant(session, server))];
 }
 
 /** A stream that rests longer than the server keeps its log has lost its place. */

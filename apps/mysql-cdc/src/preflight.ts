@@ -1,9 +1,10 @@
 import type { Check } from '@planasonix/core';
 import type { MySqlConfig } from './config.js';
 import { failed, info, warned } from './finding.js';
-import { preflightServer, replicatedCheck, versionCheck } from './preflight-server.js';
+import { preflightServer, replicatedCheck, upstreamsCheck, versionCheck } from './preflight-server.js';
 import { logsCascades, preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
+import type { MySqlPosition } from './position.js';
 import { holderOf, replicaHost, replicas, replicasGrant } from './server-id.js';
 import { serverOf, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -16,6 +17,8 @@ export interface PreflightDeps {
   readonly excludedOf: (schema: string, table: string) => ReadonlySet<string>;
   /** The stream has read nothing yet, or what it has read is given up. */
   readonly isNew: boolean;
+  /** The place in the log from which it goes on; `null`: it begins. */
+  readonly before: MySqlPosition | null;
   /** A session for reading the log for a moment. */
   readonly look: () => Promise<Session>;
   readonly end: (session: Session) => void;
@@ -30,9 +33,13 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const tables = await resolveTables(control, server, config);
   const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
   const logged = settings.every(({ severity }) => severity !== 'error');
+  const replicated = config.snapshot === 'only' ? [] : [await replicatedCheck(control, server, deps.before)];
+  // Who may not ask hears it once.
+  const isTold = replicated.some(({ severity }) => severity === 'warning');
   return [
     ...[info('reachable', 'The server answers.'), ...(control.isPlain ? [PLAIN] : []), version, ...settings],
-    ...(config.snapshot === 'only' ? [] : [await replicatedCheck(control, server)]),
+    ...replicated,
+    ...(isTold ? [] : await upstreamsCheck(control, server)),
     ...(await serverIdCheck(control, server, config, streamId)),
     ...(await rightsChecks({ ...deps, server, tables, logged })),
     ...preflightTables({
@@ -52,7 +59,8 @@ async function serverIdCheck(
   { server_id: given }: MySqlConfig,
   streamId: string,
 ): Promise<Check[]> {
-  const holder = given === 'auto' ? null : await holderOf(session, server, given, replicaHost(streamId));
+  const rows = await replicas(session, server);
+  const holder = given === 'auto' ? null : holderOf(server, rows, given, replicaHost(streamId));
   if (holder !== null)
     return [
       failed(
@@ -62,7 +70,7 @@ async function serverIdCheck(
       ),
     ];
   // Two readers of one number end each other (trap 21).
-  if ((await replicas(session, server)) === null)
+  if (rows === null)
     return [
       warned(
         'server_id',

@@ -1,6 +1,6 @@
 import { StreamError, type StreamErrorCode } from '@planasonix/core';
 import { userOf, variable, type Server } from './server.js';
-import { whereAllowed, type Row, type Session } from './session.js';
+import { answerTo, type Row, type Session } from './session.js';
 
 /** Why the log lacks changes that come from other servers, and what is done about it. */
 export interface Unlogged {
@@ -18,13 +18,17 @@ const NODE: Unlogged = {
   fix: 'Restart it with log_slave_updates = ON (in versions on MySQL log_replica_updates).',
 };
 
-/** Whether the log has what comes from other servers: `all` of it, or not; `unknown`: this user may not ask. */
+/** Of a stream that goes on: the end of a hint. */
+export const MEANWHILE =
+  ' What it has had from others since the stream read last may be missing: then start with {"onLostPosition":"resnapshot"}.';
+
+/** Whether the log has what comes from other servers: `all` of it, or not; `unknown`: the server does not tell this user. */
 export async function logged(session: Session, server: Server): Promise<'all' | 'unknown' | Unlogged> {
   const logs = (await variable(session, 'log_replica_updates')) ?? (await variable(session, 'log_slave_updates'));
   if (logs === 'ON') return 'all';
   if ((await variable(session, 'wsrep_on')) === 'ON') return NODE;
   const from = await upstreams(session, server);
-  return from === null ? 'unknown' : from.length === 0 ? 'all' : REPLICA;
+  return from instanceof StreamError ? 'unknown' : from.length === 0 ? 'all' : REPLICA;
 }
 
 /**
@@ -41,12 +45,16 @@ export async function refuseUnlogged(
   if (typeof found === 'object') throw new StreamError(code, found.message, { hint: found.fix + after });
 }
 
-/** From where and how far the server replicates; `null`: this user may not ask. */
-export const upstreams = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
-  whereAllowed(
+/** From where and how far the server replicates, or why it does not say that. */
+export const upstreams = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | StreamError> =>
+  answerTo(
     session,
     flavor === 'mariadb' ? 'SHOW ALL SLAVES STATUS' : number >= 80_022 ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS',
   );
+
+/** Whether it is not for a right that `upstreams` has no answer. */
+export const mayAsk = (answer: readonly Row[] | StreamError): boolean =>
+  !(answer instanceof StreamError && answer.code === 'permission_denied');
 
 /** What lets the user ask for `upstreams`; MariaDB has changed its mind twice. */
 export async function upstreamsGrant(session: Session, { flavor, number }: Server): Promise<string> {

@@ -3,7 +3,7 @@ import type { GtidsAtDeps } from './gtids-at.js';
 import { holdsPlace } from './holds.js';
 import { encodePosition, type MySqlPosition } from './position.js';
 import { QUESTION_MS, type Sessions } from './sessions.js';
-import { positionAt, sameServer } from './successor.js';
+import { logsAll, positionAt, sameServer } from './successor.js';
 
 const MOST_REMEMBERED = 10_000;
 
@@ -40,6 +40,7 @@ export async function positionForLook(deps: LookDeps, before: MySqlPosition): Pr
   if (known?.before !== encodePosition(before) || known.at.server !== server.identity)
     return heeding(search(deps, before), signal);
   await holdsPlace(session, server, known.at);
+  await logsAll(session, server);
   return known.at;
 }
 

@@ -6,11 +6,16 @@ import { TrialStream } from './trial/trial-stream.js';
 describe.each(LEGS)('the number of a reader at $name', ({ type, start }) => {
   let server: Mysqld;
   let db: Connection;
+  let first: TrialStream | null = null;
 
   beforeAll(async () => {
     server = await start();
     db = await dial(server);
     await db.query('CREATE DATABASE c; CREATE TABLE c.t (id INT PRIMARY KEY, v INT)');
+  });
+  afterEach(async () => {
+    await first?.stop();
+    first = null;
   });
   afterAll(async () => {
     await db.end();
@@ -20,13 +25,12 @@ describe.each(LEGS)('the number of a reader at $name', ({ type, start }) => {
   const stream = (id: string, config: object, user: object = {}) =>
     new TrialStream(id, { tables: ['c.t'], ...config }, { ...connectionOf(server), ...user }, type);
   /** A stream that reads as number 77. */
-  const reading = async (): Promise<TrialStream> => {
-    const first = stream('str_first', { server_id: 77, snapshot: 'never' });
+  const reading = async (): Promise<void> => {
+    first = stream('str_first', { server_id: 77, snapshot: 'never' });
     first.start();
     await first.begun();
     await db.query('REPLACE INTO c.t VALUES (77, RAND() * 1000000)');
     await first.count(1);
-    return first;
   };
   const taken = { code: 'config_invalid', severity: 'error', message: expect.stringContaining('77') as string };
 
@@ -34,12 +38,11 @@ describe.each(LEGS)('the number of a reader at $name', ({ type, start }) => {
     expect(await stream('str_own', { server_id: 1 }).check()).toContainEqual(
       expect.objectContaining({ code: 'config_invalid', severity: 'error' }),
     );
-    const first = await reading();
+    await reading();
     const second = stream('str_other', { server_id: 77 });
     expect(await second.check()).toContainEqual(expect.objectContaining(taken));
     second.start();
     expect(await second.outcome()).toMatchObject({ code: taken.code, message: taken.message });
-    await first.stop();
   });
 
   if (type === 'mariadb')
@@ -48,7 +51,7 @@ describe.each(LEGS)('the number of a reader at $name', ({ type, start }) => {
       async (server_id) => {
         await db.query(`DROP USER IF EXISTS few@'%'; CREATE USER few@'%' IDENTIFIED BY 'secret-canary';
         GRANT SELECT, BINLOG MONITOR, REPLICATION SLAVE, SLAVE MONITOR ON *.* TO few@'%'`);
-        const first = await reading();
+        await reading();
         const other = stream('str_other', { server_id }, { user: 'few', password: 'secret-canary' });
         const fix = "GRANT REPLICATION MASTER ADMIN ON *.* TO 'few'@'%';";
         const bad = async () =>
@@ -56,7 +59,6 @@ describe.each(LEGS)('the number of a reader at $name', ({ type, start }) => {
         expect(await bad()).toEqual([expect.objectContaining({ code: 'server_id', severity: 'warning', fix })]);
         await db.query(fix);
         expect(await bad()).toEqual(server_id === 'auto' ? [] : [expect.objectContaining(taken)]);
-        await first.stop();
       },
     );
 });

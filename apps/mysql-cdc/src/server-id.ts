@@ -1,15 +1,19 @@
 import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { StreamError } from '@planasonix/core';
 import { userOf, type Server } from './server.js';
-import { whereAllowed, type Row, type Session } from './session.js';
+import { answerTo, type Row, type Session } from './session.js';
 
 /** Readers have numbers of the first half of their range, looks at the log those of the second. */
 const FIRST = 0x60000000;
 const HALF = 0x08000000;
 
 /** The replicas that the server knows of; `null`: this user may not ask. */
-export const replicas = (session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> =>
-  whereAllowed(session, flavor === 'mysql' && number >= 80_022 ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS');
+export async function replicas(session: Session, { flavor, number }: Server): Promise<readonly Row[] | null> {
+  const renamed = flavor === 'mysql' && number >= 80_022;
+  const rows = await answerTo(session, renamed ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS');
+  return rows instanceof StreamError ? null : rows;
+}
 
 /** What lets the user ask for `replicas`. */
 export async function replicasGrant(session: Session, { flavor, number }: Server): Promise<string> {
@@ -20,10 +24,13 @@ export async function replicasGrant(session: Session, { flavor, number }: Server
 /** Host under which the reader of a stream shows among the replicas. */
 export const replicaHost = (streamId: string): string => `planasonix-${streamId}`.slice(0, 60);
 
-/** Who else has this number: a host, or the server itself; `null`: nobody, as far as the server says to this user. */
-export async function holderOf(session: Session, server: Server, id: number, host: string): Promise<string | null> {
+/**
+ * Who else has this number: a host, or the server itself; `null`: nobody, as far as the server says to this user.
+ * @param rows of `replicas`
+ */
+export function holderOf(server: Server, rows: readonly Row[] | null, id: number, host: string): string | null {
   if (id === server.serverId) return 'the server itself';
-  const taken = (await replicas(session, server))?.find((row) => Number(row['Server_Id'] ?? row['Server_id']) === id);
+  const taken = rows?.find((row) => Number(row['Server_Id'] ?? row['Server_id']) === id);
   const holder = taken?.['Host'] ?? null;
   return taken === undefined || holder === host ? null : holder || 'another replica';
 }

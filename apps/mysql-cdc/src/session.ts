@@ -269,13 +269,16 @@ function unlessUnknown(error: unknown): void {
   if ((error as { errno?: number }).errno !== UNKNOWN_SETTING) throw error;
 }
 
-/** What a server answers; `null` where it does not let this user ask. @throws StreamError where it does not answer at all */
-export async function whereAllowed(session: Session, sql: string): Promise<readonly Row[] | null> {
+/**
+ * What a server answers, or why it refuses to: `permission_denied` where it does not let this user ask.
+ * @throws StreamError where it does not answer at all
+ */
+export async function answerTo(session: Session, sql: string): Promise<readonly Row[] | StreamError> {
   try {
     return await session.query(sql);
   } catch (error) {
     const known = toStreamError(error, 'asking');
     if (known.code === 'source_unreachable') throw known;
-    return null;
+    return known;
   }
 }

@@ -23,7 +23,7 @@ import { UNKNOWN } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
-import { openStream, placed, type Beginning } from './opening.js';
+import { openStream, placed, positionOf, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, lastBegun, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
@@ -31,7 +31,7 @@ import { LogRetention } from './retention.js';
 import { RowWork, type RowWorkDeps } from './row-work.js';
 import { beginConsistent } from './rows/consistent.js';
 import type { RowsState } from './rows/rows-state.js';
-import { allocateServerId, holderOf, replicaHost } from './server-id.js';
+import { allocateServerId, holderOf, replicaHost, replicas } from './server-id.js';
 import { logEnd, serverOf, type LogPlace, type Server } from './server.js';
 import { QUESTION_MS, Sessions } from './sessions.js';
 import { settlePosition } from './settle-position.js';
@@ -73,9 +73,11 @@ export class MySqlSource implements Source {
   async check(): Promise<readonly Check[]> {
     const { config, context } = this;
     try {
-      const isNew = context.onLostPosition !== null || ((await context.reached?.()) ?? new Map()).size === 0;
+      const reached = context.onLostPosition === null ? await context.reached?.() : undefined;
+      const isNew = reached === undefined || reached.size === 0;
+      const place = positionOf(reached);
       return await preflight({
-        ...{ config, streamId: context.streamId, isNew },
+        ...{ config, streamId: context.streamId, isNew, before: place?.phase === 'stream' ? place : null },
         excludedOf: (schema, table) => this.excludedOf(schema, table),
         control: await this.sessions.control(),
         look: () => this.sessions.open('preflight'),
@@ -278,7 +280,7 @@ export class MySqlSource implements Source {
     const { streamId } = this.context;
     const control = await this.sessions.control();
     if (given === 'auto') return allocateServerId(control, server, streamId);
-    const holder = await holderOf(control, server, given, replicaHost(streamId));
+    const holder = holderOf(server, await replicas(control, server), given, replicaHost(streamId));
     if (holder !== null)
       throw new StreamError('config_invalid', `server_id ${given} belongs to ${holder}.`, {
         hint: 'Leave server_id out, or give one that no replica has.',

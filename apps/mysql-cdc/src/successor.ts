@@ -5,7 +5,7 @@ import { holdsPlace } from './holds.js';
 import { headOf, walkLog } from './log-walk.js';
 import type { Part } from './part.js';
 import type { MySqlPosition } from './position.js';
-import { logged, refuseUnlogged, upstreams, upstreamsGrant } from './replicated.js';
+import { logged, mayAsk, MEANWHILE, refuseUnlogged, upstreams, upstreamsGrant } from './replicated.js';
 import { logFiles, variable, type LogFile, type LogPlace, type Server } from './server.js';
 import type { Session } from './session.js';
 import { FIRST_BYTE } from './wire/log-skip.js';
@@ -22,8 +22,6 @@ const shown = (set: GtidSet): string => {
   const text = set.toString();
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 };
-const MEANWHILE =
-  ' What it has had from others since the stream read last may be missing: then start with {"onLostPosition":"resnapshot"}.';
 const other = (message: string, hint = AFRESH): StreamError =>
   new StreamError('source_identity_changed', message, { hint });
 
@@ -172,8 +170,8 @@ async function fileBefore(deps: GtidsAtDeps, read: GtidSet, last: Last | null): 
 const thrownAway = (unread: GtidSet): StreamError =>
   new StreamError('log_purged', `The server has thrown away transactions that were not read: ${shown(unread)}.`);
 
-/** @throws StreamError `source_identity_changed` at a server whose log lacks what it has from others */
-async function logsAll(session: Session, server: Server): Promise<void> {
+/** @throws StreamError `source_identity_changed` at another server, whose log lacks what it has from others; `permission_denied` */
+export async function logsAll(session: Session, server: Server): Promise<void> {
   const found = await logged(session, server);
   if (found === 'unknown')
     throw new StreamError(
@@ -183,7 +181,7 @@ async function logsAll(session: Session, server: Server): Promise<void> {
         hint: `${await upstreamsGrant(session, server)} Or restart it with log_slave_updates = ON (log_replica_updates).`,
       },
     );
-  if (found !== 'all') throw other(found.message, found.fix);
+  if (found !== 'all') throw other(found.message, found.fix + MEANWHILE);
 }
 
 /**
@@ -214,7 +212,7 @@ function untagged(flavor: Server['flavor'], text: string): GtidSet {
 async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: GtidSet): Promise<StreamError> {
   const from = await upstreams(session, server);
   // What is on its way comes by itself; what never comes is known once that can be asked.
-  if (from === null)
+  if (!mayAsk(from))
     return new StreamError(
       'source_unreachable',
       `The server lacks ${shown(lacks)}, and the user may not ask whether that is on its way.`,
@@ -222,7 +220,7 @@ async function lacking({ session, server }: GtidsAtDeps, read: GtidSet, lacks: G
         hint: `${await upstreamsGrant(session, server)} It is tried again; with that right it is known whether the server is a replica that lags, or will never have it.`,
       },
     );
-  for (const row of from) {
+  for (const row of from instanceof StreamError ? [] : from) {
     const text = row['Retrieved_Gtid_Set'] ?? row['Gtid_IO_Pos'] ?? '';
     const received = GtidSet.parse(server.flavor, text);
     const runs = (thread: string): boolean =>

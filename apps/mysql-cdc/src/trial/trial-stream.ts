@@ -188,8 +188,8 @@ export class TrialStream {
     return this.look((source) => source.lag(this.positions, AbortSignal.timeout(8000)));
   }
 
-  check(): Promise<readonly Check[]> {
-    return this.look((source) => source.check(AbortSignal.timeout(20_000)));
+  check(onLost: OnLostPosition | null = null): Promise<readonly Check[]> {
+    return this.look((source) => source.check(AbortSignal.timeout(20_000)), onLost);
   }
 
   settle(wanted: unknown): Promise<Positions> {
@@ -197,9 +197,9 @@ export class TrialStream {
   }
 
   /** Of the reader; of a source for a look where there is none. */
-  async look<T>(use: (source: Source) => Promise<T>): Promise<T> {
+  async look<T>(use: (source: Source) => Promise<T>, onLost: OnLostPosition | null = null): Promise<T> {
     if (this.source !== null) return use(this.source);
-    const source = this.make(null);
+    const source = this.make(onLost);
     try {
       return await use(source);
     } finally {
