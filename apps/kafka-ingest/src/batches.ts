@@ -23,12 +23,13 @@ function putText(to: JsonBuffer, json: string): Encoding {
   return 'json';
 }
 
-/** Which record waits for a schema, and how the stream goes on without it where it is not registered. */
+/** Which record waits for a schema, and how the stream goes on without it where that, or what it refers to, is not registered. */
 function waiting(chunk: RecordChunk, offset: number, { id, why }: SchemaAway): StreamError {
   const message = `${partitionName(chunk)} at ${offset} waits for schema ${id}: ${why.message}`;
   if (!(why instanceof NotRegistered)) return new StreamError(why.code, message, { hint: why.hint, cause: why });
+  const missing = why.path.startsWith('schemas/ids/') ? `schema ${id}` : 'what is missing';
   return new StuckAt(why.code, message, chunk, {
-    first: `Register schema ${id}, correct schema_registry.url, or set format to base64, which asks for no schema.`,
+    first: `Register ${missing}, correct schema_registry.url, or set format to base64, which asks for no schema.`,
     ...{ without: 'this record', next: offset + 1 },
   });
 }

@@ -180,7 +180,7 @@ describe('three brokers, of which some fail', () => {
       stream.start();
       expect(await stream.outcome()).toMatchObject({
         ...{ code: 'source_unreachable', recourse: 'retry' },
-        message: expect.stringContaining('do not know of the leader whose records of woken/0 were read last'),
+        message: expect.stringContaining('do not know of the newest leader that is known of woken/0'),
       });
     } finally {
       for (const node of kafka.nodes) node.thaw();

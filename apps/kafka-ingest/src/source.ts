@@ -49,7 +49,7 @@ export class KafkaSource implements Source {
   private readonly settings: KafkaSettings;
   private readonly cluster: KafkaCluster;
   private readonly group: ReaderGroup;
-  private readonly handed: Handed;
+  private readonly handed = new Handed();
   private reading: Reading | null = null;
   /** How many partitions there are, in all shares. */
   private seen = 0;
@@ -63,7 +63,6 @@ export class KafkaSource implements Source {
     const { config, connection, outbound, log, clock, streamId, share = WHOLE } = context;
     if (connection === null) throw new StreamError('config_invalid', 'The stream has no connection.');
     this.config = parseConfig(config);
-    this.handed = new Handed(clock);
     this.settings = kafkaSettings(connection);
     this.cluster = new KafkaCluster({ settings: this.settings, outbound, log, clock });
     this.group = new ReaderGroup({

@@ -1,12 +1,4 @@
-import {
-  Bell,
-  Limit,
-  StreamError,
-  type ChangeBatch,
-  type Clock,
-  type Position,
-  type StreamErrorCode,
-} from '@planasonix/core';
+import { Bell, StreamError, type ChangeBatch, type Position, type StreamErrorCode } from '@planasonix/core';
 import type { Place } from '@planasonix/kafka';
 
 export interface Beyond {
@@ -31,14 +23,10 @@ export class StuckAt extends StreamError {
   }
 }
 
-const LAND_MS = 15_000;
-
 /** What was handed over and is not known to be durable. */
 export class Handed {
   readonly #open = new Map<string, Position>();
   readonly #changed = new Bell();
-
-  constructor(private readonly clock: Clock) {}
 
   add({ partition, position }: ChangeBatch): void {
     if (position !== null) this.#open.set(partition, position);
@@ -50,20 +38,11 @@ export class Handed {
     this.#changed.ring();
   }
 
-  /** Waits for all of it. @throws StreamError `log_unavailable` */
+  /** Waits for all of it, however long: a log that is full is waited for (Invariant 6), one that is silent aborts `signal`. */
   async landed(signal: AbortSignal): Promise<void> {
-    const limit = new Limit(signal);
-    let late = false;
-    void this.clock.sleep(LAND_MS, limit.signal).then(() => {
-      late = true;
-      this.#changed.ring();
-    });
-    while (this.#open.size > 0 && !late) await this.#changed.wait();
-    limit.end();
-    if (this.#open.size > 0 && !signal.aborted)
-      throw new StreamError(
-        'log_unavailable',
-        `What was read of ${[...this.#open.keys()].join(', ')} is not durable yet.`,
-      );
+    const ring = () => this.#changed.ring();
+    signal.addEventListener('abort', ring, { once: true });
+    while (this.#open.size > 0 && !signal.aborted) await this.#changed.wait();
+    signal.removeEventListener('abort', ring);
   }
 }

@@ -95,9 +95,17 @@ export class KafkaCluster {
     return this.#anyLink('asking for the versions', (link) => Promise.resolve(link.highest(apiKey)));
   }
 
-  /** Who leads is not what was told: another broker is asked first from now on. That one may be cut off from its controllers for long. */
-  doubt(): void {
-    this.#turn++;
+  /** Whose turn it is to tell who leads: to be taken before `view`, for `doubt`. */
+  get turn(): number {
+    return this.#turn;
+  }
+
+  /**
+   * Who leads is not what was told in that turn: another broker is asked first from now on. That one may be cut off from its
+   * controllers for long. Of a turn that is over nothing is to be doubted any more.
+   */
+  doubt(turn: number): void {
+    if (turn === this.#turn) this.#turn++;
   }
 
   /** Each broker that the cluster names is dialled. @returns what is wrong with those that can't be. */
@@ -122,12 +130,13 @@ export class KafkaCluster {
     let moved: readonly OffsetFound[] = [];
     const until = this.options.clock.monotonic() + MOVED_MS;
     for (const wait of [...RETRY_MS, null]) {
+      const turn = this.#turn;
       const view = await this.view([...new Set(open.map(({ topic }) => topic))]);
       const answers = await this.#askLeaders(view, open, end);
       found.push(...answers.filter(({ error }) => !MOVED.has(error)));
       moved = answers.filter(({ error }) => MOVED.has(error));
       if (moved.length === 0) return found;
-      if (moved.some((one) => OLD_METADATA.has(one.error))) this.doubt();
+      if (moved.some((one) => OLD_METADATA.has(one.error))) this.doubt(turn);
       open = open.filter((ask) => moved.some((one) => one.topic === ask.topic && one.partition === ask.partition));
       if (wait === null || this.options.clock.monotonic() > until) break;
       if (!(await this.options.clock.sleep(wait, signal))) break;

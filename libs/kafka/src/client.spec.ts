@@ -1,7 +1,6 @@
 import { StreamError, systemClock } from '@planasonix/core';
-import { KafkaCluster, kafkaSettings, LATEST, TopicAdmin, type KafkaClient } from './index.js';
+import { KafkaCluster, kafkaSettings, TopicAdmin, type KafkaClient } from './index.js';
 import { silent } from './cluster-under-test.js';
-import type { ClusterView, OffsetFound } from './client-requests.js';
 import { addressText } from './config.js';
 
 it('nothing is dialled but by the client that was given', async () => {
@@ -25,45 +24,3 @@ it('nothing is dialled but by the client that was given', async () => {
     await expect(one).rejects.toMatchObject({ code: 'host_forbidden' });
   expect(asked.sort()).toEqual(['make t', 'open 127.0.0.1:1', 'remove v', 'try u']);
 });
-
-it.each([
-  ['74, by the leader', 1, 74],
-  ['75, by one that leads no more', 0, 75],
-])(
-  'another broker is asked who leads where the first one has not heard of the newest leader: %s',
-  async (_, old, code) => {
-    const brokers = new Map([0, 1].map((node) => [node, { host: '127.0.0.1', port: node + 1 }]));
-    /** The first one is cut off from its controllers: it tells of a leader of before, for ever. */
-    const told = (by: number): ClusterView => {
-      const newest = { partition: 0, leader: 1, leaderEpoch: 6, replicas: 2, error: 0 };
-      const partitions = [by === 1 ? newest : { ...newest, leader: old, leaderEpoch: 5 }];
-      return {
-        clusterId: 'c',
-        brokers,
-        topics: [{ topic: 't', id: 'f', error: 0, internal: false, may: null, partitions }],
-      };
-    };
-    let last = 0;
-    const client: KafkaClient = {
-      name: 'two of a cluster',
-      open: ({ port }) => {
-        const found = (error: number): OffsetFound[] => [
-          { topic: 't', partition: 0, timestamp: LATEST, error, offset: error === 0 ? 9 : -1, leaderEpoch: 6 },
-        ];
-        const answers: Readonly<Record<string, () => unknown>> = {
-          Metadata: () => told((last = port - 1)),
-          ListOffsets: () => found(last === 0 ? code : 0),
-        };
-        const send = ({ name }: { readonly name: string }) => Promise.resolve(answers[name]!() as never);
-        return Promise.resolve({ open: true, highest: () => 99, send, close: () => undefined });
-      },
-      createTopic: () => Promise.resolve(true),
-      removeTopics: () => Promise.resolve(),
-    };
-    const settings = kafkaSettings({ config: { brokers: ['127.0.0.1:1', '127.0.0.1:2'] } });
-    const outbound = { resolve: (host: string) => Promise.resolve(host) };
-    const cluster = new KafkaCluster({ settings, outbound, log: silent, clock: systemClock, client });
-    const asked = cluster.offsets([{ topic: 't', partition: 0, timestamp: LATEST }], new AbortController().signal);
-    expect(await asked).toMatchObject([{ error: 0, offset: 9 }]);
-  },
-);

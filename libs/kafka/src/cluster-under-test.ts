@@ -1,4 +1,4 @@
-import { systemClock, type Log } from '@planasonix/core';
+import { systemClock, type Clock, type Log } from '@planasonix/core';
 import { createOutbound } from '@planasonix/outbound';
 import { createTopics, kcat, startProxy, type Kafka as Server, type Proxy } from '@planasonix/testing';
 import {
@@ -40,12 +40,16 @@ export class ClusterUnderTest {
     private readonly client: KafkaClient = CLIENT,
   ) {}
 
-  cluster(config: Readonly<Record<string, unknown>> = {}, answerMs: ClusterOptions['answerMs'] = {}): KafkaCluster {
+  cluster(
+    config: Readonly<Record<string, unknown>> = {},
+    answerMs: ClusterOptions['answerMs'] = {},
+    clock: Clock = systemClock,
+  ): KafkaCluster {
     const cluster = new KafkaCluster({
       settings: kafkaSettings({ config: { brokers: this.server.brokers, ...config } }),
       outbound: createOutbound({ policy: 'allow-private' }),
       log: silent,
-      clock: systemClock,
+      clock,
       client: this.client,
       answerMs,
     });

@@ -123,13 +123,9 @@ export const OLD_METADATA: ReadonlySet<number> = new Set([74, UNKNOWN_LEADER_EPO
 
 /** @param name of the partition */
 export const lagging = (name: string): StreamError =>
-  new StreamError(
-    'source_unreachable',
-    `The brokers do not know of the leader whose records of ${name} were read last.`,
-    {
-      hint: 'A broker that was away learns of it by itself. Where the cluster was put back to an earlier state, stop the stream and set its position (PUT …/position).',
-    },
-  );
+  new StreamError('source_unreachable', `The brokers do not know of the newest leader that is known of ${name}.`, {
+    hint: 'A broker that was away learns of it by itself. Where the cluster was put back to an earlier state, stop the stream and set its position (PUT …/position).',
+  });
 
 /**
  * The one place that knows the errors of driver and broker.

@@ -39,6 +39,8 @@ interface Reading {
   leader: number;
   /** The newest one of its leaders that was told of; -1: none. */
   leaderEpoch: number;
+  /** The cluster's, in which that leader was told. */
+  toldIn: number;
   held: number;
   /** Monotonic time since which no answer came; `null`: they come. */
   failingSince: number | null;
@@ -81,7 +83,7 @@ export class FetchReader implements PartitionReader {
       const name = partitionName(place);
       if (!this.#readings.has(name))
         this.#readings.set(name, {
-          ...{ place, leader: -1, leaderEpoch: -1, held: 0, goneSince: null },
+          ...{ place, leader: -1, leaderEpoch: -1, toldIn: -1, held: 0, goneSince: null },
           failingSince: this.options.clock.monotonic(),
         });
     }
@@ -197,7 +199,7 @@ export class FetchReader implements PartitionReader {
     const { place } = reading;
     if (code === CODES.outOfRange) return this.#fail({ kind: 'out_of_range', place });
     if (code === CODES.denied) return this.#fail({ kind: 'denied', place });
-    if (OLD_METADATA.has(code)) this.options.cluster.doubt();
+    if (OLD_METADATA.has(code)) this.options.cluster.doubt(reading.toldIn);
     const now = this.options.clock.monotonic();
     const failingMs = now - (reading.failingSince ??= now);
     if (GONE.has(code)) {
@@ -236,12 +238,14 @@ export class FetchReader implements PartitionReader {
     const { cluster, clock } = this.options;
     try {
       const lost = [...this.#readings.values()].filter(({ leader }) => leader < 0);
+      const { turn } = cluster;
       const view = await cluster.view([...new Set(lost.map(({ place }) => place.topic))]);
       for (const reading of lost) {
         const topic = view.topics.find((one) => one.topic === reading.place.topic);
         // A topic of another id under this name is for the fetch to find out: it asks by the id.
         const leader = topic?.partitions.find(({ partition }) => partition === reading.place.partition)?.leader ?? -1;
         reading.leader = leader >= 0 ? leader : (view.brokers.keys().next().value ?? -1);
+        reading.toldIn = turn;
         if (topic?.id === reading.place.topicId)
           reading.leaderEpoch = Math.max(reading.leaderEpoch, newestEpoch(topic, reading.place.partition));
       }

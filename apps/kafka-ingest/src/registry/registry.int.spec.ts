@@ -165,7 +165,8 @@ describe('values whose schema lies in a registry', () => {
     s.ackAfter = new Promise((resolve) => (durable = resolve));
     s.start();
     await eventually('those before it came', () => s.events.length === 2);
-    // Of a longer way than what it has found out by now.
+    await eventually('the registry was asked', () => asked.includes('/base/schemas/ids/77'));
+    // Of a longer way than the answer to that.
     await s.check();
     expect(s.failure).toBeNull();
     durable();

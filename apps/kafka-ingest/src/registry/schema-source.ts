@@ -20,7 +20,7 @@ const away = (message: string, cause?: unknown): StreamError =>
 
 /** The registry has not got it; somebody may yet register it. */
 export class NotRegistered extends StreamError {
-  constructor(path: string) {
+  constructor(readonly path: string) {
     super('source_unreachable', `The schema registry answers 404 for ${path}.`, { hint: HINT });
   }
 }

@@ -9,7 +9,7 @@ const EVENTS = 250;
 const EVENT_BYTES = 4_000;
 /** As many as the engine has under way. */
 const IN_FLIGHT = 8;
-/** A fifth of the transaction; what is under way is 8 MB. */
+/** A fifth of the transaction. */
 const BOUND_BYTES = 40_000_000;
 
 setFlagsFromString('--expose-gc');
