@@ -57,6 +57,14 @@ describe('the data of an event is as the API tells', () => {
   });
 });
 
+it.each([
+  ['queue', true],
+  ['reject', false],
+  ['shed', false],
+])('under %s that it keeps the order is %s (Invariant 5)', (backpressure, inOrder) => {
+  expect(taken(doorOfConfig({ auth: { type: 'none' }, backpressure }), {}).intake.inOrder).toBe(inOrder);
+});
+
 describe('headers of an event', () => {
   // As docs.github.com has them, Webhook events and payloads, Delivery headers.
   const github = {

@@ -94,6 +94,7 @@ export function intakeOf(door: Door, delivery: Delivery, room: (bytes: number) =
       timeMs: receivedAtMs,
       parts,
       expanded: config.expand_array,
+      inOrder: config.backpressure === 'queue',
     },
     eventId,
     events: config.expand_array ? parts.length : null,

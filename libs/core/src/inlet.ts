@@ -19,6 +19,8 @@ export interface Intake {
   readonly parts: readonly IntakePart[];
   /** Events have ids of their own: `id` + `/` + index. */
   readonly expanded: boolean;
+  /** It waits for room, and overtakes nobody who does (Invariant 5). */
+  readonly inOrder: boolean;
 }
 
 export interface IntakePart {
@@ -73,8 +75,8 @@ export interface InletReport {
  *   the mark that the store has was lost, and with it events that were confirmed (Invariant 2).
  * - `append` resolves once the events, what makes a repeat known and the totals are durable in one atomic write; also
  *   for a repeat. It tries again by itself until `until` (monotonic ms): a write whose fate is not known is a repeat. By
- *   then, or a moment later, it rejects, whatever is under way; what it sent may yet be written. What came to a stream
- *   before it was told that there is no room (`full`) does not overtake what found none.
+ *   then, or a moment later, it rejects, whatever is under way; what it sent may yet be written. Where one found no
+ *   room (`full`), those `inOrder` that came to its stream before that was told find none either; all others are asked.
  */
 export interface Inlet {
   /** @param mark what the store has, or `null`: none, or what was lost is given up. @throws StreamError `fenced`, `offset_gap`, `log_unavailable` */

@@ -6,7 +6,7 @@ export const soon = (ms = 3_000): number => systemClock.monotonic() + ms;
 /** One delivery of one event, whose data has 9 bytes where its name has one letter. */
 export const delivery = (name: string, of: Partial<Intake> = {}): Intake => ({
   ...{ id: `wh_${name}`, otherId: `wh_${name}~${of.sameDelivery ?? name}`, sameDelivery: name, sameId: name },
-  ...{ windowMs: 60_000, type: 'com.planasonix.webhook.received', subject: 'hooks', expanded: false },
+  ...{ windowMs: 60_000, type: 'com.planasonix.webhook.received', subject: 'hooks', expanded: false, inOrder: false },
   ...{ time: '2026-11-25T00:00:00.000Z', timeMs: 1_795_564_800_000 },
   parts: [{ partitionkey: '', data: Buffer.from(`{"n":"${name}"}`) }],
   ...of,

@@ -17,10 +17,13 @@ const GROUP = { deliveries: 256, bytes: 1_000_000, events: 2_000 } as const;
 /** Deliveries of one stream, in the order in which they came; one group of them is under way at a time. */
 export class InletLine {
   readonly #waiting: Waiting[] = [];
-  busy = false;
 
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
+  }
+
+  get first(): Waiting | undefined {
+    return this.#waiting[0];
   }
 
   push(one: Waiting): void {
@@ -34,9 +37,14 @@ export class InletLine {
 
   /** Removes those whose time is over. */
   late(now: number): readonly Waiting[] {
-    const late = this.#waiting.filter(({ until }) => until <= now);
-    if (late.length > 0) this.#waiting.splice(0, Infinity, ...this.#waiting.filter(({ until }) => until > now));
-    return late;
+    return this.remove(({ until }) => until <= now);
+  }
+
+  /** @returns those that went, in their order */
+  remove(goes: (one: Waiting) => boolean): readonly Waiting[] {
+    const gone = this.#waiting.filter(goes);
+    if (gone.length > 0) this.#waiting.splice(0, Infinity, ...this.#waiting.filter((one) => !goes(one)));
+    return gone;
   }
 
   /** The next group: of one epoch, and no larger than it may be, except that one delivery always goes. */

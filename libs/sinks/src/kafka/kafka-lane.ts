@@ -20,6 +20,7 @@ const LATE_MS = 100;
 /** Deliveries of one stream at one instance, on their way into Kafka: while a group is written, the next one gathers. */
 export class KafkaLane {
   readonly #line = new InletLine();
+  #isBusy = false;
   readonly #over = new AbortController();
   #flight: readonly Waiting[] = [];
   #pen: Pen | null = null;
@@ -31,7 +32,7 @@ export class KafkaLane {
   }
 
   get busy(): boolean {
-    return this.#line.busy;
+    return this.#isBusy;
   }
 
   push(epoch: number, intake: Intake, until: number): Promise<TakenIn> {
@@ -40,8 +41,8 @@ export class KafkaLane {
     return new Promise((resolve, reject) => {
       if (this.#over.signal.aborted) return reject(closed());
       this.#line.push({ epoch, intake, bytes, until, resolve, reject });
-      if (this.#line.busy) return;
-      this.#line.busy = true;
+      if (this.#isBusy) return;
+      this.#isBusy = true;
       // What else came in this turn of the loop goes with it.
       setImmediate(() => void this.#drain());
     });
@@ -63,7 +64,7 @@ export class KafkaLane {
     while (!this.#line.isEmpty && !this.#over.signal.aborted) {
       try {
         if (!(await turn.take())) {
-          await this.#waitFor(ASK_MS, new StreamError('log_unavailable', 'Other instances write to the log just now.'));
+          await this.#waitFor(ASK_MS, new StreamError('log_unavailable', 'Other instances write to the log just now'));
           continue;
         }
         this.#flight = this.#line.take();
@@ -78,7 +79,7 @@ export class KafkaLane {
       }
     }
     done.abort();
-    this.#line.busy = false;
+    this.#isBusy = false;
     this.usedAt = clock.monotonic();
     void turn.pass().catch(() => undefined);
   }
@@ -127,7 +128,7 @@ export class KafkaLane {
     while ((await clock.sleep(LATE_MS, done)) && !this.#over.signal.aborted) {
       const now = clock.monotonic();
       const late = [...this.#flight.filter(({ until }) => until <= now), ...this.#line.late(now)];
-      for (const { reject } of late) reject(new StreamError('log_unavailable', 'The log took too long.'));
+      for (const { reject } of late) reject(new StreamError('log_unavailable', 'The log took too long'));
     }
   }
 }

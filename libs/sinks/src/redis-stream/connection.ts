@@ -63,6 +63,13 @@ export const controlWhileUsed = (connect: RedisFactory): WhileUsed<Redis> =>
     (redis) => redis.disconnect(),
   );
 
+/** So long one write of deliveries may take. */
+export const INLET_COMMAND_MS = 2_500;
+
+/** Redis has not answered in this time, and may yet do what it was sent. */
+export const hasTimedOut = ({ cause }: StreamError): boolean =>
+  cause instanceof Error && cause.message === 'Command timed out';
+
 /**
  * For writes that may be repeated because the log knows them again. Comes back by itself; what was under way when it
  * was lost fails, and whoever sent it decides.
@@ -75,7 +82,7 @@ export function inletConnection(connect: RedisFactory): Redis {
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    commandTimeout: 2_500,
+    commandTimeout: INLET_COMMAND_MS,
     socketTimeout: 5_000,
   });
   redis.on('error', () => undefined);

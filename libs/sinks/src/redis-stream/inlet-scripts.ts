@@ -20,7 +20,7 @@ end
 /**
  * KEYS: entries, hash, then two for each delivery: what a repeat has in common with it, what its id has. ARGV: epoch,
  * max, mode, source, then for each delivery: window (ms), id, other id, type, subject, time, time (ms), expanded ('1'),
- * n, and n × (partitionkey, data). Events, what makes a repeat known and totals are one entry of the AOF (traps 28, 29).
+ * in order ('1'), n, and n × (partitionkey, data). Events, what makes a repeat known and totals are one entry of the AOF (traps 28, 29).
  * Its beginning may be carried out without its end (README), so what says that something is there comes behind it.
  * @returns [answer, what became of each …]
  */
@@ -30,31 +30,32 @@ local state = call('HMGET', hash, 'epoch', 'events', 'bytes', 'last')
 local refused = check_epoch(state[1], A[1])
 if refused then return { refused } end
 local events, bytes, last = tonumber(state[2] or 0), tonumber(state[3] or 0), tonumber(state[4] or 0)
-local max, mode, source, out, full, lost = tonumber(A[2]), A[3], A[4], { ${TAKEN.ok} }, false, 0
+local max, mode, source, out, none_for, lost = tonumber(A[2]), A[3], A[4], { ${TAKEN.ok} }, math.huge, 0
 local room = max - call('XLEN', key)
 local i, k = 5, 3
 while i <= #A do
-  local n, same, of_id = tonumber(A[i + 8]), KEYS[k], KEYS[k + 1]
+  local n, same, of_id = tonumber(A[i + 9]), KEYS[k], KEYS[k + 1]
   local seen = call('GET', same)
   if seen then
     out[#out + 1] = ${BECAME.repeated} + (seen == '1' and ${BECAME.other} or 0)
   else
     local other = same ~= of_id and call('EXISTS', of_id) == 1
-    local enough = not full
+    -- Where one has found no room there is none for as many, and for whoever keeps the order none at all.
+    local enough = n < none_for and not (A[i + 8] == '1' and none_for < math.huge)
     if enough and n > room then
       local dropped
       enough, dropped = make_room(key, n, max, mode)
       lost, room = lost + dropped, max - call('XLEN', key)
     end
     if not enough then
-      full = true
+      none_for = math.min(none_for, n)
       out[#out + 1] = ${BECAME.full}
     else
       local id = other and A[i + 2] or A[i + 1]
       for j = 0, n - 1 do
-        local data = A[i + 10 + j * 2]
+        local data = A[i + 11 + j * 2]
         call('XADD', key, '*', 'id', A[i + 7] == '1' and id .. '/' .. j or id, 'type', A[i + 3], 'source', source, 'subject', A[i + 4],
-          'time', A[i + 5], 'partitionkey', A[i + 9 + j * 2], 'data', data)
+          'time', A[i + 5], 'partitionkey', A[i + 10 + j * 2], 'data', data)
         bytes = bytes + #data
       end
       call('SET', same, other and '1' or '0', 'PX', A[i])
@@ -64,7 +65,7 @@ while i <= #A do
       out[#out + 1] = ${BECAME.written} + (other and ${BECAME.other} or 0)
     end
   end
-  i, k = i + 9 + n * 2, k + 2
+  i, k = i + 10 + n * 2, k + 2
 end
 call('HSET', hash, 'events', string.format('%.0f', events), 'bytes', string.format('%.0f', bytes), 'last', string.format('%.0f', last))
 if lost > 0 then call('HINCRBY', hash, 'trimmed', lost) end

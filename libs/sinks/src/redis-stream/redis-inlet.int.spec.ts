@@ -72,17 +72,40 @@ describe('many writers into one log in Redis', () => {
     await eventually('it is forgotten', async () => (await inlet.append(id, 1, brief, soon())).kind === 'written');
   });
 
+  const part = (n: number) => ({ partitionkey: `"${n}"`, data: Buffer.from(String(n)) });
+  const lines = (name: string, n: number, of: Partial<Intake> = {}) =>
+    delivery(name, { ...of, expanded: true, parts: Array.from({ length: n }, (_, i) => part(i)) });
+
   it('a delivery of several events is there as a whole or not at all', async () => {
     const small = await opened(1, logOf(3));
-    const part = (n: number) => ({ partitionkey: `"${n}"`, data: Buffer.from(String(n)) });
-    const lines = (name: string, n: number) =>
-      delivery(name, { expanded: true, parts: Array.from({ length: n }, (_, i) => part(i)) });
     expect(await small.append(id, 1, lines('a', 2), soon())).toEqual({ kind: 'written', id: 'wh_a' });
     expect(await small.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'full' });
     expect(await ids()).toEqual(['wh_a/0', 'wh_a/1']);
     // What was refused is not taken for a repeat later.
     const [roomy] = [await opened(1, logOf(100))];
     expect(await roomy.append(id, 1, lines('b', 2), soon())).toEqual({ kind: 'written', id: 'wh_b' });
+  });
+
+  it.each([
+    ['who keeps the order passes none that found no room (Invariant 5)', true, ['full', 'full', 'repeated']],
+    ['who does not goes where there is room', false, ['full', 'written', 'repeated']],
+  ])('in one group %s; a repeat is one whatever room there is', async (_, inOrder, kinds) => {
+    const small = await opened(1, logOf(3));
+    await small.append(id, 1, delivery('a', { inOrder }), soon());
+    const group = [lines('b', 3, { inOrder }), delivery('c', { inOrder }), delivery('a', { inOrder })];
+    const taken = await Promise.all(group.map((one) => small.append(id, 1, one, soon())));
+    expect(taken.map(({ kind }) => kind)).toEqual(kinds);
+  });
+
+  it('a delivery that is larger than the whole log goes in once that is empty', async () => {
+    const small = await opened(1, logOf(3));
+    await small.append(id, 1, delivery('a'), soon());
+    const reader = redis.client();
+    await reader.xgroup('CREATE', eventsKey(id), 'readers', '0');
+    await reader.xreadgroup('GROUP', 'readers', 'one', 'STREAMS', eventsKey(id), '>');
+    expect(await small.append(id, 1, lines('b', 5), soon())).toEqual({ kind: 'full' });
+    await reader.xack(eventsKey(id), 'readers', ...(await reader.xrange(eventsKey(id), '-', '+')).map(([at]) => at));
+    expect(await small.append(id, 1, lines('b', 5), soon())).toEqual({ kind: 'written', id: 'wh_b' });
   });
 
   it.each([

@@ -114,6 +114,7 @@ export class RedisInlet implements Inlet {
   #lane(streamId: string): RedisLane {
     return new RedisLane({
       write: (group) => this.#take(streamId, group),
+      caughtUp: (epoch) => this.#search(streamId, epoch),
       idle: () => this.#lanes.delete(streamId),
       ...{ clock: this.clock, closing: this.#closing.signal },
     });
@@ -134,17 +135,16 @@ export class RedisInlet implements Inlet {
     for (const { intake } of group) {
       keys.push(seenKey(streamId, intake.sameDelivery), seenKey(streamId, intake.sameId));
       args.push(intake.windowMs, intake.id, intake.otherId, intake.type, intake.subject, intake.time, intake.timeMs);
-      args.push(intake.expanded ? '1' : '0', intake.parts.length);
+      args.push(intake.expanded ? '1' : '0', intake.inOrder ? '1' : '0', intake.parts.length);
       for (const { partitionkey, data } of intake.parts) args.push(partitionkey, data);
     }
     const { answer, settled } = await this.#write((redis) => redis.plnxTake(keys.length, ...keys, ...args));
     const [judged, ...became] = answer;
     if (judged !== TAKEN.ok) throw judged === TAKEN.fenced ? fenced() : lost(); // Invariants 3 and 2
-    this.#search(streamId, group[0]!.epoch);
     return { taken: group.map(({ intake }, i) => takenIn(intake, became[i]!)), settled };
   }
 
-  /** Removes doubles, once in each connection: a Redis that has begun anew may have them. Nobody waits for it. */
+  /** Removes doubles, once in each connection: a Redis that has begun anew may have them once all is written again. Nobody waits for it. */
   #search(streamId: string, epoch: number): void {
     if (this.#searched.has(streamId)) return;
     this.#searched.add(streamId);

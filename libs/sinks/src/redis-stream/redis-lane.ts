@@ -1,6 +1,6 @@
 import { StreamError, type Clock, type TakenIn } from '@planasonix/core';
 import { InletLine, type Waiting } from '../inlet-line.js';
-import { logUnavailable } from './connection.js';
+import { hasTimedOut, INLET_COMMAND_MS, logUnavailable } from './connection.js';
 
 /** What a write came to. */
 export interface Landed {
@@ -13,6 +13,8 @@ export interface Landed {
 export interface LaneOptions {
   /** Writes a group, in one step. @throws StreamError what of it was written is not known, or nothing may be */
   readonly write: (group: readonly Waiting[]) => Promise<Landed>;
+  /** Nothing that may have been written before waits to be written again. */
+  readonly caughtUp: (epoch: number) => void;
   /** Nothing of it is under way any more. */
   readonly idle: () => void;
   readonly clock: Clock;
@@ -33,6 +35,9 @@ const AGAIN_MS = 50;
  */
 export class RedisLane {
   readonly #line = new InletLine();
+  /** What is known of those that are to be written again. */
+  readonly #before = new WeakMap<Waiting, TakenIn | null>();
+  #isBusy = false;
   #flight: Group | null = null;
   #hasNoRoom = false;
   /** Written, and perhaps not on the disk; in their order. It holds nobody who was answered. Invariant 6. */
@@ -42,18 +47,18 @@ export class RedisLane {
 
   /** @param next runs what it is given once what else is to go with it has come */
   push(one: Waiting, next: (run: () => void) => unknown): void {
-    if (this.#hasNoRoom) return one.resolve(FULL);
+    if (this.#hasNoRoom && one.intake.inOrder) return one.resolve(FULL);
     this.#line.push(one);
     this.#start(next);
   }
 
   /**
    * The connection was lost, or Redis does not say that it kept what it was given: what may have gone with it is written
-   * again, in its order, before anything that came later (Invariant 5). What Redis still has it knows again.
+   * again, in its order, before anything that came later (Invariant 5). What Redis still has it knows again; it is no repeat.
    */
   rewind(): void {
     if (this.#settling.size === 0) return;
-    this.#line.putBack([...this.#underWay()].flatMap((group) => [...group.keys()]));
+    this.#putBack([...this.#underWay()]);
     this.#settling.clear();
     this.#flight = null;
     this.#start(setImmediate);
@@ -61,7 +66,7 @@ export class RedisLane {
 
   /** Whose time is over `by` then hears it, also while Redis hangs. What was sent may yet be written: sent again it is a repeat. */
   tellLate(by: number): void {
-    this.#refuse(by, new StreamError('log_unavailable', 'The log took too long.'));
+    this.#refuse(by, new StreamError('log_unavailable', 'The log took too long'));
   }
 
   close(): void {
@@ -69,8 +74,8 @@ export class RedisLane {
   }
 
   #start(next: (run: () => void) => unknown): void {
-    if (this.#line.busy) return;
-    this.#line.busy = true;
+    if (this.#isBusy) return;
+    this.#isBusy = true;
     next(() => void this.#drain());
   }
 
@@ -83,19 +88,21 @@ export class RedisLane {
         // It is written again.
         if (this.#flight !== flight) continue;
         this.#land(flight, group, landed);
+        const next = this.#line.first;
+        if (next === undefined || !this.#before.has(next)) this.options.caughtUp(group[0]!.epoch);
         if (landed.taken.some(({ kind }) => kind === 'full')) await this.#refuseAll();
       } catch (error) {
         await this.#again(flight, logUnavailable(error));
       }
     }
-    this.#line.busy = false;
+    this.#isBusy = false;
     this.#rest();
   }
 
   #land(flight: Group, group: readonly Waiting[], { taken, settled }: Landed): void {
     this.#flight = null;
     for (const [i, one] of group.entries()) {
-      const what = taken[i]!;
+      const what = this.#own(one, taken[i]!);
       if (settled === null || what.kind === 'full') {
         flight.delete(one);
         one.resolve(what);
@@ -106,9 +113,21 @@ export class RedisLane {
     void this.#settle(flight, settled());
   }
 
-  /** Who came before it was known that there is no room finds none: he would overtake those who have found none (Invariant 5). */
+  /** It is no repeat of what it was itself. */
+  #own(one: Waiting, what: TakenIn): TakenIn {
+    const isOwn = what.kind === 'repeated' && this.#before.get(one)?.kind === 'written';
+    return isOwn ? { kind: 'written', id: what.id } : what;
+  }
+
+  #putBack(groups: readonly Group[]): void {
+    const all = groups.flatMap((group) => [...group]);
+    for (const [one, taken] of all) this.#before.set(one, taken ?? this.#before.get(one) ?? null);
+    this.#line.putBack(all.map(([one]) => one));
+  }
+
+  /** Who came before it was known that there is no room, and keeps the order, would overtake those who found none (Invariant 5). */
   async #refuseAll(): Promise<void> {
-    for (const { resolve } of this.#line.late(Infinity)) resolve(FULL);
+    for (const { resolve } of this.#line.remove(({ intake }) => intake.inOrder)) resolve(FULL);
     this.#hasNoRoom = true;
     await new Promise(setImmediate);
     this.#hasNoRoom = false;
@@ -132,7 +151,9 @@ export class RedisLane {
     if (this.#flight === flight) {
       this.#flight = null;
       if (error.recourse !== 'retry') return flight.forEach((_, { reject }) => reject(error));
-      this.#line.putBack([...flight.keys()]);
+      // Redis may yet take what it was sent, and that is held until then: it is not sent again without time for an answer.
+      if (hasTimedOut(error)) tell(flight, clock.monotonic() + INLET_COMMAND_MS, error);
+      this.#putBack([flight]);
     }
     const by = closing.aborted ? Infinity : clock.monotonic() + AGAIN_MS;
     for (const { reject } of this.#line.late(by)) reject(error);
@@ -141,12 +162,7 @@ export class RedisLane {
 
   #refuse(by: number, error: StreamError): void {
     for (const { reject } of this.#line.late(by)) reject(error);
-    for (const group of this.#underWay())
-      for (const one of group.keys())
-        if (one.until <= by) {
-          group.delete(one);
-          one.reject(error);
-        }
+    for (const group of this.#underWay()) tell(group, by, error);
   }
 
   *#underWay(): Iterable<Group> {
@@ -155,6 +171,15 @@ export class RedisLane {
   }
 
   #rest(): void {
-    if (!this.#line.busy && this.#settling.size === 0) this.options.idle();
+    if (!this.#isBusy && this.#settling.size === 0) this.options.idle();
   }
+}
+
+/** Those whose time is over `by` then. */
+function tell(group: Group, by: number, error: StreamError): void {
+  for (const one of group.keys())
+    if (one.until <= by) {
+      group.delete(one);
+      one.reject(error);
+    }
 }
