@@ -4,6 +4,10 @@ import type { Client } from 'pg';
 const LOCK_MS = 500;
 const TIMED_OUT = '55P03';
 
+/** SQL: relations of this database that somebody has to himself, or stands in line to have. OIDs are those of one database. */
+export const KEPT_RELATIONS = `(SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'
+  AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))`;
+
 /**
  * Asks what would wait for whoever keeps a table or its indexes locked (ALTER, VACUUM FULL, REINDEX), and so would
  * everybody else's questions behind it. All goes out in one turn: nothing comes in between that should wait longer.

@@ -81,22 +81,34 @@ describe('an address that leads to a promoted standby while the changes of the o
   ])(
     'is noticed by a session for %s: the reading ends and says why, with nothing of the other (trap 6)',
     async (_, dial) => {
-      proxy.pointTo(primary.port);
       const one = new TrialStream(
         `str_moved${++streams}`,
         { tables: ['public.t'], publication: 'p', heartbeat_interval: '200ms' },
         { ...primary, port: proxy.port },
       );
       running.push(one);
-      one.start();
-      await one.rowsDone();
-      await eventually('no session for rows is left', async () => (await sessions(one, 'rows')) === 0);
-      await eventually('one for heartbeats is there', async () => (await sessions(one, 'heartbeat')) === 1);
-      proxy.pointTo(standby.port);
-      await dial(one);
+      const begins = async (): Promise<void> => {
+        proxy.pointTo(primary.port);
+        one.start();
+        await eventually('it reads', () => one.connected);
+      };
       const foreign = () => one.events.some(({ data }) => data.includes('of the other'));
       const closed = () => one.closed.length > 0;
-      await eventually('it ends', () => one.failure ?? (foreign() || closed()), { timeoutMs: 20_000 });
+      const isLed = async (): Promise<void> => {
+        await eventually('no session for rows is left', async () => (await sessions(one, 'rows')) === 0);
+        await eventually('one for heartbeats is there', async () => (await sessions(one, 'heartbeat')) === 1);
+        proxy.pointTo(standby.port);
+        await dial(one);
+        await eventually('it ends', () => one.failure ?? (foreign() || closed()), { timeoutMs: 20_000 });
+      };
+      await begins();
+      await one.rowsDone();
+      await isLed();
+      // The session was ended amid a question after all.
+      if ((one.failure?.cause as { code?: string } | undefined)?.code === '57P01') {
+        await begins();
+        await isLed();
+      }
       expect(one.failure).toMatchObject(elsewhere);
       expect(one.events.map(({ data }) => data.toString()).join()).not.toContain('of the other');
       expect(one.closed).toEqual([]);

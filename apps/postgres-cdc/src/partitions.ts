@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { KEPT_RELATIONS } from './brief-lock.js';
 import type { Emptyings } from './emptyings.js';
 import { qualified } from './identifier.js';
 import { walEnd } from './slot.js';
@@ -23,7 +24,7 @@ const LEAVES = `
     UNION ALL SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relid AND NOT i.inhdetachpending)
   SELECT h.held, b.root, l.oid AS leaf, n.nspname AS schema, l.relname AS table, l.relfilenode AS file, l.xmin AS written,
     pg_snapshot_xmin(h.held) AS horizon,
-    (l.oid IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock'))::text AS locked
+    (l.oid IN ${KEPT_RELATIONS})::text AS locked
   FROM (SELECT pg_current_snapshot() AS held) h LEFT JOIN below b ON true
     LEFT JOIN pg_class l ON l.oid = b.relid AND l.relkind = 'r' LEFT JOIN pg_namespace n ON n.oid = l.relnamespace`;
 

@@ -6,6 +6,7 @@ const slot = {
   plugin: 'pgoutput',
   database: 'd',
   active_pid: null,
+  restart_lsn: '1/0',
   confirmed_flush_lsn: '1/100',
   wal_status: 'reserved',
 };

@@ -10,6 +10,7 @@ interface SlotRow {
   readonly database: string | null;
   readonly active_pid: number | null;
   readonly wal_status: string | null;
+  readonly restart_lsn: string | null;
   readonly conflicting?: boolean | null;
   readonly invalidation_reason?: string | null;
 }

@@ -1,5 +1,6 @@
 import { StreamError } from '@planasonix/core';
 import type { Client } from 'pg';
+import { KEPT_RELATIONS } from './brief-lock.js';
 import type { PostgresConfig } from './config.js';
 import { qualified } from './identifier.js';
 import type { SourceTable } from './tables.js';
@@ -33,7 +34,7 @@ export async function knowsFilters(client: Client): Promise<boolean> {
 export const UNASKED = '(its table is locked';
 
 /** Asking for it waits for the lock of its table: whoever reads rows has that himself, and nobody else may wait for it. */
-const FILTER = `CASE WHEN EXISTS (SELECT FROM pg_locks k WHERE k.relation = r.prrelid AND k.mode = 'AccessExclusiveLock')
+const FILTER = `CASE WHEN r.prrelid IN ${KEPT_RELATIONS}
     AND NOT EXISTS (SELECT FROM pg_locks k WHERE k.relation = r.prrelid AND k.pid = pg_backend_pid() AND k.granted)
   THEN '${UNASKED}' ELSE pg_get_expr(r.prqual, r.prrelid) END`;
 

@@ -18,7 +18,7 @@ import type { SourceTable } from './tables.js';
 
 /** How often it is looked whether there are new tables: one cheap query. */
 const LOOK_EVERY_MS = 5_000;
-const UNASKED = 'was dropped, or left out of the tables of the stream, before all of its rows were read.';
+const LEFT_OUT = 'was dropped, or left out of the tables of the stream, before all of its rows were read.';
 
 export interface RowWorkDeps
   extends Omit<RowFeedDeps, 'alone' | 'exported' | 'refuse' | 'renamed' | 'rekeyed' | 'obeys'>, LateTablesDeps {
@@ -99,7 +99,7 @@ export class RowWork {
     const asked = new Set(beginning.tables.map((table) => table.oid));
     for (const { wish, over } of feed.all)
       if (!over && wish.order !== null && !asked.has(wish.oid))
-        void this.refuse(wish.order, `${wish.schema}.${wish.name} ${UNASKED}`);
+        void this.refuse(wish.order, `${wish.schema}.${wish.name} ${LEFT_OUT}`);
     const left = this.missing.goOn(asked);
     this.taken.leave((oid) => !asked.has(oid));
     const begun = new Set(feed.all.map(({ wish }) => wish.oid));

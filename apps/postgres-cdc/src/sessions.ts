@@ -26,7 +26,7 @@ export class Sessions {
   private closed = false;
   /** See `stayWith`. */
   private instance_: string | null = null;
-  private elsewhere: StreamError | null = null;
+  private elsewhere = false;
 
   /** @param name of the stream at the source: `application_name` begins with it. */
   constructor(
@@ -53,7 +53,7 @@ export class Sessions {
       replication,
       ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
     });
-    if (this.closed || this.elsewhere !== null) await endSession(client);
+    if (this.closed || this.elsewhere) await endSession(client);
     this.refuse();
     this.open_.add(client);
     client.once('end', () => this.open_.delete(client));
@@ -97,14 +97,14 @@ export class Sessions {
 
   private refuse(): void {
     if (this.closed) throw new StreamError('source_unreachable', 'The source is closed.');
-    if (this.elsewhere !== null) throw this.elsewhere;
+    if (this.elsewhere) throw new AnotherServer();
   }
 
   private async same(client: Client): Promise<void> {
     if (this.instance_ === null || (await instanceOf(client)) === this.instance_) return;
-    this.elsewhere = new AnotherServer();
+    this.elsewhere = true;
     await this.end(client);
-    throw this.elsewhere;
+    throw new AnotherServer();
   }
 
   private connection() {

@@ -72,6 +72,36 @@ describe('what takes a slot away, or holds it back', () => {
     await rests.stop();
   });
 
+  it('on 16, where every slot that is lost is "conflicting": WAL that was removed is no conflict with recovery (trap 9)', async () => {
+    const old = await startPostgres({ version: 16, config: { max_slot_wal_keep_size: '1MB' } });
+    try {
+      const client = await old.connect();
+      await client.query('CREATE TABLE quiet (id int PRIMARY KEY)');
+      const one = new TrialStream('str_removed', { tables: ['public.quiet'], snapshot: 'never' }, old);
+      await reads(one);
+      await one.stop();
+      const slot = await eventually('its slot is lost', async () => {
+        await client.query("SELECT pg_logical_emit_message(true, 'noise', 'x')");
+        await client.query('SELECT pg_switch_wal()');
+        await client.query('CHECKPOINT');
+        const { rows } = await client.query<{ wal_status: string; conflicting: boolean }>(
+          'SELECT wal_status, conflicting FROM pg_replication_slots',
+        );
+        return rows[0]?.wal_status === 'lost' ? rows[0] : null;
+      });
+      expect(slot.conflicting).toBe(true);
+      const lost =
+        'The replication slot planasonix_removed was invalidated: the server has removed WAL that it needed.';
+      await expect(one.lag()).rejects.toMatchObject({ code: 'slot_lost', message: lost });
+      const [found] = (await one.check()).filter(({ code }) => code === 'slot_lost');
+      expect(found?.message).toContain('planasonix_removed was invalidated: changes');
+      one.start();
+      expect(await one.outcome()).toMatchObject({ code: 'slot_lost', message: lost });
+    } finally {
+      await old.stop();
+    }
+  });
+
   it('a slot that another stream reads: the check names that stream, and ends nobody', async () => {
     const config = { tables: ['public.quiet'], snapshot: 'never', slot_name: 'shared' };
     const [one, other] = ['str_01one', 'str_01other'].map((id) => new TrialStream(id, config, server)) as [

@@ -2,7 +2,10 @@ import type { PgPosition } from './position.js';
 import { holds, type SlotState } from './slot.js';
 
 describe('a slot that was invalidated (trap 9)', () => {
-  const lost = { plugin: 'pgoutput', database: 'd', active_pid: null, confirmed_flush_lsn: '0/10', wal_status: 'lost' };
+  const lost: SlotState = {
+    ...{ plugin: 'pgoutput', database: 'd', active_pid: null, confirmed_flush_lsn: '0/10', wal_status: 'lost' },
+    restart_lsn: null,
+  };
   const position = { lsn: '0/20' } as PgPosition;
   const said = (slot: SlotState, own = true): unknown => {
     try {
@@ -14,8 +17,8 @@ describe('a slot that was invalidated (trap 9)', () => {
 
   it.each<[string, Partial<SlotState>, string]>([
     ['before 16', {}, ': the server has removed WAL that it needed.'],
-    ['on 16', { conflicting: 'false' }, ': the server has removed WAL that it needed.'],
-    ['on a standby of 16', { conflicting: 'true' }, ' (conflict with recovery).'],
+    ['on 16', { conflicting: 'true' }, ': the server has removed WAL that it needed.'],
+    ['on a standby of 16', { conflicting: 'true', restart_lsn: '0/8' }, ' (conflict with recovery).'],
     ['wal_removed', {}, ' (wal_removed): the server has removed WAL that it needed.'],
     ['rows_removed', {}, ' (rows_removed): the primary has removed rows of its catalogs that it needed.'],
     ['wal_level_insufficient', {}, ' (wal_level_insufficient): wal_level is not logical any more at the primary.'],

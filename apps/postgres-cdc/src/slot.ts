@@ -8,8 +8,10 @@ import type { PgPosition, ServerIdentity } from './position.js';
 interface Invalidation {
   /** From 17 on. */
   readonly invalidation_reason?: string | null;
-  /** From 16 on, of a slot on a standby; as JSON or as text. */
+  /** From 16 on, as JSON or as text. 16 says so of every slot that was invalidated, later ones of those on a standby alone. */
   readonly conflicting?: boolean | string | null;
+  /** Cleared where WAL was removed, and for nothing else. */
+  readonly restart_lsn: string | null;
 }
 
 export interface SlotState extends Invalidation {
@@ -23,7 +25,7 @@ export interface SlotState extends Invalidation {
 /** Every value as text, `null` where there is no such slot. */
 export async function slotState(client: Client, slot: string): Promise<SlotState | null> {
   const { rows } = await client.query<SlotState>(
-    `SELECT plugin, database, active_pid, confirmed_flush_lsn, wal_status, to_jsonb(s) ->> 'invalidation_reason' AS invalidation_reason,
+    `SELECT plugin, database, active_pid, restart_lsn, confirmed_flush_lsn, wal_status, to_jsonb(s) ->> 'invalidation_reason' AS invalidation_reason,
        to_jsonb(s) ->> 'conflicting' AS conflicting FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1`,
     [slot],
   );
@@ -55,8 +57,12 @@ export async function walEnd(client: Client): Promise<bigint> {
 }
 
 /** `idle_timeout`; `null`: the version does not say. */
-export const whyInvalidated = ({ invalidation_reason: reason, conflicting }: Invalidation): string | null =>
-  reason ?? (String(conflicting) === 'true' ? 'conflict with recovery' : null);
+export const whyInvalidated = ({
+  invalidation_reason: reason,
+  conflicting,
+  restart_lsn: restart,
+}: Invalidation): string | null =>
+  reason ?? (String(conflicting) === 'true' && restart !== null ? 'conflict with recovery' : null);
 
 /** Of those that the server names; others are told by their name alone. */
 const INVALIDATIONS: Readonly<Record<string, string>> = {

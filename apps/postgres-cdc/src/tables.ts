@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { KEPT_RELATIONS } from './brief-lock.js';
 import type { PostgresConfig } from './config.js';
 import { parsePattern, qualified } from './identifier.js';
 import { partitionTree } from './partition-tree.js';
@@ -135,7 +136,7 @@ const IDENTIFIED = `(l.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHER
   AND CASE l.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))`;
 
 /** Asking for the size waits for the table's lock: not where somebody keeps it to himself, a rewrite takes hours. */
-const BYTES = `CASE WHEN l.oid NOT IN (SELECT k.relation FROM pg_locks k WHERE k.relation IS NOT NULL AND k.mode = 'AccessExclusiveLock')
+const BYTES = `CASE WHEN l.oid NOT IN ${KEPT_RELATIONS}
   THEN pg_relation_size(l.oid) ELSE l.relpages * current_setting('block_size')::int8 END`;
 
 const details = (which: string, letOut: string): string => `

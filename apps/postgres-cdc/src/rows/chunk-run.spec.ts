@@ -119,3 +119,13 @@ it('another key under a snapshot that was exported before is that of then: the t
   expect(run.opened({ ...snapshot, exported: true }, keyed('then'))).toBeNull();
   expect([run.void, task.later, task.phase, task.state.key]).toEqual([true, true, 'reading', ['now']]);
 });
+
+it('a chunk that meets a lock after its table has begun over says nothing of it: the next one does, if it is still there', () => {
+  const task = reading();
+  task.phase = 'reading';
+  const late = begun(task, { kind: 'lane', lane: 0 });
+  late.begin();
+  task.restart(keyed('id'));
+  late.busy('locked');
+  expect([task.kept, task.note]).toEqual([null, null]);
+});

@@ -137,6 +137,7 @@ export class ChunkRun implements Chunk {
   }
 
   busy(why: 'locked' | 'conflict'): void {
+    if (this.void) return;
     if (why === 'locked') lockOut(this.task);
     else this.task.note = CONFLICTED;
     this.cancel();

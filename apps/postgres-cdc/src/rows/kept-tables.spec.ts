@@ -79,7 +79,7 @@ describe('tables that are kept from their readers', () => {
     await wake();
     expect([mine.kept, slept]).toEqual(['locked', [900, 900]]);
     await wake();
-    expect([mine.kept, mine.share()]).toEqual([null, { kind: 'lane', lane: 0 }]);
+    expect([mine.kept, mine.note, mine.share()]).toEqual([null, null, { kind: 'lane', lane: 0 }]);
   });
 
   it('remember nothing of what is visible by now, and are given up when nobody wants them any more (Invariant 6)', async () => {

@@ -98,6 +98,7 @@ export class KeptTables {
   /** Nobody keeps it any more. */
   async letIn(task: RowTask): Promise<void> {
     if (task.kept === null) return;
+    task.note = null;
     while (!this.hasRoom && !this.deps.ended(task)) await this.rest(task);
     task.kept = null;
     this.deps.ring();

@@ -7,7 +7,7 @@ import { askedTables, describeTable, type SourceTable } from '../tables.js';
 import { type KeptTables, lockOut } from './kept-tables.js';
 import { cutLanes } from './lanes.js';
 import type { RowTask } from './row-task.js';
-import { writersOf } from './writers.js';
+import { type Writers, writersOf } from './writers.js';
 
 const WRITERS_MS = 100;
 /** How often it is asked whether the publication lets its rows out by now. */
@@ -59,8 +59,10 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   // Only who waits for the table to be still, or reads it then, keeps the stream standing.
   task.wantsStill = false;
   const wasAlone = alone();
-  const control = await opening.control();
-  const describes = async () => describeTable(control, task.wish.oid, config, await obeyedBy(control, opening.obeys));
+  const describes = async () => {
+    const control = await opening.control();
+    return describeTable(control, task.wish.oid, config, await obeyedBy(control, opening.obeys));
+  };
   const table = await describes();
   if (table === null) return 'gone';
   const why = heldBack(table, config.snapshot === 'only');
@@ -68,7 +70,8 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   if (why !== null) {
     // A partition by now comes under its root.
     const { oid, order } = task.wish;
-    if (order === null && !(await askedTables(control, config)).some((asked) => asked.oid === oid)) return 'gone';
+    if (order === null && !(await askedTables(await opening.control(), config)).some((asked) => asked.oid === oid))
+      return 'gone';
     task.note = why;
     await opening.clock.sleep(WITHHELD_MS);
     return opening.ended(task) ? 'ended' : 'again';
@@ -84,18 +87,20 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
   const { attempt } = task.state;
   if (!task.whole && !task.over) task.watchNow();
   else if (task.slot.gate === task.watch) task.slot.gate = null;
-  if (!alone()) await waitOut(task, control, opening);
+  if (!alone()) await waitOut(task, opening);
   // Nothing was delivered that anybody would have to wait for.
   else task.watch.sharpened(task.watch.overflowCount);
   if (task.whole && !alone())
-    while (!opening.ended(task) && !(await standing(task, control, opening))) await waitOut(task, control, opening);
+    while (!opening.ended(task) && !(await standing(task, opening))) await waitOut(task, opening);
   if (opening.ended(task)) return 'ended';
   // The stream is read too since: what it has delivered meanwhile has to be waited out.
   if (alone() !== wasAlone) return 'again';
   if (task.state.empties && !task.state.emptied) return 'empties';
   if (!task.whole && task.state.lanes.length === 0) {
+    // He who had it locked then has been waited out, it may be.
+    if (table.filter === UNASKED && (await describes())?.filter !== UNASKED) return 'again';
     const cut = async () =>
-      cutLanes(control, table, config.snapshot_readers).catch(async (error: unknown) => {
+      cutLanes(await opening.control(), table, config.snapshot_readers).catch(async (error: unknown) => {
         // It was looked at before writers were waited out: it may have been renamed, changed or dropped since.
         const now = await describes();
         if (now !== null && formOf(now) === formOf(table)) throw error;
@@ -117,31 +122,40 @@ async function openOnce(task: RowTask, opening: TaskOpening): Promise<Opened | '
 const formOf = ({ estimatedRows: _, bytes: __, ...form }: SourceTable): string => JSON.stringify(form);
 
 /** @returns whether the stream stands, and everything that it has delivered of the table is visible. */
-async function standing(task: RowTask, control: Client, opening: TaskOpening): Promise<boolean> {
+async function standing(task: RowTask, opening: TaskOpening): Promise<boolean> {
   await opening.stillness(task);
+  const writersNow = writersOfTask(task, opening);
   const until = opening.clock.monotonic() + STANDING_MS;
-  for (let writers = await writersOf(control, task.wish.oid); !writers.none;) {
+  for (let writers = await writersNow(); !writers.none;) {
     if (opening.ended(task) || opening.clock.monotonic() > until) {
       task.wantsStill = false;
       return false;
     }
     await opening.clock.sleep(WRITERS_MS);
-    writers = writers.remaining(await writersOf(control, task.wish.oid));
+    writers = writers.remaining(await writersNow());
   }
   return true;
 }
 
+/** Asks anew each time, for hours it may be: meanwhile the session may have broken, and another one was opened. */
+const writersOfTask =
+  ({ wish }: RowTask, opening: TaskOpening) =>
+  async (): Promise<Writers> =>
+    writersOf(await opening.control(), wish.oid);
+
 /** What was delivered before anybody watched may not be visible yet; who wrote it holds its lock until it is (traps 12, 13). */
-async function waitOut(task: RowTask, control: Client, { clock, ended, kept }: TaskOpening): Promise<void> {
+async function waitOut(task: RowTask, opening: TaskOpening): Promise<void> {
+  const { clock, ended, kept } = opening;
+  const writersNow = writersOfTask(task, opening);
   const until = clock.monotonic() + PATIENCE_MS;
   for (;;) {
     const since = task.watch.overflowCount;
-    let writers = await writersOf(control, task.wish.oid);
+    let writers = await writersNow();
     while (!writers.none && !ended(task)) {
       task.note = writers.text;
       if (task.kept === null && clock.monotonic() >= until) kept.letOthers(task);
       await (task.kept === null ? clock.sleep(WRITERS_MS) : kept.rest(task));
-      writers = writers.remaining(await writersOf(control, task.wish.oid));
+      writers = writers.remaining(await writersNow());
     }
     task.note = null;
     task.watch.sharpened(since);
