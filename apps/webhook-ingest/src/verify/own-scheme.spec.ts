@@ -158,6 +158,15 @@ describe('a scheme of the user’s own, with what vendors document', () => {
       expect([one, other]).toEqual(['signature_missing', 'valid']);
     });
 
+    it('nor by another query of the address', () => {
+      const under = schemeOf({ id_header: 'X-Id', signed: '{url}.{id}.{body}', secrets: [secret] });
+      const url = 'https://hooks.example/ingest/t?from=shop';
+      const told = { 'x-signature': mac(secret, `${url}.evt_1.{"price":1.5,"of":"1.0"}`) };
+      expect(under({ ...told, 'x-id': 'evt_1' }, { url, body: '{"price":1.5,"of":"1.0"}' })).toBe('valid');
+      const other = { url: `${url}.evt_1`, body: '5,"of":"1.0"}' };
+      expect(under({ ...told, 'x-id': '{"price":1' }, other)).toBe('signature_missing');
+    });
+
     it('without anything between, as Twitch’s, and its time as a date', () => {
       const twitch = schemeOf({
         ...{

@@ -40,17 +40,25 @@ function timestampOf(auth: OwnScheme): Pick<SignatureRule, 'timestamp'> {
 /** Within another text. */
 const SOME_ISO_TIME = new RegExp(ISO_TIME);
 
-/** What parts it begins, or ends, at the id's own edge, and nowhere within it, not even in part. */
-function clearIdOf(signed: string): (id: string) => boolean {
+/** What parts it from what comes next begins where it ends, and not before, not even in part. */
+const endsAtFirst = (text: string, between: string): boolean => (text + between).indexOf(between) === text.length;
+
+function clearIdOf(signed: string): NonNullable<SignatureRule['isClearId']> {
   const sides = besides(signed, 'id');
-  return (id) =>
-    sides.every(({ between, side }) => {
-      // Beside a date alone, which shows where it begins and ends.
-      if (between === '') return !SOME_ISO_TIME.test(id);
-      return side === 'after'
-        ? (id + between).indexOf(between) === id.length
-        : (between + id).lastIndexOf(between) === 0;
-    });
+  // Between two whose length is anybody's choice: of the address that is its query.
+  const isEnclosed = /\{url\}.*\{id\}.*\{body\}|\{body\}.*\{id\}.*\{url\}/s.test(signed);
+  const besideUrl = isEnclosed ? besides(signed, 'url') : [];
+  return (id, url) => {
+    const [query = ''] = /[?#].*$/s.exec(url) ?? [];
+    return (
+      (query === '' || besideUrl.every(({ between }) => endsAtFirst(query, between))) &&
+      sides.every(({ between, side }) => {
+        // Beside a date alone, which shows where it begins and ends.
+        if (between === '') return !SOME_ISO_TIME.test(id);
+        return side === 'after' ? endsAtFirst(id, between) : (between + id).lastIndexOf(between) === 0;
+      })
+    );
+  };
 }
 
 /** What contradicts itself in it, each with the key that it is told at. */

@@ -46,8 +46,8 @@ export interface SignatureRule {
   readonly addresses?: (url: string) => readonly string[];
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
-  /** One that can't be parted elsewhere from what is signed beside it; another is taken for none. By default each is. */
-  readonly isClearId?: (id: string) => boolean;
+  /** One that can't be parted elsewhere from what is signed beside it; another is taken for none. By default each is. @param url as it was sent */
+  readonly isClearId?: (id: string, url: string) => boolean;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
   readonly key?: (secret: string) => Buffer | null;
   /** Where the body is parsed before it is proved: the largest that is, bytes. Parsing holds up all streams. */
@@ -174,7 +174,7 @@ function readHeaders(rule: SignatureRule, request: SignedRequest): Found | null 
       : '';
   const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
   const id = idHeader ? request.header(idHeader) : null;
-  return { signatures, timestamp: time ?? '', id: id !== null && isClearId(id) ? id : null };
+  return { signatures, timestamp: time ?? '', id: id !== null && isClearId(id, request.url) ? id : null };
 }
 
 function readBody(at: NonNullable<SignatureRule['inBody']>, body: Buffer): Found | null {
