@@ -77,6 +77,7 @@ describe('the config of a webhook stream', () => {
 
   const timed = { ...auth, signed: '{timestamp}.{body}' };
   const named = { ...auth, signed: '{id}.{body}', id_header: 'X-Id' };
+  const dated = { timestamp_header: 'X-Time', timestamp_format: 'rfc3339' };
   it.each([
     ['auth.timestamp_header', timed],
     ['auth.timestamp_pair', { ...timed, signature_pair: 'v1', timestamp_pair: 't', timestamp_header: 'X-Time' }],
@@ -90,6 +91,10 @@ describe('the config of a webhook stream', () => {
     ['auth.signed', { ...auth, id_header: 'X-Id' }],
     ['auth.signed', { ...named, signed: '{id}{body}' }],
     ['auth.signed', { ...named, signed: '{body}{id}' }],
+    ['auth.signed', { ...named, timestamp_header: 'X-Time', signed: '{id}{timestamp}.{body}' }],
+    ['auth.signed', { ...named, timestamp_header: 'X-Time', signed: '{timestamp}{id}.{body}' }],
+    ['auth.signed', { ...named, signed: '{url}{id}.{body}' }],
+    ['auth.signed', { ...named, ...dated, signed: '{timestamp}.{id}{body}' }],
     ['auth.id_header', { ...named, id_header: 'x-signature' }],
     ['auth.secrets.1', { ...auth, secret_encoding: 'hex', secrets: ['0a', 'A'] }],
     // The last digit has bits that no byte has: two texts would stand for one key.
@@ -150,6 +155,8 @@ describe('the config of a webhook stream', () => {
     { auth: { ...auth, signed: '{"method":"{method}","x":{},"body":{body}}' } },
     { auth: { ...timed, signature_pair: 'v1', timestamp_pair: 't', separator: ';' } },
     { auth: { ...named, secret_encoding: 'base64', secrets: ['whsec_AQIDBA==', 'AQIDBA=='] } },
+    { auth: { ...named, ...dated, signed: '{id}{timestamp}{body}' } },
+    { auth: { ...named, ...dated, signed: '{timestamp}{id}.{body}' } },
     { auth: { ...timed, timestamp_header: 'X-Time', secret_encoding: 'hex', secrets: ['0aF0'] } },
     { auth, dedupe: { header: 'X-Authorization-Id' }, ordering_key: { header: 'X-Host' } },
   ])('the announced schema takes %j', (config) => {

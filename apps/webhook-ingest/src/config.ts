@@ -75,14 +75,13 @@ const hmac = z
       description: 'In place of `timestamp_header`: the pair of `signature_header` with it.',
       examples: ['t'],
     }),
-    timestamp_format: z
-      .enum(['unix', 'rfc3339'])
-      .default('unix')
-      .meta({ description: '`unix`: seconds, or milliseconds of 13 digits; `rfc3339`: such as 2026-11-30T09:00:00Z.' }),
+    timestamp_format: z.enum(['unix', 'rfc3339']).default('unix').meta({
+      description: '`unix`: seconds of 10 digits, or milliseconds of 13; `rfc3339`: such as 2026-11-30T09:00:00Z.',
+    }),
     tolerance: duration.default('5m').meta({ description: 'How far the timestamp may be from now, both ways.' }),
     id_header: shownHeader.optional().meta({
       description:
-        "The header with the delivery's id, where `signed` names {id}: the id alone tells a repeat. It must not have in it what parts {id} there from what is beside it.",
+        "The header with the delivery's id, where `signed` names {id}: the id alone tells a repeat. It must not have in it what parts {id} there from what is beside it, or a date where nothing parts it from an `rfc3339` {timestamp}.",
       examples: ['X-Event-Id'],
     }),
     signed: z

@@ -17,35 +17,47 @@ const HELD = {
   stream: { all: DELIVERY, unproved: LARGEST_BODY + HEADERS.many },
 } as const;
 
-interface Pair {
+interface Shares {
   readonly all: Memory;
+  /** Of that. */
   readonly unproved: Memory;
+  /** Of that: of requests that may be sent away. */
+  readonly reading: Memory;
 }
 
-const partOf = ({ all, unproved }: Pair, most: { readonly all: number; readonly unproved: number }): Pair => ({
-  all: all.part(most.all),
-  unproved: unproved.part(most.unproved),
+const partOf = (whole: Shares, most: { readonly all: number; readonly unproved: number }): Shares => ({
+  all: whole.all.part(most.all),
+  unproved: whole.unproved.part(most.unproved),
+  reading: whole.reading.part(Infinity),
 });
 
-interface Workspace extends Pair {
+interface Workspace extends Shares {
   /** Those with requests that may be sent away. */
   readonly streams: Set<StreamMemory>;
 }
 
 /** The one that holds most without a proof, if it is more than `than`. */
-function fullest<T extends Pair>(of: Iterable<T>, than: number): T | null {
+function fullest<T extends Shares>(of: Iterable<T>, than: number): T | null {
   let [found, held] = [null as T | null, than];
   for (const one of of) if (one.unproved.held > held) [found, held] = [one, one.unproved.held];
   return found;
 }
 
-/** By its own limits: whatever others give back is of no use. */
-const isFull = ({ all, unproved }: Pair, bytes: number): boolean => all.left < bytes || unproved.left < bytes;
+/** What they can give before they hold no more than `least` without a proof. */
+const spareOf = (of: Iterable<Shares>, least: number): number => {
+  let bytes = 0;
+  for (const { unproved, reading } of of) bytes += Math.min(reading.held, Math.max(0, unproved.held - least));
+  return bytes;
+};
+
+/** What a workspace leaves, whatever all have. */
+const leftAbove = ({ whole }: Memory): number => whole?.left ?? Infinity;
 
 /** What deliveries to one stream hold: all of them, and of that those that are not proved. */
-export class StreamMemory implements Crowd, Pair {
+export class StreamMemory implements Crowd, Shares {
   readonly all: Memory;
   readonly unproved: Memory;
+  readonly reading: Memory;
   /** In the order in which they came. */
   readonly #readers = new Set<Hold>();
 
@@ -53,7 +65,7 @@ export class StreamMemory implements Crowd, Pair {
     private readonly workspace: Workspace,
     private readonly workspaces: Set<Workspace>,
   ) {
-    ({ all: this.all, unproved: this.unproved } = partOf(workspace, HELD.stream));
+    ({ all: this.all, unproved: this.unproved, reading: this.reading } = partOf(workspace, HELD.stream));
   }
 
   /** Of a request that is not proved yet. */
@@ -74,10 +86,10 @@ export class StreamMemory implements Crowd, Pair {
   }
 
   /** At the cost of whoever has more: of other workspaces, or of other streams of this one. */
-  makeRoom(bytes: number): boolean {
-    if (isFull(this, bytes)) return false;
-    while (this.all.free < bytes || this.unproved.free < bytes) {
-      const largest = this.#largest(bytes);
+  makeRoom(bytes: number, of: readonly Memory[]): boolean {
+    if (!this.#canMakeRoom(bytes, of)) return false;
+    while (of.some(({ free }) => free < bytes)) {
+      const largest = this.#largest(bytes, of);
       if (largest === null) return false;
       const [oldest] = largest.#readers;
       oldest!.revoke();
@@ -85,11 +97,22 @@ export class StreamMemory implements Crowd, Pair {
     return true;
   }
 
-  #largest(bytes: number): StreamMemory | null {
+  /** Else they would be sent away for nothing. */
+  #canMakeRoom(bytes: number, of: readonly Memory[]): boolean {
     const { workspace, workspaces } = this;
-    const other = isFull(workspace, bytes) ? null : fullest(workspaces, workspace.unproved.held + bytes);
-    if (other !== null && other !== workspace) return fullest(other.streams, 0);
-    return fullest(workspace.streams, this.unproved.held + bytes);
+    const near = spareOf(workspace.streams, this.unproved.held + bytes);
+    const far = spareOf(workspaces, workspace.unproved.held + bytes);
+    return of.every(
+      (memory) => memory.left >= bytes && leftAbove(memory) + near >= bytes && memory.free + near + far >= bytes,
+    );
+  }
+
+  #largest(bytes: number, of: readonly Memory[]): StreamMemory | null {
+    const { workspace, workspaces } = this;
+    // By its own limits: whatever others give back is of no use.
+    const isFull = of.some((memory) => leftAbove(memory) < bytes);
+    const other = isFull ? null : fullest(workspaces, workspace.unproved.held + bytes);
+    return other === null ? fullest(workspace.streams, this.unproved.held + bytes) : fullest(other.streams, 0);
   }
 }
 
@@ -99,8 +122,16 @@ export class StreamMemory implements Crowd, Pair {
  */
 export class Memories {
   readonly #idle = new Memory(HELD.stream.unproved);
-  readonly #whole: Pair = { all: new Memory(HELD.whole.all), unproved: new Memory(HELD.whole.unproved) };
-  readonly #workspaces = new Map<string, Workspace>();
+  readonly #whole: Shares = {
+    all: new Memory(HELD.whole.all),
+    unproved: new Memory(HELD.whole.unproved),
+    reading: new Memory(Infinity),
+  };
+  /** Each lives as long as one of its streams. */
+  readonly #workspaces = new Map<string, WeakRef<Workspace>>();
+  readonly #gone = new FinalizationRegistry<string>((id) => {
+    if (this.#workspaces.get(id)?.deref() === undefined) this.#workspaces.delete(id);
+  });
   /** Those with requests that may be sent away. */
   readonly #crowded = new Set<Workspace>();
   readonly #streams = new WeakMap<object, StreamMemory>();
@@ -121,10 +152,11 @@ export class Memories {
   }
 
   #workspace(id: string): Workspace {
-    let workspace = this.#workspaces.get(id);
+    let workspace = this.#workspaces.get(id)?.deref();
     if (workspace === undefined) {
       workspace = { ...partOf(this.#whole, HELD.workspace), streams: new Set() };
-      this.#workspaces.set(id, workspace);
+      this.#workspaces.set(id, new WeakRef(workspace));
+      this.#gone.register(workspace, id);
     }
     return workspace;
   }

@@ -72,7 +72,13 @@ describe('a memory of which others have parts', () => {
 describe('a request that may be sent away', () => {
   const among = (makeRoom: Crowd['makeRoom'] = () => false) => {
     const there = new Set<Hold>();
-    const crowd = { enter: (hold: Hold) => there.add(hold), leave: (hold: Hold) => there.delete(hold), makeRoom };
+    const reading = new Memory(Infinity);
+    const crowd = {
+      reading,
+      enter: (hold: Hold) => there.add(hold),
+      leave: (hold: Hold) => there.delete(hold),
+      makeRoom,
+    };
     return { there, crowd };
   };
 

@@ -4,7 +4,7 @@ export class Memory {
 
   constructor(
     readonly most: number,
-    private readonly whole: Memory | null = null,
+    readonly whole: Memory | null = null,
   ) {}
 
   /** One that may hold so much, if the whole has it. */
@@ -43,11 +43,13 @@ export class Memory {
 
 /** Requests that share what is scarce. */
 export interface Crowd {
+  /** What those that may be sent away hold, also of each of their memories. Without an end. */
+  readonly reading: Memory;
   /** One of them may be sent away from now. */
   enter(hold: Hold): void;
   leave(hold: Hold): void;
-  /** Sends others away until there is room for so much more. @returns whether there is */
-  makeRoom(bytes: number): boolean;
+  /** Sends others away until these memories have room for so much more; nobody where they can't. @returns whether they have */
+  makeRoom(bytes: number, of: readonly Memory[]): boolean;
 }
 
 /** `not_now`: others hold it. `never`: it is more than there is, so that coming again is of no use. */
@@ -68,8 +70,12 @@ export class Hold {
   /** Until `null` is said it may be sent away. @param end is told then; all that it held has been given back */
   revocable(end: (() => void) | null): void {
     this.#end = end;
-    if (end === null) this.crowd?.leave(this);
-    else this.crowd?.enter(this);
+    if (this.crowd === null) return;
+    const { reading } = this.crowd;
+    const others = this.memories.filter((memory) => memory !== reading);
+    this.moveTo(end === null ? others : [...others, reading]);
+    if (end === null) this.crowd.leave(this);
+    else this.crowd.enter(this);
   }
 
   revoke(): void {
@@ -85,8 +91,8 @@ export class Hold {
     const size = this.#size + bytes;
     if (this.memories.some(({ most }) => size > most)) return 'never';
     if (this.#isOver) return 'not_now';
-    if (!tookOf(this.memories, bytes) && !(this.crowd?.makeRoom(bytes) && tookOf(this.memories, bytes)))
-      return 'not_now';
+    const { memories, crowd } = this;
+    if (!tookOf(memories, bytes) && !(crowd?.makeRoom(bytes, memories) && tookOf(memories, bytes))) return 'not_now';
     this.#size = size;
     return 'room';
   }

@@ -120,6 +120,24 @@ describe('schemes as vendors document them', () => {
     expect(sent(decodeURIComponent(own), own)).toBe(false);
   });
 
+  it.each([
+    ['standard_webhooks', 'webhook'],
+    ['svix', 'svix'],
+  ])('%s: what parts the id from the time is no part of another id', (vendor, prefix) => {
+    const [at, key, body] = [1_796_000_000, Buffer.alloc(24, 7), '{"said":"x.1796000000.{}"}'];
+    const judged = (id: string, text: string, signed: string) =>
+      verdict(vendor, key.toString('base64'), {
+        headers: {
+          ...{ [`${prefix}-id`]: id, [`${prefix}-timestamp`]: String(at) },
+          [`${prefix}-signature`]: `v1,${createHmac('sha256', key).update(signed).digest('base64')}`,
+        },
+        ...{ body: text, at },
+      });
+    const whole = `msg.1.${at}.${body}`;
+    expect(judged('msg.1', body, whole)).toMatchObject({ valid: true });
+    expect(judged(`msg.1.${at}.{"said":"x`, '{}"}', whole)).toEqual({ valid: false, reason: 'signature_missing' });
+  });
+
   it('sendgrid: ECDSA over the time and the body, under its public key', () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const key = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');

@@ -58,6 +58,11 @@ describe('a scheme of the user’s own, with what vendors document', () => {
       expect(judge(signed(`${at - 181}000`))).toBe('timestamp_too_old');
       expect(judge(signed('soon'))).toBe('timestamp_missing');
     });
+
+    it.each([`0${at}`, `00${at}000`, `${at}00`, `${at}0000`, '0', `${at}.0`, ` ${at} 1`])(
+      'no time is %j: of one text there would be two',
+      (time) => expect(judge(signed(time))).toBe('timestamp_missing'),
+    );
   });
 
   it('pairs that are parted by something else', () => {
@@ -138,6 +143,30 @@ describe('a scheme of the user’s own, with what vendors document', () => {
       expect(judge(sent(`evt_1.${at}.{"said":"x`, at, told), { body: told.slice(cut + 1) })).toBe('signature_missing');
     });
 
+    it.each([
+      ['behind it', '{id}--{body}', (id: string, text: string) => `${id}--${text}`],
+      ['before it', '{body}--{id}', (id: string, text: string) => `${text}--${id}`],
+    ])('nor within what parts it, %s', (_, template, signedOf) => {
+      const parted = schemeOf({ id_header: 'X-Id', signed: template, secrets: [secret] });
+      const status = (id: string, text: string, told: string) =>
+        parted({ 'x-id': id, 'x-signature': mac(secret, told) }, { body: text });
+      expect(status('a-b', body, signedOf('a-b', body))).toBe('valid');
+      const [one, other] = template.startsWith('{id}')
+        ? [status('a-', body, signedOf('a-', body)), status('a', `-${body}`, signedOf('a-', body))]
+        : [status('-a', body, signedOf('-a', body)), status('a', `${body}-`, signedOf('-a', body))];
+      // One of the two readings alone may be taken.
+      expect([one, other]).toEqual(['signature_missing', 'valid']);
+    });
+
+    it('nor by another query of the address', () => {
+      const under = schemeOf({ id_header: 'X-Id', signed: '{url}.{id}.{body}', secrets: [secret] });
+      const url = 'https://hooks.example/ingest/t?from=shop';
+      const told = { 'x-signature': mac(secret, `${url}.evt_1.{"price":1.5,"of":"1.0"}`) };
+      expect(under({ ...told, 'x-id': 'evt_1' }, { url, body: '{"price":1.5,"of":"1.0"}' })).toBe('valid');
+      const other = { url: `${url}.evt_1`, body: '5,"of":"1.0"}' };
+      expect(under({ ...told, 'x-id': '{"price":1' }, other)).toBe('signature_missing');
+    });
+
     it('without anything between, as Twitch’s, and its time as a date', () => {
       const twitch = schemeOf({
         ...{
@@ -162,6 +191,16 @@ describe('a scheme of the user’s own, with what vendors document', () => {
         'timestamp_in_future',
       ]);
       expect(twitch({ ...headers(at), 'twitch-eventsub-message-timestamp': String(at) })).toBe('timestamp_missing');
+      // The body holds a time as well, and what is before that would be the id.
+      const time = new Date(at * 1000).toISOString();
+      const told = { text: `{"at":"${time}","n":1}`, rest: `","n":1}` };
+      const mark = `sha256=${mac(secret, `e76c6bd4${time}${told.text}`)}`;
+      const parted = (id: string) => ({
+        ...{ 'twitch-eventsub-message-id': id, 'twitch-eventsub-message-timestamp': time },
+        'twitch-eventsub-message-signature': mark,
+      });
+      expect(twitch(parted('e76c6bd4'), { body: told.text })).toBe('valid');
+      expect(twitch(parted(`e76c6bd4${time}{"at":"`), { body: told.rest })).toBe('signature_missing');
     });
   });
 });

@@ -30,7 +30,7 @@ export interface SignatureRule {
   readonly form: SignatureForm;
   /**
    * In a header of its own, as a pair of the signature's header, or a member of a JSON body, which is looked for once that
-   * is proved. `auto`: seconds, or milliseconds by their 13 digits; `iso`: RFC 3339 in UTC.
+   * is proved. `auto`: seconds of 10 digits, or milliseconds of 13; `iso`: RFC 3339 in UTC.
    */
   readonly timestamp?: {
     readonly header?: string;
@@ -46,8 +46,8 @@ export interface SignatureRule {
   readonly addresses?: (url: string) => readonly string[];
   /** Where the id for `{id}` of the template is. */
   readonly idHeader?: string;
-  /** What parts the id from what is signed beside it: an id that has it could be parted elsewhere, and is taken for none. */
-  readonly idWithout?: readonly string[];
+  /** One that can't be parted elsewhere from what is signed beside it; another is taken for none. By default each is. @param url as it was sent */
+  readonly isClearId?: (id: string, url: string) => boolean;
   /** Makes key bytes of a secret, `null` where it can be none; by default its UTF-8 bytes. */
   readonly key?: (secret: string) => Buffer | null;
   /** Where the body is parsed before it is proved: the largest that is, bytes. Parsing holds up all streams. */
@@ -138,7 +138,8 @@ function hmac(algorithm: Algorithm, key: Buffer, parts: readonly Buffer[]): Buff
   return made.digest();
 }
 
-const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;
+/** RFC 3339 in UTC. */
+export const ISO_TIME = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z`;
 const ED25519_HEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
@@ -163,7 +164,7 @@ function keyOf({ algorithm, key }: SignatureRule, secret: string): Key {
 }
 
 function readHeaders(rule: SignatureRule, request: SignedRequest): Found | null {
-  const { headers, form, timestamp, idHeader, idWithout = [] } = rule;
+  const { headers, form, timestamp, idHeader, isClearId = () => true } = rule;
   const values = headers.map((name) => request.header(name)).filter((value) => value !== null);
   if (values.length === 0 || values.some((value) => value.length > LONGEST_HEADER)) return null;
   const time = timestamp?.header
@@ -173,8 +174,7 @@ function readHeaders(rule: SignatureRule, request: SignedRequest): Found | null 
       : '';
   const signatures = values.flatMap((value) => signaturesIn(value, form)).slice(0, MOST_SIGNATURES);
   const id = idHeader ? request.header(idHeader) : null;
-  const isClear = id !== null && !idWithout.some((text) => id.includes(text));
-  return { signatures, timestamp: time ?? '', id: isClear ? id : null };
+  return { signatures, timestamp: time ?? '', id: id !== null && isClearId(id, request.url) ? id : null };
 }
 
 function readBody(at: NonNullable<SignatureRule['inBody']>, body: Buffer): Found | null {
@@ -223,10 +223,19 @@ function judgeTime(
   return atMs - nowMs > tolerance.ahead ? 'timestamp_in_future' : null;
 }
 
+const NUMBER = /^(?:0|[1-9][0-9]{0,14})$/;
+/** No time can be written in two ways. */
+const TIMES = {
+  s: NUMBER,
+  ms: NUMBER,
+  auto: /^[1-9][0-9]{9}(?:[0-9]{3})?$/,
+  iso: new RegExp(`^${ISO_TIME}$`),
+} as const;
+
 /** @returns ms since the Unix epoch; `null`: that is no time. */
 function timeIn(text: string, unit: NonNullable<SignatureRule['timestamp']>['unit']): number | null {
-  if (unit === 'iso') return ISO_TIME.test(text) && !Number.isNaN(Date.parse(text)) ? Date.parse(text) : null;
-  if (!/^[0-9]{1,15}$/.test(text)) return null;
-  const inMs = unit === 'ms' || (unit === 'auto' && text.length >= 13);
+  if (!TIMES[unit].test(text)) return null;
+  if (unit === 'iso') return Number.isNaN(Date.parse(text)) ? null : Date.parse(text);
+  const inMs = unit === 'ms' || (unit === 'auto' && text.length === 13);
   return Number(text) * (inMs ? 1 : 1_000);
 }

@@ -9,14 +9,24 @@ interface Found {
   readonly id: string | null;
 }
 
+interface Beside {
+  readonly other: string;
+  readonly side: 'before' | 'after';
+  readonly between: string;
+}
+
 /** What stands beside a placeholder in a template, and the text that parts them. */
-export function besides(text: string, name: string): readonly { readonly between: string; readonly other: string }[] {
+export function besides(text: string, name: string): readonly Beside[] {
   const pieces = text.split(PLACEHOLDER);
   return pieces.flatMap((piece, i) => {
     if (i % 2 === 0 || piece !== name) return [];
     return [i - 2, i + 2]
       .filter((at) => at > 0 && at < pieces.length)
-      .map((at) => ({ between: pieces[(i + at) / 2]!, other: pieces[at]! }));
+      .map((at) => ({
+        other: pieces[at]!,
+        side: at < i ? ('before' as const) : ('after' as const),
+        between: pieces[(i + at) / 2]!,
+      }));
   });
 }
 
