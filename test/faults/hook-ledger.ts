@@ -65,6 +65,13 @@ export class HookLedger {
     return [...this.#known.values()].filter(({ confirmedAt, forged }) => confirmedAt !== null && !forged).length;
   }
 
+  /** How many were confirmed and have not come to the log. */
+  get missing(): number {
+    return [...this.#known.values()].filter(
+      ({ confirmedAt, forged, found }) => confirmedAt !== null && !forged && found === 0,
+    ).length;
+  }
+
   /** When the first delivery was confirmed that was sent after `ms`. */
   confirmedAfter(ms: number): number | null {
     const times = [...this.#known.values()].flatMap(({ sentAt, confirmedAt }) =>

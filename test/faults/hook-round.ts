@@ -6,6 +6,8 @@ import type { Findings } from './oracle.js';
 import { random, seedOf } from './random.js';
 import type { Round } from './round.js';
 
+/** What is not there by then is lost, ms. */
+const ARRIVES_MS = 20_000;
 const RECOVERY_MS = 120_000;
 
 export async function playHookRound(scene: HookScene, fault: HookFault, seed: number): Promise<Round> {
@@ -43,7 +45,15 @@ async function verdict(scene: HookScene): Promise<Findings> {
     timeoutMs: RECOVERY_MS,
     everyMs: 20,
   }).catch((error: Error) => ledger.charge('wrong', error.message));
-  await scene.read();
+  // Of a transaction that is committed Kafka shows nothing until its end is marked in the topics, a moment later.
+  await eventually(
+    'what was confirmed is in the log',
+    async () => {
+      await scene.read();
+      return ledger.missing === 0;
+    },
+    { timeoutMs: ARRIVES_MS, everyMs: 50 },
+  ).catch(() => undefined);
   const { status, last_error: error } = await scene.stream();
   if (status !== 'running') ledger.charge('wrong', `the stream says ${status} (${error?.code})`);
   await totals(scene);
