@@ -113,22 +113,24 @@ describe('three brokers, of which some fail', () => {
     await one!.start();
   }, 150_000);
 
-  it('says that a log was cut back where a leader was elected that lacked what we had read, though our offset is there again', async () => {
-    const [one, two] = kafka.nodes;
-    const settings = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
-    await createTopics(admin, [
-      {
-        topic: 'cut',
-        replicaAssignment: [{ partition: 0, replicas: [one!.id, two!.id] }],
-        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-      },
-    ]);
-    const put = (values: readonly string[]) =>
-      kcat(['-b', kafka.brokers.join(','), '-P', '-t', 'cut', '-p', '0', '-X', 'acks=all'], values.map((v) => `${v}\n`).join('')); // prettier-ignore
-    const stream = new StreamUnderTest('str_cut', { topics: ['cut'] }, { brokers: kafka.brokers });
+  /** A topic of one partition on the first two brokers, who writes to it, and who reads it. */
+  async function onTwo(topic: string, settings: Readonly<Record<string, string>>) {
+    const replicas = kafka.nodes.slice(0, 2).map(({ id }) => id);
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    await createTopics(admin, [{ topic, replicaAssignment: [{ partition: 0, replicas }], configEntries }]);
+    const to = ['-b', kafka.brokers.join(','), '-P', '-t', topic, '-p', '0', '-X', 'acks=all'];
+    const put = (values: readonly string[]) => kcat(to, values.map((value) => `${value}\n`).join(''));
+    const stream = new StreamUnderTest(`str_${topic}`, { topics: [topic] }, { brokers: kafka.brokers });
     ends.push(() => stream.stop());
     const has = (count: number) =>
       eventually(`${count} records`, () => stream.events.length === count, { timeoutMs: 60_000 });
+    return { put, stream, has };
+  }
+
+  it('says that a log was cut back where a leader was elected that lacked what we had read, though our offset is there again', async () => {
+    const [one, two] = kafka.nodes;
+    const settings = { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' };
+    const { put, stream, has } = await onTwo('cut', settings);
     await put(['both 1', 'both 2']);
     stream.start();
     await has(2);
@@ -154,15 +156,7 @@ describe('three brokers, of which some fail', () => {
     const [one, two, three] = kafka.nodes;
     await one!.start();
     await eventually('all are there', async () => (await admin.describeCluster()).brokers.length === 3);
-    const configEntries = [{ name: 'min.insync.replicas', value: '1' }];
-    const replicaAssignment = [{ partition: 0, replicas: [one!.id, two!.id] }];
-    await createTopics(admin, [{ topic: 'woken', replicaAssignment, configEntries }]);
-    const put = (values: readonly string[]) =>
-      kcat(['-b', kafka.brokers.join(','), '-P', '-t', 'woken', '-p', '0', '-X', 'acks=all'], values.map((v) => `${v}\n`).join('')); // prettier-ignore
-    const stream = new StreamUnderTest('str_woken', { topics: ['woken'] }, { brokers: kafka.brokers });
-    ends.push(() => stream.stop());
-    const has = (count: number) =>
-      eventually(`${count} records`, () => stream.events.length === count, { timeoutMs: 60_000 });
+    const { put, stream, has } = await onTwo('woken', { 'min.insync.replicas': '1' });
     await put(['both 1', 'both 2']);
     stream.start();
     await has(2);
