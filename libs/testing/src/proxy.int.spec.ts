@@ -51,6 +51,21 @@ describe('a network that breaks', () => {
     next.socket.destroy();
   });
 
+  it('brings all that a server said before it ended', async () => {
+    const all = 512 * 1024;
+    const talker = createServer((socket) => socket.end(Buffer.alloc(all)));
+    await new Promise<void>((resolve) => talker.listen(0, '127.0.0.1', resolve));
+    proxy.pointTo((talker.address() as AddressInfo).port);
+    proxy.slow(5);
+    const { seen } = dial(proxy);
+    await eventually('it is over', () => seen.end !== '');
+    proxy.resume();
+    proxy.pointTo(one.port);
+    talker.close();
+    expect([seen.end, seen.text.length]).toEqual(['close', all]);
+    await eventually('the pair is gone', () => proxy.connections === 0);
+  });
+
   it('ends a connection for the server alone', async () => {
     const { socket, seen } = dial(proxy);
     socket.write('x');

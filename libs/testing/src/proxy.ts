@@ -95,8 +95,14 @@ export async function startProxy({
     for (const socket of both) {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
-      socket.once('close', () => {
+      socket.once('close', (failed: boolean) => {
         if (pair.unaware.some((end) => end !== socket)) return;
+        if (socket === upstream && !failed && upstream.readableEnded) {
+          // The server has said all: the client gets it at its own pace, and then the end; what it still says goes nowhere.
+          client.unpipe();
+          client.resume();
+          return;
+        }
         // While stalled a peer's end is not told either: that is what a dead network looks like.
         void clear().then(() => both.forEach((other) => other.destroy()));
       });
