@@ -112,7 +112,7 @@ describe('what a stream holds at its source', () => {
       await world.source.query("UPDATE orders SET v = v || 'x'");
       if (how === 'blocked') await eventually('its log is full', async () => (await stream(id)).blocked !== null);
       await write(4);
-      await until(world.stack, id, 'error', 60_000);
+      await until(world.stack, id, 'error');
       expect((await stream(id)).last_error).toMatchObject({
         code: 'wal_budget_exceeded',
         hint: expect.stringContaining('resnapshot'),
@@ -122,7 +122,7 @@ describe('what a stream holds at its source', () => {
       expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
       if (how !== 'blocked') {
         expect((await command(id, 'start', { onLostPosition: 'resnapshot' })).a.status).toBe('starting');
-        await until(world.stack, id, 'running', 40_000);
+        await until(world.stack, id, 'running');
         await world.source.query("UPDATE orders SET v = v || 'y'");
         const { rows } = await world.source.query<{ v: string }>('SELECT v FROM orders ORDER BY id');
         await eventually('its log is the table', async () => {

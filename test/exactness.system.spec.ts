@@ -71,7 +71,7 @@ describe('every committed change is in the log, once', () => {
       config: { tables: ['public.*'] },
     });
     writers = Promise.all([1, 2, 3].map(async (seed) => work(await world.session(), seed, () => !writing)));
-    await start(world.stack, id, 30_000);
+    await start(world.stack, id);
     await eventually(
       'the snapshot is in',
       async () => (await world.stack.api('GET', `/api/streams/${id}`)).a.snapshot?.state === 'done',
@@ -142,7 +142,7 @@ describe('every committed change is in the log, once', () => {
       for (const pid of world.stack.pids('postgres-cdc')) process.kill(pid, 'SIGKILL');
       await eventually('a worker runs again', () => world.stack.pids('postgres-cdc').length > 0, { timeoutMs: 60_000 });
     }
-    await until(world.stack, id, 'running', 30_000);
+    await until(world.stack, id, 'running');
   });
 
   it('stop, start, pause and resume under load', async () => {
@@ -161,7 +161,7 @@ describe('every committed change is in the log, once', () => {
   it('Redis killed and started again', async () => {
     await world.redisServer.kill();
     await world.redisServer.start();
-    await until(world.stack, id, 'running', 60_000);
+    await until(world.stack, id, 'running');
   });
 
   it('the log, folded by key, is the tables; ids are unique; order per key holds; totals are the log', async () => {

@@ -257,7 +257,7 @@ describe('Kafka topics into the log, from outside', () => {
     await admin.fetchTopicOffsets('short');
     await admin.deleteTopicRecords({ topic: 'short', partitions: [{ partition: 0, offset: '5' }] });
     // Nobody reads it: a worker that looks at its lag finds out.
-    await until(stack, id, 'error', 40_000);
+    await until(stack, id, 'error');
     const { a } = await stack.api('GET', `/api/streams/${id}`);
     expect(a.last_error).toMatchObject({
       code: 'offset_out_of_range',

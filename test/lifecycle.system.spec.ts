@@ -173,7 +173,7 @@ describe('the lifecycle from outside', () => {
     if (settled === 'paused') await staysAway(id);
     // The last command counts.
     for (const last of ['start', 'pause', 'stop', 'start']) await command(id, last);
-    await until(world.stack, id, 'running', 30_000);
+    await until(world.stack, id, 'running');
     await isRead(id, 1);
     await arrives(id);
     await world.stack.api('DELETE', `/api/streams/${id}?force=true`);

@@ -230,7 +230,7 @@ describe('MariaDB into the log, from outside', () => {
       const [left] = await db.query('SHOW BINARY LOGS');
       return (left as unknown[]).length === 1;
     });
-    await until(stack, id, 'error', 40_000);
+    await until(stack, id, 'error');
     const { a } = await stack.api('GET', `/api/streams/${id}`);
     expect(a.last_error).toMatchObject({ code: 'log_purged' });
     expect((await stack.api('POST', `/api/streams/${id}/start`)).json.error.code).toBe('position_lost');

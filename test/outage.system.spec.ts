@@ -34,7 +34,7 @@ describe('a store that is down', () => {
       timeoutMs: 60_000,
     });
     expect(world.stack.pids('api-gateway')).toEqual(before);
-    await until(world.stack, id, 'running', 30_000);
+    await until(world.stack, id, 'running');
     await world.source.query("INSERT INTO orders VALUES (1, 'after the store')");
     await eventually(
       'rows flow',
@@ -54,7 +54,7 @@ describe('a store that is down', () => {
     }
     await eventually('it answers again', async () => (await world.stack.api('GET', '/api/streams')).status === 200);
     expect(world.stack.pids('api-gateway')).toEqual(before);
-    await until(world.stack, id, 'running', 30_000);
+    await until(world.stack, id, 'running');
   });
 
   /** 2 s are promised; a slow machine may take some of its own. */
@@ -103,7 +103,7 @@ describe('a store that is down', () => {
       { timeoutMs: 60_000 },
     );
     if (said === 'stopped') await world.stack.api('POST', `/api/streams/${id}/start`);
-    await until(world.stack, id, 'running', 30_000);
+    await until(world.stack, id, 'running');
     await world.source.query("INSERT INTO orders VALUES (2, 'after redis')");
     await eventually(
       'rows flow',
@@ -122,7 +122,7 @@ describe('a store that is down', () => {
       });
       await world.redis.flushall();
       if (row) await world.source.query(row);
-      await until(world.stack, id, 'error', 60_000);
+      await until(world.stack, id, 'error');
       const { a } = await world.stack.api('GET', `/api/streams/${id}`);
       expect(a.last_error.code).toBe('offset_gap');
       lost = a.position.lsn;
@@ -130,7 +130,7 @@ describe('a store that is down', () => {
       expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
       const again = await world.stack.api('POST', `/api/streams/${id}/start`, { onLostPosition: 'resnapshot' });
       expect(again.a.status).toBe('starting');
-      await until(world.stack, id, 'running', 30_000);
+      await until(world.stack, id, 'running');
       await eventually(
         'all rows are there again',
         async () =>

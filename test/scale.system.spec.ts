@@ -145,7 +145,7 @@ describe('two workers share the streams', () => {
       await world.redis.del(...(await world.redis.keys('plnx:*')).filter((key) => /commands|asks/.test(key)), 'none');
       expect((await world.stack.api('POST', `/api/streams/${id}/start`)).a.status).toBe('starting');
     }
-    for (const id of ids) await until(world.stack, id, 'running', 15_000);
+    for (const id of ids) await until(world.stack, id, 'running');
     await expectAllThere();
   });
 
@@ -163,7 +163,7 @@ describe('two workers share the streams', () => {
         const there = world.stack.pids('api-gateway');
         return !there.includes(gateway!) && (await fetch(`${world.stack.base}/health/ready`)).ok;
       });
-      await until(world.stack, id, 'running', 30_000);
+      await until(world.stack, id, 'running');
     },
   );
 
@@ -178,7 +178,7 @@ describe('two workers share the streams', () => {
       await eventually('the gateway is back', async () => (await fetch(`${world.stack.base}/health/ready`)).ok, {
         timeoutMs: 60_000,
       });
-      await until(world.stack, id, 'running', 15_000);
+      await until(world.stack, id, 'running');
       expect((await world.stack.api('POST', `/api/streams/${id}/stop`)).a.status).toBe('stopped');
     }
   });

@@ -55,7 +55,7 @@ export async function makeStream(
 export const status = async (stack: Stack, id: string): Promise<string> =>
   (await stack.api('GET', `/api/streams/${id}`)).a?.status as string;
 
-export async function until(stack: Stack, id: string, wanted: string, timeoutMs = 20_000): Promise<void> {
+export async function until(stack: Stack, id: string, wanted: string, timeoutMs = 60_000): Promise<void> {
   await eventually(
     `${id} is ${wanted}`,
     async () => {
@@ -67,7 +67,7 @@ export async function until(stack: Stack, id: string, wanted: string, timeoutMs 
   );
 }
 
-export async function start(stack: Stack, id: string, timeoutMs = 20_000): Promise<void> {
+export async function start(stack: Stack, id: string, timeoutMs = 60_000): Promise<void> {
   const answer = await stack.api('POST', `/api/streams/${id}/start`);
   if (answer.status !== 200) throw new Error(`start: ${answer.status} ${answer.text}`);
   await until(stack, id, 'running', timeoutMs);

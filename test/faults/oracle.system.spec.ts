@@ -205,7 +205,7 @@ describe.each([
       .map(({ sql, values }) => JSON.stringify([sql, values]));
     const isOwn = (one: string): boolean => !/^\["(mark|BEGIN|COMMIT|ROLLBACK)",/.test(one);
     const all = (): string => said.filter(isOwn).join('\n');
-    await eventually('the same is said', () => all().includes(wanted.join('\n')), { timeoutMs: 5000, everyMs: 20 });
+    await eventually('the same is said', () => all().includes(wanted.join('\n')), { everyMs: 20 });
     await writer.stop();
   });
 

@@ -86,7 +86,7 @@ describe('three brokers, of which some fail', () => {
     await writer.stop();
     const highs = async () =>
       (await admin.fetchTopicOffsets('three')).map(({ partition, high }) => [partition, Number(high)] as const);
-    const held = await eventually('the brokers tell what they hold', highs, { timeoutMs: 30_000 });
+    const held = await eventually('the brokers tell what they hold', highs);
     const total = held.reduce((sum, [, high]) => sum + high, 0);
     await eventually('all is there', () => stream.events.length >= total, { timeoutMs: 60_000 });
     await stream.stop();

@@ -41,7 +41,6 @@ describe('a network that fails', () => {
       eventually(
         'all is there',
         () => stream.events.length === sent || (stream.failure && Promise.reject(stream.failure)),
-        { timeoutMs: 40_000 },
       );
     await put();
     stream.start();

@@ -55,7 +55,7 @@ describe('shares of a stream of records', () => {
     await eventually('one of each', () => all().length === 3);
     await admin.createPartitions({ topicPartitions: [{ topic: 'orders', count: 5 }] });
     for (const partition of [3, 4]) await put('orders', partition, [`new ${partition}`]);
-    await eventually('those that came later', () => all().length === 5, { timeoutMs: 20_000 });
+    await eventually('those that came later', () => all().length === 5);
     expect(all().sort()).toEqual(['new 3', 'new 4', 'two of 0', 'two of 1', 'two of 2']);
     for (const one of two)
       for (const { source } of one.data()) expect(isIn(one.share, `orders/${source.partition}`)).toBe(true);

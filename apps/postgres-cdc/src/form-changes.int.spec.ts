@@ -96,9 +96,7 @@ describe('what changes its form while a stream runs (trap 17)', () => {
       expect(waits ? heap()?.state : 'waiting').toBe('waiting');
       if (waits) one.orders.shift();
       one.ordersChanged();
-      await eventually('the order is done', () => one.closed.some(({ id }) => id === 'snap_heap'), {
-        timeoutMs: 30_000,
-      });
+      await eventually('the order is done', () => one.closed.some(({ id }) => id === 'snap_heap'));
       await db.client.query('UPDATE heap SET v = -v WHERE id <= 10');
       await settle(one, db.client);
       // The order may be done by its former form: the table is read anew by itself.

@@ -52,20 +52,20 @@ describe('the lag of a stream that is behind', () => {
     one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
     one.ordersChanged();
     const emptied = () => one.events.some(({ data }) => data.includes('"op":"t"'));
-    await eventually('it stands', emptied, { timeoutMs: 20_000 });
+    await eventually('it stands', emptied);
     const since = Date.now();
     await db.client.query("INSERT INTO marks VALUES ('behind')");
     const pending = async () => (await one.lag()).oldestPendingMs;
     // The server is asked each 10 s.
-    await eventually('it lags', async () => (await pending()) !== null, { timeoutMs: 40_000, everyMs: 250 });
+    await eventually('it lags', async () => (await pending()) !== null, { everyMs: 250 });
     const first = await pending();
     expect(first).toBeGreaterThanOrEqual(since);
     const { backlogBytes } = await one.lag();
     await db.client.query("INSERT INTO marks VALUES ('further')");
-    await eventually('the server was asked once more', async () => (await one.lag()).backlogBytes! > backlogBytes!, { timeoutMs: 40_000, everyMs: 250 }); // prettier-ignore
+    await eventually('the server was asked once more', async () => (await one.lag()).backlogBytes! > backlogBytes!, { everyMs: 250 }); // prettier-ignore
     expect(await pending()).toBe(first);
     goOn();
     await one.seen('further');
-    await eventually('it has caught up', async () => (await pending()) === null, { timeoutMs: 40_000, everyMs: 250 });
+    await eventually('it has caught up', async () => (await pending()) === null, { everyMs: 250 });
   });
 });

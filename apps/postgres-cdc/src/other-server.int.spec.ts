@@ -99,7 +99,7 @@ describe('an address that leads to a promoted standby while the changes of the o
         await eventually('one for heartbeats is there', async () => (await sessions(one, 'heartbeat')) === 1);
         proxy.pointTo(standby.port);
         await dial(one);
-        await eventually('it ends', () => one.failure ?? (foreign() || closed()), { timeoutMs: 20_000 });
+        await eventually('it ends', () => one.failure ?? (foreign() || closed()));
       };
       await begins();
       await one.rowsDone();

@@ -70,19 +70,15 @@ describe.each([14, 17, 18] as const)('care for the slot of Postgres %i', (versio
     const before = (await slot(idle))!;
     const neighbour = await server.connect('neighbour');
     await neighbour.query('CREATE TABLE busy (v text)');
-    await eventually(
-      'both places move',
-      async () => {
-        await neighbour.query("INSERT INTO busy SELECT repeat('x', 1000) FROM generate_series(1, 500)");
-        await admin.query('CHECKPOINT');
-        const now = (await slot(idle))!;
-        return (
-          (await ahead(now.confirmed_flush_lsn, before.confirmed_flush_lsn)) &&
-          (await ahead(now.restart_lsn, before.restart_lsn))
-        );
-      },
-      { timeoutMs: 40_000 },
-    );
+    await eventually('both places move', async () => {
+      await neighbour.query("INSERT INTO busy SELECT repeat('x', 1000) FROM generate_series(1, 500)");
+      await admin.query('CHECKPOINT');
+      const now = (await slot(idle))!;
+      return (
+        (await ahead(now.confirmed_flush_lsn, before.confirmed_flush_lsn)) &&
+        (await ahead(now.restart_lsn, before.restart_lsn))
+      );
+    });
     expect(idle.events).toEqual([]);
     expect(idle.failure).toBeNull();
     await neighbour.end();

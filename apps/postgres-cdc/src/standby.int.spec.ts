@@ -68,10 +68,10 @@ describe.each([16, 18] as const)('a standby of Postgres %i as the source', (vers
       one.ordersChanged();
       return one.progress()?.tables?.some((table) => table.note?.includes('transactions of the primary'));
     };
-    await eventually('it waits', waits, { timeoutMs: 30_000, everyMs: 200 });
+    await eventually('it waits', waits, { everyMs: 200 });
     expect(values(one, 'late').filter((v) => v === 'old')).toEqual([]);
     await open.query('COMMIT');
-    await eventually('all rows are there', () => values(one, 'late').length === 3001, { timeoutMs: 30_000 });
+    await eventually('all rows are there', () => values(one, 'late').length === 3001);
     expect(values(one, 'late')).toContain('open');
   });
 

@@ -31,17 +31,13 @@ describe.each([14, 18] as const)('a reader that stands, of Postgres %i', (versio
     one.start({ beforeEach: () => (one.events.length > 0 ? gate : undefined) });
     await eventually('it reads', () => Promise.resolve(one.connected));
     await admin.query("INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1, 60000) n");
-    await eventually(
-      'the server can send no more',
-      async () => {
-        const { rows } = await admin.query<{ waits: string }>(
-          'SELECT wait_event AS waits FROM pg_stat_activity WHERE pid = $1',
-          [await walsender()],
-        );
-        return rows[0]?.waits === 'WalSenderWriteData';
-      },
-      { timeoutMs: 30_000 },
-    );
+    await eventually('the server can send no more', async () => {
+      const { rows } = await admin.query<{ waits: string }>(
+        'SELECT wait_event AS waits FROM pg_stat_activity WHERE pid = $1',
+        [await walsender()],
+      );
+      return rows[0]?.waits === 'WalSenderWriteData';
+    });
   });
   afterEach(async () => {
     goOn();

@@ -44,7 +44,7 @@ describe('a store that is away, or behind a network that breaks', () => {
       const all = () => Promise.all([1, 2, 3, 4, 5].map(() => behind.query('SELECT pg_sleep(0.05)')));
       await all();
       proxy.halfOpen();
-      await eventually('each of them is replaced', async () => (await all()).length === 5, { timeoutMs: 15_000 });
+      await eventually('each of them is replaced', async () => (await all()).length === 5);
       await all();
     }));
 
@@ -61,7 +61,7 @@ describe('a store that is away, or behind a network that breaks', () => {
       await runner.query('SELECT FROM streams WHERE id = $1 FOR UPDATE', [id]);
       expect(await locked()).toBe(true);
       proxy.halfClose();
-      await eventually('its row is free', async () => !(await locked()), { timeoutMs: 20_000 });
+      await eventually('its row is free', async () => !(await locked()));
       // Of a process that wakes up after that the store was away, and nothing is wrong with what it asked.
       const late = await runner.query('SELECT 1').catch((error: unknown) => error);
       expect(isStoreDown(late)).toBe(true);

@@ -120,11 +120,11 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     await settle(one, db.client);
     // It fails on rows that the filter holds back, and on no other.
     place('snap_1', 'id <= 30 AND 1 / (id % 3) < 2');
-    await eventually('it is over', () => one.closed.some(({ id }) => id === 'snap_1'), { timeoutMs: 15_000 });
+    await eventually('it is over', () => one.closed.some(({ id }) => id === 'snap_1'));
     expect(one.closed).toEqual([{ id: 'snap_1', failed: null }]);
     await expectOnly(one, db.client, 't', 'id, open, v', 'open AND id <= 30');
     place('snap_2', "secret = 'x'");
-    await eventually('it is refused', () => one.closed.some(({ id, failed }) => id === 'snap_2' && failed !== null), { timeoutMs: 15_000 }); // prettier-ignore
+    await eventually('it is refused', () => one.closed.some(({ id, failed }) => id === 'snap_2' && failed !== null)); // prettier-ignore
   });
 
   it('an order whose condition speaks of a column that is listed no more ends there', async () => {
@@ -140,7 +140,7 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     one.ordersChanged();
     await eventually('its rows come', () => inRows(one, 't') > rows);
     await db.client.query('ALTER PUBLICATION theirs SET TABLE marks, t (id, open, v)');
-    await eventually('it is over', () => one.closed.length > 0, { timeoutMs: 20_000 });
+    await eventually('it is over', () => one.closed.length > 0);
     expect(one.closed).toMatchObject([{ id: 'snap_1', failed: expect.stringContaining('does not list any more') }]);
     await one.seen('"op":"t"');
     await one.rowsDone();
@@ -201,16 +201,16 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     one.orders.push({ id: 'snap_1', tables: ['shop.t'], where: null });
     one.ordersChanged();
     const note = () => one.progress()?.tables?.find(({ order }) => order === 'snap_1')?.note;
-    await eventually('it waits', () => note()?.includes('does not publish it'), { timeoutMs: 15_000 });
+    await eventually('it waits', () => note()?.includes('does not publish it'));
     expect(ids()).toBe(10);
     await db.client.query('ALTER PUBLICATION theirs ADD TABLE shop.t WHERE (id > 90)');
-    await eventually('it goes on', () => one.closed.some(({ id, failed }) => id === 'snap_1' && failed === null), { timeoutMs: 20_000 }); // prettier-ignore
+    await eventually('it goes on', () => one.closed.some(({ id, failed }) => id === 'snap_1' && failed === null)); // prettier-ignore
     // The order goes on by itself; that the table itself was left out for a while the next look finds.
     const isAnew = () => ids() === 10 && one.fold().has('shop.t {"id":91}');
-    await eventually('it is read anew by the other filter', isAnew, { timeoutMs: 20_000 });
+    await eventually('it is read anew by the other filter', isAnew);
     await db.client.query('ALTER PUBLICATION theirs ADD TABLES IN SCHEMA shop');
     one.ordersChanged();
-    await eventually('all come', () => ids() === 100, { timeoutMs: 20_000 });
+    await eventually('all come', () => ids() === 100);
   });
 
   it('a list without a part of the key is refused', async () => {
@@ -240,11 +240,11 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     await one.rowsDone();
     await list('a, v');
     const refused = () => one.progress()?.tables?.some(({ table, note }) => table === 'public.k' && note?.includes('leaves out b')); // prettier-ignore
-    await eventually('it is refused', refused, { timeoutMs: 20_000 });
+    await eventually('it is refused', refused);
     await settle(one, db.client);
     const rows = inRows(one, 'k');
     await list('a, b, v');
-    await eventually('its rows come anew', () => inRows(one, 'k') > rows, { timeoutMs: 20_000 });
+    await eventually('its rows come anew', () => inRows(one, 'k') > rows);
     await one.rowsDone();
     await settle(one, db.client);
     await expectOnly(one, db.client, 'k', 'a, b, v', 'true');

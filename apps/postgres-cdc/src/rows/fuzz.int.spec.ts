@@ -173,8 +173,8 @@ class Fuzzed {
     const mark = `mark-${one.events.length}-${this.done.length}`;
     await db.client.query('INSERT INTO marks VALUES ($1) ON CONFLICT DO NOTHING', [mark]);
     const told = () => one.events.some(({ data }) => data.includes(mark));
-    await eventually('the stream has come to its end', async () => this.goOn().then(told), { timeoutMs: 40_000 });
-    await eventually('the log equals the tables', same, { timeoutMs: 40_000, everyMs: 250 }).catch((error: unknown) => {
+    await eventually('the stream has come to its end', async () => this.goOn().then(told));
+    await eventually('the log equals the tables', same, { everyMs: 250 }).catch((error: unknown) => {
       throw new Error(`${differs ?? 'equal'}\n${String(error)}`);
     });
   }

@@ -51,7 +51,7 @@ async function expectOthersRead(one: TrialStream, db: Database): Promise<void> {
   await db.client.query('CREATE TABLE late (id int PRIMARY KEY, v int); INSERT INTO late SELECT i, i FROM generate_series(1, 50) i'); // prettier-ignore
   one.ordersChanged();
   const read = () => closed(one).includes('snap_b') && one.events.filter(({ subject }) => subject === 'public.late').length >= 50; // prettier-ignore
-  await eventually('others are read', () => read() || one.failure !== null, { timeoutMs: 40_000 });
+  await eventually('others are read', () => read() || one.failure !== null);
   expect([one.failure, closed(one)]).toEqual([null, ['snap_b']]);
 }
 
@@ -77,7 +77,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     await one.rowsDone();
     const letGo = await stays(db, sql);
     order(one, 'a', 'b');
-    await eventually('it says why', () => note.test(noteOf(one, 'a') ?? ''), { timeoutMs: 20_000 });
+    await eventually('it says why', () => note.test(noteOf(one, 'a') ?? ''));
     await expectOthersRead(one, db);
     expect(noteOf(one, 'a')).toMatch(note);
     if (sql.startsWith('UPDATE'))
@@ -98,7 +98,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     await one.rowsDone();
     const letGo = await stays(db, sql);
     order(one, 'heap', 'b');
-    await eventually('it says why', () => note.test(noteOf(one, 'heap') ?? ''), { timeoutMs: 20_000 });
+    await eventually('it says why', () => note.test(noteOf(one, 'heap') ?? ''));
     await expectOthersRead(one, db);
     await settle(one, db.client);
     await letGo();
@@ -130,9 +130,9 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     const waits = async () => (await db.client.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount === 1;
     if (inLine) await eventually('he stands in line', waits);
     one.start();
-    await eventually('it runs', () => one.connected || one.failure !== null, { timeoutMs: 20_000 });
+    await eventually('it runs', () => one.connected || one.failure !== null);
     order(one, 'a', 'b');
-    await eventually('the other one is read', () => closed(one).length > 0, { timeoutMs: 20_000 });
+    await eventually('the other one is read', () => closed(one).length > 0);
     await eventually('it says why', () => noteOf(one, 'a') !== null || one.failure !== null);
     expect([one.failure, closed(one)]).toEqual([null, ['snap_b']]);
     await letGo();
@@ -161,7 +161,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     await eventually('it runs', () => one.connected);
     await stays(made, 'LOCK TABLE a IN ACCESS EXCLUSIVE MODE');
     order(one, 'a');
-    await eventually('it is read', () => closed(one).length > 0 || one.failure !== null, { timeoutMs: 20_000 });
+    await eventually('it is read', () => closed(one).length > 0 || one.failure !== null);
     expect([one.failure, closed(one), one.events.length]).toEqual([null, ['snap_a'], 200]);
   });
 
@@ -172,7 +172,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     await one.rowsDone();
     const letGo = await stays(db, 'UPDATE a SET v = 3 WHERE id = 3');
     order(one, 'a', 'b');
-    await eventually('others have their turn', () => closed(one).includes('snap_b'), { timeoutMs: 20_000 });
+    await eventually('others have their turn', () => closed(one).includes('snap_b'));
     const broken = async () => {
       const { rowCount } = await db.client.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1
@@ -199,7 +199,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     order(one, 'a', 'b');
     await eventually('its rows come', () => rows() > 0);
     const letGo = await stays(db, 'LOCK TABLE a IN ACCESS EXCLUSIVE MODE');
-    await eventually('the other one is read', () => one.closed.length > 0, { timeoutMs: 20_000 });
+    await eventually('the other one is read', () => one.closed.length > 0);
     const before = rows();
     expect([closed(one), before < 60_000]).toEqual([['snap_b'], true]);
     await letGo();
@@ -207,7 +207,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     await one.stop();
     one.configure(config);
     one.start();
-    await eventually('it follows', () => closed(one).includes('snap_a'), { timeoutMs: 20_000 });
+    await eventually('it follows', () => closed(one).includes('snap_a'));
     expect(rows()).toBe(60_000);
     await expectAllEqual(one, db, 'a', 'b');
   });
@@ -218,7 +218,7 @@ describe('somebody keeps a table from its only reader, and stays in his transact
     const one = reading(db, { ...CONFIG, snapshot: 'only' });
     one.start();
     const rows = (table: string) => one.events.filter(({ subject }) => subject === `public.${table}`).length;
-    await eventually('the others are read', () => rows('b') === 300 && rows('heap') === 300, { timeoutMs: 20_000 });
+    await eventually('the others are read', () => rows('b') === 300 && rows('heap') === 300);
     expect(rows('a')).toBe(0);
     await letGo();
     expect(await one.outcome()).toBeNull();

@@ -50,7 +50,7 @@ describe('a table without a key, while the stream stands for it', () => {
     before = one.events.length;
     one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
     one.ordersChanged();
-    await eventually('the order is over', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await eventually('the order is over', () => one.closed.length > 0);
     expect(found).toBe(true);
     for (const text of ['"new"', '"l50"']) await one.seen(text);
     await one.rowsDone();
@@ -73,16 +73,13 @@ describe('a table without a key, while the stream stands for it', () => {
     await eventually('it stands in line', async () => (await inLine()) === 1);
     one.orders.push({ id: 'snap_1', tables: ['public.heap'], where: null });
     one.ordersChanged();
-    await eventually('its reader stands behind', async () => (await inLine()) === 2, {
-      timeoutMs: 20_000,
-      everyMs: 20,
-    });
+    await eventually('its reader stands behind', async () => (await inLine()) === 2, { everyMs: 20 });
     await holder.query('COMMIT');
     await locked;
     await locker.query("INSERT INTO heap VALUES (1, 'meanwhile')");
     await eventually('it has not got there', () => one.progress()?.tables?.some(({ note }) => note !== null));
     await locker.query('COMMIT');
-    await eventually('the order is over', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await eventually('the order is over', () => one.closed.length > 0);
     await expectWhole(one, db, 'heap', 'b');
     expect(one.events.filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(2);
     expectUniqueIds(one);

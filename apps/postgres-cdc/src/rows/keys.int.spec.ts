@@ -103,7 +103,7 @@ describe('keys of every kind', () => {
       stopAt = one.events.length + 5_000;
       one.orders.push({ id: 'snap_1', tables: ['public.t'], where: null });
       one.ordersChanged();
-      await eventually('half of a chunk is in the log', () => one.events.length >= stopAt, { timeoutMs: 30_000 });
+      await eventually('half of a chunk is in the log', () => one.events.length >= stopAt);
       const found = await db.client.query<{ pid: number; key: string }>(
         "SELECT active_pid AS pid, md5('5')::uuid::text AS key FROM pg_replication_slots WHERE active AND database = current_database()",
       );
@@ -126,7 +126,7 @@ describe('keys of every kind', () => {
         await altered;
         const read = (): Promise<{ rowCount: number | null }> =>
           other.query('SELECT FROM pg_stat_activity WHERE strpos(query, $1) > 0 AND query LIKE $2', [asked, 'COPY%']);
-        await eventually('it is read by its new key', async () => (await read()).rowCount === 1, { timeoutMs: 30_000 });
+        await eventually('it is read by its new key', async () => (await read()).rowCount === 1);
       } finally {
         process.kill(pid, 'SIGCONT');
       }
@@ -187,7 +187,7 @@ describe('keys of every kind', () => {
     it.each(Object.entries(CASES))('in an order, by %s', async (_, how) => {
       const order = { id: 'snap_1', tables: ['public.t'], where: null };
       const { db, one } = await whileRead(how, { snapshot: 'never' }, [order]);
-      await eventually('the order is over', () => one.closed.length > 0 || one.failure !== null, { timeoutMs: 30_000 });
+      await eventually('the order is over', () => one.closed.length > 0 || one.failure !== null);
       expect([one.failure, one.closed]).toEqual([null, [{ id: 'snap_1', failed: null }]]);
       await settle(one, db.client);
       await expectEqual(one, db.client, 'public.t', how.key);

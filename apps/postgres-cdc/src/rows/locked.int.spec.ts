@@ -40,7 +40,7 @@ async function expectLively(one: TrialStream, db: Database): Promise<void> {
 }
 
 async function expectDone(one: TrialStream, db: Database): Promise<void> {
-  await eventually('the order is over', () => over(one), { timeoutMs: 30_000 });
+  await eventually('the order is over', () => over(one));
   expect([one.failure, one.closed]).toEqual([null, [{ id: 'snap_1', failed: null }]]);
   await settle(one, db.client);
   await expectEqual(one, db.client, 'public.t', "'id', id");

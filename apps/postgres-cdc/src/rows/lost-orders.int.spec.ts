@@ -62,13 +62,13 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
     let copy: ReturnType<typeof copyOf> | null = null;
     one.orders.push({ id: 'snap_lost', tables: ['public.t'], where: null });
     one.start({ beforeEach: () => void (one.events.length >= before + rows && (copy ??= copyOf(one))) });
-    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await eventually('the order is done', () => one.closed.length > 0);
     await one.stop();
     expect(rowsOf(one, before).size).toBe(ROWS);
     expect(copy!.events).toBeLessThan(before + ROWS);
     failOver(one, copy!);
     one.start();
-    await eventually('its rows are there', () => rowsOf(one, before).size === ROWS, { timeoutMs: 30_000 });
+    await eventually('its rows are there', () => rowsOf(one, before).size === ROWS);
     await settle(one, db.client);
     await expectEqual(one, db.client, 'public.t', "'id', id");
     expect(one.warnings.map(({ fields }) => fields)).toContainEqual({ streamId: one.id, order: 'snap_lost' });
@@ -90,7 +90,7 @@ describe('a log that fails over to a copy that lags (traps 2, 26)', () => {
     one.start({
       beforeEach: () => void (doneOf(one.positions.get(''), 'snap_half').length === 1 && (copy ??= copyOf(one))),
     });
-    await eventually('the order is done', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await eventually('the order is done', () => one.closed.length > 0);
     await one.stop();
     failOver(one, copy!);
     expect(rowsOf(one, before).size).toBe(50);

@@ -23,7 +23,7 @@ describe('an order whose rows the stream’s user may not read', () => {
   }
 
   async function expectRefused({ db, one }: Awaited<ReturnType<typeof changesAlone>>, why: string): Promise<void> {
-    await eventually('it is over', () => one.closed.length > 0 || one.failure !== null, { timeoutMs: 30_000 });
+    await eventually('it is over', () => one.closed.length > 0 || one.failure !== null);
     expect([one.failure, one.closed]).toEqual([null, [{ id: 'snap_1', failed: expect.stringContaining(why) }]]);
     await settle(one, db.client);
   }

@@ -27,7 +27,7 @@ describe('a partition that comes with rows before its table was looked at (Invar
   const has = (one: TrialStream, id: number) => one.events.some(({ subject, partitionkey }) => subject === 'public.whole' && partitionkey === `{"id":${id}}`); // prettier-ignore
 
   async function expectAll(one: TrialStream, { client }: Database): Promise<void> {
-    await eventually('its rows are read', () => has(one, 200) || one.failure !== null, { timeoutMs: 20_000 });
+    await eventually('its rows are read', () => has(one, 200) || one.failure !== null);
     await settle(one, client);
     await one.rowsDone();
     await expectEqual(one, client, 'public.whole', "'id', id");
@@ -56,7 +56,7 @@ describe('a partition that comes with rows before its table was looked at (Invar
     await db.client.query(
       `CREATE TABLE apart (id int PRIMARY KEY, v text); INSERT INTO apart SELECT i, 'b' FROM generate_series(101, 200) i`,
     );
-    await eventually('it is taken up', () => apart() === 'waiting', { timeoutMs: 20_000 });
+    await eventually('it is taken up', () => apart() === 'waiting');
     await db.client.query(ATTACH);
     await expectAll(one, db);
     expect(apart()).toBe('cancelled');
@@ -102,7 +102,7 @@ describe('a partition that comes with rows before its table was looked at (Invar
     one.positions.set('#tables', JSON.stringify({ ...rest, partitions: {} }));
     const before = one.events.length;
     one.start();
-    await eventually('it is read anew', () => one.events.length === before + 201, { timeoutMs: 20_000 });
+    await eventually('it is read anew', () => one.events.length === before + 201);
     await expectAll(one, db);
     expect(one.events.slice(before).filter(({ data }) => data.includes('"op":"t"'))).toHaveLength(1);
     // Not each time.
@@ -123,7 +123,7 @@ describe('a partition that comes with rows before its table was looked at (Invar
     if (how === 'never') one.positions.set('#tables', one.positions.get('#tables')!.replace(/"partitions":{.*?}}/, '"partitions":{}')); // prettier-ignore
     one.start();
     await settle(one, db.client);
-    await eventually('it has looked', () => one.positions.get('#tables')?.includes('whole_a'), { timeoutMs: 15_000 });
+    await eventually('it has looked', () => one.positions.get('#tables')?.includes('whole_a'));
     await settle(one, db.client);
     expect([one.failure, one.events.filter(({ subject }) => subject === 'public.whole')]).toEqual([null, []]);
   });
@@ -155,19 +155,17 @@ describe('rows of partitions', () => {
       await change(
         "CREATE TABLE whole_c PARTITION OF whole FOR VALUES FROM (200) TO (300); INSERT INTO whole VALUES (200, 'c')",
       );
-      await eventually('the new one is noted', () => one.positions.get('#tables')?.includes('whole_c'), { timeoutMs: 15_000 }); // prettier-ignore
+      await eventually('the new one is noted', () => one.positions.get('#tables')?.includes('whole_c')); // prettier-ignore
       expect(emptied()).toBe(0);
       await change('ALTER TABLE whole ATTACH PARTITION apart FOR VALUES FROM (100) TO (200)');
       const rows = () => [...one.fold().keys()].filter((at) => at.startsWith('public.whole ')).length;
-      await eventually('its rows are read', () => emptied() === 1 && rows() === 102, { timeoutMs: 15_000 });
+      await eventually('its rows are read', () => emptied() === 1 && rows() === 102);
       await db.client.query("UPDATE whole SET v = 'changed' WHERE id IN (50, 150, 200)");
       await settle(one, db.client);
       await expectEqual(one, db.client, 'public.whole', "'id', id");
       expect(emptied()).toBe(1);
       await change('DROP TABLE whole_c');
-      await eventually('it is told', () => told()?.includes('Detached or dropped: "public"."whole_c"'), {
-        timeoutMs: 15_000,
-      });
+      await eventually('it is told', () => told()?.includes('Detached or dropped: "public"."whole_c"'));
       expect(emptied()).toBe(1);
     },
   );
@@ -187,7 +185,7 @@ describe('rows of partitions', () => {
           one.ordersChanged();
           return files.every((file) => one.positions.get('#tables')?.includes(`,${file},`));
         };
-        await eventually(what, there, { timeoutMs: 15_000 });
+        await eventually(what, there);
       };
       const change = async (...statements: string[]) => {
         if (when === 'while it does not') await one.stop();
@@ -224,7 +222,7 @@ describe('rows of partitions', () => {
           one.ordersChanged();
           return rows.every(({ file }) => one.positions.get('#tables')?.includes(`,${file},`));
         };
-        await eventually(what, there, { timeoutMs: 20_000 });
+        await eventually(what, there);
       };
       const emptied = () => one.events.filter(({ subject, data }) => subject === 'public.whole' && data.includes('"op":"t"')).length; // prettier-ignore
       const killed = when.startsWith('and');
@@ -277,7 +275,7 @@ describe('rows of partitions', () => {
       const noted = async (what: string) => {
         const { rows } = await db.client.query<{ file: string }>("SELECT pg_relation_filenode('lone_a')::text AS file");
         const there = () => one.positions.get('#tables')?.includes(`,${rows[0]!.file},`);
-        await eventually(what, there, { timeoutMs: 20_000 });
+        await eventually(what, there);
       };
       one.start();
       await one.rowsDone();

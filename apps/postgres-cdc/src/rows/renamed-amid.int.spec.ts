@@ -20,10 +20,7 @@ const rowsOf = (one: TrialStream, subject: string): number =>
   one.events.filter((event) => event.subject === subject && event.partitionkey !== '').length;
 /** Some of its rows have come, and not all. */
 const halfway = (one: TrialStream, ...subjects: string[]) =>
-  eventually('some of the rows are in', () => subjects.every((subject) => rowsOf(one, subject) > 0), {
-    timeoutMs: 30_000,
-    everyMs: 5,
-  });
+  eventually('some of the rows are in', () => subjects.every((subject) => rowsOf(one, subject) > 0), { everyMs: 5 });
 const forgotten = (one: TrialStream, subject: string): boolean =>
   one.events.some((event) => event.subject === subject && event.data.includes('"op":"t"'));
 const subjects = (one: TrialStream): string[] => [...new Set(one.events.map(({ subject }) => subject))].sort();
@@ -36,7 +33,7 @@ const met = (one: TrialStream, name: string) =>
   eventually(
     `${name} is met under another name`,
     () => one.progress()?.tables?.some(({ table: of, state }) => of === name && state === 'cancelled'),
-    { timeoutMs: 30_000, everyMs: 20 },
+    { everyMs: 20 },
   );
 
 async function begun(config: object, setup = SETUP, of = ['public.orders']): Promise<[Database, TrialStream]> {
@@ -70,13 +67,13 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     await met(one, 'public.orders');
     if (how !== '') {
       // What is not noted when it ends is read from its beginning, and nobody has to forget it.
-      await eventually('it is noted', () => isGone(one, 'public.orders'), { timeoutMs: 30_000 });
+      await eventually('it is noted', () => isGone(one, 'public.orders'));
       await one.stop();
     }
     await db.client.query(back);
     if (how !== '') one.start();
     else one.ordersChanged();
-    await eventually('readers forget it', () => forgotten(one, 'public.orders'), { timeoutMs: 30_000 });
+    await eventually('readers forget it', () => forgotten(one, 'public.orders'));
     await one.rowsDone();
     await settle(one, db.client);
     await expectEqual(one, db.client, 'public.orders', "'id', id");
@@ -95,7 +92,7 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     await met(one, 'public.orders');
     await db.client.query('ALTER TABLE secret RENAME TO orders');
     one.ordersChanged();
-    await eventually('readers forget it', () => forgotten(one, 'public.orders'), { timeoutMs: 30_000 });
+    await eventually('readers forget it', () => forgotten(one, 'public.orders'));
     await one.rowsDone();
     await settle(one, db.client);
     await expectEqual(one, db.client, 'public.orders', "'id', id");
@@ -114,10 +111,9 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     if (restarts) one.start();
     const isOut = restarts && to === 'an excluded one';
     // What is not asked for when the stream begins is not gone on with.
-    if (isOut) await eventually('nobody reads it any more', () => isGone(one, 'public.orders'), { timeoutMs: 30_000 });
+    if (isOut) await eventually('nobody reads it any more', () => isGone(one, 'public.orders'));
     else await met(one, 'public.orders');
-    if (to === 'an asked one')
-      await eventually('it is noted', () => noted(one).includes('"public.secret"'), { timeoutMs: 30_000 });
+    if (to === 'an asked one') await eventually('it is noted', () => noted(one).includes('"public.secret"'));
     if (!isOut) await one.rowsDone();
     await settle(one, db.client);
     if (to === 'an asked one') await expectEqual(one, db.client, 'public.secret', "'id', id");
@@ -214,7 +210,7 @@ describe('a table that gets another name amid its snapshot (Invariant 2)', () =>
     one.ordersChanged();
     await halfway(one, 'public.orders');
     await db.client.query('ALTER TABLE orders RENAME TO orders_tmp');
-    await eventually('it is over', () => one.closed.length > 0, { timeoutMs: 30_000 });
+    await eventually('it is over', () => one.closed.length > 0);
     expect(one.closed).toEqual([
       { id: 'snap_1', failed: 'public.orders was renamed before all of its rows were read.' },
     ]);

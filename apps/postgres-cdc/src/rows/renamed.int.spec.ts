@@ -94,7 +94,7 @@ describe('a table that is called otherwise for a while (Invariant 2)', () => {
     await db.client.query('ALTER TABLE orders RENAME TO orders_tmp; DELETE FROM orders_tmp WHERE id > 50');
     await db.client.query(BACK);
     const forgotten = () => one.events.some(({ type }) => type === ROW_EVENT_TYPES.t);
-    await eventually('they are told', forgotten, { timeoutMs: 30_000 });
+    await eventually('they are told', forgotten);
     await one.rowsDone();
     await settle(one, db.client);
     await expectEqual(one, db.client, 'public.orders', "'id', id");
@@ -109,10 +109,10 @@ describe('a table that is called otherwise for a while (Invariant 2)', () => {
       await settle(one, db.client);
       await db.client.query(away('changed'));
       const noted = () => one.positions.get(NOTEBOOK)!;
-      await eventually('its name is noted', () => noted().includes('public.orders_tmp'), { timeoutMs: 15_000 });
+      await eventually('its name is noted', () => noted().includes('public.orders_tmp'));
       await settle(one, db.client);
       await db.client.query(BACK);
-      await eventually('and the other', () => !noted().includes('public.orders_tmp'), { timeoutMs: 15_000 });
+      await eventually('and the other', () => !noted().includes('public.orders_tmp'));
       await db.client.query("UPDATE orders SET v = 'back' WHERE id = 1");
       await one.seen('back');
       expect([one.failure, noted().includes('missed')]).toEqual([null, false]);
@@ -189,7 +189,7 @@ describe('a table that is refused', () => {
       await settle(one, db.client);
       await db.client.query("CREATE TABLE loose (w text); INSERT INTO loose VALUES ('refused')");
       const refused = () => one.progress()?.tables?.some(({ state }) => state === 'refused');
-      await eventually('it is refused', refused, { timeoutMs: 15_000 });
+      await eventually('it is refused', refused);
       await settle(one, db.client);
       await one.stop();
       one.start();
@@ -197,9 +197,7 @@ describe('a table that is refused', () => {
       await settle(one, db.client);
       expect(one.events.some(({ subject }) => subject === 'public.loose')).toBe(false);
       await db.client.query('ALTER TABLE loose ADD PRIMARY KEY (w)');
-      await eventually('it is taken up', () => one.positions.get(NOTEBOOK)?.includes('public.loose'), {
-        timeoutMs: 15_000,
-      });
+      await eventually('it is taken up', () => one.positions.get(NOTEBOOK)?.includes('public.loose'));
       await db.client.query("INSERT INTO loose VALUES ('taken')");
       await one.seen('taken');
       if (snapshot === 'initial') await one.rowsDone();

@@ -189,7 +189,7 @@ describe('what the stream says between two chunks', () => {
     await eventually('its lanes are being cut', () => one.cut.waiting === 1);
     await query(sql);
     one.cut.open();
-    await eventually('it is over', () => (one.take(), one.feed.idle), { timeoutMs: 30_000 });
+    await eventually('it is over', () => (one.take(), one.feed.idle));
     expect([one.feed.all[0]!.phase, [...one.take()].filter(Boolean).length, one.seen.renamed]).toEqual(expected);
   });
 

@@ -81,14 +81,10 @@ describe('which rows are read', () => {
     await open.query('BEGIN');
     await open.query('INSERT INTO late VALUES (5000, 0)');
     one.ordersChanged();
-    await eventually('it waits for the writer', () => one.progress()?.tables?.some((table) => table.note !== null), {
-      timeoutMs: 15_000,
-    });
+    await eventually('it waits for the writer', () => one.progress()?.tables?.some((table) => table.note !== null));
     await db.client.query('UPDATE late SET v = 1 WHERE id = 7');
     await open.query('COMMIT');
-    await eventually('the rows come', () => one.events.some((event) => event.partitionkey === '{"id":5000}'), {
-      timeoutMs: 15_000,
-    });
+    await eventually('the rows come', () => one.events.some((event) => event.partitionkey === '{"id":5000}'));
     await settle(one, db.client);
     await one.rowsDone();
     await expectEqual(one, db.client, 'public.late', "'id', id");
@@ -152,16 +148,13 @@ describe('which rows are read', () => {
     await one.rowsDone();
     await db.client.query("CREATE TABLE loose (w text); INSERT INTO loose VALUES ('a')");
     one.ordersChanged();
-    await eventually(
-      'it is refused',
-      () =>
-        one
-          .progress()
-          ?.tables?.some(
-            ({ table, state, note }) =>
-              table === 'public.loose' && state === 'refused' && note?.includes('REPLICA IDENTITY FULL'),
-          ),
-      { timeoutMs: 15_000 },
+    await eventually('it is refused', () =>
+      one
+        .progress()
+        ?.tables?.some(
+          ({ table, state, note }) =>
+            table === 'public.loose' && state === 'refused' && note?.includes('REPLICA IDENTITY FULL'),
+        ),
     );
     // Nor does it keep the others from going on when another worker takes the stream over.
     await one.stop();
@@ -172,7 +165,7 @@ describe('which rows are read', () => {
     await db.client.query("UPDATE loose SET w = 'b'");
     await db.client.query('ALTER TABLE loose ADD PRIMARY KEY (w)');
     one.ordersChanged();
-    await eventually('its row is there', () => one.fold().has('public.loose {"w":"b"}'), { timeoutMs: 15_000 });
+    await eventually('its row is there', () => one.fold().has('public.loose {"w":"b"}'));
   });
 
   it('an order reads rows again by a condition, and can be taken back; a truncation in between is not undone', async () => {

@@ -181,7 +181,7 @@ describe('a key that only the catalog tells, from the first change on', () => {
     one.ordersChanged();
     const keys = () => [...one.fold().keys()].filter((at) => at.startsWith('public.t '));
     const anew = () => keys().length === 51 && keys().every((at) => at.startsWith(`public.t ${begins}`));
-    await eventually('it is read anew', anew, { timeoutMs: 20_000 });
+    await eventually('it is read anew', anew);
     const keyOf = ({ data, partitionkey }: ChangeEvent) => (data.includes('by the other key') ? [partitionkey] : []);
     expect(one.events.flatMap(keyOf).filter((key) => !key.startsWith(begins))).toEqual([]);
   });

@@ -145,7 +145,7 @@ export class TrialStream {
   /** Resolves once an event with this text has come. */
   async seen(text: string): Promise<void> {
     const came = () => this.events.some(({ data }) => data.includes(text));
-    await eventually(`${text} is in the log`, came, { timeoutMs: 30_000, everyMs: 20 });
+    await eventually(`${text} is in the log`, came, { everyMs: 20 });
   }
 
   fold(): Map<string, Record<string, unknown>> {

@@ -99,7 +99,7 @@ describe('many writers into one log in Kafka', () => {
     const load = writers.map(async (inlet) => {
       while (!stop) await inlet.append(at.id, 1, delivery(`n${++n}`), soon(500)).catch(() => null);
     });
-    await eventually('they write', async () => (await at.log.totals(at.id)).events > 0, { timeoutMs: 20_000 });
+    await eventually('they write', async () => (await at.log.totals(at.id)).events > 0);
     await at.log.fence(at.id, 2);
     const { events } = await at.log.totals(at.id);
     await expect(take(writers[0]!, 'late')).rejects.toMatchObject({ code: 'fenced' });
