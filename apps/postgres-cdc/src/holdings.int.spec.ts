@@ -1,4 +1,5 @@
-import { eventually, startPostgres, type Postgres } from '@planasonix/testing';
+import { eventually, startPostgres, startProxy, type Postgres } from '@planasonix/testing';
+import { systemClock, type Source } from '@planasonix/core';
 import type { Client } from 'pg';
 import { openSession } from './session.js';
 import { TrialStream } from './trial/trial-stream.js';
@@ -142,6 +143,65 @@ describe('what a stream holds at its source, when its config or its connection c
     expect(await letGo()).toMatchObject({ released: ['slot slot_f'] });
     await release(one);
     expect(await held()).toEqual([]);
+  });
+
+  it('a look whose sessions are led to several servers says nothing of any, and drops nothing there (trap 6)', async () => {
+    const other = await startPostgres();
+    const proxy = await startProxy({ targetPort: server.port });
+    const there = await other.connect();
+    await there.query('CREATE TABLE t (id int PRIMARY KEY)');
+    await there.query("SELECT pg_create_logical_replication_slot('slot_i', 'pgoutput')");
+    for (let i = 0; i < 3; i++)
+      await there.query("SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000))");
+    const budget = { wal_budget: { bytes: '1MB', on_exceeded: 'release' } };
+    const one = new TrialStream('str_led', { ...config('slot_i'), ...budget }, { ...server, port: proxy.port });
+    await reads(one);
+    await one.stop();
+    const unreachable = { code: 'source_unreachable' };
+    const within = () => AbortSignal.timeout(10_000);
+    /** The session for the catalog leads to the other one, those that come after it do not. */
+    const led = <T>(use: (source: Source) => Promise<T>) =>
+      one.look(async (source) => {
+        proxy.pointTo(other.port);
+        await source.check(within());
+        proxy.pointTo(server.port);
+        return use(source);
+      });
+    const lag = (source: Source) => source.lag(one.positions, within());
+    await expect(led(lag)).rejects.toMatchObject(unreachable);
+    expect(await led((source) => source.letGo!(within()))).toEqual({ released: [], remaining: [] });
+    expect(await led((source) => source.release({ force: false }, within()))).toMatchObject({
+      released: [],
+      remaining: [unreachable, unreachable],
+    });
+    const lsn = { lsn: one.lsn };
+    await expect(led((source) => source.settle!(lsn, one.positions, within()))).rejects.toMatchObject(unreachable);
+    expect(await held(there)).toEqual(['slot_i']);
+
+    // A source that is kept, of a stream that is paused, is led back between two looks.
+    let late = 0;
+    one.clock = { ...systemClock, monotonic: () => systemClock.monotonic() + late };
+    await one.look(async (source) => {
+      proxy.pointTo(other.port);
+      await expect(lag(source)).rejects.toMatchObject(unreachable);
+      proxy.pointTo(server.port);
+      await eventually('its session there is ended', async () => {
+        const { rowCount } = await there.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'planasonix_led control'",
+        );
+        return rowCount === 0;
+      });
+      for (let i = 0; i < 3; i++)
+        await admin.query("SELECT pg_logical_emit_message(true, 'noise', repeat('x', 1000000))");
+      late = 60_000;
+      await expect(lag(source)).rejects.toMatchObject({ code: 'wal_budget_exceeded' });
+    });
+    await there.query("SELECT pg_drop_replication_slot('slot_i')");
+    await expect(led(lag)).rejects.toMatchObject(unreachable);
+    await there.end();
+    await other.stop('immediate');
+    expect((await release(one)).remaining).toEqual([]);
+    await proxy.stop();
   });
 
   it('what another stream names stays for as long as it does, whoever made it; also what was given up for something else', async () => {

@@ -1,8 +1,9 @@
 import type { Owned, ReleaseReport, SourceContext } from '@planasonix/core';
+import type { Client } from 'pg';
 import { holdingsOf, ownedOf, type Holding, type Kind, type Place } from './holding.js';
 import { releaseAtSource } from './release.js';
 import type { Sessions } from './sessions.js';
-import { identify, serverOf } from './slot.js';
+import { serverOf } from './slot.js';
 import { toStreamError } from './stream-error.js';
 
 export interface HoldingsDeps {
@@ -36,10 +37,10 @@ export class Holdings {
     return this.all.some((one) => one.now && one.kind === kind && one.name === name && !this.isElsewhere(one));
   }
 
-  /** The same of the server that the connection leads to, which is asked who it is where nobody knows yet. @throws StreamError */
-  async ownsHere(kind: Kind, name: string): Promise<boolean> {
-    if (!this.owns(kind, name)) return false;
-    await this.settle(this.all);
+  /** The same of the server that answers on `control`, which is asked who it is. @throws StreamError */
+  async ownsHere(kind: Kind, name: string, control: Client): Promise<boolean> {
+    const named = this.all.filter((one) => one.now && one.kind === kind && one.name === name);
+    await this.settle(named, control);
     return this.owns(kind, name);
   }
 
@@ -94,7 +95,7 @@ export class Holdings {
     if (some.length === 0) return NOTHING;
     try {
       const client = await this.deps.sessions.control();
-      await this.settle(some);
+      await this.settle(some, client);
       const named = await this.namedByOthers();
       const spared = some.filter((one) => !this.isElsewhere(one) && named.has(called(one)));
       const here = some.filter((one) => !this.isElsewhere(one) && !spared.includes(one));
@@ -129,15 +130,12 @@ export class Holdings {
   }
 
   /** What was made before places were remembered tells nothing of them. */
-  private async settle(some: readonly Holding[]): Promise<void> {
-    if (some.some(({ place }) => place !== null)) this.place ??= await this.look();
-  }
-
-  private async look(): Promise<Place> {
+  private async settle(some: readonly Holding[], control: Client): Promise<void> {
     const { sessions } = this.deps;
-    const replication = await sessions.open('control', true);
-    const { system_id: server } = await identify(replication).finally(() => sessions.end(replication));
-    return { server, database: (await serverOf(await sessions.control())).database };
+    // Sessions of one that reads stay where `at` says; others may lead elsewhere than the last time.
+    if (some.every(({ place }) => place === null) || (this.place !== null && sessions.instance !== null)) return;
+    const { system_id: server } = await sessions.serverAt(control);
+    this.place = { server, database: (await serverOf(control)).database };
   }
 
   private async keep(all: readonly Holding[]): Promise<void> {

@@ -24,15 +24,20 @@ export async function instanceOf(client: Client): Promise<string> {
   return rows[0]!.instance;
 }
 
+/** @throws AnotherServer where the sessions are not of one server process */
+export async function sameInstance(one: Client, other: Client): Promise<void> {
+  if ((await instanceOf(one)) !== (await instanceOf(other))) throw new AnotherServer();
+}
+
 const HINT =
-  'The stream begins again by itself, and sees whether it may go on there. Where the address leads to several servers in turn, give that of one.';
+  'A stream begins again by itself, and sees whether it may go on there. Where the address leads to several servers in turn, give that of one.';
 
 /** `source_unreachable`: the address leads elsewhere by now. */
 export class AnotherServer extends StreamError {
   constructor() {
     super(
       'source_unreachable',
-      'Another server answers at this address than the one that the stream reads, or that one was started anew.',
+      'Another server answers at this address than a moment ago, or that one was started anew.',
       { hint: HINT },
     );
   }

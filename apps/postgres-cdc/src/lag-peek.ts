@@ -3,15 +3,16 @@ import type { Client } from 'pg';
 import { Acker } from './acker.js';
 import { StreamDecoder, parseLsn, type DecoderOptions, type RelationInfo } from './decode/index.js';
 import type { Holdings } from './holdings.js';
-import type { PgPosition, ServerIdentity } from './position.js';
+import { instanceOf } from './instance.js';
+import type { PgPosition } from './position.js';
 import { publicationState } from './publication.js';
 import type { Sessions } from './sessions.js';
-import { holds, identify, slotState, walFlushed } from './slot.js';
+import { holds, slotState, walFlushed } from './slot.js';
 import { WalConnection } from './wal-connection.js';
 
 export interface PeekDeps {
   readonly control: Client;
-  readonly sessions: Pick<Sessions, 'open' | 'end' | 'dialling'>;
+  readonly sessions: Pick<Sessions, 'serverAt' | 'dialling'>;
   readonly slot: string;
   readonly publication: string;
   readonly holdings: Pick<Holdings, 'owns'>;
@@ -24,21 +25,13 @@ export interface PeekDeps {
 
 const ASK_EVERY_MS = 100;
 
-/** Who answers on a session, for as long as it lasts. */
-const answering = new WeakMap<Client, ServerIdentity>();
-
 /**
  * An address may lead to another server than the one that the position is of, where neither its WAL nor a slot of that
  * name says anything of the stream (trap 6). Whether reading goes on behind a promotion is decided when it does.
  * @throws StreamError
  */
 async function atItsServer({ control, sessions }: PeekDeps, position: PgPosition): Promise<void> {
-  let server = answering.get(control);
-  if (server === undefined) {
-    const replication = await sessions.open('control', true);
-    server = await identify(replication).finally(() => sessions.end(replication));
-    answering.set(control, server);
-  }
+  const server = await sessions.serverAt(control);
   if (server.system_id !== position.system_id || server.timeline !== position.timeline)
     throw new StreamError('source_unreachable', 'The server at this address is not the one that the position is of.');
 }
@@ -64,6 +57,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
   if ((await publicationState(deps.control, deps.publication)) === null) return { ...done(null), provedAtMs: null };
 
   const config = await deps.sessions.dialling();
+  const instance = await instanceOf(deps.control);
   const decoder = new StreamDecoder(deps.decoder);
   const described = new Map<number, RelationInfo>();
   /** Whose first change has been met, by the form they have now. */
@@ -119,7 +113,7 @@ export async function peekLag(deps: PeekDeps, position: PgPosition, signal: Abor
       );
       timer = setInterval(() => acker.ask(), ASK_EVERY_MS);
       const { slot, publication } = deps;
-      connection.open({ slot, publication, from, messages: false, server: position, instance: null }).catch(reject);
+      connection.open({ slot, publication, from, messages: false, server: position, instance }).catch(reject);
     });
     return done(first);
   } finally {

@@ -1,11 +1,16 @@
 import { StreamError, type SourceContext } from '@planasonix/core';
 import type { Client } from 'pg';
 import { endSession } from './end-session.js';
-import { AnotherServer, instanceOf } from './instance.js';
+import { AnotherServer, instanceOf, sameInstance } from './instance.js';
+import type { ServerIdentity } from './position.js';
 import { clientConfig, openSession } from './session.js';
+import { identify } from './slot.js';
 
 /** Sessions whose questions are short: a server that does not answer them is not waited for longer than this. */
 const STATEMENT_MS: Readonly<Record<string, number>> = { control: 30_000, heartbeat: 30_000, slot: 45_000 };
+
+/** Who answers on a session, for as long as it lasts. */
+const answering = new WeakMap<Client, ServerIdentity>();
 
 /** Several ask on the same session: each question waits for the answer to the one before. */
 function oneByOne(client: Client): Client {
@@ -75,6 +80,25 @@ export class Sessions {
   /** The server process that all of them lead to; `null`: any will do. */
   get instance(): string | null {
     return this.instance_;
+  }
+
+  /**
+   * Which server answers on `control`, for those that look now and then: only the replication protocol tells, on a session of its
+   * own, and an address may lead elsewhere for that one (trap 6). Asked once for each session.
+   * @throws StreamError `source_unreachable` where it does
+   */
+  async serverAt(control: Client): Promise<ServerIdentity> {
+    const known = answering.get(control);
+    if (known !== undefined) return known;
+    const replication = await this.open('control', true);
+    try {
+      const server = await identify(replication);
+      await sameInstance(replication, control);
+      answering.set(control, server);
+      return server;
+    } finally {
+      await this.end(replication);
+    }
   }
 
   /** For the driver that reads the WAL: it dials by itself. */

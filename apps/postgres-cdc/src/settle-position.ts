@@ -2,6 +2,7 @@ import { StreamError, type Positions } from '@planasonix/core';
 import type { Client } from 'pg';
 import { lsnText, parseLsn } from './decode/index.js';
 import type { Holdings } from './holdings.js';
+import { sameInstance } from './instance.js';
 import { decodePosition, encodePosition, sameServer, type PgPosition, type ServerIdentity } from './position.js';
 import { NOTEBOOK, writeNotebook } from './rows/rows-state.js';
 import { toStreamError } from './session.js';
@@ -39,7 +40,9 @@ export async function settlePosition(deps: SettleDeps, wanted: unknown, from: Po
   const asked = understood(wanted, slot);
   const replication = await sessions.open('control', true);
   try {
-    return await settled({ ...deps, control: await sessions.control(), replication }, asked, from);
+    const control = await sessions.control();
+    await sameInstance(replication, control);
+    return await settled({ ...deps, control, replication }, asked, from);
   } finally {
     await sessions.end(replication);
   }

@@ -3,6 +3,7 @@ import type { WalBudget } from './config.js';
 import { AnotherServer } from './instance.js';
 import { SlotCare, gigabytes, retention, type SlotFacts } from './slot-care.js';
 import { WalRate } from './wal-rate.js';
+import type { Client } from 'pg';
 
 const facts: SlotFacts = {
   head: 10_000n,
@@ -74,6 +75,7 @@ describe('care for a slot', () => {
   const clock = { monotonic: () => now, now: () => now } as unknown as Clock;
   const warnings: object[] = [];
   const log = { warn: (fields: object) => warnings.push(fields) } as unknown as Log;
+  const control = () => Promise.resolve({} as Client);
   let looks = 0;
   let held = 0;
   let answers = true;
@@ -86,6 +88,7 @@ describe('care for a slot', () => {
       streamId,
       slot: 's',
       budget,
+      control,
       facts: asked,
       ours: () => Promise.resolve(ours),
       begun,
@@ -125,6 +128,32 @@ describe('care for a slot', () => {
     expect([theirs.overBudget, theirs.toBeGivenUp]).toEqual([true, false]);
   });
 
+  it('asks whose the slot is where its facts are of, and gives nothing up while nobody can say (trap 6)', async () => {
+    held = bytes * 2;
+    const [asked, told] = [[] as Client[], [] as Client[]];
+    let says = true;
+    const one = new SlotCare({
+      ...{ streamId: 'str_4', slot: 's', budget: { bytes, on_exceeded: 'release' }, begun: true, clock, log, control },
+      facts: (client) => {
+        asked.push(client);
+        return Promise.resolve({ ...facts, restart: 0n, head: BigInt(held) });
+      },
+      ours: (client) => {
+        told.push(client);
+        return says ? Promise.resolve(true) : Promise.reject(new AnotherServer());
+      },
+      standing: () => null,
+    });
+    await one.look();
+    expect(one.toBeGivenUp).toBe(true);
+    [now, says] = [now + 60_000, false];
+    await one.watch(false);
+    expect([one.overBudget, one.toBeGivenUp]).toEqual([true, false]);
+    expect(new Set(asked).size).toBe(2);
+    expect(told).toEqual(asked);
+    expect(told.every((client, i) => client === asked[i])).toBe(true);
+  });
+
   it('while rows flow nobody waits for the answer; the next one who asks is told', async () => {
     const one = care({ bytes, on_exceeded: 'release' });
     await one.watch(true);
@@ -146,7 +175,7 @@ describe('care for a slot', () => {
     const hungUp: unknown[] = [];
     const standing = { hangUp: (why?: StreamError) => void hungUp.push(why) };
     const of = (reader: typeof standing | null, facts: () => Promise<SlotFacts>) =>
-      new SlotCare({ streamId: 's', slot: 's', budget: null, facts, ours: () => Promise.resolve(true), begun: true, standing: () => reader, clock, log }); // prettier-ignore
+      new SlotCare({ streamId: 's', slot: 's', budget: null, control, facts, ours: () => Promise.resolve(true), begun: true, standing: () => reader, clock, log }); // prettier-ignore
     const ended = (ending: boolean) => () => Promise.resolve({ ...facts, ending });
     const refused = (code: string) => () =>
       Promise.reject(new StreamError('source_unreachable', 'refused', { cause: Object.assign(new Error(), { code }) }));
@@ -174,7 +203,7 @@ describe('care for a slot', () => {
     for (const [answer, message] of gone) {
       let stands = true;
       const standing = () => (stands ? { hangUp: () => undefined } : null);
-      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, facts: () => Promise.resolve(answer), ours: () => Promise.resolve(true), begun: true, standing, clock, log }); // prettier-ignore
+      const one = new SlotCare({ streamId: 's', slot: 's', budget: null, control, facts: () => Promise.resolve(answer), ours: () => Promise.resolve(true), begun: true, standing, clock, log }); // prettier-ignore
       await one.watch(false);
       await expect(one.watch(true)).rejects.toMatchObject({
         code: 'slot_lost',

@@ -128,10 +128,12 @@ export interface SlotCareDeps {
   readonly streamId: string;
   readonly slot: string;
   readonly budget: WalBudget | null;
-  /** Asks the server; `null` where there is no such slot. */
-  facts(): Promise<SlotFacts | null>;
+  /** All that one look asks is asked there: an address may lead to another server for the next session (trap 6). */
+  control(): Promise<Client>;
+  /** `null` where there is no such slot. */
+  facts(control: Client): Promise<SlotFacts | null>;
   /** The stream made the slot, at this very server: it may be given up. Anybody else's never is. Asked where it is to be. */
-  ours(): Promise<boolean>;
+  ours(control: Client): Promise<boolean>;
   /** `false`: the user gave the position up, and the slot that is there is the one that went with it. */
   readonly begun: boolean;
   /** Of the stream's own reading, for as long as nothing is taken from the server; `null`: it is read, or nobody reads. */
@@ -223,18 +225,20 @@ export class SlotCare {
     const { round } = this;
     try {
       const askedAtMs = clock.now();
-      const facts = await this.deps.facts();
+      const control = await this.deps.control();
+      const facts = await this.deps.facts(control);
       if (round !== this.round) return;
       this.factsAtMs = askedAtMs;
       this.lookedAt = clock.monotonic();
       this.facts = facts;
+      this.mine = false;
       this.gone = facts === null;
       if (facts?.ending) this.deps.standing()?.hangUp();
       if (facts !== null) this.memory.rate.note(facts.head, this.lookedAt);
       this.seen = facts === null ? null : retention(facts, this.memory.rate.bytesPerSecond, budget?.bytes ?? null);
       this.warn();
       if (!this.overBudget || budget!.on_exceeded !== 'release') return;
-      const mine = await this.deps.ours();
+      const mine = await this.deps.ours(control);
       if (round === this.round) this.mine = mine;
     } catch (error) {
       // The reading side finds out what is wrong with the server, and says so. Where it stands it would keep a server from shutting down.
