@@ -1,10 +1,11 @@
 import type { Outbound } from '@planasonix/core';
 import { startPostgres, type Postgres } from '@planasonix/testing';
 import type { Client } from 'pg';
-import { checkOrder } from './check-order.js';
+import { checkOrder, wrongOrder } from './check-order.js';
 import { FUNCTIONS, OPERATORS } from './condition-words.js';
 import { parseConfig } from './config.js';
 import { openSession } from './session.js';
+import { resolveTables } from './tables.js';
 
 const outbound: Outbound = { resolve: (host) => Promise.resolve(host) };
 
@@ -45,6 +46,14 @@ describe('an order, held against the source', () => {
     for (const tables of [['shop.nothing'], ['shop.audit'], ['other.*'], ['shop.orders', 'shop.nothing']])
       expect(await check(tables)).toMatchObject([{ code: 'no_tables', fix: expect.stringContaining('shop.orders') }]);
     expect(await codes(['shop.orders; DROP'])).toEqual(['config_invalid']);
+  });
+
+  it('blames no condition for a table that is gone a moment later', async () => {
+    const [table] = await resolveTables(control, parseConfig({ tables: ['shop.orders'] }), null);
+    const dropped = { ...table!, table: 'orders_of_yesterday' };
+    expect(await wrongOrder(control, [dropped], 'id = 1')).toMatchObject([
+      { code: 'no_tables', message: expect.stringContaining('shop.orders_of_yesterday is gone') },
+    ]);
   });
 
   it('is refused with a condition for a table without a key, of which all rows are read or none (Invariant 2)', async () => {

@@ -13,6 +13,8 @@ import { missingTables, resolveTables, tableMatcher, type SourceTable } from './
 /** SQLSTATE classes by which the server judges the condition, and not its own health. */
 const JUDGED = /^(0A|22|42|P0)/;
 const SYNTAX_ERROR = '42601';
+/** Conditions name no table: it is the one that is ordered. */
+const UNDEFINED_TABLE = '42P01';
 const MOST_TEXT = 300;
 const WAITS = 'Whether the condition fits can not be asked now.';
 const IS_LOCKED = 'Somebody keeps a table locked (ALTER, VACUUM FULL, REINDEX): wait for the end of that transaction.';
@@ -73,6 +75,13 @@ export async function wrongOrder(
   return wrong === null ? [] : wrong === 'locked' ? wrong : [wrong];
 }
 
+const gone = ({ schema, table }: Pick<SourceTable, 'schema' | 'table'>): Check =>
+  finding(
+    'no_tables',
+    `The table ${schema}.${table} is gone: it was dropped or renamed a moment ago.`,
+    'Order the rows of tables that are there.',
+  );
+
 async function wrongCondition(
   control: Client,
   tables: readonly SourceTable[],
@@ -112,6 +121,7 @@ async function judged(
   } catch (error) {
     const { code = '', message = '', position } = error as { code?: string; message?: string; position?: string };
     if (!JUDGED.test(code)) throw error;
+    if (code === UNDEFINED_TABLE) return gone({ schema, table });
     // Counted in characters from 1; what comes behind is ours, and nothing that the user wrote.
     if (code === SYNTAX_ERROR && Number(position) > [...before].length)
       return finding('where_invalid', 'The condition ends amid an expression.', 'Write one SQL expression.');
