@@ -9,8 +9,13 @@ import { TransactionWriter, type PartitionRecords } from './transaction-writer.j
 /** A broker that answers as the test says, in turn; what it was sent. */
 function writerOver(answers: readonly (readonly Produced[])[]) {
   const sent: Buffer[] = [];
+  const asked: number[] = [];
   let now = 1_700_000_000_000;
   const cluster = {
+    turn: 0,
+    doubt(turn: number) {
+      if (turn === this.turn) this.turn++;
+    },
     send: (_node: number, _lane: string, call: Call<unknown>) => {
       const to = new WireWriter();
       call.encode(to, 9);
@@ -21,7 +26,7 @@ function writerOver(answers: readonly (readonly Produced[])[]) {
   const routes = {
     topic: (topic: string) => Promise.resolve({ topic, partitions: 2, maxBytes: 1_000_000 }),
     leader: () => 1,
-    refresh: () => Promise.resolve(),
+    refresh: () => Promise.resolve(void asked.push(cluster.turn)),
   };
   const writer = new TransactionWriter({
     cluster: cluster as unknown as KafkaCluster,
@@ -31,7 +36,7 @@ function writerOver(answers: readonly (readonly Produced[])[]) {
     clock: { ...systemClock, now: () => now++, sleep: () => Promise.resolve(true) },
     signal: new AbortController().signal,
   });
-  return { writer, sent };
+  return { writer, sent, asked };
 }
 
 const records = (partition: number, ...values: string[]): PartitionRecords => ({
@@ -58,6 +63,13 @@ describe('what a broker answers to a batch (trap 25a)', () => {
     await writer.write([records(0, 'a'), records(1, 'b')]);
     await writer.write([records(1, 'c')]);
     expect(sent).toHaveLength(2);
+  });
+
+  it('is that it does not lead: another broker is asked who does, each time', async () => {
+    const notLeader: Produced = { topic: 't', partition: 0, error: 6, baseOffset: -1 };
+    const { writer, sent, asked } = writerOver([[notLeader], [notLeader], [written(0, 0)]]);
+    await writer.write([records(0, 'a')]);
+    expect([sent.length, asked]).toEqual([3, [1, 2]]);
   });
 
   it('leaves a partition out: that one alone is sent again, as the same bytes', async () => {

@@ -100,9 +100,10 @@ export class TransactionWriter {
 
   /** What has been answered is not sent again; what has not is sent as it was, to whoever leads then. */
   async #sendAll(round: readonly Sending[]): Promise<void> {
-    const { clock, routes, signal } = this.options;
+    const { cluster, clock, routes, signal } = this.options;
     const until = clock.monotonic() + PATIENCE_MS;
     for (let open = round; open.length > 0;) {
+      const { turn } = cluster;
       const { failed, next } = await this.#sendRound(open);
       open = [...failed.map(({ sending }) => sending), ...next];
       if (failed.length === 0) continue;
@@ -110,6 +111,8 @@ export class TransactionWriter {
       if (signal.aborted || clock.monotonic() > until)
         throw toStreamError(failed[0]!.why, `writing to ${topic}/${partition}`);
       await clock.sleep(AGAIN_MS, signal);
+      // Who told of these leaders may be cut off from its controllers, and tell of them for long.
+      cluster.doubt(turn);
       await routes.refresh([...new Set(open.map((one) => one.topic))]).catch((error: unknown) => {
         if (toStreamError(error, 'asking who leads').code !== 'source_unreachable') throw error;
       });
