@@ -9,16 +9,22 @@ const short = () => new DoesNotFit('The value is cut short.');
 /** Reads what Avro and Protobuf write their values with. @throws DoesNotFit beyond the end */
 export class BytesReader {
   at = 0;
-  #unwritten: number;
 
-  constructor(private readonly bytes: Buffer) {
-    this.#unwritten = UNWRITTEN.least + UNWRITTEN.byte * bytes.length;
+  constructor(
+    private readonly bytes: Buffer,
+    /** Of the whole value. */
+    private readonly unwritten = { left: UNWRITTEN.least + UNWRITTEN.byte * bytes.length },
+  ) {}
+
+  /** Reads a part of the value. */
+  over(part: Buffer): BytesReader {
+    return new BytesReader(part, this.unwritten);
   }
 
   /** Few bytes must not become a text without end. Invariant 6. */
   tell(characters: number): void {
-    this.#unwritten -= characters;
-    if (this.#unwritten < 0) throw new DoesNotFit('The value has too many fields or items for its size.');
+    this.unwritten.left -= characters;
+    if (this.unwritten.left < 0) throw new DoesNotFit('The value has too many fields or items for its size.');
   }
 
   get left(): number {

@@ -203,7 +203,32 @@ describe('Protobuf', () => {
     expect(text.length).toBe('{"n":[]}'.length + 2 * times - 1);
   });
 
+  it('joins what comes twice as Protobuf says: pieces of a message, the last of a key and of one that excludes another', () => {
+    const twice = (...values: object[]) =>
+      read(Buffer.concat([Buffer.from([2, 2]), ...values.map((value) => encoded('shop.Order', value))]));
+    expect(twice({ at: { seconds: 1 } }, { at: { nanos: 2 } })).toBe('{"at":{"seconds":1,"nanos":2}}');
+    expect(twice({ counts: { a: 1, b: 2 } }, { counts: { a: 3 } })).toBe('{"counts":{"a":3,"b":2}}');
+    expect(twice({ a: 'x' }, { b: 5 })).toBe('{"b":5}');
+    expect(twice({ b: 5 }, { a: 'x' })).toBe('{"a":"x"}');
+    expect(twice({ id: 1 }, { id: 2 })).toBe('{"id":2}');
+  });
+
+  it('becomes no text without end: names count for the whole value, however it is nested (Invariant 6)', () => {
+    const long = 'n'.repeat(4000);
+    const nested = protobufReader(`syntax = "proto3"; message M { repeated M m = 1; int32 ${long} = 2; }`);
+    expect(() => nested(Buffer.concat([Buffer.from([0]), Buffer.alloc(4_000, Buffer.from([10, 2, 16, 1]))]))).toThrow(
+      /too many fields/,
+    );
+    const named = protobufReader(`syntax = "proto3"; enum E { ${long} = 0; } message M { repeated E e = 1; }`);
+    const packed = Buffer.concat([Buffer.from([0, 10, 0xa0, 0x1f]), Buffer.alloc(4_000)]);
+    expect(() => named(packed)).toThrow(/too many fields/);
+  });
+
   it('does not fit what is damaged or of another message', () => {
+    // An entry of a map, and its value, that are none.
+    expect(() => read(Buffer.from([2, 2, 0x58, 1]))).toThrow(/counts is not what the schema says/);
+    expect(() => read(Buffer.from([2, 2, 0x5a, 3, 0x12, 1, 0x61]))).toThrow(/counts is not what the schema says/);
+    expect(() => read(Buffer.from([2, 2, 0x5a, 2, 0x08, 1]))).toThrow(/counts is not what the schema says/);
     expect(() => read(Buffer.from([2, 18, 0]))).toThrow(/message that its schema has not/);
     expect(() => read(Buffer.from([2, 2, 0x1a, 50, 1]))).toThrow(/cut short/);
     expect(() => read(Buffer.from([2, 2, 0x19, 1, 2, 3, 4, 5, 6, 7, 8]))).toThrow(/note is not what the schema says/);

@@ -71,7 +71,7 @@ export function protobufReader(schema: string, imports: readonly ProtoFile[] = [
   return (value) => {
     const from = new BytesReader(value);
     const type = typeOf(within as protobuf.NamespaceBase, top, indexes(from));
-    return messageText(type, from.take(from.left), 0);
+    return messageText(type, from, 0);
   };
 }
 
@@ -99,10 +99,14 @@ function typeOf(within: protobuf.NamespaceBase, top: readonly string[], path: re
   return found;
 }
 
-function messageText(type: protobuf.Type, bytes: Buffer, depth: number): string {
+type Typed = Pick<protobuf.Field, 'name' | 'type' | 'resolvedType'>;
+
+/** What a message has of a field: its value, those of one that is repeated, by key those of a map, the pieces of a message. */
+type Held = string | string[] | Map<string, string> | Buffer[];
+
+function messageText(type: protobuf.Type, from: BytesReader, depth: number): string {
   if (depth > MOST_NESTED) throw tooDeep();
-  const from = new BytesReader(bytes);
-  const found = new Map<number, string[]>();
+  const found = new Map<protobuf.Field, Held>();
   while (from.left > 0) {
     const tag = from.count();
     const [id, wire] = [Math.floor(tag / 8), tag % 8];
@@ -111,37 +115,71 @@ function messageText(type: protobuf.Type, bytes: Buffer, depth: number): string 
       skip(from, wire);
       continue;
     }
-    const texts = values(field, wire, from, depth);
-    const before = field.repeated || field.map ? found.get(id) : undefined;
-    if (before === undefined) found.set(id, texts);
-    else for (const text of texts) before.push(text);
+    // Of several, the last one holds.
+    for (const other of field.partOf?.fieldsArray ?? []) if (other !== field) found.delete(other);
+    found.set(field, joined(found.get(field), field, wire, from, depth));
   }
   const parts = type.fieldsArray.flatMap((field) => {
-    const texts = found.get(field.id);
-    if (!texts) return [];
-    const text = field.map ? `{${texts.join(',')}}` : field.repeated ? `[${texts.join(',')}]` : texts.at(-1)!;
-    return [`${JSON.stringify(field.name)}:${text}`];
+    const held = found.get(field);
+    if (held === undefined) return [];
+    const name = JSON.stringify(field.name);
+    from.tell(name.length);
+    return [`${name}:${heldText(held, field, from, depth)}`];
   });
   return `{${parts.join(',')}}`;
 }
 
-function values(field: protobuf.Field, wire: number, from: BytesReader, depth: number): string[] {
-  if (field instanceof protobuf.MapField) return [entryText(field, from.take(from.count()), depth)];
-  const { resolvedType } = field;
-  if (resolvedType instanceof protobuf.Type) {
+/** With what comes next of the field. */
+function joined(held: Held | undefined, field: protobuf.Field, wire: number, from: BytesReader, depth: number): Held {
+  if (field instanceof protobuf.MapField) {
     if (wire !== WIRE.bytes) throw unlike(field);
-    return [messageText(resolvedType, from.take(from.count()), depth + 1)];
+    const entries = (held as Map<string, string> | undefined) ?? new Map<string, string>();
+    return entries.set(...entry(field, from.over(from.take(from.count())), depth));
   }
-  const scalar = scalarOf(field.type, resolvedType);
-  if (wire === scalar.wire) return [scalar.read(from)];
-  if (!field.repeated || wire !== WIRE.bytes) throw unlike(field);
-  const packed = new BytesReader(from.take(from.count()));
-  const texts: string[] = [];
-  while (packed.left > 0) texts.push(scalar.read(packed));
+  if (field.resolvedType instanceof protobuf.Type && !field.repeated) {
+    if (wire !== WIRE.bytes) throw unlike(field);
+    const pieces = (held as Buffer[] | undefined) ?? [];
+    pieces.push(from.take(from.count()));
+    return pieces;
+  }
+  if (!field.repeated) return value(field, wire, from, depth);
+  const texts = (held as string[] | undefined) ?? [];
+  readRepeated(field, wire, from, depth, texts);
   return texts;
 }
 
-const unlike = (field: protobuf.Field) => new DoesNotFit(`The field ${field.name} is not what the schema says.`);
+function heldText(held: Held, { resolvedType, repeated }: protobuf.Field, from: BytesReader, depth: number): string {
+  if (typeof held === 'string') return held;
+  if (held instanceof Map) return `{${[...held].map(([key, text]) => `${key}:${text}`).join(',')}}`;
+  if (repeated) return `[${held.join(',')}]`;
+  // A message that comes in pieces is what they are together.
+  return messageText(resolvedType as protobuf.Type, from.over(Buffer.concat(held as Buffer[])), depth + 1);
+}
+
+function readRepeated(field: protobuf.Field, wire: number, from: BytesReader, depth: number, texts: string[]): void {
+  const { resolvedType } = field;
+  const scalar = resolvedType instanceof protobuf.Type ? null : scalarOf(field.type, resolvedType);
+  if (scalar === null || wire === scalar.wire) {
+    texts.push(value(field, wire, from, depth));
+    return;
+  }
+  if (wire !== WIRE.bytes) throw unlike(field);
+  const packed = from.over(from.take(from.count()));
+  while (packed.left > 0) texts.push(scalar.read(packed));
+}
+
+function value(field: Typed, wire: number, from: BytesReader, depth: number): string {
+  const { resolvedType } = field;
+  if (resolvedType instanceof protobuf.Type) {
+    if (wire !== WIRE.bytes) throw unlike(field);
+    return messageText(resolvedType, from.over(from.take(from.count())), depth + 1);
+  }
+  const scalar = scalarOf(field.type, resolvedType);
+  if (wire !== scalar.wire) throw unlike(field);
+  return scalar.read(from);
+}
+
+const unlike = (field: Typed) => new DoesNotFit(`The field ${field.name} is not what the schema says.`);
 
 function scalarOf(type: string, resolved: protobuf.ReflectionObject | null): Scalar {
   if (resolved instanceof protobuf.Enum)
@@ -150,7 +188,9 @@ function scalarOf(type: string, resolved: protobuf.ReflectionObject | null): Sca
       read(from) {
         const value = Number(BigInt.asIntN(32, from.varint()));
         const name = resolved.valuesById[value];
-        return name === undefined ? String(value) : JSON.stringify(name);
+        if (name === undefined) return String(value);
+        from.tell(name.length);
+        return JSON.stringify(name);
       },
     };
   const scalar = SCALARS[type];
@@ -158,25 +198,21 @@ function scalarOf(type: string, resolved: protobuf.ReflectionObject | null): Sca
   return scalar;
 }
 
-function entryText(field: protobuf.MapField, bytes: Buffer, depth: number): string {
-  const from = new BytesReader(bytes);
+function entry(field: protobuf.MapField, from: BytesReader, depth: number): [key: string, text: string] {
   const keyed = SCALARS[field.keyType]!;
-  const isMessage = field.resolvedType instanceof protobuf.Type;
   let key: string | null = null;
-  let value: string | null = null;
+  let text: string | null = null;
   while (from.left > 0) {
     const tag = from.count();
     const [id, wire] = [Math.floor(tag / 8), tag % 8];
-    if (id === 1 && wire === keyed.wire) key = keyed.read(from);
-    else if (id === 2)
-      value = isMessage
-        ? messageText(field.resolvedType as protobuf.Type, from.take(from.count()), depth + 1)
-        : scalarOf(field.type, field.resolvedType).read(from);
+    if (id === 1) {
+      if (wire !== keyed.wire) throw unlike(field);
+      key = keyed.read(from);
+    } else if (id === 2) text = value(field, wire, from, depth);
     else skip(from, wire);
   }
   key ??= field.keyType === 'string' ? '' : field.keyType === 'bool' ? 'false' : '0';
-  value ??= defaultText(field);
-  return `${key.startsWith('"') ? key : JSON.stringify(key)}:${value}`;
+  return [key.startsWith('"') ? key : JSON.stringify(key), text ?? defaultText(field)];
 }
 
 /** What an entry means that leaves its value out. */
