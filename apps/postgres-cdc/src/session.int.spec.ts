@@ -44,6 +44,18 @@ describe.each([14, 18] as const)('sessions at Postgres %i', (version: PostgresVe
     await other.end();
   });
 
+  it('say what to grant where a function that each of them asks was revoked', async () => {
+    const admin = await under.server.connect();
+    const of = 'EXECUTE ON FUNCTION pg_postmaster_start_time()';
+    await admin.query(`CREATE ROLE narrow LOGIN PASSWORD 'narrow'; REVOKE ${of} FROM PUBLIC`);
+    await expect(open('narrow', { user: 'narrow', password: 'narrow' })).rejects.toMatchObject({
+      ...{ code: 'permission_denied', hint: expect.stringContaining('pg_catalog.pg_postmaster_start_time TO') },
+    });
+    await admin.query('GRANT EXECUTE ON FUNCTION pg_catalog.pg_postmaster_start_time TO narrow');
+    await (await open('granted', { user: 'narrow', password: 'narrow' })).end();
+    await admin.query(`GRANT ${of} TO PUBLIC`);
+  });
+
   it('say what is wrong, and never the password', async () => {
     const failure = (more: object) => open('x', more).then(String, (error: unknown) => error);
     for (const [more, code] of [

@@ -56,6 +56,15 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
   ],
 ];
 
+const DENIED_FUNCTION = /^permission denied for function (\w+)$/;
+
+/** Some revoke from all what every session asks. */
+function deniedFunction({ code, message }: Fault): Verdict | null {
+  const [, name] = (code === '42501' && DENIED_FUNCTION.exec(message)) || [];
+  if (name === undefined) return null;
+  return ['permission_denied', `GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO the user of the connection.`];
+}
+
 /** 42704 and 55000 mean several things; the routine of the server that said so, or what was being done, tells. */
 function byContext({ code, routine, message }: Fault, doing: string): Verdict | null {
   const where = `${routine} ${message} ${doing}`;
@@ -78,7 +87,7 @@ function byContext({ code, routine, message }: Fault, doing: string): Verdict | 
 
 function judge(fault: Fault, doing: string): Verdict | null {
   const { code, message } = fault;
-  const named = STATES[code] ?? byContext(fault, doing);
+  const named = deniedFunction(fault) ?? STATES[code] ?? byContext(fault, doing);
   if (named) return named;
   if (/^(08|57P)...?$/.test(code)) return ['source_unreachable'];
   const ofSocket = socketFailure(code);
