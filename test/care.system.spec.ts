@@ -1,5 +1,5 @@
 import pg, { type Client } from 'pg';
-import { eventually } from '@planasonix/testing';
+import { becomes, eventually } from '@planasonix/testing';
 import { fold, readLog } from './log.js';
 import { makePipeline, makeStream, start, status, until } from './shop.js';
 import { makeWorld, type World } from './world.js';
@@ -95,7 +95,7 @@ describe('what a stream holds at its source', () => {
     expect((await world.stack.api('DELETE', `/api/streams/${id}`)).status).toBe(200);
   });
 
-  it.each(['stopped', 'paused', 'blocked'] as const)(
+  it.each(['stopped', 'paused', 'blocked', 'broken'] as const)(
     'over its budget a %s stream lets go: its slot is gone, it says so, and a new snapshot goes on (trap 9)',
     async (how) => {
       const pipeline =
@@ -107,16 +107,24 @@ describe('what a stream holds at its source', () => {
           : world.pipelineId;
       const id = await make({ wal_budget: { bytes: BUDGET, on_exceeded: 'release' } }, pipeline);
       expect(await holds(id)).toBe('1,1');
-      if (how === 'stopped') await command(id, 'stop');
+      if (how === 'stopped' || how === 'broken') await command(id, 'stop');
       if (how === 'paused') await command(id, 'pause');
+      if (how === 'broken') {
+        await world.source.query('ALTER TABLE orders RENAME TO elsewhere');
+        await command(id, 'start');
+        await until(world.stack, id, 'error');
+        expect((await stream(id)).last_error.code).toBe('tables_missing');
+        await world.source.query('ALTER TABLE elsewhere RENAME TO orders');
+      }
       await world.source.query("UPDATE orders SET v = v || 'x'");
       if (how === 'blocked') await eventually('its log is full', async () => (await stream(id)).blocked !== null);
       await write(4);
+      const told = { code: 'wal_budget_exceeded', hint: expect.stringContaining('resnapshot') };
+      const lastError = async () => (await stream(id)).last_error;
+      // An earlier error gives way to it.
+      if (how === 'broken') await becomes(lastError, expect.objectContaining(told));
       await until(world.stack, id, 'error');
-      expect((await stream(id)).last_error).toMatchObject({
-        code: 'wal_budget_exceeded',
-        hint: expect.stringContaining('resnapshot'),
-      });
+      expect(await lastError()).toMatchObject(told);
       await eventually('its slot is gone', async () => (await holds(id)) === '0,1', { timeoutMs: 60_000 });
       const refused = await command(id, 'start');
       expect([refused.status, refused.json.error.code]).toEqual([409, 'position_lost']);
