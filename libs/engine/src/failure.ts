@@ -51,7 +51,7 @@ export function failureOf(error: unknown, log: Log, streamId: string): Failure {
 const OF_TABLES: ReadonlySet<string> = new Set(['no_replica_identity', 'permission_denied', 'publication_incomplete']);
 
 /**
- * The first finding that stops the stream, or `null`. A code that the catalogue does not know is fatal.
+ * The first finding that stops the stream, a lost position before all others, for a start has to say what becomes of it; or `null`. A code that the catalogue does not know is fatal.
  *
  * @param of `givesUp`: the lost position is given up, so nothing of it is read, and that it is lost is no failure. `runs`: another
  *   worker had it running, so it goes on without a table that can't be taken up yet: what it needs it hears of by reading.
@@ -62,7 +62,8 @@ export function failureOfChecks(
 ): Failure | null {
   const excused = (code: string): boolean =>
     (of.givesUp === true && losesPosition(code)) || (of.runs === true && OF_TABLES.has(code));
-  const found = checks.find(({ severity, code }) => severity === 'error' && !excused(code));
+  const stopping = checks.filter(({ severity, code }) => severity === 'error' && !excused(code));
+  const found = stopping.find(({ code }) => losesPosition(code)) ?? stopping[0];
   if (!found) return null;
   const known = found.code in STREAM_ERRORS ? STREAM_ERRORS[found.code as keyof typeof STREAM_ERRORS] : null;
   return {

@@ -62,6 +62,13 @@ describe('what becomes of a failure', () => {
       recourse: 'fatal',
       hint: null,
     });
+    const error = (code: string) => ({ code, severity: 'error', message: code, fix: null }) as const;
+    expect(failureOfChecks([error('no_replica_identity'), error('slot_lost'), error('offset_gap')])).toMatchObject({
+      ...{ code: 'slot_lost', recourse: 'lost' },
+    });
+    expect(failureOfChecks([error('no_replica_identity'), error('slot_lost')], { givesUp: true })).toMatchObject({
+      code: 'no_replica_identity',
+    });
     expect(failureOfChecks([{ code: 'x', severity: 'warning', message: 'm', fix: null }])).toBeNull();
   });
 });

@@ -103,6 +103,24 @@ describe.each([15, 18] as const)('rows that a publication filters, of Postgres %
     expect(one.events.some(({ data }) => data.includes('left out'))).toBe(false);
   });
 
+  it('names what an update left alone of a row that it brings into the filter, and what FULL tells of it (trap 14)', async () => {
+    const table = (name: string) => `CREATE TABLE ${name} (id int PRIMARY KEY, big text);
+      ALTER TABLE ${name} ALTER big SET STORAGE EXTERNAL; INSERT INTO ${name} VALUES (1, repeat('x', 4000));`;
+    const db = await fresh(`${MARKS} ${table('keyed')} ${table('whole')} ALTER TABLE whole REPLICA IDENTITY FULL;
+      CREATE PUBLICATION theirs FOR TABLE marks, keyed WHERE (id > 100), whole WHERE (id > 100)`);
+    const one = reading(db, { tables: ['public.*'], publication: 'theirs' });
+    one.start();
+    await one.rowsDone();
+    await db.client.query('UPDATE keyed SET id = 101; UPDATE whole SET id = 101');
+    await settle(one, db.client);
+    const told = (of: string) =>
+      one.events
+        .filter(({ subject }) => subject === `public.${of}`)
+        .map(({ data }) => JSON.parse(String(data)) as object);
+    expect(told('keyed')).toMatchObject([{ op: 'c', after: { id: 101 }, unchanged: ['big'] }]);
+    expect(told('whole')).toMatchObject([{ op: 'c', after: { id: 101, big: 'x'.repeat(4000) }, unchanged: [] }]);
+  });
+
   it('an order with a condition, which sees nothing of what is held back', async () => {
     // Dear enough for the server to ask anything else first.
     const dear = "lower(upper(lower(upper(open::text)))) = 'true'";
