@@ -47,7 +47,7 @@ export async function testConnection(
     const latencyMs = Math.round(performance.now() - begun);
     const [cipher] = await session.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
     const version = versionCheck(server);
-    const settings = await preflightServer(session, server, []);
+    const settings = await preflightServer(session, server);
     const rights = passes(settings)
       ? await logRights({
           ...{ control: session, server, look: open, end: (looking) => looking.end() },

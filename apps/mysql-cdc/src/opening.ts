@@ -12,6 +12,7 @@ import {
   type Notes,
   type Unread,
 } from './position.js';
+import { refuseLeftOut } from './log-filters.js';
 import { partBehind } from './part.js';
 import { refuseUnlogged } from './replicated.js';
 import { beginTold } from './rows/consistent.js';
@@ -109,6 +110,7 @@ export async function openStream(
     return { ...common, how: 'alone', position: null, unread };
   }
   await refuseUnlogged(session, server, 'binlog_format_unsupported');
+  await refuseLeftOut(session, server, tables, []);
   const { place, tables: then } = await placeOfTables(session, server, config, tables);
   const begun = { ...common, tables: then, noted: then };
   const known = await gtidsAt(at, place);
@@ -129,6 +131,8 @@ async function goesOn(
   unreadOf: ReturnType<typeof unreadFrom>,
 ): Promise<Beginning> {
   const { server, tables } = common;
+  const had = tables.filter(throughout(server, notes.asked));
+  await refuseLeftOut(at.session, server, tables, had);
   // What is left out behind rows of a table without a key is told by its place at the server of before, and means nothing here.
   const sifted = there === before ? [] : (before.rows?.sifts ?? []);
   const found = sifted.length === 0 ? there : { ...there, rows: { tables: [], ...there.rows, sifts: [] } };
@@ -137,7 +141,7 @@ async function goesOn(
     const asked = withThis(notes.asked, config);
     // One that is prepared has its rows before the place, and its commit behind it.
     if (asked !== notes.asked && late.length > 0) await nonePrepared(at.session);
-    const noted = tables.filter(throughout(server, notes));
+
     // Also of those that a config of before did not ask for: no rows were to be read of them, and these are.
     const read = notes.unread.filter(({ anyway, schema, table }) => anyway === true && common.asks(schema, table));
     const more = kindsOfWaiting(common, found, read);
@@ -147,7 +151,7 @@ async function goesOn(
     const rest = notes.unread.filter((one) => !read.includes(one));
     const unread = [...read, ...unreadOf(rest, true)];
     return {
-      ...{ ...common, noted, asked, unread },
+      ...{ ...common, noted: had, asked, unread },
       ...{ how: isMoved ? 'moved' : 'resume', position },
     };
   }
@@ -160,7 +164,7 @@ async function goesOn(
 }
 
 /** Whether a table was asked for all the time. */
-const throughout = ({ foldsCase }: Server, { asked }: Notes): ((table: SourceTable) => boolean) => {
+export const throughout = ({ foldsCase }: Server, asked: Notes['asked']): ((table: SourceTable) => boolean) => {
   const all = asked.map((one) => tableMatcher(one, foldsCase));
   return ({ schema, table }) => all.every((asks) => asks(schema, table));
 };
@@ -172,7 +176,7 @@ const throughout = ({ foldsCase }: Server, { asked }: Notes): ((table: SourceTab
  */
 function stillUnread({ server, tables, asks }: Common, notes: Notes, sifted: readonly TableName[] = []) {
   const same = sameTable(server.foldsCase);
-  const always = throughout(server, notes);
+  const always = throughout(server, notes.asked);
   const late = tables.filter((table) => !always(table) || sifted.some((one) => same(one, table)));
   const isLate = (of: TableName): boolean => late.some((one) => same(one, of));
   return { late, kept: notes.unread.filter((one) => asks(one.schema, one.table) && !isLate(one)) };
@@ -236,8 +240,8 @@ export async function readableTables(
   return tables;
 }
 
-const notesOf = (from: Positions): Notes => {
-  const note = from.get(NOTEBOOK);
+export const notesOf = (from: Positions | undefined): Notes => {
+  const note = from?.get(NOTEBOOK);
   return note === undefined ? { asked: [], unread: [] } : decodeNotes(note);
 };
 

@@ -10,7 +10,7 @@ import { settles } from './settled.js';
 import { toStreamError } from './stream-error.js';
 import { describeTable, type SourceTable } from './tables.js';
 
-export interface RightsInput extends Omit<PreflightDeps, 'isNew' | 'before' | 'streamId'> {
+export interface RightsInput extends Omit<PreflightDeps, 'isNew' | 'before' | 'asked' | 'streamId'> {
   readonly server: Server;
   readonly tables: readonly SourceTable[];
   /** There is a log that could be read. */

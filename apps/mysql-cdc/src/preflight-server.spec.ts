@@ -17,7 +17,7 @@ const having = (settings: Readonly<Record<string, string>>): Session =>
   }) as unknown as Session;
 
 const found = async (settings: Readonly<Record<string, string>>, code: string) =>
-  (await preflightServer(having(settings), MARIADB, [])).find((one) => one.code === code);
+  (await preflightServer(having(settings), MARIADB)).find((one) => one.code === code);
 
 describe('what a preflight says of a server', () => {
   it('is mended by a setting that it knows', async () => {

@@ -1,11 +1,13 @@
 import type { Check, StreamErrorCode } from '@planasonix/core';
 import { failed, info, warned } from './finding.js';
+import { leftOut } from './log-filters.js';
 import type { MySqlPosition } from './position.js';
-import { logged, MEANWHILE, mayAsk, upstreams, upstreamsGrant } from './replicated.js';
+import { logged, MEANWHILE, mayAsk, SILENT, upstreams, upstreamsGrant } from './replicated.js';
 import { keptSeconds } from './retention.js';
 import { variable, type Server } from './server.js';
 import type { Session } from './session.js';
 import { sameServer } from './successor.js';
+import type { SourceTable } from './tables.js';
 
 /** The first versions that write full metadata, without which names of columns would be a guess (trap 20). */
 const OLDEST = { mariadb: 100_500, mysql: 80_000 } as const;
@@ -33,7 +35,7 @@ interface Wanted {
 const SETTINGS: readonly Wanted[] = [
   {
     ...{ name: 'log_bin', value: /^(ON|1)$/, code: 'binlog_format_unsupported' },
-    fix: 'Set log_bin = binlog and a server_id in the configuration of the server and restart it.',
+    fix: SILENT.fix,
   },
   { name: 'binlog_format', value: /^ROW$/, code: 'binlog_format_unsupported', fix: 'SET GLOBAL binlog_format = ROW;' },
   {
@@ -52,8 +54,13 @@ const SETTINGS: readonly Wanted[] = [
   },
 ];
 
-/** @param schemas of the tables that are asked for */
-export async function preflightServer(session: Session, server: Server, schemas: readonly string[]): Promise<Check[]> {
+/** @param tables that are asked for @param had those of which a stream that goes on has read changes */
+export async function preflightServer(
+  session: Session,
+  server: Server,
+  tables: readonly SourceTable[] = [],
+  had: readonly SourceTable[] = [],
+): Promise<Check[]> {
   const checks: Check[] = [];
   for (const { name, value, code, fix } of SETTINGS) {
     const found = await variable(session, name);
@@ -66,7 +73,7 @@ export async function preflightServer(session: Session, server: Server, schemas:
     ...(await retention(session)),
     ...(await gtids(session, server)),
     ...(await timeZone(session)),
-    ...(await filters(session, server, schemas)),
+    ...(await leftOut(session, server, tables, had)).map(({ code, message, fix }) => failed(code, message, fix)),
   );
   return checks;
 }
@@ -84,6 +91,7 @@ export async function replicatedCheck(
   const found = await logged(session, server);
   if (found === 'all') return info('replicated', 'The log has what comes from other servers, if any does.');
   if (typeof found === 'object') {
+    if (before === null && found === SILENT) return info('replicated', 'There is no log that anything could be in.');
     if (before === null) return failed('binlog_format_unsupported', found.message, found.fix);
     const code = sameServer(server, before) ? 'offset_gap' : 'source_identity_changed';
     return failed(code, found.message, found.fix + MEANWHILE);
@@ -143,20 +151,4 @@ async function timeZone(session: Session): Promise<Check[]> {
       `The server's time zone is ${named}: TIMESTAMP is told in UTC whatever it is, DATETIME as stored.`,
     ),
   ];
-}
-
-/** What a server is told not to log never comes, and nobody would say so. */
-async function filters(session: Session, { flavor, number }: Server, schemas: readonly string[]): Promise<Check[]> {
-  const sql = flavor === 'mysql' && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
-  const [row] = await session.query(sql).catch(() => []);
-  const list = (text: string | null | undefined): string[] => (text ? text.split(',') : []);
-  const [only, never] = [list(row?.['Binlog_Do_DB']), list(row?.['Binlog_Ignore_DB'])];
-  const unlogged = schemas.filter((schema) => never.includes(schema) || (only.length > 0 && !only.includes(schema)));
-  return unlogged.map((schema) =>
-    failed(
-      'binlog_format_unsupported',
-      `The server does not log changes of ${schema}.`,
-      'Take the database out of binlog_ignore_db, or add it to binlog_do_db, and restart the server.',
-    ),
-  );
 }

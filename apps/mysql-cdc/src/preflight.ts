@@ -4,7 +4,8 @@ import { failed, info, warned } from './finding.js';
 import { preflightServer, replicatedCheck, upstreamsCheck, versionCheck } from './preflight-server.js';
 import { logsCascades, preflightTables } from './preflight-tables.js';
 import { rightsChecks } from './preflight-rights.js';
-import type { MySqlPosition } from './position.js';
+import { throughout } from './opening.js';
+import type { MySqlPosition, Notes } from './position.js';
 import { holderOf, replicaHost, replicas, replicasGrant } from './server-id.js';
 import { serverOf, type Server } from './server.js';
 import type { Session } from './session.js';
@@ -19,6 +20,8 @@ export interface PreflightDeps {
   readonly isNew: boolean;
   /** The place in the log from which it goes on; `null`: it begins. */
   readonly before: MySqlPosition | null;
+  /** What was asked for since reading began. */
+  readonly asked: Notes['asked'];
   /** A session for reading the log for a moment. */
   readonly look: () => Promise<Session>;
   readonly end: (session: Session) => void;
@@ -31,7 +34,8 @@ export async function preflight(deps: PreflightDeps): Promise<readonly Check[]> 
   const version = versionCheck(server);
   if (version.severity === 'error') return [info('reachable', 'The server answers.'), version];
   const tables = await resolveTables(control, server, config);
-  const settings = await preflightServer(control, server, [...new Set(tables.map(({ schema }) => schema))]);
+  const had = deps.before === null ? [] : tables.filter(throughout(server, deps.asked));
+  const settings = await preflightServer(control, server, tables, had);
   const logged = settings.every(({ severity }) => severity !== 'error');
   const replicated = config.snapshot === 'only' ? [] : [await replicatedCheck(control, server, deps.before)];
   // Who may not ask hears it once.

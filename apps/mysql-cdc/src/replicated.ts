@@ -2,12 +2,17 @@ import { StreamError, type StreamErrorCode } from '@planasonix/core';
 import { userOf, variable, type Server } from './server.js';
 import { answerTo, type Row, type Session } from './session.js';
 
-/** Why the log lacks changes that come from other servers, and what is done about it. */
+/** Why the log lacks changes, and what is done about it. */
 export interface Unlogged {
   readonly message: string;
   readonly fix: string;
 }
 
+/** No log at all. */
+export const SILENT: Unlogged = {
+  message: 'The server writes no binlog (log_bin).',
+  fix: 'Set log_bin = binlog and a server_id in the configuration of the server and restart it.',
+};
 const REPLICA: Unlogged = {
   message: 'The server is a replica that does not log what it replicates (log_replica_updates, log_slave_updates).',
   fix: 'Restart it with log_replica_updates = ON (in MariaDB log_slave_updates), or, once it is promoted, let it forget its primary (RESET REPLICA ALL).',
@@ -20,10 +25,11 @@ const NODE: Unlogged = {
 
 /** Of a stream that goes on: the end of a hint. */
 export const MEANWHILE =
-  ' What it has had from others since the stream read last may be missing: then start with {"onLostPosition":"resnapshot"}.';
+  ' What was changed since the stream read last may be missing: then start with {"onLostPosition":"resnapshot"}.';
 
-/** Whether the log has what comes from other servers: `all` of it, or not; `unknown`: the server does not tell this user. */
+/** Whether the log has what is changed here and what comes from other servers: `all` of it, or not; `unknown`: the server does not tell this user. */
 export async function logged(session: Session, server: Server): Promise<'all' | 'unknown' | Unlogged> {
+  if (/^(OFF|0)$/.test((await variable(session, 'log_bin')) ?? '')) return SILENT;
   const logs = (await variable(session, 'log_replica_updates')) ?? (await variable(session, 'log_slave_updates'));
   if (logs === 'ON') return 'all';
   if ((await variable(session, 'wsrep_on')) === 'ON') return NODE;

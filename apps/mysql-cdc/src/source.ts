@@ -23,7 +23,7 @@ import { UNKNOWN } from './gtids-at.js';
 import { lookAtLag, ReadingLag } from './lag.js';
 import { LogDecoder } from './log-decoder.js';
 import { LogReader } from './log-reader.js';
-import { openStream, placed, positionOf, type Beginning } from './opening.js';
+import { notesOf, openStream, placed, positionOf, type Beginning } from './opening.js';
 import { decodePosition, encodePosition, lastBegun, type MySqlPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { positionForLook } from './rest-place.js';
@@ -78,6 +78,7 @@ export class MySqlSource implements Source {
       const place = positionOf(reached);
       return await preflight({
         ...{ config, streamId: context.streamId, isNew, before: place?.phase === 'stream' ? place : null },
+        asked: notesOf(reached).asked,
         excludedOf: (schema, table) => this.excludedOf(schema, table),
         control: await this.sessions.control(),
         look: () => this.sessions.open('preflight'),

@@ -36,8 +36,8 @@ const other = (message: string, hint = AFRESH): StreamError =>
 export async function positionAt(deps: GtidsAtDeps, before: MySqlPosition, part: Part | null): Promise<MySqlPosition> {
   const { server, session } = deps;
   if (sameServer(server, before)) {
-    const files = await holdsPlace(session, server, before);
     await refuseUnlogged(session, server, 'offset_gap', MEANWHILE);
+    const files = await holdsPlace(session, server, before);
     if (part?.place) holdsPart(files, part.place);
     return before;
   }

@@ -25,9 +25,11 @@ export interface Flavor {
   readonly settings: Readonly<Record<string, string>>;
 }
 
+type Setting = string | number | true | null;
+
 export interface MysqldOptions {
-  /** Server settings on top of the defaults; `null` takes a default away: `{ binlog_format: 'STATEMENT' }`. */
-  readonly config?: Readonly<Record<string, string | number | null>>;
+  /** Server settings on top of the defaults; `null` takes one away, `true` names one without a value: `{ binlog_format: 'STATEMENT' }`. */
+  readonly config?: Readonly<Record<string, Setting>>;
 }
 
 /** A running MariaDB or MySQL; `root` may do everything, from 127.0.0.1. */
@@ -89,12 +91,14 @@ export async function startMysqld(flavor: Flavor, options: MysqldOptions = {}): 
   const access = `CREATE USER IF NOT EXISTS root@'127.0.0.1';\nALTER USER root@'127.0.0.1' IDENTIFIED BY '${PASSWORD}';\nGRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n`;
   const initFile = join(dir, 'access.sql');
   writeFileSync(initFile, `SET sql_log_bin = 0;\n${access}`);
-  let config: Readonly<Record<string, string | number | null>> = { ...DEFAULTS, ...flavor.settings, ...options.config };
+  let config: Readonly<Record<string, Setting>> = { ...DEFAULTS, ...flavor.settings, ...options.config };
   let port = await freePort();
   let server: ServerProcess | null = null;
 
   function args(): string[] {
-    const settings = Object.entries(config).flatMap(([name, value]) => (value === null ? [] : [`--${name}=${value}`]));
+    const settings = Object.entries(config).flatMap(([name, value]) =>
+      value === null ? [] : [value === true ? `--${name}` : `--${name}=${value}`],
+    );
     const places = [`--datadir=${data}`, `--socket=${join(dir, 's.sock')}`, `--pid-file=${join(dir, 'pid')}`, tmpdir];
     const net = ['--bind-address=127.0.0.1', `--port=${port}`];
     return [...flavor.server.args, ...asRoot(), ...places, ...net, `--init-file=${initFile}`, ...settings];
