@@ -186,7 +186,7 @@ describe.each(CLIENTS)('over %s, a producer with transactions', (_, client) => {
   });
 
   it('knows that a transaction which lasted too long is lost', async () => {
-    const producer = producers.make('slow');
+    const producer = producers.make('slow', { timeoutMs: 1_000 });
     await producer.begin();
     await producer.write([{ topic: 'slow', partition: 0, records: [text('1')] }]);
     await eventually('the broker gives it up', async () => {
