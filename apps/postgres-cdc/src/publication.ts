@@ -66,7 +66,7 @@ export async function publicationTables(client: Client, name: string, byRoot = f
 
 /**
  * By OID of a table: what stands for its membership. One that was taken out and put back has another, also where it was
- * put back with other filters, and all have another once other operations are published; `null`: no publication.
+ * put back with other filters, and all have another once other operations are published; `null`: it has none, or is unlogged.
  */
 export type Memberships = (oid: number) => string | null;
 
@@ -82,10 +82,14 @@ const membershipsSql = (schemas: boolean): string => `
     }) m ON m.prpubid = p.oid
   WHERE p.pubname = $1 ORDER BY m.rank`;
 
+/** Whatever publishes them: none of their changes are in the WAL. */
+const UNLOGGED = `SELECT oid AS table FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence = 'u' AND oid >= 16384`;
+
 export async function memberships(client: Client, name: string): Promise<Memberships> {
   const { rows } = await client.query<
     Record<'publication', string> & Record<'table' | 'membership' | 'filtered', string | null>
   >(membershipsSql(await knowsFilters(client)), [name]);
+  const unlogged = new Set((await client.query<{ table: string }>(UNLOGGED)).rows.map(({ table }) => Number(table)));
   const state = await publicationState(client, name);
   const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
   const named = new Map<number, string | null>();
@@ -96,6 +100,7 @@ export async function memberships(client: Client, name: string): Promise<Members
     named.set(Number(table), lifted ? `${membership} without filter ${bySchema}` : membership);
   }
   return (oid) => {
+    if (unlogged.has(oid)) return null;
     // All tables: they come and go with the publication.
     const membership = named.get(oid) ?? rows[0]?.publication;
     return membership === undefined ? null : `${membership}${withheld}`;

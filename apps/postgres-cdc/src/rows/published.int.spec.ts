@@ -102,6 +102,45 @@ describe.each([17, 18] as const)('what a publication holds back, of Postgres %i'
     });
   });
 
+  describe.each([
+    ['all tables', 'FOR ALL TABLES'],
+    ['a schema', 'FOR TABLE marks, TABLES IN SCHEMA shop'],
+  ])('a table that is published with %s and unlogged for a while (Invariant 2)', (_, publication) => {
+    const published = () =>
+      fresh(`${MARKS} CREATE SCHEMA shop; CREATE TABLE shop.t (id int PRIMARY KEY, v text);
+        INSERT INTO shop.t SELECT i, 'first' FROM generate_series(1, 50) i; CREATE PUBLICATION theirs ${publication}`);
+    /** Nothing of what is written then is in the WAL. */
+    const unlogged = async (db: Database, one: TrialStream) => {
+      await db.client.query('ALTER TABLE shop.t SET UNLOGGED');
+      await db.client.query("UPDATE shop.t SET v = 'unlogged'; DELETE FROM shop.t WHERE id = 50");
+      one.ordersChanged();
+      await eventually('it is noted', () => one.positions.get(NOTEBOOK)?.includes('"shop.t":-'));
+      await db.client.query('ALTER TABLE shop.t SET LOGGED');
+      one.ordersChanged();
+    };
+
+    it('is read anew once it is logged again', async () => {
+      const db = await published();
+      const one = reading(db, { tables: ['public.*', 'shop.*'], publication: 'theirs' });
+      one.start();
+      await one.rowsDone();
+      await unlogged(db, one);
+      await one.seen('unlogged');
+      await one.rowsDone();
+      await settle(one, db.client);
+      await expectEqual(one, db.client, 'shop.t', "'id', id");
+    });
+
+    it('is a gap where no rows are to be read', async () => {
+      const db = await published();
+      const one = reading(db, { tables: ['public.*', 'shop.*'], publication: 'theirs', snapshot: 'never' });
+      one.start();
+      await eventually('it reads', () => one.connected);
+      await unlogged(db, one);
+      expect(await one.outcome()).toMatchObject({ code: 'offset_gap', recourse: 'lost' });
+    });
+  });
+
   it('tables of a schema that was taken out and put back are read anew (Invariant 2)', async () => {
     const db = await fresh(`${MARKS} CREATE SCHEMA shop; CREATE TABLE shop.t (id int PRIMARY KEY, v text);
       INSERT INTO shop.t SELECT i, 'first' FROM generate_series(1, 50) i;
