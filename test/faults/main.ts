@@ -1,11 +1,11 @@
 /**
- * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--mysql9] [--no-report]`: the fault battery.
+ * `npm run test:faults [-- --seed N] [--rounds N] [--only NAME|…] [--long] [--scenes N] [--mysql9] [--report | --no-report]`: the fault battery.
  * `npm run soak [-- --minutes N] [--seed N]`: load with random faults for a long time.
  */
 import { isGood, playAll, type Outcome } from './battery.js';
 import { ALL_FAULTS } from './families.js';
 import { mysql9 } from './mysql.js';
-import { nameOf, plan } from './plan.js';
+import { named, nameOf, plan } from './plan.js';
 import { readFlags } from './flags.js';
 import { doubtful, Report } from './report.js';
 import { soak } from './soak.js';
@@ -18,12 +18,9 @@ const LONG_SCENES = 2;
 const quoted = (arg: string): string => (/^[\w./:=-]+$/.test(arg) ? arg : `"${arg.replace(/["\\$`]/g, '\\$&')}"`);
 
 async function battery(args: readonly string[]): Promise<number> {
-  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: true, mysql9: false });
+  const flags = readFlags(args, { seed: 1, rounds: 1, only: '', long: false, scenes: 0, report: false, mysql9: false });
   const all = flags.mysql9 ? [...ALL_FAULTS, ...mysql9] : ALL_FAULTS;
-  const only = flags.only.split('|');
-  const wanted = all.filter((fault) =>
-    only.some((one) => `${fault.family}/${fault.name}`.includes(one) || nameOf(fault).includes(one)),
-  );
+  const wanted = named(all, flags.only.split('|'));
   if (wanted.length === 0) throw new Error(`no fault is named ${flags.only}`);
   const leftOut: string[] = [];
   const able = wanted.filter((fault) => {
@@ -32,10 +29,14 @@ async function battery(args: readonly string[]): Promise<number> {
     return why === null;
   });
   if (leftOut.length > 0) say(`left out: ${leftOut.join(', ')}`);
+  // A few rounds to look at something must not take the place of the many that a row has.
+  const writes = !args.includes('--no-report') && (flags.long || flags.report);
   const anew = flags.long && flags.only === '';
-  const planned = plan(able, { ...flags, charged: anew ? doubtful() : [] });
+  const planned = plan(able, { ...flags, charged: writes ? doubtful() : [] });
   const scenes = flags.scenes > 0 ? flags.scenes : flags.long ? LONG_SCENES : 1;
-  say(`${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only NAME`);
+  say(
+    `${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only "NAME"${flags.mysql9 ? ' --mysql9' : ''}`,
+  );
   const command = ['npm run test:faults', ...(args.length > 0 ? ['--'] : []), ...args.map(quoted)].join(' ');
   const faults = all.map(nameOf);
   const report = new Report({ command, planned: planned.length, scenes, anew, faults, leftOut });
@@ -44,7 +45,7 @@ async function battery(args: readonly string[]): Promise<number> {
     ...{ scenes, say },
     done(outcome) {
       outcomes.push(outcome);
-      if (flags.report) report.write(outcomes);
+      if (writes) report.write(outcomes);
     },
   });
   const good = outcomes.filter(isGood).length;

@@ -13,6 +13,8 @@ const LONG_SEEDS: Readonly<Record<string, number>> = {
 const LONG_SEEDS_OF_ALL: Readonly<Record<string, number>> = { webhook: 3, 'webhook into kafka': 3 };
 /** How often slow ones come for one of the others. */
 const SLOW = 0.5;
+/** What went wrong by chance may go well once by chance. */
+const AGAIN = 3;
 /** Of docs/traps.md: whatever ends by SIGKILL covers it. */
 const SIGKILL = 38;
 
@@ -25,11 +27,23 @@ export interface Wanted {
   readonly rounds: number;
   /** Kills come round after round until there are enough of them; those of Postgres into Kafka count, and no others. */
   readonly long: boolean;
-  /** Rounds that were charged or not judged in an earlier run: they are played again. */
+  /** Rounds that were charged or not judged in an earlier run: they are played again, and not once only. */
   readonly charged: readonly { readonly fault: string; readonly seed: number }[];
 }
 
 export const nameOf = ({ family, name }: AnyFault): string => `${family}: ${name}`;
+
+/** Those that have one of these names, as the table says them or as `FAMILY/NAME`; of a name that none has, those with it as a part of theirs. */
+export function named<T extends Pick<AnyFault, 'family' | 'name'>>(
+  faults: readonly T[],
+  names: readonly string[],
+): T[] {
+  const both = ({ family, name }: T): string[] => [`${family}: ${name}`, `${family}/${name}`];
+  const exact = (name: string): T[] => faults.filter((fault) => both(fault).includes(name));
+  const parts = (name: string): T[] => faults.filter((fault) => both(fault).some((one) => one.includes(name)));
+  const found = new Set(names.flatMap((name) => (exact(name).length > 0 ? exact(name) : parts(name))));
+  return faults.filter((fault) => found.has(fault));
+}
 
 export function plan(faults: readonly AnyFault[], { seed, rounds, long, charged }: Wanted): Planned[] {
   const kills = faults.filter(({ family }) => family === 'kills');
@@ -49,8 +63,9 @@ export function plan(faults: readonly AnyFault[], { seed, rounds, long, charged 
   );
   for (const one of charged) {
     const fault = faults.find((known) => nameOf(known) === one.fault);
-    const isPlanned = planned.some((known) => known.fault === fault && known.seed === one.seed);
-    if (fault !== undefined && !isPlanned) planned.push({ fault, seed: one.seed });
+    const often = planned.filter((known) => known.fault === fault && known.seed === one.seed).length;
+    if (fault !== undefined)
+      planned.push(...Array.from({ length: AGAIN - often }, (): Planned => ({ fault, seed: one.seed })));
   }
   return planned;
 }

@@ -68,9 +68,10 @@ export const redis: readonly Fault[] = [
     family: FAMILY,
     traps: [27],
     async inject(scene): Promise<Injected> {
+      let deleted = 0;
       const clear = async (): Promise<void> => {
         const keys = (await scene.redis.keys('plnx:*')).filter((key) => /commands|asks/.test(key));
-        if (keys.length > 0) await scene.redis.del(...keys);
+        if (keys.length > 0) deleted += await scene.redis.del(...keys);
       };
       await clear();
       const stopping = scene.command('stop');
@@ -79,6 +80,7 @@ export const redis: readonly Fault[] = [
       const starting = scene.start();
       await clear();
       await starting;
+      if (deleted === 0) throw new Error('there was no queue to delete');
       return {};
     },
   },

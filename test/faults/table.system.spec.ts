@@ -5,7 +5,7 @@ import type { Outcome } from './battery.js';
 import { ALL_FAULTS, FAMILIES } from './families.js';
 import type { Fault } from './fault.js';
 import { CHARGES, type Findings } from './oracle.js';
-import { nameOf, plan } from './plan.js';
+import { named, nameOf, plan } from './plan.js';
 import { random } from './random.js';
 import { inDoubt, merged, parseRows, tableText, total } from './table.js';
 
@@ -95,14 +95,28 @@ describe('the table of the fault battery', () => {
     expect(runs([outcome(a, 1), outcome(a, 7)], true)).toEqual(['2']);
     expect(plan([a], { seed: 1, rounds: 1, long: false, charged: [{ fault: 'kills: a', seed: 7 }] })).toEqual([
       { fault: a, seed: 1 },
-      { fault: a, seed: 7 },
+      ...[7, 7, 7].map((seed) => ({ fault: a, seed })),
     ]);
+    expect(plan([a], { seed: 7, rounds: 1, long: false, charged: [{ fault: 'kills: a', seed: 7 }] })).toHaveLength(3);
   });
 
   it('keeps rows of faults that were not played, but not where all is made anew', () => {
     const before = merged([], [outcome(a, 1)], 1, false);
     expect(merged(before, [outcome(b, 1)], 2, false)).toHaveLength(2);
     expect(merged(before, [outcome(b, 1)], 2, true)).toHaveLength(1);
+  });
+});
+
+describe('a name', () => {
+  const faults = ['cut', 'cut of the store', 'slow'].map((name) => ({ family: 'network', name }));
+  const found = (...names: string[]) => named(faults, names).map(({ name }) => name);
+
+  it('is that of one fault where one has it, else a part of the names of several', () => {
+    expect(found('network: cut')).toEqual(['cut']);
+    expect(found('network/cut', 'slow')).toEqual(['cut', 'slow']);
+    expect(found('cut')).toEqual(['cut', 'cut of the store']);
+    expect(found('network/')).toHaveLength(3);
+    expect(found('nothing')).toEqual([]);
   });
 });
 
