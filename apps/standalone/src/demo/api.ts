@@ -25,6 +25,7 @@ export interface MetricsAnswer {
       readonly total_bytes: number;
       readonly source_retention: {
         readonly held_bytes: number;
+        readonly bytes_to_loss: number | null;
         readonly seconds_to_loss: number | null;
         readonly over_budget: boolean;
       } | null;

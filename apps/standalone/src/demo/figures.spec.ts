@@ -15,9 +15,11 @@ describe('figures', () => {
     expect(bytes(500)).toBe('500 B');
     expect(bytes(1536)).toBe('1.5 KiB');
     expect(heldBack(null)).toBe('–');
-    expect(heldBack({ bytes: 1536, secondsToLoss: null, overBudget: false })).toBe('1.5 KiB, no limit in sight');
-    expect(heldBack({ bytes: 0, secondsToLoss: 90, overBudget: true })).toBe('0 B, lost in 90 s, over budget');
-    expect(heldBack({ bytes: 0, secondsToLoss: 600, overBudget: false })).toBe('0 B, lost in 10 min');
-    expect(heldBack({ bytes: 0, secondsToLoss: 86_400, overBudget: false })).toBe('0 B, lost in 24 h');
+    const soon = { bytes: 1536, bytesToLoss: 2 ** 32, secondsToLoss: null, overBudget: false };
+    expect(heldBack(soon)).toBe('1.5 KiB, lost after 4.0 GiB more');
+    expect(heldBack({ ...soon, bytesToLoss: null })).toBe('1.5 KiB, no limit');
+    expect(heldBack({ ...soon, bytes: 0, secondsToLoss: 90, overBudget: true })).toBe('0 B, lost in 90 s, over budget');
+    expect(heldBack({ ...soon, bytes: 0, secondsToLoss: 600, overBudget: false })).toBe('0 B, lost in 10 min');
+    expect(heldBack({ ...soon, bytes: 0, secondsToLoss: 86_400, overBudget: false })).toBe('0 B, lost in 24 h');
   });
 });

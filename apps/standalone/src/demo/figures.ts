@@ -14,7 +14,14 @@ export interface Figures {
   readonly rolledBack: number;
   readonly snapshotRows: number | null;
   /** WAL that the source keeps for the stream; `null` until it was looked at. */
-  readonly held: { readonly bytes: number; readonly secondsToLoss: number | null; readonly overBudget: boolean } | null;
+  readonly held: {
+    readonly bytes: number;
+    /** `null`: the source sets no limit. */
+    readonly bytesToLoss: number | null;
+    /** `null`: no limit, or how fast it comes nearer is not known yet. */
+    readonly secondsToLoss: number | null;
+    readonly overBudget: boolean;
+  } | null;
   /** Newest last: subject, op, key, age. */
   readonly lastEvents: readonly string[];
 }
@@ -35,10 +42,12 @@ export const millis = (value: number | null): string =>
 /** What is held back at the source, and for how long that goes well. */
 export function heldBack(held: Figures['held']): string {
   if (held === null) return '–';
-  const { secondsToLoss: left } = held;
+  const { bytesToLoss, secondsToLoss: left } = held;
   const until =
     left === null
-      ? 'no limit in sight'
+      ? bytesToLoss === null
+        ? 'no limit'
+        : `lost after ${bytes(bytesToLoss)} more`
       : left >= 7200
         ? `lost in ${Math.round(left / 3600)} h`
         : left >= 120

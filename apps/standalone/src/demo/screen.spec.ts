@@ -10,7 +10,7 @@ const POINTERS = {
 const FIGURES: Figures = {
   ...{ seconds: 12, status: 'running', eventsPerSecond: 1234.4, lagSeconds: 0.25, p50: 4.24, p99: 17.6 },
   ...{ logDepth: 98_765, totalEvents: 99_000, totalBytes: 5 * 2 ** 20, committed: 4321, rolledBack: 12 },
-  ...{ snapshotRows: 2500, held: { bytes: 3 * 2 ** 20, secondsToLoss: null, overBudget: false } },
+  ...{ snapshotRows: 2500, held: { bytes: 3 * 2 ** 20, bytesToLoss: 2 ** 32, secondsToLoss: null, overBudget: false } },
   lastEvents: ['shop.orders  c  {"id":7}  3 ms', `shop.items  u  ${'x'.repeat(500)}`],
 };
 
@@ -30,7 +30,7 @@ describe('the live screen of the demo', () => {
     screen.show(FIGURES);
     for (const told of [
       ...['12 s', 'state running', 'events/s 1,234', 'lag 0.3 s', 'commit to durable p50 4.2 ms', 'p99 18 ms'],
-      ...['log 98,765 entries', 'in all 5.0 MiB', 'source holds 3.0 MiB, no limit in sight'],
+      ...['log 98,765 entries', 'in all 5.0 MiB', 'source holds 3.0 MiB, lost after 4.0 GiB more'],
       ...['shop 4,321 commits, 12 rolled back', 'snapshot 2,500 rows'],
       ...['last events', FIGURES.lastEvents[0]!, POINTERS.lookAtLog, `${POINTERS.url}/api/docs`, 'Ctrl-C'],
       `curl -s -H 'Authorization: Bearer ${POINTERS.key}' ${POINTERS.url}/api/streams/str_1/metrics`,

@@ -40,7 +40,12 @@ export function openWatch(api: Api, log: DemoLog, streamId: string, shop: Shop):
         held:
           kept === null
             ? null
-            : { bytes: kept.held_bytes, secondsToLoss: kept.seconds_to_loss, overBudget: kept.over_budget },
+            : {
+                bytes: kept.held_bytes,
+                bytesToLoss: kept.bytes_to_loss,
+                secondsToLoss: kept.seconds_to_loss,
+                overBudget: kept.over_budget,
+              },
         snapshotRows: snapshot?.rows_done ?? null,
         lastEvents: newest.map(eventLine),
       };
