@@ -54,6 +54,7 @@ export async function ownerPastItsLease(of: Held, rng: Random): Promise<Injected
   // What it had in hand it would write within moments of waking.
   await of.load.goOn(2000);
   const now = await held(of);
-  const wrong = now.owner === after.owner ? [] : [`the woken worker took the stream back from its successor`];
+  const isKept = now.owner === after.owner && now.epoch === after.epoch;
+  const wrong = isKept ? [] : [`the stream of ${after.owner} (epoch ${after.epoch}) went to ${now.owner} (${now.epoch})`];
   return { overAt, wrong };
 }
