@@ -55,6 +55,8 @@ export async function ownerPastItsLease(of: Held, rng: Random): Promise<Injected
   await of.load.goOn(2000);
   const now = await held(of);
   const isKept = now.owner === after.owner && now.epoch === after.epoch;
-  const wrong = isKept ? [] : [`the stream of ${after.owner} (epoch ${after.epoch}) went to ${now.owner} (${now.epoch})`];
+  const wrong = isKept
+    ? []
+    : [`the stream of ${after.owner} (epoch ${after.epoch}) went to ${now.owner} (${now.epoch})`];
   return { overAt, wrong };
 }
