@@ -38,7 +38,7 @@ async function battery(args: readonly string[]): Promise<number> {
     `${planned.length} rounds of ${able.length} faults, seeds from ${flags.seed}; again: --seed N --only "NAME"${flags.mysql9 ? ' --mysql9' : ''}`,
   );
   const command = ['npm run test:faults', ...(args.length > 0 ? ['--'] : []), ...args.map(quoted)].join(' ');
-  const faults = all.map(nameOf);
+  const faults = [...ALL_FAULTS, ...mysql9].map(nameOf);
   const report = new Report({ command, planned: planned.length, scenes, anew, faults, leftOut });
   const outcomes: Outcome[] = [];
   await playAll(planned, {

@@ -88,6 +88,8 @@ drops the rows of \`mysql9\`, and then \`npm run test:faults -- --long --mysql9 
 \`--mysql9\` for those of it). One round of it, which leaves this file as it is: \`npm run test:faults -- --only "NAME" --seed N\`. Rows are of the commits
 that the runs at the end name; a round that was charged goes only once its seed was played three times more and was clean each time.
 
+Source and store are Postgres 17 (\`fsync=off\`), Redis syncs its file \`always\`, MariaDB is that of Debian: processes are killed, never the machine.
+
 Several writers change tables at the source (inserts, updates, deletes, changed keys, rollbacks, savepoints, commits that
 touch each other, TOAST values, truncates, transactions of 20,000 rows) and know of each transaction whether it was
 committed and what it changed. Something is broken at a random, seeded moment. Then the log is compared with what they
@@ -122,6 +124,8 @@ was told. A request, or a transaction, stands for a transaction there; recovery 
 - **recovery**: from the end of the fault until a change that was committed after it is durable in the log; where something was
   told, from the start that followed. A worker that is killed
   holds its lease for up to 9 s: that is most of it where one worker runs.
+  Where a stream is deleted, ordered or moved to a position, that is done to a second stream, which is judged by the folded log and the order of its
+  events (**wrong**), and recovery is that of the first one, which the kill may not touch.
 - **seeds in doubt**: of rounds that were charged or not judged. Their row stays until they were played again.
 
 In all: ${total(rows, 'times')} faults, ${total(rows, 'changes checked')} changes checked, ${CHARGES.map((charge) => `${total(rows, charge)} ${charge}`).join(', ')}, ${total(rows, 'not judged')} not judged.

@@ -81,6 +81,13 @@ describe('the table of the fault battery', () => {
     ]);
   });
 
+  it('has the mean of the middle two where no recovery is in the middle', () => {
+    const took = (...ms: number[]) =>
+      merged([], ms.map((recoveryMs, i) => { const one = outcome(a, i + 1); return { ...one, round: { ...one.round!, recoveryMs } }; }), 1, true)[0]; // prettier-ignore
+    expect(took(4000, 1000)).toMatchObject({ 'median recovery': '2.50 s', 'worst recovery': '4.00 s' });
+    expect(took(9000, 1000, 2000)).toMatchObject({ 'median recovery': '2.00 s' });
+  });
+
   it('keeps rows of a table that had fewer columns', () => {
     const rows = parseRows('# What\n\n| fault | lost | run |\n| --- | --: | --: |\n| kills: a | 0 | 3 |\n');
     expect(rows).toMatchObject([{ fault: 'kills: a', lost: '0', run: '3', excused: '-' }]);

@@ -52,7 +52,7 @@ export function rowOf(outcomes: readonly Outcome[], run: number): Row {
     told: [...codes].map(([code, times]) => `${code} (${times})`).join(', ') || NONE,
     'told after, at worst': tellings.length === 0 ? NONE : seconds(Math.max(...tellings.map(({ afterMs }) => afterMs))),
     excused: String(rounds.reduce((sum, { findings }) => sum + findings.excused, 0)),
-    'median recovery': recoveries.length === 0 ? NONE : seconds(recoveries[recoveries.length >> 1]!),
+    'median recovery': recoveries.length === 0 ? NONE : seconds(median(recoveries)),
     'worst recovery': recoveries.length === 0 ? NONE : seconds(recoveries.at(-1)!),
     seeds: ranges(outcomes.map(({ seed }) => seed)),
     'seeds in doubt': inDoubt.length === 0 ? NONE : inDoubt.join(', '),
@@ -61,6 +61,10 @@ export function rowOf(outcomes: readonly Outcome[], run: number): Row {
 }
 
 /** `1 to 3, 7` */
+/** @param sorted not empty */
+const median = (sorted: readonly number[]): number =>
+  (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+
 function ranges(seeds: readonly number[]): string {
   const parts: [number, number][] = [];
   for (const seed of [...new Set(seeds)].sort((a, b) => a - b)) {
