@@ -66,7 +66,8 @@ export async function publicationTables(client: Client, name: string, byRoot = f
 
 /**
  * By OID of a table: what stands for its membership. One that was taken out and put back has another, also where it was
- * put back with other filters, and all have another once other operations are published; `null`: it has none, or is unlogged.
+ * put back with other filters, all have another once other operations are published, and so has one while it, or a partition of
+ * it, is unlogged; `null`: no publication.
  */
 export type Memberships = (oid: number) => string | null;
 
@@ -82,14 +83,20 @@ const membershipsSql = (schemas: boolean): string => `
     }) m ON m.prpubid = p.oid
   WHERE p.pubname = $1 ORDER BY m.rank`;
 
-/** Whatever publishes them: none of their changes are in the WAL. */
-const UNLOGGED = `SELECT oid AS table FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence = 'u' AND oid >= 16384`;
+/** Tables of which some changes are in no WAL, whatever publishes them: those that are unlogged, and those with such a partition. */
+const UNLOGGED = `
+  WITH RECURSIVE above(relid, leaf) AS (
+    SELECT oid, oid FROM pg_catalog.pg_class WHERE relkind = 'r' AND relpersistence = 'u' AND oid >= 16384
+    UNION ALL SELECT i.inhparent, a.leaf FROM above a JOIN pg_catalog.pg_class c ON c.oid = a.relid AND c.relispartition
+      JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relid)
+  SELECT relid AS table, string_agg(leaf::text, ', ' ORDER BY leaf) AS leaves FROM above GROUP BY relid`;
 
 export async function memberships(client: Client, name: string): Promise<Memberships> {
   const { rows } = await client.query<
     Record<'publication', string> & Record<'table' | 'membership' | 'filtered', string | null>
   >(membershipsSql(await knowsFilters(client)), [name]);
-  const unlogged = new Set((await client.query<{ table: string }>(UNLOGGED)).rows.map(({ table }) => Number(table)));
+  const found = await client.query<Record<'table' | 'leaves', string>>(UNLOGGED);
+  const unlogged = new Map(found.rows.map(({ table, leaves }) => [Number(table), ` but ${leaves}`]));
   const state = await publicationState(client, name);
   const withheld = state === null || state.withheld.length === 0 ? '' : ` without ${state.withheld.join(', ')}`;
   const named = new Map<number, string | null>();
@@ -100,10 +107,9 @@ export async function memberships(client: Client, name: string): Promise<Members
     named.set(Number(table), lifted ? `${membership} without filter ${bySchema}` : membership);
   }
   return (oid) => {
-    if (unlogged.has(oid)) return null;
     // All tables: they come and go with the publication.
     const membership = named.get(oid) ?? rows[0]?.publication;
-    return membership === undefined ? null : `${membership}${withheld}`;
+    return membership === undefined ? null : `${membership}${withheld}${unlogged.get(oid) ?? ''}`;
   };
 }
 

@@ -15,6 +15,25 @@ const WHOLE = `CREATE TABLE marks (m text PRIMARY KEY);
   CREATE TABLE whole_b PARTITION OF whole FOR VALUES FROM (100) TO (200);
   INSERT INTO whole SELECT i, 'a' FROM generate_series(1, 150) i`;
 
+it('a partition that is unlogged for a while: its table is read anew, and once more when it is logged again (Invariant 2)', async () => {
+  const db = await fresh(WHOLE);
+  const one = reading(db, { tables: ['public.*'] });
+  one.start();
+  await one.rowsDone();
+  /** What is written to an unlogged partition is in no WAL. */
+  const write = async (v: string, logged: string) => {
+    await db.client.query(`UPDATE whole SET v = '${v}' WHERE id > 120; ALTER TABLE whole_b SET ${logged}`);
+    one.ordersChanged();
+    await one.seen(v);
+    await one.rowsDone();
+  };
+  await db.client.query('ALTER TABLE whole_b SET UNLOGGED');
+  await write('before anybody knew', 'UNLOGGED');
+  await write('unseen', 'LOGGED');
+  await settle(one, db.client);
+  await expectEqual(one, db.client, 'public.whole', "'id', id");
+});
+
 describe('a partition that comes with rows before its table was looked at (Invariant 2)', () => {
   const PARTS = `CREATE TABLE marks (m text PRIMARY KEY);
     CREATE TABLE whole (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
