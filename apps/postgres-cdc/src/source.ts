@@ -18,7 +18,7 @@ import { refuseOrders } from '@planasonix/rows';
 import type { Client } from 'pg';
 import { checkOrder } from './check-order.js';
 import { parseConfig } from './config.js';
-import { TypeCatalog, parseLsn, type DecoderOptions } from './decode/index.js';
+import { TypeCatalog, parseLsn } from './decode/index.js';
 import { Emptyings } from './emptyings.js';
 import { Flow } from './flow.js';
 import { Heartbeat } from './heartbeat.js';
@@ -26,7 +26,7 @@ import { Holdings } from './holdings.js';
 import { peekLag } from './lag-peek.js';
 import { letGo } from './let-go.js';
 import { exportSnapshot, openStream, type Beginning } from './opening.js';
-import { decodePosition, encodePosition, type PgPosition, type ServerIdentity } from './position.js';
+import { decodePosition, encodePosition, type PgPosition } from './position.js';
 import { preflight } from './preflight.js';
 import { ensurePublication } from './publication.js';
 import { RowWork } from './row-work.js';
@@ -177,7 +177,7 @@ export class PostgresSource implements Source {
       return await peekLag(
         {
           ...{ control, sessions, slot, publication, holdings, serverVersion: version, clock: this.context.clock },
-          decoder: this.decoding(database, position),
+          decoder: this.known.decoding(database, position),
           asks: (relation) => this.known.asks(relation),
         },
         position,
@@ -320,7 +320,7 @@ export class PostgresSource implements Source {
         ...{ server: position, instance: this.sessions.instance },
         config: await this.sessions.dialling(),
         confirmed: parseLsn(confirmed ?? '0/0'),
-        decoder: this.decoding(database, position),
+        decoder: this.known.decoding(database, position),
         known: (relation) => this.known.has(relation),
         learn: (relation) => this.known.learn(relation),
         clock: this.context.clock,
@@ -335,17 +335,5 @@ export class PostgresSource implements Source {
       this.heartbeat.start();
     }
     return reader;
-  }
-
-  private decoding(database: string, server: ServerIdentity): DecoderOptions {
-    return {
-      catalog: this.catalog,
-      keyOf: (relation) => this.known.keyOf(relation),
-      excludedOf: (relation) => this.known.excludedOf(relation),
-      slotOf: (relation) => this.known.gateOf(relation),
-      emptied: (relation, xid) => this.known.emptied(relation.oid, xid),
-      database,
-      idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
-    };
   }
 }

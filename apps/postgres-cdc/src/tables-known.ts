@@ -1,8 +1,9 @@
 import type { Client } from 'pg';
 import type { PostgresConfig } from './config.js';
-import { keyOf, type GateSlot, type RelationInfo, type TypeCatalog } from './decode/index.js';
+import { keyOf, type DecoderOptions, type GateSlot, type RelationInfo, type TypeCatalog } from './decode/index.js';
 import type { Emptyings } from './emptyings.js';
 import { ExcludedColumns } from './excluded-columns.js';
+import type { ServerIdentity } from './position.js';
 import type { StrayState } from './rows/rows-state.js';
 import { SHUT } from './rows/table-watch.js';
 import { same } from './taken-tables.js';
@@ -63,6 +64,19 @@ export class KnownTables {
       this.columns.add(table);
     }
     await this.ensure(tables.flatMap((table) => table.columns.map((column) => column.typeOid)));
+  }
+
+  /** How the changes of a database are decoded. */
+  decoding(database: string, server: ServerIdentity): DecoderOptions {
+    return {
+      catalog: this.catalog,
+      keyOf: (relation) => this.keyOf(relation),
+      excludedOf: (relation) => this.excludedOf(relation),
+      slotOf: (relation) => this.gateOf(relation),
+      emptied: (relation, xid) => this.emptied(relation.oid, xid),
+      database,
+      idPrefix: `${BigInt(server.system_id).toString(36)}-${server.timeline}-`,
+    };
   }
 
   keyOf(relation: RelationInfo): readonly string[] {
