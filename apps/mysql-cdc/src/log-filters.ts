@@ -1,7 +1,7 @@
 import { StreamError } from '@planasonix/core';
 import { MEANWHILE } from './replicated.js';
-import type { Server } from './server.js';
-import type { Session } from './session.js';
+import { logStatusSql, type Server } from './server.js';
+import { answerTo, type Session } from './session.js';
 
 type InSchema = { readonly schema: string };
 
@@ -16,18 +16,19 @@ export interface LeftOut {
 }
 
 /**
- * Schemas of tables whose changes are not logged. Where the user may not ask, none.
+ * Schemas of tables whose changes are not logged. Where the user may not ask, none. @throws StreamError where the server can't be asked
+ *
  * @param had tables of which a stream that goes on has read changes: those of meanwhile are missing also once they are logged
  *   again (Invariant 2)
  */
 export async function leftOut(
   session: Session,
-  { flavor, number }: Server,
+  server: Server,
   tables: readonly InSchema[],
   had: readonly InSchema[],
 ): Promise<readonly LeftOut[]> {
-  const sql = flavor === 'mysql' && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
-  const [row] = await session.query(sql).catch(() => []);
+  const answer = await answerTo(session, logStatusSql(server));
+  const [row] = answer instanceof StreamError ? [] : answer;
   const list = (text: string | null | undefined): string[] => (text ? text.split(',') : []);
   const [only, never] = [list(row?.['Binlog_Do_DB']), list(row?.['Binlog_Ignore_DB'])];
   const isOut = (schema: string) => never.includes(schema) || (only.length > 0 && !only.includes(schema));

@@ -141,7 +141,6 @@ async function goesOn(
     const asked = withThis(notes.asked, config);
     // One that is prepared has its rows before the place, and its commit behind it.
     if (asked !== notes.asked && late.length > 0) await nonePrepared(at.session);
-
     // Also of those that a config of before did not ask for: no rows were to be read of them, and these are.
     const read = notes.unread.filter(({ anyway, schema, table }) => anyway === true && common.asks(schema, table));
     const more = kindsOfWaiting(common, found, read);

@@ -55,10 +55,13 @@ export interface LogPlace {
   readonly pos: number;
 }
 
+/** Asks for the end of the log, and for what is left out of it. */
+export const logStatusSql = ({ flavor, number }: Server): string =>
+  flavor === 'mysql' && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
+
 /** The end of the log. @throws StreamError `binlog_format_unsupported` where there is none */
-export async function logEnd(session: Session, { flavor, number }: Server): Promise<LogPlace> {
-  const sql = flavor === 'mysql' && number >= 80_200 ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS';
-  const [row] = await session.query(sql);
+export async function logEnd(session: Session, server: Server): Promise<LogPlace> {
+  const [row] = await session.query(logStatusSql(server));
   if (row?.['File'] === undefined || row['File'] === null)
     throw new StreamError('binlog_format_unsupported', 'The server writes no binlog.', {
       hint: 'Set log_bin = binlog and server_id = 1 in the server’s configuration and restart it.',
