@@ -51,7 +51,8 @@ export function failureOf(error: unknown, log: Log, streamId: string): Failure {
 const OF_TABLES: ReadonlySet<string> = new Set(['no_replica_identity', 'permission_denied', 'publication_incomplete']);
 
 /**
- * The first finding that stops the stream, a lost position before all others, for a start has to say what becomes of it; or `null`. A code that the catalogue does not know is fatal.
+ * The first finding that stops the stream, or `null`; a lost position goes before all others, for a start has to say what
+ * becomes of it. A code that the catalogue does not know is fatal.
  *
  * @param of `givesUp`: the lost position is given up, so nothing of it is read, and that it is lost is no failure. `runs`: another
  *   worker had it running, so it goes on without a table that can't be taken up yet: what it needs it hears of by reading.

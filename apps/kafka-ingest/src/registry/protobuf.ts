@@ -153,7 +153,9 @@ function heldText(held: Held, { resolvedType, repeated }: protobuf.Field, from: 
   if (held instanceof Map) return `{${[...held].map(([key, text]) => `${key}:${text}`).join(',')}}`;
   if (repeated) return `[${held.join(',')}]`;
   // A message that comes in pieces is what they are together.
-  return messageText(resolvedType as protobuf.Type, from.over(Buffer.concat(held as Buffer[])), depth + 1);
+  const pieces = held as Buffer[];
+  const whole = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  return messageText(resolvedType as protobuf.Type, from.over(whole), depth + 1);
 }
 
 function readRepeated(field: protobuf.Field, wire: number, from: BytesReader, depth: number, texts: string[]): void {
